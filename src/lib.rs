@@ -1,0 +1,34 @@
+//! `amplinkd` links mini programs to WeChat official accounts and follows each link to its end.
+//!
+//! Rooms, in reading order; `ARCHITECTURE.md` is the map and `tests/it/tidy.rs` guards the arrows:
+//!
+//! - [`domain`]: what a request is and how it moves. Pure: no IO, no clock.
+//! - [`clock`]: the one trait, so that three-day waits are tested in a microsecond.
+//! - [`wechat`]: how we speak to `WeChat`, and where tokens come from.
+//! - [`store`]: how we remember, in `SQLite`.
+//! - [`engine`]: the only room that joins the others.
+//! - [`schedule`]: the door for coarse time (cron jobs).
+//! - [`cli`]: the door for people.
+//! - [`sim`]: a small `WeChat` of our own, which shares no type with [`wechat`].
+
+pub mod domain;
+
+pub mod clock;
+
+pub mod wechat;
+
+pub mod store;
+
+pub mod engine;
+
+pub mod schedule;
+
+pub mod cli;
+
+pub mod sim;
+
+pub mod config;
+
+pub mod shutdown;
+
+pub mod telemetry;

@@ -1,0 +1,1 @@
+//! The one test binary: stories, properties and the rules of the house.
