@@ -1,1 +1,134 @@
-//! clock
+//! The one trait: where moments come from. It must never be by-passed; the lints ban every other way to ask the time.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::domain::time::Time;
+
+/// A wait that some clock ends.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Tells the time, two ways: the calendar's, which people and quotas go by and which may be stepped, and a stopwatch's,
+/// which waits go by and which only ever moves forward.
+pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
+    /// The calendar's time.
+    fn now(&self) -> Time;
+
+    /// The stopwatch: time passed since some fixed moment of this process.
+    fn monotonic(&self) -> Duration;
+
+    /// Ends when the stopwatch shows `until`.
+    fn sleep_until(&self, until: Duration) -> Sleep;
+}
+
+/// A clock that several tasks share.
+pub type SharedClock = Arc<dyn Clock>;
+
+/// The machine's clock, or the same running faster, for demonstrations.
+#[derive(Debug)]
+pub struct SystemClock {
+    started: tokio::time::Instant,
+    began: Time,
+    /// Seconds of this clock per second of the machine; 1 is the machine's own time, steps included.
+    speed: u32,
+}
+
+impl SystemClock {
+    /// The machine's own time.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::at_speed(1)
+    }
+
+    /// A clock that starts at the machine's time and runs `speed` times as fast.
+    #[must_use]
+    pub fn at_speed(speed: u32) -> Self {
+        Self { started: stopwatch(), began: calendar(), speed: speed.max(1) }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Time {
+        if self.speed == 1 { calendar() } else { self.began + self.monotonic() }
+    }
+
+    fn monotonic(&self) -> Duration {
+        stopwatch().duration_since(self.started) * self.speed
+    }
+
+    fn sleep_until(&self, until: Duration) -> Sleep {
+        Box::pin(tokio::time::sleep_until(self.started + until / self.speed))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the place where the calendar is read")]
+fn calendar() -> Time {
+    Time::from_ms(jiff::Timestamp::now().as_millisecond())
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the place where the stopwatch is read")]
+fn stopwatch() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
+/// A clock that moves when it is told to: tests live a month in a second with it. Its calendar can be stepped alone.
+#[derive(Debug)]
+pub struct ManualClock {
+    calendar_ms: AtomicI64,
+    /// The stopwatch in milliseconds; waiters watch it.
+    stopwatch_ms: tokio::sync::watch::Sender<u64>,
+}
+
+impl ManualClock {
+    /// A clock that stands at `start`.
+    #[must_use]
+    pub fn starting_at(start: Time) -> Arc<Self> {
+        Arc::new(Self { calendar_ms: AtomicI64::new(start.ms()), stopwatch_ms: tokio::sync::watch::Sender::new(0) })
+    }
+
+    /// Lets time pass: calendar and stopwatch.
+    pub fn advance(&self, by: Duration) {
+        let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.step(i64::try_from(by_ms).unwrap_or(i64::MAX));
+        self.stopwatch_ms.send_modify(|shown| *shown = shown.saturating_add(by_ms));
+    }
+
+    /// Steps the calendar alone, as an administrator or NTP does; negative steps go back.
+    pub fn step(&self, by_ms: i64) {
+        self.calendar_ms.fetch_add(by_ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Time {
+        Time::from_ms(self.calendar_ms.load(Ordering::SeqCst))
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(*self.stopwatch_ms.borrow())
+    }
+
+    fn sleep_until(&self, until: Duration) -> Sleep {
+        let mut stopwatch = self.stopwatch_ms.subscribe();
+        Box::pin(async move {
+            let reached = stopwatch.wait_for(|shown| Duration::from_millis(*shown) >= until).await.is_ok();
+            if !reached {
+                // The clock is gone: its time never comes.
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+}

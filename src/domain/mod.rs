@@ -1,1 +1,20 @@
-//! domain
+//! What a request is and how it moves. Pure: this room must never hold async, IO, the clock, SQL, wire bodies or logs.
+//!
+//! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means,
+//! [`plan`] for what comes next and when, [`identify`] for whose item is whose.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+pub mod time;
+
+pub mod id;
+
+pub mod request;
+
+pub mod observation;
+
+pub mod errcode;
+
+pub mod listing;
+
+pub mod policy;
