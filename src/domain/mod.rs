@@ -18,3 +18,9 @@ pub mod errcode;
 pub mod listing;
 
 pub mod policy;
+
+pub mod decide;
+
+pub mod plan;
+
+pub mod identify;

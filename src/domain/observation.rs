@@ -1,1 +1,97 @@
-//! t
+//! Anything that can be learned about a request, whoever brings it. It must never say what it means.
+
+use super::{errcode::Refusal, listing::Status, time::Time};
+
+/// One thing learned about one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observation {
+    /// A readable listing shows it with this status.
+    Listed(Status),
+    /// A readable listing does not show it, and every item is known to be something else.
+    Absent,
+    /// As [`Observation::Absent`], and a request of ours asked for just that.
+    AbsentAsAsked,
+    /// A readable listing does not show it, but holds items that name no program.
+    Unidentified,
+    /// A listing could not be read: no evidence of anything.
+    Unreadable,
+    /// The intent to call is about to be written.
+    CallStarted,
+    /// `errcode` 0.
+    CallAccepted,
+    /// Another `errcode`.
+    CallRefused(Refusal),
+    /// The answer was lost after the call was sent.
+    CallLost,
+    /// The call was surely not sent, or surely not looked at.
+    CallNotSent,
+    /// A monthly quota met elsewhere holds this request back until then.
+    HeldBack {
+        /// When the quota rolls over.
+        until: Time,
+        /// The answer that told of the quota.
+        refusal: Refusal,
+    },
+    /// The time a deferred request waits for has come.
+    QuotaReset,
+    /// The policy's deadline has passed.
+    DeadlinePassed,
+    /// A person does not want it any more.
+    CancelAsked,
+}
+
+impl Observation {
+    /// Where it came from: the word of `v_transition.cause`.
+    #[must_use]
+    pub const fn cause(&self) -> &'static str {
+        match self {
+            Self::Listed(_) | Self::Absent | Self::AbsentAsAsked | Self::Unidentified | Self::Unreadable => "listing",
+            Self::CallStarted => "call",
+            Self::CallAccepted | Self::CallRefused(_) | Self::CallLost | Self::CallNotSent => "answer",
+            Self::HeldBack { .. } | Self::QuotaReset => "quota",
+            Self::DeadlinePassed => "deadline",
+            Self::CancelAsked => "operator",
+        }
+    }
+
+    /// The status it shows.
+    #[must_use]
+    pub const fn status(&self) -> Option<Status> {
+        match self {
+            Self::Listed(status) => Some(*status),
+            Self::Absent
+            | Self::AbsentAsAsked
+            | Self::Unidentified
+            | Self::Unreadable
+            | Self::CallStarted
+            | Self::CallAccepted
+            | Self::CallRefused(_)
+            | Self::CallLost
+            | Self::CallNotSent
+            | Self::HeldBack { .. }
+            | Self::QuotaReset
+            | Self::DeadlinePassed
+            | Self::CancelAsked => None,
+        }
+    }
+
+    /// The refusal it brings.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::CallRefused(refusal) | Self::HeldBack { refusal, .. } => Some(refusal),
+            Self::Listed(_)
+            | Self::Absent
+            | Self::AbsentAsAsked
+            | Self::Unidentified
+            | Self::Unreadable
+            | Self::CallStarted
+            | Self::CallAccepted
+            | Self::CallLost
+            | Self::CallNotSent
+            | Self::QuotaReset
+            | Self::DeadlinePassed
+            | Self::CancelAsked => None,
+        }
+    }
+}

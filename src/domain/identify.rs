@@ -1,0 +1,126 @@
+//! Whose item is whose: from one listing to one observation for every request of the account. It must never guess: an
+//! item that could be two requests' is nobody's.
+
+use std::collections::HashMap;
+
+use super::{
+    id::{ProgramId, Username},
+    listing::{Item, Listing, Status},
+    observation::Observation,
+    request::{Kind, Request, State},
+    time::Time,
+};
+
+/// What is known of `gh_` ids and of the account's earlier listings.
+pub trait Known {
+    /// The program with this `gh_` id, given with a request or learned from any listing of any account.
+    fn program(&self, username: &Username) -> Option<ProgramId>;
+
+    /// Since when the item with this `gh_` id stands in the account's list with this status; `None` when it is new.
+    fn standing_since(&self, username: &str, status: Status) -> Option<Time>;
+}
+
+/// What one listing says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Findings {
+    /// One observation for each request, in their order.
+    pub observations: Vec<Observation>,
+    /// `gh_` ids that this listing taught, by request index: found by elimination or beside the appid.
+    pub usernames: HashMap<usize, Username>,
+}
+
+/// Reads `listing` for `requests`, all of one account.
+#[must_use]
+pub fn identify(listing: &Listing, requests: &[Request], known: &impl Known) -> Findings {
+    let named: Vec<Option<ProgramId>> = listing.items.iter().map(|item| named(item, requests, known)).collect();
+    let mut found: Vec<Option<usize>> =
+        requests.iter().map(|request| most_alive(listing, &named, &request.program)).collect();
+    eliminate(listing, requests, &named, known, &mut found);
+
+    let mut findings = Findings::default();
+    for (index, request) in requests.iter().enumerate() {
+        findings.observations.push(match found[index] {
+            Some(at) => Observation::Listed(listing.items[at].status),
+            None if could_be_unnamed(listing, &named, request) => Observation::Unidentified,
+            None if was_asked_for(request, requests) => Observation::AbsentAsAsked,
+            None => Observation::Absent,
+        });
+        if let Some(username) = found[index].and_then(|at| listing.items[at].gh()) {
+            findings.usernames.insert(index, username);
+        }
+    }
+    findings
+}
+
+/// The program an item names: by appid, or by a `gh_` id that we know.
+fn named(item: &Item, requests: &[Request], known: &impl Known) -> Option<ProgramId> {
+    if let Some(appid) = &item.appid {
+        return appid.parse().ok();
+    }
+    let username = item.gh()?;
+    let given = requests.iter().find(|request| request.username.as_ref() == Some(&username));
+    given.map(|request| request.program.clone()).or_else(|| known.program(&username))
+}
+
+fn most_alive(listing: &Listing, named: &[Option<ProgramId>], program: &ProgramId) -> Option<usize> {
+    (0..named.len())
+        .filter(|at| named[*at].as_ref() == Some(program))
+        .min_by_key(|at| listing.items[*at].status.liveliness())
+}
+
+/// Where exactly one request was called and not found, and exactly one unnamed item is new since, they belong together.
+fn eliminate(
+    listing: &Listing,
+    requests: &[Request],
+    named: &[Option<ProgramId>],
+    known: &impl Known,
+    found: &mut [Option<usize>],
+) {
+    let mut missing =
+        requests.iter().enumerate().filter(|(index, request)| found[*index].is_none() && waits_for_item(request));
+    let (Some((index, request)), None) = (missing.next(), missing.next()) else { return };
+    let Some(called_at) = request.called_at else { return };
+    let mut unnamed = (0..named.len()).filter(|at| {
+        let item = &listing.items[*at];
+        let since = item.username.as_deref().and_then(|username| known.standing_since(username, item.status));
+        is_unnamed(item, named[*at].as_ref()) && fits(item, request) && since.is_none_or(|since| since > called_at)
+    });
+    if let (Some(at), None) = (unnamed.next(), unnamed.next()) {
+        found[index] = Some(at);
+    }
+}
+
+/// Whether the list should show this request soon, if it does not yet.
+const fn waits_for_item(request: &Request) -> bool {
+    matches!(request.kind, Kind::Link(_))
+        && matches!(
+            request.state,
+            State::Initiating(_) | State::Initiated | State::AwaitingAccountAdmin | State::AwaitingProgramAdmin
+        )
+}
+
+/// An item with an appid names a program, whatever the shape of that appid.
+const fn is_unnamed(item: &Item, named: Option<&ProgramId>) -> bool {
+    item.appid.is_none() && named.is_none()
+}
+
+/// An item whose `gh_` id differs from the request's known one cannot be its.
+fn fits(item: &Item, request: &Request) -> bool {
+    match (&item.username, &request.username) {
+        (Some(listed), Some(known)) => listed == known.as_str(),
+        (None, _) | (_, None) => true,
+    }
+}
+
+fn could_be_unnamed(listing: &Listing, named: &[Option<ProgramId>], request: &Request) -> bool {
+    listing.items.iter().zip(named).any(|(item, named)| is_unnamed(item, named.as_ref()) && fits(item, request))
+}
+
+/// Whether a request of ours asked to unlink what this one had linked.
+fn was_asked_for(request: &Request, requests: &[Request]) -> bool {
+    requests.iter().any(|other| {
+        matches!(other.kind, Kind::Unlink)
+            && other.program == request.program
+            && matches!(other.state, State::Initiating(_) | State::Initiated | State::Unlinked)
+    })
+}

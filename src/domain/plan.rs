@@ -1,0 +1,122 @@
+//! What to do next with a request, and when; and the same for the account that serves many. It must never do it.
+
+use std::time::Duration;
+
+use super::{
+    listing::Status,
+    policy::Policy,
+    request::{Baseline, Kind, Request, State},
+    time::Time,
+};
+
+/// How long the list that was read before a call may be old.
+const LOOK_IS_FRESH: Duration = Duration::from_mins(1);
+
+/// The next step of an open request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// What to do.
+    pub action: Action,
+    /// When.
+    pub due: Time,
+}
+
+/// What can be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Read the account's list.
+    Look,
+    /// Make the call: the list was just read.
+    Call,
+    /// Take up what a monthly quota held back.
+    Resume,
+    /// End it: the policy's deadline.
+    Expire,
+}
+
+/// What comes next for `request`. Every open request has a step; of the finished ones only a link that the list has
+/// not confirmed.
+#[must_use]
+pub fn next_action(request: &Request, policy: &Policy, now: Time) -> Option<Step> {
+    let age = if request.memory.doubt.is_some() { Duration::ZERO } else { now.since(request.since) };
+    let look = Step { action: Action::Look, due: now + policy.steps.every(age) };
+    let step = match request.state {
+        State::Requested if request.looked_at.is_some_and(|at| now.since(at) < LOOK_IS_FRESH) => {
+            Step { action: Action::Call, due: now }
+        }
+        State::Requested
+        | State::Initiating(_)
+        | State::Initiated
+        | State::AwaitingAccountAdmin
+        | State::AwaitingProgramAdmin => look,
+        State::Deferred(until) => Step { action: Action::Resume, due: until.max(now) },
+        State::Linked if !is_confirmed(request) => return Some(look),
+        State::Linked | State::Rejected | State::Failed(_) | State::Lapsed | State::Cancelled | State::Unlinked => {
+            return None;
+        }
+    };
+    let deadline =
+        policy.deadline.map(|after| Step { action: Action::Expire, due: (request.requested_at + after).max(now) });
+    Some(deadline.filter(|deadline| deadline.due <= step.due).unwrap_or(step))
+}
+
+/// Whether the list has shown the link and nothing puts it in doubt.
+fn is_confirmed(request: &Request) -> bool {
+    request.memory.seen == Some(Status::Linked) && request.memory.doubt.is_none()
+}
+
+/// From when on a listing must be read for `request` although it equals the last one, if ever.
+#[must_use]
+pub fn reread_at(request: &Request, policy: &Policy, now: Time) -> Option<Time> {
+    let deadline = policy.deadline.map(|after| request.requested_at + after);
+    let settled = request.memory.doubt.is_none() && request.memory.baseline == Baseline::Clear;
+    match (request.state, request.kind) {
+        (State::AwaitingAccountAdmin | State::AwaitingProgramAdmin, _) if settled => deadline,
+        (State::Initiated, Kind::Unlink) if settled => deadline,
+        (State::Deferred(until), _) => Some(deadline.map_or(until, |deadline| deadline.min(until))),
+        (State::Linked, _) if is_confirmed(request) => None,
+        (
+            State::Requested
+            | State::Initiating(_)
+            | State::Initiated
+            | State::AwaitingAccountAdmin
+            | State::AwaitingProgramAdmin
+            | State::Linked,
+            _,
+        ) => Some(now),
+        (State::Rejected | State::Failed(_) | State::Lapsed | State::Cancelled | State::Unlinked, _) => None,
+    }
+}
+
+/// What an account's requests need of it together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AccountPlan {
+    /// When something is next due; `None` when nothing is open.
+    pub due: Option<Time>,
+    /// Since when the youngest state that waits for the list stands; `None` when nothing waits for the list.
+    pub pace_from: Option<Time>,
+    /// From when on an unchanged listing must be read all the same.
+    pub reread_at: Option<Time>,
+}
+
+/// One plan from all requests of one account.
+#[must_use]
+pub fn plan_account<'a>(requests: impl IntoIterator<Item = &'a Request>, policy: &Policy, now: Time) -> AccountPlan {
+    let mut plan = AccountPlan::default();
+    for request in requests {
+        let Some(step) = next_action(request, policy, now) else { continue };
+        plan.due = earlier(plan.due, Some(step.due));
+        plan.reread_at = earlier(plan.reread_at, reread_at(request, policy, now));
+        if !matches!(request.state, State::Deferred(_)) {
+            plan.pace_from = plan.pace_from.max(Some(request.since));
+        }
+    }
+    plan
+}
+
+fn earlier(a: Option<Time>, b: Option<Time>) -> Option<Time> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
+}
