@@ -1,1 +1,171 @@
-//! store
+//! How we remember: one `SQLite` file, one writer, readers apart. It must never decide anything about a request.
+//!
+//! Every write goes through [`Store`]'s methods to the one [`writer`], which commits whatever queued while the last
+//! commit was syncing. Each file beside it holds one noun with its SQL; [`views`] is what people read.
+
+pub mod error;
+
+pub mod open;
+
+pub mod record;
+
+mod writer;
+
+mod bulk;
+
+pub mod requests;
+
+pub mod accounts;
+
+pub mod programs;
+
+pub mod gates;
+
+pub mod wakeups;
+
+pub mod upkeep;
+
+pub mod views;
+
+use std::sync::Arc;
+
+use sqlx::SqlitePool;
+
+pub use self::{
+    error::{BadRow, StoreError},
+    open::{Location, OpenError, Role},
+    record::Record,
+};
+use self::{
+    accounts::{Reservation, Standing},
+    requests::Accepted,
+    writer::{Reply, Work, Writer},
+};
+use crate::domain::{id::AccountId, request::Request, time::Time};
+
+/// The open database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    readers: SqlitePool,
+    writer: Writer,
+    /// Held for as long as a daemon drives the file.
+    lock: Option<Arc<std::fs::File>>,
+}
+
+/// What became of a [`Record`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is on disk.
+    Written,
+    /// One of its requests was changed by someone else since it was read: nothing was written; read and decide again.
+    Stale,
+}
+
+impl Store {
+    /// Writes decisions and what belongs to them, all or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn record(&self, record: Record) -> Result<Recorded, StoreError> {
+        match self.writer.ask(Work::Record(Box::new(record))).await? {
+            Reply::Recorded(recorded) => Ok(recorded),
+            Reply::Accepted(_) | Reply::Done(_) => Err(StoreError::closed()),
+        }
+    }
+
+    /// Writes, ahead of the polls they announce, when each account is due next and what its budget is then.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written, so none of these polls may be made.
+    pub async fn reserve(&self, reservations: Vec<Reservation>) -> Result<(), StoreError> {
+        self.done(Work::Reserve(reservations)).await.map(drop)
+    }
+
+    /// Writes new requests, all or none. One that exists already, by its key or as an open request for the same pair,
+    /// is answered with the existing one.
+    ///
+    /// # Errors
+    /// [`StoreError`]: none was written. [`StoreError::KeyTaken`] when a key names a request for something else.
+    pub async fn accept(&self, requests: Vec<Request>, now: Time) -> Result<Vec<Accepted>, StoreError> {
+        match self.writer.ask(Work::Accept(requests, now)).await? {
+            Reply::Accepted(accepted) => Ok(accepted),
+            Reply::Recorded(_) | Reply::Done(_) => Err(StoreError::closed()),
+        }
+    }
+
+    /// Suspends or resumes an account on an operator's word; the number of accounts changed, 0 when it is not known.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn set_standing(&self, account: &AccountId, standing: Standing, now: Time) -> Result<u64, StoreError> {
+        self.done(Work::Standing(account.clone(), standing, now)).await
+    }
+
+    /// Takes wake-up rows up to `seq` away for these accounts, and makes the accounts due.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written; the rows are still there.
+    pub async fn take_wakeups(&self, seq: i64, accounts: Vec<String>, now: Time) -> Result<(), StoreError> {
+        self.done(Work::TakeWakeups(seq, accounts, now)).await.map(drop)
+    }
+
+    /// Asks the daemon to look at this account at once.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn wake(&self, account: &AccountId) -> Result<(), StoreError> {
+        self.done(Work::Wake(account.clone())).await.map(drop)
+    }
+
+    /// Makes accounts due that have linked requests and nothing open: the next `limit` after row `after`, spread
+    /// from `now` on over `spread_ms`. Answers the last row taken, 0 at the end.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn begin_drift(&self, after: i64, limit: u32, now: Time, spread_ms: i64) -> Result<u64, StoreError> {
+        self.done(Work::Drift { after, limit, now, spread_ms }).await
+    }
+
+    /// Takes away events, gates and spent rows older than `before`; the number taken, bounded.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was taken.
+    pub async fn prune(&self, before: Time, now: Time) -> Result<u64, StoreError> {
+        self.done(Work::Prune { before, now }).await
+    }
+
+    /// Remembers that a cron job ran to its end, and when it is due again.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn job_ran(&self, name: &'static str, now: Time, due: Option<Time>) -> Result<(), StoreError> {
+        self.done(Work::JobRan { name, now, due }).await.map(drop)
+    }
+
+    /// Writes something worthless and syncs it: whether the disk takes writes again.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it does not.
+    pub async fn probe(&self, now: Time) -> Result<(), StoreError> {
+        self.job_ran("probe", now, None).await
+    }
+
+    /// The connections for reading.
+    pub(crate) const fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Closes readers, then the writer, so that the write-ahead log is folded into the file; gives the lock back.
+    pub async fn close(self) {
+        self.readers.close().await;
+        self.writer.close().await;
+        drop(self.lock);
+    }
+
+    async fn done(&self, work: Work) -> Result<u64, StoreError> {
+        match self.writer.ask(work).await? {
+            Reply::Done(count) => Ok(count),
+            Reply::Recorded(_) | Reply::Accepted(_) => Err(StoreError::closed()),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+-- What amplinkd remembers. Times are milliseconds since 1970 in UTC, always ours, never the database's.
+-- The v_ views at the end are the public interface and change only by addition; tables may change.
+
+CREATE TABLE account (
+    id           INTEGER PRIMARY KEY,
+    account      TEXT    NOT NULL UNIQUE,
+    state        TEXT    NOT NULL CHECK (state IN ('active', 'suspended')),
+    since        BIGINT  NOT NULL,
+    suspended_by TEXT    CHECK (suspended_by IN ('operator', 'wechat')),
+    errcode      BIGINT,
+    errmsg       TEXT,
+    -- NULL when nothing of this account waits for a look.
+    next_check_at BIGINT,
+    -- Since when its youngest waiting state stands: how often it is looked at follows from it.
+    pace_from    BIGINT,
+    -- From when on a listing must be read although it equals the last one.
+    reread_at    BIGINT,
+    checked_at   BIGINT,
+    listing_hash BIGINT,
+    failures     INTEGER NOT NULL DEFAULT 0 CHECK (failures >= 0),
+    last_error   TEXT,
+    budget_day   INTEGER NOT NULL DEFAULT 0,
+    budget_used  INTEGER NOT NULL DEFAULT 0 CHECK (budget_used >= 0),
+    CHECK ((state = 'suspended') = (suspended_by IS NOT NULL))
+);
+
+CREATE INDEX account_due ON account (next_check_at) WHERE next_check_at IS NOT NULL;
+
+CREATE TABLE request (
+    id            TEXT    NOT NULL PRIMARY KEY,
+    kind          TEXT    NOT NULL CHECK (kind IN ('link', 'unlink')),
+    account       TEXT    NOT NULL REFERENCES account (account),
+    program       TEXT    NOT NULL,
+    username      TEXT,
+    notify_users  INTEGER NOT NULL CHECK (notify_users IN (0, 1)),
+    show_profile  INTEGER NOT NULL CHECK (show_profile IN (0, 1)),
+    state         TEXT    NOT NULL CHECK (state IN (
+                      'requested', 'initiating', 'initiated', 'awaiting_account_admin', 'awaiting_program_admin',
+                      'deferred', 'linked', 'rejected', 'failed', 'lapsed', 'cancelled', 'unlinked')),
+    outcome_unknown INTEGER NOT NULL CHECK (outcome_unknown IN (0, 1)),
+    deferred_until BIGINT,
+    failure       TEXT    CHECK (failure IN ('refused', 'our_bug', 'attempts', 'deadline')),
+    since         BIGINT  NOT NULL,
+    requested_at  BIGINT  NOT NULL,
+    finished_at   BIGINT,
+    attempt       INTEGER NOT NULL CHECK (attempt >= 0),
+    called_at     BIGINT,
+    seen_status   BIGINT,
+    baseline_rejected INTEGER NOT NULL CHECK (baseline_rejected IN (0, 1)),
+    -- A sighting that waits for its confirmation: 'absent', or the listed status as a number.
+    doubt         TEXT,
+    doubt_at      BIGINT,
+    errcode       BIGINT,
+    errmsg        TEXT,
+    retry_of      TEXT    REFERENCES request (id),
+    key           TEXT    UNIQUE,
+    labels        TEXT    NOT NULL,
+    version       INTEGER NOT NULL CHECK (version >= 0),
+    CHECK ((finished_at IS NOT NULL) = (state IN ('linked', 'rejected', 'failed', 'lapsed', 'cancelled', 'unlinked'))),
+    CHECK ((deferred_until IS NOT NULL) = (state = 'deferred')),
+    CHECK ((failure IS NOT NULL) = (state = 'failed')),
+    CHECK ((doubt IS NULL) = (doubt_at IS NULL)),
+    CHECK (outcome_unknown = 0 OR state = 'initiating'),
+    CHECK (kind = 'link' OR state NOT IN ('awaiting_account_admin', 'awaiting_program_admin', 'linked', 'rejected'))
+) WITHOUT ROWID;
+
+CREATE UNIQUE INDEX request_one_open ON request (account, program, kind) WHERE finished_at IS NULL;
+-- What a listing may still move: the open ones and the linked.
+CREATE INDEX request_watched ON request (account, state) WHERE finished_at IS NULL OR state = 'linked';
+CREATE INDEX request_by_state ON request (state, id);
+CREATE INDEX request_by_account ON request (account, id);
+CREATE INDEX request_by_program ON request (program, id);
+CREATE INDEX request_calling ON request (id) WHERE state = 'initiating';
+
+CREATE TABLE transition (
+    request_id TEXT    NOT NULL REFERENCES request (id),
+    seq        INTEGER NOT NULL CHECK (seq >= 1),
+    from_state TEXT,
+    to_state   TEXT    NOT NULL,
+    at         BIGINT  NOT NULL,
+    cause      TEXT    NOT NULL CHECK (cause IN ('accepted', 'listing', 'call', 'answer', 'quota', 'deadline', 'operator')),
+    status     BIGINT,
+    errcode    BIGINT,
+    detail     TEXT,
+    PRIMARY KEY (request_id, seq),
+    CHECK ((from_state IS NULL) = (seq = 1))
+) WITHOUT ROWID;
+
+CREATE TABLE conflict (
+    id           TEXT   NOT NULL PRIMARY KEY,
+    request_id   TEXT   NOT NULL REFERENCES request (id),
+    kind         TEXT   NOT NULL CHECK (kind IN (
+                     'invitation_already_out', 'linking_from_console', 'already_linked', 'unlink_already_out',
+                     'adopted', 'backward', 'vanished')),
+    errcode      BIGINT,
+    errmsg       TEXT,
+    at           BIGINT NOT NULL,
+    our_state    TEXT   NOT NULL,
+    their_status BIGINT,
+    resolved_at  BIGINT,
+    resolution   TEXT,
+    CHECK ((resolved_at IS NULL) = (resolution IS NULL))
+) WITHOUT ROWID;
+
+CREATE INDEX conflict_by_request ON conflict (request_id);
+CREATE INDEX conflict_open ON conflict (id) WHERE resolved_at IS NULL;
+
+-- The latest listing of every account, item by item.
+CREATE TABLE program (
+    account   TEXT   NOT NULL REFERENCES account (account),
+    -- The gh_ id, else the appid, else the place in the list; a second item of the same name ends in #2.
+    item      TEXT   NOT NULL,
+    program   TEXT,
+    username  TEXT,
+    status    BIGINT NOT NULL,
+    nickname  TEXT,
+    headimg_url TEXT,
+    email     TEXT,
+    source    TEXT,
+    selected  BIGINT,
+    nearby_display_status BIGINT,
+    released  BIGINT,
+    copy_verify_status BIGINT,
+    func_infos TEXT,
+    status_since  BIGINT NOT NULL,
+    first_seen_at BIGINT NOT NULL,
+    gone_at   BIGINT,
+    PRIMARY KEY (account, item)
+) WITHOUT ROWID;
+
+CREATE INDEX program_by_program ON program (program);
+
+-- gh_ ids are global: one listing that shows both names teaches every account.
+CREATE TABLE program_name (
+    username TEXT   NOT NULL PRIMARY KEY,
+    program  TEXT   NOT NULL,
+    at       BIGINT NOT NULL
+) WITHOUT ROWID;
+
+-- Calls held back by a quota or a block: a program's month, one API's day, our address.
+CREATE TABLE gate (
+    kind    TEXT   NOT NULL CHECK (kind IN ('program_month', 'api_day', 'ip')),
+    subject TEXT   NOT NULL,
+    until   BIGINT NOT NULL,
+    errcode BIGINT NOT NULL,
+    errmsg  TEXT   NOT NULL,
+    at      BIGINT NOT NULL,
+    PRIMARY KEY (kind, subject)
+) WITHOUT ROWID;
+
+-- Messages owed to the outside, written with the decision that caused them.
+CREATE TABLE outbox (
+    seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+    id      TEXT    NOT NULL UNIQUE,
+    type    TEXT    NOT NULL,
+    subject TEXT    NOT NULL,
+    at      BIGINT  NOT NULL,
+    data    TEXT    NOT NULL
+);
+
+CREATE INDEX outbox_by_time ON outbox (at);
+
+CREATE TABLE alert (
+    id         TEXT    NOT NULL PRIMARY KEY,
+    key        TEXT    NOT NULL,
+    rule       TEXT    NOT NULL,
+    request_id TEXT    REFERENCES request (id),
+    account    TEXT,
+    state      TEXT    NOT NULL CHECK (state IN ('firing', 'acknowledged', 'snoozed', 'resolved')),
+    since      BIGINT  NOT NULL,
+    fired_at   BIGINT  NOT NULL,
+    acknowledged_at BIGINT,
+    snoozed_until   BIGINT,
+    resolved_at     BIGINT,
+    notified_at     BIGINT,
+    notifications   INTEGER NOT NULL DEFAULT 0,
+    message_en TEXT    NOT NULL,
+    message_zh TEXT    NOT NULL,
+    CHECK ((resolved_at IS NOT NULL) = (state = 'resolved'))
+) WITHOUT ROWID;
+
+CREATE UNIQUE INDEX alert_one_open ON alert (key) WHERE resolved_at IS NULL;
+
+CREATE TABLE delivery (
+    id         TEXT    NOT NULL PRIMARY KEY,
+    event_id   TEXT    NOT NULL REFERENCES outbox (id),
+    channel    TEXT    NOT NULL,
+    state      TEXT    NOT NULL CHECK (state IN ('pending', 'delivered', 'dead')),
+    attempts   INTEGER NOT NULL DEFAULT 0,
+    next_at    BIGINT,
+    delivered_at BIGINT,
+    last_error TEXT
+) WITHOUT ROWID;
+
+-- Accounts that somebody outside the daemon changed: it reads them within a second and takes the rows away.
+CREATE TABLE wakeup (
+    seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+    account TEXT    NOT NULL
+);
+
+-- When each cron job last ran to its end; the audit watches it.
+CREATE TABLE job (
+    name   TEXT   NOT NULL PRIMARY KEY,
+    ran_at BIGINT NOT NULL,
+    due_at BIGINT
+) WITHOUT ROWID;

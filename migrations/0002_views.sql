@@ -1,0 +1,80 @@
+-- The public interface. Columns are only ever added. Times are RFC 3339 texts in UTC with milliseconds.
+
+CREATE VIEW v_request AS
+SELECT r.id, r.kind, r.account, r.program, r.username, r.state,
+       CASE
+           WHEN r.state = 'requested' THEN 'us'
+           WHEN r.state = 'initiating' OR (r.state = 'initiated' AND r.kind = 'link') THEN 'wechat'
+           WHEN r.state IN ('initiated', 'awaiting_account_admin') THEN 'account_admin'
+           WHEN r.state = 'awaiting_program_admin' THEN 'program_admin'
+           WHEN r.state = 'deferred' THEN 'quota'
+       END AS waiting_on,
+       strftime('%Y-%m-%dT%H:%M:%fZ', r.since / 1000.0, 'unixepoch') AS since,
+       strftime('%Y-%m-%dT%H:%M:%fZ', r.requested_at / 1000.0, 'unixepoch') AS requested_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', r.finished_at / 1000.0, 'unixepoch') AS finished_at,
+       r.attempt, r.outcome_unknown, r.errcode, r.errmsg,
+       strftime('%Y-%m-%dT%H:%M:%fZ',
+                CASE WHEN r.finished_at IS NULL THEN coalesce(r.deferred_until, a.next_check_at) END / 1000.0,
+                'unixepoch') AS next_check_at,
+       r.retry_of, r.labels, r.failure, r.key, r.notify_users, r.show_profile, r.seen_status
+FROM request AS r
+JOIN account AS a ON a.account = r.account;
+
+CREATE VIEW v_transition AS
+SELECT t.request_id, t.seq, t.from_state, t.to_state,
+       strftime('%Y-%m-%dT%H:%M:%fZ', t.at / 1000.0, 'unixepoch') AS at,
+       t.cause, t.status, t.errcode, t.detail
+FROM transition AS t;
+
+CREATE VIEW v_conflict AS
+SELECT c.id, c.request_id, r.account, r.program, c.kind, c.errcode,
+       strftime('%Y-%m-%dT%H:%M:%fZ', c.at / 1000.0, 'unixepoch') AS at,
+       c.our_state, c.their_status,
+       strftime('%Y-%m-%dT%H:%M:%fZ', c.resolved_at / 1000.0, 'unixepoch') AS resolved_at,
+       c.resolution, c.errmsg
+FROM conflict AS c
+JOIN request AS r ON r.id = c.request_id;
+
+CREATE VIEW v_account AS
+SELECT a.account, a.state,
+       strftime('%Y-%m-%dT%H:%M:%fZ', a.since / 1000.0, 'unixepoch') AS since,
+       a.suspended_by, a.errcode, a.errmsg,
+       (SELECT count(*) FROM request AS r WHERE r.account = a.account AND r.finished_at IS NULL) AS open_requests,
+       strftime('%Y-%m-%dT%H:%M:%fZ', a.next_check_at / 1000.0, 'unixepoch') AS next_check_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', a.checked_at / 1000.0, 'unixepoch') AS checked_at,
+       a.failures, a.last_error,
+       strftime('%Y-%m-%d', a.budget_day * 86400, 'unixepoch') AS budget_day,
+       a.budget_used
+FROM account AS a;
+
+CREATE VIEW v_program AS
+SELECT p.account, p.program, p.username, p.status, p.nickname, p.headimg_url, p.email, p.source, p.selected,
+       p.nearby_display_status, p.released, p.copy_verify_status, p.func_infos,
+       strftime('%Y-%m-%dT%H:%M:%fZ', p.first_seen_at / 1000.0, 'unixepoch') AS first_seen_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', coalesce(p.gone_at, a.checked_at, p.status_since) / 1000.0, 'unixepoch')
+           AS last_seen_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', p.gone_at / 1000.0, 'unixepoch') AS gone_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', p.status_since / 1000.0, 'unixepoch') AS status_since
+FROM program AS p
+JOIN account AS a ON a.account = p.account;
+
+CREATE VIEW v_alert AS
+SELECT l.id, l.key, l.rule, l.request_id, l.account, l.state,
+       strftime('%Y-%m-%dT%H:%M:%fZ', l.since / 1000.0, 'unixepoch') AS since,
+       strftime('%Y-%m-%dT%H:%M:%fZ', l.fired_at / 1000.0, 'unixepoch') AS fired_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', l.acknowledged_at / 1000.0, 'unixepoch') AS acknowledged_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', l.snoozed_until / 1000.0, 'unixepoch') AS snoozed_until,
+       strftime('%Y-%m-%dT%H:%M:%fZ', l.resolved_at / 1000.0, 'unixepoch') AS resolved_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', l.notified_at / 1000.0, 'unixepoch') AS notified_at,
+       l.notifications, l.message_en, l.message_zh
+FROM alert AS l;
+
+CREATE VIEW v_delivery AS
+SELECT d.id, d.event_id, o.type AS event_type, d.channel, d.state, d.attempts,
+       strftime('%Y-%m-%dT%H:%M:%fZ', d.next_at / 1000.0, 'unixepoch') AS next_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', d.delivered_at / 1000.0, 'unixepoch') AS delivered_at,
+       d.last_error
+FROM delivery AS d
+JOIN outbox AS o ON o.id = d.event_id;
+
+PRAGMA user_version = 2;

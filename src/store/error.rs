@@ -1,0 +1,81 @@
+//! What can go wrong with the database, said by what to do next. It must never hold a value that was being written.
+
+use std::sync::Arc;
+
+/// Why nothing was written, or nothing could be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Someone else holds the database; try again.
+    #[error("the database is busy: another process has been writing for too long ({0})")]
+    Busy(Arc<sqlx::Error>),
+    /// No room; effects must stop until there is.
+    #[error("the disk is full: nothing can be written until there is room ({0})")]
+    Full(Arc<sqlx::Error>),
+    /// The file cannot be written; effects must stop until it can.
+    #[error("the database cannot be written or read: check the disk, its mount and the file's mode ({0})")]
+    Broken(Arc<sqlx::Error>),
+    /// The file is damaged.
+    #[error("the database is damaged: stop, keep a copy, and restore a backup ({0})")]
+    Corrupt(Arc<sqlx::Error>),
+    /// A row that no legal request has.
+    #[error(transparent)]
+    Row(#[from] BadRow),
+    /// The key stands for another request.
+    #[error("key {key:?} belongs to request {id}, which is for account {account} and program {program}: choose another key")]
+    KeyTaken {
+        /// The key.
+        key: String,
+        /// Its request.
+        id: String,
+        /// That request's account.
+        account: String,
+        /// That request's program.
+        program: String,
+    },
+    /// A statement that should not fail.
+    #[error("the database refused a statement, which is a defect of amplinkd: {0}")]
+    Refused(Arc<sqlx::Error>),
+    /// The store was closed.
+    #[error("the database is closed")]
+    Closed,
+}
+
+impl StoreError {
+    pub(crate) const fn closed() -> Self {
+        Self::Closed
+    }
+}
+
+/// A row that no legal value makes: where it stands and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{table} {id}: {column} holds {value:?}, which is not legal; the row is left alone")]
+pub struct BadRow {
+    /// The table.
+    pub table: &'static str,
+    /// The row.
+    pub id: String,
+    /// The column.
+    pub column: &'static str,
+    /// What it holds.
+    pub value: String,
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = match &error {
+            sqlx::Error::Database(refused) => refused.code().and_then(|code| code.parse::<i32>().ok()),
+            sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => return Self::Closed,
+            _ => None,
+        };
+        let error = Arc::new(error);
+        // Primary result codes, https://www.sqlite.org/rescode.html; the low byte of an extended one.
+        match code.map(|code| code & 0xff) {
+            Some(5 | 6) => Self::Busy(error),
+            Some(13) => Self::Full(error),
+            Some(3 | 8 | 10 | 14 | 23) => Self::Broken(error),
+            Some(11 | 26) => Self::Corrupt(error),
+            Some(_) => Self::Refused(error),
+            None => Self::Broken(error),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! From a path to an open database: created with its mode, brought up to date, checked, locked. It must never open a
+//! file that is newer than this program.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection,
+    migrate::{MigrateError, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::{Store, StoreError, writer::Writer};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// The `user_version` that the last migration leaves behind.
+const SCHEMA: i64 = 2;
+
+/// How long a statement waits for another process: longer than an import of 100,000 lines holds the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Connections for reading: two cores' worth of queries and a slow one beside them.
+const READERS: u32 = 4;
+
+/// The first `SQLite` without the WAL-reset corruption (<https://www.sqlite.org/wal.html#walresetbug>).
+const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+
+/// Where the database is and with which mode it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The file.
+    pub path: PathBuf,
+    /// Permission bits of a new file, as in 0o640.
+    pub mode: u32,
+}
+
+/// Who opens it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The one process that drives requests: takes the lock and checks the file.
+    Daemon,
+    /// A command beside it.
+    Tool,
+}
+
+/// Why it was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file, its folder or the lock beside it cannot be used.
+    #[error("cannot open the database {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A second daemon.
+    #[error("another amplinkd drives {}: one database has one daemon (its lock is {}.lock)", .0.display(), .0.display())]
+    Locked(PathBuf),
+    /// Made by a newer program.
+    #[error("{} was made by a newer amplinkd (schema {version}): use that version, or restore a backup", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's version.
+        version: i64,
+    },
+    /// A migration that is not ours.
+    #[error("{} is not a database of amplinkd, or its schema was changed: {reason}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        reason: String,
+    },
+    /// The check found damage.
+    #[error("{} is damaged: {report}; keep a copy and restore a backup", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the check said first.
+        report: String,
+    },
+    /// The library is one that can corrupt the file.
+    #[error("this build carries SQLite {0}, which can corrupt a write-ahead log: build with 3.51.3 or newer")]
+    OldSqlite(String),
+    /// The database would not work.
+    #[error("cannot open the database {}: {source}", path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: StoreError,
+    },
+}
+
+impl Store {
+    /// Opens the database, making it when it is not there.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the file is as it was.
+    pub async fn open(location: &Location, role: Role) -> Result<Self, OpenError> {
+        let path = &location.path;
+        let failed = |source: sqlx::Error| OpenError::Store { path: path.clone(), source: source.into() };
+        create(location).map_err(|source| OpenError::File { path: path.clone(), source })?;
+        let lock = if role == Role::Daemon { Some(Arc::new(lock(path)?)) } else { None };
+
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .statement_cache_capacity(256)
+            .disable_statement_logging();
+        let mut connection = options.connect().await.map_err(failed)?;
+        check_library(&mut connection).await.map_err(failed)??;
+        migrate(&mut connection, path).await?;
+        if role == Role::Daemon {
+            check(&mut connection, path).await?;
+        }
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.read_only(true).pragma("query_only", "1"));
+        Ok(Self { readers, writer: Writer::start(connection), lock })
+    }
+
+    /// Opens an existing database for reading alone, changing nothing of it.
+    ///
+    /// # Errors
+    /// [`OpenError`] when there is none.
+    pub async fn exists(path: &Path) -> Result<(), OpenError> {
+        match tokio::fs::metadata(path).await {
+            Ok(_) => Ok(()),
+            Err(source) => Err(OpenError::File { path: path.to_owned(), source }),
+        }
+    }
+}
+
+/// Makes the file with its mode. The log beside it inherits the mode from it.
+fn create(location: &Location) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(location.mode).open(&location.path) {
+        // The process's umask may have taken bits away that the operator asked for.
+        Ok(file) => file.set_permissions(PermissionsExt::from_mode(location.mode)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    let failed = |source| OpenError::File { path: PathBuf::from(&beside), source };
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&beside).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+async fn check_library(connection: &mut SqliteConnection) -> Result<Result<(), OpenError>, sqlx::Error> {
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await?;
+    let mut parts = version.split('.').map(|part| u32::from_str(part).unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    let ours = (next(), next(), next());
+    Ok(if ours < OLDEST_SQLITE { Err(OpenError::OldSqlite(version)) } else { Ok(()) })
+}
+
+async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    let store = |source: sqlx::Error| unmigrated(MigrateError::Execute(source), path);
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(store)?;
+    if version > SCHEMA {
+        return Err(OpenError::Newer { path: path.to_owned(), version });
+    }
+    for last_try in [false, true] {
+        match MIGRATIONS.run(&mut *connection).await {
+            Ok(()) => return Ok(()),
+            Err(MigrateError::VersionMissing(version)) => {
+                return Err(OpenError::Newer { path: path.to_owned(), version });
+            }
+            Err(error) if last_try => return Err(unmigrated(error, path)),
+            // Another process may be at the same work: what it finished need not be done.
+            Err(_) => tokio::time::sleep(Duration::from_millis(300)).await,
+        }
+    }
+    Ok(())
+}
+
+fn unmigrated(error: MigrateError, path: &Path) -> OpenError {
+    let path = path.to_owned();
+    match error {
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => match StoreError::from(source) {
+            StoreError::Refused(source) => OpenError::Foreign { path, reason: source.to_string() },
+            StoreError::Corrupt(source) => OpenError::Damaged { path, report: source.to_string() },
+            source => OpenError::Store { path, source },
+        },
+        other => OpenError::Foreign { path, reason: other.to_string() },
+    }
+}
+
+async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    let report: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|source| OpenError::Store { path: path.to_owned(), source: source.into() })?;
+    if report == "ok" {
+        return Ok(());
+    }
+    Err(OpenError::Damaged { path: path.to_owned(), report })
+}
+
+/// A connection of its own, for what must not share the pool: backups and whole-file checks.
+///
+/// # Errors
+/// [`StoreError`] when the file cannot be opened.
+pub async fn lone_reader(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
+    Ok(SqliteConnection::connect_with(&options).await?)
+}

@@ -1,0 +1,205 @@
+//! One decision, one transaction: state, history, conflicts, events, account and mirror, or nothing of it. It must never
+//! decide, and never write a request that someone else has changed meanwhile.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+use sqlx::SqliteConnection;
+
+use super::{
+    Recorded, StoreError,
+    accounts::{self, AccountUpdate},
+    bulk,
+    gates::{self, Gate},
+    programs::{self, ItemRow},
+    requests::{self, RequestRow},
+};
+use crate::domain::{
+    id::{ProgramId, Username},
+    request::Request,
+    time::Time,
+};
+
+/// Everything that one poll, call or command must write together.
+#[derive(Debug, Clone, Default)]
+pub struct Record {
+    /// Requests that moved or remember something new, each at most once.
+    pub changes: Vec<Change>,
+    /// What the account is from now on.
+    pub account: Option<AccountUpdate>,
+    /// Items of the listing that are new or differ.
+    pub items: Vec<ItemRow>,
+    /// Items that are no longer listed, by account and item.
+    pub gone: Vec<(String, String, i64)>,
+    /// `gh_` ids that were learned.
+    pub names: Vec<(Username, ProgramId, i64)>,
+    /// Gates that closed.
+    pub gates: Vec<Gate>,
+}
+
+/// One request's part of a record.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The request as it is from now on; its version is still the one that was read.
+    pub request: Request,
+    /// The move, when the state changed.
+    pub transition: Option<Transition>,
+    /// The conflict it opens.
+    pub conflict: Option<Conflict>,
+    /// How and when its open conflicts are resolved.
+    pub settled: Option<(&'static str, Time)>,
+    /// Messages owed to the outside.
+    pub events: Vec<Event>,
+}
+
+/// A row of `transition`; the store numbers it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Transition {
+    /// The request.
+    pub request_id: String,
+    /// The state before.
+    pub from_state: Option<&'static str>,
+    /// The state after.
+    pub to_state: &'static str,
+    /// Milliseconds UTC.
+    pub at: i64,
+    /// Where it came from.
+    pub cause: &'static str,
+    /// The listed status behind it.
+    pub status: Option<i64>,
+    /// The code behind it.
+    pub errcode: Option<i64>,
+    /// More, for people.
+    pub detail: Option<String>,
+}
+
+/// A row of `conflict`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Conflict {
+    /// Made by us, `UUIDv7`.
+    pub id: String,
+    /// The request.
+    pub request_id: String,
+    /// The word.
+    pub kind: &'static str,
+    /// The code that told of it.
+    pub errcode: Option<i64>,
+    /// Its text, with the rid that `WeChat`'s support asks for.
+    pub errmsg: Option<String>,
+    /// Milliseconds UTC.
+    pub at: i64,
+    /// Our record when it was met.
+    pub our_state: &'static str,
+    /// The status the world shows or claims.
+    pub their_status: Option<i64>,
+}
+
+/// A row of `outbox`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Event {
+    /// Made by us, `UUIDv7`; stable over every delivery.
+    pub id: String,
+    /// As in `amplinkd.request.linked`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The request's or the account's id.
+    pub subject: String,
+    /// Milliseconds UTC.
+    pub at: i64,
+    /// The body, JSON as text.
+    pub data: String,
+}
+
+const CURRENT: &str = "
+    SELECT r.id FROM json_each($1) AS j
+    JOIN request AS r ON r.id = j.value ->> 0 AND r.version = j.value ->> 1";
+
+const TRANSITIONS: &str = "
+    INSERT INTO transition (request_id, seq, from_state, to_state, at, cause, status, errcode, detail)
+    SELECT j.value ->> 'request_id',
+           coalesce((SELECT max(t.seq) FROM transition AS t WHERE t.request_id = j.value ->> 'request_id'), 0) + 1,
+           j.value ->> 'from_state', j.value ->> 'to_state', j.value ->> 'at', j.value ->> 'cause',
+           j.value ->> 'status', j.value ->> 'errcode', j.value ->> 'detail'
+    FROM json_each($1) AS j";
+
+const CONFLICTS: &str = "
+    INSERT INTO conflict (id, request_id, kind, errcode, errmsg, at, our_state, their_status)
+    SELECT j.value ->> 'id', j.value ->> 'request_id', j.value ->> 'kind', j.value ->> 'errcode',
+           j.value ->> 'errmsg', j.value ->> 'at', j.value ->> 'our_state', j.value ->> 'their_status'
+    FROM json_each($1) AS j";
+
+const SETTLE: &str = "
+    UPDATE conflict SET resolved_at = j.value ->> 1, resolution = j.value ->> 2
+    FROM json_each($1) AS j
+    WHERE conflict.request_id = j.value ->> 0 AND conflict.resolved_at IS NULL";
+
+const EVENTS: &str = "
+    INSERT INTO outbox (id, type, subject, at, data)
+    SELECT j.value ->> 'id', j.value ->> 'type', j.value ->> 'subject', j.value ->> 'at', j.value ->> 'data'
+    FROM json_each($1) AS j";
+
+/// Writes all records of a group with one statement a table; answers each in its order. A record with a stale request
+/// is left out whole.
+pub(super) async fn write(tx: &mut SqliteConnection, records: &[&Record]) -> Result<Vec<Recorded>, StoreError> {
+    let expected: Vec<(&str, i64)> = records
+        .iter()
+        .flat_map(|record| &record.changes)
+        .map(|change| (change.request.id.as_str(), change.request.version))
+        .collect();
+    let mut current = current(tx, &expected).await?;
+    let mut replies = Vec::with_capacity(records.len());
+    let mut fresh = Vec::with_capacity(records.len());
+    for record in records {
+        // Taken out of the set, so that a second change of the same request in this group is stale.
+        let is_fresh = record.changes.iter().all(|change| current.contains(change.request.id.as_str()));
+        if is_fresh {
+            record.changes.iter().for_each(|change| drop(current.remove(change.request.id.as_str())));
+            fresh.push(*record);
+        }
+        replies.push(if is_fresh { Recorded::Written } else { Recorded::Stale });
+    }
+    write_fresh(tx, &fresh).await?;
+    Ok(replies)
+}
+
+async fn current(tx: &mut SqliteConnection, expected: &[(&str, i64)]) -> Result<HashSet<String>, StoreError> {
+    if expected.is_empty() {
+        return Ok(HashSet::new());
+    }
+    Ok(sqlx::query_scalar(CURRENT).bind(bulk::json(expected)).fetch_all(tx).await?.into_iter().collect())
+}
+
+async fn write_fresh(tx: &mut SqliteConnection, records: &[&Record]) -> Result<(), StoreError> {
+    let changes = || records.iter().flat_map(|record| &record.changes);
+    let rows: Vec<RequestRow> = changes().map(|change| RequestRow::from(&change.request)).collect();
+    requests::update(tx, &rows).await?;
+    let transitions: Vec<&Transition> = changes().filter_map(|change| change.transition.as_ref()).collect();
+    bulk::execute(tx, TRANSITIONS, &transitions).await?;
+    let conflicts: Vec<&Conflict> = changes().filter_map(|change| change.conflict.as_ref()).collect();
+    bulk::execute(tx, CONFLICTS, &conflicts).await?;
+    let settled: Vec<(&str, i64, &str)> = changes()
+        .filter_map(|change| change.settled.map(|(how, at)| (change.request.id.as_str(), at.ms(), how)))
+        .collect();
+    bulk::execute(tx, SETTLE, &settled).await?;
+    add_events(tx, &changes().flat_map(|change| &change.events).collect::<Vec<_>>()).await?;
+
+    let items: Vec<&ItemRow> = records.iter().flat_map(|record| &record.items).collect();
+    let gone: Vec<&(String, String, i64)> = records.iter().flat_map(|record| &record.gone).collect();
+    programs::mirror(tx, &items, &gone).await?;
+    let names: Vec<_> = records.iter().flat_map(|record| &record.names).collect();
+    programs::learn(tx, &names).await?;
+    let closed: Vec<&Gate> = records.iter().flat_map(|record| &record.gates).collect();
+    gates::close(tx, &closed).await?;
+    let updates: Vec<&AccountUpdate> = records.iter().filter_map(|record| record.account.as_ref()).collect();
+    accounts::update(tx, &updates).await
+}
+
+/// Writes messages owed to the outside.
+pub(super) async fn add_events<T: Serialize>(tx: &mut SqliteConnection, events: &[T]) -> Result<(), StoreError> {
+    bulk::execute(tx, EVENTS, events).await.map(drop)
+}
+
+/// Writes first transitions of accepted requests.
+pub(super) async fn add_transitions(tx: &mut SqliteConnection, rows: &[Transition]) -> Result<(), StoreError> {
+    bulk::execute(tx, TRANSITIONS, rows).await.map(drop)
+}

@@ -1,0 +1,43 @@
+//! Rows of `wakeup`: how a command tells the daemon that an account changed. It must never be the only place where an
+//! account's being due is written.
+
+use sqlx::SqliteConnection;
+
+use super::{Store, StoreError, accounts, bulk};
+use crate::domain::{id::AccountId, time::Time};
+
+const ADD: &str = "INSERT INTO wakeup (account) SELECT j.value FROM json_each($1) AS j";
+const WAITING: &str = "SELECT seq, account FROM wakeup ORDER BY seq LIMIT $1";
+const TAKE: &str = "DELETE FROM wakeup WHERE seq <= $1 AND account IN (SELECT j.value FROM json_each($2) AS j)";
+
+impl Store {
+    /// The oldest wake-ups, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing can be read.
+    pub async fn wakeups(&self, limit: u32) -> Result<Vec<(i64, String)>, StoreError> {
+        Ok(sqlx::query_as(WAITING).bind(limit).fetch_all(self.readers()).await?)
+    }
+}
+
+pub(super) async fn add(tx: &mut SqliteConnection, accounts: &[&str]) -> Result<(), StoreError> {
+    if !accounts.is_empty() {
+        sqlx::query(ADD).bind(bulk::json(accounts)).execute(tx).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn wake(tx: &mut SqliteConnection, account: &AccountId) -> Result<u64, StoreError> {
+    add(tx, &[account.as_str()]).await.map(|()| 1)
+}
+
+pub(super) async fn take(
+    tx: &mut SqliteConnection,
+    seq: i64,
+    names: &[String],
+    now: Time,
+) -> Result<u64, StoreError> {
+    let due: Vec<&str> = names.iter().map(String::as_str).collect();
+    accounts::make_due(tx, &due, now).await?;
+    Ok(sqlx::query(TAKE).bind(seq).bind(bulk::json(names)).execute(tx).await?.rows_affected())
+}
