@@ -1,1 +1,3 @@
-//! cli
+//! The door for people: one file per noun. It must never hold rules.
+
+pub mod simulate;

@@ -1,1 +1,69 @@
-//! sim
+//! A small WeChat of our own, for tests, the demo and people's own integration tests.
+//!
+//! In reading order: [`World`] is plain data, [`advance`] is the one pure step of time, the calls of
+//! [`World`] answer as WeChat would, [`Faults`] are its seeded bad luck, [`Switches`] are what WeChat
+//! does not document, and [`Sim`] serves all of it over HTTP.
+//!
+//! It must never name another room of the house: a shared struct would hide a shared mistake. Outside
+//! `server` and [`accelerated`] nothing here does IO or reads a clock.
+
+mod span;
+
+mod chance;
+
+mod plan;
+
+mod switches;
+
+mod quota;
+
+mod errcode;
+
+mod token;
+
+mod ledger;
+
+mod world;
+
+mod advance;
+
+mod calls;
+
+mod admin;
+
+mod faults;
+
+mod listing;
+
+mod exchange;
+
+mod scenario;
+
+mod connection;
+
+mod server;
+
+mod api;
+
+mod running;
+
+mod now;
+
+#[cfg(test)]
+mod stories;
+
+pub use admin::{By, NoSuchMove};
+pub use advance::advance;
+pub use calls::{Answer, Flags};
+pub use faults::{FaultKind, Faults, NoSuchPreset};
+pub use ledger::{LedgerEntry, Stats};
+pub use listing::{FuncInfo, Item, Listing};
+pub use now::{Now, accelerated};
+pub use plan::{Plan, PlanSet, Plans, approves_after, expires_after, never_answers, refuses_after};
+pub use quota::{AccountMonth, CallsToday, Month, ProgramMonth, Quotas};
+pub use running::{Sim, SimConfig};
+pub use scenario::{PlanRule, Scenario, WrongRate};
+pub use server::{Shared, serve};
+pub use span::{NotASpan, Span};
+pub use switches::{ContentType, EmptyItems, FuncInfoKey, RejectedItem, RidSpelling, Switches};
+pub use world::{Account, Api, Change, Link, Phase, Program, Starter, World};

@@ -1,0 +1,90 @@
+//! `amplinkd simulate`: the simulator alone, for people and their integration tests. It must never touch a database.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+
+use crate::sim::{self, Faults, Scenario, Shared, World};
+
+/// Run a small WeChat on this machine: the three link calls, a token endpoint, and administrators
+#[derive(Debug, clap::Args)]
+pub struct Simulate {
+    /// Where to listen; it has no password, so keep it on this machine
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
+    pub listen: SocketAddr,
+
+    /// What everything made up depends on: the same seed brings the same people and the same faults
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// How many times faster than the clock its time runs: with 60, a minute takes a second
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = speed)]
+    pub speed: f64,
+
+    /// How often calls go wrong: none, mild (about one in thirty) or nasty (about one in three)
+    #[arg(long, value_name = "HOW", default_value = "none", value_parser = Faults::preset)]
+    pub faults: Faults,
+
+    /// A TOML file with plans, switches, quotas and faults; docs/simulator.md describes it
+    #[arg(long, value_name = "FILE")]
+    pub plans: Option<PathBuf>,
+}
+
+/// Speeds beyond this move the simulator's time by more than an hour between two calls, which shows nothing any more.
+const SPEED_MAX: f64 = 1_000_000.0;
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(speed) if speed > 0.0 && speed <= SPEED_MAX => Ok(speed),
+        _ => Err(format!("must be a number above 0 and up to {SPEED_MAX}")),
+    }
+}
+
+/// Runs the simulator until the future ends.
+///
+/// # Errors
+///
+/// The plans cannot be read, the address cannot be listened on, or the listener fails.
+pub async fn run(args: Simulate, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+    let mut world = World::new(args.seed);
+    world.faults = args.faults;
+    if let Some(path) = &args.plans {
+        let scenario = read(path)?;
+        scenario.apply(&mut world).with_context(|| format!("in {}", path.display()))?;
+    }
+    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    let address = listener.local_addr().context("the listener has no address")?;
+    println!("{}", banner(address, args.seed, args.speed));
+    let shared = Shared::new(world, sim::accelerated(args.speed));
+    sim::serve(listener, shared, shutdown).await.context("the simulator stopped")
+}
+
+fn read(path: &Path) -> anyhow::Result<Scenario> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the plans {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("in {}", path.display()))
+}
+
+/// What a person needs to point a daemon at it and to act as the administrators.
+fn banner(address: SocketAddr, seed: u64, pace: f64) -> String {
+    format!(
+        r#"A small WeChat is listening (seed {seed}, time x{pace})
+
+  link calls   http://{address}/cgi-bin/wxopen/{{wxamplinkget,wxamplink,wxampunlink}}
+  tokens       http://{address}/token?appid=ACCOUNT
+  the people   http://{address}/_sim/world  (docs/simulator.md lists every act)
+
+Point a daemon at it: http://{address} is WeChat's base URL,
+and http://{address}/token?appid=ACCOUNT is the token service.
+Any account and program may be named; they are made up when they are first seen.
+
+Agree in an administrator's place:
+
+  curl http://{address}/_sim/approve \
+    -d '{{"account":"ACCOUNT","program":"PROGRAM","by":"account_admin"}}'
+
+Ctrl-C ends it; nothing is kept.
+"#
+    )
+}

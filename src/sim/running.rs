@@ -1,0 +1,105 @@
+//! A simulator running inside this process, for tests and the demo. It listens on this machine only, never elsewhere.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::MutexGuard;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::faults::Faults;
+use super::ledger::{LedgerEntry, Stats};
+use super::now::{Now, accelerated};
+use super::server::{Shared, serve};
+use super::world::World;
+
+/// What a simulator starts with.
+pub struct SimConfig {
+    /// What everything made up depends on.
+    pub seed: u64,
+    /// Its time, milliseconds UTC.
+    pub now: Now,
+    /// Its faults.
+    pub faults: Faults,
+}
+
+impl Default for SimConfig {
+    /// Seed 1, the system's time, no faults.
+    fn default() -> Self {
+        Self { seed: 1, now: accelerated(1.0), faults: Faults::none() }
+    }
+}
+
+/// A running simulator. Dropping it stops it; [`Sim::shutdown`] also waits until it has stopped.
+pub struct Sim {
+    shared: Shared,
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<io::Result<()>>,
+}
+
+impl Sim {
+    /// Starts on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    ///
+    /// No port could be opened.
+    pub async fn start(config: SimConfig) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let mut world = World::new(config.seed);
+        world.faults = config.faults;
+        let shared = Shared::new(world, config.now);
+        let (stop, stopped) = oneshot::channel::<()>();
+        // A dropped sender stops it as well as a sent word.
+        let shutdown = async move { drop(stopped.await) };
+        let served = tokio::spawn(serve(listener, shared.clone(), shutdown));
+        Ok(Self { shared, address, stop, served })
+    }
+
+    /// The base URL in the place of `https://api.weixin.qq.com`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The token endpoint; the account goes after it: `?appid=`.
+    #[must_use]
+    pub fn token_url(&self) -> String {
+        format!("{}/token", self.url())
+    }
+
+    /// The world, locked. Hold it for a moment and never across an await: every call waits for it.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.shared.world()
+    }
+
+    /// The simulator's time, milliseconds UTC.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        self.shared.now(&self.world())
+    }
+
+    /// Every call of `wxamplink` and `wxampunlink` so far.
+    #[must_use]
+    pub fn ledger(&self) -> Vec<LedgerEntry> {
+        self.world().ledger().cloned().collect()
+    }
+
+    /// Counts since the start.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.world().stats().clone()
+    }
+
+    /// Lets calls under way end, then stops.
+    ///
+    /// # Errors
+    ///
+    /// The listener failed for good while it ran.
+    pub async fn shutdown(self) -> io::Result<()> {
+        drop(self.stop);
+        self.served.await.map_err(io::Error::other)?
+    }
+}

@@ -1,0 +1,168 @@
+//! The accounts' access tokens: issued, renewed, expired on the simulator's time. It must never hold a real secret.
+
+use std::collections::HashMap;
+
+use super::chance;
+use super::errcode;
+use super::span::Span;
+use super::switches::Switches;
+
+/// One account's tokens: the one in use and the one before it.
+#[derive(Clone, Copy, Debug)]
+struct Issued {
+    serial: u64,
+    expires_at: i64,
+    previous_until: i64,
+    calls: u64,
+}
+
+/// A token as the token endpoint gives it out.
+#[derive(Clone, Debug)]
+pub(super) struct Token {
+    pub(super) text: String,
+    pub(super) expires_in: i64,
+}
+
+/// Every token that works. A token's text is computed from its account and number, not stored.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tokens {
+    issued: HashMap<String, Issued>,
+}
+
+impl Tokens {
+    /// The account's token: the current one while it has more than its grace to live, else a new one.
+    pub(super) fn give(&mut self, seed: u64, account: &str, renew: Renew, switches: &Switches, now: i64) -> Token {
+        let known = self.issued.get(account).copied();
+        let fresh =
+            known.filter(|issued| renew == Renew::WhenOld && issued.expires_at - now > margin(switches).as_millis());
+        let issued = fresh.unwrap_or_else(|| self.issue(account, known, switches, now));
+        Token {
+            text: text_of(seed, account, issued.serial, switches.token_length),
+            expires_in: (issued.expires_at - now).max(0) / 1_000,
+        }
+    }
+
+    fn issue(&mut self, account: &str, known: Option<Issued>, switches: &Switches, now: i64) -> Issued {
+        let grace = now + switches.token_grace.as_millis();
+        let issued = Issued {
+            serial: known.map_or(1, |issued| issued.serial + 1),
+            expires_at: now + switches.token_lifetime.as_millis(),
+            previous_until: known.map_or(now, |issued| issued.expires_at.min(grace)),
+            calls: known.map_or(0, |issued| issued.calls),
+        };
+        self.issued.insert(account.to_owned(), issued);
+        issued
+    }
+
+    /// Kills the account's tokens at once, as a re-authorization would.
+    pub(super) fn expire(&mut self, account: &str, now: i64) {
+        if let Some(issued) = self.issued.get_mut(account) {
+            issued.expires_at = issued.expires_at.min(now);
+            issued.previous_until = issued.previous_until.min(now);
+        }
+    }
+
+    /// Kills every account's tokens at once.
+    pub(super) fn expire_all(&mut self, now: i64) {
+        for issued in self.issued.values_mut() {
+            issued.expires_at = issued.expires_at.min(now);
+            issued.previous_until = issued.previous_until.min(now);
+        }
+    }
+
+    /// Counts one more call made with the account's tokens, which is what its luck depends on.
+    pub(super) fn count_call(&mut self, account: &str) -> u64 {
+        self.issued.get_mut(account).map_or(0, |issued| {
+            issued.calls += 1;
+            issued.calls
+        })
+    }
+
+    /// The account a token belongs to, or the code that a bad token answers.
+    pub(super) fn account_of<'t>(&self, seed: u64, token: &'t str, now: i64) -> Result<&'t str, i64> {
+        if token.is_empty() {
+            return Err(errcode::TOKEN_MISSING);
+        }
+        let (account, serial) = parts(seed, token).ok_or(errcode::TOKEN_INVALID)?;
+        let issued = self.issued.get(account).ok_or(errcode::TOKEN_INVALID)?;
+        if serial == issued.serial {
+            return still(issued.expires_at, now, account, errcode::TOKEN_EXPIRED);
+        }
+        if serial + 1 == issued.serial {
+            return still(issued.previous_until, now, account, errcode::TOKEN_INVALID);
+        }
+        Err(errcode::TOKEN_INVALID)
+    }
+}
+
+/// Whether the token endpoint may give out the token it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Renew {
+    WhenOld,
+    Now,
+}
+
+/// A token service renews early, but never so early that a short-lived token is always new.
+fn margin(switches: &Switches) -> Span {
+    let tenth = Span::millis(switches.token_lifetime.as_millis() / 10);
+    switches.token_grace.min(tenth)
+}
+
+fn still(until: i64, now: i64, account: &str, otherwise: i64) -> Result<&str, i64> {
+    if now < until { Ok(account) } else { Err(otherwise) }
+}
+
+fn tag(seed: u64, account: &str, serial: u64) -> String {
+    format!("{:016x}", chance::fixed(seed, &["token", account, &serial.to_string()]))
+}
+
+fn text_of(seed: u64, account: &str, serial: u64, length: usize) -> String {
+    let tag = tag(seed, account, serial);
+    let mut text = format!("{account}.{serial}.{tag}");
+    while text.len() < length {
+        text.push_str(&tag);
+    }
+    // Cutting never reaches the first tag, which starts before the wanted length only when padding was added.
+    let needed = account.len() + serial.to_string().len() + 2 + tag.len();
+    text.truncate(length.max(needed));
+    text
+}
+
+fn parts(seed: u64, token: &str) -> Option<(&str, u64)> {
+    let (rest, tail) = token.rsplit_once('.')?;
+    let (account, serial) = rest.rsplit_once('.')?;
+    let serial = serial.parse().ok()?;
+    tail.starts_with(&tag(seed, account, serial)).then_some((account, serial))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_works_for_its_account_until_it_expires() {
+        let switches = Switches::default();
+        let mut tokens = Tokens::default();
+        let token = tokens.give(1, "wx1", Renew::WhenOld, &switches, 0);
+        assert_eq!(token.text.len(), switches.token_length);
+        assert_eq!(token.expires_in, 7_200);
+        assert_eq!(tokens.account_of(1, &token.text, 0), Ok("wx1"));
+        assert_eq!(tokens.account_of(1, &token.text, 7_200_000), Err(42001));
+        assert_eq!(tokens.account_of(1, "wx1.1.made-up", 0), Err(40001));
+        assert_eq!(tokens.account_of(1, "", 0), Err(41001));
+    }
+
+    #[test]
+    fn the_token_before_it_works_five_minutes_more() {
+        let switches = Switches::default();
+        let mut tokens = Tokens::default();
+        let old = tokens.give(1, "wx1", Renew::WhenOld, &switches, 0);
+        let new = tokens.give(1, "wx1", Renew::Now, &switches, 1_000);
+        assert_ne!(old.text, new.text);
+        assert_eq!(tokens.account_of(1, &old.text, 300_000), Ok("wx1"));
+        assert_eq!(tokens.account_of(1, &old.text, 301_000), Err(40001));
+        tokens.expire("wx1", 2_000);
+        assert_eq!(tokens.account_of(1, &old.text, 2_000), Err(40001));
+        assert_eq!(tokens.account_of(1, &new.text, 2_000), Err(42001));
+    }
+}
