@@ -1,1 +1,148 @@
-//! engine
+//! The only room that joins the others: doors hand requests in, due times come up, listings are read, calls are made,
+//! decisions are written. It must never hold SQL, wire bodies or rules about requests.
+//!
+//! [`accept`] is what doors and commands call. [`drive`] is the loop: it takes what is due from the [`agenda`], has
+//! [`poll`] read the list and [`submit`] make calls; both hand what they learned to [`record`], the only place where a
+//! decision becomes a transaction. [`gates`] hold calls back, [`upkeep`] is what cron wakes, [`audit`] proves that
+//! nothing stalls.
+
+pub mod accept;
+
+pub mod agenda;
+
+pub mod audit;
+
+pub mod drive;
+
+pub mod explain;
+
+pub mod gates;
+
+pub mod poll;
+
+pub mod record;
+
+pub mod submit;
+
+pub mod upkeep;
+
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use self::gates::Gates;
+use crate::{clock::SharedClock, domain::policy::Policy, store::Store, wechat::Wechat};
+
+/// What an operator sets for the engine.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How patient we are with one request.
+    pub policy: Policy,
+    /// Polls and calls under way at once.
+    pub in_flight: usize,
+    /// Calls to `WeChat` per second, of the machine's time.
+    pub per_second: NonZeroU32,
+    /// `wxamplinkget` calls per account and Beijing day.
+    pub daily_budget: u32,
+}
+
+/// Everything that polls and calls share.
+#[derive(Debug)]
+pub struct Engine {
+    store: Store,
+    wechat: Wechat,
+    clock: SharedClock,
+    settings: Settings,
+    gates: Gates,
+    limiter: DefaultDirectRateLimiter,
+    meters: Meters,
+}
+
+/// Counts since the start.
+#[derive(Debug, Default)]
+pub struct Meters {
+    polls: AtomicU64,
+    unchanged: AtomicU64,
+    failed_polls: AtomicU64,
+    calls: AtomicU64,
+    transitions: AtomicU64,
+    turns: AtomicU64,
+}
+
+/// [`Meters`] at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Readings {
+    /// Listings asked for.
+    pub polls: u64,
+    /// Of these, answered with the same bytes as before.
+    pub unchanged: u64,
+    /// Of these, not answered with a readable listing.
+    pub failed_polls: u64,
+    /// Calls of `wxamplink` and `wxampunlink`.
+    pub calls: u64,
+    /// Transitions written.
+    pub transitions: u64,
+    /// Rounds of the loop: a daemon whose rounds stand still is stuck.
+    pub turns: u64,
+}
+
+impl Meters {
+    fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> Readings {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Readings {
+            polls: read(&self.polls),
+            unchanged: read(&self.unchanged),
+            failed_polls: read(&self.failed_polls),
+            calls: read(&self.calls),
+            transitions: read(&self.transitions),
+            turns: read(&self.turns),
+        }
+    }
+}
+
+impl Engine {
+    /// Joins the rooms. Nothing moves before [`drive::Driver`] does.
+    #[must_use]
+    pub fn new(store: Store, wechat: Wechat, clock: SharedClock, settings: Settings) -> Arc<Self> {
+        let limiter = RateLimiter::direct(Quota::per_second(settings.per_second));
+        let (gates, meters) = (Gates::default(), Meters::default());
+        Arc::new(Self { store, wechat, clock, settings, gates, limiter, meters })
+    }
+
+    /// The database.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The time.
+    #[must_use]
+    pub const fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub fn readings(&self) -> Readings {
+        self.meters.read()
+    }
+
+    const fn policy(&self) -> &Policy {
+        &self.settings.policy
+    }
+
+    /// Waits for this second's share of calls. Every call to `WeChat` goes through here.
+    async fn take_turn(&self) {
+        self.limiter.until_ready().await;
+    }
+}

@@ -21,7 +21,9 @@ pub enum StoreError {
     #[error(transparent)]
     Row(#[from] BadRow),
     /// The key stands for another request.
-    #[error("key {key:?} belongs to request {id}, which is for account {account} and program {program}: choose another key")]
+    #[error(
+        "key {key:?} belongs to request {id}, which is for account {account} and program {program}: choose another key"
+    )]
     KeyTaken {
         /// The key.
         key: String,

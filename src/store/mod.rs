@@ -31,15 +31,15 @@ use std::sync::Arc;
 
 use sqlx::SqlitePool;
 
-pub use self::{
-    error::{BadRow, StoreError},
-    open::{Location, OpenError, Role},
-    record::Record,
-};
 use self::{
     accounts::{Reservation, Standing},
     requests::Accepted,
     writer::{Reply, Work, Writer},
+};
+pub use self::{
+    error::{BadRow, StoreError},
+    open::{Location, OpenError, Role},
+    record::Record,
 };
 use crate::domain::{id::AccountId, request::Request, time::Time};
 

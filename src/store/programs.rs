@@ -111,7 +111,12 @@ impl Store {
 
 /// What differs between the mirror and a listing: items to write, and items that are gone.
 #[must_use]
-pub fn difference(account: &AccountId, listing: &Listing, mirror: &[ItemRow], now: Time) -> (Vec<ItemRow>, Vec<ItemRow>) {
+pub fn difference(
+    account: &AccountId,
+    listing: &Listing,
+    mirror: &[ItemRow],
+    now: Time,
+) -> (Vec<ItemRow>, Vec<ItemRow>) {
     let mut before: HashMap<&str, &ItemRow> = mirror.iter().map(|row| (row.item.as_str(), row)).collect();
     let mut written = Vec::new();
     for (name, item) in named(listing) {
@@ -176,9 +181,6 @@ pub(super) async fn mirror(
     bulk::execute(tx, GONE, gone).await.map(drop)
 }
 
-pub(super) async fn learn(
-    tx: &mut SqliteConnection,
-    names: &[&(Username, ProgramId, i64)],
-) -> Result<(), StoreError> {
+pub(super) async fn learn(tx: &mut SqliteConnection, names: &[&(Username, ProgramId, i64)]) -> Result<(), StoreError> {
     bulk::execute(tx, LEARN, names).await.map(drop)
 }

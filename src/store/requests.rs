@@ -7,16 +7,14 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::{
     BadRow, Store, StoreError, accounts, bulk,
-    record::{self, Event, Transition},
+    record::{self, Conflict, Event, Transition},
     wakeups,
 };
 use crate::domain::{
     errcode::Refusal,
-    id::{AccountId, ProgramId, RequestId, Username},
+    id::{AccountId, RequestId, Username},
     listing::Status,
-    request::{
-        Baseline, Choice, Doubt, Failure, Kind, LinkOptions, Memory, Outcome, Request, Sighting, State,
-    },
+    request::{Baseline, Choice, Doubt, Failure, Kind, LinkOptions, Memory, Outcome, Request, Sighting, State},
     time::Time,
 };
 
@@ -74,7 +72,8 @@ const BY_ID: &str = "
            doubt_at, errcode, errmsg, retry_of, key, labels, version
     FROM request WHERE id = $1";
 
-const CALLING: &str = "SELECT id FROM request WHERE state = 'initiating' AND outcome_unknown = 0 AND id > $1 ORDER BY id LIMIT $2";
+const CALLING: &str =
+    "SELECT id FROM request WHERE state = 'initiating' AND outcome_unknown = 0 AND id > $1 ORDER BY id LIMIT $2";
 
 const UPDATE: &str = "
     UPDATE request
@@ -129,8 +128,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn watched_requests(&self, account: &AccountId) -> Result<Vec<Result<Request, BadRow>>, StoreError> {
-        let rows: Vec<RequestRow> =
-            sqlx::query_as(OF_ACCOUNT).bind(account.as_str()).fetch_all(self.readers()).await?;
+        let rows: Vec<RequestRow> = sqlx::query_as(OF_ACCOUNT).bind(account.as_str()).fetch_all(self.readers()).await?;
         Ok(rows.into_iter().map(Request::try_from).collect())
     }
 
@@ -158,15 +156,9 @@ pub(super) async fn update(tx: &mut SqliteConnection, rows: &[RequestRow]) -> Re
 }
 
 /// Writes new requests, or finds the ones that are there.
-pub(super) async fn accept(
-    tx: &mut SqliteConnection,
-    new: &[Request],
-    now: Time,
-) -> Result<Vec<Accepted>, StoreError> {
-    let names: Vec<_> = new
-        .iter()
-        .map(|request| (request.kind.as_str(), &request.account, &request.program, &request.key))
-        .collect();
+pub(super) async fn accept(tx: &mut SqliteConnection, new: &[Request], now: Time) -> Result<Vec<Accepted>, StoreError> {
+    let names: Vec<_> =
+        new.iter().map(|request| (request.kind.as_str(), &request.account, &request.program, &request.key)).collect();
     let mut taken = twins(tx, KEY_TWINS, &names).await?;
     for (line, twin) in &taken {
         let request = &new[*line];
@@ -188,10 +180,8 @@ pub(super) async fn accept(
     for (line, request) in new.iter().enumerate() {
         let name = (request.kind.as_str(), &request.account, &request.program);
         let existing = taken.get(&line).map(|twin| twin.id.as_str()).or_else(|| first.get(&name).copied());
-        accepted.push(Accepted {
-            id: existing.unwrap_or(request.id.as_str()).to_owned(),
-            existing: existing.is_some(),
-        });
+        accepted
+            .push(Accepted { id: existing.unwrap_or(request.id.as_str()).to_owned(), existing: existing.is_some() });
         if existing.is_none() {
             first.insert(name, request.id.as_str());
             fresh.push(request);
@@ -257,6 +247,25 @@ impl Event {
     }
 }
 
+impl Event {
+    /// The message that a conflict was met.
+    #[must_use]
+    pub fn of_conflict(conflict: &Conflict, request: &Request, now: Time) -> Self {
+        let data = serde_json::json!({
+            "conflict": conflict.id, "request": request.id, "account": request.account, "program": request.program,
+            "kind": conflict.kind, "errcode": conflict.errcode, "our_state": conflict.our_state,
+            "their_status": conflict.their_status, "at": now.to_string(), "labels": request.labels,
+        });
+        Self {
+            id: uuid::Uuid::now_v7().to_string(),
+            kind: "amplinkd.conflict.opened".to_owned(),
+            subject: request.id.to_string(),
+            at: now.ms(),
+            data: data.to_string(),
+        }
+    }
+}
+
 impl From<&Request> for RequestRow {
     fn from(request: &Request) -> Self {
         let options = match request.kind {
@@ -308,7 +317,8 @@ impl TryFrom<RequestRow> for Request {
     type Error = BadRow;
 
     fn try_from(row: RequestRow) -> Result<Self, BadRow> {
-        let bad = |column, value: &str| BadRow { table: "request", id: row.id.clone(), column, value: value.to_owned() };
+        let bad =
+            |column, value: &str| BadRow { table: "request", id: row.id.clone(), column, value: value.to_owned() };
         let labels: BTreeMap<String, String> =
             serde_json::from_str(&row.labels).map_err(|_| bad("labels", &row.labels))?;
         Ok(Self {
@@ -323,9 +333,7 @@ impl TryFrom<RequestRow> for Request {
             attempt: u32::try_from(row.attempt).map_err(|_| bad("attempt", &row.attempt.to_string()))?,
             called_at: row.called_at.map(Time::from_ms),
             memory: row.memory().ok_or_else(|| bad("doubt", row.doubt.as_deref().unwrap_or_default()))?,
-            refusal: row
-                .errcode
-                .map(|errcode| Refusal { errcode, errmsg: row.errmsg.clone().unwrap_or_default() }),
+            refusal: row.errcode.map(|errcode| Refusal { errcode, errmsg: row.errmsg.clone().unwrap_or_default() }),
             retry_of: optional::<RequestId>(row.retry_of.as_deref()).map_err(|value| bad("retry_of", value))?,
             key: row.key,
             labels,
@@ -396,4 +404,3 @@ pub fn new_id() -> RequestId {
     // A UUID's text has the shape that the parser asks for.
     uuid::Uuid::now_v7().to_string().parse().unwrap_or_else(|_| unreachable!("a UUID is a request id"))
 }
-

@@ -162,7 +162,7 @@ impl Store {
     }
 
     async fn request_page(&self, filter: &RequestFilter, limit: u32) -> Result<Vec<RequestView>, StoreError> {
-        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
         let texts = [("account", &filter.account), ("program", &filter.program), ("kind", &filter.kind)];
         for (column, value) in texts {
             if let Some(value) = value {
@@ -192,7 +192,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn request_view(&self, id: &str) -> Result<Option<RequestView>, StoreError> {
-        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
         query.push(" AND id = ").push_bind(id);
         Ok(query.build_query_as().fetch_optional(self.readers()).await?)
     }
@@ -202,7 +202,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn request_views(&self, ids: &[String]) -> Result<Vec<RequestView>, StoreError> {
-        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
         query.push(" AND id IN (SELECT j.value FROM json_each(");
         query.push_bind(super::bulk::json(ids)).push(") AS j)");
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
@@ -223,12 +223,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn conflicts(
-        &self,
-        filter: &ConflictFilter,
-        limit: u32,
-    ) -> Result<Vec<ConflictView>, StoreError> {
-        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(
+    pub async fn conflicts(&self, filter: &ConflictFilter, limit: u32) -> Result<Vec<ConflictView>, StoreError> {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
             "SELECT id, request_id, account, program, kind, errcode, at, our_state, their_status, resolved_at,
                     resolution, errmsg
              FROM v_conflict WHERE 1 = 1",
@@ -275,7 +271,7 @@ impl Store {
         program: Option<&str>,
         limit: u32,
     ) -> Result<Vec<ProgramView>, StoreError> {
-        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
             "SELECT account, program, username, status, nickname, headimg_url, email, source, selected,
                     nearby_display_status, released, copy_verify_status, func_infos, first_seen_at, last_seen_at,
                     gone_at, status_since
@@ -313,7 +309,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn longest_waiting(&self, limit: u32) -> Result<Vec<RequestView>, StoreError> {
-        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
         query.push(" AND state IN ('awaiting_account_admin', 'awaiting_program_admin') ORDER BY since LIMIT ");
         query.push_bind(limit);
         Ok(query.build_query_as().fetch_all(self.readers()).await?)

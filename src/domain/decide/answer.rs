@@ -48,7 +48,7 @@ impl Case<'_> {
 /// The first instant of the next Beijing month, plus a moment that differs from request to request and is always the
 /// same for one.
 #[must_use]
-pub(crate) fn after_the_month(id: &RequestId, now: Time) -> Time {
+pub fn after_the_month(id: &RequestId, now: Time) -> Time {
     let hash = id.as_str().bytes().fold(0_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let spread_ms = u64::try_from(DEFER_SPREAD.as_millis()).unwrap_or(1).max(1);
     now.next_beijing_month() + Duration::from_millis(hash % spread_ms)

@@ -1,0 +1,433 @@
+//! One look at one account: read its list, let the domain say what it means for every request, write that, make the calls
+//! that have become due. It must never decide, and never take an unreadable answer for an empty list.
+
+use std::{collections::HashMap, time::Duration};
+
+use rand::RngExt;
+
+use super::{Engine, Meters, agenda::Facts, record::{self, STALE_RETRIES_MAX}};
+use crate::{
+    domain::{
+        decide::decide,
+        errcode::{Class, Refusal},
+        id::{AccountId, ProgramId, Username},
+        identify::{Findings, Known, identify},
+        listing::{Listing, Status},
+        observation::Observation,
+        plan::{Action, AccountPlan, next_action, plan_account},
+        policy::Policy,
+        request::{Request, State},
+        time::Time,
+    },
+    store::{
+        Record, Recorded, StoreError,
+        accounts::{AccountUpdate, Standing},
+        programs::{ItemRow, difference},
+    },
+    wechat::{CallError, RawListing, ReadError, TokenError},
+};
+
+/// The longest pause after polls that failed in a row.
+const RETRY_MAX: Duration = Duration::from_mins(30);
+
+/// How often a suspended account is asked whether it may be called again.
+const PROBE_EVERY: Duration = Duration::from_hours(1);
+
+/// How long an account rests after 45011.
+const TOO_FAST_PAUSE: Duration = Duration::from_mins(1);
+
+/// Doublings of the pause between failures; more would overflow before it reaches its maximum.
+const DOUBLINGS_MAX: u32 = 16;
+
+/// What a look at an account leaves behind.
+#[derive(Debug)]
+pub struct Polled {
+    /// What is known of the account now.
+    pub facts: Facts,
+    /// When it is due.
+    pub due: Due,
+}
+
+/// When an account is due after a poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// As it was reserved: nothing changed.
+    AsReserved,
+    /// At this time.
+    At(Time),
+    /// Never: nothing is open.
+    Never,
+}
+
+/// What came of asking for a list.
+enum Answer {
+    /// The same bytes as last time, and nothing waits for a time.
+    Unchanged,
+    /// A readable list and its fingerprint.
+    Listing(Listing, i64),
+    /// `WeChat`, or the token source, said no.
+    Refused(Refusal),
+    /// Nothing that can be read.
+    Failed(String),
+}
+
+/// An account that is being looked at.
+struct Look<'a> {
+    account: &'a AccountId,
+    facts: Facts,
+    now: Time,
+}
+
+impl Engine {
+    /// Looks at one account.
+    ///
+    /// # Errors
+    /// [`StoreError`]: what was learned could not be written, so it was not learned; the next look will find it again.
+    #[tracing::instrument(name = "engine.poll", level = "debug", skip_all, fields(account = %account))]
+    pub async fn poll(&self, account: &AccountId, facts: Facts) -> Result<Polled, StoreError> {
+        let now = self.clock.now();
+        let look = Look { account, facts, now };
+        let must_read = look.facts.reread_at.is_some_and(|at| at <= now);
+        if must_read && let Some(polled) = self.pass_time(&look).await? {
+            return Ok(polled);
+        }
+        self.take_turn().await;
+        Meters::count(&self.meters.polls);
+        let answer = self.ask(&look, must_read).await;
+        if !matches!(answer, Answer::Unchanged | Answer::Listing(..)) {
+            Meters::count(&self.meters.failed_polls);
+        }
+        match answer {
+            Answer::Unchanged => {
+                Meters::count(&self.meters.unchanged);
+                let pace = look.facts.pace_from;
+                let due = if pace.is_some() { Due::AsReserved } else { self.nothing_waits(&look).await? };
+                Ok(Polled { facts: Facts { checked_at: Some(now), failures: 0, ..look.facts }, due })
+            }
+            Answer::Listing(listing, hash) => self.learn(look, &listing, hash).await,
+            Answer::Refused(refusal) => self.refused(look, &refusal).await,
+            Answer::Failed(why) => self.failed(look, why).await,
+        }
+    }
+
+    /// Tells requests whose time has come: a quota that rolled over, a deadline. Answers when nothing is left that
+    /// needs the list.
+    async fn pass_time(&self, look: &Look<'_>) -> Result<Option<Polled>, StoreError> {
+        let mut requests = self.watched(look.account).await?;
+        for request in &mut requests {
+            let Some(step) = next_action(request, self.policy(), look.now).filter(|step| step.due <= look.now) else {
+                continue;
+            };
+            let seen = match step.action {
+                Action::Resume => Observation::QuotaReset,
+                Action::Expire => Observation::DeadlinePassed,
+                Action::Look | Action::Call => continue,
+            };
+            *request = self.observe(request, &seen, Record::default()).await?;
+        }
+        let needs_list = requests.iter().any(|request| {
+            matches!(request.state, State::Linked) || (request.is_open() && !matches!(request.state, State::Deferred(_)))
+        });
+        if needs_list {
+            return Ok(None);
+        }
+        let plan = plan_account(&requests, self.policy(), look.now);
+        self.rest(look, plan, None).await.map(Some)
+    }
+
+    async fn ask(&self, look: &Look<'_>, must_read: bool) -> Answer {
+        let raw = match self.wechat.listing(look.account).await {
+            Ok(raw) => raw,
+            Err(CallError::Refused(refusal) | CallError::NoToken(TokenError::Refused(refusal))) => {
+                return Answer::Refused(refusal);
+            }
+            Err(error) => return Answer::Failed(error.to_string()),
+        };
+        let hash = raw.fingerprint().cast_signed();
+        let settled = !must_read && !look.facts.is_suspended && look.facts.failures == 0;
+        if settled && look.facts.listing_hash == Some(hash) {
+            return Answer::Unchanged;
+        }
+        self.read(look, &raw, hash)
+    }
+
+    fn read(&self, look: &Look<'_>, raw: &RawListing, hash: i64) -> Answer {
+        match raw.read() {
+            Ok(listing) => {
+                if self.gates.open_ip() {
+                    tracing::warn!(account = %look.account, "our address is allowed again: calls go on");
+                }
+                Answer::Listing(listing, hash)
+            }
+            Err(ReadError::Refused(refusal)) => Answer::Refused(refusal),
+            Err(ReadError::Unreadable(why)) => Answer::Failed(why),
+        }
+    }
+
+    /// A readable list: decide every request of the account, write it all at once, then call for those that are due.
+    async fn learn(&self, look: Look<'_>, listing: &Listing, hash: i64) -> Result<Polled, StoreError> {
+        for _ in 0..=STALE_RETRIES_MAX {
+            let requests = self.watched(look.account).await?;
+            let mirror = self.store.mirrored(look.account).await?;
+            let usernames: Vec<&str> = listing.items.iter().filter_map(|item| item.username.as_deref()).collect();
+            let known = Memories { names: self.store.programs_named(&usernames).await?, mirror: &mirror };
+            let findings = identify(listing, &requests, &known);
+            let (next, mut record) = self.decide_all(&requests, &findings, look.now);
+            mirror_into(&mut record, look.account, listing, &known, look.now);
+            let plan = plan_account(&next, self.policy(), look.now);
+            record.account = Some(self.account_update(&look, plan, Some(hash)));
+            if self.write(record).await? == Recorded::Stale {
+                continue;
+            }
+            warn_of_unknown_statuses(look.account, listing);
+            return self.call_those_ready(look, next, plan, hash).await;
+        }
+        self.failed(look, "the account's requests kept changing while its list was read".to_owned()).await
+    }
+
+    fn decide_all(&self, requests: &[Request], findings: &Findings, now: Time) -> (Vec<Request>, Record) {
+        let mut record = Record::default();
+        let mut next = Vec::with_capacity(requests.len());
+        for (index, (request, seen)) in requests.iter().zip(&findings.observations).enumerate() {
+            let mut decision = decide(request, seen, self.policy(), now);
+            if let Some(username) = findings.usernames.get(&index) {
+                decision.next.username = Some(username.clone());
+            }
+            let (after, change) = record::change(request, seen, decision, now);
+            record.changes.extend(change);
+            next.push(after);
+        }
+        (next, record)
+    }
+
+    async fn call_those_ready(
+        &self,
+        look: Look<'_>,
+        mut requests: Vec<Request>,
+        plan: AccountPlan,
+        hash: i64,
+    ) -> Result<Polled, StoreError> {
+        let mut look = look;
+        let mut called = false;
+        for request in &mut requests {
+            let ready = next_action(request, self.policy(), look.now).is_some_and(|step| step.action == Action::Call);
+            if !ready {
+                continue;
+            }
+            called = true;
+            let (after, refusal) = self.submit(request).await?;
+            *request = after;
+            if let Some(refusal) = refusal.filter(|refusal| stops_the_account(refusal.class())) {
+                return self.refused(look, &refusal).await;
+            }
+        }
+        if !called {
+            return Ok(self.polled(look.facts, plan, look.now, Some(hash)));
+        }
+        look.now = self.clock.now();
+        let plan = plan_account(&requests, self.policy(), look.now);
+        self.rest(&look, plan, Some(hash)).await
+    }
+
+    /// Writes what the account is from now on, and nothing else.
+    async fn rest(&self, look: &Look<'_>, plan: AccountPlan, hash: Option<i64>) -> Result<Polled, StoreError> {
+        let hash = hash.or(look.facts.listing_hash);
+        let account = Some(self.account_update(look, plan, hash));
+        self.write(Record { account, ..Record::default() }).await?;
+        Ok(self.polled(look.facts.clone(), plan, look.now, hash))
+    }
+
+    /// Nothing of this account is open: it leaves the agenda until cron or a request brings it back.
+    async fn nothing_waits(&self, look: &Look<'_>) -> Result<Due, StoreError> {
+        let checked = Look { account: look.account, facts: look.facts.clone(), now: look.now };
+        self.rest(&checked, AccountPlan::default(), None).await.map(|polled| polled.due)
+    }
+
+    fn polled(&self, facts: Facts, plan: AccountPlan, now: Time, hash: Option<i64>) -> Polled {
+        let facts = Facts {
+            listing_hash: hash,
+            pace_from: plan.pace_from,
+            reread_at: plan.reread_at,
+            checked_at: Some(now),
+            failures: 0,
+            is_suspended: false,
+            ..facts
+        };
+        Polled { facts, due: plan.due.map_or(Due::Never, |due| Due::At(jittered(now, due))) }
+    }
+
+    fn account_update(&self, look: &Look<'_>, plan: AccountPlan, hash: Option<i64>) -> AccountUpdate {
+        if look.facts.is_suspended {
+            tracing::warn!(account = %look.account, "the account answers again: resumed");
+        }
+        AccountUpdate {
+            account: look.account.clone(),
+            next_check_at: plan.due,
+            pace_from: plan.pace_from,
+            reread_at: plan.reread_at,
+            checked_at: Some(look.now),
+            listing_hash: hash,
+            failures: 0,
+            last_error: None,
+            standing: look.facts.is_suspended.then_some((Standing::Active, look.now)),
+        }
+    }
+
+    /// `WeChat` will not tell: hold back what the code concerns, and nothing more.
+    async fn refused(&self, look: Look<'_>, refusal: &Refusal) -> Result<Polled, StoreError> {
+        let mut record = Record::default();
+        let (standing, due) = match refusal.class() {
+            Class::IpNotAllowed => {
+                let (gate, is_news) = self.gates.close_ip(refusal, look.now);
+                if is_news {
+                    tracing::error!(errcode = refusal.errcode, errmsg = refusal.errmsg, "our address is not on WeChat's whitelist: no account can be reached; add it, calls go on by themselves");
+                }
+                let until = Time::from_ms(gate.until);
+                record.gates.push(gate);
+                (None, until)
+            }
+            Class::AuthorizationGone | Class::PermissionMissing | Class::AccountRestricted => {
+                if !look.facts.is_suspended {
+                    tracing::error!(account = %look.account, refusal = %refusal, "account suspended: a person must act");
+                }
+                let standing = Standing::SuspendedByWechat { errcode: refusal.errcode, errmsg: refusal.errmsg.clone() };
+                (Some((standing, look.now)), jittered(look.now, look.now + PROBE_EVERY))
+            }
+            Class::DailyQuota => (None, jittered(look.now, look.now.next_beijing_day() + TOO_FAST_PAUSE)),
+            Class::TooFast => (None, jittered(look.now, look.now + TOO_FAST_PAUSE)),
+            Class::OurBug => (None, look.now + PROBE_EVERY),
+            Class::Done
+            | Class::InvitationOut
+            | Class::ConsoleLink
+            | Class::AlreadyLinked
+            | Class::UnlinkOut
+            | Class::ProgramMonth
+            | Class::AccountMonth
+            | Class::Final
+            | Class::Busy
+            | Class::TokenBad
+            | Class::Unknown => return self.failed(look, refusal.to_string()).await,
+        };
+        self.set_back(look, record, standing, due, refusal.to_string()).await
+    }
+
+    async fn failed(&self, look: Look<'_>, why: String) -> Result<Polled, StoreError> {
+        self.gates.probe_failed(look.now);
+        let doublings = look.facts.failures.min(DOUBLINGS_MAX);
+        let pause = self.policy().steps.every(Duration::ZERO).saturating_mul(1 << doublings).min(RETRY_MAX);
+        let due = jittered(look.now, look.now + pause);
+        self.set_back(look, Record::default(), None, due, why).await
+    }
+
+    /// A poll that taught nothing about requests: remember why, and when to try again.
+    async fn set_back(
+        &self,
+        look: Look<'_>,
+        mut record: Record,
+        standing: Option<(Standing, Time)>,
+        due: Time,
+        why: String,
+    ) -> Result<Polled, StoreError> {
+        let failures = look.facts.failures.saturating_add(1);
+        tracing::warn!(account = %look.account, failures, error = why, "engine.poll.failed");
+        // What was suspended before is not suspended anew: it keeps its since.
+        let standing = standing.filter(|_| !look.facts.is_suspended);
+        let is_suspended = look.facts.is_suspended || standing.is_some();
+        record.account = Some(AccountUpdate {
+            account: look.account.clone(),
+            next_check_at: Some(due),
+            pace_from: look.facts.pace_from,
+            reread_at: look.facts.reread_at,
+            checked_at: look.facts.checked_at,
+            listing_hash: look.facts.listing_hash,
+            failures,
+            last_error: Some(why),
+            standing,
+        });
+        self.write(record).await?;
+        Ok(Polled { facts: Facts { failures, is_suspended, ..look.facts }, due: Due::At(due) })
+    }
+
+    /// Every request that the account's list may move. A row that is not legal holds up itself alone.
+    async fn watched(&self, account: &AccountId) -> Result<Vec<Request>, StoreError> {
+        let rows = self.store.watched_requests(account).await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| row.inspect_err(|bad| tracing::error!(account = %account, error = %bad, "db.bad_row")).ok())
+            .collect())
+    }
+
+    /// When an account is due after a poll that changes nothing.
+    #[must_use]
+    pub fn due_if_unchanged(policy: &Policy, facts: &Facts, now: Time) -> Time {
+        let every = if facts.is_suspended {
+            PROBE_EVERY
+        } else {
+            policy.steps.every(facts.pace_from.map_or(Duration::MAX, |from| now.since(from)))
+        };
+        let due = jittered(now, now + every);
+        // A time limit is kept although the list does not change.
+        facts.reread_at.filter(|at| *at > now).map_or(due, |at| at.min(due))
+    }
+}
+
+/// Codes that concern the account as a whole, so that calling on would only repeat them.
+const fn stops_the_account(class: Class) -> bool {
+    matches!(
+        class,
+        Class::IpNotAllowed
+            | Class::AuthorizationGone
+            | Class::PermissionMissing
+            | Class::AccountRestricted
+            | Class::TooFast
+            | Class::TokenBad
+    )
+}
+
+/// Spreads what would otherwise come up together: later by up to a tenth of the wait.
+fn jittered(now: Time, due: Time) -> Time {
+    let tenth = u64::try_from(now.until(due).as_millis() / 10).unwrap_or(0);
+    due + Duration::from_millis(rand::rng().random_range(0..=tenth))
+}
+
+/// What the store remembers of names and of the account's earlier listings.
+struct Memories<'a> {
+    names: HashMap<String, ProgramId>,
+    mirror: &'a [ItemRow],
+}
+
+impl Known for Memories<'_> {
+    fn program(&self, username: &Username) -> Option<ProgramId> {
+        self.names.get(username.as_str()).cloned()
+    }
+
+    fn standing_since(&self, username: &str, status: Status) -> Option<Time> {
+        let row = self.mirror.iter().find(|row| {
+            row.username.as_deref() == Some(username) && row.status == status.number() && row.gone_at.is_none()
+        });
+        row.map(|row| Time::from_ms(row.status_since))
+    }
+}
+
+/// Puts into the record what the listing shows of programs: changed items, gone items, names learned.
+fn mirror_into(record: &mut Record, account: &AccountId, listing: &Listing, known: &Memories<'_>, now: Time) {
+    let (items, gone) = difference(account, listing, known.mirror, now);
+    record.items = items;
+    record.gone = gone.into_iter().map(|row| (row.account, row.item, now.ms())).collect();
+    for item in &listing.items {
+        let program = item.appid.as_deref().and_then(|appid| appid.parse::<ProgramId>().ok());
+        if let (Some(username), Some(program)) = (item.gh(), program)
+            && known.names.get(username.as_str()) != Some(&program)
+        {
+            record.names.push((username, program, now.ms()));
+        }
+    }
+}
+
+fn warn_of_unknown_statuses(account: &AccountId, listing: &Listing) {
+    for item in &listing.items {
+        if let Status::Other(status) = item.status {
+            tracing::warn!(account = %account, program = item.appid, username = item.username, status, "an undocumented status is listed: kept, and nothing is decided by it");
+        }
+    }
+}

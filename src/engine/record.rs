@@ -1,0 +1,152 @@
+//! The only place where a decision becomes a transaction: new state, history, conflict and events, or nothing. It must
+//! never decide.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+use super::{Engine, Meters};
+use crate::{
+    domain::{
+        decide::{Decision, decide},
+        listing::Status,
+        observation::Observation,
+        request::{Request, State},
+        time::Time,
+    },
+    store::{
+        Record, Recorded, StoreError,
+        record::{Change, Conflict, Event, Transition},
+        requests::new_id,
+    },
+};
+
+/// Records tried again after losing a race. Three losses in a row mean a hot loop, which should be seen, not hidden.
+pub(super) const STALE_RETRIES_MAX: u32 = 3;
+
+/// The longest pause between two tries to write what `WeChat` has already answered.
+const REWRITE_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Decides and prepares what must be written; nothing when nothing changes. Answers the request as it is then.
+#[must_use]
+pub fn change(request: &Request, seen: &Observation, decision: Decision, now: Time) -> (Request, Option<Change>) {
+    if !decision.changes(request) {
+        return (decision.next, None);
+    }
+    let moved = decision.moves(request);
+    let transition = moved.then(|| Transition {
+        request_id: request.id.to_string(),
+        from_state: Some(request.state.as_str()),
+        to_state: decision.next.state.as_str(),
+        at: now.ms(),
+        cause: seen.cause(),
+        status: seen.status().map(Status::number),
+        errcode: seen.refusal().map(|refusal| refusal.errcode),
+        detail: detail(request, seen, &decision.next),
+    });
+    let mut events = Vec::new();
+    if moved {
+        events.push(Event::of_request(&decision.next, Some(request.state), Some(seen.cause()), now));
+    }
+    let conflict = decision.conflict.map(|kind| Conflict {
+        id: new_id().to_string(),
+        request_id: request.id.to_string(),
+        kind: kind.as_str(),
+        errcode: seen.refusal().map(|refusal| refusal.errcode),
+        errmsg: seen.refusal().map(|refusal| refusal.errmsg.clone()),
+        at: now.ms(),
+        our_state: request.state.as_str(),
+        their_status: seen.status().or(kind.claims()).map(Status::number),
+    });
+    if let Some(conflict) = &conflict {
+        events.push(Event::of_conflict(conflict, request, now));
+    }
+    let settled = decision.settles.map(|how| (how, now));
+    let mut next = decision.next;
+    let change = Change { request: next.clone(), transition, conflict, settled, events };
+    next.version += 1;
+    (next, Some(change))
+}
+
+/// What a person wants to know beside the columns.
+fn detail(request: &Request, seen: &Observation, next: &Request) -> Option<String> {
+    let text = match (seen, request.state, next.state) {
+        (Observation::CallRefused(refusal) | Observation::HeldBack { refusal, .. }, ..) => refusal.errmsg.clone(),
+        (Observation::CancelAsked, State::Requested | State::Deferred(_), _) => "nothing had been sent".to_owned(),
+        (Observation::CancelAsked, ..) => {
+            "no longer followed; WeChat cannot withdraw what was sent, so an administrator may still agree".to_owned()
+        }
+        (Observation::Absent, State::Initiating(_), State::Requested) => {
+            format!("call {} left no trace in the list", request.attempt)
+        }
+        (Observation::CallNotSent, ..) => "the call did not reach WeChat".to_owned(),
+        _ => return None,
+    };
+    Some(text).filter(|text| !text.is_empty())
+}
+
+impl Engine {
+    /// Decides one observation about one request and writes it. Loads and decides again when someone else wrote first.
+    /// Answers the request as it is then.
+    pub(super) async fn observe(
+        &self,
+        request: &Request,
+        seen: &Observation,
+        more: Record,
+    ) -> Result<Request, StoreError> {
+        let mut request = request.clone();
+        for _ in 0..=STALE_RETRIES_MAX {
+            let now = self.clock.now();
+            let decision = decide(&request, seen, self.policy(), now);
+            let (next, changed) = change(&request, seen, decision, now);
+            if changed.is_none() && more.gates.is_empty() && more.account.is_none() {
+                return Ok(next);
+            }
+            let record = Record { changes: changed.into_iter().collect(), ..more.clone() };
+            if self.write(record).await? == Recorded::Written {
+                return Ok(next);
+            }
+            request = self.store.request(&request.id).await?.unwrap_or(request);
+        }
+        tracing::error!(request.id = %request.id, "engine.record.lost_every_race");
+        Ok(request)
+    }
+
+    /// [`Engine::observe`] for what has already happened outside: tried until it is written. While it is not, this
+    /// account rests and nothing else of it is sent.
+    pub(super) async fn observe_surely(&self, request: &Request, seen: &Observation, more: Record) -> Request {
+        let mut pauses = ExponentialBuilder::default().with_max_delay(REWRITE_PAUSE_MAX).without_max_times().build();
+        loop {
+            match self.observe(request, seen, more.clone()).await {
+                Ok(next) => return next,
+                Err(StoreError::Closed) => return request.clone(),
+                Err(error) => {
+                    tracing::error!(request.id = %request.id, error = %error, "engine.record.waits_for_the_disk");
+                    tokio::time::sleep(pauses.next().unwrap_or(REWRITE_PAUSE_MAX)).await;
+                }
+            }
+        }
+    }
+
+    /// Writes a record and counts and logs what moved.
+    pub(super) async fn write(&self, record: Record) -> Result<Recorded, StoreError> {
+        let moves: Vec<Transition> = record.changes.iter().filter_map(|change| change.transition.clone()).collect();
+        let recorded = self.store.record(record).await?;
+        if recorded == Recorded::Written {
+            for step in moves {
+                Meters::count(&self.meters.transitions);
+                tracing::info!(
+                    request.id = step.request_id,
+                    from = step.from_state,
+                    to = step.to_state,
+                    cause = step.cause,
+                    status = step.status,
+                    errcode = step.errcode,
+                    detail = step.detail,
+                    "transition"
+                );
+            }
+        }
+        Ok(recorded)
+    }
+}

@@ -1,0 +1,107 @@
+//! One call that has an effect: gate, token, intent on disk, call, answer on disk. It must never call before the intent
+//! is written, and never call twice for one intent.
+
+use super::{Engine, Meters};
+use crate::{
+    domain::{
+        decide::after_the_month,
+        errcode::{Class, Refusal},
+        observation::Observation,
+        request::{Kind, Outcome, Request, State},
+        time::Time,
+    },
+    store::{Record, StoreError, gates::Gate},
+    wechat::{CallError, LinkOptions, Token, TokenError},
+};
+
+impl Engine {
+    /// Makes the call of a request whose list was just read. Answers the request as it is then, and the refusal that
+    /// the whole account may have to heed.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the intent could not be written, so nothing was called.
+    #[tracing::instrument(name = "engine.submit", level = "debug", skip_all, fields(request.id = %request.id))]
+    pub(super) async fn submit(&self, request: &Request) -> Result<(Request, Option<Refusal>), StoreError> {
+        let now = self.clock.now();
+        if let Some(gate) = self.gates.program(&request.program, now) {
+            return Ok((self.hold_back(request, &gate).await?, None));
+        }
+        if self.gates.api(&request.account, api(request.kind), now).is_some() {
+            return Ok((request.clone(), None));
+        }
+        let token = match self.wechat.ticket(&request.account).await {
+            Ok(token) => token,
+            Err(error) => return Ok((request.clone(), refusal_of(error))),
+        };
+        let started = self.observe(request, &Observation::CallStarted, Record::default()).await?;
+        if !matches!(started.state, State::Initiating(Outcome::Pending)) {
+            // Someone changed it between the look and the intent, as a cancel does.
+            return Ok((started, None));
+        }
+        self.take_turn().await;
+        Meters::count(&self.meters.calls);
+        let answer = self.call(&started, &token).await;
+        let (seen, refusal) = observed(answer);
+        let gates = refusal.iter().filter_map(|refusal| self.gate_of(&started, refusal, self.clock.now())).collect();
+        let answered = self.observe_surely(&started, &seen, Record { gates, ..Record::default() }).await;
+        Ok((answered, refusal))
+    }
+
+    async fn call(&self, request: &Request, token: &Token) -> Result<(), CallError> {
+        match request.kind {
+            Kind::Link(options) => {
+                let options = LinkOptions {
+                    notify_users: options.notify_users.wanted(),
+                    show_profile: options.show_profile.wanted(),
+                };
+                self.wechat.link(&request.account, token, &request.program, options).await
+            }
+            Kind::Unlink => self.wechat.unlink(&request.account, token, &request.program).await,
+        }
+    }
+
+    async fn hold_back(&self, request: &Request, gate: &Gate) -> Result<Request, StoreError> {
+        let until = after_the_month(&request.id, Time::from_ms(gate.at));
+        let refusal = Refusal { errcode: gate.errcode, errmsg: gate.errmsg.clone() };
+        self.observe(request, &Observation::HeldBack { until, refusal }, Record::default()).await
+    }
+
+    /// The gate that a refusal closes for more than this request.
+    fn gate_of(&self, request: &Request, refusal: &Refusal, now: Time) -> Option<Gate> {
+        match (refusal.class(), request.kind) {
+            (Class::ProgramMonth, Kind::Link(_)) => Some(self.gates.close_program(&request.program, refusal, now)),
+            (Class::DailyQuota, kind) => Some(self.gates.close_api(&request.account, api(kind), refusal, now)),
+            _ => None,
+        }
+    }
+}
+
+/// The name of the call.
+const fn api(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Link(_) => "wxamplink",
+        Kind::Unlink => "wxampunlink",
+    }
+}
+
+fn observed(answer: Result<(), CallError>) -> (Observation, Option<Refusal>) {
+    match answer {
+        Ok(()) => (Observation::CallAccepted, None),
+        Err(CallError::Refused(refusal)) => (Observation::CallRefused(refusal.clone()), Some(refusal)),
+        Err(error @ (CallError::NoToken(_) | CallError::NotSent(_))) => {
+            tracing::warn!(error = %error, "engine.submit.not_sent");
+            (Observation::CallNotSent, refusal_of(error))
+        }
+        Err(error @ CallError::Lost(_)) => {
+            tracing::warn!(error = %error, "engine.submit.outcome_unknown");
+            (Observation::CallLost, None)
+        }
+    }
+}
+
+fn refusal_of(error: CallError) -> Option<Refusal> {
+    match error {
+        CallError::Refused(refusal) | CallError::NoToken(TokenError::Refused(refusal)) => Some(refusal),
+        CallError::NoToken(_) | CallError::NotSent(_) | CallError::Lost(_) => None,
+    }
+}
