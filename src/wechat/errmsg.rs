@@ -88,7 +88,7 @@ const SECRET_NAMES: [&str; 4] = ["token", "secret", "password", "ticket"];
 /// as `token=` or `"secret":`. For texts of foreign programs, where losing a word costs less than showing one.
 #[must_use]
 pub(super) fn without_secrets(text: &str) -> String {
-    let opaque = |c: char| c.is_ascii_alphanumeric() || "_-+=%@.~".contains(c);
+    let opaque = |c: char| c.is_ascii_alphanumeric() || "_-+/=%@.~".contains(c);
     let mut kept = String::with_capacity(text.len());
     let mut follows_name = false;
     for word in text.split_inclusive(|c: char| !opaque(c)) {
@@ -103,15 +103,18 @@ pub(super) fn without_secrets(text: &str) -> String {
         let lower = bare.to_ascii_lowercase();
         let (name, value) = lower.split_once('=').unwrap_or((&lower, ""));
         let named = SECRET_NAMES.iter().any(|secret| name.ends_with(secret));
-        kept.push_str(if follows_name || bare.len() >= OPAQUE_WORD || (named && !value.is_empty()) {
-            SCRUBBED
-        } else {
-            bare
-        });
+        kept.push_str(if follows_name || is_opaque(bare) || (named && !value.is_empty()) { SCRUBBED } else { bare });
         kept.push_str(after);
         follows_name = named && value.is_empty() && (bare.ends_with('=') || after.contains([':', '"', '\'']));
     }
     kept
+}
+
+/// Long and without a reason to be: a path may be as long as it likes if its parts are short.
+fn is_opaque(word: &str) -> bool {
+    let longest =
+        if word.starts_with(['/', '.', '~']) { word.split('/').map(str::len).max().unwrap_or(0) } else { word.len() };
+    longest >= OPAQUE_WORD
 }
 
 /// RFC 3986's unreserved characters as they are, every other byte as `%XX`.
@@ -177,7 +180,7 @@ mod tests {
 
     #[test]
     fn foreign_texts_lose_what_may_be_a_secret() {
-        let long = "61W3mEpU66027wgNZ_MhGHNQDHnFATkDa9";
+        let long = "61W3mEpU66027wgNZ_MhGHN/QDHnFATkDa9";
         for text in [
             format!("denied for {long}"),
             "access_token=abc".to_owned(),
@@ -188,7 +191,8 @@ mod tests {
             let kept = without_secrets(&text);
             assert!(!kept.contains("abc") && !kept.contains(long), "{text:?} became {kept:?}");
         }
-        let harmless = "no token for wx0123456789abcdef: connection refused (os error 111)";
+        let harmless =
+            "no token for wx0123456789abcdef: /usr/local/bin/token-helper: connection refused (os error 111)";
         assert_eq!(without_secrets(harmless), harmless);
     }
 

@@ -207,3 +207,27 @@ fn fixed(tokens: HashMap<String, secrecy::SecretString>) -> Result<Source, BadTo
     }
     Ok(Source::Static { by_account, other })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::SystemClock, wechat::token::CommandSource};
+
+    #[tokio::test]
+    async fn a_fetch_that_breaks_off_wakes_its_waiters_and_makes_room() {
+        let source = CommandSource { program: "/bin/echo".into(), args: Vec::new(), timeout: Duration::from_secs(5) };
+        let tokens = Tokens::new(TokenSource::Command(source), Arc::new(SystemClock::new())).unwrap();
+        let account: AccountId = "wx0123456789abcdef".parse().unwrap();
+        let (landing, flight) = watch::channel(None);
+        tokens.inner.cache().flights.insert(account.clone(), flight);
+        let broken = Flight { inner: Arc::clone(&tokens.inner), account: account.clone(), landing };
+        let crash = tokio::spawn(async move {
+            let _broken = broken;
+            panic!("as a defect in a source would");
+        });
+        let waited = tokens.get(&account).await;
+        assert!(crash.await.is_err());
+        assert!(matches!(waited, Err(TokenError::Unavailable(_))), "{waited:?}");
+        assert!(tokens.inner.cache().flights.is_empty());
+    }
+}
