@@ -1,1 +1,129 @@
-//! wechat
+//! How we speak to `WeChat`, and where tokens come from. It must never decide anything about a request, nor let a token
+//! out.
+//!
+//! [`Wechat`] is the front door. [`client`] makes the calls, [`token`] finds what to call with, [`answer`] is what comes
+//! back, [`errmsg`] reads the texts beside a code.
+
+use tracing::instrument;
+
+use crate::domain::{
+    errcode::Class,
+    id::{AccountId, ProgramId},
+};
+
+pub mod client;
+
+pub mod token;
+
+pub mod answer;
+
+pub mod errmsg;
+
+mod wire;
+
+mod transport;
+
+pub use answer::{CallError, RawListing, ReadError};
+pub use client::{BadClient, Client, ClientConfig, LinkOptions};
+pub use token::{BadTokenSource, CommandSource, HttpSource, Token, TokenError, TokenSource, Tokens};
+pub use transport::install_tls;
+pub use wire::ITEMS_MAX;
+
+/// The client with its tokens. When `WeChat` says that a token is bad, it is replaced once per call. A call refused for
+/// its token did nothing, so this repeats nothing that may have happened.
+#[derive(Debug, Clone)]
+pub struct Wechat {
+    client: Client,
+    tokens: Tokens,
+}
+
+impl Wechat {
+    /// Joins both.
+    #[must_use]
+    pub const fn new(client: Client, tokens: Tokens) -> Self {
+        Self { client, tokens }
+    }
+
+    /// The tokens, to drop one that a listing read later turned out to refuse.
+    #[must_use]
+    pub const fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// Asks for every program of the account. See [`Client::listing`].
+    ///
+    /// # Errors
+    ///
+    /// No token, or whatever came of the call.
+    #[instrument(name = "wechat.listing", level = "debug", skip_all, fields(account = %account))]
+    pub async fn listing(&self, account: &AccountId) -> Result<RawListing, CallError> {
+        let token = self.ticket(account).await?;
+        match self.client.listing(&token).await {
+            Err(refused) if token_is_bad(&refused) => {
+                self.client.listing(&self.renewed(account, &token, refused).await?).await
+            }
+            answered => answered,
+        }
+    }
+
+    /// A token for a call that changes something: have it before you record the intent to call, so that no token means
+    /// no intent.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::NoToken`] only.
+    #[instrument(name = "wechat.ticket", level = "debug", skip_all, fields(account = %account))]
+    pub async fn ticket(&self, account: &AccountId) -> Result<Token, CallError> {
+        self.tokens.get(account).await.map_err(CallError::NoToken)
+    }
+
+    /// Invites the administrators to link the program to the account. See [`Client::link`].
+    ///
+    /// # Errors
+    ///
+    /// Whatever came of the call.
+    #[instrument(name = "wechat.link", level = "debug", skip_all, fields(account = %account, program = %program))]
+    pub async fn link(
+        &self,
+        account: &AccountId,
+        token: &Token,
+        program: &ProgramId,
+        options: LinkOptions,
+    ) -> Result<(), CallError> {
+        match self.client.link(token, program, options).await {
+            Err(refused) if token_is_bad(&refused) => {
+                self.client.link(&self.renewed(account, token, refused).await?, program, options).await
+            }
+            answered => answered,
+        }
+    }
+
+    /// Asks to unlink the program from the account. See [`Client::unlink`].
+    ///
+    /// # Errors
+    ///
+    /// Whatever came of the call.
+    #[instrument(name = "wechat.unlink", level = "debug", skip_all, fields(account = %account, program = %program))]
+    pub async fn unlink(&self, account: &AccountId, token: &Token, program: &ProgramId) -> Result<(), CallError> {
+        match self.client.unlink(token, program).await {
+            Err(refused) if token_is_bad(&refused) => {
+                self.client.unlink(&self.renewed(account, token, refused).await?, program).await
+            }
+            answered => answered,
+        }
+    }
+
+    /// Another token in place of the bad one; the refusal itself when the source has no other.
+    async fn renewed(&self, account: &AccountId, bad: &Token, refused: CallError) -> Result<Token, CallError> {
+        self.tokens.drop_if(account, bad);
+        let token = self.ticket(account).await?;
+        if token == *bad { Err(refused) } else { Ok(token) }
+    }
+}
+
+fn token_is_bad(error: &CallError) -> bool {
+    match error {
+        CallError::Refused(refusal) => refusal.class() == Class::TokenBad,
+        CallError::NoToken(_) | CallError::NotSent(_) | CallError::Lost(_) => false,
+    }
+}

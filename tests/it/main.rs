@@ -1,3 +1,4 @@
 //! The one test binary: stories, properties and the rules of the house.
 
 mod sim;
+mod wechat;

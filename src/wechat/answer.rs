@@ -1,0 +1,101 @@
+//! What comes back from a call: a listing not yet read, or an error that says what to do next. It must never hold a
+//! token that can be printed, nor read a body before it is asked to.
+
+use bytes::Bytes;
+
+use super::{
+    errmsg,
+    token::{Token, TokenError},
+    wire,
+};
+use crate::domain::{errcode::Refusal, listing::Listing};
+
+/// Why a call brought nothing, by what the caller can do next. None of the texts holds a token or a URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// There was no token to call with, so nothing was sent; or the one refused as bad (which changes nothing) could not
+    /// be replaced.
+    #[error("no token: {0}")]
+    NoToken(#[source] TokenError),
+    /// Surely not sent: no connection, no address, no request. Call again when you like.
+    #[error("not sent: {0}")]
+    NotSent(String),
+    /// `WeChat` answered with a code. [`Refusal::class`] says what to do.
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    /// It may have been sent, and no readable answer came. For a call that changes something the outcome is unknown:
+    /// look at the account's listing before calling again.
+    #[error("answer lost: {0}")]
+    Lost(String),
+}
+
+/// Why a listing that came says nothing about any link.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The body is a code, not a listing.
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    /// The body is no whole listing. It is no evidence; ask again later.
+    #[error("unreadable listing: {0}")]
+    Unreadable(String),
+}
+
+impl From<ReadError> for CallError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Refused(refusal) => Self::Refused(refusal),
+            ReadError::Unreadable(why) => Self::Lost(why),
+        }
+    }
+}
+
+/// A body that came with HTTP 200 and begins like an object. Compare its fingerprint before you read it: equal bytes
+/// say what they said before. Remember only fingerprints of bodies that were read without an error.
+#[derive(Debug, Clone)]
+pub struct RawListing {
+    body: Bytes,
+    /// The token of the call, for cleaning texts that quote it.
+    token: Token,
+}
+
+impl RawListing {
+    pub(super) const fn new(body: Bytes, token: Token) -> Self {
+        Self { body, token }
+    }
+
+    /// The bytes as they came.
+    #[must_use]
+    pub const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// A 64-bit hash of the bytes, the same in every process.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        xxhash_rust::xxh3::xxh3_64(&self.body)
+    }
+
+    /// The token the call was made with: drop it if [`Self::read`] says that it is bad.
+    #[must_use]
+    pub const fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// Reads the listing.
+    ///
+    /// # Errors
+    ///
+    /// When it is a refusal, or no whole listing.
+    pub fn read(&self) -> Result<Listing, ReadError> {
+        match wire::listing(&self.body) {
+            Ok(wire::Said::Listing(listing)) => Ok(listing),
+            Ok(wire::Said::Refused(refusal)) => Err(ReadError::Refused(clean(&refusal, &self.token))),
+            Err(fault) => Err(ReadError::Unreadable(errmsg::without(&fault.to_string(), self.token.expose()))),
+        }
+    }
+}
+
+/// The refusal without the token, which a proxy may have quoted.
+pub(super) fn clean(refusal: &Refusal, token: &Token) -> Refusal {
+    Refusal { errmsg: errmsg::without(&refusal.errmsg, token.expose()), errcode: refusal.errcode }
+}

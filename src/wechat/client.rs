@@ -1,0 +1,255 @@
+//! The three link APIs of `WeChat` as calls. It must never send anything twice, decide what an answer means for a
+//! request, or let a token out.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::{
+    StatusCode, Url,
+    header::{CONTENT_TYPE, HeaderValue},
+};
+use secrecy::SecretString;
+
+use super::{
+    answer::{CallError, RawListing, clean},
+    errmsg,
+    token::Token,
+    transport::{self, BodyFault, Habits},
+    wire,
+};
+use crate::domain::{errcode, id::ProgramId};
+
+/// Bytes of one listing: `ITEMS_MAX` items of the documented size.
+pub const LISTING_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes of any other answer; documented ones have under a hundred.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// Bodies up to this length may be refusals and are looked at; those users report have at most 300 bytes. Anything
+/// longer is left unread until somebody asks for the listing.
+const REFUSAL_BYTES_MAX: usize = 1 << 10;
+
+/// The longest a connection for link and unlink lies idle. The shorter, the rarer the race in which the server closes it
+/// just as we send, which leaves an invitation's outcome unknown. Servers keep theirs 5 seconds or longer.
+const EFFECT_IDLE_MAX: Duration = Duration::from_secs(4);
+
+/// A form's type answers -1 for ever.
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// How to reach `WeChat`.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// Scheme, host and perhaps a path of a reverse proxy, as in `https://api.weixin.qq.com`.
+    pub base_url: String,
+    /// From sending to the last byte of the answer.
+    pub timeout: Duration,
+    /// Name lookup, TCP and TLS; at most three quarters of `timeout` count.
+    pub connect_timeout: Duration,
+    /// How long an idle connection is kept; link and unlink keep theirs 4 seconds at most.
+    pub idle_timeout: Duration,
+    /// Idle connections kept for reuse.
+    pub idle_per_host: usize,
+    /// A proxy for every call, as in `http://user:password@proxy.example:3128`. The environment's are never used.
+    pub proxy: Option<SecretString>,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            base_url: "https://api.weixin.qq.com".to_owned(),
+            timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(30),
+            idle_per_host: 64,
+            proxy: None,
+        }
+    }
+}
+
+/// Why no client could be made. Mend the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadClient {
+    /// The base URL cannot be called.
+    #[error("the base URL of WeChat {0}")]
+    BaseUrl(&'static str),
+    /// A part of the HTTP client did not start, as without CA certificates.
+    #[error("no HTTP client: {0}")]
+    Http(String),
+}
+
+/// Two choices of an invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LinkOptions {
+    /// Messages every follower of the account about the link. Never a default.
+    pub notify_users: bool,
+    /// Shows the program on the account's page.
+    pub show_profile: bool,
+}
+
+/// Calls `WeChat`. Cheap to clone; clones share connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// For listings, which may be asked for again at any time.
+    listings: reqwest::Client,
+    /// For link and unlink, which may not: its connections are younger.
+    effects: reqwest::Client,
+    wxamplinkget: Url,
+    wxamplink: Url,
+    wxampunlink: Url,
+}
+
+impl Client {
+    /// A client of this `WeChat`. It connects when it is first used.
+    ///
+    /// # Errors
+    ///
+    /// When the base URL or the proxy cannot be used, or the system has no CA certificates for `https`.
+    pub fn new(config: &ClientConfig) -> Result<Self, BadClient> {
+        let base = base_url(&config.base_url)?;
+        let habits = Habits {
+            timeout: config.timeout,
+            connect_timeout: config.connect_timeout,
+            idle_timeout: config.idle_timeout,
+            idle_per_host: config.idle_per_host,
+            proxy: config.proxy.as_ref(),
+            tls: base.scheme() == "https",
+        };
+        let careful = Habits { idle_timeout: config.idle_timeout.min(EFFECT_IDLE_MAX), ..habits };
+        let endpoint = |name: &str| {
+            let mut url = base.clone();
+            url.set_path(&format!("{}/cgi-bin/wxopen/{name}", base.path().trim_end_matches('/')));
+            url
+        };
+        Ok(Self {
+            listings: transport::client(&habits).map_err(BadClient::Http)?,
+            effects: transport::client(&careful).map_err(BadClient::Http)?,
+            wxamplinkget: endpoint("wxamplinkget"),
+            wxamplink: endpoint("wxamplink"),
+            wxampunlink: endpoint("wxampunlink"),
+        })
+    }
+
+    /// Asks for every program of the token's account (`wxamplinkget`). The body is not read beyond its first bytes; a
+    /// short refusal is an error right here, a longer one when the listing is read.
+    ///
+    /// # Errors
+    ///
+    /// Whatever came of the call that is no answer with HTTP 200 and an object in it.
+    pub async fn listing(&self, token: &Token) -> Result<RawListing, CallError> {
+        // An empty object, not an empty body: that one has answered 44002.
+        let sent = Bytes::from_static(b"{}");
+        let (status, body) = call(request(&self.listings, &self.wxamplinkget, token, sent), LISTING_BYTES_MAX)
+            .await
+            .map_err(|error| cleaned(error, token))?;
+        if status != StatusCode::OK {
+            return Err(unexpected(status, &body, token));
+        }
+        if body.len() <= REFUSAL_BYTES_MAX
+            && let Some(refusal) = wire::refused(&body)
+        {
+            return Err(CallError::Refused(clean(&refusal, token)));
+        }
+        // A byte order mark is no blank: its first byte is looked for as well.
+        match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{' | 0xEF) => Ok(RawListing::new(body, token.clone())),
+            Some(_) => Err(CallError::Lost("the answer is no JSON object".to_owned())),
+            None => Err(CallError::Lost("the answer is empty".to_owned())),
+        }
+    }
+
+    /// Invites the administrators to link `program` to the token's account (`wxamplink`). Sent at most once per call.
+    /// Dropping the future after it was polled leaves the outcome unknown, as [`CallError::Lost`] does.
+    ///
+    /// # Errors
+    ///
+    /// Anything but an explicit `errcode` of 0.
+    pub async fn link(&self, token: &Token, program: &ProgramId, options: LinkOptions) -> Result<(), CallError> {
+        // The documented example sends the flags as texts.
+        let flag = |on: bool| if on { "1" } else { "0" };
+        let sent = serde_json::json!({
+            "appid": program.as_str(),
+            "notify_users": flag(options.notify_users),
+            "show_profile": flag(options.show_profile),
+        });
+        self.effect(&self.wxamplink, token, &sent).await
+    }
+
+    /// Asks to unlink `program` from the token's account (`wxampunlink`); the account's administrator must agree too.
+    /// Sent at most once per call, as [`Self::link`].
+    ///
+    /// # Errors
+    ///
+    /// Anything but an explicit `errcode` of 0.
+    pub async fn unlink(&self, token: &Token, program: &ProgramId) -> Result<(), CallError> {
+        self.effect(&self.wxampunlink, token, &serde_json::json!({ "appid": program.as_str() })).await
+    }
+
+    async fn effect(&self, url: &Url, token: &Token, sent: &serde_json::Value) -> Result<(), CallError> {
+        let sent = Bytes::from(sent.to_string());
+        let (status, body) = call(request(&self.effects, url, token, sent), ANSWER_BYTES_MAX)
+            .await
+            .map_err(|error| cleaned(error, token))?;
+        if status != StatusCode::OK {
+            return Err(unexpected(status, &body, token));
+        }
+        match wire::verdict(&body) {
+            Ok(wire::Verdict::Done) => Ok(()),
+            Ok(wire::Verdict::Refused(refusal)) => Err(CallError::Refused(clean(&refusal, token))),
+            Err(fault) => Err(cleaned(CallError::Lost(fault.to_string()), token)),
+        }
+    }
+}
+
+fn request(http: &reqwest::Client, url: &Url, token: &Token, sent: Bytes) -> reqwest::RequestBuilder {
+    let mut url = url.clone();
+    url.set_query(Some(&format!("access_token={}", token.in_url())));
+    http.post(url).header(CONTENT_TYPE, JSON).body(sent)
+}
+
+/// Sends and waits for status and body; from the first byte out, every fault leaves the outcome unknown.
+async fn call(request: reqwest::RequestBuilder, max: usize) -> Result<(StatusCode, Bytes), CallError> {
+    let response = request.send().await.map_err(|error| {
+        let unsent = error.is_builder() || error.is_connect();
+        let why = transport::explain(error);
+        if unsent { CallError::NotSent(why) } else { CallError::Lost(why) }
+    })?;
+    let status = response.status();
+    let body = transport::body(response, max).await.map_err(|fault| match fault {
+        BodyFault::TooLong(max) => CallError::Lost(format!("the answer has more than {max} bytes")),
+        BodyFault::Broken(error) => CallError::Lost(transport::explain(error)),
+    })?;
+    Ok((status, body))
+}
+
+/// An answer that is not HTTP 200. `WeChat` answers everything with 200, so a proxy wrote at least the status: only a
+/// code that `WeChat` is known to use is believed, and success never.
+fn unexpected(status: StatusCode, body: &[u8], token: &Token) -> CallError {
+    match wire::refused(body).filter(|refusal| errcode::meaning(refusal.errcode).is_some()) {
+        Some(refusal) => CallError::Refused(clean(&refusal, token)),
+        None => CallError::Lost(format!("HTTP {status}")),
+    }
+}
+
+/// The error without the token: a second lock behind `without_url`.
+fn cleaned(error: CallError, token: &Token) -> CallError {
+    match error {
+        CallError::NotSent(why) => CallError::NotSent(errmsg::without(&why, token.expose())),
+        CallError::Lost(why) => CallError::Lost(errmsg::without(&why, token.expose())),
+        CallError::Refused(refusal) => CallError::Refused(clean(&refusal, token)),
+        CallError::NoToken(error) => CallError::NoToken(error),
+    }
+}
+
+fn base_url(text: &str) -> Result<Url, BadClient> {
+    let url = Url::parse(text).map_err(|_| BadClient::BaseUrl("is no URL"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(BadClient::BaseUrl("must begin with http:// or https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(BadClient::BaseUrl("must not hold a user or a password"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(BadClient::BaseUrl("must end before any ? or #"));
+    }
+    Ok(url)
+}

@@ -1,0 +1,203 @@
+//! What can be read out of an `errmsg`: the rid, the refused address; and its clean-up. It must never decide anything:
+//! answers are classified by their number alone.
+
+use std::{borrow::Cow, net::IpAddr};
+
+/// The longest `errmsg` kept, in characters: enough for every text seen, short enough for one line of a log.
+pub const ERRMSG_CHARS_MAX: usize = 512;
+
+/// What stands where a secret was.
+const SCRUBBED: &str = "[secret]";
+
+/// The id of the call that `WeChat`'s support asks for, in every spelling users have reported: ` rid: x`, `, rid: x`,
+/// ` rid:x`, ` hint: [x]`, `hints: [ req_id: x ]`.
+#[must_use]
+pub fn rid(errmsg: &str) -> Option<&str> {
+    named(errmsg, "rid:").or_else(|| hint(errmsg)).filter(|rid| !rid.is_empty())
+}
+
+/// The word after the last `name` that does not end a longer word, as "grid:" does.
+fn named<'a>(errmsg: &'a str, name: &str) -> Option<&'a str> {
+    let (at, _) = errmsg
+        .rmatch_indices(name)
+        .find(|(at, _)| errmsg[..*at].chars().next_back().is_none_or(|before| !before.is_alphanumeric()))?;
+    let rest = errmsg[at + name.len()..].trim_start();
+    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_')).unwrap_or(rest.len());
+    Some(&rest[..end])
+}
+
+fn hint(errmsg: &str) -> Option<&str> {
+    let at = errmsg.rfind("hint")?;
+    let (_, inside) = errmsg[at..].split_once('[')?;
+    let (inside, _) = inside.split_once(']')?;
+    Some(inside.trim().trim_start_matches("req_id:").trim())
+}
+
+/// The address `WeChat` saw, out of the text of a 61004 ("access clientip is not registered requestIP: 192.0.2.1") or of
+/// a 40164 (`invalid ip 192.0.2.1 ipv6 ::ffff:192.0.2.1, not in whitelist`). The people who keep the whitelist need it.
+#[must_use]
+pub fn request_ip(errmsg: &str) -> Option<IpAddr> {
+    ["requestIP:", "invalid ip "].iter().find_map(|before| {
+        let (_, rest) = errmsg.split_once(before)?;
+        let word = rest.split_whitespace().next()?;
+        word.trim_matches(|c: char| !c.is_ascii_hexdigit() && c != ':').parse().ok()
+    })
+}
+
+/// The text within the limit; its rid survives the cut.
+#[must_use]
+pub(super) fn keep(errmsg: &str) -> String {
+    if errmsg.chars().nth(ERRMSG_CHARS_MAX).is_none() {
+        return errmsg.to_owned();
+    }
+    let tail = rid(errmsg).map_or_else(|| "…".to_owned(), |rid| format!("… rid: {}", clip(rid, ERRMSG_CHARS_MAX / 2)));
+    let mut kept = clip(errmsg, ERRMSG_CHARS_MAX - tail.chars().count());
+    kept.push_str(&tail);
+    kept
+}
+
+/// The first `max` characters.
+#[must_use]
+pub(super) fn clip(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => text[..end].to_owned(),
+        None => text.to_owned(),
+    }
+}
+
+/// The text without `secret`, as it is and as it looks in a URL: a proxy may quote our own request back at us.
+#[must_use]
+pub(super) fn without(text: &str, secret: &str) -> String {
+    if secret.is_empty() {
+        return text.to_owned();
+    }
+    let plain = text.replace(secret, SCRUBBED);
+    match percent_encoded(secret) {
+        Cow::Borrowed(_) => plain,
+        Cow::Owned(encoded) => plain.replace(&encoded, SCRUBBED),
+    }
+}
+
+/// A word this long may be a secret. Appids have 18 characters and stay readable.
+const OPAQUE_WORD: usize = 20;
+
+/// What the names of secrets end in.
+const SECRET_NAMES: [&str; 4] = ["token", "secret", "password", "ticket"];
+
+/// The text without anything that may be a secret nobody told us: long opaque words, and whatever follows a name such
+/// as `token=` or `"secret":`. For texts of foreign programs, where losing a word costs less than showing one.
+#[must_use]
+pub(super) fn without_secrets(text: &str) -> String {
+    let opaque = |c: char| c.is_ascii_alphanumeric() || "_-+/=%@.~".contains(c);
+    let mut kept = String::with_capacity(text.len());
+    let mut follows_name = false;
+    for word in text.split_inclusive(|c: char| !opaque(c)) {
+        let bare = word.trim_end_matches(|c: char| !opaque(c));
+        let after = &word[bare.len()..];
+        if bare.is_empty() {
+            kept.push_str(after);
+            // Only `token: "x"` carries the suspicion over; a sentence's words do not.
+            follows_name &= after.chars().all(|c| c.is_whitespace() || "\"':".contains(c));
+            continue;
+        }
+        let lower = bare.to_ascii_lowercase();
+        let (name, value) = lower.split_once('=').unwrap_or((&lower, ""));
+        let named = SECRET_NAMES.iter().any(|secret| name.ends_with(secret));
+        kept.push_str(if follows_name || is_opaque(bare) || (named && !value.is_empty()) { SCRUBBED } else { bare });
+        kept.push_str(after);
+        follows_name = named && value.is_empty() && (bare.ends_with('=') || after.contains([':', '"', '\'']));
+    }
+    kept
+}
+
+/// Long and without a reason to be: a path may be as long as it likes if its parts are short.
+fn is_opaque(word: &str) -> bool {
+    let longest =
+        if word.starts_with(['/', '.', '~']) { word.split('/').map(str::len).max().unwrap_or(0) } else { word.len() };
+    longest >= OPAQUE_WORD
+}
+
+/// RFC 3986's unreserved characters as they are, every other byte as `%XX`.
+#[must_use]
+pub(super) fn percent_encoded(text: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if text.bytes().all(plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if plain(byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let digit = |nibble: u8| char::from(b"0123456789ABCDEF"[usize::from(nibble)]);
+            encoded.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    Cow::Owned(encoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rid_is_found_in_every_spelling() {
+        for (errmsg, expected) in [
+            (" rid: 61932a5b-0e248764-42d1c1b2", Some("61932a5b-0e248764-42d1c1b2")),
+            ("not authorized by this account, rid: 6f0a", Some("6f0a")),
+            ("code is invalid rid:ABC123", Some("ABC123")),
+            ("refresh_token is invalid hint: [ZYr3MA09552029]", Some("ZYr3MA09552029")),
+            ("system error, hints: [ req_id: JIdaFAMre-qcJVFa ]", Some("JIdaFAMre-qcJVFa")),
+            ("a grid: of things", None),
+            ("rid:", None),
+            ("hint: [", None),
+            ("ok", None),
+        ] {
+            assert_eq!(rid(errmsg), expected, "{errmsg:?}");
+        }
+    }
+
+    #[test]
+    fn the_refused_address_is_found() {
+        let ip = |text| request_ip(text).map(|ip| ip.to_string());
+        assert_eq!(
+            ip("access clientip is not registered requestIP: 192.0.2.7 rid: 60-1"),
+            Some("192.0.2.7".to_owned())
+        );
+        assert_eq!(
+            ip("invalid ip 192.0.2.8 ipv6 ::ffff:192.0.2.8, not in whitelist rid: 5"),
+            Some("192.0.2.8".to_owned())
+        );
+        assert_eq!(ip("requestIP: 60.221.*.* rid: 1"), None);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_keeps_its_rid() {
+        let kept = keep(&format!("{} rid: 61932a5b-0e248764", "错".repeat(2_000)));
+        assert_eq!(kept.chars().count(), ERRMSG_CHARS_MAX);
+        assert_eq!(rid(&kept), Some("61932a5b-0e248764"));
+    }
+
+    #[test]
+    fn foreign_texts_lose_what_may_be_a_secret() {
+        let long = "61W3mEpU66027wgNZ_MhGHN/QDHnFATkDa9";
+        for text in [
+            format!("denied for {long}"),
+            "access_token=abc".to_owned(),
+            "{\"access_token\":\"abc\"}".to_owned(),
+            "token: abc".to_owned(),
+            "SECRET= abc".to_owned(),
+        ] {
+            let kept = without_secrets(&text);
+            assert!(!kept.contains("abc") && !kept.contains(long), "{text:?} became {kept:?}");
+        }
+        let harmless =
+            "no token for wx0123456789abcdef: /usr/local/bin/token-helper: connection refused (os error 111)";
+        assert_eq!(without_secrets(harmless), harmless);
+    }
+
+    #[test]
+    fn a_known_secret_is_found_in_both_its_forms() {
+        assert_eq!(without("a=k/9 b=k%2F9", "k/9"), "a=[secret] b=[secret]");
+    }
+}

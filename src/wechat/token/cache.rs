@@ -1,0 +1,233 @@
+//! Tokens kept until shortly before they end, one fetch per account at a time. It must never let a broken or abandoned
+//! fetch block the next one, nor grow with accounts that are gone.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use super::{BadTokenSource, Grant, Token, TokenError, TokenSource, command::Program, http::Service};
+use crate::{clock::SharedClock, domain::id::AccountId};
+
+/// A token is renewed this long before its end: old and new both work for 5 minutes around a refresh.
+const MARGIN_MAX: Duration = Duration::from_mins(5);
+
+/// The part of a lifetime that the margin may take, as a divisor: short-lived tokens must be used, too.
+const MARGIN_PART: u32 = 10;
+
+/// How long a token is kept whose source does not say: long enough for the calls of one round.
+const LIFETIME_UNSAID: Duration = Duration::from_mins(1);
+
+/// No access token of `WeChat` lives longer; a source that says so is wrong about it.
+const LIFETIME_MAX: Duration = Duration::from_hours(2);
+
+/// Tokens kept at once, about 300 bytes each. Tokens beyond are fetched for every use.
+pub const TOKENS_MAX: usize = 200_000;
+
+/// Fewest tokens for which looking for ended ones is worth it.
+const SWEEP_FROM: usize = 1_024;
+
+/// Tokens by account. Cheap to clone; clones share everything.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    source: Source,
+    clock: SharedClock,
+    cache: Mutex<Cache>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Http(Service),
+    Command(Program),
+    Static { by_account: HashMap<AccountId, Token>, other: Option<Token> },
+}
+
+type Outcome = Result<Token, TokenError>;
+
+#[derive(Debug, Default)]
+struct Cache {
+    kept: HashMap<AccountId, Kept>,
+    flights: HashMap<AccountId, watch::Receiver<Option<Outcome>>>,
+    /// How many kept tokens there may be before ended ones are looked for.
+    sweep_at: usize,
+}
+
+#[derive(Debug)]
+struct Kept {
+    token: Token,
+    /// The stopwatch's time at which it is no longer used.
+    until: Duration,
+}
+
+impl Tokens {
+    /// Tokens of this source, timed by the clock's stopwatch: a calendar that is stepped does not end them.
+    ///
+    /// # Errors
+    ///
+    /// When the source cannot be used as it is configured.
+    pub fn new(source: TokenSource, clock: SharedClock) -> Result<Self, BadTokenSource> {
+        let source = match source {
+            TokenSource::Http(source) => Source::Http(Service::new(&source)?),
+            TokenSource::Command(source) => Source::Command(Program::new(source)?),
+            TokenSource::Static(tokens) => fixed(tokens)?,
+        };
+        Ok(Self { inner: Arc::new(Inner { source, clock, cache: Mutex::default() }) })
+    }
+
+    /// The account's token: the kept one, or one that all concurrent callers wait for together. A caller that goes away
+    /// does not end the fetch.
+    ///
+    /// # Errors
+    ///
+    /// When the source refuses, or gives none.
+    pub async fn get(&self, account: &AccountId) -> Result<Token, TokenError> {
+        if let Source::Static { by_account, other } = &self.inner.source {
+            return by_account.get(account).or(other.as_ref()).cloned().ok_or_else(|| {
+                TokenError::Unavailable("no token is configured for this account, and none for \"*\"".to_owned())
+            });
+        }
+        let mut flight = match self.inner.kept_or_flight(account) {
+            Ok(token) => return Ok(token),
+            Err(flight) => flight,
+        };
+        match flight.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(outcome)) => outcome.clone(),
+            Ok(None) | Err(_) => Err(TokenError::Unavailable("fetching the token broke off".to_owned())),
+        }
+    }
+
+    /// Forgets the account's token if it is still this one, and tells whether it was. A token that somebody has renewed
+    /// in the meantime stays. Configured tokens are never forgotten.
+    #[expect(clippy::must_use_candidate, reason = "most callers only want it gone")]
+    pub fn drop_if(&self, account: &AccountId, token: &Token) -> bool {
+        let mut cache = self.inner.cache();
+        let same = cache.kept.get(account).is_some_and(|kept| kept.token == *token);
+        same && cache.kept.remove(account).is_some()
+    }
+
+    /// How many tokens are kept.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.inner.cache().kept.len()
+    }
+}
+
+impl Inner {
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        // Nothing panics while the cache is held, and if something did, the cache would be whole.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept_or_flight(self: &Arc<Self>, account: &AccountId) -> Result<Token, watch::Receiver<Option<Outcome>>> {
+        let now = self.clock.monotonic();
+        let mut cache = self.cache();
+        if let Some(kept) = cache.kept.get(account).filter(|kept| now < kept.until) {
+            return Ok(kept.token.clone());
+        }
+        if let Some(flight) = cache.flights.get(account) {
+            return Err(flight.clone());
+        }
+        let (landing, flight) = watch::channel(None);
+        cache.flights.insert(account.clone(), flight.clone());
+        // A task of its own: whoever waits may be cancelled, and the others still get their token.
+        tokio::spawn(Flight { inner: Arc::clone(self), account: account.clone(), landing }.fly());
+        Err(flight)
+    }
+
+    async fn fetch(&self, account: &AccountId) -> Result<Grant, TokenError> {
+        match &self.source {
+            Source::Http(service) => service.fetch(account).await,
+            Source::Command(program) => program.fetch(account).await,
+            Source::Static { .. } => Err(TokenError::Unavailable("configured tokens are not fetched".to_owned())),
+        }
+    }
+
+    /// Keeps a token that was asked for at `asked`, a moment before its life began.
+    fn keep(&self, account: &AccountId, grant: &Grant, asked: Duration) {
+        let lives = grant.lives.unwrap_or(LIFETIME_UNSAID).min(LIFETIME_MAX);
+        let until = asked + lives.saturating_sub(MARGIN_MAX.min(lives / MARGIN_PART));
+        let now = self.clock.monotonic();
+        if until <= now {
+            return;
+        }
+        let mut cache = self.cache();
+        if cache.kept.len() >= cache.sweep_at.clamp(SWEEP_FROM, TOKENS_MAX) {
+            cache.kept.retain(|_, kept| now < kept.until);
+            cache.sweep_at = cache.kept.len() * 2;
+        }
+        if cache.kept.len() < TOKENS_MAX || cache.kept.contains_key(account) {
+            cache.kept.insert(account.clone(), Kept { token: grant.token.clone(), until });
+        }
+    }
+}
+
+/// One fetch under way. However it ends, by panic too, dropping it makes room for the next and wakes who waits.
+struct Flight {
+    inner: Arc<Inner>,
+    account: AccountId,
+    landing: watch::Sender<Option<Outcome>>,
+}
+
+impl Flight {
+    async fn fly(self) {
+        let asked = self.inner.clock.monotonic();
+        let outcome = self.inner.fetch(&self.account).await.map(|grant| {
+            self.inner.keep(&self.account, &grant, asked);
+            grant.token
+        });
+        self.landing.send_replace(Some(outcome));
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.inner.cache().flights.remove(&self.account);
+    }
+}
+
+fn fixed(tokens: HashMap<String, secrecy::SecretString>) -> Result<Source, BadTokenSource> {
+    let mut by_account = HashMap::with_capacity(tokens.len());
+    let mut other = None;
+    for (account, secret) in tokens {
+        let token = Token::new(secret).map_err(|error| BadTokenSource(format!("has for {account:?}: {error}")))?;
+        if account == "*" {
+            other = Some(token);
+        } else {
+            let account = account.parse().map_err(|error| BadTokenSource(format!("names an account: {error}")))?;
+            by_account.insert(account, token);
+        }
+    }
+    Ok(Source::Static { by_account, other })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::SystemClock, wechat::token::CommandSource};
+
+    #[tokio::test]
+    async fn a_fetch_that_breaks_off_wakes_its_waiters_and_makes_room() {
+        let source = CommandSource { program: "/bin/echo".into(), args: Vec::new(), timeout: Duration::from_secs(5) };
+        let tokens = Tokens::new(TokenSource::Command(source), Arc::new(SystemClock::new())).unwrap();
+        let account: AccountId = "wx0123456789abcdef".parse().unwrap();
+        let (landing, flight) = watch::channel(None);
+        tokens.inner.cache().flights.insert(account.clone(), flight);
+        let broken = Flight { inner: Arc::clone(&tokens.inner), account: account.clone(), landing };
+        let crash = tokio::spawn(async move {
+            let _broken = broken;
+            panic!("as a defect in a source would");
+        });
+        let waited = tokens.get(&account).await;
+        assert!(crash.await.is_err());
+        assert!(matches!(waited, Err(TokenError::Unavailable(_))), "{waited:?}");
+        assert!(tokens.inner.cache().flights.is_empty());
+    }
+}

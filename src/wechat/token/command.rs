@@ -1,0 +1,105 @@
+//! Tokens from a program's standard output. It must never wait for the program beyond its time, nor show what it printed
+//! there.
+
+use std::process::Stdio;
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    process::Command,
+    sync::Semaphore,
+};
+
+use super::{BadTokenSource, CommandSource, GRANT_BYTES_MAX, Grant, TokenError, grant, refused};
+use crate::{
+    domain::id::AccountId,
+    wechat::{errmsg, wire},
+};
+
+/// Programs that run at once: a start with a hundred thousand accounts must not start as many processes.
+const RUNNING_MAX: usize = 8;
+
+/// Bytes of standard error that are read; what comes after is thrown away.
+const STDERR_BYTES_MAX: u64 = 4_096;
+
+/// Characters of standard error that reach an error's text.
+const STDERR_CHARS_MAX: usize = 300;
+
+#[derive(Debug)]
+pub(super) struct Program {
+    source: CommandSource,
+    running: Semaphore,
+}
+
+/// What a program left behind.
+struct Left {
+    success: bool,
+    status: String,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Program {
+    pub(super) fn new(source: CommandSource) -> Result<Self, BadTokenSource> {
+        if source.program.as_os_str().is_empty() {
+            return Err(BadTokenSource("needs a program".to_owned()));
+        }
+        Ok(Self { source, running: Semaphore::new(RUNNING_MAX) })
+    }
+
+    pub(super) async fn fetch(&self, account: &AccountId) -> Result<Grant, TokenError> {
+        // The semaphore is never closed; if it were, running without a permit is still right.
+        let _permit = self.running.acquire().await;
+        let left = tokio::time::timeout(self.source.timeout, self.run(account))
+            .await
+            .map_err(|_| unavailable("ran longer than it may and was killed"))?
+            .map_err(|error| unavailable(&format!("did not run: {error}")))?;
+        if left.stdout.len() > GRANT_BYTES_MAX {
+            return Err(unavailable("printed too much"));
+        }
+        if left.success {
+            return grant(&left.stdout);
+        }
+        Err(match wire::refused(&left.stdout) {
+            Some(refusal) => refused(&refusal),
+            None => unavailable(&format!("ended with {}: {}", left.status, readable(&left.stderr))),
+        })
+    }
+
+    async fn run(&self, account: &AccountId) -> std::io::Result<Left> {
+        let mut child = Command::new(&self.source.program)
+            .args(&self.source.args)
+            .arg(account.as_str())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // The timeout drops this future, and the child with it.
+            .kill_on_drop(true)
+            .spawn()?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (stdout, stderr, status) =
+            tokio::join!(head(stdout, GRANT_BYTES_MAX as u64 + 1), head(stderr, STDERR_BYTES_MAX), child.wait());
+        let status = status?;
+        Ok(Left { success: status.success(), status: status.to_string(), stdout: stdout?, stderr: stderr? })
+    }
+}
+
+/// The first bytes of a pipe; the rest is read too, so that the program does not hang on a full one.
+async fn head(pipe: Option<impl AsyncRead + Unpin>, max: u64) -> std::io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    if let Some(mut pipe) = pipe {
+        (&mut pipe).take(max).read_to_end(&mut kept).await?;
+        tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+    }
+    Ok(kept)
+}
+
+fn readable(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let line: Vec<&str> = text.split_whitespace().collect();
+    // Cleaned before it is cut: half a token is no longer seen to be one.
+    errmsg::clip(&errmsg::without_secrets(&line.join(" ")), STDERR_CHARS_MAX)
+}
+
+fn unavailable(what: &str) -> TokenError {
+    TokenError::Unavailable(format!("the token program {what}"))
+}

@@ -1,0 +1,172 @@
+//! Access tokens: what one is, where they come from, and why there may be none. It must never print one, nor keep one on
+//! disk.
+
+use std::{borrow::Cow, collections::HashMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{errmsg, wire};
+use crate::domain::errcode::Refusal;
+
+mod cache;
+
+mod http;
+
+mod command;
+
+pub use cache::{TOKENS_MAX, Tokens};
+
+/// Bytes of the longest token taken. Real ones run to 512 and more; one that fills a request's line is none.
+const TOKEN_BYTES_MAX: usize = 4_096;
+
+/// Bytes of a token source's answer: a token, its lifetime, and whatever else the source likes to say.
+const GRANT_BYTES_MAX: usize = 64 << 10;
+
+/// An access token of one account. Cheap to clone; wiped when the last clone goes; its `Debug` shows nothing.
+#[derive(Clone)]
+pub struct Token(Arc<SecretString>);
+
+impl Token {
+    /// A token as its source spelt it.
+    ///
+    /// # Errors
+    ///
+    /// When it is empty, too long, or holds anything but visible ASCII: a blank or a line break comes from a file read
+    /// carelessly, and `WeChat` would answer 40001 for ever.
+    pub fn new(secret: SecretString) -> Result<Self, TokenError> {
+        let text = secret.expose_secret();
+        let fault = if text.is_empty() {
+            "the token is empty"
+        } else if text.len() > TOKEN_BYTES_MAX {
+            "the token is too long"
+        } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            "the token holds a blank, a line break or another character that no token has"
+        } else {
+            return Ok(Self(Arc::new(secret)));
+        };
+        Err(TokenError::Unavailable(fault.to_owned()))
+    }
+
+    pub(super) fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// The token as it stands in a query.
+    pub(super) fn in_url(&self) -> Cow<'_, str> {
+        errmsg::percent_encoded(self.expose())
+    }
+}
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.expose() == other.expose()
+    }
+}
+
+impl Eq for Token {}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token([REDACTED])")
+    }
+}
+
+/// Why there is no token. In every case nothing was sent to `WeChat` with one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// The source answered with a code of `WeChat`'s, as 61003 when the account took its authorization back.
+    #[error("the token source refused: {0}")]
+    Refused(Refusal),
+    /// The source could not be reached or answered nothing usable. Try again later.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Why a token source cannot be used. Mend the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the token source {0}")]
+pub struct BadTokenSource(pub(super) String);
+
+/// Where tokens come from.
+#[derive(Debug, Clone)]
+pub enum TokenSource {
+    /// A token service (中控服务器) of the platform, asked by GET.
+    Http(HttpSource),
+    /// A program that prints a token.
+    Command(CommandSource),
+    /// Tokens that are known beforehand, by account; `"*"` stands for every other account. For tests and demonstrations:
+    /// real tokens end after two hours.
+    Static(HashMap<String, SecretString>),
+}
+
+/// A token service. It answers `{"access_token": "…", "expires_in": 7200}` (or `authorizer_access_token`), or a body with
+/// `WeChat`'s errcode.
+#[derive(Clone)]
+pub struct HttpSource {
+    /// Its address, with `{account}` where the account's appid goes. It may hold a secret and is never shown.
+    pub url: String,
+    /// Headers to send, as a key; the values are never shown.
+    pub headers: Vec<(String, SecretString)>,
+    /// From connecting to the last byte of the answer.
+    pub timeout: Duration,
+}
+
+impl fmt::Debug for HttpSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("HttpSource").field("headers", &names).field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+/// A program that prints what an [`HttpSource`] answers.
+#[derive(Clone)]
+pub struct CommandSource {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments; the account's appid is added as the last one. They may hold a secret and are never shown.
+    pub args: Vec<String>,
+    /// How long it may run before it is killed. Processes that it started itself are its own to end.
+    pub timeout: Duration,
+}
+
+impl fmt::Debug for CommandSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandSource")
+            .field("program", &self.program)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A token fresh from its source.
+#[derive(Debug)]
+struct Grant {
+    token: Token,
+    /// How long it lives, if the source said so; zero when it said that it is over already.
+    lives: Option<Duration>,
+}
+
+/// Reads a source's answer. Nothing of it is ever quoted.
+fn grant(body: &[u8]) -> Result<Grant, TokenError> {
+    match wire::grant(body) {
+        Ok(Ok(granted)) => Ok(Grant {
+            token: Token::new(granted.token)?,
+            lives: granted.expires_in.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0))),
+        }),
+        Ok(Err(refusal)) => Err(refused(&refusal)),
+        Err(fault) => Err(TokenError::Unavailable(format!(
+            "the token source's answer is unreadable: {}",
+            errmsg::without_secrets(&fault.to_string())
+        ))),
+    }
+}
+
+fn refused(refusal: &Refusal) -> TokenError {
+    let rid = errmsg::rid(&refusal.errmsg).map(str::to_owned);
+    let cleaned = errmsg::without_secrets(&refusal.errmsg);
+    let errmsg = match rid {
+        Some(rid) if errmsg::rid(&cleaned) != Some(&rid) => format!("{cleaned} rid: {rid}"),
+        _ => cleaned,
+    };
+    TokenError::Refused(Refusal { errcode: refusal.errcode, errmsg })
+}

@@ -1,0 +1,200 @@
+//! Bytes that `WeChat` answered, read into what they say. It must never make a listing out of half of one, or a success
+//! out of silence: what is not plainly readable is a fault, and a fault is no evidence.
+//!
+//! Every choice here leans one way. A listing that lacks a program ends a request in time, so an empty listing needs
+//! proof: a `wxopens` that is there. An `{"errcode":0,"errmsg":"ok"}` without one is taken for a partial answer: no page
+//! shows such a body, and a wait costs less than a link that is wrongly taken for gone.
+
+use serde::Deserialize;
+
+use super::errmsg;
+use crate::domain::{errcode::Refusal, listing::Listing};
+
+mod loose;
+
+mod mend;
+
+mod items;
+
+#[cfg(test)]
+mod tests;
+
+pub use items::ITEMS_MAX;
+use items::Open;
+use loose::{Field, Loose, Object};
+
+/// What a call that changes something answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// An explicit `errcode` of 0.
+    Done,
+    /// Any other code.
+    Refused(Refusal),
+}
+
+/// Why a body says nothing: where it broke and how. It may quote the body: clean it before it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub(super) struct Unreadable {
+    reason: String,
+    /// It is not even JSON.
+    broken: bool,
+}
+
+/// What a listing's body says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Said {
+    /// Every program of the account.
+    Listing(Listing),
+    /// A code that is not 0; it counts whatever stands beside it.
+    Refused(Refusal),
+}
+
+#[derive(Deserialize)]
+struct ListingBody<'a> {
+    #[serde(default, borrow)]
+    errcode: Loose<'a>,
+    #[serde(default, borrow)]
+    errmsg: Loose<'a>,
+    #[serde(default)]
+    wxopens: Field<Open>,
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(default, borrow)]
+    errcode: Loose<'a>,
+    #[serde(default, borrow)]
+    errmsg: Loose<'a>,
+}
+
+/// Reads the answer of `wxamplinkget`
+/// (<https://developers.weixin.qq.com/doc/oplatform/Third-party_Platforms/2.0/api/Official__Accounts/Mini_Program_Management_Permission.html>).
+///
+/// An object with a `wxopens` object is a listing, without an `errcode` too; `items` may be null or missing, which is an
+/// empty listing, but not if other keys stand in its place. `"wxopens": null` is empty beside an explicit 0 only.
+pub(super) fn listing(body: &[u8]) -> Result<Said, Unreadable> {
+    tolerantly(body, |body| {
+        let ListingBody { errcode, errmsg, wxopens } = object(body)?;
+        match code(&errcode)? {
+            None | Some(0) => {}
+            Some(code) => return Ok(Said::Refused(refusal(code, &errmsg))),
+        }
+        match wxopens {
+            Field::Value(open) => Ok(Said::Listing(Listing { items: open.0 })),
+            Field::Null if errcode != Loose::Absent => Ok(Said::Listing(Listing::default())),
+            Field::Null => Err(fault("\"wxopens\" is null and there is no errcode")),
+            Field::Absent => Err(fault("there is no \"wxopens\"")),
+        }
+    })
+}
+
+/// Reads the answer of a call that changes something. Success needs an explicit `errcode` of 0: the link APIs document
+/// one, and a `{}` may come from anything between us and them.
+pub(super) fn verdict(body: &[u8]) -> Result<Verdict, Unreadable> {
+    tolerantly(body, |body| {
+        let Answer { errcode, errmsg } = object(body)?;
+        match code(&errcode)? {
+            Some(0) => Ok(Verdict::Done),
+            Some(code) => Ok(Verdict::Refused(refusal(code, &errmsg))),
+            None => Err(fault("there is no errcode")),
+        }
+    })
+}
+
+/// The refusal in a body, when it plainly is one.
+pub(super) fn refused(body: &[u8]) -> Option<Refusal> {
+    match verdict(body) {
+        Ok(Verdict::Refused(refusal)) => Some(refusal),
+        Ok(Verdict::Done) | Err(_) => None,
+    }
+}
+
+/// What a token source answered: `WeChat`'s own names, those of `cgi-bin/token` and of `api_authorizer_token`.
+#[derive(Debug)]
+pub(super) struct Granted {
+    /// The token, as it was spelt.
+    pub(super) token: secrecy::SecretString,
+    /// Seconds, if it said so.
+    pub(super) expires_in: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct GrantBody<'a> {
+    #[serde(default, borrow)]
+    errcode: Loose<'a>,
+    #[serde(default, borrow)]
+    errmsg: Loose<'a>,
+    #[serde(default, borrow)]
+    access_token: Loose<'a>,
+    #[serde(default, borrow)]
+    authorizer_access_token: Loose<'a>,
+    #[serde(default, borrow)]
+    expires_in: Loose<'a>,
+}
+
+/// Reads a token source's answer: `{"access_token": …, "expires_in": …}` or an errcode.
+pub(super) fn grant(body: &[u8]) -> Result<Result<Granted, Refusal>, Unreadable> {
+    tolerantly(body, |body| {
+        let found: GrantBody<'_> = object(body)?;
+        if let Some(code) = code(&found.errcode)?.filter(|code| *code != 0) {
+            return Ok(Err(refusal(code, &found.errmsg)));
+        }
+        let names = (&found.access_token, &found.authorizer_access_token);
+        let ((Loose::Text(token), Loose::Absent | Loose::Null) | (Loose::Absent | Loose::Null, Loose::Text(token))) =
+            names
+        else {
+            return Err(fault("there is no single text \"access_token\""));
+        };
+        let expires_in = match &found.expires_in {
+            Loose::Absent | Loose::Null => None,
+            given => Some(given.integer().ok_or_else(|| fault("\"expires_in\" is no number"))?),
+        };
+        Ok(Ok(Granted { token: secrecy::SecretString::from(&**token), expires_in }))
+    })
+}
+
+/// The code, or nothing when the key is missing; any other thing in its place makes the body unreadable.
+fn code(errcode: &Loose<'_>) -> Result<Option<i64>, Unreadable> {
+    if *errcode == Loose::Absent {
+        return Ok(None);
+    }
+    errcode.integer().map(Some).ok_or_else(|| fault("the errcode is no number"))
+}
+
+fn refusal(errcode: i64, errmsg: &Loose<'_>) -> Refusal {
+    // Not `Loose::text`: a blank before the rid is part of what WeChat said.
+    let said = if let Loose::Text(text) = errmsg { text } else { "" };
+    Refusal { errcode, errmsg: errmsg::keep(said) }
+}
+
+/// Longest explanation of a fault, in characters.
+const FAULT_CHARS_MAX: usize = 200;
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// Reads strictly, and once more with its texts mended when the JSON itself was broken.
+fn tolerantly<T>(body: &[u8], strictly: fn(&[u8]) -> Result<T, Unreadable>) -> Result<T, Unreadable> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    match strictly(body) {
+        Err(Unreadable { broken: true, reason }) => match mend::mended(body) {
+            Some(mended) => strictly(mended.as_bytes()),
+            None => Err(Unreadable { broken: true, reason }),
+        },
+        read => read,
+    }
+}
+
+/// Parses one JSON object. Duplicated keys that we read are an error: nobody can tell which one counts.
+fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {
+    match serde_json::from_slice::<Object<T>>(body) {
+        Ok(Object(read)) => Ok(read),
+        Err(error) => {
+            Err(Unreadable { reason: errmsg::clip(&error.to_string(), FAULT_CHARS_MAX), broken: error.is_syntax() })
+        }
+    }
+}
+
+fn fault(reason: &str) -> Unreadable {
+    Unreadable { reason: reason.to_owned(), broken: false }
+}
