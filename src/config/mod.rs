@@ -1,8 +1,8 @@
 //! What an operator sets: one TOML file, overridden by the environment. It must never show a secret, nor decide
 //! anything: it parses once at the start, and every other room trusts the types.
 //!
-//! [`source`] joins file and environment, [`value`] knows each kind of value, [`tokens`] the section with the secrets,
-//! [`settings`] lists what is in force, [`error`] says where a mistake is.
+//! `source` joins file and environment, `value` knows each kind of value, `tokens` the section with the secrets,
+//! `settings` lists what is in force, `error` says where a mistake is.
 
 mod error;
 mod settings;
@@ -20,7 +20,7 @@ use serde::Deserialize;
 pub use self::{
     error::ConfigError,
     settings::{Origin, Setting, keys},
-    source::environment,
+    source::{colour_refused, environment},
     tokens::{TokenSource, TokenUrl, Tokens},
     value::Cron,
 };

@@ -1,7 +1,5 @@
 //! What is in force and where it comes from, for people. It must never show a secret.
 
-use std::fmt;
-
 use secrecy::SecretString;
 
 use super::{
@@ -30,16 +28,6 @@ pub enum Origin {
     File(usize),
     /// This variable.
     Environment(String),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File(line) => write!(f, "file, line {line}"),
-            Self::Environment(variable) => f.write_str(variable),
-        }
-    }
 }
 
 /// Every key there is, dotted, in the order of the example file.

@@ -35,6 +35,12 @@ pub fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
+/// Whether the user wants no colours anywhere (<https://no-color.org>).
+#[must_use]
+pub fn colour_refused() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
 /// The file that was named, or the one that lies here.
 pub(super) fn choose(path: Option<&Path>, env: &[(String, String)]) -> Result<PathBuf, ConfigError> {
     let named = || env.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());

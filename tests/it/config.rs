@@ -7,9 +7,9 @@ use amplinkd::config::{self, Config, Loaded, Origin, TokenSource};
 const EXAMPLE: &str = include_str!("../../config/amplinkd.example.toml");
 
 fn inspect(text: &str, env: &[(&str, &str)]) -> Result<Loaded, String> {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("amplinkd.toml");
-    fs::write(&file, text).unwrap();
+    fs::write(&file, text).expect("a file in it");
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let shown = file.display().to_string();
     Config::inspect(Some(&file), env).map_err(|wrong| wrong.to_string().replace(&shown, "FILE"))
