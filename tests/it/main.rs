@@ -1,3 +1,5 @@
 //! The one test binary: stories, properties and the rules of the house.
 
 mod config;
+
+mod tidy;
