@@ -1,1 +1,137 @@
-//! shutdown
+//! How the daemon ends: asked once, it finishes what is under way; asked twice, it ends at once. It must never decide
+//! what is worth finishing: whoever holds a [`Shutdown`] does.
+
+use std::{future::Future, io, time::Duration};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What a shell adds to a signal's number when the signal ended a program.
+const ENDED_BY_SIGNAL: i32 = 128;
+
+/// The wish that the daemon end, shared by all its tasks.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    token: CancellationToken,
+}
+
+/// Tasks were still at work when the drain's time was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{tasks} tasks were still at work after {}", crate::domain::time::in_words(*.within))]
+pub struct Unfinished {
+    /// How many.
+    pub tasks: usize,
+    /// How long they were waited for.
+    pub within: Duration,
+}
+
+impl Shutdown {
+    /// Nobody wishes to end yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From now on SIGINT and SIGTERM ask for the end; the second one ends the process at once, with the exit code
+    /// that shells give (130 or 143). Whatever is durable by then stays; the next start takes up the rest.
+    ///
+    /// # Errors
+    /// When the operating system refuses to tell us of signals.
+    pub fn listen(&self) -> io::Result<()> {
+        let interrupt = signal(SignalKind::interrupt())?;
+        let terminate = signal(SignalKind::terminate())?;
+        tokio::spawn(obey(self.clone(), interrupt, terminate));
+        Ok(())
+    }
+
+    /// Asks for the end.
+    pub fn ask(&self) {
+        self.token.cancel();
+    }
+
+    /// Whether the end was asked for.
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// Waits until the end is asked for. It can be dropped and called again at any time.
+    pub async fn wait(&self) {
+        self.token.cancelled().await;
+    }
+
+    /// The bare token, for code that takes one.
+    #[must_use]
+    pub fn token(&self) -> CancellationToken {
+        self.token.clone()
+    }
+
+    /// Runs `work` until it is done or the end is asked for; `None` means that it was dropped half way. Never give it
+    /// a write to the database: a dropped write may still happen.
+    pub async fn unless_asked<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.token.run_until_cancelled(work).await
+    }
+
+    /// Waits for the tasks of `tracker` to finish, at most `within`. Call it after [`Shutdown::ask`].
+    ///
+    /// # Errors
+    /// [`Unfinished`] when time is over: log it and end all the same.
+    pub async fn drain(&self, tracker: &TaskTracker, within: Duration) -> Result<(), Unfinished> {
+        tracker.close();
+        let drained = tokio::time::timeout(within, tracker.wait()).await;
+        drained.map_err(|_| Unfinished { tasks: tracker.len(), within })
+    }
+}
+
+async fn obey(shutdown: Shutdown, mut interrupt: Signal, mut terminate: Signal) {
+    let first = either(&mut interrupt, &mut terminate).await;
+    tracing::info!(signal = first.as_raw_value(), "asked to end: finishing what is under way, once more ends at once");
+    shutdown.ask();
+    let second = either(&mut interrupt, &mut terminate).await;
+    tracing::warn!(signal = second.as_raw_value(), "asked to end at once");
+    std::process::exit(ENDED_BY_SIGNAL + second.as_raw_value());
+}
+
+async fn either(interrupt: &mut Signal, terminate: &mut Signal) -> SignalKind {
+    tokio::select! {
+        _ = interrupt.recv() => SignalKind::interrupt(),
+        _ = terminate.recv() => SignalKind::terminate(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_asks_for_the_end() {
+        let shutdown = Shutdown::new();
+        shutdown.listen().unwrap();
+        assert!(!shutdown.asked());
+        let own_id = std::process::id().to_string();
+        let sent = tokio::process::Command::new("kill").args(["-TERM", &own_id]).status().await.unwrap();
+        assert!(sent.success());
+        shutdown.wait().await;
+        assert!(shutdown.asked());
+    }
+
+    #[tokio::test]
+    async fn work_under_way_is_waited_for_and_endless_work_is_not() {
+        let shutdown = Shutdown::new();
+        let quick = TaskTracker::new();
+        quick.spawn(tokio::task::yield_now());
+        assert_eq!(shutdown.drain(&quick, Duration::from_secs(30)).await, Ok(()));
+
+        let endless = TaskTracker::new();
+        endless.spawn(std::future::pending::<()>());
+        let within = Duration::from_millis(10);
+        assert_eq!(shutdown.drain(&endless, within).await, Err(Unfinished { tasks: 1, within }));
+    }
+
+    #[tokio::test]
+    async fn a_wish_to_end_drops_what_waits() {
+        let shutdown = Shutdown::new();
+        shutdown.ask();
+        assert_eq!(shutdown.unless_asked(std::future::pending::<()>()).await, None);
+    }
+}

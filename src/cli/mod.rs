@@ -1,3 +1,7 @@
 //! The door for people: one file per noun. It must never hold rules.
 
+pub mod output;
+
+pub mod config;
+
 pub mod simulate;

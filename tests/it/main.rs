@@ -1,4 +1,6 @@
 //! The one test binary: stories, properties and the rules of the house.
 
+mod config;
 mod sim;
+mod tidy;
 mod wechat;

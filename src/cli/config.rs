@@ -1,0 +1,67 @@
+//! `amplinkd config check`: what is in force, and why. It must never show a secret.
+
+use std::{io::Write, path::Path};
+
+use serde::Serialize;
+
+use super::output::{self, Column, Format, Look};
+use crate::config::{Config, Loaded, Origin, Setting, environment};
+
+const COLUMNS: [Column; 3] =
+    [Column::shown("key", "KEY"), Column::shown("value", "VALUE"), Column::shown("from", "FROM")];
+
+/// One key in force.
+#[derive(Debug, Serialize)]
+struct Row<'s> {
+    key: &'s str,
+    value: &'s str,
+    /// "default", a line of the file, or the name of a variable.
+    from: String,
+}
+
+/// Reads the configuration as the daemon would and prints every key with its value and where that comes from.
+///
+/// # Errors
+/// The first mistake with its place, ready to be shown to a person.
+pub fn check(config_path: Option<&Path>, format: Format) -> anyhow::Result<()> {
+    let loaded = Config::inspect(config_path, environment())?;
+    report(&mut std::io::stdout().lock(), format, Look::of_stdout(), &loaded)?;
+    Ok(())
+}
+
+fn report<'s>(out: &mut impl Write, format: Format, look: Look, loaded: &'s Loaded) -> std::io::Result<()> {
+    let from = |origin: &Origin| match origin {
+        Origin::Default => "default".to_owned(),
+        Origin::File(line) => format!("{}:{line}", loaded.file.display()),
+        Origin::Environment(variable) => variable.clone(),
+    };
+    let row = |setting: &'s Setting| Row { key: setting.key, value: &setting.value, from: from(&setting.origin) };
+    let rows: Vec<Row<'s>> = loaded.settings.iter().map(row).collect();
+    output::print(out, format, look, &COLUMNS, &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_shown_with_its_value_and_where_it_comes_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        std::fs::write(&file, "[policy]\nattempts = 5\n\n[tokens.headers]\nAuthorization = \"hush\"\n").unwrap();
+        let env = [("AMPLINKD__LOG__FILTER".to_owned(), "warn".to_owned())];
+        let mut out = Vec::new();
+        report(&mut out, Format::Csv, Look::default(), &Config::inspect(Some(&file), env).unwrap()).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().count(), 1 + crate::config::keys().len());
+        for line in [
+            format!("policy.attempts,5,{}:2\n", file.display()),
+            format!("tokens.headers,Authorization (set),{}:4\n", file.display()),
+            "log.filter,warn,AMPLINKD__LOG__FILTER\n".to_owned(),
+            "policy.deadline,never,default\n".to_owned(),
+        ] {
+            assert!(text.contains(&line), "{text}");
+        }
+        assert!(!text.contains("hush"));
+    }
+}

@@ -1,0 +1,312 @@
+//! What an operator sets: one TOML file, overridden by the environment. It must never show a secret, nor decide
+//! anything: it parses once at the start, and every other room trusts the types.
+//!
+//! `source` joins file and environment, `value` knows each kind of value, `tokens` the section with the secrets,
+//! `settings` lists what is in force, `error` says where a mistake is.
+
+mod error;
+mod settings;
+mod source;
+mod tokens;
+mod value;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+pub use self::{
+    error::ConfigError,
+    settings::{Origin, Setting, keys},
+    source::{colour_refused, environment},
+    tokens::{TokenSource, TokenUrl, Tokens},
+    value::Cron,
+};
+use crate::domain::policy::{Policy, Steps};
+
+/// The file that is taken when none is named.
+pub const DEFAULT_FILE: &str = "amplinkd.toml";
+
+/// The variable that names the file when no `-c` does.
+pub const FILE_VARIABLE: &str = "AMPLINKD_CONFIG";
+
+/// Calls that may wait for `WeChat` at once: more would exhaust the file descriptors of a common machine.
+const IN_FLIGHT_MAX: u32 = 10_000;
+
+/// Calls per second: far beyond what `WeChat` grants anyone, so that a slip of the pen is noticed.
+const PER_SECOND_MAX: u32 = 100_000;
+
+/// Invitations of one request: each is a message that two people receive.
+const ATTEMPTS_MAX: u32 = 100;
+
+/// Listings of an account per day: one a second, where polling faster would learn nothing.
+const DAILY_BUDGET_MAX: u32 = 86_400;
+
+/// Everything that can be set, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[database]`: where requests are remembered.
+    pub database: Database,
+    /// `[wechat]`: how hard `WeChat` may be worked.
+    pub wechat: Wechat,
+    /// `[tokens]`: where access tokens come from.
+    pub tokens: Tokens,
+    /// `[polling]`: how often accounts are looked at.
+    pub polling: Polling,
+    /// `[policy]`: how patient we are with a request.
+    pub policy: PolicySection,
+    /// `[schedule]`: when the coarse jobs run.
+    pub schedule: Schedule,
+    /// `[log]`: what is told on stderr.
+    pub log: Log,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// The file behind `url`; a relative path was taken from the configuration file's folder.
+    #[serde(rename = "url", deserialize_with = "value::sqlite_path")]
+    pub path: PathBuf,
+    /// The permissions the file is created with.
+    #[serde(deserialize_with = "value::file_mode")]
+    pub mode: u32,
+}
+
+/// `[wechat]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wechat {
+    /// Where `/cgi-bin/...` and `/wxa/...` are appended, without a slash at its end.
+    #[serde(deserialize_with = "value::base_url")]
+    pub base_url: String,
+    /// How long one call may take, from connecting to the last byte.
+    #[serde(deserialize_with = "value::duration")]
+    pub timeout: Duration,
+    /// Calls that may be under way at once, at least 1.
+    #[serde(deserialize_with = "value::whole::<1, IN_FLIGHT_MAX, _>")]
+    pub in_flight: u32,
+    /// Calls that may begin per second, at least 1.
+    #[serde(deserialize_with = "value::whole::<1, PER_SECOND_MAX, _>")]
+    pub per_second: u32,
+}
+
+/// `[polling]`
+#[derive(Debug, Clone)]
+pub struct Polling {
+    /// How often an account is looked at, by the age of its youngest open state.
+    pub steps: Steps,
+    /// Listings per account and Beijing day, at least 1.
+    pub daily_budget: u32,
+}
+
+/// `[policy]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PolicySection {
+    /// How long after a call its invitation must have appeared in the list.
+    #[serde(deserialize_with = "value::duration")]
+    pub appear_within: Duration,
+    /// Calls one request may cost, at least 1.
+    #[serde(deserialize_with = "value::whole::<1, ATTEMPTS_MAX, _>")]
+    pub attempts: u32,
+    /// When a request ends by itself; `None` is never.
+    #[serde(deserialize_with = "value::patience")]
+    pub deadline: Option<Duration>,
+}
+
+/// `[schedule]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Schedule {
+    /// The zone in which the other keys are read.
+    #[serde(deserialize_with = "value::timezone")]
+    pub timezone: chrono_tz::Tz,
+    /// When accounts with only linked requests are looked at.
+    #[serde(deserialize_with = "value::cron")]
+    pub drift: Cron,
+    /// When the database is tidied.
+    #[serde(deserialize_with = "value::cron")]
+    pub housekeeping: Cron,
+    /// When it is proved that nothing has stalled.
+    #[serde(deserialize_with = "value::cron")]
+    pub audit: Cron,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// A level, or directives as `tracing` takes them.
+    #[serde(deserialize_with = "value::log_filter")]
+    pub filter: String,
+    /// How a line is written.
+    pub format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for collectors.
+    Json,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { path: PathBuf::from("amplinkd.db"), mode: 0o640 }
+    }
+}
+
+impl Default for Wechat {
+    fn default() -> Self {
+        Self {
+            base_url: "https://api.weixin.qq.com".to_owned(),
+            timeout: Duration::from_secs(10),
+            in_flight: 64,
+            per_second: 200,
+        }
+    }
+}
+
+impl Default for PolicySection {
+    fn default() -> Self {
+        let Policy { appear_within, attempts, deadline, steps: _ } = Policy::default();
+        Self { appear_within, attempts, deadline }
+    }
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        // Between four and five in the morning nobody approves anything, and quotas have just rolled over.
+        let cron = |text: &str| text.parse().unwrap_or_else(|wrong| unreachable!("a default is legal: {wrong}"));
+        Self {
+            timezone: chrono_tz::Asia::Shanghai,
+            drift: cron("0 30 4 * * *"),
+            housekeeping: cron("0 10 4 * * *"),
+            audit: cron("0 */5 * * * *"),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// The file as it is written: like [`Config`], before paths and secrets are resolved.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Written {
+    database: Database,
+    wechat: Wechat,
+    tokens: tokens::WrittenTokens,
+    polling: WrittenPolling,
+    policy: PolicySection,
+    schedule: Schedule,
+    log: Log,
+}
+
+/// `[polling]` as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct WrittenPolling {
+    #[serde(deserialize_with = "value::steps")]
+    steps: Vec<value::Step>,
+    #[serde(deserialize_with = "value::whole::<1, DAILY_BUDGET_MAX, _>")]
+    daily_budget: u32,
+}
+
+impl Default for WrittenPolling {
+    fn default() -> Self {
+        let (s, m, h) = (Duration::from_secs, Duration::from_mins, Duration::from_hours);
+        let step = |until, every| value::Step { until: Some(until), every };
+        let last = value::Step { until: None, every: h(1) };
+        Self { steps: vec![step(m(10), s(30)), step(h(1), m(2)), step(h(24), m(15)), last], daily_budget: 500 }
+    }
+}
+
+/// A key whose value is legal by itself and wrong beside the others.
+#[derive(Debug)]
+struct Mistake {
+    /// The dotted key, such as `tokens.url`.
+    key: String,
+    /// What is wrong and what is allowed; never the value of a secret.
+    wrong: String,
+}
+
+impl Written {
+    /// Resolves paths and reads the files that hold secrets.
+    fn resolve(self, folder: &Path) -> Result<Config, Mistake> {
+        let Self { mut database, wechat, tokens, polling, policy, schedule, log } = self;
+        database.path = folder.join(database.path);
+        let steps =
+            value::staircase(&polling.steps).map_err(|wrong| Mistake { key: "polling.steps".to_owned(), wrong })?;
+        Ok(Config {
+            database,
+            wechat,
+            tokens: tokens.resolve(folder)?,
+            polling: Polling { steps, daily_budget: polling.daily_budget },
+            policy,
+            schedule,
+            log,
+        })
+    }
+}
+
+/// A configuration and where each of its values comes from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What is in force.
+    pub config: Config,
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// Every key with its value (secrets veiled) and origin, in the order of the example file.
+    pub settings: Vec<Setting>,
+}
+
+impl Config {
+    /// Reads the file at `path`, or else the one that `AMPLINKD_CONFIG` in `env` names, or else `./amplinkd.toml`;
+    /// then applies each `AMPLINKD__SECTION__KEY` of `env`. The process's own environment is [`environment`].
+    ///
+    /// # Errors
+    /// [`ConfigError`] says where the mistake is and what is allowed; mend it there.
+    pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        Self::inspect(path, env).map(|loaded| loaded.config)
+    }
+
+    /// Like [`Config::load`], and tells where each value comes from.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn inspect(
+        path: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Loaded, ConfigError> {
+        let env: Vec<(String, String)> = env.into_iter().collect();
+        let file = source::choose(path, &env)?;
+        let text = source::read(&file)?;
+        source::load(file, &text, &env)
+    }
+
+    /// The patience of the domain, from `[policy]` and `[polling] steps`.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        let PolicySection { appear_within, attempts, deadline } = self.policy;
+        Policy { appear_within, attempts, deadline, steps: self.polling.steps.clone() }
+    }
+}
+
+impl Default for Config {
+    /// What an empty file means in the current folder.
+    fn default() -> Self {
+        Written::default()
+            .resolve(Path::new(""))
+            .unwrap_or_else(|mistake| unreachable!("the defaults are legal: {}", mistake.wrong))
+    }
+}

@@ -1,0 +1,209 @@
+//! Joins the file and the environment. It must never judge a value: it only knows where each one stands.
+//!
+//! An override is checked alone first, as a file that holds nothing else, so that its mistakes name its variable;
+//! then it takes its place in the file's table. What is wrong after that is wrong in the file.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, de::IntoDeserializer};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    ConfigError, DEFAULT_FILE, FILE_VARIABLE, Loaded, Mistake, Origin, Written, error,
+    error::InFile,
+    settings::{self, keys},
+};
+
+/// A configuration is a page or two, with a long table of tokens at most; more is the wrong file.
+const FILE_MAX: u64 = 4 * 1024 * 1024;
+
+/// What the names of overriding variables begin with.
+const PREFIX: &str = "AMPLINKD__";
+
+/// Every variable of this process that concerns us. This is the one place where the environment is read.
+#[must_use]
+pub fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+        .filter(|(name, _)| name == FILE_VARIABLE || name.starts_with(PREFIX))
+        .collect()
+}
+
+/// Whether the user wants no colours anywhere (<https://no-color.org>).
+#[must_use]
+pub fn colour_refused() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// The file that was named, or the one that lies here.
+pub(super) fn choose(path: Option<&Path>, env: &[(String, String)]) -> Result<PathBuf, ConfigError> {
+    let named = || env.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
+    match path.map(Path::to_owned).or_else(|| named().map(|(_, value)| PathBuf::from(value))) {
+        Some(path) => Ok(path),
+        None if Path::new(DEFAULT_FILE).exists() => Ok(PathBuf::from(DEFAULT_FILE)),
+        None => Err(ConfigError::NoFile),
+    }
+}
+
+pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |reason| ConfigError::Unreadable { path: path.to_owned(), reason };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(FILE_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > FILE_MAX {
+        return Err(unreadable(std::io::Error::other("far too large for a configuration")));
+    }
+    Ok(text)
+}
+
+/// Everything from the text of a file and the environment.
+pub(super) fn load(file: PathBuf, text: &str, env: &[(String, String)]) -> Result<Loaded, ConfigError> {
+    let file = std::path::absolute(&file).unwrap_or(file);
+    let refused = |span, key: &str, wrong: &str| ConfigError::InFile(InFile::at(file.clone(), text, span, key, wrong));
+    let mut table = DeTable::parse(text).map_err(|wrong| refused(wrong.span(), "", wrong.message()))?;
+    let origin = table.get_ref().clone();
+    let overrides = Override::all(env)?;
+    for change in &overrides {
+        change.apply(table.get_mut());
+    }
+    let mut written = Written::deserialize(table.into_deserializer()).map_err(|wrong| {
+        let key = wrong.span().map(|span| key_at(&origin, span.start)).unwrap_or_default();
+        refused(wrong.span(), &key, &in_our_words(&key, wrong.message()))
+    })?;
+    let origin_of = |key: &str| match overrides.iter().find(|change| key == change.key()) {
+        Some(change) => Origin::Environment(change.variable.clone()),
+        None => find(&origin, key).map_or(Origin::Default, |span| Origin::File(error::place(text, span.start).0)),
+    };
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    written.database.path = folder.join(written.database.path);
+    let settings = settings::list(&written, origin_of);
+    let config = written.resolve(folder).map_err(|Mistake { key, wrong }| {
+        match overrides.iter().find(|change| change.holds(&key)) {
+            Some(change) => ConfigError::InEnvironment { variable: change.variable.clone(), wrong },
+            // A key that is missing is missed because of the chosen source.
+            None => refused(find(&origin, &key).or_else(|| find(&origin, "tokens.source")), &key, &wrong),
+        }
+    })?;
+    Ok(Loaded { config, file, settings })
+}
+
+/// One variable that replaces one key.
+struct Override<'e> {
+    variable: String,
+    section: String,
+    name: String,
+    value: Spanned<DeValue<'e>>,
+}
+
+impl<'e> Override<'e> {
+    fn all(env: &'e [(String, String)]) -> Result<Vec<Self>, ConfigError> {
+        let ours = env.iter().filter(|(variable, _)| variable.starts_with(PREFIX));
+        ours.map(|(variable, value)| Self::parse(variable, value)).collect()
+    }
+
+    fn parse(variable: &str, text: &'e str) -> Result<Self, ConfigError> {
+        let refused = |wrong: String| ConfigError::InEnvironment { variable: variable.to_owned(), wrong };
+        let key = variable.trim_start_matches(PREFIX).to_ascii_lowercase().replacen("__", ".", 1);
+        let Some((section, name)) = keys().into_iter().find(|known| *known == key).and_then(|key| key.split_once('.'))
+        else {
+            let known: Vec<String> = keys().iter().map(|key| variable_of(key)).collect();
+            return Err(refused(format!("no such key; these are known: {}", known.join(", "))));
+        };
+        let change =
+            |value| Self { variable: variable.to_owned(), section: section.to_owned(), name: name.to_owned(), value };
+        // Numbers and tables are written as in the file. What is not that is a text, which needs no quotes here.
+        let as_written = DeValue::parse(text).map(change);
+        let as_text = change(Spanned::new(0..text.len(), DeValue::String(text.into())));
+        let wrong = match as_written {
+            Ok(change) => match change.check() {
+                Ok(()) => return Ok(change),
+                Err(wrong) => as_text.check().map(|()| as_text).map_err(|_| wrong),
+            },
+            Err(_) => as_text.check().map(|()| as_text),
+        };
+        wrong.map_err(|wrong| refused(in_our_words(&key, wrong.message())))
+    }
+
+    /// Whether the value would be legal in a file that holds nothing else.
+    fn check(&self) -> Result<(), toml::de::Error> {
+        let mut alone = DeTable::new();
+        self.apply(&mut alone);
+        Written::deserialize(Spanned::new(0..0, alone).into_deserializer()).map(drop)
+    }
+
+    fn apply(&self, table: &mut DeTable<'e>) {
+        let unplaced = |name: &str| Spanned::new(0..0, name.to_owned().into());
+        let section =
+            table.entry(unplaced(&self.section)).or_insert_with(|| Spanned::new(0..0, DeValue::Table(DeTable::new())));
+        // A section that is no table is a mistake in the file, and stays there to be found.
+        if let DeValue::Table(section) = section.get_mut() {
+            section.insert(unplaced(&self.name), self.value.clone());
+        }
+    }
+
+    /// Whether a dotted key is this one or a name below it.
+    fn holds(&self, key: &str) -> bool {
+        key.strip_prefix(&self.key()).is_some_and(|below| below.is_empty() || below.starts_with('.'))
+    }
+
+    fn key(&self) -> String {
+        format!("{}.{}", self.section, self.name)
+    }
+}
+
+/// The variable that overrides a dotted key.
+pub(super) fn variable_of(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
+}
+
+/// The parser's message in the words of a configuration. Where a secret may stand, the parser's own words, which
+/// repeat what they found, are replaced.
+fn in_our_words(key: &str, message: &str) -> String {
+    let secret = |expected: &str| format!("expected {expected}");
+    match key.split('.').collect::<Vec<_>>()[..] {
+        ["tokens", "url"] => secret("a text such as \"https://tokens.example/token?appid={account}\""),
+        ["tokens", "headers", ..] => secret("a table of texts such as { Authorization = \"Bearer ...\" }"),
+        ["tokens", "static", ..] => secret("a table of texts such as { wx0123456789abcdef = \"token\" }"),
+        ["tokens", "command", ..] => secret("a list of texts such as [\"./token.sh\", \"--json\"]"),
+        ["tokens", "headers_file" | "static_file", ..] => secret("a table of names and files"),
+        [section] if !message.starts_with("unknown field") => format!("expected a section, as in [{section}]"),
+        _ => message
+            .replacen("unknown field", "unknown key", 1)
+            .replacen("unknown variant", "unknown word", 1)
+            .replacen("invalid type: ", "", 1)
+            .replacen("invalid value: ", "", 1),
+    }
+}
+
+/// The dotted key that an offset of the file belongs to; empty when it belongs to none.
+fn key_at(table: &DeTable<'_>, offset: usize) -> String {
+    table
+        .iter()
+        .find_map(|(name, value)| {
+            let here = name.span().contains(&offset) || value.span().contains(&offset);
+            // A table's own span is its header; its keys stand below it.
+            let below = value.get_ref().as_table().map(|table| key_at(table, offset)).filter(|key| !key.is_empty());
+            match below {
+                Some(below) => Some(format!("{}.{below}", name.get_ref())),
+                None => here.then(|| name.get_ref().clone().into_owned()),
+            }
+        })
+        .unwrap_or_default()
+}
+
+/// Where a dotted key stands in the file. Names below a section may have dots of their own.
+fn find(table: &DeTable<'_>, key: &str) -> Option<std::ops::Range<usize>> {
+    table.iter().find_map(|(name, value)| {
+        let rest = key.strip_prefix(name.get_ref().as_ref())?;
+        if rest.is_empty() {
+            return Some(name.span());
+        }
+        find(value.get_ref().as_table()?, rest.strip_prefix('.')?)
+    })
+}

@@ -1,0 +1,226 @@
+//! `[tokens]`: where access tokens come from. It must never let a secret into `Debug`, an error or a summary.
+
+use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+
+use super::{Mistake, value};
+use crate::domain::id::AccountId;
+
+/// What stands for the account in `url`.
+const PLACEHOLDER: &str = "{account}";
+
+/// A secret's file is a line or two; more is the wrong file.
+const SECRET_FILE_MAX: u64 = 64 * 1024;
+
+/// `[tokens]`: where access tokens come from.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// Who is asked.
+    pub source: TokenSource,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+/// Who is asked for an account's access token.
+#[derive(Debug, Clone)]
+pub enum TokenSource {
+    /// A token service: `GET` of `url` with these headers.
+    Http {
+        /// The address, with a place for the account.
+        url: TokenUrl,
+        /// Header names and values; the names are legal.
+        headers: BTreeMap<String, SecretString>,
+    },
+    /// A program, run with these arguments and the account as the last one; never empty.
+    Command(Vec<String>),
+    /// A fixed table, for tests.
+    Static(BTreeMap<AccountId, SecretString>),
+}
+
+/// An address with `{account}` in its path or query. Its `Debug` shows no values of the query: people put keys there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenUrl(String);
+
+impl TokenUrl {
+    /// The address to ask for this account's token.
+    #[must_use]
+    pub fn for_account(&self, account: &AccountId) -> String {
+        self.0.replace(PLACEHOLDER, account.as_str())
+    }
+
+    /// The address with every value of its query veiled, except the account's place.
+    #[must_use]
+    pub fn veiled(&self) -> String {
+        veiled(&self.0)
+    }
+}
+
+impl fmt::Debug for TokenUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.veiled())
+    }
+}
+
+pub(super) fn veiled(url: &str) -> String {
+    let Some((place, query)) = url.split_once('?') else { return url.to_owned() };
+    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((_, PLACEHOLDER)) => pair.to_owned(),
+        Some((name, _)) => format!("{name}=(hidden)"),
+        None => "(hidden)".to_owned(),
+    });
+    format!("{place}?{}", pairs.collect::<Vec<_>>().join("&"))
+}
+
+/// `[tokens]` as it is written: the keys of every source, of which one is used.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct WrittenTokens {
+    pub(super) source: Source,
+    pub(super) url: String,
+    #[serde(deserialize_with = "secrets")]
+    pub(super) headers: BTreeMap<String, SecretString>,
+    pub(super) headers_file: BTreeMap<String, String>,
+    pub(super) command: Vec<String>,
+    #[serde(rename = "static", deserialize_with = "secrets")]
+    pub(super) table: BTreeMap<String, SecretString>,
+    #[serde(rename = "static_file")]
+    pub(super) table_file: BTreeMap<String, String>,
+    #[serde(deserialize_with = "value::duration")]
+    pub(super) timeout: Duration,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Source {
+    Http,
+    Command,
+    Static,
+}
+
+impl Default for WrittenTokens {
+    fn default() -> Self {
+        Self {
+            source: Source::Http,
+            // A name that never resolves (RFC 2606), so that a forgotten key asks nobody.
+            url: "https://tokens.example/token?appid={account}".to_owned(),
+            headers: BTreeMap::new(),
+            headers_file: BTreeMap::new(),
+            command: Vec::new(),
+            table: BTreeMap::new(),
+            table_file: BTreeMap::new(),
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl fmt::Debug for WrittenTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WrittenTokens").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+fn secrets<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, SecretString>, D::Error> {
+    let plain = BTreeMap::<String, String>::deserialize(from)?;
+    Ok(plain.into_iter().map(|(name, secret)| (name, SecretString::from(secret))).collect())
+}
+
+fn mistake(key: &str, wrong: impl Into<String>) -> Mistake {
+    Mistake { key: key.to_owned(), wrong: wrong.into() }
+}
+
+impl WrittenTokens {
+    /// Checks what the chosen source needs, and reads the files that hold its secrets.
+    pub(super) fn resolve(self, folder: &Path) -> Result<Tokens, Mistake> {
+        let timeout = self.timeout;
+        let source = match self.source {
+            Source::Http => self.http(folder)?,
+            Source::Command => TokenSource::Command(program(self.command, folder)?),
+            Source::Static => self.fixed(folder)?,
+        };
+        Ok(Tokens { source, timeout })
+    }
+
+    fn http(self, folder: &Path) -> Result<TokenSource, Mistake> {
+        let url = token_url(self.url).map_err(|wrong| mistake("tokens.url", wrong))?;
+        let headers = with_files("tokens.headers", self.headers, self.headers_file, folder)?;
+        for (name, value) in &headers {
+            let key = format!("tokens.headers.{name}");
+            reqwest::header::HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| mistake(&key, "not the name of an HTTP header"))?;
+            reqwest::header::HeaderValue::from_str(value.expose_secret())
+                .map_err(|_| mistake(&key, "the value has characters that no HTTP header can carry"))?;
+        }
+        Ok(TokenSource::Http { url, headers })
+    }
+
+    fn fixed(self, folder: &Path) -> Result<TokenSource, Mistake> {
+        let table = with_files("tokens.static", self.table, self.table_file, folder)?;
+        if table.is_empty() {
+            return Err(mistake("tokens.static", "source = \"static\" needs a table of accounts and their tokens"));
+        }
+        let mut tokens = BTreeMap::new();
+        for (name, token) in table {
+            let account: AccountId =
+                name.parse().map_err(|wrong| mistake(&format!("tokens.static.{name}"), format!("{wrong}")))?;
+            tokens.insert(account, token);
+        }
+        Ok(TokenSource::Static(tokens))
+    }
+}
+
+fn token_url(text: String) -> Result<TokenUrl, String> {
+    // Any legal account will do: the address must hold together once its place is filled.
+    const SAMPLE: &str = "wx0123456789abcdef";
+    if !text.contains(PLACEHOLDER) {
+        return Err("the account's place is missing: write {account} where its appid belongs".to_owned());
+    }
+    let filled = value::web_address(&text.replace(PLACEHOLDER, SAMPLE))?;
+    if filled.host_str().is_none_or(|host| host.contains(SAMPLE)) {
+        return Err("{account} belongs in the path or the query of the address".to_owned());
+    }
+    Ok(TokenUrl(text))
+}
+
+fn program(mut command: Vec<String>, folder: &Path) -> Result<Vec<String>, Mistake> {
+    let Some(program) = command.first_mut().filter(|program| !program.is_empty()) else {
+        let wrong = "source = \"command\" needs a program, as in command = [\"./token.sh\", \"--json\"]";
+        return Err(mistake("tokens.command", wrong));
+    };
+    // A bare name is looked for on the PATH; a path is taken from the file's folder, as every path is.
+    if program.contains('/') {
+        *program = folder.join(&*program).to_string_lossy().into_owned();
+    }
+    Ok(command)
+}
+
+/// The secrets written in the file together with those kept in files of their own.
+fn with_files(
+    key: &str,
+    mut written: BTreeMap<String, SecretString>,
+    files: BTreeMap<String, String>,
+    folder: &Path,
+) -> Result<BTreeMap<String, SecretString>, Mistake> {
+    for (name, file) in files {
+        let key = format!("{key}_file.{name}");
+        let path = folder.join(file);
+        let secret = read_secret(&path).map_err(|wrong| mistake(&key, format!("{}: {wrong}", path.display())))?;
+        if written.insert(name, secret).is_some() {
+            return Err(mistake(&key, "given twice: in the file and in a file of its own"));
+        }
+    }
+    Ok(written)
+}
+
+fn read_secret(path: &Path) -> Result<SecretString, String> {
+    use std::io::Read;
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|wrong| wrong.to_string())?;
+    file.take(SECRET_FILE_MAX + 1).read_to_string(&mut text).map_err(|wrong| wrong.to_string())?;
+    match text.trim() {
+        "" => Err("the file is empty".to_owned()),
+        _ if text.len() as u64 > SECRET_FILE_MAX => Err("the file is far too large for a secret".to_owned()),
+        secret => Ok(SecretString::from(secret)),
+    }
+}

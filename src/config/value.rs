@@ -1,0 +1,325 @@
+//! How each kind of value is written in the file, and what is allowed. It must never repeat a value in an error, so
+//! that a secret in the wrong place stays one.
+
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Unexpected, Visitor},
+};
+
+use crate::domain::policy::Steps;
+
+/// Longer waits are mistakes of the pen, and sums with them would leave the calendar.
+const DURATION_MAX: Duration = Duration::from_hours(24 * 3_650);
+
+/// What one may write for a duration, largest unit first.
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+const DURATION: &str = "a duration such as \"30s\", \"15m\", \"1h 30m\", \"2d\" or \"500ms\"";
+
+/// A text of some kind: `parse` says what is wrong with it, `expected` what it should have been.
+struct Text<T> {
+    expected: &'static str,
+    parse: fn(&str) -> Result<T, String>,
+}
+
+impl<T> Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        (self.parse)(text).map_err(E::custom)
+    }
+}
+
+/// A whole number between two bounds, both allowed.
+struct Whole {
+    min: u32,
+    max: u32,
+}
+
+impl Visitor<'_> for Whole {
+    type Value = u32;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number from {} to {}", self.min, self.max)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<u32, E> {
+        u32::try_from(number)
+            .ok()
+            .filter(|number| (self.min..=self.max).contains(number))
+            .ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<u32, E> {
+        self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+pub(super) fn whole<'de, const MIN: u32, const MAX: u32, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    from.deserialize_any(Whole { min: MIN, max: MAX })
+}
+
+pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    from.deserialize_any(Text { expected: DURATION, parse: parse_duration })
+}
+
+/// A duration, or "never".
+pub(super) fn patience<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    from.deserialize_any(Text {
+        expected: "\"never\" or a duration such as \"30d\"",
+        parse: |text| {
+            if text == "never" {
+                return Ok(None);
+            }
+            parse_duration(text).map(Some).map_err(|wrong| format!("{wrong}; \"never\" is allowed too"))
+        },
+    })
+}
+
+/// Reads durations as people write them; the inverse of [`duration_text`].
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("expected {DURATION}");
+    let mut rest = text.trim();
+    let (mut total_ms, mut allowed) = (0_u64, &UNITS[..]);
+    while !rest.is_empty() {
+        let (digits, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?);
+        let (name, tail) = tail.split_at(tail.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(tail.len()));
+        // Each unit once and the large ones first: "30m 1h" and "5s5s" are more likely slips than intentions.
+        let unit = allowed.iter().position(|(unit, _)| *unit == name).ok_or_else(wrong)?;
+        let count: u64 = digits.parse().map_err(|_| wrong())?;
+        total_ms = total_ms.saturating_add(count.saturating_mul(allowed[unit].1));
+        allowed = &allowed[unit + 1..];
+        rest = tail.trim_start();
+    }
+    let total = Duration::from_millis(total_ms);
+    if total.is_zero() {
+        return Err(format!("{}, longer than nothing", wrong()));
+    }
+    if total > DURATION_MAX {
+        return Err("longer than ten years (3650d), which is the most".to_owned());
+    }
+    Ok(total)
+}
+
+/// Writes a duration so that [`parse_duration`] reads the same again.
+pub(super) fn duration_text(wait: Duration) -> String {
+    let mut rest_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let mut parts = Vec::new();
+    for (unit, unit_ms) in UNITS {
+        if rest_ms >= unit_ms {
+            parts.push(format!("{}{unit}", rest_ms / unit_ms));
+            rest_ms %= unit_ms;
+        }
+    }
+    parts.join(" ")
+}
+
+/// One stair of `[polling] steps`, as it is written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Step {
+    #[serde(default, deserialize_with = "some_duration")]
+    pub(super) until: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    pub(super) every: Duration,
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    duration(from).map(Some)
+}
+
+/// The stairs as they are written, once it is known that they can be climbed.
+pub(super) fn steps<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Step>, D::Error> {
+    let written = Vec::<Step>::deserialize(from)?;
+    staircase(&written).map_err(D::Error::custom)?;
+    Ok(written)
+}
+
+pub(super) fn staircase(written: &[Step]) -> Result<Steps, String> {
+    const SHAPE: &str = "every step but the last needs an `until`, and the last must have none, \
+                         as in [ { until = \"1h\", every = \"30s\" }, { every = \"15m\" } ]";
+    let Some((last, early)) = written.split_last() else {
+        return Err(format!("no step at all: {SHAPE}"));
+    };
+    let early: Option<Vec<_>> = early.iter().map(|step| step.until.map(|until| (until, step.every))).collect();
+    match (early, last.until) {
+        (Some(early), None) => Steps::new(early, last.every).map_err(|wrong| wrong.to_string()),
+        (None, _) | (_, Some(_)) => Err(SHAPE.to_owned()),
+    }
+}
+
+/// A cron text that the scheduler understands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cron(String);
+
+impl Cron {
+    /// The text: second, minute, hour, day of the month, month, weekday.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Cron {
+    type Err = String;
+
+    /// # Errors
+    /// A sentence when the text has not six fields, a field is unreadable, or its moment never comes.
+    fn from_str(text: &str) -> Result<Self, String> {
+        use croner::parser::{CronParser, Seconds, Year};
+        if text.split_whitespace().count() != 6 {
+            return Err(format!("expected {CRON}"));
+        }
+        // The scheduler's own reading: seconds are required, day of the month and weekday must both match.
+        let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Disallowed).dom_and_dow(true).build();
+        let cron = parser.parse(text).map_err(|wrong| format!("{wrong}; expected {CRON}"))?;
+        // Any fixed start will do: a text that never matches after it never matches.
+        let start = chrono::DateTime::<chrono::Utc>::UNIX_EPOCH;
+        cron.find_next_occurrence(&start, false).map_err(|_| "this moment never comes".to_owned())?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+const CRON: &str =
+    "six cron fields, second minute hour day month weekday, such as \"0 30 4 * * *\" for 04:30 every day";
+
+pub(super) fn cron<'de, D: Deserializer<'de>>(from: D) -> Result<Cron, D::Error> {
+    from.deserialize_any(Text { expected: CRON, parse: Cron::from_str })
+}
+
+pub(super) fn timezone<'de, D: Deserializer<'de>>(from: D) -> Result<chrono_tz::Tz, D::Error> {
+    const ZONE: &str = "a time zone of the IANA database, such as \"Asia/Shanghai\" or \"UTC\"";
+    from.deserialize_any(Text { expected: ZONE, parse: |text| text.parse().map_err(|_| format!("expected {ZONE}")) })
+}
+
+pub(super) fn log_filter<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    const FILTER: &str = "a level (error, warn, info, debug, trace) or directives such as \"info,amplinkd=debug\"";
+    from.deserialize_any(Text {
+        expected: FILTER,
+        parse: |text| match tracing_subscriber::EnvFilter::builder().parse(text) {
+            Ok(_) if !text.trim().is_empty() => Ok(text.to_owned()),
+            Ok(_) | Err(_) => Err(format!("expected {FILTER}")),
+        },
+    })
+}
+
+/// The database's file, from `sqlite:PATH`.
+pub(super) fn sqlite_path<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+    from.deserialize_any(Text {
+        expected: "\"sqlite:\" followed by the path of a file, such as \"sqlite:amplinkd.db\"",
+        parse: parse_sqlite_url,
+    })
+}
+
+fn parse_sqlite_url(text: &str) -> Result<PathBuf, String> {
+    let path = text
+        .strip_prefix("sqlite:")
+        .map(|path| path.strip_prefix("//").unwrap_or(path))
+        .ok_or("expected \"sqlite:\" followed by the path of a file; other databases are not supported yet")?;
+    if path.contains(":memory:") {
+        return Err("a database in memory would forget every request: give the path of a file".to_owned());
+    }
+    if path.contains(['?', '#']) {
+        return Err("options after the path are not taken: how the file is opened is amplinkd's to decide".to_owned());
+    }
+    if path.is_empty() || path.ends_with('/') {
+        return Err("the path of the file is missing, as in \"sqlite:amplinkd.db\"".to_owned());
+    }
+    Ok(PathBuf::from(path))
+}
+
+/// A file's permissions, from octal digits.
+pub(super) fn file_mode<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    const MODE: &str = "octal permissions in quotes, such as \"0640\" or \"0600\"";
+    from.deserialize_any(Text {
+        expected: MODE,
+        parse: |text| {
+            let mode = u32::from_str_radix(text, 8).map_err(|_| format!("expected {MODE}"))?;
+            // The daemon must read and write; nobody executes a database; a stranger who may write can forge history.
+            if mode & 0o600 != 0o600 || mode & !0o664 != 0 {
+                return Err(format!(
+                    "expected {MODE}: the owner reads and writes, nobody executes, others never write"
+                ));
+            }
+            Ok(mode)
+        },
+    })
+}
+
+/// The address that paths are appended to; given back without a slash at its end.
+pub(super) fn base_url<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    from.deserialize_any(Text {
+        expected: "an address such as \"https://api.weixin.qq.com\"",
+        parse: |text| {
+            let url = web_address(text)?;
+            if url.query().is_some() || url.fragment().is_some() {
+                return Err("an address to append paths to: without `?` and `#`".to_owned());
+            }
+            Ok(text.trim_end_matches('/').to_owned())
+        },
+    })
+}
+
+/// An `http` or `https` address without a password in it. (The HTTP client's own parser, so that we agree with it.)
+pub(super) fn web_address(text: &str) -> Result<reqwest::Url, String> {
+    const ADDRESS: &str = "expected an address that begins with https:// or http://";
+    let url: reqwest::Url = text.parse().map_err(|wrong| format!("{ADDRESS}: {wrong}"))?;
+    if !matches!(url.scheme(), "http" | "https") || text.contains(char::is_whitespace) {
+        return Err(ADDRESS.to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a user or password in an address ends in logs: use [tokens.headers]".to_owned());
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        let ms = |text| parse_duration(text).map(|wait| wait.as_millis()).ok();
+        assert_eq!(ms("30s"), Some(30_000));
+        assert_eq!(ms("500ms"), Some(500));
+        assert_eq!(ms("2d"), Some(172_800_000));
+        assert_eq!(ms("1h 30m"), Some(5_400_000));
+        assert_eq!(ms("1h30m"), Some(5_400_000));
+        for bad in ["", "0s", "10", "s", "1.5h", "-1s", "30m 1h", "5s5s", "1y", "4000d", "99999999999999999999d", "1 h"]
+        {
+            assert_eq!(ms(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_duration_survives_being_written_down() {
+        for text in ["30s", "500ms", "2d", "1h 30m", "1d 2h 3m 4s 5ms"] {
+            assert_eq!(duration_text(parse_duration(text).unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn only_files_are_databases() {
+        let path = |text| parse_sqlite_url(text).ok();
+        assert_eq!(path("sqlite:a.db"), Some("a.db".into()));
+        assert_eq!(path("sqlite:///var/a.db"), Some("/var/a.db".into()));
+        for bad in ["sqlite:", "sqlite::memory:", "sqlite:a.db?mode=ro", "postgres://h/d", "a.db", "sqlite:dir/"] {
+            assert_eq!(path(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_cron_text_must_have_seconds_and_must_come_true() {
+        assert!("0 30 4 * * *".parse::<Cron>().is_ok());
+        assert!("0 0 4 * * MON".parse::<Cron>().is_ok());
+        for bad in ["30 4 * * *", "0 30 25 * * *", "0 0 0 31 2 *", "@daily", "", "0 30 4 * * * 2030"] {
+            assert!(bad.parse::<Cron>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What an operator meets when writing a configuration. It must never need a network.
+
+use std::{fs, path::Path};
+
+use amplinkd::config::{self, Config, Loaded, Origin, TokenSource};
+
+const EXAMPLE: &str = include_str!("../../config/amplinkd.example.toml");
+
+fn inspect(text: &str, env: &[(&str, &str)]) -> Result<Loaded, String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("amplinkd.toml");
+    fs::write(&file, text).expect("a file in it");
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let shown = file.display().to_string();
+    Config::inspect(Some(&file), env).map_err(|wrong| wrong.to_string().replace(&shown, "FILE"))
+}
+
+fn refused(text: &str, env: &[(&str, &str)]) -> String {
+    inspect(text, env).expect_err(text)
+}
+
+fn value(loaded: &Loaded, key: &str) -> (String, Origin) {
+    let found = loaded.settings.iter().find(|setting| setting.key == key).expect(key);
+    (found.value.clone(), found.origin.clone())
+}
+
+#[test]
+fn the_example_is_every_default_and_every_key() {
+    let example = inspect(EXAMPLE, &[]).unwrap();
+    let empty = inspect("", &[]).unwrap();
+    assert_eq!(example.settings.len(), config::keys().len());
+    for (ours, default) in example.settings.iter().zip(&empty.settings).filter(|(ours, _)| ours.key != "database.url") {
+        assert_eq!(ours.value, default.value, "{}: the example must show the default", ours.key);
+        assert!(matches!(ours.origin, Origin::File(_)), "{} is missing in the example", ours.key);
+        assert_eq!(default.origin, Origin::Default);
+    }
+    let but_for_the_folder = |loaded: &Loaded| Config { database: Config::default().database, ..loaded.config.clone() };
+    let defaults = format!("{:?}", Config::default());
+    assert_eq!(format!("{:?}", but_for_the_folder(&example)), defaults);
+    assert_eq!(example.config.database.path.file_name().unwrap(), "amplinkd.db");
+    assert_eq!(example.config.database.mode, Config::default().database.mode);
+}
+
+#[test]
+fn the_defaults_are_the_policy_of_the_domain() {
+    assert_eq!(Config::default().policy(), amplinkd::domain::policy::Policy::default());
+}
+
+#[test]
+fn a_mistake_is_answered_with_its_place_and_what_is_allowed() {
+    let text = "[wechat]\ntimeout = \"10\"\n";
+    assert_eq!(
+        refused(text, &[]),
+        "FILE:2:11: [wechat] timeout: expected a duration such as \"30s\", \"15m\", \"1h 30m\", \"2d\" or \"500ms\"\n  \
+         2 | timeout = \"10\"\n    |           ^^^^"
+    );
+    for (text, expected) in [
+        ("[wechat]\ntimeout = 10", "FILE:2:11: [wechat] timeout: integer `10`, expected a duration such as"),
+        ("[wechat]\nin_flight = 0", "FILE:2:13: [wechat] in_flight: integer `0`, expected a whole number from 1 to"),
+        ("[wechat]\nper_second = 1.5", "FILE:2:14: [wechat] per_second: floating point `1.5`, expected a whole"),
+        ("[wechat]\nbase_url = \"ftp://h\"", "FILE:2:12: [wechat] base_url: expected an address that begins with http"),
+        ("[wechat]\nbase_url = \"https://h/?a=b\"", "[wechat] base_url: an address to append paths to"),
+        ("[wechat]\nretries = 3", "FILE:2:1: [wechat] retries: unknown key `retries`, expected one of `base_url`"),
+        ("[database]\nurl = \"postgres://h/d\"", "[database] url: expected \"sqlite:\" followed by the path"),
+        ("[database]\nurl = \"sqlite:a.db?mode=ro\"", "[database] url: options after the path are not taken"),
+        ("[database]\nmode = \"0777\"", "[database] mode: expected octal permissions in quotes"),
+        ("[database]\nmode = 640", "[database] mode: integer `640`, expected octal permissions in quotes"),
+        ("[polling]\nsteps = []", "FILE:2:9: [polling] steps: no step at all: every step but the last needs"),
+        ("[polling]\nsteps = [ { every = \"1s\" }, { every = \"1s\" } ]", "every step but the last needs an `until`"),
+        ("[polling]\nsteps = [ { every = \"2d\" } ]", "[polling] steps: every `every` must be between 10ms and 1d"),
+        ("[polling]\nsteps = [ { each = \"2d\" } ]", "FILE:2:13: [polling] steps: unknown key `each`"),
+        ("[policy]\ndeadline = \"soon\"", "[policy] deadline: expected a duration such as"),
+        ("[policy]\nattempts = -1", "[policy] attempts: integer `-1`, expected a whole number from 1 to 100"),
+        ("[schedule]\ndrift = \"30 4 * * *\"", "[schedule] drift: expected six cron fields"),
+        ("[schedule]\ntimezone = \"Beijing\"", "[schedule] timezone: expected a time zone of the IANA database"),
+        ("[log]\nformat = \"xml\"", "[log] format: unknown word `xml`, expected `text` or `json`"),
+        ("[polls]\n", "FILE:1:2: [polls]: unknown key `polls`, expected one of `database`, `wechat`"),
+        ("wechat = 3", "FILE:1:10: [wechat]: expected a section, as in [wechat]"),
+        ("[wechat\n", "FILE:1:8: "),
+        ("[tokens]\nurl = \"https://h/t\"", "FILE:2:1: [tokens] url: the account's place is missing"),
+        ("[tokens]\nsource = \"command\"", "FILE:2:1: [tokens] command: source = \"command\" needs a program"),
+    ] {
+        let wrong = refused(text, &[]);
+        assert!(wrong.contains(expected), "{text}\n{wrong}\nmust contain\n{expected}");
+    }
+}
+
+#[test]
+fn no_error_and_no_debug_shows_a_secret() {
+    for text in [
+        "[tokens.headers]\nAuthorization = hush\n",
+        "[tokens.headers]\nAuthorization = [\"hush\"]\n",
+        "[tokens]\nheaders = \"hush\"\n",
+        "[tokens]\nurl = \"https://hush@h/{account}\"\n",
+        "[tokens]\nurl = [\"https://h/{account}?key=hush\"]\n",
+        "[tokens]\ntoken = \"hush\"\n",
+        "[tokens]\ncommand = \"get --password hush\"\n",
+        "[tokens]\nsource = \"static\"\n[tokens.static]\nwx1 = \"hush\"\n",
+        "[tokens.static]\nwx0123456789abcdef = \"hush\n",
+        "[tokens.headers]\nX-Key = \"hush\\u0007\"\n",
+        "tokens = { headers = { a = \"hush\" }, nothing = 1 }\n",
+        "tokens = \"hush\"\n",
+        "[token.static]\nwx0123456789abcdef = \"hush\"\n",
+        "[wechat]\nsecret = \"hush\"\n",
+    ] {
+        let wrong = refused(text, &[]);
+        assert!(!wrong.contains("hush"), "{text}\n{wrong}");
+    }
+    for (name, text) in [
+        ("AMPLINKD__TOKENS__HEADERS", "{ a = hush"),
+        ("AMPLINKD__TOKENS__HEADERS", "hush"),
+        ("AMPLINKD__TOKENS__STATIC", "[\"hush\"]"),
+        ("AMPLINKD__TOKENS__URL", "https://hush@h/{account}"),
+        ("AMPLINKD__TOKENS__COMMAND", "get hush"),
+        ("AMPLINKD__TOKENS", "hush"),
+    ] {
+        let wrong = refused("", &[(name, text)]);
+        assert!(!wrong.contains("hush") && wrong.starts_with(name), "{wrong}");
+    }
+    let text = "[tokens]\nurl = \"https://h/{account}?key=hush&a={account}\"\nheaders = { A = \"hush\" }\n\
+                static = { wx0123456789abcdef = \"hush\" }\ncommand = [\"get\", \"hush\"]";
+    let loaded = inspect(text, &[]).unwrap();
+    assert!(!format!("{loaded:?}").contains("hush"), "{loaded:?}");
+    assert_eq!(value(&loaded, "tokens.url").0, "https://h/{account}?key=(hidden)&a={account}");
+    assert_eq!(value(&loaded, "tokens.headers").0, "A (set)");
+    let loaded = inspect(text, &[("AMPLINKD__TOKENS__SOURCE", "static")]).unwrap();
+    assert!(!format!("{loaded:?}").contains("hush"), "{loaded:?}");
+}
+
+#[test]
+fn the_environment_wins_and_its_mistakes_name_the_variable() {
+    let env = [
+        ("AMPLINKD__WECHAT__IN_FLIGHT", "3"),
+        ("AMPLINKD__WECHAT__TIMEOUT", "250ms"),
+        ("AMPLINKD__DATABASE__MODE", "0600"),
+        ("AMPLINKD__POLLING__STEPS", "[ { every = \"1m\" } ]"),
+        ("AMPLINKD__TOKENS__SOURCE", "static"),
+        ("AMPLINKD__TOKENS__STATIC", "{ wx0123456789abcdef = \"t\" }"),
+        ("AMPLINKD_CONFIG", "ignored, as a file was named"),
+        ("HOME", "ignored"),
+    ];
+    let loaded = inspect("[wechat]\nin_flight = 9\n\nper_second = 7\n", &env).unwrap();
+    assert_eq!(loaded.config.wechat.in_flight, 3);
+    assert_eq!(loaded.config.wechat.timeout.as_millis(), 250);
+    assert_eq!(loaded.config.database.mode, 0o600);
+    assert!(matches!(&loaded.config.tokens.source, TokenSource::Static(table) if table.len() == 1));
+    assert_eq!(
+        value(&loaded, "wechat.in_flight"),
+        ("3".to_owned(), Origin::Environment("AMPLINKD__WECHAT__IN_FLIGHT".to_owned()))
+    );
+    assert_eq!(value(&loaded, "wechat.per_second"), ("7".to_owned(), Origin::File(4)));
+    assert_eq!(value(&loaded, "polling.steps").0, "[ { every = \"1m\" } ]");
+    for (name, text, expected) in [
+        ("AMPLINKD__WECHAT__IN_FLIGHT", "0", "AMPLINKD__WECHAT__IN_FLIGHT: integer `0`, expected a whole number"),
+        ("AMPLINKD__WECHAT__IN_FLIGHT", "many", "AMPLINKD__WECHAT__IN_FLIGHT: string \"many\", expected a whole"),
+        ("AMPLINKD__WECHAT__TIMEOUT", "10", "AMPLINKD__WECHAT__TIMEOUT: integer `10`, expected a duration"),
+        ("AMPLINKD__WECHAT__RETRIES", "1", "AMPLINKD__WECHAT__RETRIES: no such key; these are known: AMPLINKD__"),
+        ("AMPLINKD__TOKENS__URL", "https://h/", "AMPLINKD__TOKENS__URL: the account's place is missing"),
+        ("AMPLINKD__TOKENS__HEADERS__A", "x", "AMPLINKD__TOKENS__HEADERS__A: no such key"),
+    ] {
+        let wrong = refused("", &[(name, text)]);
+        assert!(wrong.starts_with(expected), "{wrong}");
+    }
+}
+
+#[test]
+fn paths_start_at_the_folder_of_the_file_and_secrets_come_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.toml");
+    fs::write(folder.path().join("key"), "Bearer hush\n").unwrap();
+    let load = |text: &str| {
+        fs::write(&file, text).unwrap();
+        Config::load(Some(&file), []).map_err(|wrong| wrong.to_string())
+    };
+    let config = load("[tokens.headers_file]\nAuthorization = \"key\"").unwrap();
+    assert_eq!(config.database.path, folder.path().join("amplinkd.db"));
+    let TokenSource::Http { headers, .. } = config.tokens.source else { panic!("http is the default") };
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&headers["Authorization"]), "Bearer hush");
+
+    let config = load("[tokens]\nsource = \"command\"\ncommand = [\"./t.sh\", \"./left/alone\"]").unwrap();
+    let TokenSource::Command(command) = config.tokens.source else { panic!("a command was asked for") };
+    assert_eq!(Path::new(&command[0]), folder.path().join("./t.sh"));
+    assert_eq!(command[1], "./left/alone");
+
+    let wrong = load("[tokens.headers_file]\nAuthorization = \"nowhere\"").unwrap_err();
+    assert!(wrong.contains(":2:1: [tokens] headers_file.Authorization: ") && wrong.contains("nowhere"), "{wrong}");
+}
+
+#[test]
+fn without_a_file_one_is_told_how_to_begin() {
+    let wrong = Config::load(Some(Path::new("nowhere.toml")), []).unwrap_err().to_string();
+    assert!(wrong.starts_with("nowhere.toml: cannot read the configuration"), "{wrong}");
+    let env = [("AMPLINKD_CONFIG".to_owned(), "elsewhere.toml".to_owned())];
+    assert!(Config::load(None, env).unwrap_err().to_string().starts_with("elsewhere.toml"));
+    // The tests run in the crate's own folder, which has no amplinkd.toml.
+    let wrong = Config::load(None, []).unwrap_err().to_string();
+    assert!(wrong.contains("-c FILE") && wrong.contains("amplinkd demo"), "{wrong}");
+}
