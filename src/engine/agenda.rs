@@ -206,7 +206,8 @@ impl Agenda {
     /// How late the oldest account is that waits for its poll, at `now`.
     #[must_use]
     pub fn lateness(&self, now: Duration) -> Duration {
-        let oldest = [self.waiting.peek(), self.reserved.peek()].into_iter().flatten().map(|Reverse((due, ..))| *due).min();
+        let oldest =
+            [self.waiting.peek(), self.reserved.peek()].into_iter().flatten().map(|Reverse((due, ..))| *due).min();
         oldest.map_or(Duration::ZERO, |due| now.saturating_sub(due))
     }
 

@@ -36,7 +36,7 @@ use std::{
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use self::gates::Gates;
+use self::{gates::Gates, record::Recorder};
 use crate::{clock::SharedClock, domain::policy::Policy, store::Store, wechat::Wechat};
 
 /// What an operator sets for the engine.
@@ -55,9 +55,8 @@ pub struct Settings {
 /// Everything that polls and calls share.
 #[derive(Debug)]
 pub struct Engine {
-    store: Store,
+    recorder: Recorder,
     wechat: Wechat,
-    clock: SharedClock,
     settings: Settings,
     gates: Gates,
     limiter: DefaultDirectRateLimiter,
@@ -71,7 +70,6 @@ pub struct Meters {
     unchanged: AtomicU64,
     failed_polls: AtomicU64,
     calls: AtomicU64,
-    transitions: AtomicU64,
     turns: AtomicU64,
 }
 
@@ -97,14 +95,14 @@ impl Meters {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn read(&self) -> Readings {
+    fn read(&self, transitions: u64) -> Readings {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Readings {
             polls: read(&self.polls),
             unchanged: read(&self.unchanged),
             failed_polls: read(&self.failed_polls),
             calls: read(&self.calls),
-            transitions: read(&self.transitions),
+            transitions,
             turns: read(&self.turns),
         }
     }
@@ -116,29 +114,30 @@ impl Engine {
     pub fn new(store: Store, wechat: Wechat, clock: SharedClock, settings: Settings) -> Arc<Self> {
         let limiter = RateLimiter::direct(Quota::per_second(settings.per_second));
         let (gates, meters) = (Gates::default(), Meters::default());
-        Arc::new(Self { store, wechat, clock, settings, gates, limiter, meters })
+        let recorder = Recorder::new(store, clock, settings.policy.clone());
+        Arc::new(Self { recorder, wechat, settings, gates, limiter, meters })
     }
 
     /// The database.
     #[must_use]
     pub const fn store(&self) -> &Store {
-        &self.store
+        self.recorder.store()
     }
 
     /// The time.
     #[must_use]
     pub const fn clock(&self) -> &SharedClock {
-        &self.clock
+        self.recorder.clock()
     }
 
     /// What was counted since the start.
     #[must_use]
     pub fn readings(&self) -> Readings {
-        self.meters.read()
+        self.meters.read(self.recorder.transitions())
     }
 
     const fn policy(&self) -> &Policy {
-        &self.settings.policy
+        self.recorder.policy()
     }
 
     /// Waits for this second's share of calls. Every call to `WeChat` goes through here.

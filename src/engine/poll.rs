@@ -5,7 +5,11 @@ use std::{collections::HashMap, time::Duration};
 
 use rand::RngExt;
 
-use super::{Engine, Meters, agenda::Facts, record::{self, STALE_RETRIES_MAX}};
+use super::{
+    Engine, Meters,
+    agenda::Facts,
+    record::{self, STALE_RETRIES_MAX},
+};
 use crate::{
     domain::{
         decide::decide,
@@ -14,7 +18,7 @@ use crate::{
         identify::{Findings, Known, identify},
         listing::{Listing, Status},
         observation::Observation,
-        plan::{Action, AccountPlan, next_action, plan_account},
+        plan::{AccountPlan, Action, next_action, plan_account},
         policy::Policy,
         request::{Request, State},
         time::Time,
@@ -85,7 +89,7 @@ impl Engine {
     /// [`StoreError`]: what was learned could not be written, so it was not learned; the next look will find it again.
     #[tracing::instrument(name = "engine.poll", level = "debug", skip_all, fields(account = %account))]
     pub async fn poll(&self, account: &AccountId, facts: Facts) -> Result<Polled, StoreError> {
-        let now = self.clock.now();
+        let now = self.clock().now();
         let look = Look { account, facts, now };
         let must_read = look.facts.reread_at.is_some_and(|at| at <= now);
         if must_read && let Some(polled) = self.pass_time(&look).await? {
@@ -123,10 +127,11 @@ impl Engine {
                 Action::Expire => Observation::DeadlinePassed,
                 Action::Look | Action::Call => continue,
             };
-            *request = self.observe(request, &seen, Record::default()).await?;
+            *request = self.recorder.observe(request, &seen, Record::default()).await?;
         }
         let needs_list = requests.iter().any(|request| {
-            matches!(request.state, State::Linked) || (request.is_open() && !matches!(request.state, State::Deferred(_)))
+            matches!(request.state, State::Linked)
+                || (request.is_open() && !matches!(request.state, State::Deferred(_)))
         });
         if needs_list {
             return Ok(None);
@@ -159,7 +164,12 @@ impl Engine {
                 }
                 Answer::Listing(listing, hash)
             }
-            Err(ReadError::Refused(refusal)) => Answer::Refused(refusal),
+            Err(ReadError::Refused(refusal)) => {
+                if refusal.class() == Class::TokenBad {
+                    self.wechat.tokens().drop_if(look.account, raw.token());
+                }
+                Answer::Refused(refusal)
+            }
             Err(ReadError::Unreadable(why)) => Answer::Failed(why),
         }
     }
@@ -168,15 +178,15 @@ impl Engine {
     async fn learn(&self, look: Look<'_>, listing: &Listing, hash: i64) -> Result<Polled, StoreError> {
         for _ in 0..=STALE_RETRIES_MAX {
             let requests = self.watched(look.account).await?;
-            let mirror = self.store.mirrored(look.account).await?;
+            let mirror = self.store().mirrored(look.account).await?;
             let usernames: Vec<&str> = listing.items.iter().filter_map(|item| item.username.as_deref()).collect();
-            let known = Memories { names: self.store.programs_named(&usernames).await?, mirror: &mirror };
+            let known = Memories { names: self.store().programs_named(&usernames).await?, mirror: &mirror };
             let findings = identify(listing, &requests, &known);
             let (next, mut record) = self.decide_all(&requests, &findings, look.now);
             mirror_into(&mut record, look.account, listing, &known, look.now);
             let plan = plan_account(&next, self.policy(), look.now);
             record.account = Some(self.account_update(&look, plan, Some(hash)));
-            if self.write(record).await? == Recorded::Stale {
+            if self.recorder.write(record).await? == Recorded::Stale {
                 continue;
             }
             warn_of_unknown_statuses(look.account, listing);
@@ -224,7 +234,7 @@ impl Engine {
         if !called {
             return Ok(self.polled(look.facts, plan, look.now, Some(hash)));
         }
-        look.now = self.clock.now();
+        look.now = self.clock().now();
         let plan = plan_account(&requests, self.policy(), look.now);
         self.rest(&look, plan, Some(hash)).await
     }
@@ -233,7 +243,7 @@ impl Engine {
     async fn rest(&self, look: &Look<'_>, plan: AccountPlan, hash: Option<i64>) -> Result<Polled, StoreError> {
         let hash = hash.or(look.facts.listing_hash);
         let account = Some(self.account_update(look, plan, hash));
-        self.write(Record { account, ..Record::default() }).await?;
+        self.recorder.write(Record { account, ..Record::default() }).await?;
         Ok(self.polled(look.facts.clone(), plan, look.now, hash))
     }
 
@@ -280,7 +290,11 @@ impl Engine {
             Class::IpNotAllowed => {
                 let (gate, is_news) = self.gates.close_ip(refusal, look.now);
                 if is_news {
-                    tracing::error!(errcode = refusal.errcode, errmsg = refusal.errmsg, "our address is not on WeChat's whitelist: no account can be reached; add it, calls go on by themselves");
+                    tracing::error!(
+                        errcode = refusal.errcode,
+                        errmsg = refusal.errmsg,
+                        "our address is not on WeChat's whitelist: no account can be reached; add it, calls go on by themselves"
+                    );
                 }
                 let until = Time::from_ms(gate.until);
                 record.gates.push(gate);
@@ -344,16 +358,18 @@ impl Engine {
             last_error: Some(why),
             standing,
         });
-        self.write(record).await?;
+        self.recorder.write(record).await?;
         Ok(Polled { facts: Facts { failures, is_suspended, ..look.facts }, due: Due::At(due) })
     }
 
     /// Every request that the account's list may move. A row that is not legal holds up itself alone.
     async fn watched(&self, account: &AccountId) -> Result<Vec<Request>, StoreError> {
-        let rows = self.store.watched_requests(account).await?;
+        let rows = self.store().watched_requests(account).await?;
         Ok(rows
             .into_iter()
-            .filter_map(|row| row.inspect_err(|bad| tracing::error!(account = %account, error = %bad, "db.bad_row")).ok())
+            .filter_map(|row| {
+                row.inspect_err(|bad| tracing::error!(account = %account, error = %bad, "db.bad_row")).ok()
+            })
             .collect())
     }
 

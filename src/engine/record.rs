@@ -1,21 +1,25 @@
 //! The only place where a decision becomes a transaction: new state, history, conflict and events, or nothing. It must
 //! never decide.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-use super::{Engine, Meters};
 use crate::{
+    clock::SharedClock,
     domain::{
         decide::{Decision, decide},
         listing::Status,
         observation::Observation,
+        policy::Policy,
         request::{Request, State},
         time::Time,
     },
     store::{
-        Record, Recorded, StoreError,
+        Record, Recorded, Store, StoreError,
         record::{Change, Conflict, Event, Transition},
         requests::new_id,
     },
@@ -85,19 +89,55 @@ fn detail(request: &Request, seen: &Observation, next: &Request) -> Option<Strin
     Some(text).filter(|text| !text.is_empty())
 }
 
-impl Engine {
+/// Writes decisions. The daemon has one, and so has every command that decides something.
+#[derive(Debug)]
+pub struct Recorder {
+    store: Store,
+    clock: SharedClock,
+    policy: Policy,
+    transitions: AtomicU64,
+}
+
+impl Recorder {
+    /// Writes to `store`, decides by `policy`.
+    #[must_use]
+    pub const fn new(store: Store, clock: SharedClock, policy: Policy) -> Self {
+        Self { store, clock, policy, transitions: AtomicU64::new(0) }
+    }
+
+    /// The database.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The time.
+    #[must_use]
+    pub const fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
+    /// How patient we are.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Transitions written since the start.
+    pub fn transitions(&self) -> u64 {
+        self.transitions.load(Ordering::Relaxed)
+    }
+
     /// Decides one observation about one request and writes it. Loads and decides again when someone else wrote first.
     /// Answers the request as it is then.
-    pub(super) async fn observe(
-        &self,
-        request: &Request,
-        seen: &Observation,
-        more: Record,
-    ) -> Result<Request, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn observe(&self, request: &Request, seen: &Observation, more: Record) -> Result<Request, StoreError> {
         let mut request = request.clone();
         for _ in 0..=STALE_RETRIES_MAX {
             let now = self.clock.now();
-            let decision = decide(&request, seen, self.policy(), now);
+            let decision = decide(&request, seen, &self.policy, now);
             let (next, changed) = change(&request, seen, decision, now);
             if changed.is_none() && more.gates.is_empty() && more.account.is_none() {
                 return Ok(next);
@@ -134,7 +174,7 @@ impl Engine {
         let recorded = self.store.record(record).await?;
         if recorded == Recorded::Written {
             for step in moves {
-                Meters::count(&self.meters.transitions);
+                self.transitions.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(
                     request.id = step.request_id,
                     from = step.from_state,

@@ -22,7 +22,7 @@ impl Engine {
     /// [`StoreError`]: the intent could not be written, so nothing was called.
     #[tracing::instrument(name = "engine.submit", level = "debug", skip_all, fields(request.id = %request.id))]
     pub(super) async fn submit(&self, request: &Request) -> Result<(Request, Option<Refusal>), StoreError> {
-        let now = self.clock.now();
+        let now = self.clock().now();
         if let Some(gate) = self.gates.program(&request.program, now) {
             return Ok((self.hold_back(request, &gate).await?, None));
         }
@@ -33,7 +33,7 @@ impl Engine {
             Ok(token) => token,
             Err(error) => return Ok((request.clone(), refusal_of(error))),
         };
-        let started = self.observe(request, &Observation::CallStarted, Record::default()).await?;
+        let started = self.recorder.observe(request, &Observation::CallStarted, Record::default()).await?;
         if !matches!(started.state, State::Initiating(Outcome::Pending)) {
             // Someone changed it between the look and the intent, as a cancel does.
             return Ok((started, None));
@@ -42,8 +42,8 @@ impl Engine {
         Meters::count(&self.meters.calls);
         let answer = self.call(&started, &token).await;
         let (seen, refusal) = observed(answer);
-        let gates = refusal.iter().filter_map(|refusal| self.gate_of(&started, refusal, self.clock.now())).collect();
-        let answered = self.observe_surely(&started, &seen, Record { gates, ..Record::default() }).await;
+        let gates = refusal.iter().filter_map(|refusal| self.gate_of(&started, refusal, self.clock().now())).collect();
+        let answered = self.recorder.observe_surely(&started, &seen, Record { gates, ..Record::default() }).await;
         Ok((answered, refusal))
     }
 
@@ -63,7 +63,7 @@ impl Engine {
     async fn hold_back(&self, request: &Request, gate: &Gate) -> Result<Request, StoreError> {
         let until = after_the_month(&request.id, Time::from_ms(gate.at));
         let refusal = Refusal { errcode: gate.errcode, errmsg: gate.errmsg.clone() };
-        self.observe(request, &Observation::HeldBack { until, refusal }, Record::default()).await
+        self.recorder.observe(request, &Observation::HeldBack { until, refusal }, Record::default()).await
     }
 
     /// The gate that a refusal closes for more than this request.
