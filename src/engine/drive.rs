@@ -1,1 +1,458 @@
-//! drive
+//! The loop: takes what is due from the agenda, has it written down ahead, polls it, puts it back. It must never wait for
+//! a poll, and never make one that is not written down.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use rand::RngExt;
+use tokio::sync::mpsc;
+
+use super::{
+    Engine, Meters,
+    agenda::{Agenda, Candidate, Facts, Prepared},
+    gates::Admission,
+    poll::{Due, Polled},
+};
+use crate::{
+    domain::{observation::Observation, policy::LOOK_EVERY_MAX, time::Time},
+    shutdown::Shutdown,
+    store::{
+        Record, StoreError,
+        accounts::{AccountRow, Reservation},
+    },
+};
+
+/// How far ahead of their time polls are written down: one transaction for all of them.
+const AHEAD: Duration = Duration::from_secs(2);
+
+/// Polls written down in one transaction: a few milliseconds of the writer's time.
+const RESERVE_MAX: usize = 2_000;
+
+/// Accounts read in one step of the start, and wake-ups in one look.
+const PAGE: u32 = 5_000;
+
+/// Before every (due, row).
+const FROM_THE_START: (i64, i64) = (i64::MIN, i64::MIN);
+
+/// How often the database is asked whether a command changed something; well within the second that is promised.
+const TICK: Duration = Duration::from_millis(250);
+
+/// How long the loop waits after the database would not be written.
+const DISK_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long an account rests whose poll panicked.
+const PANIC_PAUSE: Duration = Duration::from_mins(5);
+
+/// How long polls under way may take to finish when the daemon ends: longer than a call's timeout.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// What tasks tell the loop.
+#[derive(Debug)]
+enum Report {
+    /// Polls were written down, or could not be.
+    Reserved(Vec<i64>, Result<(), StoreError>),
+    /// A poll is over; what was known before it, and what came of it. Nothing came of one that panicked.
+    Polled(i64, Box<Facts>, Option<Result<Box<Polled>, StoreError>>),
+}
+
+/// The one loop of a daemon.
+#[derive(Debug)]
+pub struct Driver {
+    engine: Arc<Engine>,
+    agenda: Agenda,
+    reports: mpsc::UnboundedReceiver<Report>,
+    reporter: mpsc::UnboundedSender<Report>,
+    /// Polls under way.
+    busy: usize,
+    /// Whether a reservation is being written.
+    reserving: bool,
+    /// Where the start has come to, in (due, row) order; `None` when everything is on the agenda.
+    loading: Option<(i64, i64)>,
+    /// Nothing is begun before this, on the stopwatch: the database would not be written.
+    resting_until: Option<Duration>,
+}
+
+impl Driver {
+    /// Takes up where the last process ended: gates, calls whose answer nobody has, and the first page of the agenda.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be read or written.
+    pub async fn start(engine: Arc<Engine>) -> Result<Self, StoreError> {
+        engine.gates.load(engine.store().closed_gates(engine.clock().now().ms()).await?);
+        forget_calls(&engine).await?;
+        let (reporter, reports) = mpsc::unbounded_channel();
+        let mut driver = Self {
+            engine,
+            agenda: Agenda::default(),
+            reports,
+            reporter,
+            busy: 0,
+            reserving: false,
+            loading: Some(FROM_THE_START),
+            resting_until: None,
+        };
+        driver.load_page().await?;
+        Ok(driver)
+    }
+
+    /// Runs until the end is asked for, then lets what is under way finish.
+    pub async fn run(&mut self, shutdown: &Shutdown) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !shutdown.asked() {
+            self.begin_due();
+            let due = self.sleep_until();
+            tokio::select! {
+                () = shutdown.wait() => {}
+                Some(report) = self.reports.recv() => self.take(report),
+                () = due => {}
+                _ = tick.tick() => self.refresh().await,
+            }
+            while let Ok(report) = self.reports.try_recv() {
+                self.take(report);
+            }
+            Meters::count(&self.engine.meters.turns);
+        }
+        let drained = tokio::time::timeout(DRAIN, self.finish()).await;
+        if drained.is_err() {
+            tracing::warn!(
+                polls = self.busy,
+                "ended with polls under way: the next start looks at their accounts again"
+            );
+        }
+    }
+
+    /// Begins everything that is due at this moment and waits until it is done; for tests that move the clock by hand.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be read.
+    pub async fn settle(&mut self) -> Result<(), StoreError> {
+        loop {
+            self.take_wakeups().await?;
+            if self.engine.reload.swap(false, Ordering::AcqRel) {
+                self.loading = Some(FROM_THE_START);
+            }
+            while self.loading.is_some() {
+                self.load_page().await?;
+            }
+            self.begin_due();
+            if self.busy == 0 && !self.reserving {
+                return Ok(());
+            }
+            self.finish().await;
+        }
+    }
+
+    /// When something is next to be done, on the stopwatch.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Duration> {
+        let due = self.agenda.next_due(AHEAD)?;
+        Some(self.resting_until.map_or(due, |until| due.max(until)))
+    }
+
+    /// Accounts on the agenda.
+    #[must_use]
+    pub fn accounts(&self) -> usize {
+        self.agenda.len()
+    }
+
+    /// How late the account is that waits longest for its poll.
+    #[must_use]
+    pub fn lateness(&self) -> Duration {
+        self.agenda.lateness(self.engine.clock().monotonic())
+    }
+
+    async fn finish(&mut self) {
+        while self.busy > 0 || self.reserving {
+            match self.reports.recv().await {
+                Some(report) => self.take(report),
+                None => return,
+            }
+        }
+    }
+
+    /// What only the database can tell: accounts that a command changed, and those the start has not read yet.
+    async fn refresh(&mut self) {
+        if self.engine.reload.swap(false, Ordering::AcqRel) {
+            self.loading = Some(FROM_THE_START);
+        }
+        let refreshed = async {
+            if self.loading.is_some() {
+                self.load_page().await?;
+            }
+            self.take_wakeups().await
+        };
+        if let Err(error) = refreshed.await {
+            tracing::error!(error = %error, "engine.refresh.failed");
+        }
+    }
+
+    async fn load_page(&mut self) -> Result<(), StoreError> {
+        let Some(after) = self.loading else { return Ok(()) };
+        let rows = self.engine.store().due_accounts(after, PAGE).await?;
+        self.loading = rows.last().filter(|_| rows.len() == PAGE as usize).map(|row| (due_of(row), row.id));
+        for row in rows {
+            if !self.agenda.holds(row.id) {
+                let due = Time::from_ms(due_of(&row));
+                self.put(row, due);
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_wakeups(&mut self) -> Result<(), StoreError> {
+        loop {
+            let woken = self.engine.store().wakeups(PAGE).await?;
+            let Some(last) = woken.last().map(|(seq, _)| *seq) else { return Ok(()) };
+            let is_full = woken.len() == PAGE as usize;
+            let mut names: Vec<String> = woken.into_iter().map(|(_, account)| account).collect();
+            names.sort_unstable();
+            names.dedup();
+            let now = self.engine.clock().now();
+            let rows = self.engine.store().accounts(&names).await?;
+            // One that is being polled keeps its wake-up until the poll is over.
+            let (rows, kept): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| !self.agenda.is_at_work(row.id));
+            names.retain(|name| !kept.iter().any(|row| row.account == *name));
+            self.engine.store().take_wakeups(last, names, now).await?;
+            for row in rows {
+                self.wake(row, now);
+            }
+            if !is_full || !kept.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn wake(&mut self, row: AccountRow, now: Time) {
+        match row.suspended_by.as_deref() {
+            Some("operator") => self.agenda.remove(row.id),
+            Some(_) => {
+                let due = row.next_check_at.map_or(now, Time::from_ms);
+                self.put(row, due);
+            }
+            None => self.put(AccountRow { reread_at: Some(now.ms()), ..row }, now),
+        }
+    }
+
+    fn put(&mut self, row: AccountRow, due: Time) {
+        let Ok(account) = row.account.parse() else {
+            tracing::error!(account = row.account, "db.bad_row: an account's name is not an appid; it is left alone");
+            return;
+        };
+        let due = self.on_stopwatch(due);
+        let facts = Facts {
+            listing_hash: row.listing_hash,
+            pace_from: row.pace_from.map(Time::from_ms),
+            reread_at: row.reread_at.map(Time::from_ms),
+            checked_at: row.checked_at.map(Time::from_ms),
+            failures: u32::try_from(row.failures).unwrap_or(u32::MAX),
+            is_suspended: row.suspended_by.is_some(),
+            budget_day: row.budget_day,
+            budget_used: row.budget_used,
+        };
+        self.agenda.put(row.id, account, facts, due);
+    }
+
+    /// A time of the calendar as one of the stopwatch. One that lies further away than any wait can is not believed:
+    /// the calendar was stepped.
+    fn on_stopwatch(&self, due: Time) -> Duration {
+        let clock = self.engine.clock();
+        clock.monotonic() + clock.now().until(due).min(LOOK_EVERY_MAX)
+    }
+
+    fn sleep_until(&self) -> crate::clock::Sleep {
+        let has_room = self.busy < self.engine.settings.in_flight && !self.reserving;
+        match self.next_due().filter(|_| has_room) {
+            Some(due) => self.engine.clock().sleep_until(due.max(self.gate_opens())),
+            None => Box::pin(std::future::pending()),
+        }
+    }
+
+    /// When polls may go on, on the stopwatch; zero when they may now.
+    fn gate_opens(&self) -> Duration {
+        match self.engine.gates.closed_until(self.engine.clock().now()) {
+            Some(until) => self.on_stopwatch(until),
+            None => Duration::ZERO,
+        }
+    }
+
+    fn begin_due(&mut self) {
+        let now = self.engine.clock().monotonic();
+        if self.resting_until.is_some_and(|until| now < until) {
+            return;
+        }
+        self.resting_until = None;
+        self.reserve(now);
+        while self.busy < self.engine.settings.in_flight {
+            // An account is taken before the gate is asked, so that a probe is never let through for nobody.
+            let Some((id, account, mut facts)) = self.agenda.next(now) else { return };
+            if let Admission::Closed(until) = self.engine.gates.admit(self.engine.clock().now()) {
+                facts.budget_used = facts.budget_used.saturating_sub(1);
+                let due = self.on_stopwatch(until) + spread(Duration::from_secs(1));
+                self.agenda.back(id, facts, Some(due));
+                continue;
+            }
+            self.busy += 1;
+            let engine = Arc::clone(&self.engine);
+            let mut promise = Promise { id, facts: Some(Box::new(facts.clone())), reporter: self.reporter.clone() };
+            tokio::spawn(async move {
+                let polled = engine.poll(&account, facts).await.map(Box::new);
+                promise.keep(polled);
+            });
+        }
+    }
+
+    /// Has the polls of the next moments written down, all in one transaction.
+    fn reserve(&mut self, now: Duration) {
+        if self.reserving {
+            return;
+        }
+        let mut rows = Vec::new();
+        let engine = &self.engine;
+        let calendar = engine.clock().now();
+        let ids = self
+            .agenda
+            .reserve(now + AHEAD, RESERVE_MAX, |candidate| engine.prepare(candidate, now, calendar, &mut rows));
+        if ids.is_empty() {
+            return;
+        }
+        self.reserving = true;
+        let (store, reporter) = (engine.store().clone(), self.reporter.clone());
+        tokio::spawn(async move {
+            let reserved = store.reserve(rows).await;
+            // The loop is gone when the daemon has ended.
+            let _ = reporter.send(Report::Reserved(ids, reserved));
+        });
+    }
+
+    fn take(&mut self, report: Report) {
+        match report {
+            Report::Reserved(ids, Ok(())) => {
+                self.reserving = false;
+                self.agenda.reserved(&ids);
+            }
+            Report::Reserved(ids, Err(error)) => {
+                self.reserving = false;
+                tracing::error!(error = %error, polls = ids.len(), "nothing can be written, so nothing is sent; tried again soon");
+                let retry = self.engine.clock().monotonic() + DISK_PAUSE;
+                self.resting_until = Some(retry);
+                self.agenda.unreserved(&ids, retry);
+            }
+            Report::Polled(id, before, polled) => {
+                self.busy = self.busy.saturating_sub(1);
+                self.back(id, *before, polled);
+            }
+        }
+    }
+
+    fn back(&mut self, id: i64, before: Facts, polled: Option<Result<Box<Polled>, StoreError>>) {
+        let now = self.engine.clock().monotonic();
+        match polled {
+            Some(Ok(polled)) => match polled.due {
+                Due::AsReserved => self.agenda.back(id, polled.facts, None),
+                Due::At(due) => {
+                    let due = self.on_stopwatch(due);
+                    self.agenda.back(id, polled.facts, Some(due));
+                }
+                Due::Never => self.agenda.remove(id),
+            },
+            Some(Err(error)) => {
+                tracing::error!(error = %error, "engine.poll: what was learned could not be written; the account is looked at again");
+                self.agenda.back(id, before, Some(now + DISK_PAUSE));
+            }
+            None => {
+                tracing::error!(account.row = id, "engine.poll panicked, which is a defect: the account rests");
+                self.agenda.back(id, before, Some(now + PANIC_PAUSE));
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// When an account is due after the poll that is about to be made, and whether its budget allows that poll.
+    fn prepare(
+        &self,
+        candidate: Candidate<'_>,
+        stopwatch: Duration,
+        now: Time,
+        rows: &mut Vec<Reservation>,
+    ) -> Prepared {
+        let Candidate { id, facts, then } = candidate;
+        let today = now.beijing_day();
+        // A calendar that was stepped back does not give a spent budget back.
+        if today > facts.budget_day {
+            (facts.budget_day, facts.budget_used) = (today, 0);
+        }
+        let exhausted = facts.budget_used >= i64::from(self.settings.daily_budget);
+        let due = if exhausted {
+            tracing::warn!(
+                account.row = id,
+                budget = self.settings.daily_budget,
+                "the account's polls of this Beijing day are used up; they go on tomorrow"
+            );
+            now.next_beijing_day() + spread(Duration::from_mins(10))
+        } else {
+            facts.budget_used += 1;
+            Self::due_if_unchanged(self.policy(), facts, now)
+        };
+        *then = stopwatch + now.until(due);
+        rows.push(Reservation(id, due.ms(), facts.budget_day, facts.budget_used, facts.checked_at.map(Time::ms)));
+        if exhausted { Prepared::Wait } else { Prepared::Poll }
+    }
+}
+
+/// Tells the loop that a poll is over, also when it panicked or was dropped.
+#[derive(Debug)]
+struct Promise {
+    id: i64,
+    facts: Option<Box<Facts>>,
+    reporter: mpsc::UnboundedSender<Report>,
+}
+
+impl Promise {
+    fn keep(&mut self, polled: Result<Box<Polled>, StoreError>) {
+        self.report(Some(polled));
+    }
+
+    fn report(&mut self, polled: Option<Result<Box<Polled>, StoreError>>) {
+        if let Some(facts) = self.facts.take() {
+            // The loop is gone when the daemon has ended.
+            let _ = self.reporter.send(Report::Polled(self.id, facts, polled));
+        }
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.report(None);
+    }
+}
+
+fn due_of(row: &AccountRow) -> i64 {
+    row.next_check_at.unwrap_or(0)
+}
+
+/// A moment within `within`, so that what was held back together does not go on together.
+fn spread(within: Duration) -> Duration {
+    let most = u64::try_from(within.as_millis()).unwrap_or(0);
+    Duration::from_millis(rand::rng().random_range(0..=most))
+}
+
+/// A call whose answer is not recorded will never be answered in this process: the list decides.
+async fn forget_calls(engine: &Engine) -> Result<(), StoreError> {
+    let mut after = String::new();
+    loop {
+        let ids = engine.store().calling(&after, PAGE).await?;
+        let Some(last) = ids.last() else { return Ok(()) };
+        after.clone_from(last);
+        for id in ids {
+            let Ok(id) = id.parse() else { continue };
+            if let Some(request) = engine.store().request(&id).await? {
+                tracing::warn!(request.id = %id, "its call was out when the last process ended: the list decides");
+                engine.recorder.observe(&request, &Observation::CallLost, Record::default()).await?;
+            }
+        }
+    }
+}

@@ -71,6 +71,13 @@ impl Gates {
         Admission::Probe
     }
 
+    /// Until when polls are held back, without letting a probe through.
+    pub fn closed_until(&self, now: Time) -> Option<Time> {
+        let inner = self.inner();
+        let until = inner.closed.get(&ip_key()).map(|gate| Time::from_ms(gate.until))?;
+        if until > now { Some(until) } else { inner.probing.then(|| now + IP_PROBE_EVERY) }
+    }
+
     /// `WeChat` said that our address is not allowed. Answers the gate to write, and whether that is news.
     pub fn close_ip(&self, refusal: &Refusal, now: Time) -> (Gate, bool) {
         let gate = gate("ip", EVERYONE.to_owned(), now + IP_PROBE_EVERY, refusal, now);

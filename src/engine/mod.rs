@@ -30,7 +30,7 @@ use std::{
     num::NonZeroU32,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -61,6 +61,10 @@ pub struct Engine {
     gates: Gates,
     limiter: DefaultDirectRateLimiter,
     meters: Meters,
+    /// Accounts were made due behind the agenda's back: it must be read again.
+    reload: AtomicBool,
+    /// Whether the last audit found nothing.
+    is_sound: AtomicBool,
 }
 
 /// Counts since the start.
@@ -115,7 +119,8 @@ impl Engine {
         let limiter = RateLimiter::direct(Quota::per_second(settings.per_second));
         let (gates, meters) = (Gates::default(), Meters::default());
         let recorder = Recorder::new(store, clock, settings.policy.clone());
-        Arc::new(Self { recorder, wechat, settings, gates, limiter, meters })
+        let (reload, is_sound) = (AtomicBool::new(false), AtomicBool::new(true));
+        Arc::new(Self { recorder, wechat, settings, gates, limiter, meters, reload, is_sound })
     }
 
     /// The database.
@@ -128,6 +133,23 @@ impl Engine {
     #[must_use]
     pub const fn clock(&self) -> &SharedClock {
         self.recorder.clock()
+    }
+
+    /// What writes decisions.
+    #[must_use]
+    pub const fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// Remembers whether the last audit found nothing.
+    pub fn note_audit(&self, is_sound: bool) {
+        self.is_sound.store(is_sound, Ordering::Relaxed);
+    }
+
+    /// Whether the last audit found nothing.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.is_sound.load(Ordering::Relaxed)
     }
 
     /// What was counted since the start.

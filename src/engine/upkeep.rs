@@ -1,1 +1,54 @@
-//! upkeep
+//! Coarse work that cron wakes: the drift check of linked accounts, housekeeping. It must never hold anything up: it works
+//! in pages.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use super::Engine;
+use crate::store::StoreError;
+
+/// Accounts that one transaction makes due: a few milliseconds of the writer's time.
+const DRIFT_PAGE: u32 = 5_000;
+
+/// A drift check of all accounts is spread over this time, so that it leaves room for open requests.
+const DRIFT_SPREAD: Duration = Duration::from_hours(1);
+
+/// How long messages to the outside are kept that nobody is to receive.
+const KEEP_EVENTS: Duration = Duration::from_hours(24 * 30);
+
+impl Engine {
+    /// Makes every account due that has linked requests and nothing open, spread over the next hour: links can be
+    /// removed by anybody at any time, and the list alone tells.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the pages so far are due, the rest is not.
+    #[tracing::instrument(name = "engine.drift", skip_all, err)]
+    pub async fn begin_drift(&self) -> Result<(), StoreError> {
+        let now = self.clock().now();
+        let spread_ms = i64::try_from(DRIFT_SPREAD.as_millis()).unwrap_or(i64::MAX);
+        let mut after = 0;
+        loop {
+            let last = self.store().begin_drift(after, DRIFT_PAGE, now, spread_ms).await?;
+            self.reload.store(true, Ordering::Release);
+            match i64::try_from(last) {
+                Ok(last) if last > after => after = last,
+                Ok(_) | Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// Takes spent rows away, a bounded number at a time.
+    ///
+    /// # Errors
+    /// [`StoreError`]: what was taken so far is gone, the rest stays for the next time.
+    #[tracing::instrument(name = "engine.housekeeping", skip_all, err)]
+    pub async fn keep_house(&self) -> Result<u64, StoreError> {
+        let now = self.clock().now();
+        let mut taken = 0;
+        loop {
+            match self.store().prune(now - KEEP_EVENTS, now).await? {
+                0 => return Ok(taken),
+                some => taken += some,
+            }
+        }
+    }
+}

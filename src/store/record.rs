@@ -153,7 +153,9 @@ pub(super) async fn write(tx: &mut SqliteConnection, records: &[&Record]) -> Res
         // Taken out of the set, so that a second change of the same request in this group is stale.
         let is_fresh = record.changes.iter().all(|change| current.contains(change.request.id.as_str()));
         if is_fresh {
-            record.changes.iter().for_each(|change| drop(current.remove(change.request.id.as_str())));
+            for change in &record.changes {
+                current.remove(change.request.id.as_str());
+            }
             fresh.push(*record);
         }
         replies.push(if is_fresh { Recorded::Written } else { Recorded::Stale });
