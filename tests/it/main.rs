@@ -2,5 +2,6 @@
 
 mod config;
 mod sim;
+mod story;
 mod tidy;
 mod wechat;
