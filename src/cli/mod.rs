@@ -4,4 +4,8 @@ pub mod output;
 
 pub mod config;
 
+pub mod run;
+
+pub mod demo;
+
 pub mod simulate;

@@ -44,6 +44,12 @@ pub enum TokenSource {
 pub struct TokenUrl(String);
 
 impl TokenUrl {
+    /// The address as it was written, `{account}` and all; it may hold a secret, so it is for the client alone.
+    #[must_use]
+    pub fn template(&self) -> &str {
+        &self.0
+    }
+
     /// The address to ask for this account's token.
     #[must_use]
     pub fn for_account(&self, account: &AccountId) -> String {

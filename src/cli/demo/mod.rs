@@ -1,0 +1,250 @@
+//! `amplinkd demo`: the real daemon against the simulator, on a fast clock, before your eyes. It must never differ from
+//! the daemon in anything but its clock and its world.
+
+mod screen;
+
+mod world;
+
+use std::{
+    io::{self, IsTerminal, Write},
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use secrecy::SecretString;
+
+use self::screen::{Frame, Screen};
+use crate::{
+    clock::{Clock, SharedClock, SystemClock},
+    config::{Config, Log, LogFormat},
+    engine::{Engine, Settings, drive::Driver},
+    shutdown::Shutdown,
+    sim::{Api, Sim, SimConfig},
+    store::{Location, Role, Store, StoreError},
+    telemetry,
+    wechat::{Client, ClientConfig, HttpSource, TokenSource, Tokens, Wechat},
+};
+
+/// How often the screen is drawn: smooth to the eye, cheap for the database.
+const FRAME: Duration = Duration::from_millis(200);
+
+/// Real time that a call may take. On a clock this fast, seconds would be days.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Calls per real second: far above what the demo needs, so that nothing waits for it.
+const PER_SECOND: NonZeroU32 = NonZeroU32::new(100_000).expect("it is not zero");
+
+/// Watch the whole thing: daemon, simulated WeChat and a few hundred requests on a fast clock
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  amplinkd demo\n  amplinkd demo --plain | tee demo.txt\n  amplinkd demo --dir \
+                        ./demo && sqlite3 ./demo/amplinkd.db 'SELECT state, count(*) FROM v_request GROUP BY state'")]
+pub struct Demo {
+    /// How many requests to make
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    pub requests: u32,
+
+    /// Seconds of its clock per real second: 3600 makes an hour of every second
+    #[arg(long, value_name = "X", default_value_t = 3_600, value_parser = clap::value_parser!(u32).range(1..=36_000))]
+    pub speed: u32,
+
+    /// What people and luck depend on
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub seed: u64,
+
+    /// Keep the database in this folder instead of a temporary one
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+
+    /// Print lines instead of a live screen; so it is in a pipe, too
+    #[arg(long)]
+    pub plain: bool,
+}
+
+/// Runs the demo until everything is settled or the end is asked for.
+///
+/// # Errors
+/// The folder, the database or a loopback port cannot be used.
+pub async fn run(args: &Demo) -> anyhow::Result<()> {
+    telemetry::start(&Log { filter: "off".to_owned(), format: LogFormat::Text })?;
+    let shutdown = Shutdown::new();
+    shutdown.listen().context("cannot listen for signals")?;
+    let folder = Folder::open(args.dir.as_deref())?;
+    let location = Location { path: folder.path().join("amplinkd.db"), mode: Config::default().database.mode };
+
+    let clock = Arc::new(SystemClock::at_speed(args.speed));
+    let sim = start_world(args, &clock).await?;
+    let store = Store::open(&location, Role::Daemon).await?;
+    let shared: SharedClock = clock.clone();
+    let engine = Engine::new(store, wechat(&sim, &shared)?, shared, settings());
+    let began = engine.clock().now();
+    engine.recorder().accept(world::wishes(&sim, args.requests)).await?;
+    let mut driver = Driver::start(Arc::clone(&engine)).await?;
+
+    let shown = show(&engine, args, &shutdown);
+    let (shown, ()) = tokio::join!(shown, driver.run(&shutdown));
+    let frame = shown?;
+    drop(driver);
+    summary(&engine, &sim, &frame, began, &folder).await?;
+    engine.store().clone().close().await;
+    sim.shutdown().await.context("the simulator did not end well")
+}
+
+async fn start_world(args: &Demo, clock: &Arc<SystemClock>) -> anyhow::Result<Sim> {
+    let shown = Arc::clone(clock);
+    let now = Arc::new(move || shown.now().ms());
+    let sim = Sim::start(SimConfig { seed: args.seed, now, faults: world::luck() })
+        .await
+        .context("the simulator cannot listen on the loopback address")?;
+    world::furnish(&sim, args.requests);
+    Ok(sim)
+}
+
+fn settings() -> Settings {
+    let config = Config::default();
+    Settings {
+        policy: config.policy(),
+        in_flight: usize::try_from(config.wechat.in_flight).unwrap_or(usize::MAX),
+        per_second: PER_SECOND,
+        daily_budget: u32::MAX,
+    }
+}
+
+fn wechat(sim: &Sim, clock: &SharedClock) -> anyhow::Result<Wechat> {
+    let client = Client::new(&ClientConfig { base_url: sim.url(), timeout: TIMEOUT, ..ClientConfig::default() })?;
+    let source = TokenSource::Http(HttpSource {
+        url: format!("{}?appid={{account}}", sim.token_url()),
+        headers: Vec::<(String, SecretString)>::new(),
+        timeout: TIMEOUT,
+    });
+    Ok(Wechat::new(client, Tokens::new(source, Arc::clone(clock))?))
+}
+
+/// Shows what happens until everything is settled; asks for the end then.
+async fn show(engine: &Engine, args: &Demo, shutdown: &Shutdown) -> anyhow::Result<Frame> {
+    let is_live = !args.plain && io::stdout().is_terminal();
+    let mut screen = Screen::new(is_live, args.speed);
+    let mut tick = tokio::time::interval(FRAME);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut frame = Frame::default();
+    loop {
+        tokio::select! {
+            () = shutdown.wait() => break,
+            _ = tick.tick() => {}
+        }
+        match frame.next(engine).await {
+            Ok(next) => frame = next,
+            // The database is busy for a moment: the next frame will show it.
+            Err(StoreError::Busy(_)) => continue,
+            Err(error) => {
+                shutdown.ask();
+                return Err(error.into());
+            }
+        }
+        if screen.draw(&frame, &mut io::stdout().lock()).is_err() {
+            // Nobody reads any more, as behind `| head`.
+            break;
+        }
+        if frame.open() == 0 {
+            break;
+        }
+    }
+    shutdown.ask();
+    Ok(frame)
+}
+
+async fn summary(
+    engine: &Engine,
+    sim: &Sim,
+    frame: &Frame,
+    began: crate::domain::time::Time,
+    folder: &Folder,
+) -> anyhow::Result<()> {
+    let readings = engine.readings();
+    let passed = crate::domain::time::in_words(engine.clock().now().since(began));
+    let ledger = sim.ledger();
+    let sent = ledger.iter().filter(|call| call.api == Api::Link && call.effect).count();
+    let lost = ledger.iter().filter(|call| call.api == Api::Link && !call.delivered).count();
+    let conflicts = engine.store().conflicts(&crate::store::views::ConflictFilter::default(), 10_000).await?.len();
+    let findings = engine.recorder().audit().await?;
+    let ended = if frame.open() == 0 { "Everything is settled" } else { "Ended before everything was settled" };
+    let mut out = io::stdout().lock();
+    let written = (|| {
+        writeln!(out, "\n{ended} after {passed} of its clock.\n")?;
+        for (state, count) in frame.counts() {
+            writeln!(out, "  {count:>6}  {state}")?;
+        }
+        writeln!(out, "\n  {:>6}  polls, {} of them unchanged", readings.polls, readings.unchanged)?;
+        writeln!(out, "  {sent:>6}  invitations sent, {} of them twice for one attempt", world::doubled(&ledger))?;
+        writeln!(out, "  {lost:>6}  answers lost on the way; the list told what had become of the call")?;
+        writeln!(out, "  {conflicts:>6}  conflicts with what others had begun, kept in v_conflict")?;
+        writeln!(out, "  {:>6}  findings of the audit", findings.len())?;
+        folder.farewell(&mut out)
+    })();
+    // A reader who has gone needs no summary.
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Where the demo keeps its database.
+#[derive(Debug)]
+enum Folder {
+    /// Taken away at the end.
+    Temporary(PathBuf),
+    /// Kept.
+    Given(PathBuf),
+}
+
+impl Folder {
+    fn open(given: Option<&Path>) -> anyhow::Result<Self> {
+        let folder = match given {
+            Some(path) => Self::Given(path.to_owned()),
+            None => Self::Temporary(std::env::temp_dir().join(format!("amplinkd-demo-{}", uuid::Uuid::now_v7()))),
+        };
+        std::fs::create_dir_all(folder.path())
+            .with_context(|| format!("cannot make the folder {}", folder.path().display()))?;
+        let database = folder.path().join("amplinkd.db");
+        anyhow::ensure!(
+            !database.exists(),
+            "{} is there already: the demo never touches a database that it did not make; choose another --dir",
+            database.display()
+        );
+        Ok(folder)
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(path) | Self::Given(path) => path,
+        }
+    }
+
+    fn farewell(&self, out: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Temporary(_) => {
+                writeln!(out, "\nThe database is gone; `amplinkd demo --dir DIR` keeps it for your own queries.")
+            }
+            Self::Given(path) => {
+                let database = path.join("amplinkd.db");
+                writeln!(out, "\nAsk the database what happened:\n")?;
+                writeln!(
+                    out,
+                    "  sqlite3 -readonly {} \"SELECT state, count(*) FROM v_request GROUP BY state\"",
+                    database.display()
+                )
+            }
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Self::Temporary(path) = self {
+            // It lies in the folder for temporary files, where the system cleans up what we cannot.
+            let _ = std::fs::remove_dir_all(path);
+        }
+    }
+}

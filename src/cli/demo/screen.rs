@@ -1,0 +1,261 @@
+//! The demo's screen: how many stand where, what moved last, who is waited for longest. It must never ask for more than
+//! one small page of anything.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    time::{Duration, Instant},
+};
+
+use anstyle::{AnsiColor, Style};
+use serde_json::Value;
+
+use crate::{
+    cli::output::Look,
+    domain::time::{Time, in_words},
+    engine::{Engine, Readings},
+    store::{
+        StoreError,
+        views::{EventView, RequestView},
+    },
+};
+
+/// The states in the order of a request's life.
+const STATES: [&str; 12] = [
+    "requested",
+    "initiating",
+    "initiated",
+    "awaiting_account_admin",
+    "awaiting_program_admin",
+    "deferred",
+    "linked",
+    "rejected",
+    "lapsed",
+    "failed",
+    "cancelled",
+    "unlinked",
+];
+
+/// Of these, the ones that are not the end.
+const OPEN: usize = 6;
+
+/// Transitions and waiting requests on the screen.
+const LINES: u32 = 6;
+
+/// Transitions between two frames that plain output still prints each.
+const PLAIN_LINES: u32 = 10_000;
+
+/// Characters of the longest bar.
+const BAR: u64 = 40;
+
+/// What one look at the database shows.
+#[derive(Debug, Default)]
+pub(super) struct Frame {
+    now: Time,
+    began: Option<Time>,
+    counts: BTreeMap<String, i64>,
+    moves: Vec<EventView>,
+    last_move: i64,
+    waiting: Vec<RequestView>,
+    readings: Readings,
+    before: Readings,
+}
+
+impl Frame {
+    /// The next frame.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) async fn next(&self, engine: &Engine) -> Result<Self, StoreError> {
+        let store = engine.store();
+        let moves = store.latest_events(self.last_move, PLAIN_LINES).await?;
+        let now = engine.clock().now();
+        Ok(Self {
+            now,
+            began: self.began.or(Some(now)),
+            counts: store.count_by_state().await?.into_iter().collect(),
+            last_move: moves.first().map_or(self.last_move, |event| event.seq),
+            moves,
+            waiting: store.longest_waiting(LINES).await?,
+            readings: engine.readings(),
+            before: self.readings,
+        })
+    }
+
+    /// Requests that are not settled.
+    pub(super) fn open(&self) -> i64 {
+        STATES[..OPEN].iter().map(|state| self.count(state)).sum()
+    }
+
+    /// States with their counts, those that have any.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (&'static str, i64)> {
+        STATES.into_iter().map(|state| (state, self.count(state))).filter(|(_, count)| *count > 0)
+    }
+
+    fn count(&self, state: &str) -> i64 {
+        self.counts.get(state).copied().unwrap_or(0)
+    }
+}
+
+/// Draws frames: over and over in the same place on a terminal, line by line elsewhere.
+#[derive(Debug)]
+pub(super) struct Screen {
+    is_live: bool,
+    look: Look,
+    speed: u32,
+    /// Lines of the last frame, to be drawn over.
+    drawn: usize,
+    recent: Vec<String>,
+    drawn_at: Option<Instant>,
+}
+
+impl Screen {
+    pub(super) fn new(is_live: bool, speed: u32) -> Self {
+        Self { is_live, look: Look::of_stdout(), speed, drawn: 0, recent: Vec::new(), drawn_at: None }
+    }
+
+    /// Draws one frame.
+    ///
+    /// # Errors
+    /// When nobody reads any more.
+    pub(super) fn draw(&mut self, frame: &Frame, out: &mut impl Write) -> io::Result<()> {
+        let moves = frame.moves.iter().rev().filter_map(told);
+        if !self.is_live {
+            for line in moves {
+                writeln!(out, "{line}")?;
+            }
+            return out.flush();
+        }
+        self.recent.extend(moves);
+        let surplus = self.recent.len().saturating_sub(LINES as usize);
+        self.recent.drain(..surplus);
+        let lines = self.lines(frame);
+        if self.drawn > 0 {
+            write!(out, "\x1b[{}A", self.drawn)?;
+        }
+        let width = usize::from(self.look.width.unwrap_or(100));
+        for line in &lines {
+            writeln!(out, "\x1b[2K{}", clipped(line, width))?;
+        }
+        self.drawn = lines.len();
+        out.flush()
+    }
+
+    fn lines(&mut self, frame: &Frame) -> Vec<String> {
+        let passed = frame.began.map_or(Duration::ZERO, |began| frame.now.since(began));
+        let mut lines = vec![
+            self.styled(
+                Style::new().bold(),
+                &format!(
+                    "amplinkd demo   {} of simulated time, {} times as fast as life",
+                    in_words(passed),
+                    self.speed
+                ),
+            ),
+            String::new(),
+        ];
+        let most = frame.counts.values().copied().max().unwrap_or(1).max(1).unsigned_abs();
+        for state in STATES {
+            let count = frame.count(state);
+            let length = usize::try_from(count.unsigned_abs() * BAR / most).unwrap_or(0).max(usize::from(count > 0));
+            let bar = self.styled(colour(state), &"█".repeat(length));
+            lines.push(format!("  {state:<23}{count:>6}  {bar}"));
+        }
+        lines.push(String::new());
+        lines.push(self.styled(Style::new().bold(), "  latest transitions"));
+        let blank = (LINES as usize).saturating_sub(self.recent.len());
+        lines.extend(self.recent.iter().map(|line| format!("  {line}")));
+        lines.extend(vec![String::new(); blank]);
+        lines.push(String::new());
+        lines.push(self.styled(Style::new().bold(), "  waited for longest"));
+        let waiting: Vec<String> = frame.waiting.iter().map(|request| waits(request, frame.now)).collect();
+        let blank = (LINES as usize).saturating_sub(waiting.len());
+        lines.extend(waiting);
+        lines.extend(vec![String::new(); blank]);
+        lines.push(String::new());
+        lines.push(self.pace(frame));
+        lines
+    }
+
+    fn pace(&mut self, frame: &Frame) -> String {
+        let since = self.drawn_at.replace(now());
+        let seconds = since.map_or(1.0, |since| since.elapsed().as_secs_f64()).max(0.001);
+        let polls = frame.readings.polls.saturating_sub(frame.before.polls);
+        let unchanged = frame.readings.unchanged * 100 / frame.readings.polls.max(1);
+        #[expect(clippy::cast_precision_loss, reason = "polls of a fifth of a second are few")]
+        let rate = polls as f64 / seconds;
+        format!(
+            "  {rate:>6.0} polls/s   {} polls, {unchanged} % unchanged   {} calls   ctrl-C ends",
+            frame.readings.polls, frame.readings.calls
+        )
+    }
+
+    fn styled(&self, style: Style, text: &str) -> String {
+        if self.look.coloured { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the rate on the screen is one of real time, whatever the demo's clock shows"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// A transition as one line.
+fn told(event: &EventView) -> Option<String> {
+    let data: Value = serde_json::from_str(&event.data).ok()?;
+    let word = |name: &str| data.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let at = Time::from_ms(event.at).to_string();
+    // A day and a time tell enough; the year does not change while one watches.
+    let when = at.get(5..16).unwrap_or(&at).replace('T', " ");
+    match word("to") {
+        to if !to.is_empty() => {
+            let code = data.get("errcode").and_then(Value::as_i64).map_or_else(String::new, |code| format!(" {code}"));
+            Some(format!("{when}  {} + {}  {to} ({}{code})", word("account"), word("program"), word("cause")))
+        }
+        _ => Some(format!("{when}  {} + {}  conflict: {}", word("account"), word("program"), word("kind"))),
+    }
+}
+
+fn waits(request: &RequestView, now: Time) -> String {
+    let since: Option<jiff::Timestamp> = request.since.parse().ok();
+    let age = since.map_or(Duration::ZERO, |since| now.since(Time::from_ms(since.as_millisecond())));
+    let who = match request.waiting_on.as_deref() {
+        Some("account_admin") => "the account's administrator",
+        Some("program_admin") => "the program's administrator",
+        _ => "somebody",
+    };
+    format!("  {:>8}  {} + {}  {who}", in_words(age), request.account, request.program)
+}
+
+fn colour(state: &str) -> Style {
+    let colour = match state {
+        "linked" => AnsiColor::Green,
+        "rejected" | "failed" => AnsiColor::Red,
+        "lapsed" | "unlinked" | "cancelled" => AnsiColor::Magenta,
+        "awaiting_account_admin" | "awaiting_program_admin" => AnsiColor::Yellow,
+        _ => AnsiColor::Blue,
+    };
+    Style::new().fg_color(Some(colour.into()))
+}
+
+/// A line that fits, so that the frame keeps its height. Colours take no room.
+fn clipped(line: &str, width: usize) -> String {
+    let (mut clipped, mut shown, mut in_code) = (String::new(), 0, false);
+    for letter in line.chars() {
+        if letter == '\x1b' {
+            in_code = true;
+        }
+        if in_code || shown < width {
+            clipped.push(letter);
+        }
+        if in_code {
+            in_code = letter != 'm';
+        } else {
+            shown += 1;
+        }
+    }
+    clipped
+}

@@ -1,0 +1,140 @@
+//! `amplinkd run`: the daemon, in the foreground. It must never decide anything: it joins the rooms, tells systemd how
+//! they do, and ends them in order.
+
+use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use sd_notify::NotifyState;
+
+use crate::{
+    clock::{SharedClock, SystemClock},
+    config::{Config, TokenSource as Source},
+    engine::{Engine, Settings, drive::Driver},
+    schedule::Chores,
+    shutdown::Shutdown,
+    store::{Location, Role, Store},
+    telemetry,
+    wechat::{Client, ClientConfig, CommandSource, HttpSource, TokenSource, Tokens, Wechat},
+};
+
+/// How often systemd is told how we do when it has not said how often it wants to hear.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+
+/// Rounds of the loop come at least this often; twice as long without one is a loop that stands still.
+const STANDSTILL: Duration = Duration::from_secs(10);
+
+/// Run the daemon in the foreground
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  amplinkd run -c /etc/amplinkd/amplinkd.toml\n\nSIGTERM and ctrl-C end it in good \
+                        order; the next start takes up where it ended.\nconfig/amplinkd.service is a unit for systemd.")]
+pub struct Run {}
+
+/// Runs the daemon until the end is asked for.
+///
+/// # Errors
+/// The configuration, the database or the client cannot be used; the sentence says which and why.
+pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
+    let config = Config::load(path, crate::config::environment())?;
+    telemetry::start(&config.log)?;
+    let shutdown = Shutdown::new();
+    shutdown.listen().context("cannot listen for signals")?;
+
+    let clock: SharedClock = Arc::new(SystemClock::new());
+    let wechat = wechat(&config, &clock)?;
+    let location = Location { path: config.database.path.clone(), mode: config.database.mode };
+    let store = Store::open(&location, Role::Daemon).await?;
+    let engine = Engine::new(store, wechat, clock, settings(&config)?);
+    let mut driver = Driver::start(Arc::clone(&engine)).await?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        database = %location.path.display(),
+        accounts = driver.accounts(),
+        "amplinkd is running"
+    );
+    tell_systemd(&[NotifyState::Ready]);
+    let chores = Chores::new(Arc::clone(&engine), config.schedule.clone());
+    tokio::join!(driver.run(&shutdown), chores.run(&shutdown), watch(&engine, &shutdown));
+
+    drop(driver);
+    engine.store().clone().close().await;
+    tracing::info!(readings = ?engine.readings(), "amplinkd has ended");
+    Ok(())
+}
+
+/// What the engine is told of the configuration.
+///
+/// # Errors
+/// A number that is outside of what the configuration promises.
+pub fn settings(config: &Config) -> anyhow::Result<Settings> {
+    Ok(Settings {
+        policy: config.policy(),
+        in_flight: usize::try_from(config.wechat.in_flight)?,
+        per_second: NonZeroU32::new(config.wechat.per_second).context("[wechat] per_second must be at least 1")?,
+        daily_budget: config.polling.daily_budget,
+    })
+}
+
+/// The client of `WeChat` with its tokens.
+///
+/// # Errors
+/// An address or a token source that cannot be used.
+pub fn wechat(config: &Config, clock: &SharedClock) -> anyhow::Result<Wechat> {
+    let client = Client::new(&ClientConfig {
+        base_url: config.wechat.base_url.clone(),
+        timeout: config.wechat.timeout,
+        idle_per_host: usize::try_from(config.wechat.in_flight)?,
+        ..ClientConfig::default()
+    })?;
+    let timeout = config.tokens.timeout;
+    let source = match &config.tokens.source {
+        Source::Http { url, headers } => TokenSource::Http(HttpSource {
+            url: url.template().to_owned(),
+            headers: headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            timeout,
+        }),
+        Source::Command(words) => {
+            let (program, args) = words.split_first().context("[tokens] command is empty")?;
+            TokenSource::Command(CommandSource { program: program.into(), args: args.to_vec(), timeout })
+        }
+        Source::Static(table) => {
+            TokenSource::Static(table.iter().map(|(account, token)| (account.to_string(), token.clone())).collect())
+        }
+    };
+    Ok(Wechat::new(client, Tokens::new(source, Arc::clone(clock))?))
+}
+
+/// Feeds systemd's watchdog, only while the loop goes round.
+async fn watch(engine: &Engine, shutdown: &Shutdown) {
+    let every = sd_notify::watchdog_enabled().map_or(REPORT_EVERY, |limit| limit / 3);
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut turns, mut still) = (0, Duration::ZERO);
+    loop {
+        tokio::select! {
+            () = shutdown.wait() => {
+                tell_systemd(&[NotifyState::Stopping]);
+                return;
+            }
+            _ = tick.tick() => {}
+        }
+        let readings = engine.readings();
+        if readings.turns == turns {
+            still += every;
+            if still >= STANDSTILL {
+                tracing::error!(turns, "the loop stands still: systemd is not told that we live");
+            }
+            continue;
+        }
+        (turns, still) = (readings.turns, Duration::ZERO);
+        let sound = if engine.is_sound() { "" } else { "; the audit has findings" };
+        let status = format!("{} polls, {} transitions{sound}", readings.polls, readings.transitions);
+        tell_systemd(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
+    }
+}
+
+fn tell_systemd(states: &[NotifyState<'_>]) {
+    // Without systemd there is nobody to tell, and that is no error.
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(error = %error, "systemd could not be told");
+    }
+}
