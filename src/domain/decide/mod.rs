@@ -143,9 +143,10 @@ impl Case<'_> {
         self.now.since(asked) < self.policy.appear_within
     }
 
-    /// Whether an earlier listing said the same. The same listing, told twice, confirms nothing.
+    /// Whether another listing said the same. The same listing, told twice, confirms nothing; a listing that seems older
+    /// is another one, read after the clock was stepped back.
     fn confirms(self, sighting: Sighting) -> bool {
-        self.request.memory.doubt.is_some_and(|doubt| doubt.sighting == sighting && doubt.at < self.now)
+        self.request.memory.doubt.is_some_and(|doubt| doubt.sighting == sighting && doubt.at != self.now)
     }
 
     /// Moves when two consecutive listings agree.
