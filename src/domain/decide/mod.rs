@@ -219,6 +219,10 @@ fn remember(next: &mut Request, request: &Request, seen: &Observation, verdict: 
             };
         }
         Observation::Absent | Observation::AbsentAsAsked if before_call => next.memory.baseline = Baseline::Clear,
+        // One of the unnamed items may be an old rejection of this program, which is named only later.
+        Observation::Unidentified if before_call && request.attempt == 0 => {
+            next.memory.baseline = Baseline::Rejected;
+        }
         Observation::CallStarted if before_call => next.memory.seen = None,
         Observation::Absent
         | Observation::AbsentAsAsked
