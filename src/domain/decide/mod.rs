@@ -275,8 +275,9 @@ fn count(next: &mut Request, request: &Request, seen: &Observation, now: Time) {
 /// The last "no" is kept for as long as it explains where the request stands.
 fn keep_refusal(next: &mut Request, request: &Request, seen: &Observation, moved: bool) {
     let answered = matches!(request.state, State::Requested | State::Initiating(_) | State::Deferred(_));
+    let explains = moved || !matches!(seen, Observation::HeldBack { .. });
     if let Some(refusal) = seen.refusal() {
-        if answered {
+        if answered && explains {
             next.refusal = Some(refusal.clone());
         }
         return;
