@@ -112,6 +112,9 @@ pub fn decide(request: &Request, seen: &Observation, policy: &Policy, now: Time)
 #[must_use]
 pub fn verdict(request: &Request, seen: &Observation, policy: &Policy, now: Time) -> Verdict {
     let case = Case { request, policy, now };
+    if matches!(seen, Observation::DeadlinePassed) && !case.is_overdue() {
+        return Verdict::Stay;
+    }
     match (request.state, request.kind) {
         (State::Requested, Kind::Link(_)) => case.link_requested(seen),
         (State::Initiating(_), Kind::Link(_)) => case.link_initiating(seen),
@@ -141,6 +144,11 @@ impl Case<'_> {
     fn may_still_appear(self) -> bool {
         let asked = self.request.called_at.unwrap_or(self.request.since);
         self.now.since(asked) < self.policy.appear_within
+    }
+
+    /// Whether the policy's deadline has passed, whoever says so: a policy may change, and a clock may be stepped back.
+    fn is_overdue(self) -> bool {
+        self.policy.deadline.is_some_and(|after| self.now >= self.request.requested_at + after)
     }
 
     /// Whether another listing said the same. The same listing, told twice, confirms nothing; a listing that seems older
