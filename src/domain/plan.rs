@@ -41,7 +41,7 @@ pub fn next_action(request: &Request, policy: &Policy, now: Time) -> Option<Step
     let age = if request.memory.doubt.is_some() { Duration::ZERO } else { now.since(request.since) };
     let look = Step { action: Action::Look, due: now + policy.steps.every(age) };
     let step = match request.state {
-        State::Requested if request.looked_at.is_some_and(|at| now.since(at) < LOOK_IS_FRESH) => {
+        State::Requested if request.looked_at.is_some_and(|at| at <= now && now.since(at) < LOOK_IS_FRESH) => {
             Step { action: Action::Call, due: now }
         }
         State::Requested
