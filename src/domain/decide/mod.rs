@@ -251,11 +251,18 @@ fn remember(next: &mut Request, request: &Request, seen: &Observation, verdict: 
             let earlier = request.memory.doubt.filter(|doubt| doubt.sighting == sighting);
             Some(earlier.unwrap_or(Doubt { sighting, at: now }))
         }
-        Verdict::Advance(_) | Verdict::Conflict(..) => None,
         // Only a readable listing can take a doubt away.
-        Verdict::Stay if is_readable(seen) => None,
-        Verdict::Stay => request.memory.doubt,
+        Verdict::Stay => request.memory.doubt.filter(|_| !is_readable(seen)),
+        // The answer of a call does not change what was listed since it was made.
+        Verdict::Advance(_) | Verdict::Conflict(..) if is_taken_by_answer(seen, next.state) => request.memory.doubt,
+        Verdict::Advance(_) | Verdict::Conflict(..) => None,
     };
+}
+
+/// Whether an answer moved it there, and what was called for may be on its way.
+const fn is_taken_by_answer(seen: &Observation, to: State) -> bool {
+    matches!(seen, Observation::CallAccepted | Observation::CallRefused(_) | Observation::CallLost)
+        && matches!(to, State::Initiating(_) | State::Initiated | State::AwaitingProgramAdmin)
 }
 
 const fn is_readable(seen: &Observation) -> bool {
