@@ -1,1 +1,3 @@
 //! The one test binary: stories, properties and the rules of the house.
+
+mod domain;
