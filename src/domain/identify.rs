@@ -32,7 +32,8 @@ pub struct Findings {
 /// Reads `listing` for `requests`, all of one account.
 #[must_use]
 pub fn identify(listing: &Listing, requests: &[Request], known: &impl Known) -> Findings {
-    let named: Vec<Option<ProgramId>> = listing.items.iter().map(|item| named(item, requests, known)).collect();
+    let named: Vec<Option<ProgramId>> =
+        listing.items.iter().map(|item| named(item, listing, requests, known)).collect();
     let mut found: Vec<Option<usize>> =
         requests.iter().map(|request| most_alive(listing, &named, &request.program)).collect();
     eliminate(listing, requests, &named, known, &mut found);
@@ -52,14 +53,35 @@ pub fn identify(listing: &Listing, requests: &[Request], known: &impl Known) -> 
     findings
 }
 
-/// The program an item names: by appid, or by a `gh_` id that we know.
-fn named(item: &Item, requests: &[Request], known: &impl Known) -> Option<ProgramId> {
-    if let Some(appid) = &item.appid {
+/// The program an item names: by appid, or by a `gh_` id that we know. What `WeChat` showed outweighs what people typed.
+fn named(item: &Item, listing: &Listing, requests: &[Request], known: &impl Known) -> Option<ProgramId> {
+    if let Some(appid) = appid(item) {
         return appid.parse().ok();
     }
     let username = item.gh()?;
-    let given = requests.iter().find(|request| request.username.as_ref() == Some(&username));
-    given.map(|request| request.program.clone()).or_else(|| known.program(&username))
+    let beside = listing.items.iter().filter(|other| other.gh().as_ref() == Some(&username)).find_map(appid);
+    match beside {
+        Some(appid) => appid.parse().ok(),
+        None => known.program(&username).or_else(|| given(&username, requests)),
+    }
+}
+
+/// The program for which people gave this `gh_` id, unless they gave it for two.
+fn given(username: &Username, requests: &[Request]) -> Option<ProgramId> {
+    let mut programs =
+        requests.iter().filter(|request| request.username.as_ref() == Some(username)).map(|request| &request.program);
+    let first = programs.next()?;
+    programs.all(|program| program == first).then(|| first.clone())
+}
+
+/// The appid of an item; an empty one is none.
+fn appid(item: &Item) -> Option<&str> {
+    item.appid.as_deref().map(str::trim).filter(|appid| !appid.is_empty())
+}
+
+/// Whatever stands where the `gh_` id belongs; an empty one is none.
+fn username(item: &Item) -> Option<&str> {
+    item.username.as_deref().map(str::trim).filter(|username| !username.is_empty())
 }
 
 fn most_alive(listing: &Listing, named: &[Option<ProgramId>], program: &ProgramId) -> Option<usize> {
@@ -82,31 +104,39 @@ fn eliminate(
     let Some(called_at) = request.called_at else { return };
     let mut unnamed = (0..named.len()).filter(|at| {
         let item = &listing.items[*at];
-        let since = item.username.as_deref().and_then(|username| known.standing_since(username, item.status));
-        is_unnamed(item, named[*at].as_ref()) && fits(item, request) && since.is_none_or(|since| since > called_at)
+        // Of an item without any name nobody can say whether it is new.
+        let is_new = username(item)
+            .is_none_or(|username| known.standing_since(username, item.status).is_none_or(|since| since > called_at));
+        is_unnamed(item, named[*at].as_ref()) && fits(item, request) && is_new
     });
-    if let (Some(at), None) = (unnamed.next(), unnamed.next()) {
+    if let (Some(at), None) = (unnamed.next(), unnamed.next())
+        && username(&listing.items[at]).is_some()
+    {
         found[index] = Some(at);
     }
 }
 
 /// Whether the list should show this request soon, if it does not yet.
 const fn waits_for_item(request: &Request) -> bool {
-    matches!(request.kind, Kind::Link(_))
-        && matches!(
-            request.state,
-            State::Initiating(_) | State::Initiated | State::AwaitingAccountAdmin | State::AwaitingProgramAdmin
-        )
+    let called = match request.state {
+        State::Initiating(_) | State::Initiated | State::AwaitingAccountAdmin | State::AwaitingProgramAdmin => true,
+        // A call whose answer was lost may show late.
+        State::Requested | State::Deferred(_) => request.attempt > 0,
+        State::Linked | State::Rejected | State::Failed(_) | State::Lapsed | State::Cancelled | State::Unlinked => {
+            false
+        }
+    };
+    called && matches!(request.kind, Kind::Link(_))
 }
 
 /// An item with an appid names a program, whatever the shape of that appid.
-const fn is_unnamed(item: &Item, named: Option<&ProgramId>) -> bool {
-    item.appid.is_none() && named.is_none()
+fn is_unnamed(item: &Item, named: Option<&ProgramId>) -> bool {
+    appid(item).is_none() && named.is_none()
 }
 
 /// An item whose `gh_` id differs from the request's known one cannot be its.
 fn fits(item: &Item, request: &Request) -> bool {
-    match (&item.username, &request.username) {
+    match (username(item), &request.username) {
         (Some(listed), Some(known)) => listed == known.as_str(),
         (None, _) | (_, None) => true,
     }
@@ -121,6 +151,19 @@ fn was_asked_for(request: &Request, requests: &[Request]) -> bool {
     requests.iter().any(|other| {
         matches!(other.kind, Kind::Unlink)
             && other.program == request.program
-            && matches!(other.state, State::Initiating(_) | State::Initiated | State::Unlinked)
+            && match other.state {
+                State::Initiating(_) | State::Initiated => true,
+                // One that ended before this link stood removed an earlier link.
+                State::Unlinked => other.since >= request.since,
+                State::Requested
+                | State::AwaitingAccountAdmin
+                | State::AwaitingProgramAdmin
+                | State::Deferred(_)
+                | State::Linked
+                | State::Rejected
+                | State::Failed(_)
+                | State::Lapsed
+                | State::Cancelled => false,
+            }
     })
 }

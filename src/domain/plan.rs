@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     listing::Status,
     policy::Policy,
-    request::{Baseline, Kind, Request, State},
+    request::{Kind, Request, State},
     time::Time,
 };
 
@@ -41,7 +41,7 @@ pub fn next_action(request: &Request, policy: &Policy, now: Time) -> Option<Step
     let age = if request.memory.doubt.is_some() { Duration::ZERO } else { now.since(request.since) };
     let look = Step { action: Action::Look, due: now + policy.steps.every(age) };
     let step = match request.state {
-        State::Requested if request.looked_at.is_some_and(|at| now.since(at) < LOOK_IS_FRESH) => {
+        State::Requested if request.looked_at.is_some_and(|at| at <= now && now.since(at) < LOOK_IS_FRESH) => {
             Step { action: Action::Call, due: now }
         }
         State::Requested
@@ -49,8 +49,9 @@ pub fn next_action(request: &Request, policy: &Policy, now: Time) -> Option<Step
         | State::Initiated
         | State::AwaitingAccountAdmin
         | State::AwaitingProgramAdmin => look,
+        State::Deferred(until) if request.memory.doubt.is_some() && look.due < until => look,
         State::Deferred(until) => Step { action: Action::Resume, due: until.max(now) },
-        State::Linked if !is_confirmed(request) => return Some(look),
+        State::Linked if !shows(request, Status::Linked) => return Some(look),
         State::Linked | State::Rejected | State::Failed(_) | State::Lapsed | State::Cancelled | State::Unlinked => {
             return None;
         }
@@ -60,27 +61,30 @@ pub fn next_action(request: &Request, policy: &Policy, now: Time) -> Option<Step
     Some(deadline.filter(|deadline| deadline.due <= step.due).unwrap_or(step))
 }
 
-/// Whether the list has shown the link and nothing puts it in doubt.
-fn is_confirmed(request: &Request) -> bool {
-    request.memory.seen == Some(Status::Linked) && request.memory.doubt.is_none()
+/// Whether a listing since the last call has shown this status and nothing puts it in doubt. What was listed before the
+/// call does not count: the listing that must be read may equal that one.
+fn shows(request: &Request, status: Status) -> bool {
+    request.memory.seen == Some(status) && request.memory.doubt.is_none()
 }
 
 /// From when on a listing must be read for `request` although it equals the last one, if ever.
 #[must_use]
 pub fn reread_at(request: &Request, policy: &Policy, now: Time) -> Option<Time> {
     let deadline = policy.deadline.map(|after| request.requested_at + after);
-    let settled = request.memory.doubt.is_none() && request.memory.baseline == Baseline::Clear;
     match (request.state, request.kind) {
-        (State::AwaitingAccountAdmin | State::AwaitingProgramAdmin, _) if settled => deadline,
-        (State::Initiated, Kind::Unlink) if settled => deadline,
-        (State::Deferred(until), _) => Some(deadline.map_or(until, |deadline| deadline.min(until))),
-        (State::Linked, _) if is_confirmed(request) => None,
+        (State::AwaitingAccountAdmin, _) if shows(request, Status::AwaitingAccountAdmin) => deadline,
+        (State::AwaitingProgramAdmin, _) if shows(request, Status::AwaitingProgramAdmin) => deadline,
+        (State::Initiated, Kind::Unlink) if shows(request, Status::Linked) => deadline,
+        // An unlink may reach its goal while it waits, and needs two listings for it.
+        (State::Deferred(until), Kind::Link(_)) => Some(deadline.map_or(until, |deadline| deadline.min(until))),
+        (State::Linked, _) if shows(request, Status::Linked) => None,
         (
             State::Requested
             | State::Initiating(_)
             | State::Initiated
             | State::AwaitingAccountAdmin
             | State::AwaitingProgramAdmin
+            | State::Deferred(_)
             | State::Linked,
             _,
         ) => Some(now),

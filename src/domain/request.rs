@@ -229,7 +229,7 @@ pub enum Baseline {
     /// Nothing, or something else, was listed.
     #[default]
     Clear,
-    /// 3 was listed before the call.
+    /// 3 was listed before the call, or an item without a name that may have been it.
     Rejected,
 }
 

@@ -45,7 +45,7 @@ impl Time {
     /// The first instant of the next Beijing day.
     #[must_use]
     pub fn next_beijing_day(self) -> Self {
-        Self::from_beijing_ms((self.beijing_day() + 1) * DAY_MS)
+        Self::from_beijing_day(self.beijing_day() + 1)
     }
 
     /// The first instant of the next Beijing month, when monthly quotas roll over (our reading: no page says so).
@@ -53,15 +53,15 @@ impl Time {
     pub fn next_beijing_month(self) -> Self {
         let (year, month) = civil_month(self.beijing_day());
         let (year, month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
-        Self::from_beijing_ms(first_day_of(year, month) * DAY_MS)
+        Self::from_beijing_day(first_day_of(year, month))
     }
 
     const fn beijing_ms(self) -> i64 {
         self.0.saturating_add(BEIJING_OFFSET_MS)
     }
 
-    const fn from_beijing_ms(ms: i64) -> Self {
-        Self(ms.saturating_sub(BEIJING_OFFSET_MS))
+    const fn from_beijing_day(day: i64) -> Self {
+        Self(day.saturating_mul(DAY_MS).saturating_sub(BEIJING_OFFSET_MS))
     }
 }
 

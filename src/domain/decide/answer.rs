@@ -35,6 +35,14 @@ impl Case<'_> {
                 | Class::TooFast,
                 _,
             ) => Verdict::Advance(State::Requested),
+            // These tell no more than the lost answer that the list has already settled.
+            (Class::Busy | Class::Unknown, _)
+            | (Class::InvitationOut | Class::ConsoleLink | Class::AlreadyLinked, Kind::Unlink)
+            | (Class::UnlinkOut, Kind::Link(_))
+                if matches!(self.request.state, State::Requested) =>
+            {
+                Verdict::Stay
+            }
             // Nobody knows whether these took effect: the list decides.
             (Class::Busy | Class::Unknown, _)
             | (Class::InvitationOut | Class::ConsoleLink | Class::AlreadyLinked, Kind::Unlink)

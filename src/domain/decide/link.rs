@@ -102,6 +102,7 @@ impl Case<'_> {
             O::Listed(Status::Linked) => Verdict::Advance(State::Linked),
             O::Listed(Status::AwaitingAccountAdmin) => self.adopted(State::AwaitingAccountAdmin),
             O::Listed(Status::AwaitingProgramAdmin) => self.adopted(State::AwaitingProgramAdmin),
+            O::Listed(Status::Rejected) if self.is_answer_to_an_earlier_call() => Verdict::Advance(State::Rejected),
             O::Listed(Status::Rejected | Status::Other(_)) => Verdict::Stay,
             O::Absent | O::AbsentAsAsked | O::Unidentified | O::Unreadable => Verdict::Stay,
             O::CallStarted | O::CallAccepted | O::CallRefused(_) | O::CallLost | O::CallNotSent => Verdict::Stay,

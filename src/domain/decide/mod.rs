@@ -114,6 +114,9 @@ pub fn decide(request: &Request, seen: &Observation, policy: &Policy, now: Time)
 #[must_use]
 pub fn verdict(request: &Request, seen: &Observation, policy: &Policy, now: Time) -> Verdict {
     let case = Case { request, policy, now };
+    if matches!(seen, Observation::DeadlinePassed) && !case.is_overdue() {
+        return Verdict::Stay;
+    }
     match (request.state, request.kind) {
         (State::Requested, Kind::Link(_)) => case.link_requested(seen),
         (State::Initiating(_), Kind::Link(_)) => case.link_initiating(seen),
@@ -145,9 +148,15 @@ impl Case<'_> {
         self.now.since(asked) < self.policy.appear_within
     }
 
-    /// Whether an earlier listing said the same. The same listing, told twice, confirms nothing.
+    /// Whether the policy's deadline has passed, whoever says so: a policy may change, and a clock may be stepped back.
+    fn is_overdue(self) -> bool {
+        self.policy.deadline.is_some_and(|after| self.now >= self.request.requested_at + after)
+    }
+
+    /// Whether another listing said the same. The same listing, told twice, confirms nothing; a listing that seems older
+    /// is another one, read after the clock was stepped back.
     fn confirms(self, sighting: Sighting) -> bool {
-        self.request.memory.doubt.is_some_and(|doubt| doubt.sighting == sighting && doubt.at < self.now)
+        self.request.memory.doubt.is_some_and(|doubt| doubt.sighting == sighting && doubt.at != self.now)
     }
 
     /// Moves when two consecutive listings agree.
@@ -220,6 +229,10 @@ fn remember(next: &mut Request, request: &Request, seen: &Observation, verdict: 
             };
         }
         Observation::Absent | Observation::AbsentAsAsked if before_call => next.memory.baseline = Baseline::Clear,
+        // One of the unnamed items may be an old rejection of this program, which is named only later.
+        Observation::Unidentified if before_call && request.attempt == 0 => {
+            next.memory.baseline = Baseline::Rejected;
+        }
         Observation::CallStarted if before_call => next.memory.seen = None,
         Observation::Absent
         | Observation::AbsentAsAsked
@@ -240,11 +253,18 @@ fn remember(next: &mut Request, request: &Request, seen: &Observation, verdict: 
             let earlier = request.memory.doubt.filter(|doubt| doubt.sighting == sighting);
             Some(earlier.unwrap_or(Doubt { sighting, at: now }))
         }
-        Verdict::Advance(_) | Verdict::Conflict(..) => None,
         // Only a readable listing can take a doubt away.
-        Verdict::Stay if is_readable(seen) => None,
-        Verdict::Stay => request.memory.doubt,
+        Verdict::Stay => request.memory.doubt.filter(|_| !is_readable(seen)),
+        // The answer of a call does not change what was listed since it was made.
+        Verdict::Advance(_) | Verdict::Conflict(..) if is_taken_by_answer(seen, next.state) => request.memory.doubt,
+        Verdict::Advance(_) | Verdict::Conflict(..) => None,
     };
+}
+
+/// Whether an answer moved it there, and what was called for may be on its way.
+const fn is_taken_by_answer(seen: &Observation, to: State) -> bool {
+    matches!(seen, Observation::CallAccepted | Observation::CallRefused(_) | Observation::CallLost)
+        && matches!(to, State::Initiating(_) | State::Initiated | State::AwaitingProgramAdmin)
 }
 
 const fn is_readable(seen: &Observation) -> bool {
@@ -272,8 +292,9 @@ fn count(next: &mut Request, request: &Request, seen: &Observation, now: Time) {
 /// The last "no" is kept for as long as it explains where the request stands.
 fn keep_refusal(next: &mut Request, request: &Request, seen: &Observation, moved: bool) {
     let answered = matches!(request.state, State::Requested | State::Initiating(_) | State::Deferred(_));
+    let explains = moved || !matches!(seen, Observation::HeldBack { .. });
     if let Some(refusal) = seen.refusal() {
-        if answered {
+        if answered && explains {
             next.refusal = Some(refusal.clone());
         }
         return;
