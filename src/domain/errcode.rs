@@ -64,7 +64,7 @@ const fn row(code: i64, class: Class, means: &'static str, remedy: &'static str)
 const REAUTHORIZE: &str =
     "have the account's administrator authorize the platform again, then `amplinkd account resume`";
 const GRANT: &str =
-    "have the account grant permission set 33 (小程序管理) and check that the token is the account's own";
+    "have the account grant permission set 33 (小程序关联管理) and check that the token is the account's own";
 const UNBLOCK: &str =
     "have the account's administrator read the notice on mp.weixin.qq.com, then `amplinkd account resume`";
 const WHITELIST: &str = "add the address to the platform's IP whitelist; calls go on by themselves once it is there";

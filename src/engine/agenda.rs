@@ -253,7 +253,9 @@ mod tests {
 
     fn agenda(dues: &[(i64, u64)]) -> Agenda {
         let mut agenda = Agenda::default();
-        dues.iter().for_each(|(id, due)| agenda.put(*id, account(*id), facts(), S(*due)));
+        for (id, due) in dues {
+            agenda.put(*id, account(*id), facts(), S(*due));
+        }
         agenda
     }
 

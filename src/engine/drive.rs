@@ -175,6 +175,7 @@ impl Driver {
 
     /// What only the database can tell: accounts that a command changed, and those the start has not read yet.
     async fn refresh(&mut self) {
+        self.engine.calendar_was_stepped();
         if self.engine.reload.swap(false, Ordering::AcqRel) {
             self.loading = Some(FROM_THE_START);
         }
@@ -196,7 +197,7 @@ impl Driver {
         for row in rows {
             if !self.agenda.holds(row.id) {
                 let due = Time::from_ms(due_of(&row));
-                self.put(row, due);
+                self.put(&row, due);
             }
         }
         Ok(())
@@ -230,13 +231,13 @@ impl Driver {
             Some("operator") => self.agenda.remove(row.id),
             Some(_) => {
                 let due = row.next_check_at.map_or(now, Time::from_ms);
-                self.put(row, due);
+                self.put(&row, due);
             }
-            None => self.put(AccountRow { reread_at: Some(now.ms()), ..row }, now),
+            None => self.put(&AccountRow { reread_at: Some(now.ms()), ..row }, now),
         }
     }
 
-    fn put(&mut self, row: AccountRow, due: Time) {
+    fn put(&mut self, row: &AccountRow, due: Time) {
         let Ok(account) = row.account.parse() else {
             tracing::error!(account = row.account, "db.bad_row: an account's name is not an appid; it is left alone");
             return;

@@ -18,6 +18,8 @@ pub mod explain;
 
 pub mod gates;
 
+mod steps;
+
 pub mod poll;
 
 pub mod record;
@@ -36,7 +38,7 @@ use std::{
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use self::{gates::Gates, record::Recorder};
+use self::{gates::Gates, record::Recorder, steps::Steps};
 use crate::{clock::SharedClock, domain::policy::Policy, store::Store, wechat::Wechat};
 
 /// What an operator sets for the engine.
@@ -61,6 +63,7 @@ pub struct Engine {
     gates: Gates,
     limiter: DefaultDirectRateLimiter,
     meters: Meters,
+    steps: Steps,
     /// Accounts were made due behind the agenda's back: it must be read again.
     reload: AtomicBool,
     /// Whether the last audit found nothing.
@@ -119,8 +122,9 @@ impl Engine {
         let limiter = RateLimiter::direct(Quota::per_second(settings.per_second));
         let (gates, meters) = (Gates::default(), Meters::default());
         let recorder = Recorder::new(store, clock, settings.policy.clone());
+        let steps = Steps::beginning(recorder.clock().now(), recorder.clock().monotonic());
         let (reload, is_sound) = (AtomicBool::new(false), AtomicBool::new(true));
-        Arc::new(Self { recorder, wechat, settings, gates, limiter, meters, reload, is_sound })
+        Arc::new(Self { recorder, wechat, settings, gates, limiter, meters, steps, reload, is_sound })
     }
 
     /// The database.
@@ -156,6 +160,13 @@ impl Engine {
     #[must_use]
     pub fn readings(&self) -> Readings {
         self.meters.read(self.recorder.transitions())
+    }
+
+    /// Whether the calendar was stepped within the last `appear_within`, against the stopwatch: ages are not to be
+    /// believed then. A machine that slept looks the same, and has missed as much.
+    fn calendar_was_stepped(&self) -> bool {
+        let clock = self.clock();
+        self.steps.doubtful(clock.now(), clock.monotonic(), self.policy().appear_within)
     }
 
     const fn policy(&self) -> &Policy {

@@ -137,7 +137,7 @@ impl Engine {
             return Ok(None);
         }
         let plan = plan_account(&requests, self.policy(), look.now);
-        self.rest(look, plan, None).await.map(Some)
+        self.rest(look, plan, look.facts.listing_hash).await.map(Some)
     }
 
     async fn ask(&self, look: &Look<'_>, must_read: bool) -> Answer {
@@ -181,11 +181,16 @@ impl Engine {
             let mirror = self.store().mirrored(look.account).await?;
             let usernames: Vec<&str> = listing.items.iter().filter_map(|item| item.username.as_deref()).collect();
             let known = Memories { names: self.store().programs_named(&usernames).await?, mirror: &mirror };
-            let findings = identify(listing, &requests, &known);
+            let mut findings = identify(listing, &requests, &known);
+            if self.calendar_was_stepped() {
+                hold_back_absences(&mut findings);
+            }
             let (next, mut record) = self.decide_all(&requests, &findings, look.now);
             mirror_into(&mut record, look.account, listing, &known, look.now);
             let plan = plan_account(&next, self.policy(), look.now);
-            record.account = Some(self.account_update(&look, plan, Some(hash)));
+            // The same bytes may mean more once another listing has taught a name: they must be read again.
+            let hash = if findings.observations.contains(&Observation::Unidentified) { None } else { Some(hash) };
+            record.account = Some(Self::account_update(&look, plan, hash));
             if self.recorder.write(record).await? == Recorded::Stale {
                 continue;
             }
@@ -215,7 +220,7 @@ impl Engine {
         look: Look<'_>,
         mut requests: Vec<Request>,
         plan: AccountPlan,
-        hash: i64,
+        hash: Option<i64>,
     ) -> Result<Polled, StoreError> {
         let mut look = look;
         let mut called = false;
@@ -232,28 +237,26 @@ impl Engine {
             }
         }
         if !called {
-            return Ok(self.polled(look.facts, plan, look.now, Some(hash)));
+            return Ok(Self::polled(&look.facts, plan, look.now, hash));
         }
         look.now = self.clock().now();
         let plan = plan_account(&requests, self.policy(), look.now);
-        self.rest(&look, plan, Some(hash)).await
+        self.rest(&look, plan, hash).await
     }
 
     /// Writes what the account is from now on, and nothing else.
     async fn rest(&self, look: &Look<'_>, plan: AccountPlan, hash: Option<i64>) -> Result<Polled, StoreError> {
-        let hash = hash.or(look.facts.listing_hash);
-        let account = Some(self.account_update(look, plan, hash));
+        let account = Some(Self::account_update(look, plan, hash));
         self.recorder.write(Record { account, ..Record::default() }).await?;
-        Ok(self.polled(look.facts.clone(), plan, look.now, hash))
+        Ok(Self::polled(&look.facts, plan, look.now, hash))
     }
 
     /// Nothing of this account is open: it leaves the agenda until cron or a request brings it back.
     async fn nothing_waits(&self, look: &Look<'_>) -> Result<Due, StoreError> {
-        let checked = Look { account: look.account, facts: look.facts.clone(), now: look.now };
-        self.rest(&checked, AccountPlan::default(), None).await.map(|polled| polled.due)
+        self.rest(look, AccountPlan::default(), look.facts.listing_hash).await.map(|polled| polled.due)
     }
 
-    fn polled(&self, facts: Facts, plan: AccountPlan, now: Time, hash: Option<i64>) -> Polled {
+    fn polled(facts: &Facts, plan: AccountPlan, now: Time, hash: Option<i64>) -> Polled {
         let facts = Facts {
             listing_hash: hash,
             pace_from: plan.pace_from,
@@ -261,12 +264,13 @@ impl Engine {
             checked_at: Some(now),
             failures: 0,
             is_suspended: false,
-            ..facts
+            budget_day: facts.budget_day,
+            budget_used: facts.budget_used,
         };
         Polled { facts, due: plan.due.map_or(Due::Never, |due| Due::At(jittered(now, due))) }
     }
 
-    fn account_update(&self, look: &Look<'_>, plan: AccountPlan, hash: Option<i64>) -> AccountUpdate {
+    fn account_update(look: &Look<'_>, plan: AccountPlan, hash: Option<i64>) -> AccountUpdate {
         if look.facts.is_suspended {
             tracing::warn!(account = %look.account, "the account answers again: resumed");
         }
@@ -406,6 +410,15 @@ fn jittered(now: Time, due: Time) -> Time {
     due + Duration::from_millis(rand::rng().random_range(0..=tenth))
 }
 
+/// While nobody knows how old anything is, not being listed is no evidence.
+fn hold_back_absences(findings: &mut Findings) {
+    for seen in &mut findings.observations {
+        if matches!(seen, Observation::Absent | Observation::AbsentAsAsked) {
+            *seen = Observation::Unidentified;
+        }
+    }
+}
+
 /// What the store remembers of names and of the account's earlier listings.
 struct Memories<'a> {
     names: HashMap<String, ProgramId>,
@@ -417,11 +430,14 @@ impl Known for Memories<'_> {
         self.names.get(username.as_str()).cloned()
     }
 
+    /// An item that was alive before and is alive now is the same link, moved on; only a rejection that came alive, or a
+    /// live one that was refused, is something new.
     fn standing_since(&self, username: &str, status: Status) -> Option<Time> {
-        let row = self.mirror.iter().find(|row| {
-            row.username.as_deref() == Some(username) && row.status == status.number() && row.gone_at.is_none()
-        });
-        row.map(|row| Time::from_ms(row.status_since))
+        let rejected = Status::Rejected.number();
+        let row = self.mirror.iter().find(|row| row.username.as_deref() == Some(username) && row.gone_at.is_none())?;
+        let same = row.status == status.number();
+        let alive = row.status != rejected && status != Status::Rejected;
+        (same || alive).then(|| Time::from_ms(if same { row.status_since } else { row.first_seen_at }))
     }
 }
 

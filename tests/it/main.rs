@@ -1,5 +1,7 @@
 //! The one test binary: stories, properties and the rules of the house.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
+
 mod config;
 mod domain;
 mod sim;

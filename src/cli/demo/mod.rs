@@ -40,7 +40,7 @@ const PER_SECOND: NonZeroU32 = NonZeroU32::new(100_000).expect("it is not zero")
 /// Watch the whole thing: daemon, simulated WeChat and a few hundred requests on a fast clock
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  amplinkd demo\n  amplinkd demo --plain | tee demo.txt\n  amplinkd demo --dir \
-                        ./demo && sqlite3 ./demo/amplinkd.db 'SELECT state, count(*) FROM v_request GROUP BY state'")]
+                        ./demo && sqlite3 ./demo/amplinkd.db 'select state, count(*) from v_request group by state'")]
 pub struct Demo {
     /// How many requests to make
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=5_000))]
@@ -232,7 +232,7 @@ impl Folder {
                 writeln!(out, "\nAsk the database what happened:\n")?;
                 writeln!(
                     out,
-                    "  sqlite3 -readonly {} \"SELECT state, count(*) FROM v_request GROUP BY state\"",
+                    "  sqlite3 -readonly {} \"select state, count(*) from v_request group by state\"",
                     database.display()
                 )
             }

@@ -1,6 +1,9 @@
 //! Stories of links: every rule about listings, one test each.
 
-use amplinkd::sim::{By, FaultKind, Phase, PlanSet, RejectedItem, Span, approves_after, never_answers, refuses_after};
+use amplinkd::{
+    domain::request::{Kind, LinkOptions},
+    sim::{By, FaultKind, Phase, PlanSet, RejectedItem, Span, approves_after, never_answers, refuses_after},
+};
 
 use super::{ACCOUNT, Daemon, PROGRAM, days, hours, minutes, wish};
 
@@ -115,7 +118,7 @@ async fn an_old_rejection_is_remembered_and_the_new_invitation_is_followed() {
         daemon.sim.world().switches.rejected_item = rejected_item;
         let now = daemon.sim.now();
         daemon.sim.world().place(ACCOUNT, PROGRAM, Phase::Rejected, now).unwrap();
-        let mut ask = wish(amplinkd::domain::request::Kind::Link(Default::default()), ACCOUNT, PROGRAM);
+        let mut ask = wish(Kind::Link(LinkOptions::default()), ACCOUNT, PROGRAM);
         ask.username = Some(daemon.sim.world().program(PROGRAM).username.parse().unwrap());
         let link = daemon.ask(ask).await;
 
@@ -240,7 +243,7 @@ async fn two_requests_with_unnamed_items_wait_until_one_can_be_told() {
     let mut daemon = Daemon::start().await;
     daemon.nobody_answers();
     daemon.sim.world().switches.items_have_appid = false;
-    let kind = amplinkd::domain::request::Kind::Link(Default::default());
+    let kind = Kind::Link(LinkOptions::default());
     let one = daemon.ask(wish(kind, ACCOUNT, PROGRAM)).await;
     let other = daemon.ask(wish(kind, ACCOUNT, "wxbbbb000000000002")).await;
 
@@ -267,7 +270,7 @@ async fn a_program_that_is_listed_twice_counts_by_its_most_alive_item() {
 async fn one_listing_serves_every_request_of_an_account() {
     let mut daemon = Daemon::start().await;
     daemon.nobody_answers();
-    let kind = amplinkd::domain::request::Kind::Link(Default::default());
+    let kind = Kind::Link(LinkOptions::default());
     for number in 1..=20 {
         daemon.ask(wish(kind, ACCOUNT, &format!("wxbbbb{number:012}"))).await;
     }

@@ -175,7 +175,7 @@ impl Daemon {
             }
             let due = self.running.as_ref().unwrap().1.next_due().unwrap_or(Duration::MAX);
             let step = due.max(now + Duration::from_millis(1)).min(now + STEP_MAX).min(end);
-            self.clock.advance(step - now);
+            self.clock.advance(step.saturating_sub(now));
         }
     }
 
