@@ -1,10 +1,13 @@
-//! What docs/database.md and the READMEs promise about the database: every query runs and finds what it is for, every
-//! column is described, times are RFC 3339. It must never test what the views are built from.
+//! What docs/database.md and the READMEs promise: every query runs and finds what it is for, every column is described,
+//! times are RFC 3339, the configuration is legal. It must never test what the views are built from.
+
+#![expect(clippy::unwrap_used, reason = "the lint's exception for tests does not reach their helpers")]
 
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use amplinkd::{
     clock::{Clock as _, ManualClock, SystemClock},
+    config::Config,
     domain::{
         errcode::Refusal,
         listing::Status,
@@ -123,7 +126,8 @@ impl World {
 
     async fn suspend(&self) {
         let now = self.clock.now();
-        let standing = Standing::SuspendedByWechat { errcode: 61_007, errmsg: "api is unauthorized rid: 1".to_owned() };
+        let standing =
+            Standing::SuspendedByWechat { errcode: 61_007, errmsg: "as the platform puts it rid: 1".to_owned() };
         let account = AccountUpdate {
             account: SUSPENDED.parse().unwrap(),
             next_check_at: Some(now + hours(1)),
@@ -188,9 +192,14 @@ async fn lived() -> (tempfile::TempDir, World, SqliteConnection) {
     (folder, world, reader)
 }
 
-/// Every block of SQL in a text.
+/// Every fenced block of a language in a text.
+fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
+    let fence = format!("```{language}\n");
+    text.split(fence.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap_or("").trim()).collect()
+}
+
 fn queries(text: &str) -> Vec<&str> {
-    text.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap_or("").trim()).collect()
+    blocks(text, "sql")
 }
 
 async fn run(reader: &mut SqliteConnection, query: &str) -> Vec<SqliteRow> {
@@ -203,11 +212,27 @@ async fn every_query_runs_and_finds_something() {
     let (_folder, _world, mut reader) = lived().await;
     let in_document = queries(DOCUMENT);
     assert!(in_document.len() >= QUERIES_MIN, "{} queries", in_document.len());
-    let in_readmes = READMES.map(queries);
-    assert_eq!(in_readmes[0], in_readmes[1], "both READMEs show the same queries");
-    for query in in_document.into_iter().chain(in_readmes.into_iter().flatten()) {
+    for query in in_document.into_iter().chain(queries(READMES[0])) {
         assert!(!run(&mut reader, query).await.is_empty(), "no row:\n{query}");
     }
+}
+
+#[test]
+fn both_readmes_show_the_same_commands_configuration_and_queries() {
+    for language in ["sh", "toml", "sql"] {
+        let [english, chinese] = READMES.map(|text| blocks(text, language));
+        assert!(!english.is_empty() && english == chinese, "{language}:\n{english:#?}\n{chinese:#?}");
+    }
+}
+
+#[test]
+fn the_first_configuration_is_legal() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("amplinkd.toml");
+    std::fs::write(&file, blocks(READMES[0], "toml")[0]).unwrap();
+    std::fs::write(folder.path().join("token-service.key"), "Bearer 1").unwrap();
+    let config = Config::load(Some(&file), []).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.policy(), Policy::default(), "what is said to be the default");
 }
 
 fn texts(rows: &[SqliteRow], column: &str) -> Vec<String> {
@@ -312,4 +337,15 @@ async fn every_word_that_is_met_is_described() {
     let described = words("Waiting on whom");
     let met = texts(&met, "waiting_on");
     assert_eq!(met.iter().map(String::as_str).collect::<BTreeSet<_>>(), described);
+}
+
+#[tokio::test]
+async fn the_group_may_read_all_three_files() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let (folder, _world, _reader) = lived().await;
+    for name in ["amplinkd.db", "amplinkd.db-wal", "amplinkd.db-shm"] {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640, "{name}");
+    }
 }
