@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 
 mod config;
+mod database_docs;
 mod domain;
 mod sim;
 mod story;
