@@ -16,7 +16,9 @@ SELECT r.id, r.kind, r.account, r.program, r.username, r.state,
        strftime('%Y-%m-%dT%H:%M:%fZ',
                 CASE WHEN r.finished_at IS NULL THEN coalesce(r.deferred_until, a.next_check_at) END / 1000.0,
                 'unixepoch') AS next_check_at,
-       r.retry_of, r.labels, r.failure, r.key, r.notify_users, r.show_profile, r.seen_status
+       r.retry_of, r.labels, r.failure, r.key, r.notify_users, r.show_profile, r.seen_status,
+       strftime('%Y-%m-%dT%H:%M:%fZ', r.called_at / 1000.0, 'unixepoch') AS called_at,
+       a.state AS account_state
 FROM request AS r
 JOIN account AS a ON a.account = r.account;
 
@@ -43,7 +45,7 @@ SELECT a.account, a.state,
        strftime('%Y-%m-%dT%H:%M:%fZ', a.next_check_at / 1000.0, 'unixepoch') AS next_check_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', a.checked_at / 1000.0, 'unixepoch') AS checked_at,
        a.failures, a.last_error,
-       strftime('%Y-%m-%d', a.budget_day * 86400, 'unixepoch') AS budget_day,
+       strftime('%Y-%m-%d', nullif(a.budget_day, 0) * 86400, 'unixepoch') AS budget_day,
        a.budget_used
 FROM account AS a;
 
@@ -54,9 +56,17 @@ SELECT p.account, p.program, p.username, p.status, p.nickname, p.headimg_url, p.
        strftime('%Y-%m-%dT%H:%M:%fZ', coalesce(p.gone_at, a.checked_at, p.status_since) / 1000.0, 'unixepoch')
            AS last_seen_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', p.gone_at / 1000.0, 'unixepoch') AS gone_at,
-       strftime('%Y-%m-%dT%H:%M:%fZ', p.status_since / 1000.0, 'unixepoch') AS status_since
+       strftime('%Y-%m-%dT%H:%M:%fZ', p.status_since / 1000.0, 'unixepoch') AS status_since,
+       p.item
 FROM program AS p
 JOIN account AS a ON a.account = p.account;
+
+CREATE VIEW v_gate AS
+SELECT g.kind, g.subject,
+       strftime('%Y-%m-%dT%H:%M:%fZ', g.until / 1000.0, 'unixepoch') AS until,
+       g.errcode, g.errmsg,
+       strftime('%Y-%m-%dT%H:%M:%fZ', g.at / 1000.0, 'unixepoch') AS at
+FROM gate AS g;
 
 CREATE VIEW v_alert AS
 SELECT l.id, l.key, l.rule, l.request_id, l.account, l.state,

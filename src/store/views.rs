@@ -36,6 +36,8 @@ pub struct RequestView {
     pub notify_users: bool,
     pub show_profile: bool,
     pub seen_status: Option<i64>,
+    pub called_at: Option<String>,
+    pub account_state: String,
 }
 
 /// A row of `v_transition`.
@@ -86,7 +88,7 @@ pub struct AccountView {
     pub checked_at: Option<String>,
     pub failures: i64,
     pub last_error: Option<String>,
-    pub budget_day: String,
+    pub budget_day: Option<String>,
     pub budget_used: i64,
 }
 
@@ -111,6 +113,7 @@ pub struct ProgramView {
     pub last_seen_at: String,
     pub gone_at: Option<String>,
     pub status_since: String,
+    pub item: String,
 }
 
 /// Which requests to list. Everything that is set must hold.
@@ -135,7 +138,7 @@ pub struct RequestFilter {
 const REQUEST_COLUMNS: &str = "
     SELECT id, kind, account, program, username, state, waiting_on, since, requested_at, finished_at, attempt,
            outcome_unknown, errcode, errmsg, next_check_at, retry_of, labels, failure, key, notify_users,
-           show_profile, seen_status
+           show_profile, seen_status, called_at, account_state
     FROM v_request WHERE 1 = 1";
 
 impl Store {
@@ -274,7 +277,7 @@ impl Store {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
             "SELECT account, program, username, status, nickname, headimg_url, email, source, selected,
                     nearby_display_status, released, copy_verify_status, func_infos, first_seen_at, last_seen_at,
-                    gone_at, status_since
+                    gone_at, status_since, item
              FROM v_program WHERE 1 = 1",
         );
         for (column, value) in [("account", account), ("program", program)] {

@@ -19,6 +19,7 @@ use amplinkd::{
     store::{
         Location, Record, Role, Store,
         accounts::{AccountUpdate, Standing},
+        gates::Gate,
         programs::ItemRow,
     },
 };
@@ -167,7 +168,15 @@ impl World {
         let items =
             vec![item("gh_asked", PROGRAM.to_owned()), item("gh_unasked", program(99)), item("gh_gone", program(1))];
         let gone = vec![(ACCOUNT.to_owned(), "gh_gone".to_owned(), now)];
-        self.recorder.store().record(Record { items, gone, ..Record::default() }).await.unwrap();
+        let gates = vec![Gate {
+            kind: "program_month".to_owned(),
+            subject: "wx0123456789abcdef".to_owned(),
+            until: now + 86_400_000,
+            errcode: 89_007,
+            errmsg: "wxa quota limit rid: 1-2-3".to_owned(),
+            at: now,
+        }];
+        self.recorder.store().record(Record { items, gone, gates, ..Record::default() }).await.unwrap();
     }
 }
 
