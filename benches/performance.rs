@@ -46,7 +46,7 @@ const MOVES: usize = 20_000;
 const IN_FLIGHT: usize = 64;
 
 /// How long each loop of calls is measured.
-const SPAN: Duration = Duration::from_secs(10);
+const SPAN: Duration = Duration::from_secs(6);
 
 /// Transitions wanted at once: what a full agenda hands to the writer.
 const WRITERS: usize = 256;
@@ -57,20 +57,27 @@ fn main() {
     match args.get(1).map(String::as_str) {
         Some("serve") => runtime.block_on(serve()),
         Some("start") => runtime.block_on(start_up(Path::new(&args[2]))),
-        _ => runtime.block_on(report()),
+        _ => runtime.block_on(report(&args)),
     }
 }
 
-async fn report() {
+/// Everything, or what is named: `cargo bench -- polls`.
+async fn report(args: &[String]) {
+    let named = |name: &str| args.iter().any(|arg| arg == name);
+    let all = !["polls", "transitions", "start-up"].into_iter().any(named);
     let folder = std::env::temp_dir().join(format!("amplinkd-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder for the databases");
-    let server = Server::spawn();
     println!("| what | figure |");
     println!("|---|---|");
-    polls(&server, &folder).await;
-    transitions(&folder).await;
-    start(&folder).await;
-    drop(server);
+    if all || named("polls") {
+        polls(&Server::spawn(), &folder).await;
+    }
+    if all || named("transitions") {
+        transitions(&folder).await;
+    }
+    if all || named("start-up") {
+        start(&folder).await;
+    }
     let _ = std::fs::remove_dir_all(&folder);
 }
 
@@ -80,8 +87,14 @@ async fn polls(server: &Server, folder: &Path) {
     let bare = bare_loop(&server.url).await;
     let ours = engine_loop(&server.url, &folder.join("polls.db")).await;
     let again = bare_loop(&server.url).await;
+    let client = client_loop(&server.url).await;
     let bare_cpu = f64::midpoint(bare.cpu_us(), again.cpu_us());
     println!("| bare reqwest loop, {IN_FLIGHT} in flight | {:.0} calls/s, {bare_cpu:.1} µs CPU a call |", bare.rate());
+    println!(
+        "| the daemon's own client in the same loop | {:.0} calls/s, {:.1} µs CPU a call |",
+        client.rate(),
+        client.cpu_us()
+    );
     println!(
         "| unchanged polls of {ACCOUNTS} accounts | {:.0} polls/s, {:.1} µs CPU a poll |",
         ours.rate(),
@@ -139,6 +152,41 @@ async fn bare_loop(url: &str) -> Measured {
     Measured { calls: done.load(Ordering::Relaxed), wall: wall.elapsed(), cpu: cpu_time().saturating_sub(cpu) }
 }
 
+/// The same loop with our client: token, address, bounds, fingerprint.
+async fn client_loop(url: &str) -> Measured {
+    let clock: SharedClock = Arc::new(SystemClock::new());
+    let wechat = wechat(url, &clock);
+    let done = Arc::new(AtomicU64::new(0));
+    let (wall, cpu) = (Instant::now(), cpu_time());
+    let tasks: Vec<_> = (0..IN_FLIGHT)
+        .map(|number| {
+            let (wechat, done, account) = (wechat.clone(), Arc::clone(&done), wish(number).account);
+            tokio::spawn(async move {
+                while wall.elapsed() < SPAN {
+                    let _ = wechat.listing(&account).await.expect("an answer").fingerprint();
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic");
+    }
+    Measured { calls: done.load(Ordering::Relaxed), wall: wall.elapsed(), cpu: cpu_time().saturating_sub(cpu) }
+}
+
+fn wechat(url: &str, clock: &SharedClock) -> Wechat {
+    let client = Client::new(&ClientConfig {
+        base_url: url.to_owned(),
+        idle_per_host: IN_FLIGHT,
+        timeout: Duration::from_secs(10),
+        ..ClientConfig::default()
+    });
+    let any = [("*".to_owned(), token().into())];
+    let tokens = Tokens::new(TokenSource::Static(any.into_iter().collect()), Arc::clone(clock)).expect("tokens");
+    Wechat::new(client.expect("a client"), tokens)
+}
+
 async fn engine_loop(url: &str, path: &Path) -> Measured {
     let (engine, mut driver) = daemon(url, path, ACCOUNTS).await;
     let shutdown = Shutdown::new();
@@ -166,14 +214,7 @@ async fn engine_loop(url: &str, path: &Path) -> Measured {
 async fn daemon(url: &str, path: &Path, accounts: usize) -> (Arc<Engine>, Driver) {
     let clock: SharedClock = Arc::new(SystemClock::new());
     let store = Store::open(&Location { path: path.to_owned(), mode: 0o600 }, Role::Daemon).await.expect("a store");
-    let client = Client::new(&ClientConfig {
-        base_url: url.to_owned(),
-        idle_per_host: IN_FLIGHT,
-        timeout: Duration::from_secs(10),
-        ..ClientConfig::default()
-    });
-    let any = [("*".to_owned(), token().into())];
-    let tokens = Tokens::new(TokenSource::Static(any.into_iter().collect()), Arc::clone(&clock)).expect("tokens");
+    let wechat = wechat(url, &clock);
     let settings = Settings {
         // Everything is always due: the loop runs as fast as it can.
         policy: Policy { steps: Steps::new(vec![], Duration::from_millis(10)).expect("steps"), ..Policy::default() },
@@ -181,7 +222,7 @@ async fn daemon(url: &str, path: &Path, accounts: usize) -> (Arc<Engine>, Driver
         per_second: NonZeroU32::MAX,
         daily_budget: u32::MAX,
     };
-    let engine = Engine::new(store, Wechat::new(client.expect("a client"), tokens), clock, settings);
+    let engine = Engine::new(store, wechat, clock, settings);
     engine.recorder().accept((0..accounts).map(wish).collect()).await.expect("requests");
     let driver = Driver::start(Arc::clone(&engine)).await.expect("a driver");
     (engine, driver)
@@ -259,6 +300,8 @@ async fn start(folder: &Path) {
     engine.recorder().accept((0..MANY).map(wish).collect()).await.expect("requests");
     println!("| {MANY} requests accepted in one transaction | {:.1} s |", began.elapsed().as_secs_f64());
     engine.store().clone().close().await;
+    // The lock goes with the last of the store.
+    drop(engine);
     let exe = std::env::current_exe().expect("this program");
     let child = Command::new(exe).arg("start").arg(&path).output().expect("a start");
     print!("{}", String::from_utf8_lossy(&child.stdout));

@@ -146,7 +146,7 @@ const RESERVE: &str = "
     UPDATE account
     SET next_check_at = j.value ->> 1, budget_day = j.value ->> 2, budget_used = j.value ->> 3,
         checked_at = j.value ->> 4
-    FROM json_each($1) AS j
+    FROM jsonb_each($1) AS j
     WHERE account.id = j.value ->> 0";
 
 // An operator's suspension outlives what a poll under way has learned, and no account with an open request loses its
@@ -169,13 +169,13 @@ const UPDATE: &str = "
         errmsg = CASE WHEN j.value ->> 'standing' IS NULL THEN account.errmsg ELSE j.value ->> 'msg' END,
         since = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
                      THEN account.since ELSE j.value ->> 'standing' END
-    FROM json_each($1) AS j
+    FROM jsonb_each($1) AS j
     WHERE account.account = j.value ->> 'account'";
 
 // A resumed account is due at once; so is one that gets a new request, unless an operator suspended it.
 const MAKE_DUE: &str = "
     INSERT INTO account (account, state, since, next_check_at, reread_at)
-    SELECT j.value, 'active', $2, $2, $2 FROM json_each($1) AS j WHERE true
+    SELECT j.value, 'active', $2, $2, $2 FROM jsonb_each($1) AS j WHERE true
     ON CONFLICT (account) DO UPDATE
     SET next_check_at = CASE WHEN account.suspended_by IS NULL THEN $2 ELSE account.next_check_at END,
         reread_at = $2";
@@ -193,7 +193,7 @@ const DRIFT_PAGE: &str = "
     ORDER BY a.id LIMIT $2";
 
 const DRIFT: &str = "
-    UPDATE account SET next_check_at = j.value ->> 1 FROM json_each($1) AS j
+    UPDATE account SET next_check_at = j.value ->> 1 FROM jsonb_each($1) AS j
     WHERE account.id = j.value ->> 0 AND account.next_check_at IS NULL";
 
 const OPEN_PAGE: &str = "
@@ -206,7 +206,7 @@ const OPEN_PAGE: &str = "
 const BY_NAME: &str = "
     SELECT a.id, a.account, a.suspended_by, a.next_check_at, a.pace_from, a.reread_at, a.checked_at, a.listing_hash,
            a.failures, a.budget_day, a.budget_used
-    FROM json_each($1) AS j JOIN account AS a ON a.account = j.value";
+    FROM jsonb_each($1) AS j JOIN account AS a ON a.account = j.value";
 
 impl Store {
     /// Accounts with something due, oldest first: the next `limit` after (due, row) `after`.

@@ -26,7 +26,7 @@ const CLOSE: &str = "
     INSERT INTO gate (kind, subject, until, errcode, errmsg, at)
     SELECT j.value ->> 'kind', j.value ->> 'subject', j.value ->> 'until', j.value ->> 'errcode',
            j.value ->> 'errmsg', j.value ->> 'at'
-    FROM json_each($1) AS j WHERE true
+    FROM jsonb_each($1) AS j WHERE true
     ON CONFLICT (kind, subject) DO UPDATE
     SET until = excluded.until, errcode = excluded.errcode, errmsg = excluded.errmsg, at = excluded.at";
 

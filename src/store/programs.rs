@@ -60,7 +60,7 @@ const MIRROR: &str = "
            j.value ->> 'source', j.value ->> 'selected', j.value ->> 'nearby_display_status',
            j.value ->> 'released', j.value ->> 'copy_verify_status', j.value ->> 'func_infos',
            j.value ->> 'status_since', j.value ->> 'first_seen_at'
-    FROM json_each($1) AS j WHERE true
+    FROM jsonb_each($1) AS j WHERE true
     ON CONFLICT (account, item) DO UPDATE
     SET program = coalesce(excluded.program, program.program), username = excluded.username,
         status = excluded.status, nickname = excluded.nickname, headimg_url = excluded.headimg_url,
@@ -70,12 +70,12 @@ const MIRROR: &str = "
         status_since = excluded.status_since, gone_at = NULL";
 
 const GONE: &str = "
-    UPDATE program SET gone_at = j.value ->> 2 FROM json_each($1) AS j
+    UPDATE program SET gone_at = j.value ->> 2 FROM jsonb_each($1) AS j
     WHERE program.account = j.value ->> 0 AND program.item = j.value ->> 1";
 
 const LEARN: &str = "
     INSERT INTO program_name (username, program, at)
-    SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2 FROM json_each($1) AS j WHERE true
+    SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2 FROM jsonb_each($1) AS j WHERE true
     ON CONFLICT (username) DO UPDATE SET program = excluded.program, at = excluded.at";
 
 const OF_ACCOUNT: &str = "
@@ -84,7 +84,7 @@ const OF_ACCOUNT: &str = "
     FROM program WHERE account = $1";
 
 const NAMES: &str = "
-    SELECT n.username, n.program FROM json_each($1) AS j JOIN program_name AS n ON n.username = j.value";
+    SELECT n.username, n.program FROM jsonb_each($1) AS j JOIN program_name AS n ON n.username = j.value";
 
 impl Store {
     /// Every item an account ever listed.

@@ -111,7 +111,7 @@ pub struct Event {
 }
 
 const CURRENT: &str = "
-    SELECT r.id FROM json_each($1) AS j
+    SELECT r.id FROM jsonb_each($1) AS j
     JOIN request AS r ON r.id = j.value ->> 0 AND r.version = j.value ->> 1";
 
 const TRANSITIONS: &str = "
@@ -120,23 +120,23 @@ const TRANSITIONS: &str = "
            coalesce((SELECT max(t.seq) FROM transition AS t WHERE t.request_id = j.value ->> 'request_id'), 0) + 1,
            j.value ->> 'from_state', j.value ->> 'to_state', j.value ->> 'at', j.value ->> 'cause',
            j.value ->> 'status', j.value ->> 'errcode', j.value ->> 'detail'
-    FROM json_each($1) AS j";
+    FROM jsonb_each($1) AS j";
 
 const CONFLICTS: &str = "
     INSERT INTO conflict (id, request_id, kind, errcode, errmsg, at, our_state, their_status)
     SELECT j.value ->> 'id', j.value ->> 'request_id', j.value ->> 'kind', j.value ->> 'errcode',
            j.value ->> 'errmsg', j.value ->> 'at', j.value ->> 'our_state', j.value ->> 'their_status'
-    FROM json_each($1) AS j";
+    FROM jsonb_each($1) AS j";
 
 const SETTLE: &str = "
     UPDATE conflict SET resolved_at = j.value ->> 1, resolution = j.value ->> 2
-    FROM json_each($1) AS j
+    FROM jsonb_each($1) AS j
     WHERE conflict.request_id = j.value ->> 0 AND conflict.resolved_at IS NULL";
 
 const EVENTS: &str = "
     INSERT INTO outbox (id, type, subject, at, data)
     SELECT j.value ->> 'id', j.value ->> 'type', j.value ->> 'subject', j.value ->> 'at', j.value ->> 'data'
-    FROM json_each($1) AS j";
+    FROM jsonb_each($1) AS j";
 
 /// Writes all records of a group with one statement a table; answers each in its order. A record with a stale request
 /// is left out whole.

@@ -84,7 +84,7 @@ const UPDATE: &str = "
         seen_status = j.value ->> 'seen_status', baseline_rejected = j.value ->> 'baseline_rejected',
         doubt = j.value ->> 'doubt', doubt_at = j.value ->> 'doubt_at', errcode = j.value ->> 'errcode',
         errmsg = j.value ->> 'errmsg', version = request.version + 1
-    FROM json_each($1) AS j
+    FROM jsonb_each($1) AS j
     WHERE request.id = j.value ->> 'id'";
 
 const INSERT: &str = "
@@ -98,17 +98,17 @@ const INSERT: &str = "
            j.value ->> 'seen_status', j.value ->> 'baseline_rejected', j.value ->> 'doubt', j.value ->> 'doubt_at',
            j.value ->> 'errcode', j.value ->> 'errmsg', j.value ->> 'retry_of', j.value ->> 'key',
            j.value ->> 'labels', j.value ->> 'version'
-    FROM json_each($1) AS j";
+    FROM jsonb_each($1) AS j";
 
 const OPEN_TWINS: &str = "
     SELECT j.key AS line, r.id, r.kind, r.account, r.program, r.key
-    FROM json_each($1) AS j
+    FROM jsonb_each($1) AS j
     JOIN request AS r ON r.account = j.value ->> 1 AND r.program = j.value ->> 2 AND r.kind = j.value ->> 0
     WHERE r.finished_at IS NULL";
 
 const KEY_TWINS: &str = "
     SELECT j.key AS line, r.id, r.kind, r.account, r.program, r.key
-    FROM json_each($1) AS j JOIN request AS r ON r.key = j.value ->> 3
+    FROM jsonb_each($1) AS j JOIN request AS r ON r.key = j.value ->> 3
     WHERE j.value ->> 3 IS NOT NULL";
 
 /// A request that is there already, beside the place of the new one.
