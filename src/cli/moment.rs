@@ -23,6 +23,14 @@ pub fn ahead(text: Option<&str>, now: Time) -> Option<String> {
     Some(if at <= now { "due".to_owned() } else { in_one_unit(now.until(at)) })
 }
 
+/// A view's moment without its milliseconds, as people write it: "2026-03-01 12:00:00".
+#[must_use]
+pub fn to_the_second(text: &str) -> String {
+    /// Characters of a date and a time of day.
+    const SECOND: usize = 19;
+    text.get(..SECOND).unwrap_or(text).replace('T', " ")
+}
+
 fn in_one_unit(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {

@@ -1,6 +1,8 @@
 //! Why a request is where it is, in sentences: since when, who must act, what comes next and when, what a retry would
 //! do. Pure: it must never read anything, nor decide anything; it repeats in words what the rules do.
 
+use std::time::Duration;
+
 use crate::{
     domain::{
         errcode::{self, Class},
@@ -73,16 +75,24 @@ fn beijing(at: Time) -> String {
     local.map_or_else(|_| at.to_string(), |at| format!("{} Beijing time", at.strftime("%Y-%m-%d %H:%M")))
 }
 
+/// Milliseconds tell a person nothing.
+const fn whole_seconds(span: Duration) -> Duration {
+    Duration::from_secs(span.as_secs())
+}
+
 impl Facts<'_> {
     fn ago(&self, at: Time) -> String {
-        format!("{} ({} ago)", utc(at), in_words(self.now.since(at)))
+        match whole_seconds(self.now.since(at)) {
+            Duration::ZERO => format!("{} (just now)", utc(at)),
+            ago => format!("{} ({} ago)", utc(at), in_words(ago)),
+        }
     }
 
     fn ahead(&self, at: Time) -> String {
         if at <= self.now {
             format!("{} (that has passed)", utc(at))
         } else {
-            format!("{} (in {})", utc(at), in_words(self.now.until(at)))
+            format!("{} (in {})", utc(at), in_words(whole_seconds(self.now.until(at))))
         }
     }
 
@@ -344,6 +354,8 @@ impl Facts<'_> {
                 Some("Nothing comes next: it is finished, and amplinkd does nothing more for it.".to_owned())
                     .filter(|_| !matches!(self.request.state, State::Linked))
             }
+            // An operator's suspension has said so already.
+            None if self.account.is_some_and(|account| account.suspended_by.is_some()) => None,
             None => Some("No look at the account is planned: resume the account, or run `amplinkd audit`.".to_owned()),
             Some(due) if self.now.since(due) > OVERDUE_AFTER && due.ms() > 0 => Some(format!(
                 "The account was due at {} and was not looked at: is the daemon (`amplinkd run`) running?",

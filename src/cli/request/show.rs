@@ -43,15 +43,46 @@ struct Explained {
 
 const STEPS: [Column; 9] = [
     Column::hidden("request_id"),
-    Column::shown("seq", "STEP"),
-    Column::shown("at", "AT"),
-    Column::shown("from_state", "FROM"),
-    Column::shown("to_state", "TO"),
-    Column::shown("cause", "CAUSE"),
+    Column::hidden("seq"),
+    Column::hidden("from_state"),
+    Column::hidden("to_state"),
+    Column::hidden("at"),
+    Column::hidden("cause"),
+    Column::hidden("status"),
+    Column::hidden("errcode"),
+    Column::hidden("detail"),
+];
+
+/// A step begins where the one before it ended, so that a table need not say both.
+const STEPS_TABLE: [Column; 7] = [
+    Column::shown("step", "STEP"),
+    Column::shown("at", "AT (UTC)"),
+    Column::shown("state", "TO"),
+    Column::shown("cause", "BY"),
     Column::shown("status", "STATUS"),
     Column::shown("errcode", "CODE"),
     Column::shown("detail", "DETAIL"),
 ];
+
+/// A step in a table.
+#[derive(Debug, Serialize)]
+struct Step<'s> {
+    step: i64,
+    at: String,
+    state: &'s str,
+    cause: &'s str,
+    status: Option<i64>,
+    errcode: Option<i64>,
+    detail: Option<&'s str>,
+}
+
+impl<'s> Step<'s> {
+    fn of(step: &'s TransitionView) -> Self {
+        let TransitionView { seq, to_state, at, cause, status, errcode, detail, .. } = step;
+        let at = moment::to_the_second(at);
+        Self { step: *seq, at, state: to_state, cause, status: *status, errcode: *errcode, detail: detail.as_deref() }
+    }
+}
 
 const CONFLICTS: [Column; 6] = [
     Column::shown("id", "CONFLICT"),
@@ -72,8 +103,9 @@ pub(super) async fn show(context: &Context, id: &RequestId) -> anyhow::Result<En
             let row = desk.store().request_view(id.as_str()).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
             context.print_one(&row)?;
             if context.is_table() {
-                let steps = desk.store().history(id.as_str()).await?;
-                beneath(context, &STEPS, &steps)?;
+                let history = desk.store().history(id.as_str()).await?;
+                let steps: Vec<Step<'_>> = history.iter().map(Step::of).collect();
+                beneath(context, &STEPS_TABLE, &steps)?;
                 let conflicts = conflicts(desk, id).await?;
                 if !conflicts.is_empty() {
                     beneath(context, &CONFLICTS, &conflicts)?;
@@ -104,7 +136,12 @@ pub(super) async fn history(context: &Context, id: &RequestId) -> anyhow::Result
             Ok(steps)
         })
         .await?;
-    context.print_rows(&STEPS, &steps)?;
+    if context.is_table() {
+        let steps: Vec<Step<'_>> = steps.iter().map(Step::of).collect();
+        context.print_rows(&STEPS_TABLE, &steps)?;
+    } else {
+        context.print_rows(&STEPS, &steps)?;
+    }
     Ok(Ending::Well)
 }
 

@@ -9,6 +9,7 @@ use super::filters::Filters;
 use crate::{
     cli::{
         context::{Context, Desk, Ending, note},
+        moment,
         output::{Column, Format, Printer},
     },
     domain::id::RequestId,
@@ -149,10 +150,10 @@ impl Lines {
 
 /// One step in one line: when, where to, which, and why.
 fn line(step: &StepView) -> String {
-    let second = step.at.get(..19).unwrap_or(&step.at);
+    let at = moment::to_the_second(&step.at);
     let code = step.errcode.map(|code| format!(" code {code}")).unwrap_or_default();
     let status = step.status.map(|status| format!(" status {status}")).unwrap_or_default();
     let unlink = if step.kind == "link" { "" } else { " (unlink)" };
     let StepView { to_state, account, program, request_id, cause, .. } = step;
-    format!("{second}Z {to_state:<22} {account} {program} {request_id} {cause}{status}{code}{unlink}")
+    format!("{at}  {to_state:<22} {account} {program} {request_id} {cause}{status}{code}{unlink}")
 }
