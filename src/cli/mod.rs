@@ -70,7 +70,7 @@ Examples:
 Exit codes: 0 well, 1 error, 2 wrong usage, 3 problems found (audit, db verify)"
 )]
 pub struct Cli {
-    /// The configuration; without it AMPLINKD_CONFIG names the file, or else ./amplinkd.toml is taken
+    /// The configuration; without it `AMPLINKD_CONFIG` names the file, or else ./amplinkd.toml is taken
     #[arg(short, long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     pub config: Option<PathBuf>,
 

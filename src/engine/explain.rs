@@ -75,6 +75,13 @@ fn beijing(at: Time) -> String {
     local.map_or_else(|_| at.to_string(), |at| format!("{} Beijing time", at.strftime("%Y-%m-%d %H:%M")))
 }
 
+fn account_code(code: i64) -> String {
+    match errcode::meaning(code) {
+        Some(row) => format!(" with code {code}: {}. What to do: {}.", row.means, row.remedy),
+        None => format!(" with code {code}, which no page explains."),
+    }
+}
+
 /// Milliseconds tell a person nothing.
 const fn whole_seconds(span: Duration) -> Duration {
     Duration::from_secs(span.as_secs())
@@ -287,7 +294,7 @@ impl Facts<'_> {
         if account.suspended_by.as_deref() == Some("operator") {
             told.push(format!("The account is suspended by an operator since {}: nothing is read or called until `amplinkd account resume {name}`.", account.since));
         } else if account.state == "suspended" {
-            let code = account.errcode.map(|code| self.account_code(code)).unwrap_or_default();
+            let code = account.errcode.map(|code| account_code(code)).unwrap_or_default();
             told.push(format!("WeChat suspended us for this account at {}{code} A slow probe finds out when it answers again; `amplinkd account resume {name}` asks at once.", account.since));
         }
         if account.failures > 0 {
@@ -303,13 +310,6 @@ impl Facts<'_> {
             told.push(format!("Today's {} looks at this account are used up (`[polling] daily_budget`); the next one is possible after {}.", self.daily_budget, beijing(self.now.next_beijing_day())));
         }
         told
-    }
-
-    fn account_code(&self, code: i64) -> String {
-        match errcode::meaning(code) {
-            Some(row) => format!(" with code {code}: {}. What to do: {}.", row.means, row.remedy),
-            None => format!(" with code {code}, which no page explains."),
-        }
     }
 
     /// Calls of this request that a quota or a block holds back.

@@ -78,11 +78,11 @@ pub async fn run(context: &Context, import: Import) -> anyhow::Result<Ending> {
     let Import { file, format, kind, dry_run } = import;
     let (name, text) = (shown(&file), read_all(&file)?);
     let shape = format.unwrap_or_else(|| Shape::guess(&file, &text));
-    let bar = progress(text.iter().filter(|byte| **byte == b'\n').count() as u64, "checking");
     let lines = read::lines(&text, shape).with_context(|| name.clone())?;
     if lines.len() > LINES_MAX {
         bail!("{name} has {} lines, and {LINES_MAX} are the most at once: split it", lines.len());
     }
+    let bar = progress(lines.len() as u64, "checking");
     let checked = check::all(lines, &kind, &bar);
     bar.finish_and_clear();
     if !checked.bad.is_empty() {
@@ -130,12 +130,10 @@ fn placed(error: AskError, keys: &[Option<String>], numbers: &[u64], name: &str)
 }
 
 fn refuse(name: &str, checked: &Checked) -> anyhow::Result<()> {
-    let mut told = String::new();
-    for (number, wrong) in checked.bad.iter().take(BAD_LINES_TOLD_MAX) {
-        told.push_str(&format!("{name} line {number}: {wrong}\n"));
-    }
+    let bad_lines = checked.bad.iter().take(BAD_LINES_TOLD_MAX);
+    let told: Vec<String> = bad_lines.map(|(number, wrong)| format!("{name} line {number}: {wrong}\n")).collect();
     // The sentence below is what counts; a reader who has gone misses the rest.
-    let _ = io::stderr().write_all(told.as_bytes());
+    let _ = io::stderr().write_all(told.concat().as_bytes());
     let (bad, all) = (checked.bad.len(), checked.bad.len() + checked.wishes.len());
     let more =
         if bad > BAD_LINES_TOLD_MAX { format!(" (the first {BAD_LINES_TOLD_MAX} are above)") } else { String::new() };

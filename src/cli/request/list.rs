@@ -117,9 +117,9 @@ pub(super) fn glance(context: &Context, rows: Vec<RequestView>, now: Time) -> an
     context.print_rows(columns, &rows)
 }
 
-async fn stream(context: &Context, desk: &Desk, list: &List) -> anyhow::Result<()> {
-    let mut left = bound(list.limit.unwrap_or(0));
-    let mut filter = list.filters.for_store();
+async fn stream(context: &Context, desk: &Desk, wanted: &List) -> anyhow::Result<()> {
+    let mut left = bound(wanted.limit.unwrap_or(0));
+    let mut filter = wanted.filters.for_store();
     let mut printer = context.printer(&FIELDS);
     while left > 0 && !printer.reader_gone() {
         let page = desk.store().list_requests(&filter, left.min(PAGE)).await?;

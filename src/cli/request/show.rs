@@ -55,7 +55,7 @@ const STEPS: [Column; 9] = [
 
 /// A step begins where the one before it ended, so that a table need not say both.
 const STEPS_TABLE: [Column; 7] = [
-    Column::shown("step", "STEP"),
+    Column::shown("number", "STEP"),
     Column::shown("at", "AT (UTC)"),
     Column::shown("state", "TO"),
     Column::shown("cause", "BY"),
@@ -67,7 +67,7 @@ const STEPS_TABLE: [Column; 7] = [
 /// A step in a table.
 #[derive(Debug, Serialize)]
 struct Step<'s> {
-    step: i64,
+    number: i64,
     at: String,
     state: &'s str,
     cause: &'s str,
@@ -80,7 +80,7 @@ impl<'s> Step<'s> {
     fn of(step: &'s TransitionView) -> Self {
         let TransitionView { seq, to_state, at, cause, status, errcode, detail, .. } = step;
         let at = moment::to_the_second(at);
-        Self { step: *seq, at, state: to_state, cause, status: *status, errcode: *errcode, detail: detail.as_deref() }
+        Self { number: *seq, at, state: to_state, cause, status: *status, errcode: *errcode, detail: detail.as_deref() }
     }
 }
 
