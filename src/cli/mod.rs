@@ -86,6 +86,10 @@ pub struct Cli {
 /// Nouns, each with its verbs.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Watch the whole thing: daemon, simulated WeChat and a few hundred requests on a fast clock
+    Demo(demo::Demo),
+    /// Run the daemon in the foreground
+    Run(run::Run),
     /// Ask for links, see where they stand, stop or repeat them
     #[command(subcommand, visible_alias = "r")]
     Request(request::Command),
@@ -152,6 +156,8 @@ fn begin(cli: Cli) -> anyhow::Result<Ending> {
 async fn run(cli: Cli) -> anyhow::Result<Ending> {
     let context = Context { config: cli.config, format: cli.output, look: Look::of_stdout() };
     match cli.command {
+        Command::Demo(command) => demo::run(&command).await.map(|()| Ending::Well),
+        Command::Run(run::Run {}) => run::run(context.config.as_deref()).await.map(|()| Ending::Well),
         Command::Request(command) => request::run(&context, command).await,
         Command::Account(command) => account::run(&context, command).await,
         Command::Program(command) => program::run(&context, command).await,
@@ -165,8 +171,7 @@ async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Simulate(command) => {
             let shutdown = Shutdown::new();
             shutdown.listen().context("cannot listen for signals")?;
-            simulate::run(command, async move { shutdown.wait().await }).await?;
-            Ok(Ending::Well)
+            simulate::run(command, async move { shutdown.wait().await }).await.map(|()| Ending::Well)
         }
         Command::Completions(command) => completions::run(&command),
     }

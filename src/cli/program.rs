@@ -45,7 +45,7 @@ const TABLE: [Column; 7] = [
     Column::shown("nickname", "NAME"),
 ];
 
-const FIELDS: [Column; 17] = [
+const FIELDS: [Column; 18] = [
     Column::hidden("account"),
     Column::hidden("program"),
     Column::hidden("username"),
@@ -63,6 +63,7 @@ const FIELDS: [Column; 17] = [
     Column::hidden("last_seen_at"),
     Column::hidden("gone_at"),
     Column::hidden("status_since"),
+    Column::hidden("item"),
 ];
 
 /// A row of the table.

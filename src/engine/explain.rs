@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::{
     domain::{
-        errcode::{self, Class},
+        errcode,
+        listing::Status,
         plan,
         policy::Policy,
         request::{Failure, Kind, Outcome, Request, Sighting, State},
@@ -66,19 +67,24 @@ fn utc(at: Time) -> String {
     jiff::Timestamp::from_millisecond(at.ms()).map_or_else(|_| at.to_string(), |at| format!("{at:.0}"))
 }
 
-/// A moment on a Beijing clock.
-fn beijing(at: Time) -> String {
+/// A moment on a Beijing clock, in a form that `strftime` knows.
+fn beijing_as(at: Time, form: &str) -> String {
     /// Hours that Beijing is ahead of UTC, all year.
     const AHEAD: i8 = 8;
-    let local =
-        jiff::Timestamp::from_millisecond(at.ms()).map(|at| at.to_zoned(jiff::tz::offset(AHEAD).to_time_zone()));
-    local.map_or_else(|_| at.to_string(), |at| format!("{} Beijing time", at.strftime("%Y-%m-%d %H:%M")))
+    let moment = jiff::Timestamp::from_millisecond(at.ms());
+    let local = moment.map(|moment| moment.to_zoned(jiff::tz::offset(AHEAD).to_time_zone()));
+    local.map_or_else(|_| at.to_string(), |local| local.strftime(form).to_string())
 }
 
-fn account_code(code: i64) -> String {
+fn beijing(at: Time) -> String {
+    beijing_as(at, "%Y-%m-%d %H:%M Beijing time")
+}
+
+/// A code, what it means and what a person can do.
+fn meant(code: i64) -> String {
     match errcode::meaning(code) {
-        Some(row) => format!(" with code {code}: {}. What to do: {}.", row.means, row.remedy),
-        None => format!(" with code {code}, which no page explains."),
+        Some(row) => format!("{code}: {}. What to do: {}.", row.means, row.remedy),
+        None => format!("{code}, which no page explains."),
     }
 }
 
@@ -224,7 +230,7 @@ impl Facts<'_> {
     }
 
     fn linked(&self) -> Vec<String> {
-        let confirmed = self.request.memory.seen == Some(crate::domain::listing::Status::Linked);
+        let confirmed = self.request.memory.seen == Some(Status::Linked);
         vec![if confirmed {
             "WeChat lists it with status 1: it is linked, and nobody must act. If the list ever shows it gone, this request becomes unlinked.".to_owned()
         } else {
@@ -263,16 +269,12 @@ impl Facts<'_> {
     /// What the last code means.
     fn refusal(&self) -> Option<String> {
         let refusal = self.request.refusal.as_ref()?;
-        let code = refusal.errcode;
-        Some(match errcode::meaning(code) {
-            Some(row) if row.class == Class::Final && self.request.is_open() => {
-                format!("WeChat's last code was {code}: {}.", row.means)
-            }
-            Some(row) => format!("WeChat's last code was {code}: {}. What to do: {}.", row.means, row.remedy),
-            None => {
-                format!("WeChat's last code was {code}, which no page explains; its text was {:?}.", refusal.errmsg)
-            }
-        })
+        let text = if errcode::meaning(refusal.errcode).is_none() && !refusal.errmsg.is_empty() {
+            format!(" Its text was {:?}.", refusal.errmsg)
+        } else {
+            String::new()
+        };
+        Some(format!("WeChat's last code was {}{text}", meant(refusal.errcode)))
     }
 
     fn conflicts(&self) -> Vec<String> {
@@ -294,7 +296,7 @@ impl Facts<'_> {
         if account.suspended_by.as_deref() == Some("operator") {
             told.push(format!("The account is suspended by an operator since {}: nothing is read or called until `amplinkd account resume {name}`.", account.since));
         } else if account.state == "suspended" {
-            let code = account.errcode.map(|code| account_code(code)).unwrap_or_default();
+            let code = account.errcode.map_or_else(|| ".".to_owned(), |code| format!(" with code {}", meant(code)));
             told.push(format!("WeChat suspended us for this account at {}{code} A slow probe finds out when it answers again; `amplinkd account resume {name}` asks at once.", account.since));
         }
         if account.failures > 0 {
@@ -304,9 +306,9 @@ impl Facts<'_> {
                 account.failures
             ));
         }
-        let today = jiff::Timestamp::from_millisecond(self.now.next_beijing_day().ms() - 1)
-            .map(|at| at.to_zoned(jiff::tz::offset(8).to_time_zone()).strftime("%Y-%m-%d").to_string());
-        if account.budget_used >= i64::from(self.daily_budget) && today.is_ok_and(|today| today == account.budget_day) {
+        let today = beijing_as(self.now, "%Y-%m-%d");
+        let is_today = account.budget_day.as_deref() == Some(today.as_str());
+        if is_today && account.budget_used >= i64::from(self.daily_budget) {
             told.push(format!("Today's {} looks at this account are used up (`[polling] daily_budget`); the next one is possible after {}.", self.daily_budget, beijing(self.now.next_beijing_day())));
         }
         told

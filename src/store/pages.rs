@@ -63,7 +63,7 @@ const ACCOUNTS_OF_PROGRAM: &str = "
 const PROGRAMS: &str = "
     SELECT account, program, username, status, nickname, headimg_url, email, source, selected,
            nearby_display_status, released, copy_verify_status, func_infos, first_seen_at, last_seen_at, gone_at,
-           status_since
+           status_since, item
     FROM v_program
     WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND (program = $2 OR $2 IS NULL)
     ORDER BY account, status_since DESC";

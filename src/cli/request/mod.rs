@@ -61,7 +61,7 @@ pub enum Command {
 }
 
 /// The columns of `v_request`, in their order.
-pub(super) const FIELDS: [Column; 22] = [
+pub(super) const FIELDS: [Column; 24] = [
     Column::hidden("id"),
     Column::hidden("kind"),
     Column::hidden("account"),
@@ -84,6 +84,8 @@ pub(super) const FIELDS: [Column; 22] = [
     Column::hidden("notify_users"),
     Column::hidden("show_profile"),
     Column::hidden("seen_status"),
+    Column::hidden("called_at"),
+    Column::hidden("account_state"),
 ];
 
 /// Does what the command says.

@@ -155,7 +155,7 @@ fn a_watch_tells_of_steps_and_ends_with_its_request() {
     let desk = Desk::new();
     let id = desk.link(ACCOUNT, PROGRAM);
     let mut watch = desk.command(&format!("request watch -o jsonl --until-settled {id}"));
-    let watching = std::thread::spawn(move || watch.timeout(Duration::from_secs(60)).output());
+    let watching = std::thread::spawn(move || watch.timeout(Duration::from_mins(1)).output());
     // It begins with what comes after its start, and tells nobody when that is.
     std::thread::sleep(Duration::from_secs(2));
     desk.link(ACCOUNT, OTHER);
