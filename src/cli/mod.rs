@@ -59,7 +59,6 @@ const PROBLEMS: u8 = 3;
 #[command(
     name = "amplinkd",
     version,
-    propagate_version = true,
     arg_required_else_help = true,
     after_help = "\
 Examples:

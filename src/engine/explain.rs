@@ -257,7 +257,7 @@ impl Facts<'_> {
     }
 
     fn doubt(&self) -> Option<String> {
-        let doubt = self.request.memory.doubt.filter(|_| self.next_due().is_some())?;
+        let doubt = self.request.memory.doubt.filter(|_| self.is_followed())?;
         let seen = match doubt.sighting {
             Sighting::Absent => "did not show it".to_owned(),
             Sighting::Listed(status) => format!("showed it with status {}", status.number()),
@@ -337,38 +337,28 @@ impl Facts<'_> {
         .collect()
     }
 
-    /// When something is due for this request, if ever.
-    fn next_due(&self) -> Option<Time> {
-        plan::next_action(self.request, self.policy, self.now)?;
-        match self.request.state {
-            State::Deferred(until) => Some(until),
-            _ => self.next_check,
-        }
+    /// Whether anything is still due for this request.
+    fn is_followed(&self) -> bool {
+        plan::next_action(self.request, self.policy, self.now).is_some()
     }
 
     fn next(&self) -> Option<String> {
-        let is_due = plan::next_action(self.request, self.policy, self.now).is_some();
-        if let State::Deferred(_) = self.request.state {
-            return None;
-        }
-        match self.next_check.filter(|_| is_due) {
-            None if !is_due => {
-                Some("Nothing comes next: it is finished, and amplinkd does nothing more for it.".to_owned())
-                    .filter(|_| !matches!(self.request.state, State::Linked))
+        Some(match (self.request.state, self.next_check) {
+            (State::Deferred(_) | State::Linked, _) if !self.is_followed() || self.request.is_open() => return None,
+            (_, _) if !self.is_followed() => {
+                "Nothing comes next: it is finished, and amplinkd does nothing more for it.".to_owned()
             }
-            // An operator's suspension has said so already.
-            None if self.account.is_some_and(|account| account.suspended_by.is_some()) => None,
-            None => Some("No look at the account is planned: resume the account, or run `amplinkd audit`.".to_owned()),
-            Some(due) if self.now.since(due) > OVERDUE_AFTER && due.ms() > 0 => Some(format!(
-                "The account was due at {} and was not looked at: is the daemon (`amplinkd run`) running?",
-                self.ago(due)
-            )),
-            Some(due) if due <= self.now => Some(
-                "Next, the account's list is read: that is due now, so the daemon (`amplinkd run`) does it at once."
-                    .to_owned(),
-            ),
-            Some(due) => Some(format!("Next, the account's list is read at {}.", self.ahead(due))),
-        }
+            // A suspension has said so already.
+            (_, None) if self.account.is_some_and(|account| account.suspended_by.is_some()) => return None,
+            (_, None) => "No look at the account is planned: `amplinkd audit` shows why that is wrong.".to_owned(),
+            (_, Some(due)) if self.now.since(due) > OVERDUE_AFTER && due.ms() > 0 => {
+                format!("The account was due at {} and was not looked at: is `amplinkd run` running?", self.ago(due))
+            }
+            (_, Some(due)) if due <= self.now => {
+                "Next, the account's list is read: it is due now, if `amplinkd run` is running.".to_owned()
+            }
+            (_, Some(due)) => format!("Next, the account's list is read at {}.", self.ahead(due)),
+        })
     }
 
     fn deadline(&self) -> Option<String> {

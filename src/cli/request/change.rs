@@ -50,8 +50,8 @@ Examples:
   amplinkd request retry --state failed,lapsed --label shop=12 --dry-run
 
 Each retry is a new request that names the old one: it invites both administrators again and uses monthly quota.
-With filters only the latest request of a pair is tried again, and never one that was linked or unlinked
-unless --state names it.")]
+With filters only the latest request of a pair is tried again, never one that was linked or unlinked unless
+--state names it.")]
 pub struct Retry {
     /// Which, and how
     #[command(flatten)]

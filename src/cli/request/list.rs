@@ -34,7 +34,7 @@ pub struct List {
     #[command(flatten)]
     pub filters: Filters,
     /// At most so many, 0 for all [default: 50 in a table, else all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "How many")]
     pub limit: Option<u32>,
 }
 

@@ -39,7 +39,7 @@ pub struct Watch {
     #[command(flatten)]
     pub filters: Filters,
     /// Follow this request alone, and end once it has come to its end
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", help_heading = "How long")]
     pub until_settled: Option<RequestId>,
 }
 
