@@ -1,3 +1,5 @@
-//! The binary: parses the command line and hands over to [`amplinkd::cli`]. It must never hold logic.
+//! The binary: hands over to [`amplinkd::cli`]. It must never hold logic.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    amplinkd::cli::main()
+}

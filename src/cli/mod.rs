@@ -1,6 +1,24 @@
 //! The door for people: one file per noun. It must never hold rules.
 
+pub mod context;
+
+pub mod moment;
+
 pub mod output;
+
+pub mod request;
+
+pub mod import;
+
+pub mod account;
+
+pub mod program;
+
+pub mod conflict;
+
+pub mod audit;
+
+pub mod db;
 
 pub mod config;
 
@@ -9,3 +27,196 @@ pub mod run;
 pub mod demo;
 
 pub mod simulate;
+
+pub mod completions;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::Parser;
+
+use self::{
+    context::{Context, Ending, Usage},
+    output::{Format, Look},
+};
+use crate::shutdown::Shutdown;
+
+/// Something failed.
+const ERROR: u8 = 1;
+
+/// The command line is wrong.
+const USAGE: u8 = 2;
+
+/// A check found problems.
+const PROBLEMS: u8 = 3;
+
+/// Link mini programs to WeChat official accounts, and follow every request to its end
+#[derive(Debug, Parser)]
+#[command(
+    name = "amplinkd",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  amplinkd request link wx0123456789abcdef wxfedcba9876543210
+  amplinkd request list --open
+  amplinkd request explain ID
+
+Exit codes: 0 well, 1 error, 2 wrong usage, 3 problems found (audit, db verify)"
+)]
+pub struct Cli {
+    /// The configuration; without it `AMPLINKD_CONFIG` names the file, or else ./amplinkd.toml is taken
+    #[arg(short, long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    pub config: Option<PathBuf>,
+
+    /// How results are printed
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table, help_heading = "Everywhere")]
+    pub output: Format,
+
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Nouns, each with its verbs.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Watch the whole thing: daemon, simulated WeChat and a few hundred requests on a fast clock
+    Demo(demo::Demo),
+    /// Run the daemon in the foreground
+    Run(run::Run),
+    /// Ask for links, see where they stand, stop or repeat them
+    #[command(subcommand, visible_alias = "r")]
+    Request(request::Command),
+    /// See accounts; stop and resume calls for one
+    #[command(subcommand)]
+    Account(account::Command),
+    /// See the programs that WeChat lists for accounts
+    #[command(subcommand)]
+    Program(program::Command),
+    /// See where WeChat contradicted our record, or was there first
+    #[command(subcommand)]
+    Conflict(conflict::Command),
+    /// Prove that every open request has a next step; exit code 3 when one has not
+    Audit(audit::Audit),
+    /// Copy the database, or check the whole file
+    #[command(subcommand)]
+    Db(db::Command),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Run a small WeChat on this machine: the three link calls, a token endpoint, and administrators
+    Simulate(simulate::Simulate),
+    /// Print a completion script for a shell
+    Completions(completions::Completions),
+}
+
+/// What can be done with the configuration.
+#[derive(Debug, clap::Subcommand)]
+pub enum ConfigCommand {
+    /// Read the configuration as the daemon would; print every key, its value and where it comes from
+    #[command(after_help = "Example:\n  amplinkd config check -c /etc/amplinkd/amplinkd.toml")]
+    Check,
+}
+
+/// The whole program: reads the command line, does what it says, and says how it ended.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(wrong) => {
+            // Help goes to stdout, mistakes to stderr; a reader who has gone misses nothing.
+            let _ = wrong.print();
+            return ExitCode::from(u8::try_from(wrong.exit_code()).unwrap_or(USAGE));
+        }
+    };
+    match begin(cli) {
+        Ok(Ending::Well) => ExitCode::SUCCESS,
+        Ok(Ending::ProblemsFound) => ExitCode::from(PROBLEMS),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "amplinkd: {}", sentence(&error));
+            ExitCode::from(if error.is::<Usage>() { USAGE } else { ERROR })
+        }
+    }
+}
+
+fn begin(cli: Cli) -> anyhow::Result<Ending> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+    let ending = runtime.block_on(run(cli));
+    // A thread that waits for stdin must not keep an ended program alive.
+    runtime.shutdown_background();
+    ending
+}
+
+async fn run(cli: Cli) -> anyhow::Result<Ending> {
+    let context = Context { config: cli.config, format: cli.output, look: Look::of_stdout() };
+    match cli.command {
+        Command::Demo(command) => demo::run(&command).await.map(|()| Ending::Well),
+        Command::Run(run::Run {}) => run::run(context.config.as_deref()).await.map(|()| Ending::Well),
+        Command::Request(command) => request::run(&context, command).await,
+        Command::Account(command) => account::run(&context, command).await,
+        Command::Program(command) => program::run(&context, command).await,
+        Command::Conflict(command) => conflict::run(&context, command).await,
+        Command::Audit(command) => audit::run(&context, command).await,
+        Command::Db(command) => db::run(&context, command).await,
+        Command::Config(ConfigCommand::Check) => {
+            config::check(context.config.as_deref(), context.format)?;
+            Ok(Ending::Well)
+        }
+        Command::Simulate(command) => {
+            let shutdown = Shutdown::new();
+            shutdown.listen().context("cannot listen for signals")?;
+            simulate::run(command, async move { shutdown.wait().await }).await.map(|()| Ending::Well)
+        }
+        Command::Completions(command) => completions::run(&command),
+    }
+}
+
+/// An error and its causes in one sentence. A cause that the error names itself is not said twice.
+#[must_use]
+pub fn sentence(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = anyhow::anyhow!("disk full").context("cannot write: disk full").context("no backup");
+        assert_eq!(sentence(&error), "no backup: cannot write: disk full");
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        fn check(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            let leaf = command.get_subcommands().next().is_none();
+            assert!(!leaf || command.get_after_help().is_some(), "{path} has no example in its help");
+            assert!(command.get_about().is_some(), "{path} does not say what it does");
+            command.get_subcommands().for_each(|command| check(command, &path));
+        }
+        check(&Cli::command(), "");
+    }
+}

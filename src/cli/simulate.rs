@@ -10,6 +10,7 @@ use crate::sim::{self, Faults, Scenario, Shared, World};
 
 /// Run a small WeChat on this machine: the three link calls, a token endpoint, and administrators
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  amplinkd simulate --speed 60 --faults mild")]
 pub struct Simulate {
     /// Where to listen; it has no password, so keep it on this machine
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7070")]

@@ -1,1 +1,395 @@
-//! explain
+//! Why a request is where it is, in sentences: since when, who must act, what comes next and when, what a retry would
+//! do. Pure: it must never read anything, nor decide anything; it repeats in words what the rules do.
+
+use std::time::Duration;
+
+use crate::{
+    domain::{
+        errcode,
+        listing::Status,
+        plan,
+        policy::Policy,
+        request::{Failure, Kind, Outcome, Request, Sighting, State},
+        time::{Time, in_words},
+    },
+    engine::audit::OVERDUE_AFTER,
+    store::{
+        gates::Gate,
+        views::{AccountView, ConflictView, TransitionView},
+    },
+};
+
+/// Steps of its history that are told: the last few say how it came here, all of them are a page of their own.
+const STEPS_TOLD_MAX: usize = 4;
+
+/// Everything that is known about one request at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'f> {
+    /// The request.
+    pub request: &'f Request,
+    /// Its account.
+    pub account: Option<&'f AccountView>,
+    /// When the account is looked at next.
+    pub next_check: Option<Time>,
+    /// Its steps, first to last.
+    pub history: &'f [TransitionView],
+    /// Its conflicts.
+    pub conflicts: &'f [ConflictView],
+    /// Calls that are held back, of whomever.
+    pub gates: &'f [Gate],
+    /// How patient we are.
+    pub policy: &'f Policy,
+    /// Looks at one account per Beijing day.
+    pub daily_budget: u32,
+    /// The moment.
+    pub now: Time,
+}
+
+/// Sentences, in reading order: where it stands, why, who must act, what comes next, what a retry would do.
+#[must_use]
+pub fn explain(facts: &Facts<'_>) -> Vec<String> {
+    let mut told = vec![facts.stands()];
+    told.extend(facts.came_here());
+    told.extend(facts.means());
+    told.extend(facts.doubt());
+    told.extend(facts.refusal());
+    told.extend(facts.conflicts());
+    told.extend(facts.account());
+    told.extend(facts.gates());
+    told.extend(facts.next());
+    told.extend(facts.deadline());
+    told.push(facts.retry());
+    told
+}
+
+/// A moment as UTC, without milliseconds.
+fn utc(at: Time) -> String {
+    jiff::Timestamp::from_millisecond(at.ms()).map_or_else(|_| at.to_string(), |at| format!("{at:.0}"))
+}
+
+/// A moment on a Beijing clock, in a form that `strftime` knows.
+fn beijing_as(at: Time, form: &str) -> String {
+    /// Hours that Beijing is ahead of UTC, all year.
+    const AHEAD: i8 = 8;
+    let moment = jiff::Timestamp::from_millisecond(at.ms());
+    let local = moment.map(|moment| moment.to_zoned(jiff::tz::offset(AHEAD).to_time_zone()));
+    local.map_or_else(|_| at.to_string(), |local| local.strftime(form).to_string())
+}
+
+fn beijing(at: Time) -> String {
+    beijing_as(at, "%Y-%m-%d %H:%M Beijing time")
+}
+
+/// A code, what it means and what a person can do.
+fn meant(code: i64) -> String {
+    match errcode::meaning(code) {
+        Some(row) => format!("{code}: {}. What to do: {}.", row.means, row.remedy),
+        None => format!("{code}, which no page explains."),
+    }
+}
+
+/// Milliseconds tell a person nothing.
+const fn whole_seconds(span: Duration) -> Duration {
+    Duration::from_secs(span.as_secs())
+}
+
+impl Facts<'_> {
+    fn ago(&self, at: Time) -> String {
+        match whole_seconds(self.now.since(at)) {
+            Duration::ZERO => format!("{} (just now)", utc(at)),
+            ago => format!("{} ({} ago)", utc(at), in_words(ago)),
+        }
+    }
+
+    fn ahead(&self, at: Time) -> String {
+        if at <= self.now {
+            format!("{} (that has passed)", utc(at))
+        } else {
+            format!("{} (in {})", utc(at), in_words(whole_seconds(self.now.until(at))))
+        }
+    }
+
+    fn api(&self) -> &'static str {
+        if self.request.is_link() { "wxamplink" } else { "wxampunlink" }
+    }
+
+    fn stands(&self) -> String {
+        let Request { kind, account, program, state, since, .. } = self.request;
+        let what = match kind {
+            Kind::Link(_) => format!("This asks to link program {program} to account {account}"),
+            Kind::Unlink => format!("This asks to unlink program {program} from account {account}"),
+        };
+        format!("{what}; it is {} since {}.", state.as_str(), self.ago(*since))
+    }
+
+    /// The last steps, when there is more to tell than where it stands.
+    fn came_here(&self) -> Option<String> {
+        let told = &self.history[self.history.len().saturating_sub(STEPS_TOLD_MAX)..];
+        let (first, rest) = told.split_first()?;
+        if rest.is_empty() {
+            return None;
+        }
+        let before = if self.history.len() > told.len() { "… " } else { "" };
+        let steps = rest.iter().map(|step| format!(" → {} (by {})", step.to_state, step.cause));
+        Some(format!("It came here by {before}{}{}.", first.to_state, steps.collect::<String>()))
+    }
+
+    /// What the state means and who must act.
+    fn means(&self) -> Vec<String> {
+        match (self.request.state, self.request.kind) {
+            (State::Requested, _) => self.requested(),
+            (State::Initiating(outcome), _) => self.initiating(outcome),
+            (State::Initiated, Kind::Link(_)) => self.initiated(),
+            (State::Initiated, Kind::Unlink) => vec![
+                "WeChat took the unlink and lists no status for it: the program stays listed until it is gone.".to_owned(),
+                "The account's administrator must act: open the message that WeChat sent and agree to remove the program. If the message is lost, the administrator can unlink the program in the account's console on mp.weixin.qq.com.".to_owned(),
+            ],
+            (State::AwaitingAccountAdmin, _) => vec![
+                "WeChat lists it with status 12: the invitation is out and the account's administrator has not answered.".to_owned(),
+                "The account's administrator must act: open the template message that WeChat sent to the administrator's own WeChat and agree to link the program. After that the program's administrator is asked.".to_owned(),
+                "A \"no\" of the account's administrator has no status: the item only disappears from the list, and the request then ends as lapsed.".to_owned(),
+            ],
+            (State::AwaitingProgramAdmin, _) => vec![
+                "WeChat lists it with status 2: the account's administrator agreed, the program's administrator has not answered.".to_owned(),
+                "The program's administrator must act: open the template message that WeChat sent to the administrator's own WeChat and agree. A \"no\" would be listed as 3 and end this request as rejected.".to_owned(),
+            ],
+            (State::Deferred(until), _) => vec![
+                format!("A monthly quota is used up. It waits until {}, {}; then it goes on by itself.", beijing(until), self.ahead(until)),
+                "Nobody must act. If somebody links the two by hand meanwhile, the list shows it and the request ends as linked.".to_owned(),
+            ],
+            (State::Linked, _) => self.linked(),
+            (State::Rejected, _) => vec!["WeChat lists it with status 3: the program's administrator said no. Ask that administrator why before you retry.".to_owned()],
+            (State::Failed(failure), _) => vec![self.failed(failure)],
+            (State::Lapsed, _) => vec!["It was pending and is gone from the list without a link: the account's administrator refused, or the invitation expired or was withdrawn. WeChat does not tell which. Ask the account's administrator.".to_owned()],
+            (State::Cancelled, _) => vec![if self.request.called_at.is_some() {
+                "A person stopped it after a call had been made. WeChat cannot withdraw an invitation, so an administrator may still agree; nobody follows that.".to_owned()
+            } else {
+                "A person stopped it before anything was sent to WeChat.".to_owned()
+            }],
+            (State::Unlinked, Kind::Unlink) => vec!["The program is gone from the account's list: this is what was asked for.".to_owned()],
+            (State::Unlinked, Kind::Link(_)) => vec!["It was linked once, and the list has shown since that it is no more.".to_owned()],
+        }
+    }
+
+    fn requested(&self) -> Vec<String> {
+        let used = self.request.attempt;
+        let so_far = if used == 0 {
+            "Nothing of it is with WeChat: either nothing was called yet, or a call surely had no effect.".to_owned()
+        } else {
+            format!("An earlier call left no trace in the list; {used} of {} calls are used.", self.policy.attempts)
+        };
+        let next = format!(
+            "amplinkd must act: it reads the account's list first and calls {} only if the list leaves something to ask for. Nobody else needs to do anything.",
+            self.api()
+        );
+        vec![so_far, next]
+    }
+
+    fn initiating(&self, outcome: Outcome) -> Vec<String> {
+        let called = self.request.called_at.unwrap_or(self.request.since);
+        match outcome {
+            Outcome::Pending => {
+                vec![format!(
+                    "The intent to call {} was written at {}; the answer is not recorded yet.",
+                    self.api(),
+                    self.ago(called)
+                )]
+            }
+            Outcome::Unknown => {
+                let appear = called + self.policy.appear_within;
+                let (used, all) = (self.request.attempt, self.policy.attempts);
+                let then = if used < all {
+                    format!("it goes back to requested and is called again ({used} of {all} calls are used)")
+                } else {
+                    format!("it fails, because all {all} calls are used")
+                };
+                vec![
+                    format!(
+                        "{} was called at {}, and WeChat did not say whether it took the call.",
+                        self.api(),
+                        self.ago(called)
+                    ),
+                    format!(
+                        "amplinkd never repeats such a call blindly: the list decides. If it shows nothing by {} and two readings agree, {then}.",
+                        self.ahead(appear)
+                    ),
+                ]
+            }
+        }
+    }
+
+    fn initiated(&self) -> Vec<String> {
+        let called = self.request.called_at.unwrap_or(self.request.since);
+        let appear = self.ahead(called + self.policy.appear_within);
+        vec![
+            format!("WeChat took the call at {}, but the list does not show the invitation yet.", self.ago(called)),
+            format!(
+                "WeChat must act: the invitation should be listed by {appear}. If two readings after that do not show it, the request ends as lapsed. The account's administrator may have the message already and can agree."
+            ),
+        ]
+    }
+
+    fn linked(&self) -> Vec<String> {
+        let confirmed = self.request.memory.seen == Some(Status::Linked);
+        vec![if confirmed {
+            "WeChat lists it with status 1: it is linked, and nobody must act. If the list ever shows it gone, this request becomes unlinked.".to_owned()
+        } else {
+            "WeChat answered that it is linked already; the list has not confirmed it yet, which the next readings settle."
+                .to_owned()
+        }]
+    }
+
+    fn failed(&self, failure: Failure) -> String {
+        match failure {
+            Failure::Refused => "WeChat refused the call for good; nothing was sent to anybody.".to_owned(),
+            Failure::OurBug => {
+                "WeChat says that we sent something wrong, which is a defect of amplinkd or of a proxy between."
+                    .to_owned()
+            }
+            Failure::Attempts => format!(
+                "It made {} calls, as many as `[policy] attempts` allows, and none left a trace in the list. Check with the account's administrator whether messages arrived.",
+                self.request.attempt
+            ),
+            Failure::Deadline => {
+                "The time of `[policy] deadline` was over before WeChat had taken the call.".to_owned()
+            }
+        }
+    }
+
+    fn doubt(&self) -> Option<String> {
+        let doubt = self.request.memory.doubt.filter(|_| self.is_followed())?;
+        let seen = match doubt.sighting {
+            Sighting::Absent => "did not show it".to_owned(),
+            Sighting::Listed(status) => format!("showed it with status {}", status.number()),
+        };
+        let at = self.ago(doubt.at);
+        Some(format!("A reading at {at} {seen}; that counts once the next reading says the same."))
+    }
+
+    /// What the last code means.
+    fn refusal(&self) -> Option<String> {
+        let refusal = self.request.refusal.as_ref()?;
+        let text = if errcode::meaning(refusal.errcode).is_none() && !refusal.errmsg.is_empty() {
+            format!(" Its text was {:?}.", refusal.errmsg)
+        } else {
+            String::new()
+        };
+        Some(format!("WeChat's last code was {}{text}", meant(refusal.errcode)))
+    }
+
+    fn conflicts(&self) -> Vec<String> {
+        let open = self.conflicts.iter().filter(|conflict| conflict.resolved_at.is_none());
+        open.map(|conflict| {
+            let code = conflict.errcode.map(|code| format!(" (code {code})")).unwrap_or_default();
+            format!(
+                "An open conflict since {}: {}{code}, met while this request was {}; it is resolved when the list settles the request (`amplinkd conflict show {}`).",
+                conflict.at, conflict.kind, conflict.our_state, conflict.id
+            )
+        })
+        .collect()
+    }
+
+    fn account(&self) -> Vec<String> {
+        let Some(account) = self.account.filter(|_| self.request.is_open()) else { return Vec::new() };
+        let mut told = Vec::new();
+        let name = &account.account;
+        if account.suspended_by.as_deref() == Some("operator") {
+            told.push(format!("The account is suspended by an operator since {}: nothing is read or called until `amplinkd account resume {name}`.", account.since));
+        } else if account.state == "suspended" {
+            let code = account.errcode.map_or_else(|| ".".to_owned(), |code| format!(" with code {}", meant(code)));
+            told.push(format!("WeChat suspended us for this account at {}{code} A slow probe finds out when it answers again; `amplinkd account resume {name}` asks at once.", account.since));
+        }
+        if account.failures > 0 {
+            let why = account.last_error.as_deref().unwrap_or("no reason was kept");
+            told.push(format!(
+                "The last {} readings of the account's list failed, the last one with: {why}.",
+                account.failures
+            ));
+        }
+        let today = beijing_as(self.now, "%Y-%m-%d");
+        let is_today = account.budget_day.as_deref() == Some(today.as_str());
+        if is_today && account.budget_used >= i64::from(self.daily_budget) {
+            told.push(format!("Today's {} looks at this account are used up (`[polling] daily_budget`); the next one is possible after {}.", self.daily_budget, beijing(self.now.next_beijing_day())));
+        }
+        told
+    }
+
+    /// Calls of this request that a quota or a block holds back.
+    fn gates(&self) -> Vec<String> {
+        let Request { account, program, .. } = self.request;
+        let call = format!("{account}/{}", self.api());
+        let listing = format!("{account}/wxamplinkget");
+        let held = self.gates.iter().filter(|_| self.request.is_open());
+        held.filter_map(|gate| {
+            let until = Time::from_ms(gate.until);
+            let (ahead, there) = (self.ahead(until), beijing(until));
+            match gate.kind.as_str() {
+                "ip" => Some(format!("WeChat does not allow our address (code {}): add it to the platform's IP whitelist. The next try is at {ahead}.", gate.errcode)),
+                "program_month" if gate.subject == program.as_str() && self.request.is_link() => {
+                    Some(format!("The program's links of this month are used up on every account until {there}, {ahead}."))
+                }
+                "api_day" if gate.subject == call || gate.subject == listing => {
+                    Some(format!("The account's daily quota of {} is used up until {there}, {ahead}.", gate.subject.rsplit('/').next().unwrap_or_default()))
+                }
+                _ => None,
+            }
+        })
+        .collect()
+    }
+
+    /// Whether anything is still due for this request.
+    fn is_followed(&self) -> bool {
+        plan::next_action(self.request, self.policy, self.now).is_some()
+    }
+
+    fn next(&self) -> Option<String> {
+        Some(match (self.request.state, self.next_check) {
+            (State::Deferred(_) | State::Linked, _) if !self.is_followed() || self.request.is_open() => return None,
+            (_, _) if !self.is_followed() => {
+                "Nothing comes next: it is finished, and amplinkd does nothing more for it.".to_owned()
+            }
+            // A suspension has said so already.
+            (_, None) if self.account.is_some_and(|account| account.suspended_by.is_some()) => return None,
+            (_, None) => "No look at the account is planned: `amplinkd audit` shows why that is wrong.".to_owned(),
+            (_, Some(due)) if self.now.since(due) > OVERDUE_AFTER && due.ms() > 0 => {
+                format!("The account was due at {} and was not looked at: is `amplinkd run` running?", self.ago(due))
+            }
+            (_, Some(due)) if due <= self.now => {
+                "Next, the account's list is read: it is due now, if `amplinkd run` is running.".to_owned()
+            }
+            (_, Some(due)) => format!("Next, the account's list is read at {}.", self.ahead(due)),
+        })
+    }
+
+    fn deadline(&self) -> Option<String> {
+        let after = self.policy.deadline.filter(|_| self.request.is_open())?;
+        let deadline = self.request.requested_at + after;
+        Some(format!("Without a settled answer it ends by itself at {} (`[policy] deadline`).", self.ahead(deadline)))
+    }
+
+    fn retry(&self) -> String {
+        let id = &self.request.id;
+        match (self.request.state, self.request.kind) {
+            (state, _) if !state.is_finished() => {
+                "A retry is not possible while it is open: it is being followed already.".to_owned()
+            }
+            (State::Linked, _) => "A retry would read the list first, find the link, and send nothing.".to_owned(),
+            (State::Unlinked, Kind::Unlink) => {
+                "A retry would read the list first, find nothing to unlink, and send nothing.".to_owned()
+            }
+            (_, Kind::Unlink) => format!(
+                "A retry (`amplinkd request retry {id}`) makes a new request: it reads the list first, then asks the account's administrator again and uses the account's monthly quota."
+            ),
+            (_, Kind::Link(options)) => {
+                let fans = if options.notify_users.wanted() {
+                    " It would also message every fan of the account (notify_users)."
+                } else {
+                    ""
+                };
+                format!(
+                    "A retry (`amplinkd request retry {id}`) makes a new request: it reads the list first, then invites both administrators again and uses the monthly quota of the account and of the program.{fans}"
+                )
+            }
+        }
+    }
+}

@@ -27,6 +27,8 @@ pub mod upkeep;
 
 pub mod views;
 
+pub mod pages;
+
 use std::sync::Arc;
 
 use sqlx::SqlitePool;

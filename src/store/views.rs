@@ -227,22 +227,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn conflicts(&self, filter: &ConflictFilter, limit: u32) -> Result<Vec<ConflictView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
-            "SELECT id, request_id, account, program, kind, errcode, at, our_state, their_status, resolved_at,
-                    resolution, errmsg
-             FROM v_conflict WHERE 1 = 1",
-        );
-        let texts = [("id", &filter.id), ("request_id", &filter.request), ("account", &filter.account)];
-        for (column, value) in texts {
-            if let Some(value) = value {
-                query.push(" AND ").push(column).push(" = ").push_bind(value);
-            }
-        }
-        if let Some(open) = filter.open {
-            query.push(if open { " AND resolved_at IS NULL" } else { " AND resolved_at IS NOT NULL" });
-        }
-        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
-        Ok(query.build_query_as().fetch_all(self.readers()).await?)
+        self.conflict_page(filter, None, limit).await
     }
 
     /// Accounts by name, at most `limit`: all, one, or those that are suspended or active.

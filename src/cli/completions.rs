@@ -1,0 +1,34 @@
+//! `amplinkd completions`: the command line, told to a shell. It must never differ from the real one.
+
+use std::io::{self, Write};
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::{Cli, context::Ending};
+
+/// Print a completion script for a shell
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd completions bash > ~/.local/share/bash-completion/completions/amplinkd
+  amplinkd completions fish > ~/.config/fish/completions/amplinkd.fish")]
+pub struct Completions {
+    /// The shell that will read it
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Prints the script.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn run(command: &Completions) -> anyhow::Result<Ending> {
+    // Made in memory first: the generator gives up loudly when its reader has gone.
+    let mut script = Vec::new();
+    clap_complete::generate(command.shell, &mut Cli::command(), "amplinkd", &mut script);
+    match io::stdout().lock().write_all(&script) {
+        Err(wrong) if wrong.kind() != io::ErrorKind::BrokenPipe => Err(wrong.into()),
+        Ok(()) | Err(_) => Ok(Ending::Well),
+    }
+}

@@ -1,0 +1,137 @@
+//! `amplinkd conflict`: where `WeChat` contradicted our record, or was there first. It must never resolve one: later
+//! listings do.
+
+use anyhow::bail;
+use serde::Serialize;
+
+use super::{
+    context::{Context, Desk, Ending},
+    moment,
+    output::Column,
+};
+use crate::{
+    domain::{
+        id::{AccountId, RequestId},
+        time::Time,
+    },
+    store::views::{ConflictFilter, ConflictView},
+};
+
+/// Rows read at once.
+const PAGE: u32 = 500;
+
+/// What can be done with conflicts.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List conflicts, newest first
+    #[command(after_help = "Example:\n  amplinkd conflict list --open")]
+    List(Filters),
+    /// Show one conflict with both sides
+    #[command(after_help = "Example:\n  amplinkd conflict show 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b")]
+    Show {
+        /// The conflict's id, as the list shows it
+        id: String,
+    },
+}
+
+/// Which conflicts.
+#[derive(Debug, clap::Args)]
+pub struct Filters {
+    /// Only those that nothing has resolved yet
+    #[arg(long, conflicts_with = "resolved")]
+    open: bool,
+    /// Only those that are resolved
+    #[arg(long)]
+    resolved: bool,
+    /// Only this official account's
+    #[arg(long)]
+    account: Option<AccountId>,
+    /// Only this request's
+    #[arg(long, value_name = "ID")]
+    request: Option<RequestId>,
+}
+
+const TABLE: [Column; 5] = [
+    Column::shown("id", "ID"),
+    Column::shown("request_id", "REQUEST"),
+    Column::shown("kind", "KIND"),
+    Column::shown("age", "AGE"),
+    Column::shown("resolution", "RESOLVED"),
+];
+
+const FIELDS: [Column; 12] = [
+    Column::hidden("id"),
+    Column::hidden("request_id"),
+    Column::hidden("account"),
+    Column::hidden("program"),
+    Column::hidden("kind"),
+    Column::hidden("errcode"),
+    Column::hidden("at"),
+    Column::hidden("our_state"),
+    Column::hidden("their_status"),
+    Column::hidden("resolved_at"),
+    Column::hidden("resolution"),
+    Column::hidden("errmsg"),
+];
+
+/// A row of the table.
+#[derive(Debug, Serialize)]
+struct Glance {
+    id: String,
+    request_id: String,
+    kind: String,
+    age: String,
+    resolution: Option<String>,
+}
+
+impl Glance {
+    fn of(row: ConflictView, now: Time) -> Self {
+        let age = moment::age(&row.at, now);
+        Self { id: row.id, request_id: row.request_id, kind: row.kind, age, resolution: row.resolution }
+    }
+}
+
+/// Does what the command says.
+///
+/// # Errors
+/// When the conflict is not known or the database cannot be used.
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
+    context
+        .at_desk(async |desk| match command {
+            Command::List(filters) => list(context, desk, filters).await,
+            Command::Show { id } => show(context, desk, id).await,
+        })
+        .await?;
+    Ok(Ending::Well)
+}
+
+async fn list(context: &Context, desk: &Desk, filters: Filters) -> anyhow::Result<()> {
+    let open = (filters.open || filters.resolved).then_some(filters.open);
+    let (account, request) = (filters.account.map(String::from), filters.request.map(String::from));
+    let filter = ConflictFilter { id: None, request, account, open };
+    let is_table = context.is_table();
+    let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
+    let mut before = None;
+    while !printer.reader_gone() {
+        let page = desk.store().conflict_page(&filter, before.as_deref(), PAGE).await?;
+        let Some(last) = page.last() else { break };
+        before = Some(last.id.clone());
+        for row in page {
+            if is_table {
+                printer.row(&Glance::of(row, desk.now()))?;
+            } else {
+                printer.row(&row)?;
+            }
+        }
+    }
+    Ok(printer.finish()?)
+}
+
+async fn show(context: &Context, desk: &Desk, id: String) -> anyhow::Result<()> {
+    let filter = ConflictFilter { id: Some(id.clone()), ..ConflictFilter::default() };
+    let found = desk.store().conflict_page(&filter, None, 1).await?;
+    let Some(row) = found.first() else {
+        bail!("there is no conflict {id:?}; `amplinkd conflict list` shows them");
+    };
+    context.print_one(row)
+}

@@ -1,0 +1,194 @@
+//! What every command begins with: the configuration, the open database, where and how to print. It must never make a
+//! database for a command that only reads.
+
+use std::{
+    fmt::Display,
+    io::{self, BufWriter, IsTerminal, StdoutLock, Write},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use super::output::{self, Column, Format, Look, Printer};
+use crate::{
+    clock::SystemClock,
+    config::{Config, environment},
+    domain::time::Time,
+    engine::record::Recorder,
+    store::{Location, Role, Store, StoreError},
+};
+
+/// How a command ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Exit code 0.
+    Well,
+    /// Exit code 3: it looked for problems and found some.
+    ProblemsFound,
+}
+
+/// Arguments that are legal one by one and wrong together: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// Whether a command may make the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Database {
+    /// It must be there.
+    Existing,
+    /// It is made when it is not there.
+    MadeIfMissing,
+}
+
+/// What was said before the command's own arguments.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// `-c`.
+    pub config: Option<PathBuf>,
+    /// `-o`.
+    pub format: Format,
+    /// How tables look on this stdout.
+    pub look: Look,
+}
+
+/// The open database with everything a command may ask of it.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    /// Where wishes and decisions go.
+    pub recorder: Arc<Recorder>,
+    /// The configuration.
+    pub config: Arc<Config>,
+}
+
+/// Commands call nobody, so they must work for a person who may not read the daemon's secrets: the token source is
+/// replaced by one that needs no file.
+const NO_SECRETS: [(&str, &str); 2] =
+    [("AMPLINKD__TOKENS__SOURCE", "command"), ("AMPLINKD__TOKENS__COMMAND", "[\"none\"]")];
+
+impl Context {
+    /// The configuration, without its secrets.
+    ///
+    /// # Errors
+    /// The first mistake with its place.
+    pub fn config(&self) -> anyhow::Result<Config> {
+        let no_secrets = NO_SECRETS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let env = environment().into_iter().filter(|(name, _)| NO_SECRETS.iter().all(|(ours, _)| name != ours));
+        Ok(Config::load(self.config.as_deref(), env.chain(no_secrets))?)
+    }
+
+    /// Opens the database, lets `work` work with it, and closes it, whatever came of the work.
+    ///
+    /// # Errors
+    /// That of opening or of `work`.
+    pub async fn with_desk<T>(
+        &self,
+        database: Database,
+        work: impl AsyncFnOnce(&Desk) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let config = self.config()?;
+        let location = Location { path: config.database.path.clone(), mode: config.database.mode };
+        if database == Database::Existing {
+            must_exist(&location)?;
+        }
+        let store = Store::open(&location, Role::Tool).await?;
+        let recorder = Arc::new(Recorder::new(store.clone(), Arc::new(SystemClock::new()), config.policy()));
+        let result = work(&Desk { recorder, config: Arc::new(config) }).await;
+        store.close().await;
+        result
+    }
+
+    /// [`Context::with_desk`] for a database that must be there.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn at_desk<T>(&self, work: impl AsyncFnOnce(&Desk) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        self.with_desk(Database::Existing, work).await
+    }
+
+    /// Prints one object.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn print_one<T: Serialize>(&self, object: &T) -> anyhow::Result<()> {
+        output::one(&mut io::stdout().lock(), self.format, self.look, object).context("cannot write the result")
+    }
+
+    /// Prints rows that are few.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn print_rows<T: Serialize>(&self, columns: &[Column], rows: &[T]) -> anyhow::Result<()> {
+        output::print(&mut io::stdout().lock(), self.format, self.look, columns, rows)
+            .context("cannot write the result")
+    }
+
+    /// Begins to print rows that may be many.
+    #[must_use]
+    pub fn printer<'c>(&self, columns: &'c [Column]) -> Printer<'c, BufWriter<StdoutLock<'static>>> {
+        Printer::new(BufWriter::new(io::stdout().lock()), self.format, self.look, columns)
+    }
+
+    /// Whether a person reads a table.
+    #[must_use]
+    pub const fn is_table(&self) -> bool {
+        matches!(self.format, Format::Table)
+    }
+}
+
+impl Desk {
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        self.recorder.store()
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.recorder.clock().now()
+    }
+}
+
+/// Refuses a database that is not there.
+///
+/// # Errors
+/// A sentence that says how one comes to be.
+pub fn must_exist(location: &Location) -> anyhow::Result<()> {
+    match std::fs::metadata(&location.path) {
+        Ok(_) => Ok(()),
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => anyhow::bail!(
+            "there is no database at {} yet: `amplinkd request link` or `amplinkd run` makes it",
+            location.path.display()
+        ),
+        Err(wrong) => Err(wrong).with_context(|| format!("cannot open the database {}", location.path.display())),
+    }
+}
+
+/// Says something beside the result, on stderr. A note that nobody can read is no failure.
+pub fn note(text: impl Display) {
+    let _ = writeln!(io::stderr(), "note: {text}");
+}
+
+/// A bar for long work, on a terminal's stderr; elsewhere it draws nothing.
+#[must_use]
+pub fn progress(length: u64, doing: &'static str) -> ProgressBar {
+    /// Redraws per second: smooth to the eye, nothing to the work.
+    const PER_SECOND: u8 = 10;
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(PER_SECOND));
+    let style =
+        ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.with_style(style).with_message(doing)
+}
+
+/// A damaged file is something that a check has found, not a failure of the check.
+#[must_use]
+pub const fn is_damage(error: &StoreError) -> bool {
+    matches!(error, StoreError::Corrupt(_))
+}

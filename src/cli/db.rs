@@ -1,0 +1,132 @@
+//! `amplinkd db`: whole copies and whole-file checks; the daemon may run meanwhile. It must never overwrite a file.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+
+use super::{
+    context::{Context, Ending, is_damage, must_exist, note},
+    output::Column,
+};
+use crate::store::{Location, OpenError, Role, Store, StoreError, upkeep::Damage};
+
+/// Findings in one report: the first hundred tell as much as a million.
+const FINDINGS_MAX: u32 = 100;
+
+/// What can be done with the database's file.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Write a whole, consistent copy of the database to a new file; the daemon may run meanwhile
+    #[command(after_help = "\
+Example:
+  amplinkd db backup amplinkd-2026-03-01.db
+
+To restore it: stop the daemon, put the copy in the database's place, delete the -wal and -shm files beside it.")]
+    Backup {
+        /// The new file; one that exists is never overwritten
+        file: PathBuf,
+    },
+    /// Check the whole file and replay every request's history; exit code 3 when something is wrong
+    #[command(
+        after_help = "Example:\n  amplinkd db verify\n\nIt reads the whole file, which takes a while for a large one."
+    )]
+    Verify,
+}
+
+/// A copy that was made.
+#[derive(Debug, Serialize)]
+struct Copied {
+    file: String,
+    bytes: u64,
+}
+
+const COLUMNS: [Column; 2] = [Column::shown("id", "WHERE"), Column::shown("finding", "FINDING")];
+
+/// Does what the command says.
+///
+/// # Errors
+/// When the copy cannot be made or the file cannot be read.
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
+    let config = context.config()?;
+    let location = Location { path: config.database.path, mode: config.database.mode };
+    must_exist(&location)?;
+    match command {
+        Command::Backup { file } => backup(context, &location, &file).await,
+        Command::Verify => verify(context, &location).await,
+    }
+}
+
+async fn backup(context: &Context, location: &Location, to: &Path) -> anyhow::Result<Ending> {
+    // Opened as any command does: what is no database of ours is not worth a copy.
+    Store::open(location, Role::Tool).await?.close().await;
+    let mode = std::fs::metadata(&location.path).map_or(location.mode, |found| found.permissions().mode() & 0o777);
+    let file = match OpenOptions::new().write(true).create_new(true).mode(mode).open(to) {
+        Ok(file) => file,
+        Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => {
+            bail!("{} exists already and is left alone: name a new file", to.display());
+        }
+        Err(wrong) => return Err(wrong).with_context(|| format!("cannot write {}", to.display())),
+    };
+    match copy(location, to, &file, mode).await {
+        Ok(bytes) => {
+            context.print_one(&Copied { file: to.display().to_string(), bytes })?;
+            Ok(Ending::Well)
+        }
+        Err(error) => {
+            // The file was made a moment ago and holds nothing that anybody could want.
+            let _ = std::fs::remove_file(to);
+            Err(error.context(format!("no copy was made at {}", to.display())))
+        }
+    }
+}
+
+async fn copy(location: &Location, to: &Path, file: &File, mode: u32) -> anyhow::Result<u64> {
+    file.set_permissions(PermissionsExt::from_mode(mode))?;
+    Store::backup(&location.path, to).await?;
+    if let Some(damage) = Store::verify(to, 1).await?.first() {
+        bail!("the copy does not hold together ({}: {}); run `amplinkd db verify`", damage.id, damage.finding);
+    }
+    file.sync_all()?;
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()?;
+    Ok(file.metadata()?.len())
+}
+
+async fn verify(context: &Context, location: &Location) -> anyhow::Result<Ending> {
+    note(format!("reading all of {}", location.path.display()));
+    let found = match findings(location).await {
+        Ok(found) => found,
+        Err(error) => vec![Damage { id: "file".to_owned(), finding: damage(error)? }],
+    };
+    if found.is_empty() {
+        if !context.is_table() {
+            context.print_rows(&COLUMNS, &found)?;
+        }
+        note("all is well");
+        return Ok(Ending::Well);
+    }
+    context.print_rows(&COLUMNS, &found)?;
+    note("something is wrong: keep a copy of the file before you do anything else, then restore a backup");
+    Ok(Ending::ProblemsFound)
+}
+
+async fn findings(location: &Location) -> anyhow::Result<Vec<Damage>> {
+    Store::open(location, Role::Tool).await?.close().await;
+    Ok(Store::verify(&location.path, FINDINGS_MAX).await?)
+}
+
+/// What a damaged file said when it was opened; any other failure stays one.
+fn damage(error: anyhow::Error) -> anyhow::Result<String> {
+    let is_damaged = match (error.downcast_ref::<OpenError>(), error.downcast_ref::<StoreError>()) {
+        (Some(OpenError::Damaged { .. }), _) => true,
+        (Some(OpenError::Store { source, .. }), _) | (None, Some(source)) => is_damage(source),
+        (_, _) => false,
+    };
+    if is_damaged { Ok(error.to_string()) } else { Err(error) }
+}

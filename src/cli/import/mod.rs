@@ -1,0 +1,162 @@
+//! `request import`: a file of wishes, all or none. It must never write a line before every line was checked.
+
+mod check;
+
+mod read;
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Read, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+
+use self::{check::Checked, read::Shape};
+use super::context::{Context, Database, Ending, note, progress};
+use crate::{
+    engine::accept::{AskError, Wish},
+    store::{StoreError, requests::Accepted},
+};
+
+/// Lines in one file: they become one transaction, and all are held in memory until it is written.
+const LINES_MAX: usize = 1_000_000;
+
+/// Bytes in one file: a million generous lines.
+const BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// Bad lines that are told one by one; the rest is counted.
+const BAD_LINES_TOLD_MAX: usize = 100;
+
+/// Ask for many links at once from a file, all or none
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+CSV, with a header; any order, and only account and program are needed:
+  account,program,username,notify_users,show_profile,key,labels
+  wx0123456789abcdef,wxfedcba9876543210,gh_0123456789ab,no,yes,order-1138,shop=12;team=north
+
+JSON lines, with the same names:
+  {\"account\": \"wx0123456789abcdef\", \"program\": \"wxfedcba9876543210\", \"labels\": {\"shop\": \"12\"}}
+
+A column `kind` (link or unlink) overrides --kind. It is safe to repeat: a line whose pair is open already, or whose
+key was used before, is counted as existing.
+
+Examples:
+  amplinkd request import links.csv --dry-run
+  amplinkd request import links.csv
+  generate | amplinkd request import - --format jsonl")]
+pub struct Import {
+    /// The file, or - for stdin
+    #[arg(value_name = "FILE|-")]
+    pub file: PathBuf,
+    /// How the file is written [default: by its name, else by its first character]
+    #[arg(long, value_enum)]
+    pub format: Option<Shape>,
+    /// What is asked for where a line does not say
+    #[arg(long, value_parser = ["link", "unlink"], default_value = "link")]
+    pub kind: String,
+    /// Check every line, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What came of a file.
+#[derive(Debug, Serialize)]
+struct Summary {
+    lines: usize,
+    accepted: usize,
+    existing: usize,
+}
+
+/// Takes the file's wishes.
+///
+/// # Errors
+/// When the file cannot be read, a line is bad, or the database cannot be used: nothing was written.
+pub async fn run(context: &Context, import: Import) -> anyhow::Result<Ending> {
+    let Import { file, format, kind, dry_run } = import;
+    let (name, text) = (shown(&file), read_all(&file)?);
+    let shape = format.unwrap_or_else(|| Shape::guess(&file, &text));
+    let lines = read::lines(&text, shape).with_context(|| name.clone())?;
+    if lines.len() > LINES_MAX {
+        bail!("{name} has {} lines, and {LINES_MAX} are the most at once: split it", lines.len());
+    }
+    let bar = progress(lines.len() as u64, "checking");
+    let checked = check::all(lines, &kind, &bar);
+    bar.finish_and_clear();
+    if !checked.bad.is_empty() {
+        refuse(&name, &checked)?;
+    }
+    let lines = checked.wishes.len();
+    if checked.fans > 0 {
+        note(format!("{} lines have notify_users: WeChat will message every fan of those accounts", checked.fans));
+    }
+    if dry_run {
+        note(format!("{lines} lines are good; nothing was written"));
+        context.print_one(&Summary { lines, accepted: 0, existing: 0 })?;
+        return Ok(Ending::Well);
+    }
+    let existing = write(context, checked, &name).await?;
+    context.print_one(&Summary { lines, accepted: lines - existing, existing })?;
+    Ok(Ending::Well)
+}
+
+/// Writes every wish in one transaction; how many were there before.
+async fn write(context: &Context, checked: Checked, name: &str) -> anyhow::Result<usize> {
+    let Checked { wishes, numbers, .. } = checked;
+    let keys: Vec<Option<String>> = wishes.iter().map(|wish: &Wish| wish.key.clone()).collect();
+    let bar = progress(wishes.len() as u64, "writing");
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let taken = context
+        .with_desk(Database::MadeIfMissing, async |desk| {
+            desk.recorder.accept(wishes).await.map_err(|error| placed(error, &keys, &numbers, name))
+        })
+        .await;
+    bar.finish_and_clear();
+    Ok(taken?.iter().filter(|accepted: &&Accepted| accepted.existing).count())
+}
+
+/// A key that is taken is a fault of its line.
+fn placed(error: AskError, keys: &[Option<String>], numbers: &[u64], name: &str) -> anyhow::Error {
+    let line = match &error {
+        AskError::Store(StoreError::KeyTaken { key, .. }) => keys.iter().position(|ours| ours.as_ref() == Some(key)),
+        _ => None,
+    };
+    match line.and_then(|at| numbers.get(at)) {
+        Some(number) => anyhow::anyhow!("{name} line {number}: {error}; nothing was written"),
+        None => anyhow::Error::from(error).context(format!("nothing of {name} was written")),
+    }
+}
+
+fn refuse(name: &str, checked: &Checked) -> anyhow::Result<()> {
+    let bad_lines = checked.bad.iter().take(BAD_LINES_TOLD_MAX);
+    let told: Vec<String> = bad_lines.map(|(number, wrong)| format!("{name} line {number}: {wrong}\n")).collect();
+    // The sentence below is what counts; a reader who has gone misses the rest.
+    let _ = io::stderr().write_all(told.concat().as_bytes());
+    let (bad, all) = (checked.bad.len(), checked.bad.len() + checked.wishes.len());
+    let more =
+        if bad > BAD_LINES_TOLD_MAX { format!(" (the first {BAD_LINES_TOLD_MAX} are above)") } else { String::new() };
+    bail!("{name}: {bad} of {all} lines are bad{more}; nothing was written")
+}
+
+fn shown(file: &Path) -> String {
+    if file == Path::new("-") { "stdin".to_owned() } else { file.display().to_string() }
+}
+
+fn read_all(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let source: Box<dyn Read> = if file == Path::new("-") {
+        if io::stdin().is_terminal() {
+            note("reading lines from the terminal; ctrl-D ends them");
+        }
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(file).with_context(|| format!("cannot read {}", file.display()))?)
+    };
+    source.take(BYTES_MAX + 1).read_to_end(&mut text).with_context(|| format!("cannot read {}", shown(file)))?;
+    if text.len() as u64 > BYTES_MAX {
+        bail!("{} is larger than {} MiB: split it", shown(file), BYTES_MAX / 1024 / 1024);
+    }
+    Ok(text)
+}

@@ -1,0 +1,231 @@
+//! From bytes to lines with their numbers and texts, whichever way they are written. It must never judge a value.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::bail;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shape {
+    /// Comma-separated values under a header.
+    Csv,
+    /// One JSON object a line.
+    #[value(alias = "json")]
+    Jsonl,
+}
+
+/// What the columns of a CSV file and the fields of a JSON line are called.
+pub(super) const NAMES: [&str; 8] =
+    ["account", "program", "username", "notify_users", "show_profile", "key", "labels", "kind"];
+
+/// One line: its number as an editor counts, and what it says or why it cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) number: u64,
+    pub(super) fields: Result<Fields, String>,
+}
+
+/// What a line says; nothing of it is checked.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Fields {
+    pub(super) account: Option<String>,
+    pub(super) program: Option<String>,
+    pub(super) username: Option<String>,
+    pub(super) notify_users: Option<Flag>,
+    pub(super) show_profile: Option<Flag>,
+    pub(super) key: Option<String>,
+    pub(super) labels: Option<Labels>,
+    pub(super) kind: Option<String>,
+}
+
+/// A yes or no, as it was written.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Flag {
+    Bool(bool),
+    Number(u64),
+    Text(String),
+}
+
+/// Labels, as they were written.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Labels {
+    Object(BTreeMap<String, Value>),
+    Text(String),
+}
+
+impl Shape {
+    /// By the file's name, else by its first character.
+    pub(super) fn guess(file: &Path, text: &[u8]) -> Self {
+        let extension = file.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+        match extension.as_deref() {
+            Some("csv") => Self::Csv,
+            Some("jsonl" | "ndjson" | "json") => Self::Jsonl,
+            _ => {
+                let first = without_bom(text).iter().find(|byte| !byte.is_ascii_whitespace());
+                if matches!(first, Some(b'{' | b'[')) { Self::Jsonl } else { Self::Csv }
+            }
+        }
+    }
+}
+
+/// Every line that says something.
+///
+/// # Errors
+/// When the file as a whole cannot be read: its header is wrong, or it is one JSON array.
+pub(super) fn lines(text: &[u8], shape: Shape) -> anyhow::Result<Vec<Line>> {
+    match shape {
+        Shape::Csv => csv_lines(without_bom(text)),
+        Shape::Jsonl => json_lines(without_bom(text)),
+    }
+}
+
+/// Spreadsheets put a mark before the first character.
+fn without_bom(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
+/// Columns of the header, in its order.
+fn header(record: &csv::ByteRecord) -> anyhow::Result<Vec<&'static str>> {
+    let mut columns: Vec<&'static str> = Vec::new();
+    for name in record {
+        let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase();
+        let Some(known) = NAMES.iter().find(|known| **known == name) else {
+            bail!("the header has an unknown column {name:?}; these are known: {}", NAMES.join(", "));
+        };
+        if columns.contains(known) {
+            bail!("the header has the column {known} twice");
+        }
+        columns.push(known);
+    }
+    for needed in ["account", "program"] {
+        if !columns.contains(&needed) {
+            bail!("the header has no column {needed}: the first line names the columns, as in {}", NAMES.join(","));
+        }
+    }
+    Ok(columns)
+}
+
+fn csv_lines(text: &[u8]) -> anyhow::Result<Vec<Line>> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
+    let mut record = csv::ByteRecord::new();
+    if !reader.read_byte_record(&mut record)? {
+        bail!("it is empty: the first line names the columns, as in {}", NAMES.join(","));
+    }
+    let columns = header(&record)?;
+    let mut lines = Vec::new();
+    while reader.read_byte_record(&mut record)? {
+        let number = record.position().map_or(0, |at| at.line() + empty_lines(text, at.byte()));
+        let is_empty = record.iter().all(|field| field.trim_ascii().is_empty());
+        if !is_empty {
+            lines.push(Line { number, fields: fields(&columns, &record) });
+        }
+    }
+    Ok(lines)
+}
+
+/// The reader's position is before the empty lines that it skips.
+fn empty_lines(text: &[u8], from: u64) -> u64 {
+    let rest = usize::try_from(from).ok().and_then(|from| text.get(from..)).unwrap_or_default();
+    let skipped = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    skipped.filter(|byte| **byte == b'\n').count() as u64
+}
+
+fn fields(columns: &[&'static str], record: &csv::ByteRecord) -> Result<Fields, String> {
+    if record.len() != columns.len() {
+        return Err(format!("it has {} fields, the header has {}", record.len(), columns.len()));
+    }
+    let mut fields = Fields::default();
+    for (column, field) in columns.iter().zip(record) {
+        let field = std::str::from_utf8(field)
+            .map_err(|_| format!("its {column} is not UTF-8: save the file as \"CSV UTF-8\""))?
+            .trim();
+        if field.is_empty() {
+            continue;
+        }
+        let text = Some(field.to_owned());
+        match *column {
+            "account" => fields.account = text,
+            "program" => fields.program = text,
+            "username" => fields.username = text,
+            "notify_users" => fields.notify_users = text.map(Flag::Text),
+            "show_profile" => fields.show_profile = text.map(Flag::Text),
+            "key" => fields.key = text,
+            "labels" => fields.labels = text.map(Labels::Text),
+            _ => fields.kind = text,
+        }
+    }
+    Ok(fields)
+}
+
+fn json_lines(text: &[u8]) -> anyhow::Result<Vec<Line>> {
+    if text.trim_ascii_start().starts_with(b"[") {
+        bail!("it is one JSON array; JSON lines have one object a line, as `jq -c '.[]'` writes them");
+    }
+    let lines = (1..).zip(text.split(|byte| *byte == b'\n'));
+    let lines = lines.map(|(number, line)| (number, line.trim_ascii())).filter(|(_, line)| !line.is_empty());
+    Ok(lines
+        .map(|(number, line)| Line { number, fields: serde_json::from_slice(line).map_err(|wrong| said(&wrong)) })
+        .collect())
+}
+
+/// The parser's words, without its own count of lines, which is always 1.
+fn said(wrong: &serde_json::Error) -> String {
+    let said = wrong.to_string();
+    let place = format!(" at line {} column {}", wrong.line(), wrong.column());
+    match said.strip_suffix(&place) {
+        Some(said) => format!("{said} (column {})", wrong.column()),
+        None => said,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(text: &str) -> Vec<u64> {
+        lines(text.as_bytes(), Shape::Csv).unwrap().into_iter().map(|line| line.number).collect()
+    }
+
+    #[test]
+    fn lines_are_counted_as_editors_count() {
+        assert_eq!(numbers("account,program\na,b\n\n\nc,d\r\n,\n\"e\ne\",f\ng,h\n"), [2, 5, 7, 9]);
+        assert_eq!(numbers("account,program\r\na,b\r\nc,d"), [2, 3]);
+        let json = lines(b"\n{}\r\n\n{\"x\":1}", Shape::Jsonl).unwrap();
+        assert_eq!(json[0], Line { number: 2, fields: Ok(Fields::default()) });
+        assert!(json[1].fields.as_ref().unwrap_err().starts_with("unknown field `x`"));
+        assert!(json[1].fields.as_ref().unwrap_err().ends_with("(column 4)"), "{json:?}");
+        assert_eq!(json[1].number, 4);
+    }
+
+    #[test]
+    fn a_header_says_which_columns_there_are() {
+        let wrong = |text: &str| lines(text.as_bytes(), Shape::Csv).unwrap_err().to_string();
+        assert!(wrong("").contains("it is empty"));
+        assert!(wrong("account,porgram").contains("unknown column \"porgram\""));
+        assert!(wrong("account,account").contains("twice"));
+        assert!(wrong("account").contains("no column program"));
+        let shuffled = lines("\u{feff}Program , KEY,account\np,k,a".as_bytes(), Shape::Csv).unwrap();
+        let fields = shuffled[0].fields.as_ref().unwrap();
+        assert_eq!((fields.account.as_deref(), fields.key.as_deref()), (Some("a"), Some("k")));
+    }
+
+    #[test]
+    fn a_file_is_known_by_its_name_or_its_first_character() {
+        assert_eq!(Shape::guess(Path::new("a.CSV"), b"{"), Shape::Csv);
+        assert_eq!(Shape::guess(Path::new("a.jsonl"), b"a"), Shape::Jsonl);
+        assert_eq!(Shape::guess(Path::new("-"), b"\xef\xbb\xbf {"), Shape::Jsonl);
+        assert_eq!(Shape::guess(Path::new("-"), b"account"), Shape::Csv);
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_says_why() {
+        let bad = lines(b"account,program\na,b,c\n\xc4\xe3,b\n", Shape::Csv).unwrap();
+        assert_eq!(bad[0].fields.as_ref().unwrap_err(), "it has 3 fields, the header has 2");
+        assert!(bad[1].fields.as_ref().unwrap_err().contains("UTF-8"));
+    }
+}

@@ -1,0 +1,58 @@
+//! Moments for people: "2h" says more at a glance than a date. It must never read a clock.
+
+use std::time::Duration;
+
+use crate::domain::time::Time;
+
+/// The moment of a view's RFC 3339 text.
+#[must_use]
+pub fn parse(text: &str) -> Option<Time> {
+    Some(Time::from_ms(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()))
+}
+
+/// How long ago a view's moment was, in one unit: "45s", "59m", "23h", "120d".
+#[must_use]
+pub fn age(text: &str, now: Time) -> String {
+    parse(text).map_or_else(|| "?".to_owned(), |at| in_one_unit(now.since(at)))
+}
+
+/// How long until a view's moment, in one unit; "due" when it has come, nothing when there is none.
+#[must_use]
+pub fn ahead(text: Option<&str>, now: Time) -> Option<String> {
+    let at = parse(text?)?;
+    Some(if at <= now { "due".to_owned() } else { in_one_unit(now.until(at)) })
+}
+
+/// A view's moment without its milliseconds, as people write it: "2026-03-01 12:00:00".
+#[must_use]
+pub fn to_the_second(text: &str) -> String {
+    /// Characters of a date and a time of day.
+    const SECOND: usize = 19;
+    text.get(..SECOND).unwrap_or(text).replace('T', " ")
+}
+
+fn in_one_unit(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glance_needs_one_unit() {
+        let now = parse("2026-03-01T12:00:00.000Z").unwrap();
+        let ages = ["2026-03-01T11:59:15.000Z", "2026-03-01T11:01:00Z", "2026-02-28T12:30:00Z", "2025-11-01T12:00:00Z"];
+        assert_eq!(ages.map(|at| age(at, now)), ["45s", "59m", "23h", "120d"]);
+        assert_eq!(age("2026-03-02T00:00:00Z", now), "0s");
+        assert_eq!(ahead(Some("2026-03-01T12:30:00Z"), now).as_deref(), Some("30m"));
+        assert_eq!(ahead(Some("1970-01-01T00:00:00Z"), now).as_deref(), Some("due"));
+        assert_eq!(ahead(None, now), None);
+    }
+}

@@ -1,0 +1,129 @@
+//! `amplinkd program`: what `WeChat` listed for each account when it was last asked. It must never ask.
+
+use serde::Serialize;
+
+use super::{
+    context::{Context, Desk, Ending},
+    moment,
+    output::Column,
+};
+use crate::{
+    domain::{
+        id::{AccountId, ProgramId},
+        time::Time,
+    },
+    store::views::ProgramView,
+};
+
+/// What can be done with programs.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List programs as WeChat's lists last showed them, by account
+    #[command(after_help = "\
+Examples:
+  amplinkd program list --account wx0123456789abcdef
+  amplinkd program list --program wxfedcba9876543210 -o csv
+
+Only accounts that a request was ever made for are known.")]
+    List {
+        /// Only this official account's
+        #[arg(long)]
+        account: Option<AccountId>,
+        /// Only this mini program, on every account
+        #[arg(long)]
+        program: Option<ProgramId>,
+    },
+}
+
+const TABLE: [Column; 7] = [
+    Column::shown("account", "ACCOUNT"),
+    Column::shown("program", "PROGRAM"),
+    Column::shown("username", "USERNAME"),
+    Column::shown("listed", "LISTED AS"),
+    Column::shown("for", "FOR"),
+    Column::shown("gone", "GONE"),
+    Column::shown("nickname", "NAME"),
+];
+
+const FIELDS: [Column; 18] = [
+    Column::hidden("account"),
+    Column::hidden("program"),
+    Column::hidden("username"),
+    Column::hidden("status"),
+    Column::hidden("nickname"),
+    Column::hidden("headimg_url"),
+    Column::hidden("email"),
+    Column::hidden("source"),
+    Column::hidden("selected"),
+    Column::hidden("nearby_display_status"),
+    Column::hidden("released"),
+    Column::hidden("copy_verify_status"),
+    Column::hidden("func_infos"),
+    Column::hidden("first_seen_at"),
+    Column::hidden("last_seen_at"),
+    Column::hidden("gone_at"),
+    Column::hidden("status_since"),
+    Column::hidden("item"),
+];
+
+/// A row of the table.
+#[derive(Debug, Serialize)]
+struct Glance {
+    account: String,
+    program: Option<String>,
+    username: Option<String>,
+    listed: String,
+    r#for: String,
+    gone: Option<String>,
+    nickname: Option<String>,
+}
+
+impl Glance {
+    fn of(row: ProgramView, now: Time) -> Self {
+        let listed = match row.status {
+            1 => "1 linked".to_owned(),
+            2 => "2 program_admin".to_owned(),
+            3 => "3 rejected".to_owned(),
+            12 => "12 account_admin".to_owned(),
+            other => other.to_string(),
+        };
+        let r#for = moment::age(&row.status_since, now);
+        let gone = row.gone_at.as_deref().map(|at| format!("{} ago", moment::age(at, now)));
+        let ProgramView { account, program, username, nickname, .. } = row;
+        Self { account, program, username, listed, r#for, gone, nickname }
+    }
+}
+
+/// Does what the command says.
+///
+/// # Errors
+/// When the database cannot be used.
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
+    let Command::List { account, program } = command;
+    context
+        .at_desk(async |desk| {
+            let (account, program) = (account.as_ref().map(AccountId::as_str), program.as_ref().map(ProgramId::as_str));
+            list(context, desk, account, program).await
+        })
+        .await?;
+    Ok(Ending::Well)
+}
+
+async fn list(context: &Context, desk: &Desk, account: Option<&str>, program: Option<&str>) -> anyhow::Result<()> {
+    let is_table = context.is_table();
+    let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
+    let mut after = String::new();
+    while !printer.reader_gone() {
+        let page = desk.store().program_page(&after, account, program).await?;
+        let Some(last) = page.last() else { break };
+        after.clone_from(&last.account);
+        for row in page {
+            if is_table {
+                printer.row(&Glance::of(row, desk.now()))?;
+            } else {
+                printer.row(&row)?;
+            }
+        }
+    }
+    Ok(printer.finish()?)
+}

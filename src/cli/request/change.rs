@@ -1,0 +1,292 @@
+//! `request cancel` and `request retry`: of some requests by id, or of all that filters name, after a question. It must
+//! never change many unasked.
+
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::{Context as _, bail};
+use tokio::task::JoinSet;
+
+use super::{filters::Filters, list};
+use crate::{
+    cli::{
+        context::{Context, Desk, Ending, Usage, note, progress},
+        sentence,
+    },
+    domain::id::RequestId,
+    engine::accept::Cancelled,
+    store::views::{RequestFilter, RequestView},
+};
+
+/// Changes under way at once: they share their syncs.
+const AT_ONCE: usize = 64;
+
+/// Rows read at once.
+const PAGE: u32 = 1_000;
+
+/// Failures that are told one by one; the rest is counted.
+const FAILURES_TOLD_MAX: usize = 20;
+
+/// Stop following requests; what WeChat has already cannot be withdrawn
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd request cancel 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b
+  amplinkd request cancel --account wx0123456789abcdef --dry-run
+  amplinkd request cancel --state requested --label shop=12 --yes
+
+Before the call nothing is sent any more. After it WeChat has the invitation and no way to withdraw it:
+the request is no longer followed, and an administrator may still agree.")]
+pub struct Cancel {
+    /// Which, and how
+    #[command(flatten)]
+    pub choice: Choice,
+}
+
+/// Ask again for what finished requests were for
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd request retry 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b
+  amplinkd request retry --state failed,lapsed --label shop=12 --dry-run
+
+Each retry is a new request that names the old one: it invites both administrators again and uses monthly quota.
+With filters only the latest request of a pair is tried again, never one that was linked or unlinked unless
+--state names it.")]
+pub struct Retry {
+    /// Which, and how
+    #[command(flatten)]
+    pub choice: Choice,
+}
+
+/// Some by id, or all that filters name.
+#[derive(Debug, clap::Args)]
+pub struct Choice {
+    /// These requests; without any, filters say which
+    #[arg(value_name = "ID")]
+    pub ids: Vec<RequestId>,
+    /// Which requests
+    #[command(flatten)]
+    pub filters: Filters,
+    /// Show which would be changed, and change nothing
+    #[arg(long, help_heading = "When filters name many")]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, help_heading = "When filters name many")]
+    pub yes: bool,
+}
+
+/// What is done to each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Cancel,
+    Retry,
+}
+
+impl Act {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+/// What came of the changes.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// The requests to show: the cancelled, or the new.
+    ids: Vec<String>,
+    /// Cancelled after a call.
+    no_longer_followed: usize,
+    /// Retries that found an open request.
+    existing: usize,
+    failures: Vec<String>,
+}
+
+/// Cancels.
+///
+/// # Errors
+/// When any could not be cancelled; the others are.
+pub(super) async fn cancel(context: &Context, cancel: Cancel) -> anyhow::Result<Ending> {
+    change(context, cancel.choice, Act::Cancel).await
+}
+
+/// Retries.
+///
+/// # Errors
+/// When any could not be retried; the others are.
+pub(super) async fn retry(context: &Context, retry: Retry) -> anyhow::Result<Ending> {
+    change(context, retry.choice, Act::Retry).await
+}
+
+async fn change(context: &Context, choice: Choice, act: Act) -> anyhow::Result<Ending> {
+    match (choice.ids.is_empty(), choice.filters.is_empty()) {
+        (true, true) => {
+            let word = act.word();
+            return Err(Usage(format!("say which requests to {word}: their ids, or filters such as --account")).into());
+        }
+        (false, false) => return Err(Usage("give ids or filters, not both".to_owned()).into()),
+        (true, false) | (false, true) => {}
+    }
+    context
+        .at_desk(async |desk| {
+            let ids = if choice.ids.is_empty() {
+                let meant = meant(desk, &choice.filters, act).await?;
+                if choice.dry_run || meant.is_empty() {
+                    note(format!("{} to {}; nothing was changed", requests(meant.len()), act.word()));
+                    return list::glance(context, meant, desk.now());
+                }
+                agreed(&meant, act, choice.yes)?;
+                meant.into_iter().map(|row| Ok(row.id.parse()?)).collect::<anyhow::Result<_>>()?
+            } else {
+                if choice.dry_run {
+                    let ids: Vec<String> = choice.ids.iter().map(ToString::to_string).collect();
+                    note("nothing was changed");
+                    return list::glance(context, in_order(desk, &ids).await?, desk.now());
+                }
+                choice.ids
+            };
+            let outcome = change_all(desk, ids, act).await?;
+            report(context, desk, outcome, act).await
+        })
+        .await?;
+    Ok(Ending::Well)
+}
+
+/// Everything that the filters name and that can be changed so.
+async fn meant(desk: &Desk, filters: &Filters, act: Act) -> anyhow::Result<Vec<RequestView>> {
+    let mut filter = RequestFilter { open: Some(act == Act::Cancel), ..filters.for_store() };
+    if (filters.open && act == Act::Retry) || (filters.finished && act == Act::Cancel) {
+        return Err(Usage("cancel takes open requests, retry takes finished ones".to_owned()).into());
+    }
+    let mut rows = Vec::new();
+    loop {
+        let page = desk.store().list_requests(&filter, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(rows) };
+        filter.after = Some(last.id.clone());
+        for row in page {
+            let reached = ["linked", "unlinked"].contains(&row.state.as_str()) && filters.states.is_empty();
+            if act == Act::Cancel || (!reached && is_latest_of_its_pair(desk, &row).await?) {
+                rows.push(row);
+            }
+        }
+    }
+}
+
+/// Whether nobody asked for the same again since: an old failure that was retried needs no second retry.
+async fn is_latest_of_its_pair(desk: &Desk, row: &RequestView) -> anyhow::Result<bool> {
+    let pair = RequestFilter {
+        account: Some(row.account.clone()),
+        program: Some(row.program.clone()),
+        kind: Some(row.kind.clone()),
+        ..RequestFilter::default()
+    };
+    let latest = desk.store().list_requests(&pair, 1).await?;
+    Ok(latest.first().is_some_and(|latest| latest.id == row.id))
+}
+
+fn agreed(meant: &[RequestView], act: Act, yes: bool) -> anyhow::Result<()> {
+    let what = format!("{} {}", act.word(), requests(meant.len()));
+    if yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        bail!("this would {what}: say --yes to do it, or --dry-run to see which");
+    }
+    write!(io::stderr(), "{what}? [y/N] ").context("cannot ask")?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    if !["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
+        bail!("nothing was changed");
+    }
+    Ok(())
+}
+
+fn requests(count: usize) -> String {
+    if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
+}
+
+async fn change_all(desk: &Desk, ids: Vec<RequestId>, act: Act) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let bar = progress(ids.len() as u64, act.word());
+    let mut waiting = ids.into_iter();
+    let mut under_way = JoinSet::new();
+    loop {
+        for id in waiting.by_ref().take(AT_ONCE - under_way.len()) {
+            let desk = desk.clone();
+            under_way.spawn(async move { one(&desk, &id, act).await });
+        }
+        let Some(done) = under_way.join_next().await else { break };
+        bar.inc(1);
+        match done? {
+            Ok(done) => outcome.count(done),
+            Err(error) => outcome.failures.push(sentence(&error)),
+        }
+    }
+    bar.finish_and_clear();
+    Ok(outcome)
+}
+
+/// What was done to one request.
+#[derive(Debug)]
+enum Done {
+    Cancelled(String, Cancelled),
+    Retried { id: String, existing: bool },
+}
+
+impl Outcome {
+    fn count(&mut self, done: Done) {
+        match done {
+            Done::Cancelled(id, how) => {
+                self.ids.push(id);
+                self.no_longer_followed += usize::from(how == Cancelled::NoLongerFollowed);
+            }
+            Done::Retried { id, existing } => {
+                self.ids.push(id);
+                self.existing += usize::from(existing);
+            }
+        }
+    }
+}
+
+async fn one(desk: &Desk, id: &RequestId, act: Act) -> anyhow::Result<Done> {
+    Ok(match act {
+        Act::Cancel => Done::Cancelled(id.to_string(), desk.recorder.cancel(id).await?),
+        Act::Retry => {
+            let accepted = desk.recorder.retry(id).await?;
+            Done::Retried { id: accepted.id, existing: accepted.existing }
+        }
+    })
+}
+
+async fn report(context: &Context, desk: &Desk, outcome: Outcome, act: Act) -> anyhow::Result<()> {
+    let Outcome { ids, no_longer_followed, existing, failures } = outcome;
+    if !ids.is_empty() || !context.is_table() {
+        list::glance(context, in_order(desk, &ids).await?, desk.now())?;
+    }
+    if no_longer_followed > 0 {
+        note(format!(
+            "{} no longer followed after a call: WeChat cannot withdraw what was sent, so an administrator may still agree",
+            requests(no_longer_followed)
+        ));
+    }
+    if existing > 0 {
+        note(format!("{} for a pair that is open again already: that one is shown", requests(existing)));
+    }
+    match failures.as_slice() {
+        [] => Ok(()),
+        [only] => bail!("{only}"),
+        many => {
+            let told = many.iter().take(FAILURES_TOLD_MAX).map(|failure| format!("\n  {failure}"));
+            let told: String = told.collect();
+            bail!("could not {} {}:{told}", act.word(), requests(many.len()))
+        }
+    }
+}
+
+/// The rows of these requests, each once.
+async fn in_order(desk: &Desk, ids: &[String]) -> anyhow::Result<Vec<RequestView>> {
+    let mut rows = desk.store().request_views(ids).await?;
+    rows.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(rows)
+}

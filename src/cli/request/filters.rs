@@ -1,0 +1,145 @@
+//! Which requests a command means, said once for every command that takes many. It must never read anything.
+
+use crate::{
+    domain::id::{AccountId, ProgramId},
+    store::{pages::StepView, views::RequestFilter},
+};
+
+/// Every state, in the words of `v_request.state`.
+pub(super) const STATES: [&str; 12] = [
+    "requested",
+    "initiating",
+    "initiated",
+    "awaiting_account_admin",
+    "awaiting_program_admin",
+    "deferred",
+    "linked",
+    "rejected",
+    "failed",
+    "lapsed",
+    "cancelled",
+    "unlinked",
+];
+
+/// How many of [`STATES`], from the first, are open.
+const OPEN_STATES: usize = 6;
+
+/// Which requests; everything that is given must hold.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Which requests (all that is given must hold)")]
+pub struct Filters {
+    /// Only this official account's
+    #[arg(long)]
+    pub account: Option<AccountId>,
+    /// Only this mini program's
+    #[arg(long)]
+    pub program: Option<ProgramId>,
+    /// Only in one of these states
+    #[arg(long = "state", value_name = "STATE,…", value_delimiter = ',', value_parser = STATES)]
+    pub states: Vec<String>,
+    /// Only links, or only unlinks
+    #[arg(long, value_parser = ["link", "unlink"])]
+    pub kind: Option<String>,
+    /// Only those that have not come to an end
+    #[arg(long, conflicts_with = "finished")]
+    pub open: bool,
+    /// Only those that have come to an end
+    #[arg(long)]
+    pub finished: bool,
+    /// Only those with this label; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    pub labels: Vec<(String, String)>,
+}
+
+/// A label as the command line takes it.
+///
+/// # Errors
+/// A sentence when there is no "=" or no name before it.
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a label is NAME=VALUE, as in shop=12".to_owned()),
+    }
+}
+
+impl Filters {
+    /// Whether nothing was given, so that every request is meant.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { account, program, states, kind, open, finished, labels } = self;
+        account.is_none()
+            && program.is_none()
+            && states.is_empty()
+            && kind.is_none()
+            && !open
+            && !finished
+            && labels.is_empty()
+    }
+
+    /// The same as the store takes it.
+    #[must_use]
+    pub fn for_store(&self) -> RequestFilter {
+        RequestFilter {
+            account: self.account.as_ref().map(ToString::to_string),
+            program: self.program.as_ref().map(ToString::to_string),
+            states: self.states.clone(),
+            kind: self.kind.clone(),
+            open: (self.open || self.finished).then_some(self.open),
+            labels: self.labels.clone(),
+            after: None,
+        }
+    }
+
+    /// Whether a step leads where the filters ask.
+    #[must_use]
+    pub fn take(&self, step: &StepView) -> bool {
+        let is_open = STATES[..OPEN_STATES].contains(&step.to_state.as_str());
+        self.account.as_ref().is_none_or(|account| account.as_str() == step.account)
+            && self.program.as_ref().is_none_or(|program| program.as_str() == step.program)
+            && (self.states.is_empty() || self.states.contains(&step.to_state))
+            && self.kind.as_ref().is_none_or(|kind| *kind == step.kind)
+            && (!self.open || is_open)
+            && (!self.finished || !is_open)
+            && self
+                .labels
+                .iter()
+                .all(|(name, value)| step.labels.get(name).and_then(serde_json::Value::as_str) == Some(value.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        request::{Failure, Outcome, State},
+        time::Time,
+    };
+
+    #[test]
+    fn the_words_are_those_of_the_domain_the_open_ones_first() {
+        let all = [
+            State::Requested,
+            State::Initiating(Outcome::Pending),
+            State::Initiated,
+            State::AwaitingAccountAdmin,
+            State::AwaitingProgramAdmin,
+            State::Deferred(Time::default()),
+            State::Linked,
+            State::Rejected,
+            State::Failed(Failure::Refused),
+            State::Lapsed,
+            State::Cancelled,
+            State::Unlinked,
+        ];
+        assert_eq!(all.map(State::as_str), STATES);
+        assert!(all[..OPEN_STATES].iter().all(|state| !state.is_finished()));
+        assert!(all[OPEN_STATES..].iter().all(|state| state.is_finished()));
+    }
+
+    #[test]
+    fn a_label_has_a_name() {
+        assert_eq!(label("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert!(label("=b").is_err());
+        assert!(label("a").is_err());
+    }
+}

@@ -1,0 +1,139 @@
+//! `request list`: many requests, a page at a time. It must never hold them all in memory, but for a table.
+
+use serde::Serialize;
+
+use super::{FIELDS, filters::Filters};
+use crate::{
+    cli::{
+        context::{Context, Desk, Ending, note},
+        moment,
+        output::Column,
+    },
+    domain::time::Time,
+    store::views::RequestView,
+};
+
+/// Rows read at once.
+const PAGE: u32 = 1_000;
+
+/// Rows of a table when no limit is given: two screens; who wants more says so.
+const TABLE_ROWS: u32 = 50;
+
+/// List requests, newest first
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd request list --open
+  amplinkd request list --state failed,lapsed --label shop=12
+  amplinkd request list --account wx0123456789abcdef -o csv > requests.csv
+
+In the table AGE is how long a request has stood in its state, NEXT when its account is looked at next.
+JSON and CSV have every column of the view v_request.")]
+pub struct List {
+    /// Which requests
+    #[command(flatten)]
+    pub filters: Filters,
+    /// At most so many, 0 for all [default: 50 in a table, else all]
+    #[arg(long, value_name = "N", help_heading = "How many")]
+    pub limit: Option<u32>,
+}
+
+const TABLE: [Column; 6] = [
+    Column::shown("id", "ID"),
+    Column::shown("state", "STATE"),
+    Column::shown("age", "AGE"),
+    Column::shown("next", "NEXT"),
+    Column::shown("account", "ACCOUNT"),
+    Column::shown("program", "PROGRAM"),
+];
+
+/// The same with a column that is of interest only when it differs: a line has room for 120 characters.
+const TABLE_WITH_KIND: [Column; 7] = [
+    Column::shown("id", "ID"),
+    Column::shown("kind", "KIND"),
+    Column::shown("state", "STATE"),
+    Column::shown("age", "AGE"),
+    Column::shown("next", "NEXT"),
+    Column::shown("account", "ACCOUNT"),
+    Column::shown("program", "PROGRAM"),
+];
+
+/// A row of the table. Who is waited for is in the name of the state.
+#[derive(Debug, Serialize)]
+struct Glance {
+    id: String,
+    kind: String,
+    state: String,
+    age: String,
+    next: Option<String>,
+    account: String,
+    program: String,
+}
+
+impl Glance {
+    fn of(row: RequestView, now: Time) -> Self {
+        let age = moment::age(&row.since, now);
+        let next = moment::ahead(row.next_check_at.as_deref(), now);
+        let RequestView { id, kind, state, account, program, .. } = row;
+        Self { id, kind, state, age, next, account, program }
+    }
+}
+
+/// Prints the requests that are meant.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(super) async fn run(context: &Context, list: List) -> anyhow::Result<Ending> {
+    context
+        .at_desk(async |desk| {
+            if context.is_table() { table(context, desk, &list).await } else { stream(context, desk, &list).await }
+        })
+        .await?;
+    Ok(Ending::Well)
+}
+
+async fn table(context: &Context, desk: &Desk, list: &List) -> anyhow::Result<()> {
+    let limit = bound(list.limit.unwrap_or(TABLE_ROWS));
+    let mut rows = desk.store().list_requests(&list.filters.for_store(), limit.saturating_add(1)).await?;
+    let there_are_more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    glance(context, rows, desk.now())?;
+    if there_are_more {
+        note(format!("showing {limit} of more; --limit 0 for all"));
+    }
+    Ok(())
+}
+
+/// Prints rows for people, or whole for programs.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(super) fn glance(context: &Context, rows: Vec<RequestView>, now: Time) -> anyhow::Result<()> {
+    if !context.is_table() {
+        return context.print_rows(&FIELDS, &rows);
+    }
+    let columns = if rows.iter().any(|row| row.kind != "link") { &TABLE_WITH_KIND[..] } else { &TABLE[..] };
+    let rows: Vec<Glance> = rows.into_iter().map(|row| Glance::of(row, now)).collect();
+    context.print_rows(columns, &rows)
+}
+
+async fn stream(context: &Context, desk: &Desk, wanted: &List) -> anyhow::Result<()> {
+    let mut left = bound(wanted.limit.unwrap_or(0));
+    let mut filter = wanted.filters.for_store();
+    let mut printer = context.printer(&FIELDS);
+    while left > 0 && !printer.reader_gone() {
+        let page = desk.store().list_requests(&filter, left.min(PAGE)).await?;
+        let Some(last) = page.last() else { break };
+        filter.after = Some(last.id.clone());
+        left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
+        for row in &page {
+            printer.row(row)?;
+        }
+    }
+    Ok(printer.finish()?)
+}
+
+/// Zero means all.
+const fn bound(limit: u32) -> u32 {
+    if limit == 0 { u32::MAX } else { limit }
+}

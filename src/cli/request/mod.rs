@@ -1,0 +1,108 @@
+//! `amplinkd request`: the life of requests, from the asking to the end. It must never decide what a request does next.
+
+mod ask;
+
+mod change;
+
+mod filters;
+
+mod list;
+
+mod show;
+
+mod watch;
+
+pub use self::{
+    ask::{Link, Unlink},
+    change::{Cancel, Retry},
+    filters::Filters,
+    list::List,
+    show::Explain,
+    watch::Watch,
+};
+use super::{
+    context::{Context, Ending},
+    import,
+    output::Column,
+};
+use crate::domain::id::RequestId;
+
+/// What can be done with requests.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Ask for a link: both administrators are invited, and followed until they have answered
+    Link(Link),
+    /// Ask for an unlink: the account's administrator must agree
+    Unlink(Unlink),
+    /// Ask for many links at once from a file, all or none
+    Import(import::Import),
+    /// List requests, newest first
+    List(List),
+    /// Show everything about one request, its history and its conflicts
+    #[command(after_help = "Example:\n  amplinkd request show 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b")]
+    Show {
+        /// The request
+        id: RequestId,
+    },
+    /// List every step of one request, first to last
+    #[command(after_help = "Example:\n  amplinkd request history 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b -o csv")]
+    History {
+        /// The request
+        id: RequestId,
+    },
+    /// Print every step as it happens, until ctrl-C
+    Watch(Watch),
+    /// Stop following requests; what WeChat has already cannot be withdrawn
+    Cancel(Cancel),
+    /// Ask again for what finished requests were for
+    Retry(Retry),
+    /// Say in sentences why a request is where it is, who must act, and what comes next
+    Explain(Explain),
+}
+
+/// The columns of `v_request`, in their order.
+pub(super) const FIELDS: [Column; 24] = [
+    Column::hidden("id"),
+    Column::hidden("kind"),
+    Column::hidden("account"),
+    Column::hidden("program"),
+    Column::hidden("username"),
+    Column::hidden("state"),
+    Column::hidden("waiting_on"),
+    Column::hidden("since"),
+    Column::hidden("requested_at"),
+    Column::hidden("finished_at"),
+    Column::hidden("attempt"),
+    Column::hidden("outcome_unknown"),
+    Column::hidden("errcode"),
+    Column::hidden("errmsg"),
+    Column::hidden("next_check_at"),
+    Column::hidden("retry_of"),
+    Column::hidden("labels"),
+    Column::hidden("failure"),
+    Column::hidden("key"),
+    Column::hidden("notify_users"),
+    Column::hidden("show_profile"),
+    Column::hidden("seen_status"),
+    Column::hidden("called_at"),
+    Column::hidden("account_state"),
+];
+
+/// Does what the command says.
+///
+/// # Errors
+/// When a request is not known, a wish is not legal, or the database cannot be used.
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
+    match command {
+        Command::Link(wish) => ask::link(context, wish).await,
+        Command::Unlink(wish) => ask::unlink(context, wish).await,
+        Command::Import(file) => import::run(context, file).await,
+        Command::List(list) => list::run(context, list).await,
+        Command::Show { id } => show::show(context, &id).await,
+        Command::History { id } => show::history(context, &id).await,
+        Command::Watch(watch) => watch::run(context, watch).await,
+        Command::Cancel(cancel) => change::cancel(context, cancel).await,
+        Command::Retry(retry) => change::retry(context, retry).await,
+        Command::Explain(explain) => show::explain(context, &explain).await,
+    }
+}

@@ -1,0 +1,226 @@
+//! `request show`, `history` and `explain`: one request from all sides. It must never change it.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::{
+    cli::{
+        context::{Context, Desk, Ending},
+        moment,
+        output::{self, Column, Format},
+    },
+    domain::id::RequestId,
+    engine::{accept::AskError, explain::Facts},
+    store::views::{ConflictFilter, ConflictView, TransitionView},
+};
+
+/// Conflicts told of one request: it meets a handful in its life.
+const CONFLICTS_MAX: u32 = 100;
+
+/// Characters in a line of prose where the terminal does not say: what an eye follows with ease.
+const LINE: usize = 100;
+
+/// Say in sentences why a request is where it is, who must act, and what comes next
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  amplinkd request explain 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b
+
+It reads the database alone and asks WeChat nothing.")]
+pub struct Explain {
+    /// The request
+    pub id: RequestId,
+}
+
+/// What is said of a request.
+#[derive(Debug, Serialize)]
+struct Explained {
+    id: String,
+    state: String,
+    sentences: Vec<String>,
+}
+
+const STEPS: [Column; 9] = [
+    Column::hidden("request_id"),
+    Column::hidden("seq"),
+    Column::hidden("from_state"),
+    Column::hidden("to_state"),
+    Column::hidden("at"),
+    Column::hidden("cause"),
+    Column::hidden("status"),
+    Column::hidden("errcode"),
+    Column::hidden("detail"),
+];
+
+/// A step begins where the one before it ended, so that a table need not say both.
+const STEPS_TABLE: [Column; 7] = [
+    Column::shown("number", "STEP"),
+    Column::shown("at", "AT (UTC)"),
+    Column::shown("state", "TO"),
+    Column::shown("cause", "BY"),
+    Column::shown("status", "STATUS"),
+    Column::shown("errcode", "CODE"),
+    Column::shown("detail", "DETAIL"),
+];
+
+/// A step in a table.
+#[derive(Debug, Serialize)]
+struct Step<'s> {
+    number: i64,
+    at: String,
+    state: &'s str,
+    cause: &'s str,
+    status: Option<i64>,
+    errcode: Option<i64>,
+    detail: Option<&'s str>,
+}
+
+impl<'s> Step<'s> {
+    fn of(step: &'s TransitionView) -> Self {
+        let TransitionView { seq, to_state, at, cause, status, errcode, detail, .. } = step;
+        let at = moment::to_the_second(at);
+        Self { number: *seq, at, state: to_state, cause, status: *status, errcode: *errcode, detail: detail.as_deref() }
+    }
+}
+
+const CONFLICTS: [Column; 6] = [
+    Column::shown("id", "CONFLICT"),
+    Column::shown("kind", "KIND"),
+    Column::shown("errcode", "CODE"),
+    Column::shown("our_state", "OUR STATE"),
+    Column::shown("their_status", "THEIRS"),
+    Column::shown("resolution", "RESOLVED"),
+];
+
+/// Prints a request; below its table also its history and its conflicts.
+///
+/// # Errors
+/// When it is not known or cannot be read.
+pub(super) async fn show(context: &Context, id: &RequestId) -> anyhow::Result<Ending> {
+    context
+        .at_desk(async |desk| {
+            let row = desk.store().request_view(id.as_str()).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
+            context.print_one(&row)?;
+            if context.is_table() {
+                let history = desk.store().history(id.as_str()).await?;
+                let steps: Vec<Step<'_>> = history.iter().map(Step::of).collect();
+                beneath(context, &STEPS_TABLE, &steps)?;
+                let conflicts = conflicts(desk, id).await?;
+                if !conflicts.is_empty() {
+                    beneath(context, &CONFLICTS, &conflicts)?;
+                }
+            }
+            Ok(Ending::Well)
+        })
+        .await
+}
+
+fn beneath<T: Serialize>(context: &Context, columns: &[Column], rows: &[T]) -> anyhow::Result<()> {
+    let mut text = b"\n".to_vec();
+    output::print(&mut text, context.format, context.look, columns, rows)?;
+    write(&text)
+}
+
+/// Prints every step of a request.
+///
+/// # Errors
+/// As [`show`].
+pub(super) async fn history(context: &Context, id: &RequestId) -> anyhow::Result<Ending> {
+    let steps = context
+        .at_desk(async |desk| {
+            let steps: Vec<TransitionView> = desk.store().history(id.as_str()).await?;
+            if steps.is_empty() {
+                return Err(AskError::NoRequest(id.clone()).into());
+            }
+            Ok(steps)
+        })
+        .await?;
+    if context.is_table() {
+        let steps: Vec<Step<'_>> = steps.iter().map(Step::of).collect();
+        context.print_rows(&STEPS_TABLE, &steps)?;
+    } else {
+        context.print_rows(&STEPS, &steps)?;
+    }
+    Ok(Ending::Well)
+}
+
+async fn conflicts(desk: &Desk, id: &RequestId) -> anyhow::Result<Vec<ConflictView>> {
+    let filter = ConflictFilter { request: Some(id.to_string()), ..ConflictFilter::default() };
+    Ok(desk.store().conflict_page(&filter, None, CONFLICTS_MAX).await?)
+}
+
+/// Prints sentences.
+///
+/// # Errors
+/// As [`show`].
+pub(super) async fn explain(context: &Context, explain: &Explain) -> anyhow::Result<Ending> {
+    let explained = context.at_desk(async |desk| told(desk, &explain.id).await).await?;
+    match context.format {
+        Format::Table => {
+            let width = context.look.width.map_or(LINE, |width| LINE.min(usize::from(width)));
+            let lines = explained.sentences.iter().map(|sentence| format!("{}\n", wrapped(sentence, width)));
+            write(lines.collect::<String>().as_bytes())?;
+        }
+        Format::Json | Format::Jsonl | Format::Csv => context.print_one(&explained)?,
+    }
+    Ok(Ending::Well)
+}
+
+async fn told(desk: &Desk, id: &RequestId) -> anyhow::Result<Explained> {
+    let store = desk.store();
+    let request = store.request(id).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
+    let account = store.account_views(Some(request.account.as_str()), None, 1).await?.into_iter().next();
+    let next_check = account.as_ref().and_then(|account| moment::parse(account.next_check_at.as_deref()?));
+    let now = desk.now();
+    let facts = Facts {
+        request: &request,
+        account: account.as_ref(),
+        next_check,
+        history: &store.history(id.as_str()).await?,
+        conflicts: &conflicts(desk, id).await?,
+        gates: &store.closed_gates(now.ms()).await?,
+        policy: desk.recorder.policy(),
+        daily_budget: desk.config.polling.daily_budget,
+        now,
+    };
+    let sentences = crate::engine::explain::explain(&facts);
+    Ok(Explained { id: id.to_string(), state: request.state.as_str().to_owned(), sentences })
+}
+
+/// Broken at spaces so that no line is longer than `width` unless a word is; later lines are indented.
+fn wrapped(sentence: &str, width: usize) -> String {
+    let (mut text, mut used) = (String::new(), 0);
+    for word in sentence.split(' ') {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > width {
+            text.push_str("\n  ");
+            used = 2;
+        } else if used > 0 {
+            text.push(' ');
+            used += 1;
+        }
+        text.extend(word.chars().filter(|c| !c.is_control()));
+        used += length;
+    }
+    text
+}
+
+/// To stdout; a reader who has gone is no failure.
+fn write(text: &[u8]) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(text) {
+        Err(wrong) if wrong.kind() != io::ErrorKind::BrokenPipe => Err(wrong.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prose_is_broken_at_spaces() {
+        assert_eq!(wrapped("one two three four", 9), "one two\n  three\n  four");
+        assert_eq!(wrapped("averyveryverylongword b", 9), "averyveryverylongword\n  b");
+    }
+}

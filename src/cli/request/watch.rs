@@ -1,0 +1,159 @@
+//! `request watch`: every step as it happens. It must never miss one, nor ask the database more than twice a second.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use super::filters::Filters;
+use crate::{
+    cli::{
+        context::{Context, Desk, Ending, note},
+        moment,
+        output::{Column, Format, Printer},
+    },
+    domain::id::RequestId,
+    engine::accept::AskError,
+    shutdown::Shutdown,
+    store::pages::StepView,
+};
+
+/// How often the database is asked: soon enough for a person, nothing for the daemon beside.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// Events read at once; a million-row import is followed in pages.
+const EVENTS_PAGE: i64 = 1_000;
+
+/// Print every step as it happens, until ctrl-C
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd request watch --state linked,rejected,failed,lapsed
+  amplinkd request watch -o jsonl | while read -r step; do …; done
+  amplinkd request watch --until-settled 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b
+
+It begins with the steps that come after it has started; `amplinkd request history` has the earlier ones.
+States are those that a step leads to.")]
+pub struct Watch {
+    /// Which requests
+    #[command(flatten)]
+    pub filters: Filters,
+    /// Follow this request alone, and end once it has come to its end
+    #[arg(long, value_name = "ID", help_heading = "How long")]
+    pub until_settled: Option<RequestId>,
+}
+
+const FIELDS: [Column; 13] = [
+    Column::hidden("request_id"),
+    Column::hidden("seq"),
+    Column::hidden("from_state"),
+    Column::hidden("to_state"),
+    Column::hidden("at"),
+    Column::hidden("cause"),
+    Column::hidden("status"),
+    Column::hidden("errcode"),
+    Column::hidden("detail"),
+    Column::hidden("kind"),
+    Column::hidden("account"),
+    Column::hidden("program"),
+    Column::hidden("labels"),
+];
+
+/// Prints steps until it is asked to end, its reader has gone, or the one request has settled.
+///
+/// # Errors
+/// When the request is not known or the database cannot be read.
+pub(super) async fn run(context: &Context, watch: Watch) -> anyhow::Result<Ending> {
+    let shutdown = Shutdown::new();
+    shutdown.listen()?;
+    context.at_desk(async |desk| follow(context, desk, &watch, &shutdown).await).await?;
+    Ok(Ending::Well)
+}
+
+async fn follow(context: &Context, desk: &Desk, watch: &Watch, shutdown: &Shutdown) -> anyhow::Result<()> {
+    // First the place, then the state: a step in between is seen by both, never by neither.
+    let mut seen = desk.store().last_event().await?;
+    let mut lines = Lines::new(context);
+    let mut is_settled = settled(desk, watch).await?;
+    if is_settled {
+        note("it has come to its end already: `amplinkd request history` shows how");
+    }
+    loop {
+        let last = desk.store().last_event().await?;
+        while seen < last {
+            let page = (seen + EVENTS_PAGE).min(last);
+            for step in desk.store().steps_between(seen, page).await? {
+                let is_meant = watch.until_settled.as_ref().is_none_or(|id| id.as_str() == step.request_id);
+                if is_meant && watch.filters.take(&step) {
+                    lines.print(&step)?;
+                }
+            }
+            seen = page;
+        }
+        if is_settled || lines.reader_gone() || shutdown.unless_asked(tokio::time::sleep(EVERY)).await.is_none() {
+            return lines.finish();
+        }
+        // Its last step is in the next page, which is still printed.
+        is_settled = settled(desk, watch).await?;
+    }
+}
+
+async fn settled(desk: &Desk, watch: &Watch) -> anyhow::Result<bool> {
+    let Some(id) = &watch.until_settled else { return Ok(false) };
+    let row = desk.store().request_view(id.as_str()).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
+    Ok(row.finished_at.is_some())
+}
+
+/// Where steps go: rows for programs, a line each for people, who must not wait for a table to end.
+enum Lines {
+    Rows(Box<Printer<'static, io::Stdout>>),
+    People { gone: bool },
+}
+
+impl Lines {
+    fn new(context: &Context) -> Self {
+        match context.format {
+            Format::Table => Self::People { gone: false },
+            format @ (Format::Json | Format::Jsonl | Format::Csv) => {
+                Self::Rows(Box::new(Printer::new(io::stdout(), format, context.look, &FIELDS)))
+            }
+        }
+    }
+
+    fn print(&mut self, step: &StepView) -> anyhow::Result<()> {
+        match self {
+            Self::Rows(printer) => Ok(printer.row(step)?),
+            Self::People { gone } => match writeln!(io::stdout(), "{}", line(step)) {
+                Err(wrong) if wrong.kind() == io::ErrorKind::BrokenPipe => {
+                    *gone = true;
+                    Ok(())
+                }
+                written => Ok(written?),
+            },
+        }
+    }
+
+    fn reader_gone(&self) -> bool {
+        match self {
+            Self::Rows(printer) => printer.reader_gone(),
+            Self::People { gone } => *gone,
+        }
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        match self {
+            Self::Rows(printer) => Ok(printer.finish()?),
+            Self::People { .. } => Ok(()),
+        }
+    }
+}
+
+/// One step in one line: when, where to, which, and why.
+fn line(step: &StepView) -> String {
+    let at = moment::to_the_second(&step.at);
+    let code = step.errcode.map(|code| format!(" code {code}")).unwrap_or_default();
+    let status = step.status.map(|status| format!(" status {status}")).unwrap_or_default();
+    let unlink = if step.kind == "link" { "" } else { " (unlink)" };
+    let StepView { to_state, account, program, request_id, cause, .. } = step;
+    format!("{at}  {to_state:<22} {account} {program} {request_id} {cause}{status}{code}{unlink}")
+}

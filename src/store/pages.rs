@@ -1,0 +1,161 @@
+//! The `v_` views a page at a time by key, for lists of any length, and the steps as they happen. It must never read a
+//! table from its beginning for a page from its middle.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sqlx::{FromRow, QueryBuilder, Sqlite};
+
+use super::{
+    Store, StoreError,
+    views::{AccountView, ConflictFilter, ConflictView, ProgramView},
+};
+
+/// Accounts in one page of programs: an account lists a few dozen programs, so that this is some thousand rows.
+const ACCOUNTS_PAGE: u32 = 100;
+
+/// A step as it is followed live: a row of `v_transition` beside what it is about.
+#[derive(Debug, Clone, PartialEq, FromRow, Serialize)]
+#[expect(missing_docs, reason = "the columns are described in docs/database.md")]
+pub struct StepView {
+    /// Its place in the order of writing, of all requests.
+    #[serde(skip)]
+    pub event: i64,
+    pub request_id: String,
+    pub seq: i64,
+    pub from_state: Option<String>,
+    pub to_state: String,
+    pub at: String,
+    pub cause: String,
+    pub status: Option<i64>,
+    pub errcode: Option<i64>,
+    pub detail: Option<String>,
+    pub kind: String,
+    pub account: String,
+    pub program: String,
+    #[sqlx(json)]
+    pub labels: Map<String, Value>,
+}
+
+// Every step leaves an event in the same transaction; events are numbered in the order of their commits.
+const STEPS: &str = "
+    SELECT o.seq AS event, t.request_id, t.seq, t.from_state, t.to_state,
+           strftime('%Y-%m-%dT%H:%M:%fZ', t.at / 1000.0, 'unixepoch') AS at,
+           t.cause, t.status, t.errcode, t.detail, r.kind, r.account, r.program, r.labels
+    FROM outbox AS o
+    JOIN request AS r ON r.id = o.subject
+    JOIN transition AS t ON t.request_id = o.subject AND t.at = o.at
+         AND o.type = 'amplinkd.request.' || t.to_state
+    WHERE o.seq > $1 AND o.seq <= $2
+    ORDER BY o.seq, t.seq";
+
+const LAST_EVENT: &str = "SELECT coalesce(max(seq), 0) FROM outbox";
+
+const PROGRAM_ACCOUNTS: &str = "
+    SELECT DISTINCT p.account FROM program AS p
+    WHERE p.account > $1 AND (p.account = $2 OR $2 IS NULL)
+    ORDER BY p.account LIMIT $3";
+
+const ACCOUNTS_OF_PROGRAM: &str = "
+    SELECT DISTINCT p.account FROM program AS p
+    WHERE p.program = $4 AND p.account > $1 AND (p.account = $2 OR $2 IS NULL)
+    ORDER BY p.account LIMIT $3";
+
+const PROGRAMS: &str = "
+    SELECT account, program, username, status, nickname, headimg_url, email, source, selected,
+           nearby_display_status, released, copy_verify_status, func_infos, first_seen_at, last_seen_at, gone_at,
+           status_since, item
+    FROM v_program
+    WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND (program = $2 OR $2 IS NULL)
+    ORDER BY account, status_since DESC";
+
+const ACCOUNTS: &str = "
+    SELECT account, state, since, suspended_by, errcode, errmsg, open_requests, next_check_at, checked_at, failures,
+           last_error, budget_day, budget_used
+    FROM v_account
+    WHERE account > $1 AND (state = $2 OR $2 IS NULL)
+    ORDER BY account LIMIT $3";
+
+impl Store {
+    /// Accounts after this name, by name, at most `limit`: all, or those that are suspended or active.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn account_page(
+        &self,
+        after: &str,
+        state: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<AccountView>, StoreError> {
+        Ok(sqlx::query_as(ACCOUNTS).bind(after).bind(state).bind(limit).fetch_all(self.readers()).await?)
+    }
+
+    /// Every listed program of the next accounts after `after`; none when there are no more.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn program_page(
+        &self,
+        after: &str,
+        account: Option<&str>,
+        program: Option<&str>,
+    ) -> Result<Vec<ProgramView>, StoreError> {
+        let sql = if program.is_some() { ACCOUNTS_OF_PROGRAM } else { PROGRAM_ACCOUNTS };
+        let accounts: Vec<String> = sqlx::query_scalar(sql)
+            .bind(after)
+            .bind(account)
+            .bind(ACCOUNTS_PAGE)
+            .bind(program)
+            .fetch_all(self.readers())
+            .await?;
+        Ok(sqlx::query_as(PROGRAMS).bind(super::bulk::json(&accounts)).bind(program).fetch_all(self.readers()).await?)
+    }
+
+    /// Conflicts that match, newest first, at most `limit`, older than the one with the id `before`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn conflict_page(
+        &self,
+        filter: &ConflictFilter,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ConflictView>, StoreError> {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
+            "SELECT id, request_id, account, program, kind, errcode, at, our_state, their_status, resolved_at,
+                    resolution, errmsg
+             FROM v_conflict WHERE 1 = 1",
+        );
+        let texts = [
+            (" AND id = ", filter.id.as_deref()),
+            (" AND request_id = ", filter.request.as_deref()),
+            (" AND account = ", filter.account.as_deref()),
+            (" AND id < ", before),
+        ];
+        for (condition, value) in texts {
+            if let Some(value) = value {
+                query.push(condition).push_bind(value);
+            }
+        }
+        if let Some(open) = filter.open {
+            query.push(if open { " AND resolved_at IS NULL" } else { " AND resolved_at IS NOT NULL" });
+        }
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        Ok(query.build_query_as().fetch_all(self.readers()).await?)
+    }
+
+    /// The number of the last event, 0 when there is none: where to begin to follow steps.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn last_event(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar(LAST_EVENT).fetch_one(self.readers()).await?)
+    }
+
+    /// The steps of events after number `after` up to `last`, in the order of writing.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn steps_between(&self, after: i64, last: i64) -> Result<Vec<StepView>, StoreError> {
+        Ok(sqlx::query_as(STEPS).bind(after).bind(last).fetch_all(self.readers()).await?)
+    }
+}

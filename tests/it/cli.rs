@@ -1,0 +1,208 @@
+//! What an operator meets at the command line: the real binary on a real file. It must never need a network or a
+//! daemon.
+
+mod files;
+mod import;
+mod many;
+mod requests;
+
+use std::{fs, path::PathBuf, process::Output};
+
+use amplinkd::store::Location;
+use assert_cmd::Command;
+use serde_json::Value;
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+
+const ACCOUNT: &str = "wx0123456789abcdef";
+const PROGRAM: &str = "wxfedcba9876543210";
+const OTHER: &str = "wx00000000000000aa";
+const NOBODY: &str = "0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b";
+
+/// The columns of `v_request` that are promised, in their order.
+const V_REQUEST: [&str; 17] = [
+    "id",
+    "kind",
+    "account",
+    "program",
+    "username",
+    "state",
+    "waiting_on",
+    "since",
+    "requested_at",
+    "finished_at",
+    "attempt",
+    "outcome_unknown",
+    "errcode",
+    "errmsg",
+    "next_check_at",
+    "retry_of",
+    "labels",
+];
+
+/// A folder with a configuration, gone after the test.
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+/// What a command said.
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("amplinkd.toml"), "[database]\nurl = \"sqlite:a.db\"\n").expect("a file in it");
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).expect("a file in the folder");
+    }
+
+    /// The binary in the folder, with nothing of our own environment that concerns it.
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_amplinkd"));
+        command.current_dir(self.folder.path()).env_remove("AMPLINKD_CONFIG").args(arguments.split_whitespace());
+        command
+    }
+
+    /// Runs arguments that have no spaces of their own.
+    fn run(&self, arguments: &str) -> Said {
+        Said::from(self.command(arguments).output().expect("the binary runs"))
+    }
+
+    /// Runs what must go well, and reads its JSON.
+    fn json(&self, arguments: &str) -> Value {
+        let said = self.run(&format!("{arguments} -o json"));
+        assert_eq!(said.code, 0, "{arguments}: {}", said.err);
+        serde_json::from_str(&said.out).unwrap_or_else(|wrong| panic!("{arguments}: {wrong}: {}", said.out))
+    }
+
+    /// Asks for a link and answers the request's id.
+    fn link(&self, account: &str, program: &str) -> String {
+        let request = self.json(&format!("request link {account} {program}"));
+        request["id"].as_str().expect("an id").to_owned()
+    }
+
+    fn location(&self) -> Location {
+        Location { path: self.path("a.db"), mode: 0o640 }
+    }
+
+    /// Runs statements on the file behind the program's back.
+    fn sql(&self, sql: &'static str) {
+        let options = SqliteConnectOptions::new().filename(self.path("a.db"));
+        block_on(async {
+            let mut connection = SqliteConnection::connect_with(&options).await.expect("the database opens");
+            sqlx::raw_sql(sql).execute(&mut connection).await.expect(sql);
+            connection.close().await.expect("it closes");
+        });
+    }
+
+    /// One number out of the file.
+    fn number(&self, sql: &'static str) -> i64 {
+        let options = SqliteConnectOptions::new().filename(self.path("a.db"));
+        block_on(async {
+            let mut connection = SqliteConnection::connect_with(&options).await.expect("the database opens");
+            sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect(sql)
+        })
+    }
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
+        let code = output.status.code().unwrap_or(-1);
+        Self { code, out: text(&output.stdout), err: text(&output.stderr) }
+    }
+}
+
+impl Said {
+    /// It failed with this code and said so in one sentence that holds these words.
+    #[track_caller]
+    fn refused(&self, code: i32, words: &str) {
+        assert_eq!(self.code, code, "{}{}", self.out, self.err);
+        assert_eq!(self.out, "", "nothing belongs on stdout");
+        let sentences: Vec<&str> = self.err.lines().filter(|line| line.starts_with("amplinkd: ")).collect();
+        assert_eq!(sentences.len(), 1, "one sentence: {}", self.err);
+        assert!(sentences[0].contains(words), "{words:?} is not in: {}", self.err);
+        for noise in ["panicked", "Backtrace", "RUST_BACKTRACE"] {
+            assert!(!self.err.contains(noise), "{}", self.err);
+        }
+    }
+
+    #[track_caller]
+    fn well(self) -> Self {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        self
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
+}
+
+#[test]
+fn wrong_usage_is_code_two() {
+    let desk = Desk::new();
+    for wrong in ["", "nonsense", "request", "request link", "request link wx wx", "request show 12", "audit -o xml"] {
+        let said = desk.run(wrong);
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{wrong}: {}", said.err);
+    }
+    let said = desk.run(&format!("request link {ACCOUNT} nonsense"));
+    assert!(said.err.contains("\"wx\" followed by 16 letters or digits"), "{}", said.err);
+    desk.run(&format!("request link {ACCOUNT} {ACCOUNT}")).refused(2, "as the account and as the program");
+}
+
+#[test]
+fn help_is_no_error_and_holds_examples() {
+    let desk = Desk::new();
+    for command in ["--help", "request import --help", "request retry --help", "db backup --help", "--version"] {
+        let said = desk.run(command).well();
+        assert!(command == "--version" || said.out.contains("Example"), "{}", said.out);
+    }
+}
+
+#[test]
+fn completions_name_the_commands() {
+    let desk = Desk::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(desk.run(&format!("completions {shell}")).well().out.contains("explain"), "{shell}");
+    }
+}
+
+#[test]
+fn the_configuration_is_named_before_or_after_the_command_or_by_a_variable() {
+    let desk = Desk::new();
+    desk.link(ACCOUNT, PROGRAM);
+    fs::rename(desk.path("amplinkd.toml"), desk.path("other.toml")).expect("renamed");
+    desk.run("request list").refused(1, "no configuration: give a file with -c FILE or AMPLINKD_CONFIG");
+    for command in ["-c other.toml request list -o json", "request list -o json --config other.toml"] {
+        assert!(desk.run(command).well().out.contains(PROGRAM), "{command}");
+    }
+    let by_variable = desk.command("request list").env("AMPLINKD_CONFIG", "other.toml").output().expect("it runs");
+    assert!(Said::from(by_variable).well().out.contains(PROGRAM));
+    desk.run("-c missing.toml request list").refused(1, "cannot read the configuration");
+    assert!(desk.run("config check -c other.toml").well().out.contains("other.toml:2"));
+}
+
+#[test]
+fn a_command_never_reads_the_secrets_of_the_daemon() {
+    let desk = Desk::new();
+    desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:a.db\"\n[tokens.headers_file]\nAuthorization = \"none\"\n");
+    desk.link(ACCOUNT, PROGRAM);
+    desk.run("config check").refused(1, "[tokens] headers_file.Authorization");
+}
+
+#[test]
+fn a_mistake_in_the_configuration_names_its_line() {
+    let desk = Desk::new();
+    desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:a.db\"\nmood = \"0640\"\n");
+    desk.run("request list").refused(1, "amplinkd.toml:3:1: [database] mood: unknown key");
+}

@@ -1,0 +1,178 @@
+//! Databases that are missing, foreign, newer, damaged or locked, and the commands that look after the file.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+};
+
+use amplinkd::store::{Role, Store};
+use serde_json::json;
+
+use super::{ACCOUNT, Desk, NOBODY, OTHER, PROGRAM};
+
+#[test]
+fn only_asking_makes_a_database() {
+    let desk = Desk::new();
+    let reading =
+        ["request list", "account list", "program list", "conflict list", "audit", "db verify", "db backup b.db"];
+    for command in reading {
+        desk.run(command).refused(1, "there is no database at");
+        desk.run(&format!("request show {NOBODY}")).refused(1, "there is no database at");
+    }
+    assert!(!desk.path("a.db").exists() && !desk.path("b.db").exists());
+    desk.link(ACCOUNT, PROGRAM);
+    let mode = fs::metadata(desk.path("a.db")).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+}
+
+#[test]
+fn a_folder_that_cannot_hold_a_file_is_said() {
+    let desk = Desk::new();
+    desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:missing/a.db\"\n");
+    desk.run(&format!("request link {ACCOUNT} {PROGRAM}")).refused(1, "missing/a.db: No such file or directory");
+    desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:amplinkd.toml/a.db\"\n");
+    desk.run(&format!("request link {ACCOUNT} {PROGRAM}")).refused(1, "Not a directory");
+    desk.run("request list").refused(1, "Not a directory");
+}
+
+#[test]
+fn a_folder_or_file_that_may_not_be_written_is_said() {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("sealed")).expect("a folder");
+    let seal =
+        |path: &str, mode| fs::set_permissions(desk.path(path), fs::Permissions::from_mode(mode)).expect("a mode");
+    seal("sealed", 0o555);
+    if fs::write(desk.path("sealed/probe"), "").is_ok() {
+        // The superuser may write everywhere: there is nothing to see.
+        return;
+    }
+    desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:sealed/a.db\"\n");
+    desk.run(&format!("request link {ACCOUNT} {PROGRAM}")).refused(1, "Permission denied");
+    desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:a.db\"\n");
+    desk.link(ACCOUNT, PROGRAM);
+    seal("a.db", 0o444);
+    let said = desk.run(&format!("request link {ACCOUNT} {OTHER}"));
+    assert!(said.code == 1 && said.err.starts_with("amplinkd: "), "{}", said.err);
+    assert!(desk.run("request list").well().out.contains(PROGRAM));
+}
+
+#[test]
+fn what_is_no_database_is_left_alone() {
+    let desk = Desk::new();
+    let garbage = "this is a shopping list, not a database. ".repeat(100);
+    desk.write("a.db", &garbage);
+    desk.run("request list").refused(1, "is damaged");
+    desk.run(&format!("request link {ACCOUNT} {PROGRAM}")).refused(1, "file is not a database");
+    let verified = desk.run("db verify -o json");
+    assert_eq!(verified.code, 3, "{}", verified.err);
+    desk.run("db backup b.db").refused(1, "is damaged");
+    assert_eq!(fs::read_to_string(desk.path("a.db")).expect("it is there"), garbage);
+    assert!(!desk.path("b.db").exists());
+}
+
+#[test]
+fn a_database_of_somebody_else_is_refused() {
+    let desk = Desk::new();
+    desk.sql_on_new("CREATE TABLE request (id TEXT)");
+    desk.run("request list").refused(1, "is not a database of amplinkd");
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let desk = Desk::new();
+    desk.link(ACCOUNT, PROGRAM);
+    desk.sql(
+        "INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
+         VALUES (9999, 'the future', '2099-01-01', 1, x'00', 0)",
+    );
+    for command in ["request list", "audit", "db verify", "db backup b.db", "account list"] {
+        desk.run(command).refused(1, "was made by a newer amplinkd (schema 9999)");
+    }
+    desk.sql("DELETE FROM _sqlx_migrations WHERE version = 9999; PRAGMA user_version = 9999");
+    desk.run(&format!("request link {ACCOUNT} {OTHER}")).refused(1, "was made by a newer amplinkd (schema 9999)");
+    desk.sql("PRAGMA user_version = 2");
+    assert_eq!(desk.json("request list").as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn commands_work_beside_a_daemon_that_holds_the_lock() {
+    let desk = Desk::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let daemon = runtime.block_on(Store::open(&desk.location(), Role::Daemon)).expect("the daemon opens it");
+    let id = desk.link(ACCOUNT, PROGRAM);
+    desk.run(&format!("request cancel {id}")).well();
+    desk.run("db backup b.db").well();
+    let second = runtime.block_on(Store::open(&desk.location(), Role::Daemon)).expect_err("one daemon at a time");
+    assert!(second.to_string().contains("another amplinkd drives"), "{second}");
+    runtime.block_on(daemon.close());
+}
+
+#[test]
+fn a_backup_is_whole_has_the_mode_and_overwrites_nothing() {
+    let desk = Desk::new();
+    desk.link(ACCOUNT, PROGRAM);
+    let made = desk.json("db backup b.db");
+    let size = fs::metadata(desk.path("b.db")).expect("it is there").len();
+    assert_eq!((&made["file"], &made["bytes"]), (&json!("b.db"), &json!(size)));
+    assert_eq!(fs::metadata(desk.path("b.db")).expect("it is there").permissions().mode() & 0o777, 0o640);
+    desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:b.db\"\n");
+    assert_eq!(desk.json("request list")[0]["program"], PROGRAM);
+    desk.run("db backup a.db").refused(1, "a.db exists already and is left alone");
+    desk.run("db backup missing/c.db").refused(1, "cannot write missing/c.db");
+}
+
+#[test]
+fn a_check_finds_a_history_that_does_not_lead_to_the_state() {
+    let desk = Desk::new();
+    let id = desk.link(ACCOUNT, PROGRAM);
+    let well = desk.run("db verify").well();
+    assert!(well.err.contains("all is well") && well.out.is_empty(), "{}", well.err);
+    desk.sql("UPDATE request SET state = 'initiated'");
+    let found = desk.run("db verify -o json");
+    assert_eq!(found.code, 3, "{}", found.err);
+    let found: serde_json::Value = serde_json::from_str(&found.out).expect("JSON");
+    assert_eq!(found[0]["id"], id.as_str());
+}
+
+#[test]
+fn an_audit_finds_what_has_no_next_step() {
+    let desk = Desk::new();
+    let id = desk.link(ACCOUNT, PROGRAM);
+    assert!(desk.run("audit").well().err.contains("all is well"));
+    assert_eq!(desk.json("audit"), json!([]));
+    desk.sql("UPDATE account SET next_check_at = NULL");
+    let found = desk.run("audit -o json");
+    assert_eq!(found.code, 3, "{}", found.err);
+    let found: serde_json::Value = serde_json::from_str(&found.out).expect("JSON");
+    assert_eq!((&found[0]["rule"], &found[0]["subject"]), (&json!("no_next_step"), &json!(id)));
+    assert!(desk.run("audit").out.contains("has no due time"));
+}
+
+#[test]
+fn a_reader_who_goes_early_is_no_error() {
+    let desk = Desk::new();
+    let lines: Vec<String> = (0..3_000).map(|number| format!("{ACCOUNT},wxp{number:015}\n")).collect();
+    desk.write("many.csv", &format!("account,program\n{}", lines.concat()));
+    desk.run("request import many.csv").well();
+    for output in ["table --limit 0", "json", "jsonl", "csv"] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_amplinkd"))
+            .current_dir(desk.folder.path())
+            .args(format!("request list -o {output}").split_whitespace())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().expect("it ends");
+        assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""), "{output}");
+    }
+}
+
+impl Desk {
+    /// A database that another program made.
+    fn sql_on_new(&self, sql: &'static str) {
+        fs::write(self.path("a.db"), "").expect("an empty file");
+        self.sql(sql);
+    }
+}

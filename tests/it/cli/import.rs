@@ -1,0 +1,111 @@
+//! Files of wishes: all or none, and safe to repeat.
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use super::{ACCOUNT, Desk, OTHER, PROGRAM, Said};
+
+/// Enough for several statements of the store, few enough for a test.
+const MANY: usize = 12_000;
+
+#[test]
+fn a_file_is_taken_whole_and_repeated_without_harm() {
+    let desk = Desk::new();
+    let mut lines = String::from("\u{feff}program,account,key\r\n");
+    for number in 0..MANY {
+        write!(lines, "wxp{number:015},wxa{:015},k{number}\r\n", number % 100).expect("a text grows");
+    }
+    desk.write("links.csv", &lines);
+    assert_eq!(desk.json("request import links.csv"), json!({"lines": MANY, "accepted": MANY, "existing": 0}));
+    assert_eq!(desk.json("request import links.csv"), json!({"lines": MANY, "accepted": 0, "existing": MANY}));
+    assert_eq!(desk.number("SELECT count(*) FROM v_request WHERE state = 'requested'"), 12_000);
+    assert_eq!(desk.number("SELECT count(*) FROM v_transition"), 12_000);
+}
+
+#[test]
+fn every_bad_line_is_told_and_nothing_is_written() {
+    let desk = Desk::new();
+    desk.write(
+        "bad.csv",
+        &format!(
+            "account,program,key\n{ACCOUNT},{PROGRAM},k\nnonsense,{PROGRAM},\n\n{ACCOUNT},{OTHER},k\n{ACCOUNT},x\n"
+        ),
+    );
+    let said = desk.run("request import bad.csv");
+    said.refused(1, "bad.csv: 3 of 4 lines are bad; nothing was written");
+    for words in [
+        "bad.csv line 3: account: ",
+        "bad.csv line 5: the key \"k\" stands for something else in line 2",
+        "bad.csv line 6: it has 2 fields",
+    ] {
+        assert!(said.err.contains(words), "{words:?}: {}", said.err);
+    }
+    assert!(!desk.path("a.db").exists());
+}
+
+#[test]
+fn a_thousand_bad_lines_are_counted_not_told() {
+    let desk = Desk::new();
+    let text = format!("account,program\n{}", "x,y\n".repeat(1_000));
+    let said = Said::from(desk.command("request import -").write_stdin(text).output().expect("it runs"));
+    said.refused(1, "stdin: 1000 of 1000 lines are bad (the first 100 are above)");
+    assert_eq!(said.err.lines().count(), 101);
+}
+
+#[test]
+fn json_lines_are_known_by_their_first_character() {
+    let desk = Desk::new();
+    let text = format!(
+        "{{\"account\":\"{ACCOUNT}\",\"program\":\"{PROGRAM}\",\"labels\":{{\"a\":\"1\"}},\"show_profile\":true}}\n\n\
+         {{\"account\":\"{ACCOUNT}\",\"program\":\"{OTHER}\",\"kind\":\"unlink\"}}\n"
+    );
+    let said =
+        Said::from(desk.command("request import - -o json").write_stdin(text.clone()).output().expect("it runs"));
+    assert_eq!(said.well().out.split_whitespace().collect::<String>(), r#"{"lines":2,"accepted":2,"existing":0}"#);
+    assert_eq!(desk.json("request list --label a=1 --kind link")[0]["show_profile"], true);
+    assert_eq!(desk.json("request list --kind unlink")[0]["program"], OTHER);
+    desk.write("bad.jsonl", &text.replace("labels", "lables"));
+    let said = desk.run("request import bad.jsonl");
+    said.refused(1, "1 of 2 lines are bad");
+    assert!(said.err.contains("line 1: unknown field `lables`"), "{}", said.err);
+    desk.write("array.json", "[{}]");
+    desk.run("request import array.json").refused(1, "array.json: it is one JSON array");
+}
+
+#[test]
+fn a_file_that_repeats_itself_asks_once() {
+    let desk = Desk::new();
+    desk.write(
+        "twice.csv",
+        &format!("account,program,key\n{ACCOUNT},{PROGRAM},k\n{ACCOUNT},{PROGRAM},k\n{ACCOUNT},{PROGRAM},\n"),
+    );
+    assert_eq!(desk.json("request import twice.csv"), json!({"lines": 3, "accepted": 1, "existing": 2}));
+}
+
+#[test]
+fn a_key_of_another_request_is_told_with_its_line() {
+    let desk = Desk::new();
+    desk.run(&format!("request link {ACCOUNT} {PROGRAM} --key k")).well();
+    desk.write("taken.csv", &format!("account,program,key\n{ACCOUNT},{OTHER},free\n{OTHER},{PROGRAM},k\n"));
+    desk.run("request import taken.csv").refused(1, "taken.csv line 3: key \"k\" belongs to request");
+    assert_eq!(desk.number("SELECT count(*) FROM request"), 1);
+}
+
+#[test]
+fn a_dry_run_needs_no_database_and_makes_none() {
+    let desk = Desk::new();
+    desk.write("good.csv", &format!("account,program,notify_users\n{ACCOUNT},{PROGRAM},yes\n"));
+    let said = desk.run("request import good.csv --dry-run").well();
+    assert!(
+        said.err.contains("1 lines are good; nothing was written") && said.err.contains("every fan"),
+        "{}",
+        said.err
+    );
+    assert!(!desk.path("a.db").exists());
+    desk.run("request import missing.csv").refused(1, "cannot read missing.csv");
+    desk.write("empty.csv", "");
+    desk.run("request import empty.csv").refused(1, "empty.csv: it is empty");
+    desk.write("columns.csv", "account;program\n");
+    desk.run("request import columns.csv").refused(1, "unknown column");
+}
