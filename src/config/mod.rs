@@ -35,14 +35,14 @@ pub const FILE_VARIABLE: &str = "AMPLINKD_CONFIG";
 /// Calls that may wait for `WeChat` at once: more would exhaust the file descriptors of a common machine.
 const IN_FLIGHT_MAX: u32 = 10_000;
 
-/// Calls per second: far beyond what `WeChat` grants anyone, so that a slip of the pen is noticed.
-const PER_SECOND_MAX: u32 = 100_000;
+/// Calls per second: beyond what any machine makes, so that a test may say "as fast as you can".
+const PER_SECOND_MAX: u32 = 1_000_000;
 
 /// Invitations of one request: each is a message that two people receive.
-const ATTEMPTS_MAX: u32 = 100;
+const ATTEMPTS_MAX: u32 = 1_000;
 
-/// Listings of an account per day: one a second, where polling faster would learn nothing.
-const DAILY_BUDGET_MAX: u32 = 86_400;
+/// Listings of an account per day: one every ten milliseconds, the shortest interval of `steps`.
+const DAILY_BUDGET_MAX: u32 = 8_640_000;
 
 /// Everything that can be set, checked.
 #[derive(Debug, Clone)]

@@ -75,6 +75,9 @@ const ACCOUNTS: &str = "
     WHERE account > $1 AND (state = $2 OR $2 IS NULL)
     ORDER BY account LIMIT $3";
 
+// Through the table, because the view's times are texts and no index knows them.
+const OPEN_CONFLICTS: &str = " AND id IN (SELECT c.id FROM conflict AS c WHERE c.resolved_at IS NULL)";
+
 impl Store {
     /// Accounts after this name, by name, at most `limit`: all, or those that are suspended or active.
     ///
@@ -137,7 +140,7 @@ impl Store {
             }
         }
         if let Some(open) = filter.open {
-            query.push(if open { " AND resolved_at IS NULL" } else { " AND resolved_at IS NOT NULL" });
+            query.push(if open { OPEN_CONFLICTS } else { " AND resolved_at IS NOT NULL" });
         }
         query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
         Ok(query.build_query_as().fetch_all(self.readers()).await?)

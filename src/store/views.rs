@@ -141,6 +141,11 @@ const REQUEST_COLUMNS: &str = "
            show_profile, seen_status, called_at, account_state
     FROM v_request WHERE 1 = 1";
 
+const OPEN_STATES: &str = " AND state IN ('requested', 'initiating', 'initiated', 'awaiting_account_admin',
+    'awaiting_program_admin', 'deferred')";
+
+const FINISHED_STATES: &str = " AND state IN ('linked', 'rejected', 'failed', 'lapsed', 'cancelled', 'unlinked')";
+
 impl Store {
     /// Requests that match, newest first, at most `limit`, read in pages by key.
     ///
@@ -177,7 +182,8 @@ impl Store {
             query.push_bind(super::bulk::json(&filter.states)).push(") AS j)");
         }
         if let Some(open) = filter.open {
-            query.push(if open { " AND finished_at IS NULL" } else { " AND finished_at IS NOT NULL" });
+            // By state, because the view's times are texts and no index knows them.
+            query.push(if open { OPEN_STATES } else { FINISHED_STATES });
         }
         for (name, value) in &filter.labels {
             query.push(" AND EXISTS (SELECT 1 FROM json_each(labels) AS l WHERE l.key = ").push_bind(name);

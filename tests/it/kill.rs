@@ -46,11 +46,18 @@ impl Ground {
             let mut world = sim.world();
             for number in 0..REQUESTS {
                 let soon = i64::try_from(number % 13).unwrap();
-                let program_admin = if number % 9 == 4 { refuses_after(Span::seconds(2)) } else { approves_after(Span::seconds(soon)) };
-                let plans = PlanSet { account_admin: Some(approves_after(Span::seconds(soon / 2))), program_admin: Some(program_admin), unlink: None };
+                let program_admin =
+                    if number % 9 == 4 { refuses_after(Span::seconds(2)) } else { approves_after(Span::seconds(soon)) };
+                let plans = PlanSet {
+                    account_admin: Some(approves_after(Span::seconds(soon / 2))),
+                    program_admin: Some(program_admin),
+                    unlink: None,
+                };
                 world.plans.set(Some(&account(number)), Some(&program(number)), plans);
             }
-            for (kind, rate) in [(FaultKind::LostAnswer, 0.1), (FaultKind::ResetBefore, 0.05), (FaultKind::BusyBefore, 0.05)] {
+            for (kind, rate) in
+                [(FaultKind::LostAnswer, 0.1), (FaultKind::ResetBefore, 0.05), (FaultKind::BusyBefore, 0.05)]
+            {
                 world.faults.rates.insert(kind, rate);
             }
         }
@@ -85,9 +92,15 @@ impl Ground {
             .arg(self.folder.path().join("amplinkd.toml"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(self.log())
             .spawn()
             .unwrap()
+    }
+
+    /// What every life says, one after the other, for whoever must find out why a life went wrong.
+    fn log(&self) -> Stdio {
+        let path = self.folder.path().join("log.txt");
+        std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap().into()
     }
 
     fn database(&self) -> Location {
@@ -147,7 +160,9 @@ async fn fifty_kills_lose_nothing_and_invite_nobody_twice() {
     last.kill().unwrap();
     last.wait().unwrap();
 
-    assert!(settled.is_ok(), "still open: {:?}", recorder.store().count_by_state().await);
+    let log = std::fs::read_to_string(ground.folder.path().join("log.txt")).unwrap_or_default();
+    let tail: Vec<&str> = log.lines().rev().take(20).collect();
+    assert!(settled.is_ok(), "still open: {:?}; {tail:#?}", recorder.store().count_by_state().await);
     assert!(audit.is_empty(), "{audit:?}");
     assert_ledger_agrees(&ground.sim, &recorder).await;
     recorder.store().clone().close().await;

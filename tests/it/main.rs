@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod database_docs;
 mod domain;
+mod kill;
 mod sim;
 mod story;
 mod tidy;
