@@ -66,7 +66,7 @@ CREATE TABLE request (
 
 CREATE UNIQUE INDEX request_one_open ON request (account, program, kind) WHERE finished_at IS NULL;
 -- What a listing may still move: the open ones and the linked.
-CREATE INDEX request_watched ON request (account, state) WHERE finished_at IS NULL OR state = 'linked';
+CREATE INDEX request_watched ON request (account) WHERE finished_at IS NULL OR state = 'linked';
 CREATE INDEX request_by_state ON request (state, id);
 CREATE INDEX request_by_account ON request (account, id);
 CREATE INDEX request_by_program ON request (program, id);
