@@ -13,10 +13,10 @@ use super::{
     Engine, Meters,
     agenda::{Agenda, Candidate, Facts, Prepared},
     gates::Admission,
-    poll::{Due, Polled},
+    poll::{Due, LISTING_API, Polled},
 };
 use crate::{
-    domain::{observation::Observation, policy::LOOK_EVERY_MAX, time::Time},
+    domain::{id::RequestId, observation::Observation, policy::LOOK_EVERY_MAX, time::Time},
     shutdown::Shutdown,
     store::{
         Record, StoreError,
@@ -289,7 +289,8 @@ impl Driver {
         while self.busy < self.engine.settings.in_flight {
             // An account is taken before the gate is asked, so that a probe is never let through for nobody.
             let Some((id, account, mut facts)) = self.agenda.next(now) else { return };
-            if let Admission::Closed(until) = self.engine.gates.admit(self.engine.clock().now()) {
+            let admission = self.engine.gates.admit(self.engine.clock().now());
+            if let Admission::Closed(until) = admission {
                 facts.budget_used = facts.budget_used.saturating_sub(1);
                 let due = self.on_stopwatch(until) + spread(Duration::from_secs(1));
                 self.agenda.back(id, facts, Some(due));
@@ -297,7 +298,9 @@ impl Driver {
             }
             self.busy += 1;
             let engine = Arc::clone(&self.engine);
-            let mut promise = Promise { id, facts: Some(Box::new(facts.clone())), reporter: self.reporter.clone() };
+            let probe = (admission == Admission::Probe).then(|| Arc::clone(&engine));
+            let mut promise =
+                Promise { id, facts: Some(Box::new(facts.clone())), probe, reporter: self.reporter.clone() };
             tokio::spawn(async move {
                 let polled = engine.poll(&account, facts).await.map(Box::new);
                 promise.keep(polled);
@@ -380,16 +383,19 @@ impl Engine {
         now: Time,
         rows: &mut Vec<Reservation>,
     ) -> Prepared {
-        let Candidate { id, facts, then } = candidate;
+        let Candidate { id, account, facts, then } = candidate;
         let today = now.beijing_day();
-        // A calendar that was stepped back does not give a spent budget back.
-        if today > facts.budget_day {
+        // A calendar that was stepped back by hours does not give a spent budget back; a day that lies further ahead
+        // was never true.
+        if today > facts.budget_day || facts.budget_day > today + 1 {
             (facts.budget_day, facts.budget_used) = (today, 0);
         }
-        let exhausted = facts.budget_used >= i64::from(self.settings.daily_budget);
+        let exhausted = facts.budget_used >= i64::from(self.settings.daily_budget)
+            || self.gates.api(account, LISTING_API, now).is_some();
         let due = if exhausted {
             tracing::warn!(
-                account.row = id,
+                account = %account,
+                used = facts.budget_used,
                 budget = self.settings.daily_budget,
                 "the account's polls of this Beijing day are used up; they go on tomorrow"
             );
@@ -409,6 +415,8 @@ impl Engine {
 struct Promise {
     id: i64,
     facts: Option<Box<Facts>>,
+    /// When it is the one poll that probes a closed address gate.
+    probe: Option<Arc<Engine>>,
     reporter: mpsc::UnboundedSender<Report>,
 }
 
@@ -418,6 +426,9 @@ impl Promise {
     }
 
     fn report(&mut self, polled: Option<Result<Box<Polled>, StoreError>>) {
+        if let Some(engine) = self.probe.take() {
+            engine.gates.probe_over(engine.clock().now());
+        }
         if let Some(facts) = self.facts.take() {
             // The loop is gone when the daemon has ended.
             let _ = self.reporter.send(Report::Polled(self.id, facts, polled));
@@ -450,10 +461,22 @@ async fn forget_calls(engine: &Engine) -> Result<(), StoreError> {
         after.clone_from(last);
         for id in ids {
             let Ok(id) = id.parse() else { continue };
-            if let Some(request) = engine.store().request(&id).await? {
-                tracing::warn!(request.id = %id, "its call was out when the last process ended: the list decides");
-                engine.recorder.observe(&request, &Observation::CallLost, Record::default()).await?;
+            match forget_call(engine, &id).await {
+                Ok(()) => {}
+                // It holds up itself alone, not the daemon.
+                Err(error @ (StoreError::Row(_) | StoreError::Refused(_))) => {
+                    tracing::error!(request.id = %id, error = %error, "db.bad_row");
+                }
+                Err(error) => return Err(error),
             }
         }
     }
+}
+
+async fn forget_call(engine: &Engine, id: &RequestId) -> Result<(), StoreError> {
+    if let Some(request) = engine.store().request(id).await? {
+        tracing::warn!(request.id = %id, "its call was out when the last process ended: the list decides");
+        engine.recorder.observe(&request, &Observation::CallLost, Record::default()).await?;
+    }
+    Ok(())
 }

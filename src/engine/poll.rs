@@ -19,7 +19,7 @@ use crate::{
         listing::{Listing, Status},
         observation::Observation,
         plan::{AccountPlan, Action, next_action, plan_account},
-        policy::Policy,
+        policy::{LOOK_EVERY_MAX, Policy},
         request::{Request, State},
         time::Time,
     },
@@ -39,6 +39,9 @@ const PROBE_EVERY: Duration = Duration::from_hours(1);
 
 /// How long an account rests after 45011.
 const TOO_FAST_PAUSE: Duration = Duration::from_mins(1);
+
+/// The name of the call that reads a list, as its daily quota knows it.
+pub(super) const LISTING_API: &str = "wxamplinkget";
 
 /// Doublings of the pause between failures; more would overflow before it reaches its maximum.
 const DOUBLINGS_MAX: u32 = 16;
@@ -104,11 +107,15 @@ impl Engine {
         match answer {
             Answer::Unchanged => {
                 Meters::count(&self.meters.unchanged);
-                let pace = look.facts.pace_from;
-                let due = if pace.is_some() { Due::AsReserved } else { self.nothing_waits(&look).await? };
+                self.allowed(&look);
+                let waits = look.facts.pace_from.or(look.facts.reread_at).is_some();
+                let due = if waits { Due::AsReserved } else { self.nothing_waits(&look).await? };
                 Ok(Polled { facts: Facts { checked_at: Some(now), failures: 0, ..look.facts }, due })
             }
-            Answer::Listing(listing, hash) => self.learn(look, &listing, hash).await,
+            Answer::Listing(listing, hash) => {
+                self.allowed(&look);
+                self.learn(look, &listing, hash).await
+            }
             Answer::Refused(refusal) => self.refused(look, &refusal).await,
             Answer::Failed(why) => self.failed(look, why).await,
         }
@@ -158,12 +165,7 @@ impl Engine {
 
     fn read(&self, look: &Look<'_>, raw: &RawListing, hash: i64) -> Answer {
         match raw.read() {
-            Ok(listing) => {
-                if self.gates.open_ip() {
-                    tracing::warn!(account = %look.account, "our address is allowed again: calls go on");
-                }
-                Answer::Listing(listing, hash)
-            }
+            Ok(listing) => Answer::Listing(listing, hash),
             Err(ReadError::Refused(refusal)) => {
                 if refusal.class() == Class::TokenBad {
                     self.wechat.tokens().drop_if(look.account, raw.token());
@@ -171,6 +173,13 @@ impl Engine {
                 Answer::Refused(refusal)
             }
             Err(ReadError::Unreadable(why)) => Answer::Failed(why),
+        }
+    }
+
+    /// A list came, so our address is not refused.
+    fn allowed(&self, look: &Look<'_>) {
+        if self.gates.open_ip() {
+            tracing::warn!(account = %look.account, "our address is allowed again: calls go on");
         }
     }
 
@@ -311,7 +320,10 @@ impl Engine {
                 let standing = Standing::SuspendedByWechat { errcode: refusal.errcode, errmsg: refusal.errmsg.clone() };
                 (Some((standing, look.now)), jittered(look.now, look.now + PROBE_EVERY))
             }
-            Class::DailyQuota => (None, jittered(look.now, look.now.next_beijing_day() + TOO_FAST_PAUSE)),
+            Class::DailyQuota => {
+                record.gates.push(self.gates.close_api(look.account, LISTING_API, refusal, look.now));
+                (None, jittered(look.now, look.now.next_beijing_day() + TOO_FAST_PAUSE))
+            }
             Class::TooFast => (None, jittered(look.now, look.now + TOO_FAST_PAUSE)),
             Class::OurBug => (None, look.now + PROBE_EVERY),
             Class::Done
@@ -330,7 +342,6 @@ impl Engine {
     }
 
     async fn failed(&self, look: Look<'_>, why: String) -> Result<Polled, StoreError> {
-        self.gates.probe_failed(look.now);
         let doublings = look.facts.failures.min(DOUBLINGS_MAX);
         let pause = self.policy().steps.every(Duration::ZERO).saturating_mul(1 << doublings).min(RETRY_MAX);
         let due = jittered(look.now, look.now + pause);
@@ -380,10 +391,12 @@ impl Engine {
     /// When an account is due after a poll that changes nothing.
     #[must_use]
     pub fn due_if_unchanged(policy: &Policy, facts: &Facts, now: Time) -> Time {
-        let every = if facts.is_suspended {
-            PROBE_EVERY
-        } else {
-            policy.steps.every(facts.pace_from.map_or(Duration::MAX, |from| now.since(from)))
+        let every = match (facts.pace_from, facts.reread_at) {
+            _ if facts.is_suspended => PROBE_EVERY,
+            (Some(from), _) => policy.steps.every(now.since(from)),
+            // A month that rolls over is all that is waited for: now and then somebody else may link it meanwhile.
+            (None, Some(_)) => LOOK_EVERY_MAX,
+            (None, None) => policy.steps.every(Duration::MAX),
         };
         let due = jittered(now, now + every);
         // A time limit is kept although the list does not change.

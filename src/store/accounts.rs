@@ -142,9 +142,11 @@ impl<'a> From<&'a AccountUpdate> for UpdateRow<'a> {
     }
 }
 
+// An operator may have suspended the account while this was under way.
 const RESERVE: &str = "
     UPDATE account
-    SET next_check_at = j.value ->> 1, budget_day = j.value ->> 2, budget_used = j.value ->> 3,
+    SET next_check_at = CASE WHEN account.suspended_by = 'operator' THEN NULL ELSE j.value ->> 1 END,
+        budget_day = j.value ->> 2, budget_used = j.value ->> 3,
         checked_at = j.value ->> 4
     FROM jsonb_each($1) AS j
     WHERE account.id = j.value ->> 0";
