@@ -464,7 +464,7 @@ async fn forget_calls(engine: &Engine) -> Result<(), StoreError> {
             match forget_call(engine, &id).await {
                 Ok(()) => {}
                 // It holds up itself alone, not the daemon.
-                Err(error @ (StoreError::Row(_) | StoreError::Refused(_))) => {
+                Err(error) if error.is_of_one_row() => {
                     tracing::error!(request.id = %id, error = %error, "db.bad_row");
                 }
                 Err(error) => return Err(error),

@@ -1,7 +1,10 @@
 //! One look at one account: read its list, let the domain say what it means for every request, write that, make the calls
 //! that have become due. It must never decide, and never take an unreadable answer for an empty list.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use rand::RngExt;
 
@@ -14,7 +17,7 @@ use crate::{
     domain::{
         decide::decide,
         errcode::{Class, Refusal},
-        id::{AccountId, ProgramId, Username},
+        id::{AccountId, ProgramId, RequestId, Username},
         identify::{Findings, Known, identify},
         listing::{Listing, Status},
         observation::Observation,
@@ -134,7 +137,11 @@ impl Engine {
                 Action::Expire => Observation::DeadlinePassed,
                 Action::Look | Action::Call => continue,
             };
-            *request = self.recorder.observe(request, &seen, Record::default()).await?;
+            match self.recorder.observe(request, &seen, Record::default()).await {
+                Ok(after) => *request = after,
+                Err(error) if error.is_of_one_row() => warn_of_bad_row(request, &error),
+                Err(error) => return Err(error),
+            }
         }
         let needs_list = requests.iter().any(|request| {
             matches!(request.state, State::Linked)
@@ -144,7 +151,7 @@ impl Engine {
             return Ok(None);
         }
         let plan = plan_account(&requests, self.policy(), look.now);
-        self.rest(look, plan, look.facts.listing_hash).await.map(Some)
+        self.rest_unasked(look, plan).await.map(Some)
     }
 
     async fn ask(&self, look: &Look<'_>, must_read: bool) -> Answer {
@@ -185,8 +192,10 @@ impl Engine {
 
     /// A readable list: decide every request of the account, write it all at once, then call for those that are due.
     async fn learn(&self, look: Look<'_>, listing: &Listing, hash: i64) -> Result<Polled, StoreError> {
+        let mut apart = HashSet::new();
         for _ in 0..=STALE_RETRIES_MAX {
-            let requests = self.watched(look.account).await?;
+            let mut requests = self.watched(look.account).await?;
+            requests.retain(|request| !apart.contains(&request.id));
             let mirror = self.store().mirrored(look.account).await?;
             let usernames: Vec<&str> = listing.items.iter().filter_map(|item| item.username.as_deref()).collect();
             let known = Memories { names: self.store().programs_named(&usernames).await?, mirror: &mirror };
@@ -200,13 +209,46 @@ impl Engine {
             // The same bytes may mean more once another listing has taught a name: they must be read again.
             let hash = if findings.observations.contains(&Observation::Unidentified) { None } else { Some(hash) };
             record.account = Some(Self::account_update(&look, plan, hash));
-            if self.recorder.write(record).await? == Recorded::Stale {
-                continue;
+            match self.recorder.write(record).await {
+                Ok(Recorded::Written) => {}
+                Ok(Recorded::Stale) => continue,
+                Err(error) if error.is_of_one_row() => {
+                    let bad = self.write_apart(&requests, &findings, look.now).await?;
+                    if bad.is_empty() {
+                        return Err(error);
+                    }
+                    apart.extend(bad);
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
             warn_of_unknown_statuses(look.account, listing);
             return self.call_those_ready(look, next, plan, hash).await;
         }
         self.failed(look, "the account's requests kept changing while its list was read".to_owned()).await
+    }
+
+    /// Writes every request's part alone, because together they were refused; those that are refused alone, too, are
+    /// left out from now on, so that they hold up only themselves.
+    async fn write_apart(
+        &self,
+        requests: &[Request],
+        findings: &Findings,
+        now: Time,
+    ) -> Result<Vec<RequestId>, StoreError> {
+        let mut bad = Vec::new();
+        for change in self.decide_all(requests, findings, now).1.changes {
+            let id = change.request.id.clone();
+            match self.recorder.write(Record { changes: vec![change], ..Record::default() }).await {
+                Ok(Recorded::Written | Recorded::Stale) => {}
+                Err(error) if error.is_of_one_row() => {
+                    tracing::error!(request.id = %id, error = %error, "db.bad_row");
+                    bad.push(id);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(bad)
     }
 
     fn decide_all(&self, requests: &[Request], findings: &Findings, now: Time) -> (Vec<Request>, Record) {
@@ -239,7 +281,15 @@ impl Engine {
                 continue;
             }
             called = true;
-            let (after, refusal) = self.submit(request).await?;
+            let (after, refusal) = match self.submit(request).await {
+                Ok(submitted) => submitted,
+                Err(error) if error.is_of_one_row() => {
+                    warn_of_bad_row(request, &error);
+                    request.looked_at = None;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             *request = after;
             if let Some(refusal) = refusal.filter(|refusal| stops_the_account(refusal.class())) {
                 return self.refused(look, &refusal).await;
@@ -258,6 +308,24 @@ impl Engine {
         let account = Some(Self::account_update(look, plan, hash));
         self.recorder.write(Record { account, ..Record::default() }).await?;
         Ok(Self::polled(&look.facts, plan, look.now, hash))
+    }
+
+    /// Writes when the account is due after a look that needed no list: nothing else is known anew.
+    async fn rest_unasked(&self, look: &Look<'_>, plan: AccountPlan) -> Result<Polled, StoreError> {
+        let account = Some(AccountUpdate {
+            account: look.account.clone(),
+            next_check_at: plan.due,
+            pace_from: plan.pace_from,
+            reread_at: plan.reread_at,
+            checked_at: look.facts.checked_at,
+            listing_hash: look.facts.listing_hash,
+            failures: look.facts.failures,
+            last_error: None,
+            standing: None,
+        });
+        self.recorder.write(Record { account, ..Record::default() }).await?;
+        let facts = Facts { pace_from: plan.pace_from, reread_at: plan.reread_at, ..look.facts.clone() };
+        Ok(Polled { facts, due: plan.due.map_or(Due::Never, |due| Due::At(jittered(look.now, due))) })
     }
 
     /// Nothing of this account is open: it leaves the agenda until cron or a request brings it back.
@@ -467,6 +535,10 @@ fn mirror_into(record: &mut Record, account: &AccountId, listing: &Listing, know
             record.names.push((username, program, now.ms()));
         }
     }
+}
+
+fn warn_of_bad_row(request: &Request, error: &StoreError) {
+    tracing::error!(request.id = %request.id, error = %error, "db.bad_row");
 }
 
 fn warn_of_unknown_statuses(account: &AccountId, listing: &Listing) {
