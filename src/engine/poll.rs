@@ -143,11 +143,8 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
-        let needs_list = requests.iter().any(|request| {
-            matches!(request.state, State::Linked)
-                || (request.is_open() && !matches!(request.state, State::Deferred(_)))
-        });
-        if needs_list {
+        // A deferred one, too, may have been brought about by somebody else.
+        if requests.iter().any(|request| request.is_open() || matches!(request.state, State::Linked)) {
             return Ok(None);
         }
         let plan = plan_account(&requests, self.policy(), look.now);
@@ -461,6 +458,8 @@ impl Engine {
     pub fn due_if_unchanged(policy: &Policy, facts: &Facts, now: Time) -> Time {
         let every = match (facts.pace_from, facts.reread_at) {
             _ if facts.is_suspended => PROBE_EVERY,
+            // Something waits for this very poll: if the process does not live to record it, the next one makes it soon.
+            (_, Some(at)) if at <= now => policy.steps.every(Duration::ZERO),
             (Some(from), _) => policy.steps.every(now.since(from)),
             // A month that rolls over is all that is waited for: now and then somebody else may link it meanwhile.
             (None, Some(_)) => LOOK_EVERY_MAX,
