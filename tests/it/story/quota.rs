@@ -6,9 +6,7 @@ use amplinkd::{
     sim::{Api, FaultKind, Flags, Phase, Quotas},
 };
 
-use super::{
-    ACCOUNT, Daemon, FULL, OTHER_ACCOUNT, OTHER_PROGRAM, PROGRAM, days, hours, minutes, seconds, to_link,
-};
+use super::{ACCOUNT, Daemon, FULL, OTHER_ACCOUNT, OTHER_PROGRAM, PROGRAM, days, hours, minutes, seconds, to_link};
 
 /// Midnight of 1 April 2026 in Beijing.
 const NEXT_MONTH: Time = Time::from_ms(1_774_972_800_000);

@@ -23,7 +23,11 @@ async fn the_goal_is_reached_when_two_lists_in_a_row_no_longer_show_the_link() {
     let unlink = unlinking(&mut daemon, Phase::Linked).await;
     daemon.run_for(minutes(59)).await;
     daemon.assert_story(&unlink, "requested initiating initiated").await;
-    assert_eq!(daemon.view(&unlink).await.waiting_on.as_deref(), Some("account_admin"), "it waits while it is listed 1");
+    assert_eq!(
+        daemon.view(&unlink).await.waiting_on.as_deref(),
+        Some("account_admin"),
+        "it waits while it is listed 1"
+    );
 
     while daemon.request(&unlink).await.memory.doubt.is_none() {
         daemon.run_for(std::time::Duration::from_secs(5)).await;

@@ -3,8 +3,9 @@
 use amplinkd::sim::{Api, FaultKind, Span};
 
 use super::{
-    ACCOUNT, Barrier, Daemon, assert_same_end,
+    ACCOUNT, Barrier, Daemon,
     accept::lock,
+    assert_same_end,
     process::{until, until_state},
     victim_with_a_request, world,
 };

@@ -9,8 +9,9 @@ use amplinkd::{
 };
 
 use super::{
-    Barrier, assert_same_end,
+    Barrier,
     accept::lock,
+    assert_same_end,
     process::{state, until, until_state},
     victim_with_a_request, world,
 };
@@ -51,7 +52,11 @@ async fn record_does_then_loses_the_answer() {
     let recorder = victim.engine.recorder();
     let _ = tokio::time::timeout(
         Duration::ZERO,
-        recorder.observe(&request, &Observation::Listed(amplinkd::domain::listing::Status::AwaitingAccountAdmin), Record::default()),
+        recorder.observe(
+            &request,
+            &Observation::Listed(amplinkd::domain::listing::Status::AwaitingAccountAdmin),
+            Record::default(),
+        ),
     )
     .await;
     until_state(&daemon, "awaiting_account_admin").await;

@@ -166,9 +166,7 @@ async fn a_code_that_never_changes_fails_after_as_many_attempts_as_the_policy_al
 
     daemon.run_for(hours(5)).await;
 
-    daemon
-        .assert_story(&link, "requested initiating requested initiating requested initiating failed")
-        .await;
+    daemon.assert_story(&link, "requested initiating requested initiating requested initiating failed").await;
     let view = daemon.view(&link).await;
     assert_eq!((view.failure.as_deref(), view.errcode, view.attempt), (Some("attempts"), Some(-1), 3));
     assert_eq!((daemon.sim.stats().wxamplink, daemon.invitations()), (3, 0));

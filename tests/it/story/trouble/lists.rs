@@ -6,13 +6,8 @@ use amplinkd::sim::{FaultKind, Phase};
 
 use super::super::{ACCOUNT, Daemon, FULL, PROGRAM, days, hours, minutes, to_link};
 
-const UNREADABLE: [FaultKind; 5] = [
-    FaultKind::HtmlPage,
-    FaultKind::EmptyBody,
-    FaultKind::TruncatedJson,
-    FaultKind::BadGateway,
-    FaultKind::LostAnswer,
-];
+const UNREADABLE: [FaultKind; 5] =
+    [FaultKind::HtmlPage, FaultKind::EmptyBody, FaultKind::TruncatedJson, FaultKind::BadGateway, FaultKind::LostAnswer];
 
 fn nothing_but(faults: &[FaultKind]) -> BTreeMap<FaultKind, f64> {
     faults.iter().map(|fault| (*fault, 1.0)).collect()

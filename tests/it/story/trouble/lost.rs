@@ -4,13 +4,8 @@ use amplinkd::sim::{Api, FaultKind, Span};
 
 use super::super::{Daemon, FULL, door::Door, hours, minutes};
 
-const AFTER_THE_EFFECT: [FaultKind; 5] = [
-    FaultKind::LostAnswer,
-    FaultKind::BusyAfter,
-    FaultKind::HtmlPage,
-    FaultKind::EmptyBody,
-    FaultKind::TruncatedJson,
-];
+const AFTER_THE_EFFECT: [FaultKind; 5] =
+    [FaultKind::LostAnswer, FaultKind::BusyAfter, FaultKind::HtmlPage, FaultKind::EmptyBody, FaultKind::TruncatedJson];
 
 #[tokio::test]
 async fn a_lost_answer_of_a_call_that_took_effect_never_invites_twice() {
@@ -75,9 +70,7 @@ async fn a_slow_answer_that_comes_after_the_timeout_is_a_lost_one() {
 
     daemon.run_for(hours(4)).await;
 
-    daemon
-        .assert_story(&link, "requested initiating awaiting_account_admin awaiting_program_admin linked")
-        .await;
+    daemon.assert_story(&link, "requested initiating awaiting_account_admin awaiting_program_admin linked").await;
     assert_eq!(daemon.invitations(), 1);
 }
 

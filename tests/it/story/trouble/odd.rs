@@ -21,9 +21,7 @@ async fn a_row_that_is_not_legal_delays_only_itself() {
         let bad = daemon.link().await;
         daemon.run_for(minutes(2)).await;
         let table = "request";
-        let change = format!(
-            "PRAGMA ignore_check_constraints = ON; UPDATE {table} SET {poison} WHERE id = '{bad}';"
-        );
+        let change = format!("PRAGMA ignore_check_constraints = ON; UPDATE {table} SET {poison} WHERE id = '{bad}';");
         daemon.sql(&change).await;
         let good = daemon.ask(to_link(ACCOUNT, OTHER_PROGRAM)).await;
         daemon.run_for(hours(2)).await;

@@ -7,9 +7,7 @@ use amplinkd::{
     store::{StoreError, accounts::Standing},
 };
 
-use super::super::{
-    ACCOUNT, Daemon, FULL, OTHER_ACCOUNT, OTHER_PROGRAM, PROGRAM, days, hours, minutes, to_link, wish,
-};
+use super::super::{ACCOUNT, Daemon, FULL, OTHER_ACCOUNT, OTHER_PROGRAM, PROGRAM, days, hours, minutes, to_link, wish};
 
 #[tokio::test]
 async fn a_deadline_lapses_what_was_sent() {

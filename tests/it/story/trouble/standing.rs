@@ -5,9 +5,7 @@ use amplinkd::{
     store::accounts::Standing,
 };
 
-use super::super::{
-    ACCOUNT, Daemon, FULL, OTHER_ACCOUNT, OTHER_PROGRAM, PROGRAM, days, hours, minutes, to_link,
-};
+use super::super::{ACCOUNT, Daemon, FULL, OTHER_ACCOUNT, OTHER_PROGRAM, PROGRAM, days, hours, minutes, to_link};
 
 const SHUT_OUT: [i64; 9] = [42007, 50001, 61003, 61023, 61007, 48001, 48004, 50002, 50004];
 
