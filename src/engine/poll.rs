@@ -1,17 +1,13 @@
 //! One look at one account: read its list, let the domain say what it means for every request, write that, make the calls
 //! that have become due. It must never decide, and never take an unreadable answer for an empty list.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
-
-use rand::RngExt;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     Engine, Meters,
     agenda::Facts,
     record::{self, STALE_RETRIES_MAX},
+    setback::stops_the_account,
 };
 use crate::{
     domain::{
@@ -22,32 +18,18 @@ use crate::{
         listing::{Listing, Status},
         observation::Observation,
         plan::{AccountPlan, Action, next_action, plan_account},
-        policy::{LOOK_EVERY_MAX, Policy},
         request::{Request, State},
         time::Time,
     },
     store::{
         Record, Recorded, StoreError,
-        accounts::{AccountUpdate, Standing},
         programs::{ItemRow, difference},
     },
     wechat::{CallError, RawListing, ReadError, TokenError},
 };
 
-/// The longest pause after polls that failed in a row.
-const RETRY_MAX: Duration = Duration::from_mins(30);
-
-/// How often a suspended account is asked whether it may be called again.
-const PROBE_EVERY: Duration = Duration::from_hours(1);
-
-/// How long an account rests after 45011.
-const TOO_FAST_PAUSE: Duration = Duration::from_mins(1);
-
 /// The name of the call that reads a list, as its daily quota knows it.
 pub(super) const LISTING_API: &str = "wxamplinkget";
-
-/// Doublings of the pause between failures; more would overflow before it reaches its maximum.
-const DOUBLINGS_MAX: u32 = 16;
 
 /// What a look at an account leaves behind.
 #[derive(Debug)]
@@ -82,10 +64,10 @@ enum Answer {
 }
 
 /// An account that is being looked at.
-struct Look<'a> {
-    account: &'a AccountId,
-    facts: Facts,
-    now: Time,
+pub(super) struct Look<'a> {
+    pub(super) account: &'a AccountId,
+    pub(super) facts: Facts,
+    pub(super) now: Time,
 }
 
 impl Engine {
@@ -300,148 +282,6 @@ impl Engine {
         self.rest(&look, plan, hash).await
     }
 
-    /// Writes what the account is from now on, and nothing else.
-    async fn rest(&self, look: &Look<'_>, plan: AccountPlan, hash: Option<i64>) -> Result<Polled, StoreError> {
-        let account = Some(Self::account_update(look, plan, hash));
-        self.recorder.write(Record { account, ..Record::default() }).await?;
-        Ok(Self::polled(&look.facts, plan, look.now, hash))
-    }
-
-    /// Writes when the account is due after a look that needed no list: nothing else is known anew.
-    async fn rest_unasked(&self, look: &Look<'_>, plan: AccountPlan) -> Result<Polled, StoreError> {
-        let account = Some(AccountUpdate {
-            account: look.account.clone(),
-            next_check_at: plan.due,
-            pace_from: plan.pace_from,
-            reread_at: plan.reread_at,
-            checked_at: look.facts.checked_at,
-            listing_hash: look.facts.listing_hash,
-            failures: look.facts.failures,
-            last_error: None,
-            standing: None,
-        });
-        self.recorder.write(Record { account, ..Record::default() }).await?;
-        let facts = Facts { pace_from: plan.pace_from, reread_at: plan.reread_at, ..look.facts.clone() };
-        Ok(Polled { facts, due: plan.due.map_or(Due::Never, |due| Due::At(jittered(look.now, due))) })
-    }
-
-    /// Nothing of this account is open: it leaves the agenda until cron or a request brings it back.
-    async fn nothing_waits(&self, look: &Look<'_>) -> Result<Due, StoreError> {
-        self.rest(look, AccountPlan::default(), look.facts.listing_hash).await.map(|polled| polled.due)
-    }
-
-    fn polled(facts: &Facts, plan: AccountPlan, now: Time, hash: Option<i64>) -> Polled {
-        let facts = Facts {
-            listing_hash: hash,
-            pace_from: plan.pace_from,
-            reread_at: plan.reread_at,
-            checked_at: Some(now),
-            failures: 0,
-            is_suspended: false,
-            budget_day: facts.budget_day,
-            budget_used: facts.budget_used,
-        };
-        Polled { facts, due: plan.due.map_or(Due::Never, |due| Due::At(jittered(now, due))) }
-    }
-
-    fn account_update(look: &Look<'_>, plan: AccountPlan, hash: Option<i64>) -> AccountUpdate {
-        if look.facts.is_suspended {
-            tracing::warn!(account = %look.account, "the account answers again: resumed");
-        }
-        AccountUpdate {
-            account: look.account.clone(),
-            next_check_at: plan.due,
-            pace_from: plan.pace_from,
-            reread_at: plan.reread_at,
-            checked_at: Some(look.now),
-            listing_hash: hash,
-            failures: 0,
-            last_error: None,
-            standing: look.facts.is_suspended.then_some((Standing::Active, look.now)),
-        }
-    }
-
-    /// `WeChat` will not tell: hold back what the code concerns, and nothing more.
-    async fn refused(&self, look: Look<'_>, refusal: &Refusal) -> Result<Polled, StoreError> {
-        let mut record = Record::default();
-        let (standing, due) = match refusal.class() {
-            Class::IpNotAllowed => {
-                let (gate, is_news) = self.gates.close_ip(refusal, look.now);
-                if is_news {
-                    tracing::error!(
-                        errcode = refusal.errcode,
-                        errmsg = refusal.errmsg,
-                        "our address is not on WeChat's whitelist: no account can be reached; add it, calls go on by themselves"
-                    );
-                }
-                let until = Time::from_ms(gate.until);
-                record.gates.push(gate);
-                (None, until)
-            }
-            Class::AuthorizationGone | Class::PermissionMissing | Class::AccountRestricted => {
-                if !look.facts.is_suspended {
-                    tracing::error!(account = %look.account, refusal = %refusal, "account suspended: a person must act");
-                }
-                let standing = Standing::SuspendedByWechat { errcode: refusal.errcode, errmsg: refusal.errmsg.clone() };
-                (Some((standing, look.now)), jittered(look.now, look.now + PROBE_EVERY))
-            }
-            Class::DailyQuota => {
-                record.gates.push(self.gates.close_api(look.account, LISTING_API, refusal, look.now));
-                (None, jittered(look.now, look.now.next_beijing_day() + TOO_FAST_PAUSE))
-            }
-            Class::TooFast => (None, jittered(look.now, look.now + TOO_FAST_PAUSE)),
-            Class::OurBug => (None, look.now + PROBE_EVERY),
-            Class::Done
-            | Class::InvitationOut
-            | Class::ConsoleLink
-            | Class::AlreadyLinked
-            | Class::UnlinkOut
-            | Class::ProgramMonth
-            | Class::AccountMonth
-            | Class::Final
-            | Class::Busy
-            | Class::TokenBad
-            | Class::Unknown => return self.failed(look, refusal.to_string()).await,
-        };
-        self.set_back(look, record, standing, due, refusal.to_string()).await
-    }
-
-    async fn failed(&self, look: Look<'_>, why: String) -> Result<Polled, StoreError> {
-        let doublings = look.facts.failures.min(DOUBLINGS_MAX);
-        let pause = self.policy().steps.every(Duration::ZERO).saturating_mul(1 << doublings).min(RETRY_MAX);
-        let due = jittered(look.now, look.now + pause);
-        self.set_back(look, Record::default(), None, due, why).await
-    }
-
-    /// A poll that taught nothing about requests: remember why, and when to try again.
-    async fn set_back(
-        &self,
-        look: Look<'_>,
-        mut record: Record,
-        standing: Option<(Standing, Time)>,
-        due: Time,
-        why: String,
-    ) -> Result<Polled, StoreError> {
-        let failures = look.facts.failures.saturating_add(1);
-        tracing::warn!(account = %look.account, failures, error = why, "engine.poll.failed");
-        // What was suspended before is not suspended anew: it keeps its since.
-        let standing = standing.filter(|_| !look.facts.is_suspended);
-        let is_suspended = look.facts.is_suspended || standing.is_some();
-        record.account = Some(AccountUpdate {
-            account: look.account.clone(),
-            next_check_at: Some(due),
-            pace_from: look.facts.pace_from,
-            reread_at: look.facts.reread_at,
-            checked_at: look.facts.checked_at,
-            listing_hash: look.facts.listing_hash,
-            failures,
-            last_error: Some(why),
-            standing,
-        });
-        self.recorder.write(record).await?;
-        Ok(Polled { facts: Facts { failures, is_suspended, ..look.facts }, due: Due::At(due) })
-    }
-
     /// Every request that the account's list may move. A row that is not legal holds up itself alone.
     async fn watched(&self, account: &AccountId) -> Result<Vec<Request>, StoreError> {
         let rows = self.store().watched_requests(account).await?;
@@ -452,42 +292,6 @@ impl Engine {
             })
             .collect())
     }
-
-    /// When an account is due after a poll that changes nothing.
-    #[must_use]
-    pub fn due_if_unchanged(policy: &Policy, facts: &Facts, now: Time) -> Time {
-        let every = match (facts.pace_from, facts.reread_at) {
-            _ if facts.is_suspended => PROBE_EVERY,
-            // Something waits for this very poll: if the process does not live to record it, the next one makes it soon.
-            (_, Some(at)) if at <= now => policy.steps.every(Duration::ZERO),
-            (Some(from), _) => policy.steps.every(now.since(from)),
-            // A month that rolls over is all that is waited for: now and then somebody else may link it meanwhile.
-            (None, Some(_)) => LOOK_EVERY_MAX,
-            (None, None) => policy.steps.every(Duration::MAX),
-        };
-        let due = jittered(now, now + every);
-        // A time limit is kept although the list does not change.
-        facts.reread_at.filter(|at| *at > now).map_or(due, |at| at.min(due))
-    }
-}
-
-/// Codes that concern the account as a whole, so that calling on would only repeat them.
-const fn stops_the_account(class: Class) -> bool {
-    matches!(
-        class,
-        Class::IpNotAllowed
-            | Class::AuthorizationGone
-            | Class::PermissionMissing
-            | Class::AccountRestricted
-            | Class::TooFast
-            | Class::TokenBad
-    )
-}
-
-/// Spreads what would otherwise come up together: later by up to a tenth of the wait.
-fn jittered(now: Time, due: Time) -> Time {
-    let tenth = u64::try_from(now.until(due).as_millis() / 10).unwrap_or(0);
-    due + Duration::from_millis(rand::rng().random_range(0..=tenth))
 }
 
 /// While nobody knows how old anything is, not being listed is no evidence.
