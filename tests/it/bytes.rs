@@ -221,7 +221,7 @@ fn check_answer(wire: &Wire, answer: &Result<(), CallError>) {
         Err(CallError::Lost(_)) => Observation::CallLost,
         Err(CallError::NotSent(_) | CallError::NoToken(_)) => panic!("it was sent: {wire:?}"),
     };
-    for before in requests().into_iter().filter(|request| request.is_open()) {
+    for before in requests().into_iter().filter(Request::is_open) {
         let after = decide(&before, &seen, &Policy::default(), START + Duration::from_mins(1)).next;
         if after.state.is_finished() {
             let Observation::CallRefused(refusal) = &seen else { panic!("ended by silence: {wire:?}") };
@@ -304,7 +304,9 @@ fn no_bytes_panic_or_end_a_request() {
     let result = proptest::test_runner::TestRunner::new(config).run(&wires(), |wire| {
         let (listing, effects) = bench.answers(&wire);
         check_listing(&wire, &listing);
-        effects.iter().for_each(|answer| check_answer(&wire, answer));
+        for answer in &effects {
+            check_answer(&wire, answer);
+        }
         let kind = if listing.is_ok() { "listing" } else { "none" };
         *met.lock().unwrap().entry(kind).or_default() += 1;
         Ok(())

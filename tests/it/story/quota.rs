@@ -11,8 +11,10 @@ use super::{ACCOUNT, Daemon, FULL, OTHER_ACCOUNT, OTHER_PROGRAM, PROGRAM, days, 
 /// Midnight of 1 April 2026 in Beijing.
 const NEXT_MONTH: Time = Time::from_ms(1_774_972_800_000);
 
-/// The last second of 10 March 2026 in Beijing is 16 hours after the morning.
-const REST_OF_THE_DAY: std::time::Duration = std::time::Duration::from_secs(16 * 3_600 - 1);
+/// Until the last second of 10 March 2026 in Beijing, when some hours of it have gone since the morning.
+fn rest_of_the_day(gone: u64) -> std::time::Duration {
+    seconds((16 - gone) * 3_600 - 1)
+}
 
 async fn deferred_until(daemon: &Daemon, id: &RequestId) -> Time {
     match daemon.request(id).await.state {
@@ -159,7 +161,7 @@ async fn a_used_day_of_listings_stops_the_polls_until_the_next_beijing_day() {
     let late = daemon.ask(to_link(ACCOUNT, OTHER_PROGRAM)).await;
     daemon.run_for(hours(1)).await;
     daemon.restart().await;
-    daemon.run_for(REST_OF_THE_DAY - hours(2)).await;
+    daemon.run_for(rest_of_the_day(2)).await;
     assert_eq!(daemon.sim.stats().wxamplinkget, used);
     daemon.assert_sound().await;
 
@@ -179,7 +181,7 @@ async fn a_used_day_of_calls_stops_the_calls_and_not_the_polls() {
     let link = daemon.link().await;
     daemon.run_for(hours(1)).await;
     daemon.restart().await;
-    daemon.run_for(REST_OF_THE_DAY - hours(1)).await;
+    daemon.run_for(rest_of_the_day(1)).await;
 
     assert_eq!(daemon.sim.stats().wxamplink, 1);
     let polls = daemon.sim.stats().wxamplinkget;
@@ -218,7 +220,7 @@ async fn the_daily_budget_is_respected_and_the_next_day_brings_a_new_one() {
     daemon.nobody_answers();
     daemon.link().await;
 
-    daemon.run_for(REST_OF_THE_DAY).await;
+    daemon.run_for(rest_of_the_day(0)).await;
     assert_eq!(daemon.sim.stats().wxamplinkget, 10);
     daemon.assert_sound().await;
 

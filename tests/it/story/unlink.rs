@@ -168,7 +168,7 @@ async fn an_administrator_who_refuses_leaves_the_unlink_waiting_until_its_deadli
     let mut daemon = Daemon::with(|settings| settings.policy.deadline = Some(days(3))).await;
     daemon.people(PlanSet { unlink: Some(refuses_after(Span::hours(1))), ..PlanSet::default() });
     let unlink = unlinking(&mut daemon, Phase::Linked).await;
-    daemon.run_for(days(3) - hours(1)).await;
+    daemon.run_for(hours(3 * 24 - 1)).await;
     daemon.assert_story(&unlink, "requested initiating initiated").await;
 
     daemon.run_for(hours(2)).await;

@@ -14,7 +14,7 @@ async fn a_deadline_lapses_what_was_sent() {
     let mut daemon = Daemon::with(|settings| settings.policy.deadline = Some(days(2))).await;
     daemon.nobody_answers();
     let link = daemon.link().await;
-    daemon.run_for(days(2) - minutes(1)).await;
+    daemon.run_for(minutes(2 * 24 * 60 - 1)).await;
     daemon.assert_story(&link, "requested initiating initiated awaiting_account_admin").await;
 
     daemon.run_for(minutes(2)).await;
