@@ -118,6 +118,36 @@ async fn an_operators_suspension_during_a_poll_holds() {
     daemon.assert_sound().await;
 }
 
+#[tokio::test]
+async fn an_operators_suspension_holds_while_a_poll_is_being_written_down() {
+    let mut daemon = Daemon::start().await;
+    daemon.nobody_answers();
+    daemon.link().await;
+    daemon.run_for(minutes(5)).await;
+    daemon.clock.advance(minutes(1));
+    // The suspension and the next poll's reservation wait for the same busy file.
+    let mut busy = daemon.connection().await;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut busy).await.unwrap();
+    daemon
+        .settle_while(async |engine, _| {
+            let account = ACCOUNT.parse().unwrap();
+            let (stood, ()) =
+                tokio::join!(engine.recorder().set_standing(&account, Standing::SuspendedByOperator), async {
+                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                    sqlx::query("ROLLBACK").execute(&mut busy).await.unwrap();
+                });
+            stood.unwrap();
+        })
+        .await;
+    let calls = daemon.sim.stats();
+
+    daemon.restart().await;
+    daemon.run_for(days(1)).await;
+
+    assert_eq!(daemon.sim.stats(), calls);
+    assert_eq!(daemon.account(ACCOUNT).await.next_check_at, None);
+}
+
 /// Accounts that wait, each with a list that does not change.
 async fn waiting(daemon: &mut Daemon, count: usize) -> Vec<amplinkd::domain::id::RequestId> {
     daemon.nobody_answers();
