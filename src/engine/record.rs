@@ -152,7 +152,7 @@ impl Recorder {
         Ok(request)
     }
 
-    /// [`Engine::observe`] for what has already happened outside: tried until it is written. While it is not, this
+    /// [`Self::observe`] for what has already happened outside: tried until it is written. While it is not, this
     /// account rests and nothing else of it is sent.
     pub(super) async fn observe_surely(&self, request: &Request, seen: &Observation, more: Record) -> Request {
         let mut pauses = ExponentialBuilder::default().with_max_delay(REWRITE_PAUSE_MAX).without_max_times().build();
