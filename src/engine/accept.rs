@@ -141,15 +141,8 @@ impl Recorder {
             return Err(AskError::Finished { id: id.clone(), state: after.state.as_str() });
         }
         self.store().wake(&request.account).await?;
-        Ok(
-            if after.called_at.is_none()
-                || (request.attempt == 0 && matches!(request.state, State::Requested | State::Deferred(_)))
-            {
-                Cancelled::BeforeTheCall
-            } else {
-                Cancelled::NoLongerFollowed
-            },
-        )
+        // An attempt that surely had no effect was given back.
+        Ok(if after.attempt == 0 { Cancelled::BeforeTheCall } else { Cancelled::NoLongerFollowed })
     }
 
     /// Asks again for what a finished request was for.

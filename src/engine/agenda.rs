@@ -72,6 +72,8 @@ pub struct Agenda {
 pub struct Candidate<'a> {
     /// The row's number.
     pub id: i64,
+    /// The account.
+    pub account: &'a AccountId,
     /// What is known of it.
     pub facts: &'a mut Facts,
     /// When it is due after the poll, if nothing changes; on the stopwatch.
@@ -134,7 +136,7 @@ impl Agenda {
         {
             self.waiting.pop();
             let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.round == round) else { continue };
-            match prepare(Candidate { id, facts: &mut slot.facts, then: &mut slot.then }) {
+            match prepare(Candidate { id, account: &slot.account, facts: &mut slot.facts, then: &mut slot.then }) {
                 Prepared::Poll => slot.phase = Phase::Reserving,
                 Prepared::Wait => {
                     slot.due = slot.then;

@@ -6,22 +6,21 @@ use std::{
     time::Duration,
 };
 
-use rand::RngExt;
 use tokio::sync::mpsc;
 
 use super::{
     Engine, Meters,
-    agenda::{Agenda, Candidate, Facts, Prepared},
+    agenda::{Agenda, Facts},
     gates::Admission,
     poll::{Due, Polled},
+    promise::{Promise, Report},
+    recall::forget_calls,
+    reserve::spread,
 };
 use crate::{
-    domain::{observation::Observation, policy::LOOK_EVERY_MAX, time::Time},
+    domain::{policy::LOOK_EVERY_MAX, time::Time},
     shutdown::Shutdown,
-    store::{
-        Record, StoreError,
-        accounts::{AccountRow, Reservation},
-    },
+    store::{StoreError, accounts::AccountRow},
 };
 
 /// How far ahead of their time polls are written down: one transaction for all of them.
@@ -47,15 +46,6 @@ const PANIC_PAUSE: Duration = Duration::from_mins(5);
 
 /// How long polls under way may take to finish when the daemon ends: longer than a call's timeout.
 const DRAIN: Duration = Duration::from_secs(30);
-
-/// What tasks tell the loop.
-#[derive(Debug)]
-enum Report {
-    /// Polls were written down, or could not be.
-    Reserved(Vec<i64>, Result<(), StoreError>),
-    /// A poll is over; what was known before it, and what came of it. Nothing came of one that panicked.
-    Polled(i64, Box<Facts>, Option<Result<Box<Polled>, StoreError>>),
-}
 
 /// The one loop of a daemon.
 #[derive(Debug)]
@@ -289,7 +279,8 @@ impl Driver {
         while self.busy < self.engine.settings.in_flight {
             // An account is taken before the gate is asked, so that a probe is never let through for nobody.
             let Some((id, account, mut facts)) = self.agenda.next(now) else { return };
-            if let Admission::Closed(until) = self.engine.gates.admit(self.engine.clock().now()) {
+            let admission = self.engine.gates.admit(self.engine.clock().now());
+            if let Admission::Closed(until) = admission {
                 facts.budget_used = facts.budget_used.saturating_sub(1);
                 let due = self.on_stopwatch(until) + spread(Duration::from_secs(1));
                 self.agenda.back(id, facts, Some(due));
@@ -297,7 +288,8 @@ impl Driver {
             }
             self.busy += 1;
             let engine = Arc::clone(&self.engine);
-            let mut promise = Promise { id, facts: Some(Box::new(facts.clone())), reporter: self.reporter.clone() };
+            let probe = (admission == Admission::Probe).then(|| Arc::clone(&engine));
+            let mut promise = Promise::new(id, &facts, probe, self.reporter.clone());
             tokio::spawn(async move {
                 let polled = engine.poll(&account, facts).await.map(Box::new);
                 promise.keep(polled);
@@ -371,89 +363,6 @@ impl Driver {
     }
 }
 
-impl Engine {
-    /// When an account is due after the poll that is about to be made, and whether its budget allows that poll.
-    fn prepare(
-        &self,
-        candidate: Candidate<'_>,
-        stopwatch: Duration,
-        now: Time,
-        rows: &mut Vec<Reservation>,
-    ) -> Prepared {
-        let Candidate { id, facts, then } = candidate;
-        let today = now.beijing_day();
-        // A calendar that was stepped back does not give a spent budget back.
-        if today > facts.budget_day {
-            (facts.budget_day, facts.budget_used) = (today, 0);
-        }
-        let exhausted = facts.budget_used >= i64::from(self.settings.daily_budget);
-        let due = if exhausted {
-            tracing::warn!(
-                account.row = id,
-                budget = self.settings.daily_budget,
-                "the account's polls of this Beijing day are used up; they go on tomorrow"
-            );
-            now.next_beijing_day() + spread(Duration::from_mins(10))
-        } else {
-            facts.budget_used += 1;
-            Self::due_if_unchanged(self.policy(), facts, now)
-        };
-        *then = stopwatch + now.until(due);
-        rows.push(Reservation(id, due.ms(), facts.budget_day, facts.budget_used, facts.checked_at.map(Time::ms)));
-        if exhausted { Prepared::Wait } else { Prepared::Poll }
-    }
-}
-
-/// Tells the loop that a poll is over, also when it panicked or was dropped.
-#[derive(Debug)]
-struct Promise {
-    id: i64,
-    facts: Option<Box<Facts>>,
-    reporter: mpsc::UnboundedSender<Report>,
-}
-
-impl Promise {
-    fn keep(&mut self, polled: Result<Box<Polled>, StoreError>) {
-        self.report(Some(polled));
-    }
-
-    fn report(&mut self, polled: Option<Result<Box<Polled>, StoreError>>) {
-        if let Some(facts) = self.facts.take() {
-            // The loop is gone when the daemon has ended.
-            let _ = self.reporter.send(Report::Polled(self.id, facts, polled));
-        }
-    }
-}
-
-impl Drop for Promise {
-    fn drop(&mut self) {
-        self.report(None);
-    }
-}
-
 fn due_of(row: &AccountRow) -> i64 {
     row.next_check_at.unwrap_or(0)
-}
-
-/// A moment within `within`, so that what was held back together does not go on together.
-fn spread(within: Duration) -> Duration {
-    let most = u64::try_from(within.as_millis()).unwrap_or(0);
-    Duration::from_millis(rand::rng().random_range(0..=most))
-}
-
-/// A call whose answer is not recorded will never be answered in this process: the list decides.
-async fn forget_calls(engine: &Engine) -> Result<(), StoreError> {
-    let mut after = String::new();
-    loop {
-        let ids = engine.store().calling(&after, PAGE).await?;
-        let Some(last) = ids.last() else { return Ok(()) };
-        after.clone_from(last);
-        for id in ids {
-            let Ok(id) = id.parse() else { continue };
-            if let Some(request) = engine.store().request(&id).await? {
-                tracing::warn!(request.id = %id, "its call was out when the last process ended: the list decides");
-                engine.recorder.observe(&request, &Observation::CallLost, Record::default()).await?;
-            }
-        }
-    }
 }

@@ -91,11 +91,12 @@ impl Gates {
     pub fn open_ip(&self) -> bool {
         let mut inner = self.inner();
         inner.probing = false;
-        inner.closed.remove(&ip_key()).is_some()
+        !inner.closed.is_empty() && inner.closed.remove(&ip_key()).is_some()
     }
 
-    /// The probe came back without an answer: the next one waits as long again.
-    pub fn probe_failed(&self, now: Time) {
+    /// The probe is over. If it neither closed nor opened the gate, whatever became of it, the next one waits as long
+    /// again.
+    pub fn probe_over(&self, now: Time) {
         let mut inner = self.inner();
         if std::mem::take(&mut inner.probing)
             && let Some(gate) = inner.closed.get_mut(&ip_key())
@@ -116,12 +117,12 @@ impl Gates {
 
     /// The gate of a program's month, when it is closed.
     pub fn program(&self, program: &ProgramId, now: Time) -> Option<Gate> {
-        self.closed("program_month", program.to_string(), now)
+        self.closed("program_month", || program.to_string(), now)
     }
 
     /// The gate of an API's day, when it is closed.
     pub fn api(&self, account: &AccountId, api: &str, now: Time) -> Option<Gate> {
-        self.closed("api_day", format!("{account}/{api}"), now)
+        self.closed("api_day", || format!("{account}/{api}"), now)
     }
 
     fn close(&self, gate: Gate) -> Gate {
@@ -129,9 +130,12 @@ impl Gates {
         gate
     }
 
-    fn closed(&self, kind: &str, subject: String, now: Time) -> Option<Gate> {
+    fn closed(&self, kind: &str, subject: impl FnOnce() -> String, now: Time) -> Option<Gate> {
         let mut inner = self.inner();
-        let key = (kind.to_owned(), subject);
+        if inner.closed.is_empty() {
+            return None;
+        }
+        let key = (kind.to_owned(), subject());
         if inner.closed.get(&key).is_some_and(|gate| gate.until <= now.ms()) {
             inner.closed.remove(&key);
         }
@@ -177,7 +181,7 @@ mod tests {
         assert_eq!(gates.admit(at(1)), Admission::Closed(at(5)));
         assert_eq!(gates.admit(at(5)), Admission::Probe);
         assert!(matches!(gates.admit(at(5)), Admission::Closed(_)));
-        gates.probe_failed(at(5));
+        gates.probe_over(at(5));
         assert_eq!(gates.admit(at(9)), Admission::Closed(at(10)));
         assert_eq!(gates.admit(at(10)), Admission::Probe);
         assert!(gates.open_ip());

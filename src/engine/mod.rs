@@ -20,7 +20,17 @@ pub mod gates;
 
 mod steps;
 
+mod recall;
+
+mod promise;
+
+mod reserve;
+
 pub mod poll;
+
+mod rest;
+
+mod setback;
 
 pub mod record;
 

@@ -1,47 +1,35 @@
 //! One look at one account: read its list, let the domain say what it means for every request, write that, make the calls
 //! that have become due. It must never decide, and never take an unreadable answer for an empty list.
 
-use std::{collections::HashMap, time::Duration};
-
-use rand::RngExt;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     Engine, Meters,
     agenda::Facts,
     record::{self, STALE_RETRIES_MAX},
+    setback::stops_the_account,
 };
 use crate::{
     domain::{
         decide::decide,
         errcode::{Class, Refusal},
-        id::{AccountId, ProgramId, Username},
+        id::{AccountId, ProgramId, RequestId, Username},
         identify::{Findings, Known, identify},
         listing::{Listing, Status},
         observation::Observation,
         plan::{AccountPlan, Action, next_action, plan_account},
-        policy::Policy,
         request::{Request, State},
         time::Time,
     },
     store::{
         Record, Recorded, StoreError,
-        accounts::{AccountUpdate, Standing},
         programs::{ItemRow, difference},
     },
     wechat::{CallError, RawListing, ReadError, TokenError},
 };
 
-/// The longest pause after polls that failed in a row.
-const RETRY_MAX: Duration = Duration::from_mins(30);
-
-/// How often a suspended account is asked whether it may be called again.
-const PROBE_EVERY: Duration = Duration::from_hours(1);
-
-/// How long an account rests after 45011.
-const TOO_FAST_PAUSE: Duration = Duration::from_mins(1);
-
-/// Doublings of the pause between failures; more would overflow before it reaches its maximum.
-const DOUBLINGS_MAX: u32 = 16;
+/// The name of the call that reads a list, as its daily quota knows it.
+pub(super) const LISTING_API: &str = "wxamplinkget";
 
 /// What a look at an account leaves behind.
 #[derive(Debug)]
@@ -76,10 +64,10 @@ enum Answer {
 }
 
 /// An account that is being looked at.
-struct Look<'a> {
-    account: &'a AccountId,
-    facts: Facts,
-    now: Time,
+pub(super) struct Look<'a> {
+    pub(super) account: &'a AccountId,
+    pub(super) facts: Facts,
+    pub(super) now: Time,
 }
 
 impl Engine {
@@ -104,11 +92,15 @@ impl Engine {
         match answer {
             Answer::Unchanged => {
                 Meters::count(&self.meters.unchanged);
-                let pace = look.facts.pace_from;
-                let due = if pace.is_some() { Due::AsReserved } else { self.nothing_waits(&look).await? };
+                self.allowed(&look);
+                let waits = look.facts.pace_from.or(look.facts.reread_at).is_some();
+                let due = if waits { Due::AsReserved } else { self.nothing_waits(&look).await? };
                 Ok(Polled { facts: Facts { checked_at: Some(now), failures: 0, ..look.facts }, due })
             }
-            Answer::Listing(listing, hash) => self.learn(look, &listing, hash).await,
+            Answer::Listing(listing, hash) => {
+                self.allowed(&look);
+                self.learn(look, &listing, hash).await
+            }
             Answer::Refused(refusal) => self.refused(look, &refusal).await,
             Answer::Failed(why) => self.failed(look, why).await,
         }
@@ -127,17 +119,18 @@ impl Engine {
                 Action::Expire => Observation::DeadlinePassed,
                 Action::Look | Action::Call => continue,
             };
-            *request = self.recorder.observe(request, &seen, Record::default()).await?;
+            match self.recorder.observe(request, &seen, Record::default()).await {
+                Ok(after) => *request = after,
+                Err(error) if error.is_of_one_row() => warn_of_bad_row(request, &error),
+                Err(error) => return Err(error),
+            }
         }
-        let needs_list = requests.iter().any(|request| {
-            matches!(request.state, State::Linked)
-                || (request.is_open() && !matches!(request.state, State::Deferred(_)))
-        });
-        if needs_list {
+        // A deferred one, too, may have been brought about by somebody else.
+        if requests.iter().any(|request| request.is_open() || matches!(request.state, State::Linked)) {
             return Ok(None);
         }
         let plan = plan_account(&requests, self.policy(), look.now);
-        self.rest(look, plan, look.facts.listing_hash).await.map(Some)
+        self.rest_unasked(look, plan).await.map(Some)
     }
 
     async fn ask(&self, look: &Look<'_>, must_read: bool) -> Answer {
@@ -158,12 +151,7 @@ impl Engine {
 
     fn read(&self, look: &Look<'_>, raw: &RawListing, hash: i64) -> Answer {
         match raw.read() {
-            Ok(listing) => {
-                if self.gates.open_ip() {
-                    tracing::warn!(account = %look.account, "our address is allowed again: calls go on");
-                }
-                Answer::Listing(listing, hash)
-            }
+            Ok(listing) => Answer::Listing(listing, hash),
             Err(ReadError::Refused(refusal)) => {
                 if refusal.class() == Class::TokenBad {
                     self.wechat.tokens().drop_if(look.account, raw.token());
@@ -174,10 +162,19 @@ impl Engine {
         }
     }
 
+    /// A list came, so our address is not refused.
+    fn allowed(&self, look: &Look<'_>) {
+        if self.gates.open_ip() {
+            tracing::warn!(account = %look.account, "our address is allowed again: calls go on");
+        }
+    }
+
     /// A readable list: decide every request of the account, write it all at once, then call for those that are due.
     async fn learn(&self, look: Look<'_>, listing: &Listing, hash: i64) -> Result<Polled, StoreError> {
+        let mut apart = HashSet::new();
         for _ in 0..=STALE_RETRIES_MAX {
-            let requests = self.watched(look.account).await?;
+            let mut requests = self.watched(look.account).await?;
+            requests.retain(|request| !apart.contains(&request.id));
             let mirror = self.store().mirrored(look.account).await?;
             let usernames: Vec<&str> = listing.items.iter().filter_map(|item| item.username.as_deref()).collect();
             let known = Memories { names: self.store().programs_named(&usernames).await?, mirror: &mirror };
@@ -191,13 +188,46 @@ impl Engine {
             // The same bytes may mean more once another listing has taught a name: they must be read again.
             let hash = if findings.observations.contains(&Observation::Unidentified) { None } else { Some(hash) };
             record.account = Some(Self::account_update(&look, plan, hash));
-            if self.recorder.write(record).await? == Recorded::Stale {
-                continue;
+            match self.recorder.write(record).await {
+                Ok(Recorded::Written) => {}
+                Ok(Recorded::Stale) => continue,
+                Err(error) if error.is_of_one_row() => {
+                    let bad = self.write_apart(&requests, &findings, look.now).await?;
+                    if bad.is_empty() {
+                        return Err(error);
+                    }
+                    apart.extend(bad);
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
             warn_of_unknown_statuses(look.account, listing);
             return self.call_those_ready(look, next, plan, hash).await;
         }
         self.failed(look, "the account's requests kept changing while its list was read".to_owned()).await
+    }
+
+    /// Writes every request's part alone, because together they were refused; those that are refused alone, too, are
+    /// left out from now on, so that they hold up only themselves.
+    async fn write_apart(
+        &self,
+        requests: &[Request],
+        findings: &Findings,
+        now: Time,
+    ) -> Result<Vec<RequestId>, StoreError> {
+        let mut bad = Vec::new();
+        for change in self.decide_all(requests, findings, now).1.changes {
+            let id = change.request.id.clone();
+            match self.recorder.write(Record { changes: vec![change], ..Record::default() }).await {
+                Ok(Recorded::Written | Recorded::Stale) => {}
+                Err(error) if error.is_of_one_row() => {
+                    tracing::error!(request.id = %id, error = %error, "db.bad_row");
+                    bad.push(id);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(bad)
     }
 
     fn decide_all(&self, requests: &[Request], findings: &Findings, now: Time) -> (Vec<Request>, Record) {
@@ -230,7 +260,15 @@ impl Engine {
                 continue;
             }
             called = true;
-            let (after, refusal) = self.submit(request).await?;
+            let (after, refusal) = match self.submit(request).await {
+                Ok(submitted) => submitted,
+                Err(error) if error.is_of_one_row() => {
+                    warn_of_bad_row(request, &error);
+                    request.looked_at = None;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             *request = after;
             if let Some(refusal) = refusal.filter(|refusal| stops_the_account(refusal.class())) {
                 return self.refused(look, &refusal).await;
@@ -244,128 +282,6 @@ impl Engine {
         self.rest(&look, plan, hash).await
     }
 
-    /// Writes what the account is from now on, and nothing else.
-    async fn rest(&self, look: &Look<'_>, plan: AccountPlan, hash: Option<i64>) -> Result<Polled, StoreError> {
-        let account = Some(Self::account_update(look, plan, hash));
-        self.recorder.write(Record { account, ..Record::default() }).await?;
-        Ok(Self::polled(&look.facts, plan, look.now, hash))
-    }
-
-    /// Nothing of this account is open: it leaves the agenda until cron or a request brings it back.
-    async fn nothing_waits(&self, look: &Look<'_>) -> Result<Due, StoreError> {
-        self.rest(look, AccountPlan::default(), look.facts.listing_hash).await.map(|polled| polled.due)
-    }
-
-    fn polled(facts: &Facts, plan: AccountPlan, now: Time, hash: Option<i64>) -> Polled {
-        let facts = Facts {
-            listing_hash: hash,
-            pace_from: plan.pace_from,
-            reread_at: plan.reread_at,
-            checked_at: Some(now),
-            failures: 0,
-            is_suspended: false,
-            budget_day: facts.budget_day,
-            budget_used: facts.budget_used,
-        };
-        Polled { facts, due: plan.due.map_or(Due::Never, |due| Due::At(jittered(now, due))) }
-    }
-
-    fn account_update(look: &Look<'_>, plan: AccountPlan, hash: Option<i64>) -> AccountUpdate {
-        if look.facts.is_suspended {
-            tracing::warn!(account = %look.account, "the account answers again: resumed");
-        }
-        AccountUpdate {
-            account: look.account.clone(),
-            next_check_at: plan.due,
-            pace_from: plan.pace_from,
-            reread_at: plan.reread_at,
-            checked_at: Some(look.now),
-            listing_hash: hash,
-            failures: 0,
-            last_error: None,
-            standing: look.facts.is_suspended.then_some((Standing::Active, look.now)),
-        }
-    }
-
-    /// `WeChat` will not tell: hold back what the code concerns, and nothing more.
-    async fn refused(&self, look: Look<'_>, refusal: &Refusal) -> Result<Polled, StoreError> {
-        let mut record = Record::default();
-        let (standing, due) = match refusal.class() {
-            Class::IpNotAllowed => {
-                let (gate, is_news) = self.gates.close_ip(refusal, look.now);
-                if is_news {
-                    tracing::error!(
-                        errcode = refusal.errcode,
-                        errmsg = refusal.errmsg,
-                        "our address is not on WeChat's whitelist: no account can be reached; add it, calls go on by themselves"
-                    );
-                }
-                let until = Time::from_ms(gate.until);
-                record.gates.push(gate);
-                (None, until)
-            }
-            Class::AuthorizationGone | Class::PermissionMissing | Class::AccountRestricted => {
-                if !look.facts.is_suspended {
-                    tracing::error!(account = %look.account, refusal = %refusal, "account suspended: a person must act");
-                }
-                let standing = Standing::SuspendedByWechat { errcode: refusal.errcode, errmsg: refusal.errmsg.clone() };
-                (Some((standing, look.now)), jittered(look.now, look.now + PROBE_EVERY))
-            }
-            Class::DailyQuota => (None, jittered(look.now, look.now.next_beijing_day() + TOO_FAST_PAUSE)),
-            Class::TooFast => (None, jittered(look.now, look.now + TOO_FAST_PAUSE)),
-            Class::OurBug => (None, look.now + PROBE_EVERY),
-            Class::Done
-            | Class::InvitationOut
-            | Class::ConsoleLink
-            | Class::AlreadyLinked
-            | Class::UnlinkOut
-            | Class::ProgramMonth
-            | Class::AccountMonth
-            | Class::Final
-            | Class::Busy
-            | Class::TokenBad
-            | Class::Unknown => return self.failed(look, refusal.to_string()).await,
-        };
-        self.set_back(look, record, standing, due, refusal.to_string()).await
-    }
-
-    async fn failed(&self, look: Look<'_>, why: String) -> Result<Polled, StoreError> {
-        self.gates.probe_failed(look.now);
-        let doublings = look.facts.failures.min(DOUBLINGS_MAX);
-        let pause = self.policy().steps.every(Duration::ZERO).saturating_mul(1 << doublings).min(RETRY_MAX);
-        let due = jittered(look.now, look.now + pause);
-        self.set_back(look, Record::default(), None, due, why).await
-    }
-
-    /// A poll that taught nothing about requests: remember why, and when to try again.
-    async fn set_back(
-        &self,
-        look: Look<'_>,
-        mut record: Record,
-        standing: Option<(Standing, Time)>,
-        due: Time,
-        why: String,
-    ) -> Result<Polled, StoreError> {
-        let failures = look.facts.failures.saturating_add(1);
-        tracing::warn!(account = %look.account, failures, error = why, "engine.poll.failed");
-        // What was suspended before is not suspended anew: it keeps its since.
-        let standing = standing.filter(|_| !look.facts.is_suspended);
-        let is_suspended = look.facts.is_suspended || standing.is_some();
-        record.account = Some(AccountUpdate {
-            account: look.account.clone(),
-            next_check_at: Some(due),
-            pace_from: look.facts.pace_from,
-            reread_at: look.facts.reread_at,
-            checked_at: look.facts.checked_at,
-            listing_hash: look.facts.listing_hash,
-            failures,
-            last_error: Some(why),
-            standing,
-        });
-        self.recorder.write(record).await?;
-        Ok(Polled { facts: Facts { failures, is_suspended, ..look.facts }, due: Due::At(due) })
-    }
-
     /// Every request that the account's list may move. A row that is not legal holds up itself alone.
     async fn watched(&self, account: &AccountId) -> Result<Vec<Request>, StoreError> {
         let rows = self.store().watched_requests(account).await?;
@@ -376,38 +292,6 @@ impl Engine {
             })
             .collect())
     }
-
-    /// When an account is due after a poll that changes nothing.
-    #[must_use]
-    pub fn due_if_unchanged(policy: &Policy, facts: &Facts, now: Time) -> Time {
-        let every = if facts.is_suspended {
-            PROBE_EVERY
-        } else {
-            policy.steps.every(facts.pace_from.map_or(Duration::MAX, |from| now.since(from)))
-        };
-        let due = jittered(now, now + every);
-        // A time limit is kept although the list does not change.
-        facts.reread_at.filter(|at| *at > now).map_or(due, |at| at.min(due))
-    }
-}
-
-/// Codes that concern the account as a whole, so that calling on would only repeat them.
-const fn stops_the_account(class: Class) -> bool {
-    matches!(
-        class,
-        Class::IpNotAllowed
-            | Class::AuthorizationGone
-            | Class::PermissionMissing
-            | Class::AccountRestricted
-            | Class::TooFast
-            | Class::TokenBad
-    )
-}
-
-/// Spreads what would otherwise come up together: later by up to a tenth of the wait.
-fn jittered(now: Time, due: Time) -> Time {
-    let tenth = u64::try_from(now.until(due).as_millis() / 10).unwrap_or(0);
-    due + Duration::from_millis(rand::rng().random_range(0..=tenth))
 }
 
 /// While nobody knows how old anything is, not being listed is no evidence.
@@ -454,6 +338,10 @@ fn mirror_into(record: &mut Record, account: &AccountId, listing: &Listing, know
             record.names.push((username, program, now.ms()));
         }
     }
+}
+
+fn warn_of_bad_row(request: &Request, error: &StoreError) {
+    tracing::error!(request.id = %request.id, error = %error, "db.bad_row");
 }
 
 fn warn_of_unknown_statuses(account: &AccountId, listing: &Listing) {

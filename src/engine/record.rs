@@ -76,7 +76,7 @@ pub fn change(request: &Request, seen: &Observation, decision: Decision, now: Ti
 fn detail(request: &Request, seen: &Observation, next: &Request) -> Option<String> {
     let text = match (seen, request.state, next.state) {
         (Observation::CallRefused(refusal) | Observation::HeldBack { refusal, .. }, ..) => refusal.errmsg.clone(),
-        (Observation::CancelAsked, State::Requested | State::Deferred(_), _) => "nothing had been sent".to_owned(),
+        (Observation::CancelAsked, ..) if request.attempt == 0 => "nothing had been sent".to_owned(),
         (Observation::CancelAsked, ..) => {
             "no longer followed; WeChat cannot withdraw what was sent, so an administrator may still agree".to_owned()
         }
@@ -152,7 +152,7 @@ impl Recorder {
         Ok(request)
     }
 
-    /// [`Engine::observe`] for what has already happened outside: tried until it is written. While it is not, this
+    /// [`Self::observe`] for what has already happened outside: tried until it is written. While it is not, this
     /// account rests and nothing else of it is sent.
     pub(super) async fn observe_surely(&self, request: &Request, seen: &Observation, more: Record) -> Request {
         let mut pauses = ExponentialBuilder::default().with_max_delay(REWRITE_PAUSE_MAX).without_max_times().build();

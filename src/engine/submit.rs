@@ -27,11 +27,11 @@ impl Engine {
             return Ok((self.hold_back(request, &gate).await?, None));
         }
         if self.gates.api(&request.account, api(request.kind), now).is_some() {
-            return Ok((request.clone(), None));
+            return Ok((unlooked(request), None));
         }
         let token = match self.wechat.ticket(&request.account).await {
             Ok(token) => token,
-            Err(error) => return Ok((request.clone(), refusal_of(error))),
+            Err(error) => return Ok((unlooked(request), refusal_of(error))),
         };
         let started = self.recorder.observe(request, &Observation::CallStarted, Record::default()).await?;
         if !matches!(started.state, State::Initiating(Outcome::Pending)) {
@@ -74,6 +74,11 @@ impl Engine {
             _ => None,
         }
     }
+}
+
+/// The request as it is when its call was not made: the look that allowed it is spent, the next poll takes another.
+fn unlooked(request: &Request) -> Request {
+    Request { looked_at: None, ..request.clone() }
 }
 
 /// The name of the call.

@@ -142,9 +142,11 @@ impl<'a> From<&'a AccountUpdate> for UpdateRow<'a> {
     }
 }
 
+// An operator may have suspended the account while this was under way.
 const RESERVE: &str = "
     UPDATE account
-    SET next_check_at = j.value ->> 1, budget_day = j.value ->> 2, budget_used = j.value ->> 3,
+    SET next_check_at = CASE WHEN account.suspended_by = 'operator' THEN NULL ELSE j.value ->> 1 END,
+        budget_day = j.value ->> 2, budget_used = j.value ->> 3,
         checked_at = j.value ->> 4
     FROM jsonb_each($1) AS j
     WHERE account.id = j.value ->> 0";
@@ -160,7 +162,9 @@ const UPDATE: &str = "
             ELSE j.value ->> 'next'
         END,
         pace_from = j.value ->> 'pace', reread_at = j.value ->> 'reread', checked_at = j.value ->> 'checked',
-        listing_hash = j.value ->> 'hash', failures = j.value ->> 'failures', last_error = j.value ->> 'error',
+        listing_hash = j.value ->> 'hash', failures = j.value ->> 'failures',
+        last_error = CASE WHEN j.value ->> 'failures' = 0 THEN NULL
+                     ELSE coalesce(j.value ->> 'error', account.last_error) END,
         state = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
                      THEN account.state ELSE j.value ->> 'state' END,
         suspended_by = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
@@ -172,12 +176,17 @@ const UPDATE: &str = "
     FROM jsonb_each($1) AS j
     WHERE account.account = j.value ->> 'account'";
 
-// A resumed account is due at once; so is one that gets a new request, unless an operator suspended it.
+// A resumed account is due at once; so is one that gets a new request, unless an operator suspended it. One that WeChat
+// suspended keeps the time of its probe.
 const MAKE_DUE: &str = "
     INSERT INTO account (account, state, since, next_check_at, reread_at)
     SELECT j.value, 'active', $2, $2, $2 FROM jsonb_each($1) AS j WHERE true
     ON CONFLICT (account) DO UPDATE
-    SET next_check_at = CASE WHEN account.suspended_by IS NULL THEN $2 ELSE account.next_check_at END,
+    SET next_check_at = CASE account.suspended_by
+            WHEN 'operator' THEN NULL
+            WHEN 'wechat' THEN coalesce(account.next_check_at, $2)
+            ELSE $2
+        END,
         reread_at = $2";
 
 const STAND: &str = "

@@ -43,6 +43,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether one row alone is the reason: it holds up itself, and nothing beside it.
+    pub(crate) const fn is_of_one_row(&self) -> bool {
+        matches!(self, Self::Row(_) | Self::Refused(_))
+    }
+
     pub(crate) const fn closed() -> Self {
         Self::Closed
     }

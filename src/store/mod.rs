@@ -1,6 +1,6 @@
 //! How we remember: one `SQLite` file, one writer, readers apart. It must never decide anything about a request.
 //!
-//! Every write goes through [`Store`]'s methods to the one [`writer`], which commits whatever queued while the last
+//! Every write goes through [`Store`]'s methods to the one `writer`, which commits whatever queued while the last
 //! commit was syncing. Each file beside it holds one noun with its SQL; [`views`] is what people read.
 
 pub mod error;

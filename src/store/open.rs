@@ -218,14 +218,20 @@ fn unmigrated(error: MigrateError, path: &Path) -> OpenError {
 }
 
 async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    let report: String = sqlx::query_scalar("PRAGMA quick_check(1)")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(|source| OpenError::Store { path: path.to_owned(), source: source.into() })?;
+    let failed = |source: sqlx::Error| OpenError::Store { path: path.to_owned(), source: source.into() };
+    // A row that is not legal holds up itself alone, not the daemon: `db verify` tells of it, and so does the log.
+    set_row_checks(connection, "PRAGMA ignore_check_constraints = 1").await.map_err(failed)?;
+    let report: String =
+        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *connection).await.map_err(failed)?;
+    set_row_checks(connection, "PRAGMA ignore_check_constraints = 0").await.map_err(failed)?;
     if report == "ok" {
         return Ok(());
     }
     Err(OpenError::Damaged { path: path.to_owned(), report })
+}
+
+async fn set_row_checks(connection: &mut SqliteConnection, pragma: &'static str) -> Result<(), sqlx::Error> {
+    sqlx::query(pragma).execute(connection).await.map(drop)
 }
 
 /// A connection of its own, for what must not share the pool: backups and whole-file checks.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::domain::{
     id::{ProgramId, Username},
-    request::Request,
+    request::{Request, State},
     time::Time,
 };
 
@@ -108,6 +108,43 @@ pub struct Event {
     pub at: i64,
     /// The body, JSON as text.
     pub data: String,
+}
+
+impl Event {
+    /// The message that a request is in its state now.
+    #[must_use]
+    pub fn of_request(request: &Request, from: Option<State>, cause: Option<&'static str>, now: Time) -> Self {
+        let data = serde_json::json!({
+            "request": request.id, "kind": request.kind.as_str(), "account": request.account,
+            "program": request.program, "from": from.map(State::as_str), "to": request.state.as_str(),
+            "at": now.to_string(), "cause": cause.unwrap_or("accepted"), "attempt": request.attempt,
+            "errcode": request.refusal.as_ref().map(|refusal| refusal.errcode), "labels": request.labels,
+        });
+        Self {
+            id: uuid::Uuid::now_v7().to_string(),
+            kind: format!("amplinkd.request.{}", request.state.as_str()),
+            subject: request.id.to_string(),
+            at: now.ms(),
+            data: data.to_string(),
+        }
+    }
+
+    /// The message that a conflict was met.
+    #[must_use]
+    pub fn of_conflict(conflict: &Conflict, request: &Request, now: Time) -> Self {
+        let data = serde_json::json!({
+            "conflict": conflict.id, "request": request.id, "account": request.account, "program": request.program,
+            "kind": conflict.kind, "errcode": conflict.errcode, "our_state": conflict.our_state,
+            "their_status": conflict.their_status, "at": now.to_string(), "labels": request.labels,
+        });
+        Self {
+            id: uuid::Uuid::now_v7().to_string(),
+            kind: "amplinkd.conflict.opened".to_owned(),
+            subject: request.id.to_string(),
+            at: now.ms(),
+            data: data.to_string(),
+        }
+    }
 }
 
 const CURRENT: &str = "

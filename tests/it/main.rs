@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 
+mod bytes;
 mod cli;
 mod config;
 mod database_docs;

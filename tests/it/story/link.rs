@@ -5,9 +5,7 @@ use amplinkd::{
     sim::{By, FaultKind, Phase, PlanSet, RejectedItem, Span, approves_after, never_answers, refuses_after},
 };
 
-use super::{ACCOUNT, Daemon, PROGRAM, days, hours, minutes, wish};
-
-const FULL: &str = "requested initiating initiated awaiting_account_admin awaiting_program_admin linked";
+use super::{ACCOUNT, Daemon, FULL, PROGRAM, days, hours, minutes, wish};
 
 #[tokio::test]
 async fn both_administrators_approve() {

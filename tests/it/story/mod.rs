@@ -3,6 +3,8 @@
 
 mod crash;
 
+mod door;
+
 mod link;
 
 mod quota;
@@ -22,13 +24,15 @@ use amplinkd::{
         time::Time,
     },
     engine::{Engine, Settings, accept::Wish, drive::Driver},
-    sim::{PlanSet, Sim, SimConfig, Span, approves_after, never_answers},
+    sim::{Api, FaultKind, PlanSet, Sim, SimConfig, Span, approves_after, never_answers},
     store::{
         Location, Role, Store,
-        views::{ConflictFilter, ConflictView, RequestView},
+        views::{AccountView, ConflictFilter, ConflictView, RequestView},
     },
     wechat::{Client, ClientConfig, HttpSource, TokenSource, Tokens, Wechat},
 };
+
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 /// Where every story begins: the morning of 10 March 2026 in Beijing, in the middle of a month.
 const MORNING: Time = Time::from_ms(1_773_100_800_000);
@@ -38,6 +42,17 @@ const STEP_MAX: Duration = Duration::from_hours(1);
 
 pub(crate) const ACCOUNT: &str = "wxaaaa000000000001";
 pub(crate) const PROGRAM: &str = "wxbbbb000000000001";
+
+/// A second account and a second program.
+pub(crate) const OTHER_ACCOUNT: &str = "wxaaaa000000000002";
+pub(crate) const OTHER_PROGRAM: &str = "wxbbbb000000000002";
+
+/// What a link goes through when nothing goes wrong.
+pub(crate) const FULL: &str = "requested initiating initiated awaiting_account_admin awaiting_program_admin linked";
+
+pub(crate) fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
 
 pub(crate) fn minutes(count: u64) -> Duration {
     Duration::from_mins(count)
@@ -51,11 +66,45 @@ pub(crate) fn days(count: u64) -> Duration {
     Duration::from_hours(24 * count)
 }
 
+/// Everything a process is started with; it may be started on any runtime.
+#[derive(Clone)]
+pub(crate) struct Process {
+    pub(crate) database: PathBuf,
+    pub(crate) wechat_url: String,
+    pub(crate) token_url: String,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) settings: Settings,
+}
+
+impl Process {
+    /// Starts it, on the runtime that this is called on.
+    pub(crate) async fn boot(self) -> (Arc<Engine>, Driver) {
+        let location = Location { path: self.database, mode: 0o640 };
+        let store = Store::open(&location, Role::Daemon).await.unwrap();
+        let config = ClientConfig {
+            base_url: self.wechat_url,
+            timeout: Duration::from_millis(1_500),
+            ..ClientConfig::default()
+        };
+        let source = TokenSource::Http(HttpSource {
+            url: format!("{}?appid={{account}}", self.token_url),
+            headers: Vec::new(),
+            timeout: Duration::from_secs(2),
+        });
+        let clock: Arc<dyn Clock> = self.clock;
+        let tokens = Tokens::new(source, Arc::clone(&clock)).unwrap();
+        let wechat = Wechat::new(Client::new(&config).unwrap(), tokens);
+        let engine = Engine::new(store, wechat, clock, self.settings);
+        let driver = Driver::start(Arc::clone(&engine)).await.unwrap();
+        (engine, driver)
+    }
+}
+
 /// A daemon, its world, and what belongs to both.
 pub(crate) struct Daemon {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) sim: Sim,
-    pub(crate) settings: Settings,
+    pub(crate) process: Process,
     dir: tempfile::TempDir,
     running: Option<(Arc<Engine>, Driver)>,
 }
@@ -70,8 +119,9 @@ impl Daemon {
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let clock = ManualClock::starting_at(MORNING);
         let shown = Arc::clone(&clock);
-        let sim =
-            Sim::start(SimConfig { now: Arc::new(move || shown.now().ms()), ..SimConfig::default() }).await.unwrap();
+        // Nobody who steps our calendar steps WeChat's.
+        let now = Arc::new(move || (MORNING + shown.monotonic()).ms());
+        let sim = Sim::start(SimConfig { now, ..SimConfig::default() }).await.unwrap();
         let agree = PlanSet {
             account_admin: Some(approves_after(Span::hours(1))),
             program_admin: Some(approves_after(Span::hours(1))),
@@ -85,7 +135,15 @@ impl Daemon {
             daily_budget: 100_000,
         };
         change(&mut settings);
-        let mut daemon = Self { clock, sim, settings, dir: tempfile::tempdir().unwrap(), running: None };
+        let dir = tempfile::tempdir().unwrap();
+        let process = Process {
+            database: dir.path().join("amplinkd.db"),
+            wechat_url: sim.url(),
+            token_url: sim.token_url(),
+            clock: Arc::clone(&clock),
+            settings,
+        };
+        let mut daemon = Self { clock, sim, process, dir, running: None };
         daemon.boot().await;
         daemon
     }
@@ -96,21 +154,7 @@ impl Daemon {
 
     /// Starts the process.
     pub(crate) async fn boot(&mut self) {
-        let location = Location { path: self.database(), mode: 0o640 };
-        let store = Store::open(&location, Role::Daemon).await.unwrap();
-        let config =
-            ClientConfig { base_url: self.sim.url(), timeout: Duration::from_millis(1_500), ..ClientConfig::default() };
-        let source = TokenSource::Http(HttpSource {
-            url: format!("{}?appid={{account}}", self.sim.token_url()),
-            headers: Vec::new(),
-            timeout: Duration::from_secs(2),
-        });
-        let clock: Arc<dyn Clock> = self.clock.clone();
-        let tokens = Tokens::new(source, Arc::clone(&clock)).unwrap();
-        let wechat = Wechat::new(Client::new(&config).unwrap(), tokens);
-        let engine = Engine::new(store, wechat, clock, self.settings.clone());
-        let driver = Driver::start(Arc::clone(&engine)).await.unwrap();
-        self.running = Some((engine, driver));
+        self.running = Some(self.process.clone().boot().await);
     }
 
     /// Ends the process in good order.
@@ -198,6 +242,50 @@ impl Daemon {
         self.store().conflicts(&filter, 100).await.unwrap()
     }
 
+    pub(crate) async fn account(&self, account: &str) -> AccountView {
+        let views = self.store().account_views(Some(account), None, 1).await.unwrap();
+        views.into_iter().next().unwrap()
+    }
+
+    /// Does what is due, and has every call that follows the next listing answered with `errcode`, once.
+    pub(crate) async fn settle_answering(&mut self, account: &str, errcode: i64) {
+        let sim = &self.sim;
+        let listed = sim.stats().wxamplinkget;
+        sim.world().faults.slow_for = Span::millis(150);
+        sim.world().faults.next(Some(Api::Listing), FaultKind::Slow);
+        let driver = &mut self.running.as_mut().unwrap().1;
+        let change = async {
+            while sim.stats().wxamplinkget == listed {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            sim.world().account(account).answers_always = Some(errcode);
+        };
+        let (settled, ()) = tokio::join!(driver.settle(), change);
+        settled.unwrap();
+        sim.world().account(account).answers_always = None;
+    }
+
+    /// Lets the daemon do what is due while `meanwhile` happens.
+    pub(crate) async fn settle_while<T>(&mut self, meanwhile: impl AsyncFnOnce(&Engine, &Sim) -> T) -> T {
+        let (engine, driver) = self.running.as_mut().unwrap();
+        let (settled, came) = tokio::join!(driver.settle(), meanwhile(engine, &self.sim));
+        settled.unwrap();
+        came
+    }
+
+    /// Runs SQL on the file behind the daemon's back.
+    pub(crate) async fn sql(&self, statements: &str) {
+        let mut connection = self.connection().await;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// A connection of somebody else to the file.
+    pub(crate) async fn connection(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.database()).busy_timeout(Duration::from_secs(5));
+        SqliteConnection::connect_with(&options).await.unwrap()
+    }
+
     /// How many invitations really went out for the pair.
     pub(crate) fn invitations(&self) -> usize {
         self.sim.world().invitations(ACCOUNT, PROGRAM)
@@ -216,6 +304,10 @@ impl Daemon {
         assert_eq!(self.story(id).await, states);
         self.assert_sound().await;
     }
+}
+
+pub(crate) fn to_link(account: &str, program: &str) -> Wish {
+    wish(Kind::Link(LinkOptions::default()), account, program)
 }
 
 pub(crate) fn wish(kind: Kind, account: &str, program: &str) -> Wish {

@@ -1,1 +1,13 @@
-//! trouble
+//! Stories of trouble: codes, lost answers, tokens, accounts that are shut out, bad rows and bad clocks.
+
+mod codes;
+
+mod lists;
+
+mod lost;
+
+mod odd;
+
+mod people;
+
+mod standing;

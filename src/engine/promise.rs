@@ -1,0 +1,59 @@
+//! What tasks tell the loop, and the promise that every poll tells it how it ended. It must never be forgotten: dropping
+//! it tells, too.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::{Engine, agenda::Facts, poll::Polled};
+use crate::store::StoreError;
+
+/// What tasks tell the loop.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// Polls were written down, or could not be.
+    Reserved(Vec<i64>, Result<(), StoreError>),
+    /// A poll is over; what was known before it, and what came of it. Nothing came of one that panicked.
+    Polled(i64, Box<Facts>, Option<Result<Box<Polled>, StoreError>>),
+}
+
+/// Tells the loop that a poll is over, also when it panicked or was dropped.
+#[derive(Debug)]
+pub(super) struct Promise {
+    id: i64,
+    facts: Option<Box<Facts>>,
+    /// When it is the one poll that probes a closed address gate.
+    probe: Option<Arc<Engine>>,
+    reporter: mpsc::UnboundedSender<Report>,
+}
+
+impl Promise {
+    pub(super) fn new(
+        id: i64,
+        facts: &Facts,
+        probe: Option<Arc<Engine>>,
+        reporter: mpsc::UnboundedSender<Report>,
+    ) -> Self {
+        Self { id, facts: Some(Box::new(facts.clone())), probe, reporter }
+    }
+
+    pub(super) fn keep(&mut self, polled: Result<Box<Polled>, StoreError>) {
+        self.report(Some(polled));
+    }
+
+    fn report(&mut self, polled: Option<Result<Box<Polled>, StoreError>>) {
+        if let Some(engine) = self.probe.take() {
+            engine.gates.probe_over(engine.clock().now());
+        }
+        if let Some(facts) = self.facts.take() {
+            // The loop is gone when the daemon has ended.
+            let _ = self.reporter.send(Report::Polled(self.id, facts, polled));
+        }
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.report(None);
+    }
+}

@@ -1,0 +1,39 @@
+//! Calls that were out when the last process ended. It must never call.
+
+use super::Engine;
+use crate::{
+    domain::{id::RequestId, observation::Observation},
+    store::{Record, StoreError},
+};
+
+/// Calls read in one step.
+const PAGE: u32 = 5_000;
+
+/// A call whose answer is not recorded will never be answered in this process: the list decides.
+pub(super) async fn forget_calls(engine: &Engine) -> Result<(), StoreError> {
+    let mut after = String::new();
+    loop {
+        let ids = engine.store().calling(&after, PAGE).await?;
+        let Some(last) = ids.last() else { return Ok(()) };
+        after.clone_from(last);
+        for id in ids {
+            let Ok(id) = id.parse() else { continue };
+            match forget_call(engine, &id).await {
+                Ok(()) => {}
+                // It holds up itself alone, not the daemon.
+                Err(error) if error.is_of_one_row() => {
+                    tracing::error!(request.id = %id, error = %error, "db.bad_row");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+async fn forget_call(engine: &Engine, id: &RequestId) -> Result<(), StoreError> {
+    if let Some(request) = engine.store().request(id).await? {
+        tracing::warn!(request.id = %id, "its call was out when the last process ended: the list decides");
+        engine.recorder.observe(&request, &Observation::CallLost, Record::default()).await?;
+    }
+    Ok(())
+}
