@@ -23,7 +23,10 @@ impl Engine {
     #[tracing::instrument(name = "engine.submit", level = "debug", skip_all, fields(request.id = %request.id))]
     pub(super) async fn submit(&self, request: &Request) -> Result<(Request, Option<Refusal>), StoreError> {
         let now = self.clock().now();
-        if let Some(gate) = self.gates.program(&request.program, now) {
+        // The quota is one of links: an unlink is not held back by it.
+        if request.is_link()
+            && let Some(gate) = self.gates.program(&request.program, now)
+        {
             return Ok((self.hold_back(request, &gate).await?, None));
         }
         if self.gates.api(&request.account, api(request.kind), now).is_some() {

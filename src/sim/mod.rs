@@ -1,6 +1,6 @@
 //! A small WeChat of our own, for tests, the demo and people's own integration tests.
 //!
-//! In reading order: [`World`] is plain data, [`advance`] is the one pure step of time, the calls of
+//! In reading order: [`World`] is plain data, [`advance()`] is the one pure step of time, the calls of
 //! [`World`] answer as WeChat would, [`Faults`] are its seeded bad luck, [`Switches`] are what WeChat
 //! does not document, and [`Sim`] serves all of it over HTTP.
 //!

@@ -183,7 +183,7 @@ impl World {
         self.programs.entry(program.to_owned()).or_insert_with(|| Program::made_up(seed, program))
     }
 
-    /// An account's links as they stood at its last call; [`super::advance`] brings them up to a time.
+    /// An account's links as they stood at its last call; [`super::advance()`] brings them up to a time.
     #[must_use]
     pub fn links(&self, account: &str) -> &[Link] {
         self.accounts.get(account).map_or(&[], |account| &account.links)
