@@ -67,6 +67,15 @@ pub struct Agenda {
     reserved: BinaryHeap<Entry>,
 }
 
+/// How polls are written down together.
+#[derive(Debug, Clone, Copy)]
+pub struct Batching {
+    /// How long before its time the first of a batch is written down.
+    pub begin_ahead: Duration,
+    /// As many as are written down before there is no hurry with more.
+    pub enough: usize,
+}
+
 /// An account whose next poll is to be written down.
 #[derive(Debug)]
 pub struct Candidate<'a> {
@@ -193,13 +202,20 @@ impl Agenda {
         }
     }
 
-    /// When something is next to be done, on the stopwatch: a poll to be written down `ahead` of its time, or one to be
-    /// made.
+    /// From when on it is time to have more polls written down; `None` while enough of them are. One that is due before
+    /// all that are written down never waits for a full batch.
     #[must_use]
-    pub fn next_due(&self, ahead: Duration) -> Option<Duration> {
-        let waiting = self.waiting.peek().map(|Reverse((due, ..))| due.saturating_sub(ahead));
+    pub fn next_reserve(&self, batching: Batching) -> Option<Duration> {
+        let Reverse((due, ..)) = self.waiting.peek()?;
+        let is_urgent = self.reserved.peek().is_none_or(|Reverse((first, ..))| due < first);
+        (is_urgent || self.reserved.len() < batching.enough).then(|| due.saturating_sub(batching.begin_ahead))
+    }
+
+    /// When something is next to be done, on the stopwatch: polls to be written down, or one to be made.
+    #[must_use]
+    pub fn next_due(&self, batching: Batching) -> Option<Duration> {
         let reserved = self.reserved.peek().map(|Reverse((due, ..))| *due);
-        match (waiting, reserved) {
+        match (self.next_reserve(batching), reserved) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (one, other) => one.or(other),
         }
@@ -252,6 +268,7 @@ mod tests {
     }
 
     const S: fn(u64) -> Duration = Duration::from_secs;
+    const AT_ONCE: Batching = Batching { begin_ahead: Duration::ZERO, enough: 1 };
 
     fn agenda(dues: &[(i64, u64)]) -> Agenda {
         let mut agenda = Agenda::default();
@@ -274,16 +291,16 @@ mod tests {
     fn the_oldest_goes_first_and_nobody_before_its_time() {
         let mut agenda = agenda(&[(1, 30), (2, 10), (3, 20), (4, 99)]);
         assert_eq!(poll_all(&mut agenda, 30), [2, 3, 1]);
-        assert_eq!(agenda.next_due(S(0)), Some(S(99)));
+        assert_eq!(agenda.next_due(AT_ONCE), Some(S(99)));
     }
 
     #[test]
     fn an_unchanged_account_comes_back_at_the_time_that_was_reserved() {
         let mut agenda = agenda(&[(1, 10)]);
         assert_eq!(poll_all(&mut agenda, 10), [1]);
-        assert_eq!(agenda.next_due(S(0)), None, "it is busy");
+        assert_eq!(agenda.next_due(AT_ONCE), None, "it is busy");
         agenda.back(1, facts(), None);
-        assert_eq!(agenda.next_due(S(0)), Some(S(110)));
+        assert_eq!(agenda.next_due(AT_ONCE), Some(S(110)));
     }
 
     #[test]
@@ -299,6 +316,16 @@ mod tests {
         let taken = agenda.reserve(S(10), 10, |_| Prepared::Poll);
         agenda.unreserved(&taken, S(15));
         assert_eq!(agenda.next(S(12)), None);
-        assert_eq!(agenda.next_due(S(0)), Some(S(15)));
+        assert_eq!(agenda.next_due(AT_ONCE), Some(S(15)));
+    }
+
+    #[test]
+    fn polls_are_written_down_in_batches_but_an_urgent_one_at_once() {
+        let mut agenda = agenda(&[(1, 10), (2, 20)]);
+        let taken = agenda.reserve(S(15), 10, |_| Prepared::Poll);
+        agenda.reserved(&taken);
+        assert_eq!(agenda.next_reserve(AT_ONCE), None, "one is enough");
+        agenda.put(3, account(3), facts(), S(5));
+        assert_eq!(agenda.next_reserve(AT_ONCE), Some(S(5)));
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Engine, Meters,
-    agenda::{Agenda, Facts},
+    agenda::{Agenda, Batching, Facts},
     gates::Admission,
     poll::{Due, Polled},
     promise::{Promise, Report},
@@ -23,8 +23,11 @@ use crate::{
     store::{StoreError, accounts::AccountRow},
 };
 
-/// How far ahead of their time polls are written down: one transaction for all of them.
+/// How far ahead of their time polls are written down, all of that span in one transaction.
 const AHEAD: Duration = Duration::from_secs(2);
+
+/// How long before the first of them that is done: longer than a disk takes for it.
+const BEGIN_AHEAD: Duration = Duration::from_millis(500);
 
 /// Polls written down in one transaction: a few milliseconds of the writer's time.
 const RESERVE_MAX: usize = 2_000;
@@ -138,7 +141,7 @@ impl Driver {
     /// When something is next to be done, on the stopwatch.
     #[must_use]
     pub fn next_due(&self) -> Option<Duration> {
-        let due = self.agenda.next_due(AHEAD)?;
+        let due = self.agenda.next_due(self.batching())?;
         Some(self.resting_until.map_or(due, |until| due.max(until)))
     }
 
@@ -253,6 +256,11 @@ impl Driver {
         clock.monotonic() + clock.now().until(due).min(LOOK_EVERY_MAX)
     }
 
+    /// Twice as many polls as can be under way are written down before the next batch is: none of them waits for a disk.
+    fn batching(&self) -> Batching {
+        Batching { begin_ahead: BEGIN_AHEAD, enough: 2 * self.engine.settings.in_flight }
+    }
+
     fn sleep_until(&self) -> crate::clock::Sleep {
         let has_room = self.busy < self.engine.settings.in_flight && !self.reserving;
         match self.next_due().filter(|_| has_room) {
@@ -299,7 +307,8 @@ impl Driver {
 
     /// Has the polls of the next moments written down, all in one transaction.
     fn reserve(&mut self, now: Duration) {
-        if self.reserving {
+        let is_time = self.agenda.next_reserve(self.batching()).is_some_and(|from| from <= now);
+        if self.reserving || !is_time {
             return;
         }
         let mut rows = Vec::new();
