@@ -195,7 +195,7 @@ fn wechat(url: &str, clock: &SharedClock) -> Wechat {
 }
 
 async fn engine_loop(url: &str, path: &Path) -> Measured {
-    let (engine, mut driver) = daemon(url, path, ACCOUNTS).await;
+    let (engine, driver) = daemon(url, path, ACCOUNTS).await;
     let shutdown = Shutdown::new();
     let stop = shutdown.clone();
     let watched = Arc::clone(&engine);
@@ -211,9 +211,8 @@ async fn engine_loop(url: &str, path: &Path) -> Measured {
         stop.ask();
         measured
     });
-    driver.run(&shutdown).await;
+    driver.spawn(shutdown).await.expect("no panic");
     let measured = watch.await.expect("no panic");
-    drop(driver);
     engine.store().clone().close().await;
     measured
 }
@@ -317,7 +316,7 @@ async fn start(folder: &Path) {
 /// A start of its own process, so that nothing else is in its memory.
 async fn start_up(path: &Path) {
     let began = Instant::now();
-    let (engine, mut driver) = daemon("http://127.0.0.1:9", path, 0).await;
+    let (engine, driver) = daemon("http://127.0.0.1:9", path, 0).await;
     let ready = began.elapsed();
     let shutdown = Shutdown::new();
     let (stop, watched) = (shutdown.clone(), Arc::clone(&engine));
@@ -327,7 +326,7 @@ async fn start_up(path: &Path) {
         let _ = watched.readings();
         stop.ask();
     });
-    driver.run(&shutdown).await;
+    let driver = driver.spawn(shutdown).await.expect("no panic");
     println!("| start with {MANY} open requests until ready | {:.0} ms |", ready.as_secs_f64() * 1e3);
     println!("| accounts on the agenda then | {} |", driver.accounts());
     println!("| peak memory of that process, polls failing | {:.0} MB |", peak_memory_mb());

@@ -44,7 +44,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let location = Location { path: config.database.path.clone(), mode: config.database.mode };
     let store = Store::open(&location, Role::Daemon).await?;
     let engine = Engine::new(store, wechat, clock, settings(&config)?);
-    let mut driver = Driver::start(Arc::clone(&engine)).await?;
+    let driver = Driver::start(Arc::clone(&engine)).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         database = %location.path.display(),
@@ -53,9 +53,14 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     );
     tell_systemd(&[NotifyState::Ready]);
     let chores = Chores::new(Arc::clone(&engine), config.schedule.clone());
-    tokio::join!(driver.run(&shutdown), chores.run(&shutdown), watch(&engine, &shutdown));
-
-    drop(driver);
+    let work = async {
+        let ended = driver.spawn(shutdown.clone()).await;
+        // Without its loop the daemon is worth nothing: end, so that systemd starts it again.
+        shutdown.ask();
+        ended
+    };
+    let (ended, (), ()) = tokio::join!(work, chores.run(&shutdown), watch(&engine, &shutdown));
+    drop(ended.context("the loop panicked, which is a defect of amplinkd")?);
     engine.store().clone().close().await;
     tracing::info!(readings = ?engine.readings(), "amplinkd has ended");
     Ok(())

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
     Engine, Meters,
@@ -88,6 +88,15 @@ impl Driver {
         };
         driver.load_page().await?;
         Ok(driver)
+    }
+
+    /// [`Driver::run`] as a task: beside the polls, it is woken by them without a detour over another thread.
+    #[must_use = "the loop's end must be waited for"]
+    pub fn spawn(mut self, shutdown: Shutdown) -> JoinHandle<Self> {
+        tokio::spawn(async move {
+            self.run(&shutdown).await;
+            self
+        })
     }
 
     /// Runs until the end is asked for, then lets what is under way finish.

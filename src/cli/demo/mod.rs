@@ -81,12 +81,12 @@ pub async fn run(args: &Demo) -> anyhow::Result<()> {
     let engine = Engine::new(store, wechat(&sim, &shared)?, shared, settings());
     let began = engine.clock().now();
     engine.recorder().accept(world::wishes(&sim, args.requests)).await?;
-    let mut driver = Driver::start(Arc::clone(&engine)).await?;
+    let driver = Driver::start(Arc::clone(&engine)).await?;
 
-    let shown = show(&engine, args, &shutdown);
-    let (shown, ()) = tokio::join!(shown, driver.run(&shutdown));
+    let work = driver.spawn(shutdown.clone());
+    let shown = show(&engine, args, &shutdown).await;
+    drop(work.await.context("the loop panicked, which is a defect of amplinkd")?);
     let frame = shown?;
-    drop(driver);
     summary(&engine, &sim, &frame, began, &folder).await?;
     engine.store().clone().close().await;
     sim.shutdown().await.context("the simulator did not end well")
