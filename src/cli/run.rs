@@ -113,6 +113,8 @@ async fn watch(engine: &Engine, shutdown: &Shutdown) {
     let every = sd_notify::watchdog_enabled().map_or(REPORT_EVERY, |limit| limit / 3);
     let mut tick = tokio::time::interval(every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // The first tick comes at once, when nothing can have gone round yet.
+    tick.tick().await;
     let (mut turns, mut still) = (0, Duration::ZERO);
     loop {
         tokio::select! {

@@ -18,6 +18,12 @@ pub trait Known {
 
     /// Since when the item with this `gh_` id stands in the account's list with this status; `None` when it is new.
     fn standing_since(&self, username: &str, status: Status) -> Option<Time>;
+
+    /// Whether every request of the account is among those that are identified. Where one is missing, nothing can be
+    /// told by elimination.
+    fn knows_every_request(&self) -> bool {
+        true
+    }
 }
 
 /// What one listing says.
@@ -36,7 +42,9 @@ pub fn identify(listing: &Listing, requests: &[Request], known: &impl Known) -> 
         listing.items.iter().map(|item| named(item, listing, requests, known)).collect();
     let mut found: Vec<Option<usize>> =
         requests.iter().map(|request| most_alive(listing, &named, &request.program)).collect();
-    eliminate(listing, requests, &named, known, &mut found);
+    if known.knows_every_request() {
+        eliminate(listing, requests, &named, known, &mut found);
+    }
 
     let mut findings = Findings::default();
     for (index, request) in requests.iter().enumerate() {

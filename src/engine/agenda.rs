@@ -53,11 +53,11 @@ struct Slot {
     then: Duration,
     phase: Phase,
     /// Marks entries of the heaps that were overtaken.
-    round: u32,
+    round: u64,
 }
 
 /// An entry of a heap: the earliest due first.
-type Entry = Reverse<(Duration, i64, u32)>;
+type Entry = Reverse<(Duration, i64, u64)>;
 
 /// All accounts with something due.
 #[derive(Debug, Default)]
@@ -65,6 +65,8 @@ pub struct Agenda {
     slots: HashMap<i64, Slot>,
     waiting: BinaryHeap<Entry>,
     reserved: BinaryHeap<Entry>,
+    /// The last round given out. None is given twice: an entry that was overtaken never comes true again.
+    last_round: u64,
 }
 
 /// How polls are written down together.
@@ -104,11 +106,10 @@ impl Agenda {
 
     /// Puts an account on the agenda, or moves it there. One whose poll is under way keeps its round.
     pub fn put(&mut self, id: i64, account: AccountId, facts: Facts, due: Duration) {
-        let round = match self.slots.get(&id) {
-            Some(slot) if matches!(slot.phase, Phase::Busy | Phase::Reserving) => return,
-            Some(slot) => slot.round.wrapping_add(1),
-            None => 0,
-        };
+        if self.is_at_work(id) {
+            return;
+        }
+        let round = next_round(&mut self.last_round);
         self.slots.insert(id, Slot { account, facts, due, then: due, phase: Phase::Waiting, round });
         self.waiting.push(Reverse((due, id, round)));
     }
@@ -125,9 +126,9 @@ impl Agenda {
         self.slots.contains_key(&id)
     }
 
-    /// Takes an account off the agenda.
-    pub fn remove(&mut self, id: i64) {
-        self.slots.remove(&id);
+    /// Takes an account off the agenda; its name, when it was there.
+    pub fn remove(&mut self, id: i64) -> Option<String> {
+        self.slots.remove(&id).map(|slot| slot.account.into())
     }
 
     /// Takes accounts that are due by `horizon`, oldest first, at most `limit`, to have their polls written down.
@@ -144,13 +145,13 @@ impl Agenda {
             && due <= horizon
         {
             self.waiting.pop();
-            let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.round == round) else { continue };
+            let slot = self.slots.get_mut(&id).filter(|slot| slot.round == round && slot.phase == Phase::Waiting);
+            let Some(slot) = slot else { continue };
             match prepare(Candidate { id, account: &slot.account, facts: &mut slot.facts, then: &mut slot.then }) {
                 Prepared::Poll => slot.phase = Phase::Reserving,
                 Prepared::Wait => {
-                    slot.due = slot.then;
-                    slot.round = slot.round.wrapping_add(1);
-                    self.waiting.push(Reverse((slot.due, id, slot.round)));
+                    let then = slot.then;
+                    wait(slot, &mut self.waiting, &mut self.last_round, id, then);
                 }
             }
             taken.push(id);
@@ -173,7 +174,8 @@ impl Agenda {
         for id in ids {
             if let Some(slot) = self.slots.get_mut(id).filter(|slot| slot.phase == Phase::Reserving) {
                 slot.facts.budget_used = slot.facts.budget_used.saturating_sub(1);
-                Self::wait(slot, &mut self.waiting, *id, slot.due.max(retry));
+                let due = slot.due.max(retry);
+                wait(slot, &mut self.waiting, &mut self.last_round, *id, due);
             }
         }
     }
@@ -198,7 +200,8 @@ impl Agenda {
     pub fn back(&mut self, id: i64, facts: Facts, due: Option<Duration>) {
         if let Some(slot) = self.slots.get_mut(&id) {
             slot.facts = facts;
-            Self::wait(slot, &mut self.waiting, id, due.unwrap_or(slot.then));
+            let due = due.unwrap_or(slot.then);
+            wait(slot, &mut self.waiting, &mut self.last_round, id, due);
         }
     }
 
@@ -220,21 +223,18 @@ impl Agenda {
             (one, other) => one.or(other),
         }
     }
+}
 
-    /// How late the oldest account is that waits for its poll, at `now`.
-    #[must_use]
-    pub fn lateness(&self, now: Duration) -> Duration {
-        let oldest =
-            [self.waiting.peek(), self.reserved.peek()].into_iter().flatten().map(|Reverse((due, ..))| *due).min();
-        oldest.map_or(Duration::ZERO, |due| now.saturating_sub(due))
-    }
+fn next_round(last: &mut u64) -> u64 {
+    *last += 1;
+    *last
+}
 
-    fn wait(slot: &mut Slot, waiting: &mut BinaryHeap<Entry>, id: i64, due: Duration) {
-        slot.phase = Phase::Waiting;
-        slot.due = due;
-        slot.round = slot.round.wrapping_add(1);
-        waiting.push(Reverse((due, id, slot.round)));
-    }
+fn wait(slot: &mut Slot, waiting: &mut BinaryHeap<Entry>, last_round: &mut u64, id: i64, due: Duration) {
+    slot.phase = Phase::Waiting;
+    slot.due = due;
+    slot.round = next_round(last_round);
+    waiting.push(Reverse((due, id, slot.round)));
 }
 
 /// What to do with an account that is due.
@@ -308,6 +308,15 @@ mod tests {
         let mut agenda = agenda(&[(1, 50)]);
         agenda.put(1, account(1), facts(), S(10));
         assert_eq!(poll_all(&mut agenda, 60), [1]);
+    }
+
+    #[test]
+    fn an_account_that_left_and_came_back_is_never_polled_twice_at_once() {
+        let mut agenda = agenda(&[(1, 5)]);
+        assert!(agenda.remove(1).is_some());
+        agenda.put(1, account(1), facts(), S(0));
+        assert_eq!(poll_all(&mut agenda, 0), [1]);
+        assert_eq!(poll_all(&mut agenda, 7), [0_i64; 0], "the old entry is dead and the account is busy");
     }
 
     #[test]

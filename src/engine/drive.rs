@@ -16,6 +16,8 @@ use super::{
     promise::{Promise, Report},
     recall::forget_calls,
     reserve::spread,
+    rest::AT_ONCE,
+    setback::{DOUBLINGS_MAX, RETRY_MAX},
 };
 use crate::{
     domain::{policy::LOOK_EVERY_MAX, time::Time},
@@ -65,6 +67,8 @@ pub struct Driver {
     loading: Option<(i64, i64)>,
     /// Nothing is begun before this, on the stopwatch: the database would not be written.
     resting_until: Option<Duration>,
+    /// Accounts that left because nothing of theirs was due; somebody may have made them due in that very moment.
+    left: Vec<String>,
 }
 
 impl Driver {
@@ -85,6 +89,7 @@ impl Driver {
             reserving: false,
             loading: Some(FROM_THE_START),
             resting_until: None,
+            left: Vec::new(),
         };
         driver.load_page().await?;
         Ok(driver)
@@ -117,6 +122,7 @@ impl Driver {
             }
             Meters::count(&self.engine.meters.turns);
         }
+        self.engine.is_ending.store(true, Ordering::Relaxed);
         let drained = tokio::time::timeout(DRAIN, self.finish()).await;
         if drained.is_err() {
             tracing::warn!(
@@ -133,6 +139,7 @@ impl Driver {
     pub async fn settle(&mut self) -> Result<(), StoreError> {
         loop {
             self.take_wakeups().await?;
+            self.look_after_those_who_left().await?;
             if self.engine.reload.swap(false, Ordering::AcqRel) {
                 self.loading = Some(FROM_THE_START);
             }
@@ -160,12 +167,6 @@ impl Driver {
         self.agenda.len()
     }
 
-    /// How late the account is that waits longest for its poll.
-    #[must_use]
-    pub fn lateness(&self) -> Duration {
-        self.agenda.lateness(self.engine.clock().monotonic())
-    }
-
     async fn finish(&mut self) {
         while self.busy > 0 || self.reserving {
             match self.reports.recv().await {
@@ -185,7 +186,8 @@ impl Driver {
             if self.loading.is_some() {
                 self.load_page().await?;
             }
-            self.take_wakeups().await
+            self.take_wakeups().await?;
+            self.look_after_those_who_left().await
         };
         if let Err(error) = refreshed.await {
             tracing::error!(error = %error, "engine.refresh.failed");
@@ -201,6 +203,22 @@ impl Driver {
                 let due = Time::from_ms(due_of(&row));
                 self.put(&row, due);
             }
+        }
+        Ok(())
+    }
+
+    /// An account can be made due between the last write of its poll and its leaving, as the drift check does.
+    async fn look_after_those_who_left(&mut self) -> Result<(), StoreError> {
+        if self.left.is_empty() {
+            return Ok(());
+        }
+        let rows = self.engine.store().accounts(&self.left).await?;
+        self.left.clear();
+        for row in rows {
+            let Some(due) = row.next_check_at.filter(|_| !self.agenda.holds(row.id)) else { continue };
+            // Zero is what the store writes where a request is open that no poll can read: it must not be asked in a loop.
+            let soonest = if due > 0 { Time::from_ms(due) } else { self.engine.clock().now() + PANIC_PAUSE };
+            self.put(&row, soonest);
         }
         Ok(())
     }
@@ -230,12 +248,12 @@ impl Driver {
 
     fn wake(&mut self, row: AccountRow, now: Time) {
         match row.suspended_by.as_deref() {
-            Some("operator") => self.agenda.remove(row.id),
+            Some("operator") => drop(self.agenda.remove(row.id)),
             Some(_) => {
                 let due = row.next_check_at.map_or(now, Time::from_ms);
                 self.put(&row, due);
             }
-            None => self.put(&AccountRow { reread_at: Some(now.ms()), ..row }, now),
+            None => self.put(&AccountRow { reread_at: Some(AT_ONCE.ms()), ..row }, now),
         }
     }
 
@@ -367,11 +385,13 @@ impl Driver {
                     let due = self.on_stopwatch(due);
                     self.agenda.back(id, polled.facts, Some(due));
                 }
-                Due::Never => self.agenda.remove(id),
+                Due::Never => self.left.extend(self.agenda.remove(id)),
             },
             Some(Err(error)) => {
                 tracing::error!(error = %error, "engine.poll: what was learned could not be written; the account is looked at again");
-                self.agenda.back(id, before, Some(now + DISK_PAUSE));
+                let failures = before.failures.saturating_add(1);
+                let pause = DISK_PAUSE.saturating_mul(1 << before.failures.min(DOUBLINGS_MAX)).min(RETRY_MAX);
+                self.agenda.back(id, Facts { failures, ..before }, Some(now + pause));
             }
             None => {
                 tracing::error!(account.row = id, "engine.poll panicked, which is a defect: the account rests");

@@ -61,7 +61,7 @@ impl Gates {
         let Some(until) = inner.closed.get(&ip_key()).map(|gate| Time::from_ms(gate.until)) else {
             return Admission::Open;
         };
-        if until > now {
+        if is_ahead(until, now) {
             return Admission::Closed(until);
         }
         if inner.probing {
@@ -75,7 +75,7 @@ impl Gates {
     pub fn closed_until(&self, now: Time) -> Option<Time> {
         let inner = self.inner();
         let until = inner.closed.get(&ip_key()).map(|gate| Time::from_ms(gate.until))?;
-        if until > now { Some(until) } else { inner.probing.then(|| now + IP_PROBE_EVERY) }
+        if is_ahead(until, now) { Some(until) } else { inner.probing.then(|| now + IP_PROBE_EVERY) }
     }
 
     /// `WeChat` said that our address is not allowed. Answers the gate to write, and whether that is news.
@@ -146,6 +146,12 @@ impl Gates {
         // Nothing in here panics halfway through a change.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a probe must still wait. A time further ahead than any probe waits was written by a calendar that has been
+/// stepped back since.
+fn is_ahead(until: Time, now: Time) -> bool {
+    until > now && now.until(until) <= IP_PROBE_EVERY
 }
 
 fn ip_key() -> (String, String) {

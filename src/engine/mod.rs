@@ -74,6 +74,8 @@ pub struct Engine {
     limiter: DefaultDirectRateLimiter,
     meters: Meters,
     steps: Steps,
+    /// The daemon is to end: nothing new is called.
+    is_ending: AtomicBool,
     /// Accounts were made due behind the agenda's back: it must be read again.
     reload: AtomicBool,
     /// Whether the last audit found nothing.
@@ -134,7 +136,8 @@ impl Engine {
         let recorder = Recorder::new(store, clock, settings.policy.clone());
         let steps = Steps::beginning(recorder.clock().now(), recorder.clock().monotonic());
         let (reload, is_sound) = (AtomicBool::new(false), AtomicBool::new(true));
-        Arc::new(Self { recorder, wechat, settings, gates, limiter, meters, steps, reload, is_sound })
+        let is_ending = AtomicBool::new(false);
+        Arc::new(Self { recorder, wechat, settings, gates, limiter, meters, steps, is_ending, reload, is_sound })
     }
 
     /// The database.

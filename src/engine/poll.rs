@@ -17,8 +17,8 @@ use crate::{
         identify::{Findings, Known, identify},
         listing::{Listing, Status},
         observation::Observation,
-        plan::{AccountPlan, Action, next_action, plan_account},
-        request::{Request, State},
+        plan::{AccountPlan, Action, next_action},
+        request::{Baseline, Request, State},
         time::Time,
     },
     store::{
@@ -106,20 +106,15 @@ impl Engine {
         }
     }
 
-    /// Tells requests whose time has come: a quota that rolled over, a deadline. Answers when nothing is left that
-    /// needs the list.
+    /// Tells requests whose quota has rolled over. Answers when nothing is left that needs the list.
     async fn pass_time(&self, look: &Look<'_>) -> Result<Option<Polled>, StoreError> {
-        let mut requests = self.watched(look.account).await?;
+        let mut requests = self.watched(look.account).await?.requests;
         for request in &mut requests {
-            let Some(step) = next_action(request, self.policy(), look.now).filter(|step| step.due <= look.now) else {
+            let State::Deferred(until) = request.state else { continue };
+            if until > look.now {
                 continue;
-            };
-            let seen = match step.action {
-                Action::Resume => Observation::QuotaReset,
-                Action::Expire => Observation::DeadlinePassed,
-                Action::Look | Action::Call => continue,
-            };
-            match self.recorder.observe(request, &seen, Record::default()).await {
+            }
+            match self.recorder.observe(request, &Observation::QuotaReset, Record::default()).await {
                 Ok(after) => *request = after,
                 Err(error) if error.is_of_one_row() => warn_of_bad_row(request, &error),
                 Err(error) => return Err(error),
@@ -129,7 +124,7 @@ impl Engine {
         if requests.iter().any(|request| request.is_open() || matches!(request.state, State::Linked)) {
             return Ok(None);
         }
-        let plan = plan_account(&requests, self.policy(), look.now);
+        let plan = self.plan(&requests, look.now);
         self.rest_unasked(look, plan).await.map(Some)
     }
 
@@ -173,18 +168,22 @@ impl Engine {
     async fn learn(&self, look: Look<'_>, listing: &Listing, hash: i64) -> Result<Polled, StoreError> {
         let mut apart = HashSet::new();
         for _ in 0..=STALE_RETRIES_MAX {
-            let mut requests = self.watched(look.account).await?;
+            let Watched { mut requests, bad } = self.watched(look.account).await?;
             requests.retain(|request| !apart.contains(&request.id));
             let mirror = self.store().mirrored(look.account).await?;
             let usernames: Vec<&str> = listing.items.iter().filter_map(|item| item.username.as_deref()).collect();
-            let known = Memories { names: self.store().programs_named(&usernames).await?, mirror: &mirror };
+            let known = Memories {
+                names: self.store().programs_named(&usernames).await?,
+                mirror: &mirror,
+                knows_every_request: bad == 0 && apart.is_empty(),
+            };
             let mut findings = identify(listing, &requests, &known);
             if self.calendar_was_stepped() {
-                hold_back_absences(&mut findings);
+                hold_back_ages(&mut findings, &requests);
             }
             let (next, mut record) = self.decide_all(&requests, &findings, look.now);
             mirror_into(&mut record, look.account, listing, &known, look.now);
-            let plan = plan_account(&next, self.policy(), look.now);
+            let plan = self.plan(&next, look.now);
             // The same bytes may mean more once another listing has taught a name: they must be read again.
             let hash = if findings.observations.contains(&Observation::Unidentified) { None } else { Some(hash) };
             record.account = Some(Self::account_update(&look, plan, hash));
@@ -253,13 +252,15 @@ impl Engine {
         hash: Option<i64>,
     ) -> Result<Polled, StoreError> {
         let mut look = look;
-        let mut called = false;
+        let mut changed = self.expire(&mut requests, look.now).await?;
         for request in &mut requests {
-            let ready = next_action(request, self.policy(), look.now).is_some_and(|step| step.action == Action::Call);
+            // A look grows old while the calls before this one are made.
+            let now = self.clock().now();
+            let ready = next_action(request, self.policy(), now).is_some_and(|step| step.action == Action::Call);
             if !ready {
                 continue;
             }
-            called = true;
+            changed = true;
             let (after, refusal) = match self.submit(request).await {
                 Ok(submitted) => submitted,
                 Err(error) if error.is_of_one_row() => {
@@ -271,33 +272,75 @@ impl Engine {
             };
             *request = after;
             if let Some(refusal) = refusal.filter(|refusal| stops_the_account(refusal.class())) {
+                let plan = self.plan(&requests, self.clock().now());
+                look.facts = Self::polled(&look.facts, plan, look.now, hash).facts;
                 return self.refused(look, &refusal).await;
             }
         }
-        if !called {
+        if !changed {
             return Ok(Self::polled(&look.facts, plan, look.now, hash));
         }
         look.now = self.clock().now();
-        let plan = plan_account(&requests, self.policy(), look.now);
+        let plan = self.plan(&requests, look.now);
         self.rest(&look, plan, hash).await
     }
 
+    /// Ends requests whose deadline has passed, once the list has had its say. Answers whether there was one.
+    pub(super) async fn expire(&self, requests: &mut [Request], now: Time) -> Result<bool, StoreError> {
+        let mut expired = false;
+        if self.calendar_was_stepped() {
+            return Ok(expired);
+        }
+        for request in requests {
+            let step = next_action(request, self.policy(), now);
+            if step.is_none_or(|step| step.action != Action::Expire || step.due > now) {
+                continue;
+            }
+            match self.recorder.observe(request, &Observation::DeadlinePassed, Record::default()).await {
+                Ok(after) => *request = after,
+                Err(error) if error.is_of_one_row() => warn_of_bad_row(request, &error),
+                Err(error) => return Err(error),
+            }
+            expired = true;
+        }
+        Ok(expired)
+    }
+
     /// Every request that the account's list may move. A row that is not legal holds up itself alone.
-    async fn watched(&self, account: &AccountId) -> Result<Vec<Request>, StoreError> {
-        let rows = self.store().watched_requests(account).await?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|row| {
-                row.inspect_err(|bad| tracing::error!(account = %account, error = %bad, "db.bad_row")).ok()
-            })
-            .collect())
+    pub(super) async fn watched(&self, account: &AccountId) -> Result<Watched, StoreError> {
+        let mut watched = Watched { requests: Vec::new(), bad: 0 };
+        for row in self.store().watched_requests(account).await? {
+            match row {
+                Ok(request) => watched.requests.push(request),
+                Err(bad) => {
+                    tracing::error!(account = %account, error = %bad, "db.bad_row");
+                    watched.bad += 1;
+                }
+            }
+        }
+        Ok(watched)
     }
 }
 
-/// While nobody knows how old anything is, not being listed is no evidence.
-fn hold_back_absences(findings: &mut Findings) {
-    for seen in &mut findings.observations {
-        if matches!(seen, Observation::Absent | Observation::AbsentAsAsked) {
+/// The requests of an account that its list may move.
+pub(super) struct Watched {
+    pub(super) requests: Vec<Request>,
+    /// Rows beside them that are not legal.
+    bad: usize,
+}
+
+/// While nobody knows how old anything is, nothing is evidence that counts only after a time: not to be listed, an old
+/// rejection that still stands, an unlink that has not shown yet.
+fn hold_back_ages(findings: &mut Findings, requests: &[Request]) {
+    for (seen, request) in findings.observations.iter_mut().zip(requests) {
+        let is_initiating_unlink = !request.is_link() && matches!(request.state, State::Initiating(_));
+        let depends_on_age = match seen {
+            Observation::Absent | Observation::AbsentAsAsked => true,
+            Observation::Listed(Status::Rejected) => request.memory.baseline == Baseline::Rejected,
+            Observation::Listed(_) => is_initiating_unlink,
+            _ => false,
+        };
+        if depends_on_age {
             *seen = Observation::Unidentified;
         }
     }
@@ -307,11 +350,16 @@ fn hold_back_absences(findings: &mut Findings) {
 struct Memories<'a> {
     names: HashMap<String, ProgramId>,
     mirror: &'a [ItemRow],
+    knows_every_request: bool,
 }
 
 impl Known for Memories<'_> {
     fn program(&self, username: &Username) -> Option<ProgramId> {
         self.names.get(username.as_str()).cloned()
+    }
+
+    fn knows_every_request(&self) -> bool {
+        self.knows_every_request
     }
 
     /// An item that was alive before and is alive now is the same link, moved on; only a rejection that came alive, or a

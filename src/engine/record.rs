@@ -89,6 +89,31 @@ fn detail(request: &Request, seen: &Observation, next: &Request) -> Option<Strin
     Some(text).filter(|text| !text.is_empty())
 }
 
+/// Writes of one answer that the row itself may refuse before it is given up: somebody may just be mending it.
+const REFUSED_WRITES_MAX: u32 = 3;
+
+/// A request after an observation, and what became of the write.
+#[derive(Debug)]
+pub(super) struct Observed {
+    /// The request as it is then.
+    pub(super) request: Request,
+    /// What this very write did.
+    pub(super) wrote: Wrote,
+}
+
+/// What a write did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wrote {
+    /// It moved the request to another state.
+    TheMove,
+    /// It is on disk, and the state is as it was.
+    WithoutAMove,
+    /// The observation told nothing new.
+    NothingToWrite,
+    /// Others always wrote first.
+    LostEveryRace,
+}
+
 /// Writes decisions. The daemon has one, and so has every command that decides something.
 #[derive(Debug)]
 pub struct Recorder {
@@ -134,33 +159,56 @@ impl Recorder {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn observe(&self, request: &Request, seen: &Observation, more: Record) -> Result<Request, StoreError> {
+        Ok(self.try_observe(request, seen, more).await?.request)
+    }
+
+    /// [`Self::observe`], and what this very write did.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub(super) async fn try_observe(
+        &self,
+        request: &Request,
+        seen: &Observation,
+        more: Record,
+    ) -> Result<Observed, StoreError> {
         let mut request = request.clone();
         for _ in 0..=STALE_RETRIES_MAX {
             let now = self.clock.now();
             let decision = decide(&request, seen, &self.policy, now);
             let (next, changed) = change(&request, seen, decision, now);
             if changed.is_none() && more.gates.is_empty() && more.account.is_none() {
-                return Ok(next);
+                return Ok(Observed { request: next, wrote: Wrote::NothingToWrite });
             }
+            let moved = changed.as_ref().is_some_and(|change| change.transition.is_some());
             let record = Record { changes: changed.into_iter().collect(), ..more.clone() };
             if self.write(record).await? == Recorded::Written {
-                return Ok(next);
+                let wrote = if moved { Wrote::TheMove } else { Wrote::WithoutAMove };
+                return Ok(Observed { request: next, wrote });
             }
             request = self.store.request(&request.id).await?.unwrap_or(request);
         }
         tracing::error!(request.id = %request.id, "engine.record.lost_every_race");
-        Ok(request)
+        Ok(Observed { request, wrote: Wrote::LostEveryRace })
     }
 
     /// [`Self::observe`] for what has already happened outside: tried until it is written. While it is not, this
     /// account rests and nothing else of it is sent.
     pub(super) async fn observe_surely(&self, request: &Request, seen: &Observation, more: Record) -> Request {
         let mut pauses = ExponentialBuilder::default().with_max_delay(REWRITE_PAUSE_MAX).without_max_times().build();
+        let mut refused = 0;
         loop {
-            match self.observe(request, seen, more.clone()).await {
-                Ok(next) => return next,
+            match self.try_observe(request, seen, more.clone()).await {
+                Ok(Observed { wrote: Wrote::LostEveryRace, .. }) => {}
+                Ok(Observed { request, .. }) => return request,
                 Err(StoreError::Closed) => return request.clone(),
+                // The row itself is at fault: it stays in initiating, and the list decides once it is mended.
+                Err(error) if error.is_of_one_row() && refused >= REFUSED_WRITES_MAX => {
+                    tracing::error!(request.id = %request.id, error = %error, "db.bad_row: its call's answer is lost");
+                    return request.clone();
+                }
                 Err(error) => {
+                    refused += u32::from(error.is_of_one_row());
                     tracing::error!(request.id = %request.id, error = %error, "engine.record.waits_for_the_disk");
                     tokio::time::sleep(pauses.next().unwrap_or(REWRITE_PAUSE_MAX)).await;
                 }

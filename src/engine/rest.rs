@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     domain::{
-        plan::AccountPlan,
+        plan::{AccountPlan, plan_account},
         policy::{LOOK_EVERY_MAX, Policy},
+        request::Request,
         time::Time,
     },
     store::{
@@ -24,7 +25,23 @@ use crate::{
 /// How often a suspended account is asked whether it may be called again.
 pub(super) const PROBE_EVERY: Duration = Duration::from_hours(1);
 
+/// The most that a due time is put off to spread the load; well below what the audit calls overdue.
+const JITTER_MAX: Duration = Duration::from_mins(5);
+
+/// "From now on", in a way that no step of the calendar turns into "later".
+pub(super) const AT_ONCE: Time = Time::from_ms(0);
+
 impl Engine {
+    /// One plan from all requests of one account, spread: what is written is what is done.
+    pub(super) fn plan(&self, requests: &[Request], now: Time) -> AccountPlan {
+        let plan = plan_account(requests, self.policy(), now);
+        AccountPlan {
+            due: plan.due.map(|due| jittered(now, due)),
+            reread_at: plan.reread_at.map(|at| if at <= now { AT_ONCE } else { at }),
+            ..plan
+        }
+    }
+
     /// Writes what the account is from now on, and nothing else.
     pub(super) async fn rest(
         &self,
@@ -52,7 +69,7 @@ impl Engine {
         });
         self.recorder.write(Record { account, ..Record::default() }).await?;
         let facts = Facts { pace_from: plan.pace_from, reread_at: plan.reread_at, ..look.facts.clone() };
-        Ok(Polled { facts, due: plan.due.map_or(Due::Never, |due| Due::At(jittered(look.now, due))) })
+        Ok(Polled { facts, due: plan.due.map_or(Due::Never, Due::At) })
     }
 
     /// Nothing of this account is open: it leaves the agenda until cron or a request brings it back.
@@ -71,7 +88,7 @@ impl Engine {
             budget_day: facts.budget_day,
             budget_used: facts.budget_used,
         };
-        Polled { facts, due: plan.due.map_or(Due::Never, |due| Due::At(jittered(now, due))) }
+        Polled { facts, due: plan.due.map_or(Due::Never, Due::At) }
     }
 
     pub(super) fn account_update(look: &Look<'_>, plan: AccountPlan, hash: Option<i64>) -> AccountUpdate {
@@ -109,8 +126,8 @@ impl Engine {
     }
 }
 
-/// Spreads what would otherwise come up together: later by up to a tenth of the wait.
+/// Spreads what would otherwise come up together: later by up to a tenth of the wait, and never by much.
 pub(super) fn jittered(now: Time, due: Time) -> Time {
-    let tenth = u64::try_from(now.until(due).as_millis() / 10).unwrap_or(0);
-    due + Duration::from_millis(rand::rng().random_range(0..=tenth))
+    let spread = (now.until(due) / 10).min(JITTER_MAX);
+    due + Duration::from_millis(rand::rng().random_range(0..=u64::try_from(spread.as_millis()).unwrap_or(0)))
 }

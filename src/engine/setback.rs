@@ -20,13 +20,16 @@ use crate::{
 };
 
 /// The longest pause after polls that failed in a row.
-const RETRY_MAX: Duration = Duration::from_mins(30);
+pub(super) const RETRY_MAX: Duration = Duration::from_mins(30);
 
 /// How long an account rests after 45011.
 const TOO_FAST_PAUSE: Duration = Duration::from_mins(1);
 
+/// Polls in a row that taught nothing before a deadline ends a request unread: a list that can be had has its say first.
+const UNREAD_BEFORE_EXPIRY: u32 = 3;
+
 /// Doublings of the pause between failures; more would overflow before it reaches its maximum.
-const DOUBLINGS_MAX: u32 = 16;
+pub(super) const DOUBLINGS_MAX: u32 = 16;
 
 impl Engine {
     /// `WeChat` will not tell: hold back what the code concerns, and nothing more.
@@ -95,6 +98,10 @@ impl Engine {
         // What was suspended before is not suspended anew: it keeps its since.
         let standing = standing.filter(|_| !look.facts.is_suspended);
         let is_suspended = look.facts.is_suspended || standing.is_some();
+        if failures >= UNREAD_BEFORE_EXPIRY || is_suspended {
+            let mut requests = self.watched(look.account).await?.requests;
+            self.expire(&mut requests, look.now).await?;
+        }
         record.account = Some(AccountUpdate {
             account: look.account.clone(),
             next_check_at: Some(due),

@@ -1,11 +1,14 @@
 //! One call that has an effect: gate, token, intent on disk, call, answer on disk. It must never call before the intent
 //! is written, and never call twice for one intent.
 
-use super::{Engine, Meters};
+use std::sync::atomic::Ordering;
+
+use super::{Engine, Meters, record::Wrote};
 use crate::{
     domain::{
         decide::after_the_month,
         errcode::{Class, Refusal},
+        id::AccountId,
         observation::Observation,
         request::{Kind, Outcome, Request, State},
         time::Time,
@@ -36,9 +39,13 @@ impl Engine {
             Ok(token) => token,
             Err(error) => return Ok((unlooked(request), refusal_of(error))),
         };
-        let started = self.recorder.observe(request, &Observation::CallStarted, Record::default()).await?;
-        if !matches!(started.state, State::Initiating(Outcome::Pending)) {
-            // Someone changed it between the look and the intent, as a cancel does.
+        if self.must_not_call(&request.account).await? {
+            return Ok((unlooked(request), None));
+        }
+        let intent = self.recorder.try_observe(request, &Observation::CallStarted, Record::default()).await?;
+        let started = intent.request;
+        if intent.wrote != Wrote::TheMove || !matches!(started.state, State::Initiating(Outcome::Pending)) {
+            // Only the one who wrote the intent may call. Somebody changed the request meanwhile, as a cancel does.
             return Ok((started, None));
         }
         self.take_turn().await;
@@ -48,6 +55,15 @@ impl Engine {
         let gates = refusal.iter().filter_map(|refusal| self.gate_of(&started, refusal, self.clock().now())).collect();
         let answered = self.recorder.observe_surely(&started, &seen, Record { gates, ..Record::default() }).await;
         Ok((answered, refusal))
+    }
+
+    /// Whether an operator has suspended the account since its list was asked for, or the daemon is to end.
+    async fn must_not_call(&self, account: &AccountId) -> Result<bool, StoreError> {
+        if self.is_ending.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let rows = self.store().accounts(&[account.to_string()]).await?;
+        Ok(rows.iter().any(|row| row.suspended_by.as_deref() == Some("operator")))
     }
 
     async fn call(&self, request: &Request, token: &Token) -> Result<(), CallError> {
