@@ -189,6 +189,18 @@ const MAKE_DUE: &str = "
         END,
         reread_at = $2";
 
+// The same for accounts that are known, and nothing for a name that is not.
+const WAKE: &str = "
+    UPDATE account
+    SET next_check_at = CASE account.suspended_by
+            WHEN 'operator' THEN NULL
+            WHEN 'wechat' THEN coalesce(account.next_check_at, $2)
+            ELSE $2
+        END,
+        reread_at = $2
+    FROM json_each($1) AS j
+    WHERE account.account = j.value";
+
 const STAND: &str = "
     UPDATE account
     SET state = $2, suspended_by = $3, errcode = NULL, errmsg = NULL, since = $4, next_check_at = $5, reread_at = $4,
@@ -250,6 +262,12 @@ pub(super) async fn make_due(tx: &mut SqliteConnection, accounts: &[&str], now: 
     Ok(())
 }
 
+/// Makes those of the accounts that are known due now.
+pub(super) async fn wake(tx: &mut SqliteConnection, accounts: &[String], now: Time) -> Result<(), StoreError> {
+    sqlx::query(WAKE).bind(bulk::json(accounts)).bind(now.ms()).execute(tx).await?;
+    Ok(())
+}
+
 pub(super) async fn set_standing(
     tx: &mut SqliteConnection,
     account: &AccountId,
@@ -267,7 +285,9 @@ pub(super) async fn set_standing(
         .execute(&mut *tx)
         .await?
         .rows_affected();
-    super::wakeups::add(tx, &[account.as_str()]).await?;
+    if changed > 0 {
+        super::wakeups::add(tx, &[account.as_str()]).await?;
+    }
     Ok(changed)
 }
 

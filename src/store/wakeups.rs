@@ -32,7 +32,6 @@ pub(super) async fn wake(tx: &mut SqliteConnection, account: &AccountId) -> Resu
 }
 
 pub(super) async fn take(tx: &mut SqliteConnection, seq: i64, names: &[String], now: Time) -> Result<u64, StoreError> {
-    let due: Vec<&str> = names.iter().map(String::as_str).collect();
-    accounts::make_due(tx, &due, now).await?;
+    accounts::wake(tx, names, now).await?;
     Ok(sqlx::query(TAKE).bind(seq).bind(bulk::json(names)).execute(tx).await?.rows_affected())
 }
