@@ -169,8 +169,10 @@ const UPDATE: &str = "
                      THEN account.state ELSE j.value ->> 'state' END,
         suspended_by = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
                      THEN account.suspended_by ELSE j.value ->> 'by' END,
-        errcode = CASE WHEN j.value ->> 'standing' IS NULL THEN account.errcode ELSE j.value ->> 'code' END,
-        errmsg = CASE WHEN j.value ->> 'standing' IS NULL THEN account.errmsg ELSE j.value ->> 'msg' END,
+        errcode = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
+                     THEN account.errcode ELSE j.value ->> 'code' END,
+        errmsg = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
+                     THEN account.errmsg ELSE j.value ->> 'msg' END,
         since = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
                      THEN account.since ELSE j.value ->> 'standing' END
     FROM jsonb_each($1) AS j
