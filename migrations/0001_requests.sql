@@ -201,6 +201,8 @@ CREATE TABLE wakeup (
     account TEXT    NOT NULL
 );
 
+CREATE INDEX wakeup_by_account ON wakeup (account);
+
 -- When each cron job last ran to its end; the audit watches it.
 CREATE TABLE job (
     name   TEXT   NOT NULL PRIMARY KEY,
