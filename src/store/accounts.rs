@@ -158,7 +158,8 @@ const UPDATE: &str = "
     SET next_check_at = CASE
             WHEN account.suspended_by = 'operator' THEN NULL
             WHEN j.value ->> 'next' IS NULL AND EXISTS (
-                SELECT 1 FROM request AS r WHERE r.account = account.account AND r.finished_at IS NULL) THEN 0
+                SELECT 1 FROM request AS r INDEXED BY request_one_open
+                WHERE r.account = account.account AND r.finished_at IS NULL) THEN 0
             ELSE j.value ->> 'next'
         END,
         pace_from = j.value ->> 'pace', reread_at = j.value ->> 'reread', checked_at = j.value ->> 'checked',
@@ -212,7 +213,8 @@ const STAND: &str = "
 const DRIFT_PAGE: &str = "
     SELECT a.id FROM account AS a
     WHERE a.id > $1 AND a.next_check_at IS NULL AND a.suspended_by IS NULL
-      AND EXISTS (SELECT 1 FROM request AS r WHERE r.account = a.account AND r.state = 'linked')
+      AND EXISTS (SELECT 1 FROM request AS r INDEXED BY request_watched
+                  WHERE r.account = a.account AND r.state = 'linked')
     ORDER BY a.id LIMIT $2";
 
 const DRIFT: &str = "
