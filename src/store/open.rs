@@ -139,8 +139,8 @@ impl Store {
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .test_before_acquire(false)
-            .connect_lazy_with(options.read_only(true).pragma("cache_size", "-2000").pragma("query_only", "1"));
-        Ok(Self { readers, writer: Writer::start(connection), lock })
+            .connect_lazy_with(options.clone().read_only(true).pragma("cache_size", "-2000").pragma("query_only", "1"));
+        Ok(Self { readers, writer: Writer::start(connection, options), lock })
     }
 
     /// Opens an existing database for reading alone, changing nothing of it.
