@@ -14,6 +14,10 @@ const FINISHED: [&str; 6] = ["linked", "rejected", "failed", "lapsed", "cancelle
 pub(super) fn push(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, limit: u32) {
     query.push(" AND id IN (");
     match states(filter) {
+        // Nothing is asked for that could be.
+        Some(states) if states.is_empty() => {
+            query.push("NULL");
+        }
         // Each state has its requests in order already: a page of each holds the page of all.
         Some(states) if filter.account.is_none() && filter.program.is_none() => {
             for (place, state) in states.iter().enumerate() {
