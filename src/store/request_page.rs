@@ -76,25 +76,21 @@ mod tests {
     use super::*;
     use crate::store::{Location, Role, Store, views::REQUEST_COLUMNS};
 
-    fn text(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     #[tokio::test]
     async fn no_page_reads_or_sorts_all_requests() {
         let folder = tempfile::tempdir().unwrap();
         let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
         let store = Store::open(&location, Role::Tool).await.unwrap();
-        let any = RequestFilter { after: text("0197"), ..RequestFilter::default() };
+        let any = RequestFilter { after: Some("0197".to_owned()), ..RequestFilter::default() };
         let states = vec!["linked".to_owned(), "requested".to_owned()];
         let filters = [
             any.clone(),
             RequestFilter { open: Some(true), ..any.clone() },
-            RequestFilter { open: Some(false), kind: text("link"), ..any.clone() },
+            RequestFilter { open: Some(false), kind: Some("link".to_owned()), ..any.clone() },
             RequestFilter { states: states.clone(), ..any.clone() },
             RequestFilter { states: vec!["linked".to_owned()], open: Some(true), ..any.clone() },
-            RequestFilter { account: text("wxa"), states: states.clone(), ..any.clone() },
-            RequestFilter { program: text("wxp"), open: Some(true), ..any.clone() },
+            RequestFilter { account: Some("wxa".to_owned()), states: states.clone(), ..any.clone() },
+            RequestFilter { program: Some("wxp".to_owned()), open: Some(true), ..any.clone() },
         ];
         for filter in filters {
             let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
