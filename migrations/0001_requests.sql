@@ -192,11 +192,16 @@ CREATE TABLE delivery (
     last_error TEXT
 ) WITHOUT ROWID;
 
+-- Taking old messages away asks for each whether it is still owed.
+CREATE INDEX delivery_by_event ON delivery (event_id);
+
 -- Accounts that somebody outside the daemon changed: it reads them within a second and takes the rows away.
 CREATE TABLE wakeup (
     seq     INTEGER PRIMARY KEY AUTOINCREMENT,
     account TEXT    NOT NULL
 );
+
+CREATE INDEX wakeup_by_account ON wakeup (account);
 
 -- When each cron job last ran to its end; the audit watches it.
 CREATE TABLE job (

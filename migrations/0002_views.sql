@@ -41,7 +41,8 @@ CREATE VIEW v_account AS
 SELECT a.account, a.state,
        strftime('%Y-%m-%dT%H:%M:%fZ', a.since / 1000.0, 'unixepoch') AS since,
        a.suspended_by, a.errcode, a.errmsg,
-       (SELECT count(*) FROM request AS r WHERE r.account = a.account AND r.finished_at IS NULL) AS open_requests,
+       (SELECT count(*) FROM request AS r INDEXED BY request_one_open
+        WHERE r.account = a.account AND r.finished_at IS NULL) AS open_requests,
        strftime('%Y-%m-%dT%H:%M:%fZ', a.next_check_at / 1000.0, 'unixepoch') AS next_check_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', a.checked_at / 1000.0, 'unixepoch') AS checked_at,
        a.failures, a.last_error,

@@ -158,7 +158,8 @@ const UPDATE: &str = "
     SET next_check_at = CASE
             WHEN account.suspended_by = 'operator' THEN NULL
             WHEN j.value ->> 'next' IS NULL AND EXISTS (
-                SELECT 1 FROM request AS r WHERE r.account = account.account AND r.finished_at IS NULL) THEN 0
+                SELECT 1 FROM request AS r INDEXED BY request_one_open
+                WHERE r.account = account.account AND r.finished_at IS NULL) THEN 0
             ELSE j.value ->> 'next'
         END,
         pace_from = j.value ->> 'pace', reread_at = j.value ->> 'reread', checked_at = j.value ->> 'checked',
@@ -169,8 +170,10 @@ const UPDATE: &str = "
                      THEN account.state ELSE j.value ->> 'state' END,
         suspended_by = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
                      THEN account.suspended_by ELSE j.value ->> 'by' END,
-        errcode = CASE WHEN j.value ->> 'standing' IS NULL THEN account.errcode ELSE j.value ->> 'code' END,
-        errmsg = CASE WHEN j.value ->> 'standing' IS NULL THEN account.errmsg ELSE j.value ->> 'msg' END,
+        errcode = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
+                     THEN account.errcode ELSE j.value ->> 'code' END,
+        errmsg = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
+                     THEN account.errmsg ELSE j.value ->> 'msg' END,
         since = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
                      THEN account.since ELSE j.value ->> 'standing' END
     FROM jsonb_each($1) AS j
@@ -189,6 +192,18 @@ const MAKE_DUE: &str = "
         END,
         reread_at = $2";
 
+// The same for accounts that are known, and nothing for a name that is not.
+const WAKE: &str = "
+    UPDATE account
+    SET next_check_at = CASE account.suspended_by
+            WHEN 'operator' THEN NULL
+            WHEN 'wechat' THEN coalesce(account.next_check_at, $2)
+            ELSE $2
+        END,
+        reread_at = $2
+    FROM json_each($1) AS j
+    WHERE account.account = j.value";
+
 const STAND: &str = "
     UPDATE account
     SET state = $2, suspended_by = $3, errcode = NULL, errmsg = NULL, since = $4, next_check_at = $5, reread_at = $4,
@@ -198,7 +213,8 @@ const STAND: &str = "
 const DRIFT_PAGE: &str = "
     SELECT a.id FROM account AS a
     WHERE a.id > $1 AND a.next_check_at IS NULL AND a.suspended_by IS NULL
-      AND EXISTS (SELECT 1 FROM request AS r WHERE r.account = a.account AND r.state = 'linked')
+      AND EXISTS (SELECT 1 FROM request AS r INDEXED BY request_watched
+                  WHERE r.account = a.account AND r.state = 'linked')
     ORDER BY a.id LIMIT $2";
 
 const DRIFT: &str = "
@@ -250,6 +266,12 @@ pub(super) async fn make_due(tx: &mut SqliteConnection, accounts: &[&str], now: 
     Ok(())
 }
 
+/// Makes those of the accounts that are known due now.
+pub(super) async fn wake(tx: &mut SqliteConnection, accounts: &[String], now: Time) -> Result<(), StoreError> {
+    sqlx::query(WAKE).bind(bulk::json(accounts)).bind(now.ms()).execute(tx).await?;
+    Ok(())
+}
+
 pub(super) async fn set_standing(
     tx: &mut SqliteConnection,
     account: &AccountId,
@@ -267,7 +289,9 @@ pub(super) async fn set_standing(
         .execute(&mut *tx)
         .await?
         .rows_affected();
-    super::wakeups::add(tx, &[account.as_str()]).await?;
+    if changed > 0 {
+        super::wakeups::add(tx, &[account.as_str()]).await?;
+    }
     Ok(changed)
 }
 

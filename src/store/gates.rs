@@ -30,6 +30,10 @@ const CLOSE: &str = "
     ON CONFLICT (kind, subject) DO UPDATE
     SET until = excluded.until, errcode = excluded.errcode, errmsg = excluded.errmsg, at = excluded.at";
 
+const OPEN: &str = "
+    DELETE FROM gate
+    WHERE (kind, subject) IN (SELECT j.value ->> 0, j.value ->> 1 FROM json_each($1) AS j)";
+
 const CLOSED: &str = "SELECT kind, subject, until, errcode, errmsg, at FROM gate WHERE until > $1";
 
 impl Store {
@@ -44,4 +48,9 @@ impl Store {
 
 pub(super) async fn close(tx: &mut SqliteConnection, gates: &[&Gate]) -> Result<(), StoreError> {
     bulk::execute(tx, CLOSE, gates).await.map(drop)
+}
+
+/// Takes gates away, by kind and subject: they opened before their time.
+pub(super) async fn open(tx: &mut SqliteConnection, gates: &[&(String, String)]) -> Result<(), StoreError> {
+    bulk::execute(tx, OPEN, gates).await.map(drop)
 }

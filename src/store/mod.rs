@@ -27,6 +27,8 @@ pub mod upkeep;
 
 pub mod views;
 
+mod request_page;
+
 pub mod pages;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
@@ -26,6 +26,13 @@ const SCHEMA: i64 = 2;
 
 /// How long a statement waits for another process: longer than an import of 100,000 lines holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The same for the daemon: well below the 30 s of its watchdog, for its loop waits for the writer.
+const DAEMON_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often and how far apart a lock is tried that somebody holds.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Pages the writer keeps in memory, as `SQLite` counts them: negative is KiB. A group of decisions touches a few pages of
 /// every table for each request; with `SQLite`'s 2 MiB they were read again and again.
@@ -80,6 +87,17 @@ pub enum OpenError {
         /// Its schema's version.
         version: i64,
     },
+    /// Made by an older program that runs.
+    #[error(
+        "{} belongs to an older amplinkd that is running (schema {version}): restart the daemon with this version first",
+        path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's version.
+        version: i64,
+    },
     /// A migration that is not ours.
     #[error("{} is not a database of amplinkd, or its schema was changed: {reason}", path.display())]
     Foreign {
@@ -117,41 +135,36 @@ impl Store {
     pub async fn open(location: &Location, role: Role) -> Result<Self, OpenError> {
         let path = &location.path;
         let failed = |source: sqlx::Error| OpenError::Store { path: path.clone(), source: source.into() };
-        create(location).map_err(|source| OpenError::File { path: path.clone(), source })?;
-        let lock = if role == Role::Daemon { Some(Arc::new(lock(path)?)) } else { None };
+        let unusable = |source| OpenError::File { path: path.clone(), source };
+        create(location).map_err(unusable)?;
+        // Of all names that lead to the file, one: the lock stands beside it.
+        let path = &path.canonicalize().map_err(unusable)?;
+        let lock = if role == Role::Daemon { Some(Arc::new(lock_soon(path).await?)) } else { None };
 
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT)
+            .busy_timeout(if role == Role::Daemon { DAEMON_BUSY_TIMEOUT } else { BUSY_TIMEOUT })
             .pragma("cache_size", CACHE_KIB)
             .pragma("wal_autocheckpoint", LOG_PAGES)
             .statement_cache_capacity(256)
             .disable_statement_logging();
         let mut connection = options.connect().await.map_err(failed)?;
         check_library(&mut connection).await.map_err(failed)??;
-        migrate(&mut connection, path).await?;
+        match role {
+            Role::Daemon => migrate(&mut connection, path).await?,
+            Role::Tool => migrate_alone(&mut connection, path).await?,
+        }
         if role == Role::Daemon {
             check(&mut connection, path).await?;
         }
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .test_before_acquire(false)
-            .connect_lazy_with(options.read_only(true).pragma("cache_size", "-2000").pragma("query_only", "1"));
-        Ok(Self { readers, writer: Writer::start(connection), lock })
-    }
-
-    /// Opens an existing database for reading alone, changing nothing of it.
-    ///
-    /// # Errors
-    /// [`OpenError`] when there is none.
-    pub async fn exists(path: &Path) -> Result<(), OpenError> {
-        match tokio::fs::metadata(path).await {
-            Ok(_) => Ok(()),
-            Err(source) => Err(OpenError::File { path: path.to_owned(), source }),
-        }
+            .connect_lazy_with(options.clone().read_only(true).pragma("cache_size", "-2000").pragma("query_only", "1"));
+        Ok(Self { readers, writer: Writer::start(connection, options), lock })
     }
 }
 
@@ -165,11 +178,26 @@ fn create(location: &Location) -> io::Result<()> {
     }
 }
 
+/// Takes the lock; a command that brings the file up to date holds it for a moment.
+async fn lock_soon(path: &Path) -> Result<File, OpenError> {
+    for _ in 0..LOCK_TRIES {
+        match lock(path) {
+            Err(OpenError::Locked(_)) => tokio::time::sleep(LOCK_PAUSE).await,
+            other => return other,
+        }
+    }
+    lock(path)
+}
+
 fn lock(path: &Path) -> Result<File, OpenError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".lock");
     let failed = |source| OpenError::File { path: PathBuf::from(&beside), source };
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&beside).map_err(failed)?;
+    // Whoever makes it, root with a command too: it is for the owner of the database. Others may not give files away.
+    if let Ok(database) = path.metadata() {
+        let _ = fchown(&file, Some(database.uid()), Some(database.gid()));
+    }
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
@@ -185,9 +213,31 @@ async fn check_library(connection: &mut SqliteConnection) -> Result<Result<(), O
     Ok(if ours < OLDEST_SQLITE { Err(OpenError::OldSqlite(version)) } else { Ok(()) })
 }
 
+/// Brings the file up to date for a command: not under a daemon that knows only the schema it found.
+async fn migrate_alone(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    if schema(connection, path).await? >= SCHEMA {
+        return migrate(connection, path).await;
+    }
+    let lock = match lock_soon(path).await {
+        // Whoever holds it may have brought the file up to date meanwhile.
+        Err(OpenError::Locked(path)) => match schema(connection, &path).await? {
+            SCHEMA.. => None,
+            version => return Err(OpenError::Older { path, version }),
+        },
+        lock => Some(lock?),
+    };
+    let migrated = migrate(connection, path).await;
+    drop(lock);
+    migrated
+}
+
+async fn schema(connection: &mut SqliteConnection, path: &Path) -> Result<i64, OpenError> {
+    let failed = |source: sqlx::Error| unmigrated(MigrateError::Execute(source), path);
+    sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await.map_err(failed)
+}
+
 async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    let store = |source: sqlx::Error| unmigrated(MigrateError::Execute(source), path);
-    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(store)?;
+    let version = schema(connection, path).await?;
     if version > SCHEMA {
         return Err(OpenError::Newer { path: path.to_owned(), version });
     }

@@ -35,6 +35,8 @@ pub struct Record {
     pub names: Vec<(Username, ProgramId, i64)>,
     /// Gates that closed.
     pub gates: Vec<Gate>,
+    /// Gates that opened before their time, by kind and subject.
+    pub opened_gates: Vec<(String, String)>,
 }
 
 /// One request's part of a record.
@@ -227,6 +229,9 @@ async fn write_fresh(tx: &mut SqliteConnection, records: &[&Record]) -> Result<(
     programs::mirror(tx, &items, &gone).await?;
     let names: Vec<_> = records.iter().flat_map(|record| &record.names).collect();
     programs::learn(tx, &names).await?;
+    // First, so that a gate which another record of this group closes anew stays closed.
+    let opened: Vec<&(String, String)> = records.iter().flat_map(|record| &record.opened_gates).collect();
+    gates::open(tx, &opened).await?;
     let closed: Vec<&Gate> = records.iter().flat_map(|record| &record.gates).collect();
     gates::close(tx, &closed).await?;
     let updates: Vec<&AccountUpdate> = records.iter().filter_map(|record| record.account.as_ref()).collect();

@@ -58,11 +58,12 @@ pub(super) struct RequestRow {
     version: i64,
 }
 
+// By name of the index: the planner prefers the one of all requests, and every poll would read the finished ones too.
 const OF_ACCOUNT: &str = "
     SELECT id, kind, account, program, username, notify_users, show_profile, state, outcome_unknown, deferred_until,
            failure, since, requested_at, finished_at, attempt, called_at, seen_status, baseline_rejected, doubt,
            doubt_at, errcode, errmsg, retry_of, key, labels, version
-    FROM request
+    FROM request INDEXED BY request_watched
     WHERE account = $1 AND (finished_at IS NULL OR state = 'linked')
     ORDER BY id";
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, request_page};
 
 /// Rows in one page: a read transaction must stay short, or the log cannot be folded into the file.
 const PAGE: u32 = 1_000;
@@ -135,16 +135,11 @@ pub struct RequestFilter {
     pub after: Option<String>,
 }
 
-const REQUEST_COLUMNS: &str = "
+pub(super) const REQUEST_COLUMNS: &str = "
     SELECT id, kind, account, program, username, state, waiting_on, since, requested_at, finished_at, attempt,
            outcome_unknown, errcode, errmsg, next_check_at, retry_of, labels, failure, key, notify_users,
            show_profile, seen_status, called_at, account_state
     FROM v_request WHERE 1 = 1";
-
-const OPEN_STATES: &str = " AND state IN ('requested', 'initiating', 'initiated', 'awaiting_account_admin',
-    'awaiting_program_admin', 'deferred')";
-
-const FINISHED_STATES: &str = " AND state IN ('linked', 'rejected', 'failed', 'lapsed', 'cancelled', 'unlinked')";
 
 impl Store {
     /// Requests that match, newest first, at most `limit`, read in pages by key.
@@ -171,28 +166,7 @@ impl Store {
 
     async fn request_page(&self, filter: &RequestFilter, limit: u32) -> Result<Vec<RequestView>, StoreError> {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
-        let texts = [("account", &filter.account), ("program", &filter.program), ("kind", &filter.kind)];
-        for (column, value) in texts {
-            if let Some(value) = value {
-                query.push(" AND ").push(column).push(" = ").push_bind(value);
-            }
-        }
-        if !filter.states.is_empty() {
-            query.push(" AND state IN (SELECT j.value FROM json_each(");
-            query.push_bind(super::bulk::json(&filter.states)).push(") AS j)");
-        }
-        if let Some(open) = filter.open {
-            // By state, because the view's times are texts and no index knows them.
-            query.push(if open { OPEN_STATES } else { FINISHED_STATES });
-        }
-        for (name, value) in &filter.labels {
-            query.push(" AND EXISTS (SELECT 1 FROM json_each(labels) AS l WHERE l.key = ").push_bind(name);
-            query.push(" AND l.value = ").push_bind(value).push(")");
-        }
-        if let Some(after) = &filter.after {
-            query.push(" AND id < ").push_bind(after);
-        }
-        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        request_page::push(&mut query, filter, limit);
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
     }
 

@@ -7,11 +7,13 @@ use super::{Store, StoreError, accounts, bulk};
 use crate::domain::{id::AccountId, time::Time};
 
 const ADD: &str = "INSERT INTO wakeup (account) SELECT j.value FROM json_each($1) AS j";
-const WAITING: &str = "SELECT seq, account FROM wakeup ORDER BY seq LIMIT $1";
+// By account: thousands of one busy account must not fill the page that everybody else is waiting for.
+const WAITING: &str = "SELECT max(seq) AS last, account FROM wakeup GROUP BY account ORDER BY last LIMIT $1";
 const TAKE: &str = "DELETE FROM wakeup WHERE seq <= $1 AND account IN (SELECT j.value FROM json_each($2) AS j)";
 
 impl Store {
-    /// The oldest wake-ups, at most `limit`.
+    /// Woken accounts, each once with its latest wake-up, at most `limit`; the last of them is the latest of all, and
+    /// what comes after this answer is later still.
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read.
@@ -32,7 +34,6 @@ pub(super) async fn wake(tx: &mut SqliteConnection, account: &AccountId) -> Resu
 }
 
 pub(super) async fn take(tx: &mut SqliteConnection, seq: i64, names: &[String], now: Time) -> Result<u64, StoreError> {
-    let due: Vec<&str> = names.iter().map(String::as_str).collect();
-    accounts::make_due(tx, &due, now).await?;
+    accounts::wake(tx, names, now).await?;
     Ok(sqlx::query(TAKE).bind(seq).bind(bulk::json(names)).execute(tx).await?.rows_affected())
 }

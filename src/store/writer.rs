@@ -2,7 +2,7 @@
 //! tries each piece alone, so that one poisoned piece delays only itself. It must never be cancelled in mid-statement:
 //! callers wait on a channel, the task runs to the end of its transaction.
 
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -52,9 +52,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: SqliteConnection) -> Self {
+    /// Starts it on an open connection; `options` make the next one when that one breaks.
+    pub(super) fn start(connection: SqliteConnection, options: SqliteConnectOptions) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(run(connection, waiting));
+        tokio::spawn(run(Line { connection: Some(connection), options }, waiting));
         Self { queue }
     }
 
@@ -71,20 +72,57 @@ impl Writer {
     }
 }
 
-async fn run(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<(Work, Answer)>) {
+/// The way to the file: a connection, or how to make one.
+struct Line {
+    connection: Option<SqliteConnection>,
+    options: SqliteConnectOptions,
+}
+
+impl Line {
+    /// Writes these pieces, all or none.
+    async fn transact(&mut self, works: &[Work]) -> Result<Vec<Reply>, StoreError> {
+        let connection = match self.connection.take() {
+            Some(connection) => self.connection.insert(connection),
+            None => self.connection.insert(self.options.connect().await?),
+        };
+        let done = transact(connection, works).await;
+        if let Err(error) = &done {
+            self.mend(error).await;
+        }
+        done
+    }
+
+    /// Gives up a connection that cannot be trusted after an error. When a disk fails, `SQLite` may roll back by itself,
+    /// and sqlx, which counts transactions on its own, would begin none on that connection ever again.
+    async fn mend(&mut self, error: &StoreError) {
+        let Some(mut connection) = self.connection.take() else { return };
+        let is_of_disk =
+            matches!(error, StoreError::Full(_) | StoreError::Broken(_) | StoreError::Corrupt(_) | StoreError::Closed);
+        // The answer comes after the rollback that was sent before it.
+        if !is_of_disk && connection.ping().await.is_ok() && !connection.is_in_transaction() {
+            self.connection = Some(connection);
+        } else if let Err(error) = connection.close_hard().await {
+            tracing::warn!(error = %error, "db.close");
+        }
+    }
+}
+
+async fn run(mut line: Line, mut waiting: mpsc::Receiver<(Work, Answer)>) {
     let mut group: Vec<(Work, Answer)> = Vec::with_capacity(GROUP);
     while waiting.recv_many(&mut group, GROUP).await > 0 {
         let closing = group.iter().position(|(work, _)| matches!(work, Work::Close));
         let rest = closing.map(|at| group.split_off(at));
         let (works, answers): (Vec<Work>, Vec<Answer>) = group.drain(..).unzip();
-        let replies = write(&mut connection, &works).await;
+        let replies = write(&mut line, &works).await;
         for (answer, reply) in answers.into_iter().zip(replies) {
             // Whoever asked may have gone; what was written stays written.
             let _ = answer.send(reply);
         }
         if let Some(rest) = rest {
             waiting.close();
-            if let Err(error) = connection.close().await {
+            if let Some(connection) = line.connection
+                && let Err(error) = connection.close().await
+            {
                 tracing::warn!(error = %error, "db.close");
             }
             for (_, answer) in rest {
@@ -95,17 +133,19 @@ async fn run(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<(Work
     }
 }
 
-async fn write(connection: &mut SqliteConnection, works: &[Work]) -> Vec<Result<Reply, StoreError>> {
+async fn write(line: &mut Line, works: &[Work]) -> Vec<Result<Reply, StoreError>> {
     if works.is_empty() {
         return Vec::new();
     }
-    match transact(connection, works).await {
+    match line.transact(works).await {
         Ok(replies) => replies.into_iter().map(Ok).collect(),
+        // Alone, each would wait as long again for whoever holds the file.
+        Err(error @ StoreError::Busy(_)) => works.iter().map(|_| Err(error.clone())).collect(),
         Err(error) if works.len() == 1 => vec![Err(error)],
         Err(_) => {
             let mut replies = Vec::with_capacity(works.len());
             for work in works {
-                let alone = transact(connection, std::slice::from_ref(work)).await;
+                let alone = line.transact(std::slice::from_ref(work)).await;
                 replies.push(alone.and_then(|mut replies| replies.pop().ok_or(StoreError::Closed)));
             }
             replies
@@ -151,5 +191,80 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
         }
         Work::Prune { before, now } => upkeep::prune(tx, *before, *now).await.map(Reply::Done),
         Work::JobRan { name, now, due } => upkeep::job_ran(tx, name, *now, *due).await.map(Reply::Done),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Location, Role, Store};
+
+    /// A writer on a file that may not grow; a new connection may.
+    async fn cramped(path: &std::path::Path) -> (Writer, SqliteConnectOptions) {
+        let options = SqliteConnectOptions::new().filename(path);
+        let location = Location { path: path.to_owned(), mode: 0o600 };
+        Store::open(&location, Role::Tool).await.unwrap().close().await;
+        // Less than it has is as much as it has.
+        let connection = options.clone().pragma("max_page_count", "1").connect().await.unwrap();
+        (Writer::start(connection, options.clone()), options)
+    }
+
+    fn wake(number: usize) -> Work {
+        Work::Wake(format!("wx{number:016}").parse().unwrap())
+    }
+
+    async fn rows(options: &SqliteConnectOptions) -> usize {
+        let mut connection = options.connect().await.unwrap();
+        let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM wakeup").fetch_one(&mut connection).await.unwrap();
+        rows.try_into().unwrap()
+    }
+
+    #[tokio::test]
+    async fn writes_succeed_again_when_there_is_room_again_and_nothing_acknowledged_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let (writer, options) = cramped(&folder.path().join("a.db")).await;
+        let mut acknowledged = 0;
+        let mut refused = 0;
+        for number in 0..400 {
+            match writer.ask(wake(number)).await {
+                Ok(_) => acknowledged += 1,
+                Err(StoreError::Full(_)) => refused += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(refused, 1, "the new connection has room");
+        assert_eq!(rows(&options).await, acknowledged);
+        writer.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_transaction_ended_without_sqlx_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let (writer, options) = cramped(&path).await;
+        writer.close().await;
+        let mut line = Line { connection: Some(options.connect().await.unwrap()), options };
+        let connection = line.connection.as_mut().unwrap();
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        // As SQLite does by itself when a disk fails.
+        sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
+        assert!(transaction.commit().await.is_err());
+        assert!(line.transact(&[wake(1)]).await.is_err());
+        assert!(line.transact(&[wake(2)]).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn while_no_connection_can_be_made_every_work_is_refused_and_none_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let (writer, options) = cramped(&path).await;
+        writer.close().await;
+        let away = folder.path().join("away.db");
+        std::fs::rename(&path, &away).unwrap();
+        let mut line = Line { connection: None, options };
+        assert!(matches!(line.transact(&[wake(1)]).await, Err(StoreError::Broken(_))));
+        std::fs::rename(&away, &path).unwrap();
+        assert!(line.transact(&[wake(2)]).await.is_ok());
+        assert_eq!(rows(&line.options).await, 1);
     }
 }

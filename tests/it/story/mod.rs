@@ -3,6 +3,8 @@
 
 mod crash;
 
+mod disk;
+
 mod door;
 
 mod link;
