@@ -198,9 +198,9 @@ CREATE TABLE wakeup (
     account TEXT    NOT NULL
 );
 
--- When each cron job last ran to its end; the audit watches it.
+-- When each cron job last ran to its end, NULL when it never did, and when it is due; the audit watches it.
 CREATE TABLE job (
     name   TEXT   NOT NULL PRIMARY KEY,
-    ran_at BIGINT NOT NULL,
+    ran_at BIGINT,
     due_at BIGINT
 ) WITHOUT ROWID;
