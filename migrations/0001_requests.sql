@@ -203,9 +203,9 @@ CREATE TABLE wakeup (
 
 CREATE INDEX wakeup_by_account ON wakeup (account);
 
--- When each cron job last ran to its end; the audit watches it.
+-- When each cron job last ran to its end, NULL when it never did, and when it is due; the audit watches it.
 CREATE TABLE job (
     name   TEXT   NOT NULL PRIMARY KEY,
-    ran_at BIGINT NOT NULL,
+    ran_at BIGINT,
     due_at BIGINT
 ) WITHOUT ROWID;

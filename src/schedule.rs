@@ -7,7 +7,12 @@ use croner::parser::{CronParser, Seconds};
 use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
-use crate::{config::Schedule, domain::time::Time, engine::Engine, shutdown::Shutdown};
+use crate::{
+    config::{Cron, Schedule},
+    domain::time::Time,
+    engine::Engine,
+    shutdown::Shutdown,
+};
 
 /// How often the watchdog looks whether the jobs ran.
 const WATCH_EVERY: Duration = Duration::from_secs(30);
@@ -18,18 +23,27 @@ const SILENT_AFTER: Duration = Duration::from_mins(2);
 /// Wake-ups that wait: one of each job is enough, a second one of the same kind tells nothing new.
 const WAKEUPS: usize = 8;
 
+/// A job may begin this much before its time: timers and calendars differ by a little.
+const EARLY: Duration = Duration::from_secs(1);
+
 /// A coarse job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Chore {
+pub enum Chore {
+    /// Looks whether linked programs still are.
     Drift,
+    /// Takes spent rows away.
     Housekeeping,
+    /// Proves that nothing has stalled.
     Audit,
 }
 
 impl Chore {
-    const ALL: [Self; 3] = [Self::Drift, Self::Housekeeping, Self::Audit];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Drift, Self::Housekeeping, Self::Audit];
 
-    const fn name(self) -> &'static str {
+    /// Its name in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Drift => "drift",
             Self::Housekeeping => "housekeeping",
@@ -37,7 +51,7 @@ impl Chore {
         }
     }
 
-    const fn cron(self, schedule: &Schedule) -> &crate::config::Cron {
+    const fn cron(self, schedule: &Schedule) -> &Cron {
         match self {
             Self::Drift => &schedule.drift,
             Self::Housekeeping => &schedule.housekeeping,
@@ -46,37 +60,97 @@ impl Chore {
     }
 }
 
+/// When each job is due: what is decided without a clock, a database or a timer.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    schedule: Schedule,
+    due: [Option<Time>; Chore::ALL.len()],
+}
+
+impl Plan {
+    /// Jobs that were never due before `now`.
+    #[must_use]
+    pub fn new(schedule: Schedule, now: Time) -> Self {
+        let due = Chore::ALL.map(|chore| next_time(chore, &schedule, now));
+        Self { schedule, due }
+    }
+
+    /// When a job is due; `None`: never.
+    #[must_use]
+    pub const fn due(&self, chore: Chore) -> Option<Time> {
+        self.due[chore as usize]
+    }
+
+    /// Takes up a time that was written down by a process before this one. Only one that has passed is worth something:
+    /// nobody did what was due then. Any other may come from an older schedule or from a clock that was wrong.
+    pub fn take_up(&mut self, chore: Chore, written: Option<Time>, now: Time) {
+        if let Some(missed) = written.filter(|due| *due <= now) {
+            self.due[chore as usize] = Some(missed);
+        }
+    }
+
+    /// Pulls jobs back that wait for a time further ahead than their next one, as after a calendar was stepped back;
+    /// answers which.
+    pub fn pull_back(&mut self, now: Time) -> Vec<Chore> {
+        let mut pulled = Vec::new();
+        for chore in Chore::ALL {
+            let next = next_time(chore, &self.schedule, now);
+            let due = &mut self.due[chore as usize];
+            if *due > next {
+                *due = next;
+                pulled.push(chore);
+            }
+        }
+        pulled
+    }
+
+    /// Jobs whose time is so long past that no cron job will begin them any more.
+    #[must_use]
+    pub fn silent(&self, now: Time) -> Vec<Chore> {
+        let is_silent = |chore: &Chore| self.due(*chore).is_some_and(|due| due < now - SILENT_AFTER);
+        Chore::ALL.into_iter().filter(is_silent).collect()
+    }
+
+    /// Whether a wake-up is worth following. Cron fires twice under load, and a wake-up may follow the watchdog: once
+    /// per due time is enough.
+    #[must_use]
+    pub fn is_due(&self, chore: Chore, now: Time) -> bool {
+        self.due(chore).is_some_and(|due| due <= now + EARLY)
+    }
+
+    /// A job was tried, with or without success, and ended at `now`: it is due again at its next time.
+    pub fn tried(&mut self, chore: Chore, now: Time) {
+        // What it may begin early it must not be due for a second time.
+        self.due[chore as usize] = next_time(chore, &self.schedule, now + EARLY);
+    }
+}
+
 /// The cron jobs of a daemon.
 #[derive(Debug)]
 pub struct Chores {
     engine: Arc<Engine>,
-    schedule: Schedule,
-    /// When each is due next.
-    due: [Option<Time>; Chore::ALL.len()],
+    plan: Plan,
 }
 
 impl Chores {
     /// Jobs of `engine` at the times of `schedule`.
     #[must_use]
     pub fn new(engine: Arc<Engine>, schedule: Schedule) -> Self {
-        let now = engine.clock().now();
-        let due = Chore::ALL.map(|chore| next_time(chore, &schedule, now));
-        Self { engine, schedule, due }
+        let plan = Plan::new(schedule, engine.clock().now());
+        Self { engine, plan }
     }
 
     /// Runs until the end is asked for.
     pub async fn run(mut self, shutdown: &Shutdown) {
         let (waker, mut wakeups) = mpsc::channel(WAKEUPS);
+        self.take_up().await;
         let mut cron = self.start_cron(&waker).await;
-        for (chore, due) in Chore::ALL.into_iter().zip(self.due) {
-            self.mark(chore, due).await;
-        }
         let mut watch = tokio::time::interval(WATCH_EVERY);
         watch.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = shutdown.wait() => break,
-                Some(chore) = wakeups.recv() => self.work(chore).await,
+                Some(chore) = wakeups.recv() => self.wake(chore).await,
                 _ = watch.tick() => {
                     if self.make_up().await {
                         // A scheduler that was silent once stays so after a pause or a stepped clock: take a new one.
@@ -87,6 +161,26 @@ impl Chores {
             }
         }
         stop_cron(cron).await;
+    }
+
+    /// Takes up what was due while no daemon ran, and writes down when the other jobs are due: the next start must know.
+    pub async fn take_up(&mut self) {
+        let rows = match self.engine.store().jobs().await {
+            Ok(rows) => rows,
+            Err(error) => {
+                // What stands there stays there, for the next start.
+                tracing::error!(error = %error, "schedule: jobs missed while no daemon ran are not known");
+                return;
+            }
+        };
+        let now = self.engine.clock().now();
+        for chore in Chore::ALL {
+            let written = rows.iter().find(|row| row.name == chore.name()).and_then(|row| row.due_at);
+            self.plan.take_up(chore, written, now);
+            if self.plan.due(chore) != written {
+                self.write_due(chore).await;
+            }
+        }
     }
 
     async fn start_cron(&self, waker: &mpsc::Sender<Chore>) -> Option<JobScheduler> {
@@ -100,6 +194,7 @@ impl Chores {
     }
 
     async fn try_start_cron(&self, waker: &mpsc::Sender<Chore>) -> Result<JobScheduler, JobSchedulerError> {
+        let schedule = &self.plan.schedule;
         let cron = JobScheduler::new().await?;
         for chore in Chore::ALL {
             let waker = waker.clone();
@@ -107,49 +202,50 @@ impl Chores {
                 // A full channel holds this wake-up already.
                 let _ = waker.try_send(chore);
             };
-            cron.add(Job::new_tz(chore.cron(&self.schedule).as_str(), self.schedule.timezone, wake)?).await?;
+            cron.add(Job::new_tz(chore.cron(schedule).as_str(), schedule.timezone, wake)?).await?;
         }
         cron.start().await?;
         Ok(cron)
     }
 
-    /// Runs every job whose time is long past. Answers whether there was one.
-    async fn make_up(&mut self) -> bool {
-        let long_ago = self.engine.clock().now() - SILENT_AFTER;
-        let mut silent = false;
-        for (index, chore) in Chore::ALL.into_iter().enumerate() {
-            let latest = next_time(chore, &self.schedule, self.engine.clock().now());
-            // A calendar that was stepped back must not keep a job waiting for its old time.
-            if self.due[index] > latest {
-                self.due[index] = latest;
-                self.mark(chore, latest).await;
-            }
-            if self.due[index].is_some_and(|due| due < long_ago) {
-                tracing::warn!(job = chore.name(), "cron was silent: the watchdog runs the job");
-                self.work(chore).await;
-                silent = true;
-            }
+    /// The watchdog: runs every job whose time is long past. Answers whether there was one.
+    pub async fn make_up(&mut self) -> bool {
+        for chore in self.plan.pull_back(self.engine.clock().now()) {
+            self.write_due(chore).await;
         }
-        silent
+        let silent = self.plan.silent(self.engine.clock().now());
+        for &chore in &silent {
+            tracing::warn!(job = chore.name(), "nobody began the job at its time: the watchdog runs it");
+            self.work(chore).await;
+        }
+        !silent.is_empty()
+    }
+
+    /// A cron job fired: runs its job if it is due.
+    pub async fn wake(&mut self, chore: Chore) {
+        if self.plan.is_due(chore, self.engine.clock().now()) {
+            self.work(chore).await;
+        }
     }
 
     async fn work(&mut self, chore: Chore) {
-        let index = chore as usize;
-        let now = self.engine.clock().now();
-        // Cron fires twice under load, and a wake-up may follow the watchdog: once per due time is enough.
-        if self.due[index].is_some_and(|due| due > now + Duration::from_secs(1)) {
-            return;
-        }
         let done = match chore {
             Chore::Drift => self.engine.begin_drift().await.map_err(|error| error.to_string()),
             Chore::Housekeeping => self.engine.keep_house().await.map(drop).map_err(|error| error.to_string()),
             Chore::Audit => self.audit().await,
         };
-        let next = next_time(chore, &self.schedule, now + Duration::from_secs(1));
-        self.due[index] = next;
-        match done {
-            Ok(()) => self.mark(chore, next).await,
-            Err(error) => tracing::error!(job = chore.name(), error, "a job failed; it runs again at its next time"),
+        let now = self.engine.clock().now();
+        self.plan.tried(chore, now);
+        let written = match done {
+            Ok(()) => self.engine.store().job_ran(chore.name(), now, self.plan.due(chore)).await,
+            Err(error) => {
+                // The time it missed stays written: the audit shows it, and a start before its next time makes up for it.
+                tracing::error!(job = chore.name(), error, "a job failed; it runs again at its next time");
+                return;
+            }
+        };
+        if let Err(error) = written {
+            tracing::error!(job = chore.name(), error = %error, "schedule: that the job ran could not be written");
         }
     }
 
@@ -162,9 +258,8 @@ impl Chores {
         Ok(())
     }
 
-    async fn mark(&self, chore: Chore, due: Option<Time>) {
-        let now = self.engine.clock().now();
-        if let Err(error) = self.engine.store().job_ran(chore.name(), now, due).await {
+    async fn write_due(&self, chore: Chore) {
+        if let Err(error) = self.engine.store().job_due(chore.name(), self.plan.due(chore)).await {
             tracing::error!(job = chore.name(), error = %error, "schedule: the job's time could not be written");
         }
     }

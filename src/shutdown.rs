@@ -1,10 +1,10 @@
 //! How the daemon ends: asked once, it finishes what is under way; asked twice, it ends at once. It must never decide
 //! what is worth finishing: whoever holds a [`Shutdown`] does.
 
-use std::{future::Future, io, time::Duration};
+use std::{future::Future, io};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 /// What a shell adds to a signal's number when the signal ended a program.
 const ENDED_BY_SIGNAL: i32 = 128;
@@ -13,16 +13,6 @@ const ENDED_BY_SIGNAL: i32 = 128;
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     token: CancellationToken,
-}
-
-/// Tasks were still at work when the drain's time was over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{tasks} tasks were still at work after {}", crate::domain::time::in_words(*.within))]
-pub struct Unfinished {
-    /// How many.
-    pub tasks: usize,
-    /// How long they were waited for.
-    pub within: Duration,
 }
 
 impl Shutdown {
@@ -60,26 +50,10 @@ impl Shutdown {
         self.token.cancelled().await;
     }
 
-    /// The bare token, for code that takes one.
-    #[must_use]
-    pub fn token(&self) -> CancellationToken {
-        self.token.clone()
-    }
-
     /// Runs `work` until it is done or the end is asked for; `None` means that it was dropped half way. Never give it
     /// a write to the database: a dropped write may still happen.
     pub async fn unless_asked<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.token.run_until_cancelled(work).await
-    }
-
-    /// Waits for the tasks of `tracker` to finish, at most `within`. Call it after [`Shutdown::ask`].
-    ///
-    /// # Errors
-    /// [`Unfinished`] when time is over: log it and end all the same.
-    pub async fn drain(&self, tracker: &TaskTracker, within: Duration) -> Result<(), Unfinished> {
-        tracker.close();
-        let drained = tokio::time::timeout(within, tracker.wait()).await;
-        drained.map_err(|_| Unfinished { tasks: tracker.len(), within })
     }
 }
 
@@ -113,19 +87,6 @@ mod tests {
         assert!(sent.success());
         shutdown.wait().await;
         assert!(shutdown.asked());
-    }
-
-    #[tokio::test]
-    async fn work_under_way_is_waited_for_and_endless_work_is_not() {
-        let shutdown = Shutdown::new();
-        let quick = TaskTracker::new();
-        quick.spawn(tokio::task::yield_now());
-        assert_eq!(shutdown.drain(&quick, Duration::from_secs(30)).await, Ok(()));
-
-        let endless = TaskTracker::new();
-        endless.spawn(std::future::pending::<()>());
-        let within = Duration::from_millis(10);
-        assert_eq!(shutdown.drain(&endless, within).await, Err(Unfinished { tasks: 1, within }));
     }
 
     #[tokio::test]

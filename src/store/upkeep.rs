@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sqlx::{Connection, FromRow, SqliteConnection};
 
-use super::{Store, StoreError, open};
+use super::{Store, StoreError, open, writer::Work};
 use crate::domain::time::Time;
 
 /// Rows taken away in one transaction, so that nobody waits long behind it.
@@ -20,7 +20,12 @@ const PRUNE_GATES: &str = "DELETE FROM gate WHERE until <= $1";
 
 const JOB_RAN: &str = "
     INSERT INTO job (name, ran_at, due_at) VALUES ($1, $2, $3)
-    ON CONFLICT (name) DO UPDATE SET ran_at = excluded.ran_at, due_at = excluded.due_at";
+    ON CONFLICT (name) DO UPDATE SET ran_at = coalesce(excluded.ran_at, job.ran_at), due_at = excluded.due_at";
+
+/// Stands for the time of a run that did not take place.
+const NOT_RUN: Time = Time::from_ms(i64::MIN);
+
+const JOBS: &str = "SELECT name, ran_at, due_at FROM job ORDER BY name";
 
 // A request's state must be the last one of its history, and its history must be a chain without a gap.
 const REPLAY: &str = "
@@ -46,6 +51,17 @@ pub struct Damage {
     pub finding: String,
 }
 
+/// When a cron job ran and is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRow {
+    /// The job.
+    pub name: String,
+    /// When it last ran to its end; `None`: it never did.
+    pub ran_at: Option<Time>,
+    /// When it is due; long past when nobody ran it.
+    pub due_at: Option<Time>,
+}
+
 pub(super) async fn prune(tx: &mut SqliteConnection, before: Time, now: Time) -> Result<u64, StoreError> {
     let events = sqlx::query(PRUNE_EVENTS).bind(before.ms()).bind(PRUNE_MAX).execute(&mut *tx).await?.rows_affected();
     let gates = sqlx::query(PRUNE_GATES).bind(now.ms()).execute(tx).await?.rows_affected();
@@ -58,11 +74,33 @@ pub(super) async fn job_ran(
     now: Time,
     due: Option<Time>,
 ) -> Result<u64, StoreError> {
-    let due = due.map(Time::ms);
-    Ok(sqlx::query(JOB_RAN).bind(name).bind(now.ms()).bind(due).execute(tx).await?.rows_affected())
+    let ran = (now != NOT_RUN).then_some(now.ms());
+    Ok(sqlx::query(JOB_RAN).bind(name).bind(ran).bind(due.map(Time::ms)).execute(tx).await?.rows_affected())
 }
 
 impl Store {
+    /// What is known of the cron jobs.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn jobs(&self) -> Result<Vec<JobRow>, StoreError> {
+        let rows: Vec<(String, Option<i64>, Option<i64>)> = sqlx::query_as(JOBS).fetch_all(self.readers()).await?;
+        let job = |(name, ran, due): (String, Option<i64>, Option<i64>)| JobRow {
+            name,
+            ran_at: ran.map(Time::from_ms),
+            due_at: due.map(Time::from_ms),
+        };
+        Ok(rows.into_iter().map(job).collect())
+    }
+
+    /// Remembers when a cron job is due; when it last ran stays as it is.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn job_due(&self, name: &'static str, due: Option<Time>) -> Result<(), StoreError> {
+        self.done(Work::JobRan { name, now: NOT_RUN, due }).await.map(drop)
+    }
+
     /// Writes a whole, consistent copy of the database to a new file; the daemon may run meanwhile.
     ///
     /// # Errors

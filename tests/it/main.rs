@@ -8,6 +8,7 @@ mod config;
 mod database_docs;
 mod domain;
 mod kill;
+mod schedule;
 mod sim;
 mod story;
 mod tidy;
