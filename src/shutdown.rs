@@ -6,6 +6,9 @@ use std::{future::Future, io};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// "File size limit exceeded" (signal(7)); a handler, once installed, stays.
+const SIGXFSZ: i32 = 25;
+
 /// What a shell adds to a signal's number when the signal ended a program.
 const ENDED_BY_SIGNAL: i32 = 128;
 
@@ -30,6 +33,8 @@ impl Shutdown {
     pub fn listen(&self) -> io::Result<()> {
         let interrupt = signal(SignalKind::interrupt())?;
         let terminate = signal(SignalKind::terminate())?;
+        // A file that may not grow further is a full disk to us, not a reason to die: whoever listens, lives.
+        let _ = signal(SignalKind::from_raw(SIGXFSZ))?;
         tokio::spawn(obey(self.clone(), interrupt, terminate));
         Ok(())
     }

@@ -179,6 +179,10 @@ impl Driver {
     /// What only the database can tell: accounts that a command changed, and those the start has not read yet.
     async fn refresh(&mut self) {
         self.engine.calendar_was_stepped();
+        if !self.engine.store().is_in_place() {
+            self.rest_without_file();
+            return;
+        }
         if self.engine.reload.swap(false, Ordering::AcqRel) {
             self.loading = Some(FROM_THE_START);
         }
@@ -192,6 +196,16 @@ impl Driver {
         if let Err(error) = refreshed.await {
             tracing::error!(error = %error, "engine.refresh.failed");
         }
+    }
+
+    /// Nothing is sent that would be recorded in a file nobody will find again.
+    fn rest_without_file(&mut self) {
+        if self.resting_until.is_none() {
+            tracing::error!(
+                "the database was deleted or replaced: nothing is sent any more; put the file back, or restart amplinkd on the new one"
+            );
+        }
+        self.resting_until = Some(self.engine.clock().monotonic() + DISK_PAUSE);
     }
 
     async fn load_page(&mut self) -> Result<(), StoreError> {

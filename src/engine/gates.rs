@@ -87,11 +87,14 @@ impl Gates {
         (gate, news)
     }
 
-    /// A call was answered as an allowed one is. Answers whether that is news.
-    pub fn open_ip(&self) -> bool {
+    /// A call was answered as an allowed one is. Answers the kind and subject of the gate that this opens.
+    pub fn open_ip(&self) -> Option<(String, String)> {
         let mut inner = self.inner();
         inner.probing = false;
-        !inner.closed.is_empty() && inner.closed.remove(&ip_key()).is_some()
+        if inner.closed.is_empty() {
+            return None;
+        }
+        inner.closed.remove(&ip_key()).map(|gate| (gate.kind, gate.subject))
     }
 
     /// The probe is over. If it neither closed nor opened the gate, whatever became of it, the next one waits as long
@@ -190,7 +193,7 @@ mod tests {
         gates.probe_over(at(5));
         assert_eq!(gates.admit(at(9)), Admission::Closed(at(10)));
         assert_eq!(gates.admit(at(10)), Admission::Probe);
-        assert!(gates.open_ip());
+        assert!(gates.open_ip().is_some());
         assert_eq!(gates.admit(at(10)), Admission::Open);
     }
 }

@@ -92,13 +92,13 @@ impl Engine {
         match answer {
             Answer::Unchanged => {
                 Meters::count(&self.meters.unchanged);
-                self.allowed(&look);
+                self.allowed(&look).await?;
                 let waits = look.facts.pace_from.or(look.facts.reread_at).is_some();
                 let due = if waits { Due::AsReserved } else { self.nothing_waits(&look).await? };
                 Ok(Polled { facts: Facts { checked_at: Some(now), failures: 0, ..look.facts }, due })
             }
             Answer::Listing(listing, hash) => {
-                self.allowed(&look);
+                self.allowed(&look).await?;
                 self.learn(look, &listing, hash).await
             }
             Answer::Refused(refusal) => self.refused(look, &refusal).await,
@@ -158,10 +158,10 @@ impl Engine {
     }
 
     /// A list came, so our address is not refused.
-    fn allowed(&self, look: &Look<'_>) {
-        if self.gates.open_ip() {
-            tracing::warn!(account = %look.account, "our address is allowed again: calls go on");
-        }
+    async fn allowed(&self, look: &Look<'_>) -> Result<(), StoreError> {
+        let Some(gate) = self.gates.open_ip() else { return Ok(()) };
+        tracing::warn!(account = %look.account, "our address is allowed again: calls go on");
+        self.recorder.write(Record { opened_gates: vec![gate], ..Record::default() }).await.map(drop)
     }
 
     /// A readable list: decide every request of the account, write it all at once, then call for those that are due.

@@ -177,7 +177,7 @@ impl Recorder {
             let now = self.clock.now();
             let decision = decide(&request, seen, &self.policy, now);
             let (next, changed) = change(&request, seen, decision, now);
-            if changed.is_none() && more.gates.is_empty() && more.account.is_none() {
+            if changed.is_none() && more.gates.is_empty() && more.opened_gates.is_empty() && more.account.is_none() {
                 return Ok(Observed { request: next, wrote: Wrote::NothingToWrite });
             }
             let moved = changed.as_ref().is_some_and(|change| change.transition.is_some());

@@ -54,6 +54,7 @@ pub struct Store {
     writer: Writer,
     /// Held for as long as a daemon drives the file.
     lock: Option<Arc<std::fs::File>>,
+    place: open::Place,
 }
 
 /// What became of a [`Record`].
@@ -152,6 +153,13 @@ impl Store {
     /// [`StoreError`]: it does not.
     pub async fn probe(&self, now: Time) -> Result<(), StoreError> {
         self.job_ran("probe", now, None).await
+    }
+
+    /// Whether the database's name still means the file that is open. When it was deleted or replaced, whatever is
+    /// written from now on is lost.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        self.place.holds()
     }
 
     /// The connections for reading.

@@ -164,7 +164,28 @@ impl Store {
             .max_connections(READERS)
             .test_before_acquire(false)
             .connect_lazy_with(options.clone().read_only(true).pragma("cache_size", "-2000").pragma("query_only", "1"));
-        Ok(Self { readers, writer: Writer::start(connection, options), lock })
+        let place = Place::of(path).map_err(|source| OpenError::File { path: path.clone(), source })?;
+        Ok(Self { readers, writer: Writer::start(connection, options), lock, place })
+    }
+}
+
+/// Which file it is, whatever its name comes to mean later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    fn of(path: &Path) -> io::Result<Self> {
+        let file = std::fs::metadata(path)?;
+        Ok(Self { path: path.to_owned(), device: file.dev(), inode: file.ino() })
+    }
+
+    /// Whether the name still means this file.
+    pub(super) fn holds(&self) -> bool {
+        Self::of(&self.path).is_ok_and(|now| now == *self)
     }
 }
 
@@ -241,6 +262,9 @@ async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), O
     if version > SCHEMA {
         return Err(OpenError::Newer { path: path.to_owned(), version });
     }
+    if version == 0 {
+        refuse_foreign(connection, path).await?;
+    }
     for last_try in [false, true] {
         match MIGRATIONS.run(&mut *connection).await {
             Ok(()) => return Ok(()),
@@ -253,6 +277,20 @@ async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), O
         }
     }
     Ok(())
+}
+
+/// A database that somebody else fills is never made ours.
+async fn refuse_foreign(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    const FOREIGN: &str = "
+        SELECT name FROM sqlite_master
+        WHERE type = 'table' AND NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = '_sqlx_migrations') LIMIT 1";
+    let found: Result<Option<String>, _> = sqlx::query_scalar(FOREIGN).fetch_optional(connection).await;
+    match found.map_err(|source| unmigrated(MigrateError::Execute(source), path))? {
+        None => Ok(()),
+        Some(table) => {
+            Err(OpenError::Foreign { path: path.to_owned(), reason: format!("it holds the table {table:?}") })
+        }
+    }
 }
 
 fn unmigrated(error: MigrateError, path: &Path) -> OpenError {

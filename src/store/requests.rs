@@ -112,6 +112,11 @@ const KEY_TWINS: &str = "
     FROM jsonb_each($1) AS j JOIN request AS r ON r.key = j.value ->> 3
     WHERE j.value ->> 3 IS NOT NULL";
 
+// The same key must mean the same request from now on, also once this one has ended.
+const NAME: &str = "
+    UPDATE request SET key = j.value ->> 1 FROM jsonb_each($1) AS j
+    WHERE request.id = j.value ->> 0 AND request.key IS NULL";
+
 /// A request that is there already, beside the place of the new one.
 #[derive(Debug, FromRow)]
 struct Twin {
@@ -172,9 +177,14 @@ pub(super) async fn accept(tx: &mut SqliteConnection, new: &[Request], now: Time
             return Err(StoreError::KeyTaken { key, id, account, program });
         }
     }
+    let mut keyed: Vec<(String, &String)> = Vec::new();
     for (line, twin) in twins(tx, OPEN_TWINS, &names).await? {
+        if let (Some(key), false) = (&new[line].key, taken.contains_key(&line)) {
+            keyed.push((twin.id.clone(), key));
+        }
         taken.entry(line).or_insert(twin);
     }
+    bulk::execute(tx, NAME, &keyed).await?;
     let mut first: HashMap<_, &str> = HashMap::new();
     let mut fresh: Vec<&Request> = Vec::new();
     let mut accepted = Vec::with_capacity(new.len());
