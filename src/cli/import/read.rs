@@ -276,8 +276,8 @@ mod tests {
 
     #[test]
     fn a_quote_must_be_closed() {
-        let wrong = lines(b"account,program\na,\"b\"\"\na,\"b\n", Shape::Csv).unwrap_err().to_string();
-        assert!(wrong.contains("the quote that line 2 opens"), "{wrong}");
+        let wrong = lines(b"account,program\na,\"b\"\"\"\na,\"b\n", Shape::Csv).unwrap_err().to_string();
+        assert!(wrong.contains("the quote that line 3 opens"), "{wrong}");
         assert_eq!(numbers("account,program\n\"a\"\"\",b\"\n\"\",\"x\"\n").len(), 2);
     }
 
