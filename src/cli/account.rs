@@ -104,12 +104,20 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> 
             Command::List { state } => list(context, desk, state.as_deref()).await,
             Command::Show { account } => show(context, desk, &account).await,
             Command::Suspend { account } => {
+                if view(desk, &account).await?.suspended_by.as_deref() == Some("operator") {
+                    note("it is suspended by an operator already: nothing was changed");
+                    return show(context, desk, &account).await;
+                }
                 desk.recorder.set_standing(&account, Standing::SuspendedByOperator).await?;
                 note("no call is made for it until `amplinkd account resume`; what WeChat has already may still be answered");
                 show(context, desk, &account).await
             }
             Command::Resume { account } => {
-                desk.recorder.set_standing(&account, Standing::Active).await?;
+                if view(desk, &account).await?.suspended_by.is_none() {
+                    note("it is not suspended: nothing was changed");
+                } else {
+                    desk.recorder.set_standing(&account, Standing::Active).await?;
+                }
                 show(context, desk, &account).await
             }
         })
@@ -137,7 +145,10 @@ async fn list(context: &Context, desk: &Desk, state: Option<&str>) -> anyhow::Re
 }
 
 async fn show(context: &Context, desk: &Desk, account: &AccountId) -> anyhow::Result<()> {
+    context.print_one(&view(desk, account).await?)
+}
+
+async fn view(desk: &Desk, account: &AccountId) -> anyhow::Result<AccountView> {
     let found = desk.store().account_views(Some(account.as_str()), None, 1).await?;
-    let Some(row) = found.first() else { return Err(AskError::NoAccount(account.clone()).into()) };
-    context.print_one(row)
+    found.into_iter().next().ok_or_else(|| AskError::NoAccount(account.clone()).into())
 }

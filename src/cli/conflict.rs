@@ -30,8 +30,15 @@ pub enum Command {
     #[command(after_help = "Example:\n  amplinkd conflict show 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b")]
     Show {
         /// The conflict's id, as the list shows it
+        #[arg(value_parser = conflict_id)]
         id: String,
     },
+}
+
+/// Conflicts are named as requests are.
+fn conflict_id(text: &str) -> Result<String, String> {
+    let id: Result<RequestId, _> = text.parse();
+    id.map(String::from).map_err(|_| "`amplinkd conflict list` shows the ids of conflicts".to_owned())
 }
 
 /// Which conflicts.

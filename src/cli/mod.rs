@@ -6,6 +6,8 @@ pub mod moment;
 
 pub mod output;
 
+mod value;
+
 pub mod request;
 
 pub mod import;

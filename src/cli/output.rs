@@ -6,12 +6,16 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
+};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor},
 };
 use serde_json::Value;
+
+use super::value::{bare, tame, worded};
 
 /// The four ways to print a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -26,6 +30,21 @@ pub enum Format {
     /// Comma-separated values under a header.
     Csv,
 }
+
+/// The narrowest terminal that is believed; some say 0 when they do not know.
+const WIDTH_MIN: u16 = 20;
+
+/// Spaces between two columns.
+const GAP: u16 = 2;
+
+/// Characters of a cell where no terminal wraps it.
+const CELL_MAX: usize = 160;
+
+/// Characters that a column of prose keeps before a column is left out.
+const PROSE_MIN: u16 = 24;
+
+/// What people copy, and what a row is for: never broken, cut or left out.
+const WHOLE: [&str; 8] = ["id", "request_id", "retry_of", "account", "program", "username", "key", "state"];
 
 /// A column, named by the field of the row that fills it. JSON has every field of a row; CSV has every column, also
 /// with no rows, in this order; a table has the columns that have a title.
@@ -56,6 +75,8 @@ pub struct Look {
     pub coloured: bool,
     /// Characters a line has room for; `None` never wraps, for pipes and files.
     pub width: Option<u16>,
+    /// Whether a person's terminal shows it, which nothing from outside may steer.
+    pub terminal: bool,
 }
 
 impl Look {
@@ -65,7 +86,8 @@ impl Look {
         if !io::stdout().is_terminal() {
             return Self::default();
         }
-        Self { coloured: !crate::config::colour_refused(), width: Table::new().width() }
+        let width = Table::new().width().filter(|width| *width >= WIDTH_MIN);
+        Self { coloured: !crate::config::colour_refused(), width, terminal: true }
     }
 }
 
@@ -94,12 +116,12 @@ pub fn print<T: Serialize>(
 pub fn one<T: Serialize>(out: &mut impl Write, format: Format, look: Look, object: &T) -> io::Result<()> {
     let text = match format {
         Format::Table => listed(&Row::of(object)?, look),
-        Format::Json => format!("{}\n", serde_json::to_string_pretty(object)?),
-        Format::Jsonl => format!("{}\n", serde_json::to_string(object)?),
+        Format::Json => format!("{}\n", tame(&serde_json::to_string_pretty(object)?)),
+        Format::Jsonl => format!("{}\n", tame(&serde_json::to_string(object)?)),
         Format::Csv => {
             let Row(fields) = Row::of(object)?;
             let names = fields.iter().map(|(name, _)| name.clone());
-            csv_line(names)? + &csv_line(fields.iter().map(|(_, value)| plain(value)))?
+            csv_line(names)? + &csv_line(fields.iter().map(|(_, value)| bare(value, look.terminal)))?
         }
     };
     unless_gone(out.write_all(text.as_bytes()).and_then(|()| out.flush())).map(drop)
@@ -138,13 +160,16 @@ impl<'c, W: Write> Printer<'c, W> {
             }
             Format::Json => {
                 let before = if self.begun { ",\n  " } else { "[\n  " };
-                self.send(&format!("{before}{}", serde_json::to_string(row)?))
+                self.send(&format!("{before}{}", tame(&serde_json::to_string(row)?)))
             }
-            Format::Jsonl => self.send(&format!("{}\n", serde_json::to_string(row)?)),
+            Format::Jsonl => self.send(&format!("{}\n", tame(&serde_json::to_string(row)?))),
             Format::Csv => {
                 let header = if self.begun { String::new() } else { self.csv_header()? };
                 let row = Row::of(row)?;
-                let fields = self.columns.iter().map(|column| row.get(column.field).map_or_else(String::new, plain));
+                let value = |column: &Column| {
+                    row.get(column.field).map_or_else(String::new, |value| bare(value, self.look.terminal))
+                };
+                let fields = self.columns.iter().map(value);
                 self.send(&(header + &csv_line(fields)?))
             }
         }
@@ -186,13 +211,38 @@ impl<'c, W: Write> Printer<'c, W> {
     }
 
     fn table(&self) -> String {
-        let shown: Vec<_> = self.columns.iter().filter_map(|column| Some((column.field, column.title?))).collect();
+        let mut shown: Vec<_> = self.columns.iter().filter_map(|column| Some((column.field, column.title?))).collect();
+        let mut table = self.filled(&shown);
+        let Some(width) = self.look.width else { return drawn(table) };
+        let mut needed = needed(&table, &shown);
+        while needed > width
+            && let Some(least) = shown.iter().rposition(|(field, _)| !WHOLE.contains(field))
+        {
+            shown.remove(least);
+            table = self.filled(&shown);
+            needed = self::needed(&table, &shown);
+        }
+        for (column, (field, _)) in table.column_iter_mut().zip(&shown) {
+            if WHOLE.contains(field) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(needed));
+        drawn(table)
+    }
+
+    /// A table of these columns, as wide as it likes.
+    fn filled(&self, shown: &[(&str, &str)]) -> Table {
         let mut table = empty_table(self.look);
         table.set_header(shown.iter().map(|(_, title)| Cell::new(title).add_attribute(Attribute::Bold)));
         for row in &self.kept {
-            table.add_row(shown.iter().map(|(field, _)| cell(field, row.get(field).unwrap_or(&Value::Null))));
+            table.add_row(shown.iter().map(|(field, _)| {
+                let value = row.get(field).unwrap_or(&Value::Null);
+                let is_cut = self.look.width.is_none() && !WHOLE.contains(field);
+                cell(field, value, if is_cut { CELL_MAX } else { usize::MAX })
+            }));
         }
-        drawn(table)
+        table
     }
 }
 
@@ -248,42 +298,23 @@ fn csv_line(fields: impl Iterator<Item = String>) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A value for a program: bare texts, nothing for null, compact JSON for what has parts.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+/// The width below which something would be broken that must not be.
+fn needed(table: &Table, shown: &[(&str, &str)]) -> u16 {
+    let widths = table.column_max_content_widths();
+    let kept = widths.iter().zip(shown).map(|(width, (field, _))| {
+        let kept = if WHOLE.contains(field) { *width } else { PROSE_MIN.min(*width) };
+        kept.saturating_add(GAP)
+    });
+    kept.fold(0, u16::saturating_add)
+}
+
+fn cell(field: &str, value: &Value, longest: usize) -> Cell {
+    let mut text = worded(value);
+    if let Some((end, _)) = text.char_indices().nth(longest) {
+        text.truncate(end);
+        text.push('…');
     }
-}
-
-/// A value for people.
-fn worded(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::Bool(true) => "yes".to_owned(),
-        Value::Bool(false) => "no".to_owned(),
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => legible(text),
-        Value::Array(parts) => parts.iter().map(worded).collect::<Vec<_>>().join(", "),
-        Value::Object(parts) => {
-            let parts = parts.iter().map(|(name, value)| format!("{}={}", legible(name), worded(value)));
-            parts.collect::<Vec<_>>().join(", ")
-        }
-    }
-}
-
-/// A text from outside, with everything escaped that would steer a terminal: control characters and the marks that
-/// turn the direction of writing.
-fn legible(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
-}
-
-fn cell(field: &str, value: &Value) -> Cell {
-    let cell = Cell::new(worded(value));
+    let cell = Cell::new(text);
     match (field, value) {
         (_, Value::Number(_)) => cell.set_alignment(CellAlignment::Right),
         ("state", Value::String(state)) => match state.as_str() {
@@ -305,17 +336,24 @@ fn empty_table(look: Look) -> Table {
     if look.coloured {
         table.enforce_styling();
     }
-    if let Some(width) = look.width {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-    }
     table
 }
 
 fn listed(Row(fields): &Row, look: Look) -> String {
     let mut table = empty_table(look);
     for (name, value) in fields {
-        let value = cell(name, value).set_alignment(CellAlignment::Left);
+        let value = cell(name, value, usize::MAX).set_alignment(CellAlignment::Left);
         table.add_row([Cell::new(name).add_attribute(Attribute::Bold), value]);
+    }
+    if let Some(width) = look.width {
+        let whole = fields.iter().filter(|(name, _)| WHOLE.contains(&name.as_str()));
+        let longest = whole.map(|(_, value)| worded(value).chars().count()).max().unwrap_or_default();
+        let names = table.column_max_content_widths().first().copied().unwrap_or_default();
+        let needed = u16::try_from(longest).unwrap_or(u16::MAX).saturating_add(names).saturating_add(2 * GAP);
+        if let Some(column) = table.column_mut(0) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(needed));
     }
     drawn(table)
 }
@@ -375,10 +413,31 @@ mod tests {
 
     #[test]
     fn a_table_has_colours_only_where_they_are_wanted() {
-        let wide = Look { coloured: true, width: None };
+        let wide = Look { coloured: true, ..Look::default() };
         assert!(printed(Format::Table, wide, &links()).contains("\u{1b}["));
-        let narrow = Look { coloured: false, width: Some(40) };
+        let narrow = Look { width: Some(40), ..Look::default() };
         assert!(printed(Format::Table, narrow, &links()).lines().all(|line| line.len() <= 40));
+    }
+
+    #[test]
+    fn what_people_copy_is_never_broken() {
+        let id = "0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b";
+        let link = Link { id, state: "awaiting_account_admin", attempt: 1, note: None, labels: BTreeMap::new() };
+        let look = Look { width: Some(30), ..Look::default() };
+        let text = printed(Format::Table, look, std::slice::from_ref(&link));
+        assert!(text.contains(&format!("{id}  awaiting_account_admin\n")), "{text}");
+        assert!(!text.contains("ATTEMPT"), "{text}");
+        let mut out = Vec::new();
+        one(&mut out, Format::Table, look, &link).unwrap();
+        assert!(String::from_utf8(out).unwrap().contains(id));
+    }
+
+    #[test]
+    fn a_long_cell_is_cut_in_a_pipe() {
+        let long: &str = "x".repeat(500).leak();
+        let row = Link { id: "a", state: "linked", attempt: 1, note: None, labels: BTreeMap::from([("a", long)]) };
+        let text = printed(Format::Table, Look::default(), &[row]);
+        assert!(text.contains("xxx…") && text.lines().all(|line| line.chars().count() < 200), "{text}");
     }
 
     #[test]

@@ -112,8 +112,7 @@ impl<'e> Override<'e> {
         let key = variable.trim_start_matches(PREFIX).to_ascii_lowercase().replacen("__", ".", 1);
         let Some((section, name)) = keys().into_iter().find(|known| *known == key).and_then(|key| key.split_once('.'))
         else {
-            let known: Vec<String> = keys().iter().map(|key| variable_of(key)).collect();
-            return Err(refused(format!("no such key; these are known: {}", known.join(", "))));
+            return Err(refused(no_such_key(&key)));
         };
         let change =
             |value| Self { variable: variable.to_owned(), section: section.to_owned(), name: name.to_owned(), value };
@@ -160,6 +159,33 @@ impl<'e> Override<'e> {
 /// The variable that overrides a dotted key.
 pub(super) fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
+}
+
+/// The nearest key, and the others of its section.
+fn no_such_key(key: &str) -> String {
+    let known = keys();
+    let section = |key: &str| key.split('.').next().unwrap_or_default().to_owned();
+    let nearest = known.iter().min_by_key(|known| (section(known) != section(key), distance(known, key)));
+    let Some(nearest) = nearest else { return "no such key".to_owned() };
+    let wanted = if known.iter().any(|known| section(known) == section(key)) { section(key) } else { section(nearest) };
+    let there = known.iter().filter(|known| section(known) == wanted).map(|key| variable_of(key));
+    let there = there.collect::<Vec<_>>().join(", ");
+    format!("no such key; the nearest is {}. These are in [{wanted}]: {there}", variable_of(nearest))
+}
+
+/// Characters to add, remove or replace until one text is the other.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (line, a) in from.chars().enumerate() {
+        let mut before = line;
+        let mut left = line + 1;
+        row[0] = left;
+        for (b, cell) in to.chars().zip(row.iter_mut().skip(1)) {
+            left = (before + usize::from(a != b)).min(*cell + 1).min(left + 1);
+            before = std::mem::replace(cell, left);
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 /// The parser's message in the words of a configuration. Where a secret may stand, the parser's own words, which

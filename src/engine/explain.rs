@@ -294,17 +294,18 @@ impl Facts<'_> {
         let mut told = Vec::new();
         let name = &account.account;
         if account.suspended_by.as_deref() == Some("operator") {
-            told.push(format!("The account is suspended by an operator since {}: nothing is read or called until `amplinkd account resume {name}`.", account.since));
+            told.push(format!("The account is suspended by an operator since {}: whoever is waited for, nothing is read or called until `amplinkd account resume {name}`.", account.since));
         } else if account.state == "suspended" {
             let code = account.errcode.map_or_else(|| ".".to_owned(), |code| format!(" with code {}", meant(code)));
-            told.push(format!("WeChat suspended us for this account at {}{code} A slow probe finds out when it answers again; `amplinkd account resume {name}` asks at once.", account.since));
+            told.push(format!("WeChat suspended us for this account at {}{code} Whoever is waited for, nothing is called until it answers again: a slow probe finds that out; `amplinkd account resume {name}` asks at once.", account.since));
         }
         if account.failures > 0 {
             let why = account.last_error.as_deref().unwrap_or("no reason was kept");
-            told.push(format!(
-                "The last {} readings of the account's list failed, the last one with: {why}.",
-                account.failures
-            ));
+            let failed = match account.failures {
+                1 => "reading of the account's list failed with".to_owned(),
+                many => format!("{many} readings of the account's list failed, the last one with"),
+            };
+            told.push(format!("The last {failed}: {why}."));
         }
         let today = beijing_as(self.now, "%Y-%m-%d");
         let is_today = account.budget_day.as_deref() == Some(today.as_str());
@@ -324,7 +325,10 @@ impl Facts<'_> {
             let until = Time::from_ms(gate.until);
             let (ahead, there) = (self.ahead(until), beijing(until));
             match gate.kind.as_str() {
-                "ip" => Some(format!("WeChat does not allow our address (code {}): add it to the platform's IP whitelist. The next try is at {ahead}.", gate.errcode)),
+                "ip" => {
+                    let next = if until > self.now { format!("at {ahead}") } else { "due now".to_owned() };
+                    Some(format!("WeChat does not allow our address (code {}): add it to the platform's IP whitelist. The next try is {next}.", gate.errcode))
+                }
                 "program_month" if gate.subject == program.as_str() && self.request.is_link() => {
                     Some(format!("The program's links of this month are used up on every account until {there}, {ahead}."))
                 }
@@ -348,8 +352,9 @@ impl Facts<'_> {
             (_, _) if !self.is_followed() => {
                 "Nothing comes next: it is finished, and amplinkd does nothing more for it.".to_owned()
             }
-            // A suspension has said so already.
+            // A suspension or the gate of our address has said so already.
             (_, None) if self.account.is_some_and(|account| account.suspended_by.is_some()) => return None,
+            (_, Some(_)) if self.gates.iter().any(|gate| gate.kind == "ip") => return None,
             (_, None) => "No look at the account is planned: `amplinkd audit` shows why that is wrong.".to_owned(),
             (_, Some(due)) if self.now.since(due) > OVERDUE_AFTER && due.ms() > 0 => {
                 format!("The account was due at {} and was not looked at: is `amplinkd run` running?", self.ago(due))

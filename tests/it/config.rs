@@ -154,7 +154,7 @@ fn the_environment_wins_and_its_mistakes_name_the_variable() {
         ("AMPLINKD__WECHAT__IN_FLIGHT", "0", "AMPLINKD__WECHAT__IN_FLIGHT: integer `0`, expected a whole number"),
         ("AMPLINKD__WECHAT__IN_FLIGHT", "many", "AMPLINKD__WECHAT__IN_FLIGHT: string \"many\", expected a whole"),
         ("AMPLINKD__WECHAT__TIMEOUT", "10", "AMPLINKD__WECHAT__TIMEOUT: integer `10`, expected a duration"),
-        ("AMPLINKD__WECHAT__RETRIES", "1", "AMPLINKD__WECHAT__RETRIES: no such key; these are known: AMPLINKD__"),
+        ("AMPLINKD__WECHAT__RETRIES", "1", "AMPLINKD__WECHAT__RETRIES: no such key; the nearest is AMPLINKD__WECHAT__"),
         ("AMPLINKD__TOKENS__URL", "https://h/", "AMPLINKD__TOKENS__URL: the account's place is missing"),
         ("AMPLINKD__TOKENS__HEADERS__A", "x", "AMPLINKD__TOKENS__HEADERS__A: no such key"),
     ] {

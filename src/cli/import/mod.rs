@@ -5,6 +5,7 @@ mod check;
 mod read;
 
 use std::{
+    collections::HashMap,
     fs::File,
     io::{self, IsTerminal, Read, Write},
     path::{Path, PathBuf},
@@ -15,10 +16,14 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use self::{check::Checked, read::Shape};
-use super::context::{Context, Database, Ending, note, progress};
+use super::{
+    context::{Context, Database, Desk, Ending, note, progress},
+    request::key_lost,
+    value::legible,
+};
 use crate::{
     engine::accept::{AskError, Wish},
-    store::{StoreError, requests::Accepted},
+    store::{StoreError, requests::Accepted, views::RequestView},
 };
 
 /// Lines in one file: they become one transaction, and all are held in memory until it is written.
@@ -29,6 +34,15 @@ const BYTES_MAX: u64 = 512 * 1024 * 1024;
 
 /// Bad lines that are told one by one; the rest is counted.
 const BAD_LINES_TOLD_MAX: usize = 100;
+
+/// Characters of what is wrong with one line.
+const WRONG_MAX: usize = 240;
+
+/// Keys that were not kept and are told one by one; the rest is counted.
+const LOST_KEYS_TOLD_MAX: usize = 20;
+
+/// Rows read at once.
+const PAGE: usize = 1_000;
 
 /// Ask for many links at once from a file, all or none
 #[derive(Debug, clap::Args)]
@@ -82,6 +96,9 @@ pub async fn run(context: &Context, import: Import) -> anyhow::Result<Ending> {
     if lines.len() > LINES_MAX {
         bail!("{name} has {} lines, and {LINES_MAX} are the most at once: split it", lines.len());
     }
+    if lines.is_empty() {
+        bail!("{name} has no lines: there is nothing to ask for");
+    }
     let bar = progress(lines.len() as u64, "checking");
     let checked = check::all(lines, &kind, &bar);
     bar.finish_and_clear();
@@ -110,11 +127,40 @@ async fn write(context: &Context, checked: Checked, name: &str) -> anyhow::Resul
     bar.enable_steady_tick(Duration::from_millis(200));
     let taken = context
         .with_desk(Database::MadeIfMissing, async |desk| {
-            desk.recorder.accept(wishes).await.map_err(|error| placed(error, &keys, &numbers, name))
+            let taken = desk.recorder.accept(wishes).await.map_err(|error| placed(error, &keys, &numbers, name))?;
+            Ok((lost_keys(desk, &taken, &keys, &numbers).await?, taken))
         })
         .await;
     bar.finish_and_clear();
-    Ok(taken?.iter().filter(|accepted: &&Accepted| accepted.existing).count())
+    let (lost, taken) = taken?;
+    for (number, lost) in lost.iter().take(LOST_KEYS_TOLD_MAX) {
+        note(format!("{name} line {number}: {lost}"));
+    }
+    if lost.len() > LOST_KEYS_TOLD_MAX {
+        note(format!("{} keys were not kept; the first {LOST_KEYS_TOLD_MAX} are above", lost.len()));
+    }
+    Ok(taken.iter().filter(|accepted: &&Accepted| accepted.existing).count())
+}
+
+/// Lines whose request was there already under another key, and what is to be said of them.
+async fn lost_keys(
+    desk: &Desk,
+    taken: &[Accepted],
+    keys: &[Option<String>],
+    numbers: &[u64],
+) -> anyhow::Result<Vec<(u64, String)>> {
+    let lines = taken.iter().zip(keys).zip(numbers).filter(|((accepted, _), _)| accepted.existing);
+    let lines: Vec<(&str, &str, u64)> =
+        lines.filter_map(|((accepted, key), number)| Some((accepted.id.as_str(), key.as_deref()?, *number))).collect();
+    let mut lost = Vec::new();
+    for page in lines.chunks(PAGE) {
+        let ids: Vec<String> = page.iter().map(|(id, ..)| (*id).to_owned()).collect();
+        let rows = desk.store().request_views(&ids).await?;
+        let rows: HashMap<&str, &RequestView> = rows.iter().map(|row| (row.id.as_str(), row)).collect();
+        let told = page.iter().filter_map(|(id, key, number)| Some((*number, key_lost(key, rows.get(id)?)?)));
+        lost.extend(told);
+    }
+    Ok(lost)
 }
 
 /// A key that is taken is a fault of its line.
@@ -131,13 +177,23 @@ fn placed(error: AskError, keys: &[Option<String>], numbers: &[u64], name: &str)
 
 fn refuse(name: &str, checked: &Checked) -> anyhow::Result<()> {
     let bad_lines = checked.bad.iter().take(BAD_LINES_TOLD_MAX);
-    let told: Vec<String> = bad_lines.map(|(number, wrong)| format!("{name} line {number}: {wrong}\n")).collect();
+    let told: Vec<String> =
+        bad_lines.map(|(number, wrong)| format!("{name} line {number}: {}\n", shortened(wrong))).collect();
     // The sentence below is what counts; a reader who has gone misses the rest.
     let _ = io::stderr().write_all(told.concat().as_bytes());
     let (bad, all) = (checked.bad.len(), checked.bad.len() + checked.wishes.len());
     let more =
         if bad > BAD_LINES_TOLD_MAX { format!(" (the first {BAD_LINES_TOLD_MAX} are above)") } else { String::new() };
     bail!("{name}: {bad} of {all} lines are bad{more}; nothing was written")
+}
+
+/// One line of a bearable length, whatever the file holds.
+fn shortened(wrong: &str) -> String {
+    let mut said: String = wrong.chars().take(WRONG_MAX).collect();
+    if said.len() < wrong.len() {
+        said.push('…');
+    }
+    legible(&said)
 }
 
 fn shown(file: &Path) -> String {

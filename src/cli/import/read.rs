@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::bail;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, error::Category};
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -19,6 +19,9 @@ pub enum Shape {
 /// What the columns of a CSV file and the fields of a JSON line are called.
 pub(super) const NAMES: [&str; 8] =
     ["account", "program", "username", "notify_users", "show_profile", "key", "labels", "kind"];
+
+/// Characters of an unknown column that are repeated.
+const COLUMN_MAX: usize = 40;
 
 /// One line: its number as an editor counts, and what it says or why it cannot be read.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,6 +81,9 @@ impl Shape {
 /// # Errors
 /// When the file as a whole cannot be read: its header is wrong, or it is one JSON array.
 pub(super) fn lines(text: &[u8], shape: Shape) -> anyhow::Result<Vec<Line>> {
+    if text.contains(&0) {
+        bail!("it is no text, or not UTF-8: it holds zero bytes");
+    }
     match shape {
         Shape::Csv => csv_lines(without_bom(text)),
         Shape::Jsonl => json_lines(without_bom(text)),
@@ -95,6 +101,7 @@ fn header(record: &csv::ByteRecord) -> anyhow::Result<Vec<&'static str>> {
     for name in record {
         let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase();
         let Some(known) = NAMES.iter().find(|known| **known == name) else {
+            let name: String = name.chars().take(COLUMN_MAX).collect();
             bail!("the header has an unknown column {name:?}; these are known: {}", NAMES.join(", "));
         };
         if columns.contains(known) {
@@ -117,6 +124,9 @@ fn csv_lines(text: &[u8]) -> anyhow::Result<Vec<Line>> {
         bail!("it is empty: the first line names the columns, as in {}", NAMES.join(","));
     }
     let columns = header(&record)?;
+    if let Some(number) = unclosed_quote(text) {
+        bail!("the quote that line {number} opens is never closed");
+    }
     let mut lines = Vec::new();
     while reader.read_byte_record(&mut record)? {
         let number = record.position().map_or(0, |at| at.line() + empty_lines(text, at.byte()));
@@ -126,6 +136,26 @@ fn csv_lines(text: &[u8]) -> anyhow::Result<Vec<Line>> {
         }
     }
     Ok(lines)
+}
+
+/// The line of a quote that is open at the end, which the reader would close by itself.
+fn unclosed_quote(text: &[u8]) -> Option<u64> {
+    let (mut line, mut opened, mut at_start) = (1, None, true);
+    let mut bytes = text.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        line += u64::from(byte == b'\n');
+        match (opened, byte) {
+            (Some(_), b'"') => {
+                if bytes.next_if_eq(&b'"').is_none() {
+                    opened = None;
+                }
+            }
+            (None, b'"') if at_start => opened = Some(line),
+            (Some(_) | None, _) => {}
+        }
+        at_start = opened.is_none() && matches!(byte, b',' | b'\r' | b'\n');
+    }
+    opened
 }
 
 /// The reader's position is before the empty lines that it skips.
@@ -168,19 +198,37 @@ fn json_lines(text: &[u8]) -> anyhow::Result<Vec<Line>> {
     }
     let lines = (1..).zip(text.split(|byte| *byte == b'\n'));
     let lines = lines.map(|(number, line)| (number, line.trim_ascii())).filter(|(_, line)| !line.is_empty());
-    Ok(lines
-        .map(|(number, line)| Line { number, fields: serde_json::from_slice(line).map_err(|wrong| said(&wrong)) })
-        .collect())
+    Ok(lines.map(|(number, line)| Line { number, fields: object(line) }).collect())
 }
 
-/// The parser's words, without its own count of lines, which is always 1.
+fn object(line: &[u8]) -> Result<Fields, String> {
+    if !line.starts_with(b"{") {
+        return Err("it is no JSON object, as in {\"account\": \"wx…\", \"program\": \"wx…\"}".to_owned());
+    }
+    serde_json::from_slice(line).map_err(|wrong| said(&wrong))
+}
+
+/// The parser's words made plain, without its own count of lines, which is always 1.
 fn said(wrong: &serde_json::Error) -> String {
     let said = wrong.to_string();
     let place = format!(" at line {} column {}", wrong.line(), wrong.column());
-    match said.strip_suffix(&place) {
-        Some(said) => format!("{said} (column {})", wrong.column()),
-        None => said,
-    }
+    let said = said.strip_suffix(&place).unwrap_or(&said);
+    let said = match wrong.classify() {
+        Category::Data if said.contains("enum Flag") => {
+            "notify_users and show_profile are true or false, or a text such as \"yes\"".to_owned()
+        }
+        Category::Data if said.contains("enum Labels") => {
+            "labels are an object of texts, or a text such as \"a=1;b=2\"".to_owned()
+        }
+        Category::Data if said.ends_with("expected a string") => {
+            let found = said.trim_start_matches("invalid type: ").trim_end_matches(", expected a string");
+            format!("a text in quotes is needed, and there is {found}")
+        }
+        Category::Data => said.to_owned(),
+        Category::Eof => "it is cut short: the JSON object has no end".to_owned(),
+        Category::Io | Category::Syntax => format!("it is no JSON: {said}"),
+    };
+    format!("{said} (column {})", wrong.column())
 }
 
 #[cfg(test)]
@@ -212,6 +260,25 @@ mod tests {
         let shuffled = lines("\u{feff}Program , KEY,account\np,k,a".as_bytes(), Shape::Csv).unwrap();
         let fields = shuffled[0].fields.as_ref().unwrap();
         assert_eq!((fields.account.as_deref(), fields.key.as_deref()), (Some("a"), Some("k")));
+    }
+
+    #[test]
+    fn what_is_no_wish_is_said_in_plain_words() {
+        let wrong = |line: &str| lines(line.as_bytes(), Shape::Jsonl).unwrap()[0].fields.as_ref().unwrap_err().clone();
+        for line in ["5", "\"a\"", "{\"account\":5}", "{\"labels\":5}", "{\"notify_users\":[]}", "{", "{x", "null"] {
+            let wrong = wrong(line);
+            for leak in ["struct", "enum", "Fields", "EOF", "variant"] {
+                assert!(!wrong.contains(leak), "{line}: {wrong}");
+            }
+        }
+        assert!(lines(b"a\0", Shape::Csv).unwrap_err().to_string().contains("zero bytes"));
+    }
+
+    #[test]
+    fn a_quote_must_be_closed() {
+        let wrong = lines(b"account,program\na,\"b\"\"\"\na,\"b\n", Shape::Csv).unwrap_err().to_string();
+        assert!(wrong.contains("the quote that line 3 opens"), "{wrong}");
+        assert_eq!(numbers("account,program\n\"a\"\"\",b\"\n\"\",\"x\"\n").len(), 2);
     }
 
     #[test]

@@ -98,14 +98,20 @@ async fn take(
     if account.as_str() == program.as_str() {
         return Err(Usage(format!("{account} is named as the account and as the program: they are two appids")).into());
     }
-    let labels: BTreeMap<String, String> = words.labels.into_iter().collect();
+    let mut labels = BTreeMap::new();
+    for (name, value) in words.labels {
+        if labels.insert(name.clone(), value).is_some() {
+            return Err(Usage(format!("the label {name:?} is given twice")).into());
+        }
+    }
+    let key = words.key.clone();
     let wish = Wish { kind, account, program, username, key: words.key, labels };
     wish.check().map_err(|wrong| Usage(wrong.to_string()))?;
     context
         .with_desk(Database::MadeIfMissing, async |desk| {
             let accepted = desk.recorder.accept(vec![wish]).await?;
             for accepted in &accepted {
-                let row = answer(desk, accepted, kind).await?;
+                let row = answer(desk, accepted, kind, key.as_deref()).await?;
                 context.print_one(&row)?;
             }
             Ok(Ending::Well)
@@ -113,7 +119,7 @@ async fn take(
         .await
 }
 
-async fn answer(desk: &Desk, accepted: &Accepted, wanted: Kind) -> anyhow::Result<RequestView> {
+async fn answer(desk: &Desk, accepted: &Accepted, wanted: Kind, key: Option<&str>) -> anyhow::Result<RequestView> {
     let Some(row) = desk.store().request_view(&accepted.id).await? else {
         anyhow::bail!("request {} was written and cannot be found: run `amplinkd db verify`", accepted.id);
     };
@@ -127,10 +133,22 @@ async fn answer(desk: &Desk, accepted: &Accepted, wanted: Kind) -> anyhow::Resul
             row.state, row.id
         )),
     }
+    if let Some(lost) = key.and_then(|key| key_lost(key, &row)) {
+        note(lost);
+    }
     if let Kind::Link(options) = wanted
         && (options.notify_users.wanted(), options.show_profile.wanted()) != (row.notify_users, row.show_profile)
     {
         note("it keeps the options it was asked with: --notify-users and --show-profile change nothing now");
     }
     Ok(row)
+}
+
+/// What is to be said when a request that was there already did not take a key.
+pub(in crate::cli) fn key_lost(key: &str, row: &RequestView) -> Option<String> {
+    match row.key.as_deref() {
+        Some(theirs) if theirs == key => None,
+        Some(theirs) => Some(format!("the key {key:?} was not kept: request {} has the key {theirs:?}", row.id)),
+        None => Some(format!("the key {key:?} was not kept: request {} has none", row.id)),
+    }
 }

@@ -12,6 +12,7 @@ mod show;
 
 mod watch;
 
+pub(super) use self::ask::key_lost;
 pub use self::{
     ask::{Link, Unlink},
     change::{Cancel, Retry},

@@ -84,6 +84,15 @@ fn a_file_that_repeats_itself_asks_once() {
 }
 
 #[test]
+fn a_key_that_is_not_kept_is_told_with_its_line() {
+    let desk = Desk::new();
+    desk.run(&format!("request link {ACCOUNT} {PROGRAM} --key k")).well();
+    desk.write("other.csv", &format!("account,program,key\n{ACCOUNT},{PROGRAM},mine\n"));
+    let said = desk.run("request import other.csv").well();
+    assert!(said.err.contains("other.csv line 2: the key \"mine\" was not kept"), "{}", said.err);
+}
+
+#[test]
 fn a_key_of_another_request_is_told_with_its_line() {
     let desk = Desk::new();
     desk.run(&format!("request link {ACCOUNT} {PROGRAM} --key k")).well();
@@ -106,6 +115,8 @@ fn a_dry_run_needs_no_database_and_makes_none() {
     desk.run("request import missing.csv").refused(1, "cannot read missing.csv");
     desk.write("empty.csv", "");
     desk.run("request import empty.csv").refused(1, "empty.csv: it is empty");
+    desk.write("header.csv", "account,program\n\n");
+    desk.run("request import header.csv").refused(1, "header.csv has no lines");
     desk.write("columns.csv", "account;program\n");
     desk.run("request import columns.csv").refused(1, "unknown column");
 }

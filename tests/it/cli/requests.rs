@@ -33,6 +33,11 @@ fn asking_again_is_answered_with_the_same_request() {
     assert_eq!(serde_json::from_str::<serde_json::Value>(&again.out).expect("JSON")["id"], first["id"]);
     assert!(again.err.contains("already open, since 20"), "{}", again.err);
     assert!(again.err.contains("every fan") && again.err.contains("keeps the options"), "{}", again.err);
+    let keyed = desk.json(&format!("request link {ACCOUNT} {OTHER} --key k1"));
+    let again = desk.run(&format!("request link {ACCOUNT} {OTHER} --key k2 -o json")).well();
+    assert!(again.out.contains(keyed["id"].as_str().expect("an id")), "{}", again.out);
+    assert!(again.err.contains("\"k2\" was not kept") && again.err.contains("has the key \"k1\""), "{}", again.err);
+    desk.run(&format!("request link {ACCOUNT} {OTHER} --label a=1 --label a=2")).refused(2, "\"a\" is given twice");
     let unlink = desk.json(&format!("request unlink {ACCOUNT} {PROGRAM}"));
     assert_ne!(unlink["id"], first["id"]);
     assert_eq!(unlink["kind"], "unlink");
@@ -58,7 +63,7 @@ fn every_side_of_one_request_can_be_seen() {
     let id = desk.link(ACCOUNT, PROGRAM);
     desk.sql(
         "INSERT INTO conflict (id, request_id, kind, errcode, errmsg, at, our_state)
-         SELECT 'c1', id, 'invitation_already_out', 89010, 'sent', since, 'initiating' FROM request",
+         SELECT '0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3c', id, 'invitation_already_out', 89010, 'sent', since, 'initiating' FROM request",
     );
     let shown = desk.run(&format!("request show {id}")).well().out;
     assert!(shown.contains("accepted") && shown.contains("invitation_already_out"), "{shown}");
@@ -70,9 +75,13 @@ fn every_side_of_one_request_can_be_seen() {
     );
     assert_eq!(desk.json("conflict list --open")[0]["account"], ACCOUNT);
     assert_eq!(desk.json("conflict list --resolved"), json!([]));
-    assert_eq!(desk.json("conflict show c1")["request_id"], id.as_str());
-    assert_eq!(desk.json(&format!("conflict list --request {id} --account {ACCOUNT}"))[0]["id"], "c1");
-    desk.run("conflict show c2").refused(1, "there is no conflict \"c2\"");
+    assert_eq!(desk.json("conflict show 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3c")["request_id"], id.as_str());
+    assert_eq!(
+        desk.json(&format!("conflict list --request {id} --account {ACCOUNT}"))[0]["id"],
+        "0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3c"
+    );
+    desk.run(&format!("conflict show {NOBODY}")).refused(1, "there is no conflict");
+    assert_eq!(desk.run("conflict show c2").code, 2);
     for command in ["show", "history", "explain", "cancel", "retry", "watch --until-settled"] {
         desk.run(&format!("request {command} {NOBODY}")).refused(1, &format!("there is no request {NOBODY}"));
     }
@@ -124,8 +133,13 @@ fn an_account_can_be_suspended_and_resumed() {
     assert_eq!(desk.json(&format!("account suspend {ACCOUNT}"))["suspended_by"], "operator");
     let told = desk.run(&format!("request explain {id}")).well().out;
     assert!(told.contains("suspended by an operator"), "{told}");
+    assert!(told.contains("whoever is waited for"), "{told}");
+    let again = desk.run(&format!("account suspend {ACCOUNT}")).well();
+    assert!(again.err.contains("suspended by an operator already"), "{}", again.err);
     assert_eq!(desk.json("account list --state suspended")[0]["account"], ACCOUNT);
     assert_eq!(desk.json(&format!("account resume {ACCOUNT}"))["state"], "active");
+    let again = desk.run(&format!("account resume {ACCOUNT}")).well();
+    assert!(again.err.contains("is not suspended"), "{}", again.err);
     assert_eq!(desk.json("account list --state suspended"), json!([]));
     assert_eq!(desk.json(&format!("account show {ACCOUNT}"))["open_requests"], 1);
     assert!(desk.run("account list").well().out.contains(ACCOUNT));
