@@ -156,7 +156,7 @@ fn grant(body: &[u8]) -> Result<Grant, TokenError> {
         Ok(Err(refusal)) => Err(refused(&refusal)),
         Err(fault) => Err(TokenError::Unavailable(format!(
             "the token source's answer is unreadable: {}",
-            errmsg::without_secrets(&fault.to_string())
+            errmsg::fault_without(&errmsg::without_secrets(&fault.to_string()), "")
         ))),
     }
 }
@@ -168,5 +168,5 @@ fn refused(refusal: &Refusal) -> TokenError {
         Some(rid) if errmsg::rid(&cleaned) != Some(&rid) => format!("{cleaned} rid: {rid}"),
         _ => cleaned,
     };
-    TokenError::Refused(Refusal { errcode: refusal.errcode, errmsg })
+    TokenError::Refused(Refusal { errcode: refusal.errcode, errmsg: errmsg::kept_without(&errmsg, &[]) })
 }

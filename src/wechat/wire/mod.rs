@@ -7,7 +7,6 @@
 
 use serde::Deserialize;
 
-use super::errmsg;
 use crate::domain::{errcode::Refusal, listing::Listing};
 
 mod loose;
@@ -32,7 +31,8 @@ pub(super) enum Verdict {
     Refused(Refusal),
 }
 
-/// Why a body says nothing: where it broke and how. It may quote the body: clean it before it is shown.
+/// Why a body says nothing: where it broke and how. It may quote the body at any length: clean and cut it
+/// before it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub(super) struct Unreadable {
@@ -165,11 +165,9 @@ fn code(errcode: &Loose<'_>) -> Result<Option<i64>, Unreadable> {
 fn refusal(errcode: i64, errmsg: &Loose<'_>) -> Refusal {
     // Not `Loose::text`: a blank before the rid is part of what WeChat said.
     let said = if let Loose::Text(text) = errmsg { text } else { "" };
-    Refusal { errcode, errmsg: errmsg::keep(said) }
+    // Whole, however long: whoever knows the secrets cleans it before it is cut, or a cut secret would not be found.
+    Refusal { errcode, errmsg: said.to_owned() }
 }
-
-/// Longest explanation of a fault, in characters.
-const FAULT_CHARS_MAX: usize = 200;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -189,9 +187,7 @@ fn tolerantly<T>(body: &[u8], strictly: fn(&[u8]) -> Result<T, Unreadable>) -> R
 fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {
     match serde_json::from_slice::<Object<T>>(body) {
         Ok(Object(read)) => Ok(read),
-        Err(error) => {
-            Err(Unreadable { reason: errmsg::clip(&error.to_string(), FAULT_CHARS_MAX), broken: error.is_syntax() })
-        }
+        Err(error) => Err(Unreadable { reason: error.to_string(), broken: error.is_syntax() }),
     }
 }
 
