@@ -2,7 +2,8 @@
 //! out of silence: what is not plainly readable is a fault, and a fault is no evidence.
 //!
 //! Every choice here leans one way. A listing that lacks a program ends a request in time, so an empty listing needs
-//! proof: a `wxopens` that is there. An `{"errcode":0,"errmsg":"ok"}` without one is taken for a partial answer: no page
+//! proof: a `wxopens` object and an explicit `errcode` of 0. A listing with items proves itself and may omit the code. An
+//! `{"errcode":0,"errmsg":"ok"}` without a `wxopens`, or with a null in its place, is taken for a partial answer: no page
 //! shows such a body, and a wait costs less than a link that is wrongly taken for gone.
 
 use serde::Deserialize;
@@ -71,8 +72,9 @@ struct Answer<'a> {
 /// Reads the answer of `wxamplinkget`
 /// (<https://developers.weixin.qq.com/doc/oplatform/Third-party_Platforms/2.0/api/Official__Accounts/Mini_Program_Management_Permission.html>).
 ///
-/// An object with a `wxopens` object is a listing, without an `errcode` too; `items` may be null or missing, which is an
-/// empty listing, but not if other keys stand in its place. `"wxopens": null` is empty beside an explicit 0 only.
+/// An object with a `wxopens` object that has items is a listing, without an `errcode` too. `items` may be empty, null or
+/// missing, which is an empty listing, but only beside an explicit 0, and not if other keys stand in its place.
+/// `"wxopens": null` is a fault whatever stands beside it.
 pub(super) fn listing(body: &[u8]) -> Result<Said, Unreadable> {
     tolerantly(body, |body| {
         let ListingBody { errcode, errmsg, wxopens } = object(body)?;
@@ -81,9 +83,11 @@ pub(super) fn listing(body: &[u8]) -> Result<Said, Unreadable> {
             Some(code) => return Ok(Said::Refused(refusal(code, &errmsg))),
         }
         match wxopens {
-            Field::Value(open) => Ok(Said::Listing(Listing { items: open.0 })),
-            Field::Null if errcode != Loose::Absent => Ok(Said::Listing(Listing::default())),
-            Field::Null => Err(fault("\"wxopens\" is null and there is no errcode")),
+            Field::Value(Open(items)) if items.is_empty() && errcode == Loose::Absent => {
+                Err(fault("there are no items and no errcode"))
+            }
+            Field::Value(Open(items)) => Ok(Said::Listing(Listing { items })),
+            Field::Null => Err(fault("\"wxopens\" is null")),
             Field::Absent => Err(fault("there is no \"wxopens\"")),
         }
     })
