@@ -125,6 +125,21 @@ fn rubbish_is_a_fault_and_never_an_empty_listing() {
 }
 
 #[test]
+fn a_named_item_without_a_status_leaves_the_others_readable() {
+    for status in
+        ["", r#""status":null,"#, r#""status":"","#, r#""status":"linked","#, r#""status":[1],"#, r#""status":1.5,"#]
+    {
+        for name in [r#""appid":"wx2""#, r#""username":"gh_bbbbbbbbbbbb""#] {
+            let body = format!(r#"{{"wxopens":{{"items":[{{"status":1,"appid":"wx1"}},{{{status}{name}}}]}}}}"#);
+            let statuses: Vec<Status> = items(&body).unwrap().iter().map(|item| item.status).collect();
+            assert_eq!(statuses, [Status::Linked, Status::Other(0)], "{body}");
+        }
+        let nameless = format!(r#"{{"wxopens":{{"items":[{{"status":1}},{{{status}"nickname":"x","appid":" "}}]}}}}"#);
+        assert_eq!(items(&nameless), None, "{nameless}");
+    }
+}
+
+#[test]
 fn a_name_cut_in_a_character_costs_the_character_alone() {
     for nickname in [&b"cut\\ud83d"[..], b"cut\xe9\x94", b"cut\x07"] {
         let body =
