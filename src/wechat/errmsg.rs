@@ -70,12 +70,18 @@ pub(super) fn without(text: &str, secret: &str) -> String {
     spellings(secret).iter().fold(text.to_owned(), |text, spelt| text.replace(spelt, SCRUBBED))
 }
 
+/// The text without any of the secrets.
+#[must_use]
+pub(super) fn without_all(text: &str, secrets: &[&str]) -> String {
+    secrets.iter().fold(text.to_owned(), |text, secret| without(&text, secret))
+}
+
 /// An `errmsg` as it may be kept: without the secrets first, within the limit second; its rid survives the cut. The
 /// other way round, a secret that the cut goes through is no longer seen to be one.
 #[must_use]
 pub(super) fn kept_without(errmsg: &str, secrets: &[&str]) -> String {
     let unended = |text: String| secrets.iter().fold(text, |text, secret| unended(&text, secret));
-    let whole = secrets.iter().fold(errmsg.to_owned(), |text, secret| without(&text, secret));
+    let whole = without_all(errmsg, secrets);
     if whole.chars().nth(ERRMSG_CHARS_MAX).is_none() {
         return unended(whole);
     }
@@ -157,6 +163,25 @@ pub(super) fn without_secrets(text: &str) -> String {
         kept.push_str(if follows_name || is_opaque(bare) || (named && !value.is_empty()) { SCRUBBED } else { bare });
         kept.push_str(after);
         follows_name = named && value.is_empty() && (bare.ends_with('=') || after.contains([':', '"', '\'']));
+    }
+    kept
+}
+
+/// Characters of the shortest word that looks like a secret.
+const SECRET_WORD: usize = 12;
+
+/// The text without words that look like secrets: long, and of digits or of both cases. `known` is none.
+#[must_use]
+pub(super) fn without_odd_words(text: &str, known: &str) -> String {
+    let inside = |c: char| c.is_ascii_alphanumeric() || "_-+/=".contains(c);
+    let mut kept = String::with_capacity(text.len());
+    for piece in text.split_inclusive(|c: char| !inside(c)) {
+        let word = piece.trim_end_matches(|c: char| !inside(c));
+        let has = |of: fn(&u8) -> bool| word.as_bytes().iter().any(of);
+        let mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+        let odd = word.len() >= SECRET_WORD && word != known && (mixed || has(u8::is_ascii_digit));
+        kept.push_str(if odd { SCRUBBED } else { word });
+        kept.push_str(&piece[word.len()..]);
     }
     kept
 }
@@ -245,6 +270,13 @@ mod tests {
         let harmless =
             "no token for wx0123456789abcdef: /usr/local/bin/token-helper: connection refused (os error 111)";
         assert_eq!(without_secrets(harmless), harmless);
+    }
+
+    #[test]
+    fn odd_words_are_left_out() {
+        let text = "wx0123456789abcdef: lowercase-and-long, MixedCaseLong, x=abcdefghij12. (short1) 错kL/90+aaaaaaa错";
+        let kept = "wx0123456789abcdef: lowercase-and-long, [secret], [secret]. (short1) 错[secret]错";
+        assert_eq!(without_odd_words(text, "wx0123456789abcdef"), kept);
     }
 
     #[test]
