@@ -90,12 +90,12 @@ impl RawListing {
         match wire::listing(&self.body) {
             Ok(wire::Said::Listing(listing)) => Ok(listing),
             Ok(wire::Said::Refused(refusal)) => Err(ReadError::Refused(clean(&refusal, &self.token))),
-            Err(fault) => Err(ReadError::Unreadable(errmsg::without(&fault.to_string(), self.token.expose()))),
+            Err(fault) => Err(ReadError::Unreadable(errmsg::fault_without(&fault.to_string(), self.token.expose()))),
         }
     }
 }
 
-/// The refusal without the token, which a proxy may have quoted.
+/// The refusal as it may be kept: without the token, which a proxy may have quoted, and then within the limit.
 pub(super) fn clean(refusal: &Refusal, token: &Token) -> Refusal {
-    Refusal { errmsg: errmsg::without(&refusal.errmsg, token.expose()), errcode: refusal.errcode }
+    Refusal { errmsg: errmsg::kept_without(&refusal.errmsg, &[token.expose()]), errcode: refusal.errcode }
 }

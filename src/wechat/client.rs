@@ -233,8 +233,8 @@ fn unexpected(status: StatusCode, body: &[u8], token: &Token) -> CallError {
 /// The error without the token: a second lock behind `without_url`.
 fn cleaned(error: CallError, token: &Token) -> CallError {
     match error {
-        CallError::NotSent(why) => CallError::NotSent(errmsg::without(&why, token.expose())),
-        CallError::Lost(why) => CallError::Lost(errmsg::without(&why, token.expose())),
+        CallError::NotSent(why) => CallError::NotSent(errmsg::fault_without(&why, token.expose())),
+        CallError::Lost(why) => CallError::Lost(errmsg::fault_without(&why, token.expose())),
         CallError::Refused(refusal) => CallError::Refused(clean(&refusal, token)),
         CallError::NoToken(error) => CallError::NoToken(error),
     }

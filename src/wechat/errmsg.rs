@@ -6,6 +6,9 @@ use std::{borrow::Cow, net::IpAddr};
 /// The longest `errmsg` kept, in characters: enough for every text seen, short enough for one line of a log.
 pub const ERRMSG_CHARS_MAX: usize = 512;
 
+/// The longest explanation of a fault, in characters.
+const FAULT_CHARS_MAX: usize = 200;
+
 /// What stands where a secret was.
 const SCRUBBED: &str = "[secret]";
 
@@ -44,16 +47,9 @@ pub fn request_ip(errmsg: &str) -> Option<IpAddr> {
     })
 }
 
-/// The text within the limit; its rid survives the cut.
-#[must_use]
-pub(super) fn keep(errmsg: &str) -> String {
-    if errmsg.chars().nth(ERRMSG_CHARS_MAX).is_none() {
-        return errmsg.to_owned();
-    }
-    let tail = rid(errmsg).map_or_else(|| "…".to_owned(), |rid| format!("… rid: {}", clip(rid, ERRMSG_CHARS_MAX / 2)));
-    let mut kept = clip(errmsg, ERRMSG_CHARS_MAX - tail.chars().count());
-    kept.push_str(&tail);
-    kept
+/// What ends a text that was cut.
+fn tail(errmsg: &str) -> String {
+    rid(errmsg).map_or_else(|| "…".to_owned(), |rid| format!("… rid: {}", clip(rid, ERRMSG_CHARS_MAX / 2)))
 }
 
 /// The first `max` characters.
@@ -71,11 +67,72 @@ pub(super) fn without(text: &str, secret: &str) -> String {
     if secret.is_empty() {
         return text.to_owned();
     }
-    let plain = text.replace(secret, SCRUBBED);
-    match percent_encoded(secret) {
-        Cow::Borrowed(_) => plain,
-        Cow::Owned(encoded) => plain.replace(&encoded, SCRUBBED),
+    spellings(secret).iter().fold(text.to_owned(), |text, spelt| text.replace(spelt, SCRUBBED))
+}
+
+/// The text without any of the secrets.
+#[must_use]
+pub(super) fn without_all(text: &str, secrets: &[&str]) -> String {
+    secrets.iter().fold(text.to_owned(), |text, secret| without(&text, secret))
+}
+
+/// An `errmsg` as it may be kept: without the secrets first, within the limit second; its rid survives the cut. The
+/// other way round, a secret that the cut goes through is no longer seen to be one.
+#[must_use]
+pub(super) fn kept_without(errmsg: &str, secrets: &[&str]) -> String {
+    let unended = |text: String| secrets.iter().fold(text, |text, secret| unended(&text, secret));
+    let whole = without_all(errmsg, secrets);
+    if whole.chars().nth(ERRMSG_CHARS_MAX).is_none() {
+        return unended(whole);
     }
+    let tail = tail(&whole);
+    let cut = unended(clip(&whole, ERRMSG_CHARS_MAX - tail.chars().count()));
+    unended(cut + &tail)
+}
+
+/// The explanation of a fault as it may be shown, without the secret it may quote.
+#[must_use]
+pub(super) fn fault_without(fault: &str, secret: &str) -> String {
+    unended(&clip(&without(fault, secret), FAULT_CHARS_MAX), secret)
+}
+
+/// The secret as it is, as it stands in a URL, and as an error that quotes a text spells it; the longest first, for one
+/// may lie within another.
+fn spellings(secret: &str) -> Vec<String> {
+    let encoded = percent_encoded(secret).into_owned();
+    let quoted = format!("{secret:?}");
+    let quoted = &quoted[1..quoted.len() - 1];
+    let mut spelt = vec![lowercase_escapes(&encoded), encoded, quoted.to_owned(), secret.to_owned()];
+    spelt.sort_by_key(|spelling| std::cmp::Reverse(spelling.len()));
+    spelt.dedup();
+    spelt
+}
+
+/// `%2F` as `%2f`, which is as good.
+fn lowercase_escapes(encoded: &str) -> String {
+    let mut digits = 0;
+    let lower = |c: char| {
+        let inside = digits > 0;
+        digits = if c == '%' { 2_u8 } else { digits.saturating_sub(1) };
+        if inside { c.to_ascii_lowercase() } else { c }
+    };
+    encoded.chars().map(lower).collect()
+}
+
+/// Characters of a secret's beginning that are too many to show.
+const SECRET_HEAD: usize = 16;
+
+/// The text without a beginning of the secret at its end, where a cut of ours or of somebody before us left one.
+fn unended(text: &str, secret: &str) -> String {
+    for spelling in spellings(secret) {
+        let longest = spelling.len().min(text.len());
+        // Tokens are ASCII, but a configured secret need not be: `get` is none within a character.
+        let head = (SECRET_HEAD..=longest).rev().find_map(|n| spelling.get(..n).filter(|head| text.ends_with(head)));
+        if let Some(head) = head {
+            return format!("{}{SCRUBBED}", &text[..text.len() - head.len()]);
+        }
+    }
+    text.to_owned()
 }
 
 /// A word this long may be a secret. Appids have 18 characters and stay readable.
@@ -106,6 +163,25 @@ pub(super) fn without_secrets(text: &str) -> String {
         kept.push_str(if follows_name || is_opaque(bare) || (named && !value.is_empty()) { SCRUBBED } else { bare });
         kept.push_str(after);
         follows_name = named && value.is_empty() && (bare.ends_with('=') || after.contains([':', '"', '\'']));
+    }
+    kept
+}
+
+/// Characters of the shortest word that looks like a secret.
+const SECRET_WORD: usize = 12;
+
+/// The text without words that look like secrets: long, and of digits or of both cases. `known` is none.
+#[must_use]
+pub(super) fn without_odd_words(text: &str, known: &str) -> String {
+    let inside = |c: char| c.is_ascii_alphanumeric() || "_-+/=".contains(c);
+    let mut kept = String::with_capacity(text.len());
+    for piece in text.split_inclusive(|c: char| !inside(c)) {
+        let word = piece.trim_end_matches(|c: char| !inside(c));
+        let has = |of: fn(&u8) -> bool| word.as_bytes().iter().any(of);
+        let mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+        let odd = word.len() >= SECRET_WORD && word != known && (mixed || has(u8::is_ascii_digit));
+        kept.push_str(if odd { SCRUBBED } else { word });
+        kept.push_str(&piece[word.len()..]);
     }
     kept
 }
@@ -173,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut_and_keeps_its_rid() {
-        let kept = keep(&format!("{} rid: 61932a5b-0e248764", "错".repeat(2_000)));
+        let kept = kept_without(&format!("{} rid: 61932a5b-0e248764", "错".repeat(2_000)), &[]);
         assert_eq!(kept.chars().count(), ERRMSG_CHARS_MAX);
         assert_eq!(rid(&kept), Some("61932a5b-0e248764"));
     }
@@ -197,7 +273,24 @@ mod tests {
     }
 
     #[test]
+    fn odd_words_are_left_out() {
+        let text = "wx0123456789abcdef: lowercase-and-long, MixedCaseLong, x=abcdefghij12. (short1) 错kL/90+aaaaaaa错";
+        let kept = "wx0123456789abcdef: lowercase-and-long, [secret], [secret]. (short1) 错[secret]错";
+        assert_eq!(without_odd_words(text, "wx0123456789abcdef"), kept);
+    }
+
+    #[test]
     fn a_known_secret_is_found_in_both_its_forms() {
-        assert_eq!(without("a=k/9 b=k%2F9", "k/9"), "a=[secret] b=[secret]");
+        assert_eq!(without("a=k/9 b=k%2F9 c=k%2f9", "k/9"), "a=[secret] b=[secret] c=[secret]");
+    }
+
+    #[test]
+    fn a_beginning_of_a_secret_goes_from_the_end() {
+        let secret = "abcdefghij/klmnopqrstuv";
+        assert_eq!(kept_without("used abcdefghij/klmno", &[secret]), "used [secret]");
+        assert_eq!(kept_without("used abcdefghij%2Fklmno", &[secret]), "used [secret]");
+        assert_eq!(fault_without("used abcdefghij/klmn", secret), "used abcdefghij/klmn", "too short to tell");
+        let cut = format!("{}{}", "x".repeat(FAULT_CHARS_MAX - 18), secret);
+        assert!(!fault_without(&cut, secret).contains("abcd"));
     }
 }

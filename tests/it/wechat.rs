@@ -20,6 +20,8 @@ mod calls;
 
 mod tokens;
 
+mod leaks;
+
 use server::{Reply, Server};
 
 /// It has characters that must be encoded in a URL.

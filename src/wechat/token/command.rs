@@ -22,7 +22,7 @@ const RUNNING_MAX: usize = 8;
 const STDERR_BYTES_MAX: u64 = 4_096;
 
 /// Characters of standard error that reach an error's text.
-const STDERR_CHARS_MAX: usize = 300;
+const STDERR_CHARS_MAX: usize = 200;
 
 #[derive(Debug)]
 pub(super) struct Program {
@@ -57,11 +57,11 @@ impl Program {
             return Err(unavailable("printed too much"));
         }
         if left.success {
-            return grant(&left.stdout);
+            return grant(&left.stdout, &[]);
         }
         Err(match wire::refused(&left.stdout) {
-            Some(refusal) => refused(&refusal),
-            None => unavailable(&format!("ended with {}: {}", left.status, readable(&left.stderr))),
+            Some(refusal) => refused(&refusal, &[]),
+            None => unavailable(&format!("ended with {}: {}", left.status, readable(&left.stderr, account))),
         })
     }
 
@@ -93,11 +93,14 @@ async fn head(pipe: Option<impl AsyncRead + Unpin>, max: u64) -> std::io::Result
     Ok(kept)
 }
 
-fn readable(stderr: &[u8]) -> String {
+/// The first line that says something, without what may be a secret. What comes after is often a trace of the request.
+fn readable(stderr: &[u8], account: &AccountId) -> String {
     let text = String::from_utf8_lossy(stderr);
-    let line: Vec<&str> = text.split_whitespace().collect();
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let words: Vec<&str> = line.split_whitespace().collect();
     // Cleaned before it is cut: half a token is no longer seen to be one.
-    errmsg::clip(&errmsg::without_secrets(&line.join(" ")), STDERR_CHARS_MAX)
+    let cleaned = errmsg::without_odd_words(&errmsg::without_secrets(&words.join(" ")), account.as_str());
+    errmsg::clip(&cleaned, STDERR_CHARS_MAX)
 }
 
 fn unavailable(what: &str) -> TokenError {

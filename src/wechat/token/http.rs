@@ -27,6 +27,9 @@ const IDLE: Duration = Duration::from_secs(4);
 /// Idle connections to the token service: it is asked once per account in two hours.
 const IDLE_MAX: usize = 8;
 
+/// Bytes of the shortest value taken for a secret: a `v=1` would take every 1 out of a rid.
+const SECRET_BYTES_MIN: usize = 4;
+
 #[derive(Debug)]
 pub(super) struct Service {
     http: reqwest::Client,
@@ -70,7 +73,7 @@ impl Service {
         let unreachable = |error: reqwest::Error| {
             TokenError::Unavailable(format!("the token source does not answer: {}", transport::explain(error)))
         };
-        let response = self.http.get(url).headers(self.headers.clone()).send().await.map_err(unreachable)?;
+        let response = self.http.get(&url).headers(self.headers.clone()).send().await.map_err(unreachable)?;
         let status = response.status();
         let body = transport::body(response, GRANT_BYTES_MAX).await.map_err(|fault| match fault {
             BodyFault::TooLong(max) => {
@@ -78,12 +81,37 @@ impl Service {
             }
             BodyFault::Broken(error) => unreachable(error),
         })?;
+        let sent = self.secrets(&url, account);
+        let sent: Vec<&str> = sent.iter().map(String::as_str).collect();
         if status == StatusCode::OK {
-            return grant(&body);
+            return grant(&body, &sent);
         }
         Err(match wire::refused(&body) {
-            Some(refusal) => refused(&refusal),
+            Some(refusal) => refused(&refusal, &sent),
             None => TokenError::Unavailable(format!("the token source answers HTTP {status}")),
         })
+    }
+
+    /// What the service was sent that may be a secret, for it may quote that back: the headers' values and their words,
+    /// as of `Bearer …`, a password in the URL, and the values in its query, as they were spelt and as they are meant.
+    /// Longest first, for one may lie within another.
+    fn secrets(&self, url: &str, account: &AccountId) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for value in self.headers.values().filter_map(|value| std::str::from_utf8(value.as_bytes()).ok()) {
+            found.push(value.to_owned());
+            found.extend(value.split_whitespace().map(str::to_owned));
+        }
+        if let Ok(url) = Url::parse(url) {
+            found.extend(url.password().map(str::to_owned));
+            for pair in url.query().unwrap_or_default().split('&') {
+                found.push(pair.split_once('=').map_or(pair, |(_, value)| value).to_owned());
+            }
+            // A key without a value is the secret itself.
+            found.extend(url.query_pairs().map(|(key, value)| if value.is_empty() { key } else { value }.into_owned()));
+        }
+        found.retain(|secret| secret.len() >= SECRET_BYTES_MIN && secret != account.as_str());
+        found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        found.dedup();
+        found
     }
 }

@@ -146,27 +146,31 @@ struct Grant {
     lives: Option<Duration>,
 }
 
-/// Reads a source's answer. Nothing of it is ever quoted.
-fn grant(body: &[u8]) -> Result<Grant, TokenError> {
+/// Reads a source's answer. Of what it says about a refusal or a fault, `sent` is left out: the secrets it was asked with.
+fn grant(body: &[u8], sent: &[&str]) -> Result<Grant, TokenError> {
     match wire::grant(body) {
         Ok(Ok(granted)) => Ok(Grant {
             token: Token::new(granted.token)?,
             lives: granted.expires_in.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0))),
         }),
-        Ok(Err(refusal)) => Err(refused(&refusal)),
+        Ok(Err(refusal)) => Err(refused(&refusal, sent)),
         Err(fault) => Err(TokenError::Unavailable(format!(
             "the token source's answer is unreadable: {}",
-            errmsg::without_secrets(&fault.to_string())
+            errmsg::fault_without(&errmsg::without_secrets(&errmsg::without_all(&fault.to_string(), sent)), "")
         ))),
     }
 }
 
-fn refused(refusal: &Refusal) -> TokenError {
-    let rid = errmsg::rid(&refusal.errmsg).map(str::to_owned);
-    let cleaned = errmsg::without_secrets(&refusal.errmsg);
-    let errmsg = match rid {
-        Some(rid) if errmsg::rid(&cleaned) != Some(&rid) => format!("{cleaned} rid: {rid}"),
+/// Characters of the longest rid that is believed to be one; known ones have 28 at most.
+const RID_CHARS_MAX: usize = 40;
+
+fn refused(refusal: &Refusal, sent: &[&str]) -> TokenError {
+    let said = errmsg::without_all(&refusal.errmsg, sent);
+    let cleaned = errmsg::without_secrets(&said);
+    // A rid is opaque enough to be taken for a secret.
+    let errmsg = match errmsg::rid(&said).filter(|rid| rid.len() <= RID_CHARS_MAX) {
+        Some(rid) if errmsg::rid(&cleaned) != Some(rid) => format!("{cleaned} rid: {rid}"),
         _ => cleaned,
     };
-    TokenError::Refused(Refusal { errcode: refusal.errcode, errmsg })
+    TokenError::Refused(Refusal { errcode: refusal.errcode, errmsg: errmsg::kept_without(&errmsg, sent) })
 }

@@ -1,4 +1,8 @@
 //! The `wxopens` of a listing and its items. It must never leave an item out: a listing is whole or unreadable.
+//!
+//! One item whose status cannot be read must not hold up every other program of its account. If it names something, it
+//! stays in the listing with [`UNREADABLE_STATUS`]; one that names nothing could be any program, and the listing is
+//! unreadable.
 
 use std::{borrow::Cow, fmt};
 
@@ -26,6 +30,10 @@ const NAME_CHARS_MAX: usize = 128;
 
 /// Characters kept of a nickname, an address and other texts that nobody decides by.
 const TEXT_CHARS_MAX: usize = 1_024;
+
+/// 0: no readable status was listed. The pages know no status 0, so it is kept as every undocumented one is, and nothing
+/// is decided by it: the program is listed, and that is all.
+const UNREADABLE_STATUS: Status = Status::Other(0);
 
 /// Functions kept of one item; two are documented.
 const FUNCTIONS_MAX: usize = 32;
@@ -131,11 +139,14 @@ struct ItemBody<'a> {
 }
 
 fn item(body: &ItemBody<'_>) -> Result<Item, &'static str> {
-    let status = body.status.integer().ok_or("no readable status")?;
+    let appid = name(&body.appid, "the appid is no name")?;
+    let username = name(&body.username, "the username is no name")?;
+    let named = appid.is_some() || username.is_some();
+    let status = body.status.integer().map(Status::from_number).or_else(|| named.then_some(UNREADABLE_STATUS));
     Ok(Item {
-        status: Status::from_number(status),
-        appid: name(&body.appid, "the appid is no name")?,
-        username: name(&body.username, "the username is no name")?,
+        status: status.ok_or("no readable status and no name")?,
+        appid,
+        username,
         profile: Profile {
             nickname: text(&body.nickname),
             headimg_url: text(&body.headimg_url),

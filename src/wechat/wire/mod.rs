@@ -2,12 +2,12 @@
 //! out of silence: what is not plainly readable is a fault, and a fault is no evidence.
 //!
 //! Every choice here leans one way. A listing that lacks a program ends a request in time, so an empty listing needs
-//! proof: a `wxopens` that is there. An `{"errcode":0,"errmsg":"ok"}` without one is taken for a partial answer: no page
+//! proof: a `wxopens` object and an explicit `errcode` of 0. A listing with items proves itself and may omit the code. An
+//! `{"errcode":0,"errmsg":"ok"}` without a `wxopens`, or with a null in its place, is taken for a partial answer: no page
 //! shows such a body, and a wait costs less than a link that is wrongly taken for gone.
 
 use serde::Deserialize;
 
-use super::errmsg;
 use crate::domain::{errcode::Refusal, listing::Listing};
 
 mod loose;
@@ -32,7 +32,8 @@ pub(super) enum Verdict {
     Refused(Refusal),
 }
 
-/// Why a body says nothing: where it broke and how. It may quote the body: clean it before it is shown.
+/// Why a body says nothing: where it broke and how. It may quote the body at any length: clean and cut it
+/// before it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub(super) struct Unreadable {
@@ -71,8 +72,9 @@ struct Answer<'a> {
 /// Reads the answer of `wxamplinkget`
 /// (<https://developers.weixin.qq.com/doc/oplatform/Third-party_Platforms/2.0/api/Official__Accounts/Mini_Program_Management_Permission.html>).
 ///
-/// An object with a `wxopens` object is a listing, without an `errcode` too; `items` may be null or missing, which is an
-/// empty listing, but not if other keys stand in its place. `"wxopens": null` is empty beside an explicit 0 only.
+/// An object with a `wxopens` object that has items is a listing, without an `errcode` too. `items` may be empty, null or
+/// missing, which is an empty listing, but only beside an explicit 0, and not if other keys stand in its place.
+/// `"wxopens": null` is a fault whatever stands beside it.
 pub(super) fn listing(body: &[u8]) -> Result<Said, Unreadable> {
     tolerantly(body, |body| {
         let ListingBody { errcode, errmsg, wxopens } = object(body)?;
@@ -81,9 +83,11 @@ pub(super) fn listing(body: &[u8]) -> Result<Said, Unreadable> {
             Some(code) => return Ok(Said::Refused(refusal(code, &errmsg))),
         }
         match wxopens {
-            Field::Value(open) => Ok(Said::Listing(Listing { items: open.0 })),
-            Field::Null if errcode != Loose::Absent => Ok(Said::Listing(Listing::default())),
-            Field::Null => Err(fault("\"wxopens\" is null and there is no errcode")),
+            Field::Value(Open(items)) if items.is_empty() && errcode == Loose::Absent => {
+                Err(fault("there are no items and no errcode"))
+            }
+            Field::Value(Open(items)) => Ok(Said::Listing(Listing { items })),
+            Field::Null => Err(fault("\"wxopens\" is null")),
             Field::Absent => Err(fault("there is no \"wxopens\"")),
         }
     })
@@ -165,11 +169,9 @@ fn code(errcode: &Loose<'_>) -> Result<Option<i64>, Unreadable> {
 fn refusal(errcode: i64, errmsg: &Loose<'_>) -> Refusal {
     // Not `Loose::text`: a blank before the rid is part of what WeChat said.
     let said = if let Loose::Text(text) = errmsg { text } else { "" };
-    Refusal { errcode, errmsg: errmsg::keep(said) }
+    // Whole, however long: whoever knows the secrets cleans it before it is cut, or a cut secret would not be found.
+    Refusal { errcode, errmsg: said.to_owned() }
 }
-
-/// Longest explanation of a fault, in characters.
-const FAULT_CHARS_MAX: usize = 200;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -189,9 +191,7 @@ fn tolerantly<T>(body: &[u8], strictly: fn(&[u8]) -> Result<T, Unreadable>) -> R
 fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {
     match serde_json::from_slice::<Object<T>>(body) {
         Ok(Object(read)) => Ok(read),
-        Err(error) => {
-            Err(Unreadable { reason: errmsg::clip(&error.to_string(), FAULT_CHARS_MAX), broken: error.is_syntax() })
-        }
+        Err(error) => Err(Unreadable { reason: error.to_string(), broken: error.is_syntax() }),
     }
 }
 

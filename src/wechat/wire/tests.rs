@@ -61,8 +61,7 @@ fn an_empty_listing_needs_proof() {
         r#"{"errcode":0,"errmsg":"ok","wxopens":{"items":[]}}"#,
         r#"{"errcode":0,"wxopens":{"items":null}}"#,
         r#"{"errcode":0,"wxopens":{}}"#,
-        r#"{"wxopens":{}}"#,
-        r#"{"errcode":0,"wxopens":null}"#,
+        r#"{"errcode":"0","wxopens":{}}"#,
     ] {
         assert_eq!(items(empty), Some(Vec::new()), "{empty}");
     }
@@ -85,6 +84,10 @@ fn rubbish_is_a_fault_and_never_an_empty_listing() {
         r#"{"message":"Bad gateway"}"#,
         r#"{"errcode":0,"errmsg":"ok"}"#,
         r#"{"wxopens":null}"#,
+        r#"{"errcode":0,"wxopens":null}"#,
+        r#"{"wxopens":{}}"#,
+        r#"{"wxopens":{"items":null}}"#,
+        r#"{"errmsg":"ok","wxopens":{"items":[]}}"#,
         r#"[0,"ok",{"items":[]}]"#,
         r#"{"errcode":null,"wxopens":{}}"#,
         r#"{"errcode":"","wxopens":{}}"#,
@@ -118,6 +121,21 @@ fn rubbish_is_a_fault_and_never_an_empty_listing() {
     ] {
         let shown: String = body.chars().take(80).collect();
         assert!(listing(body.as_bytes()).is_err(), "{shown}");
+    }
+}
+
+#[test]
+fn a_named_item_without_a_status_leaves_the_others_readable() {
+    for status in
+        ["", r#""status":null,"#, r#""status":"","#, r#""status":"linked","#, r#""status":[1],"#, r#""status":1.5,"#]
+    {
+        for name in [r#""appid":"wx2""#, r#""username":"gh_bbbbbbbbbbbb""#] {
+            let body = format!(r#"{{"wxopens":{{"items":[{{"status":1,"appid":"wx1"}},{{{status}{name}}}]}}}}"#);
+            let statuses: Vec<Status> = items(&body).unwrap().iter().map(|item| item.status).collect();
+            assert_eq!(statuses, [Status::Linked, Status::Other(0)], "{body}");
+        }
+        let nameless = format!(r#"{{"wxopens":{{"items":[{{"status":1}},{{{status}"nickname":"x","appid":" "}}]}}}}"#);
+        assert_eq!(items(&nameless), None, "{nameless}");
     }
 }
 
@@ -229,12 +247,13 @@ proptest! {
         if verdict(&body).is_ok_and(|verdict| verdict == Verdict::Done) {
             prop_assert!(has_explicit_zero(&body), "{}", body.escape_ascii());
         }
-        if let Ok(Said::Listing(_)) = listing(&body) {
+        if let Ok(Said::Listing(said)) = listing(&body) {
             let whole = mend::mended(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&body))
                 .map_or_else(|| body.clone(), String::into_bytes);
             let whole = whole.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&whole);
             let read: serde_json::Value = serde_json::from_slice(whole).unwrap();
-            prop_assert!(read.get("wxopens").is_some(), "{}", body.escape_ascii());
+            prop_assert!(read.get("wxopens").is_some_and(serde_json::Value::is_object), "{}", body.escape_ascii());
+            prop_assert!(!said.items.is_empty() || has_explicit_zero(&body), "{}", body.escape_ascii());
         }
         let _ = grant(&body).is_ok();
     }

@@ -139,6 +139,27 @@ async fn a_service_that_gives_none_says_why_and_is_asked_again() {
 }
 
 #[tokio::test]
+async fn a_service_that_quotes_what_it_was_sent_is_not_repeated() {
+    let quote = r#"{"errcode":40013,"errmsg":"bad Hdr-val, Key-16-chars/ok, Key-16-chars%2Fok, pass-w0rd of wx0123456789abcdef v1"}"#;
+    for reply in [Reply::Ok(quote.to_owned()), Reply::Status(403, quote.to_owned())] {
+        let server = Server::always(reply).await;
+        let source = TokenSource::Http(HttpSource {
+            url: format!(
+                "{}/{{account}}?a={{account}}&v=1&key=Key-16-chars%2Fok",
+                server.url.replace("//", "//user:pass-w0rd@")
+            ),
+            headers: vec![("X-Key".to_owned(), SecretString::from("Bearer Hdr-val"))],
+            timeout: Duration::from_millis(500),
+        });
+        let TokenError::Refused(refusal) = Tokens::new(source, clock()).unwrap().get(&account()).await.unwrap_err()
+        else {
+            panic!("no refusal")
+        };
+        assert_eq!(refusal.errmsg, "bad [secret], [secret], [secret], [secret] of wx0123456789abcdef v1");
+    }
+}
+
+#[tokio::test]
 async fn configured_tokens_are_given_by_account_or_to_all() {
     let fixed = |pairs: &[(&str, &str)]| {
         TokenSource::Static(pairs.iter().map(|(name, text)| ((*name).to_owned(), SecretString::from(*text))).collect())
@@ -177,6 +198,9 @@ async fn a_program_that_fails_is_quoted_without_secrets() {
     let dir = tempfile::tempdir().unwrap();
     for (text, word) in [
         (format!("echo 'vault is sealed {SECRET}' >&2; exit 3"), "vault is sealed"),
+        ("printf '\\n no key\\nGET ?key=61W3mEpU\\n' >&2; exit 3".to_owned(), "no key"),
+        ("echo 'denied for 61W3mEpU6602' >&2; exit 3".to_owned(), "denied for [secret]"),
+        (format!("echo '{}{SECRET}' >&2; exit 3", "word ".repeat(39)), "word word"),
         (format!("echo '{SECRET}'"), "unreadable"),
         ("echo '{\"errcode\":61023,\"errmsg\":\"gone\"}'; exit 1".to_owned(), "61023"),
         ("exec sleep 30".to_owned(), "killed"),
