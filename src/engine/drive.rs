@@ -16,13 +16,12 @@ use super::{
     promise::{Promise, Report},
     recall::forget_calls,
     reserve::spread,
-    rest::AT_ONCE,
     setback::{DOUBLINGS_MAX, RETRY_MAX},
 };
 use crate::{
     domain::{policy::LOOK_EVERY_MAX, time::Time},
     shutdown::Shutdown,
-    store::{StoreError, accounts::AccountRow},
+    store::StoreError,
 };
 
 /// How far ahead of their time polls are written down, all of that span in one transaction.
@@ -35,7 +34,7 @@ const BEGIN_AHEAD: Duration = Duration::from_millis(500);
 const RESERVE_MAX: usize = 2_000;
 
 /// Accounts read in one step of the start, and wake-ups in one look.
-const PAGE: u32 = 5_000;
+pub(super) const PAGE: u32 = 5_000;
 
 /// Before every (due, row).
 const FROM_THE_START: (i64, i64) = (i64::MIN, i64::MIN);
@@ -47,7 +46,7 @@ const TICK: Duration = Duration::from_millis(250);
 const DISK_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long an account rests whose poll panicked.
-const PANIC_PAUSE: Duration = Duration::from_mins(5);
+pub(super) const PANIC_PAUSE: Duration = Duration::from_mins(5);
 
 /// How long polls under way may take to finish when the daemon ends: longer than a call's timeout.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -55,8 +54,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// The one loop of a daemon.
 #[derive(Debug)]
 pub struct Driver {
-    engine: Arc<Engine>,
-    agenda: Agenda,
+    pub(super) engine: Arc<Engine>,
+    pub(super) agenda: Agenda,
     reports: mpsc::UnboundedReceiver<Report>,
     reporter: mpsc::UnboundedSender<Report>,
     /// Polls under way.
@@ -64,11 +63,11 @@ pub struct Driver {
     /// Whether a reservation is being written.
     reserving: bool,
     /// Where the start has come to, in (due, row) order; `None` when everything is on the agenda.
-    loading: Option<(i64, i64)>,
+    pub(super) loading: Option<(i64, i64)>,
     /// Nothing is begun before this, on the stopwatch: the database would not be written.
     resting_until: Option<Duration>,
     /// Accounts that left because nothing of theirs was due; somebody may have made them due in that very moment.
-    left: Vec<String>,
+    pub(super) left: Vec<String>,
 }
 
 impl Driver {
@@ -208,91 +207,9 @@ impl Driver {
         self.resting_until = Some(self.engine.clock().monotonic() + DISK_PAUSE);
     }
 
-    async fn load_page(&mut self) -> Result<(), StoreError> {
-        let Some(after) = self.loading else { return Ok(()) };
-        let rows = self.engine.store().due_accounts(after, PAGE).await?;
-        self.loading = rows.last().filter(|_| rows.len() == PAGE as usize).map(|row| (due_of(row), row.id));
-        for row in rows {
-            if !self.agenda.holds(row.id) {
-                let due = Time::from_ms(due_of(&row));
-                self.put(&row, due);
-            }
-        }
-        Ok(())
-    }
-
-    /// An account can be made due between the last write of its poll and its leaving, as the drift check does.
-    async fn look_after_those_who_left(&mut self) -> Result<(), StoreError> {
-        if self.left.is_empty() {
-            return Ok(());
-        }
-        let rows = self.engine.store().accounts(&self.left).await?;
-        self.left.clear();
-        for row in rows {
-            let Some(due) = row.next_check_at.filter(|_| !self.agenda.holds(row.id)) else { continue };
-            // Zero is what the store writes where a request is open that no poll can read: it must not be asked in a loop.
-            let soonest = if due > 0 { Time::from_ms(due) } else { self.engine.clock().now() + PANIC_PAUSE };
-            self.put(&row, soonest);
-        }
-        Ok(())
-    }
-
-    async fn take_wakeups(&mut self) -> Result<(), StoreError> {
-        loop {
-            let woken = self.engine.store().wakeups(PAGE).await?;
-            let Some(last) = woken.last().map(|(seq, _)| *seq) else { return Ok(()) };
-            let is_full = woken.len() == PAGE as usize;
-            let mut names: Vec<String> = woken.into_iter().map(|(_, account)| account).collect();
-            names.sort_unstable();
-            names.dedup();
-            let now = self.engine.clock().now();
-            let rows = self.engine.store().accounts(&names).await?;
-            // One that is being polled keeps its wake-up until the poll is over.
-            let (rows, kept): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| !self.agenda.is_at_work(row.id));
-            names.retain(|name| !kept.iter().any(|row| row.account == *name));
-            self.engine.store().take_wakeups(last, names, now).await?;
-            for row in rows {
-                self.wake(row, now);
-            }
-            if !is_full || !kept.is_empty() {
-                return Ok(());
-            }
-        }
-    }
-
-    fn wake(&mut self, row: AccountRow, now: Time) {
-        match row.suspended_by.as_deref() {
-            Some("operator") => drop(self.agenda.remove(row.id)),
-            Some(_) => {
-                let due = row.next_check_at.map_or(now, Time::from_ms);
-                self.put(&row, due);
-            }
-            None => self.put(&AccountRow { reread_at: Some(AT_ONCE.ms()), ..row }, now),
-        }
-    }
-
-    fn put(&mut self, row: &AccountRow, due: Time) {
-        let Ok(account) = row.account.parse() else {
-            tracing::error!(account = row.account, "db.bad_row: an account's name is not an appid; it is left alone");
-            return;
-        };
-        let due = self.on_stopwatch(due);
-        let facts = Facts {
-            listing_hash: row.listing_hash,
-            pace_from: row.pace_from.map(Time::from_ms),
-            reread_at: row.reread_at.map(Time::from_ms),
-            checked_at: row.checked_at.map(Time::from_ms),
-            failures: u32::try_from(row.failures).unwrap_or(u32::MAX),
-            is_suspended: row.suspended_by.is_some(),
-            budget_day: row.budget_day,
-            budget_used: row.budget_used,
-        };
-        self.agenda.put(row.id, account, facts, due);
-    }
-
     /// A time of the calendar as one of the stopwatch. One that lies further away than any wait can is not believed:
     /// the calendar was stepped.
-    fn on_stopwatch(&self, due: Time) -> Duration {
+    pub(super) fn on_stopwatch(&self, due: Time) -> Duration {
         let clock = self.engine.clock();
         clock.monotonic() + clock.now().until(due).min(LOOK_EVERY_MAX)
     }
@@ -413,8 +330,4 @@ impl Driver {
             }
         }
     }
-}
-
-fn due_of(row: &AccountRow) -> i64 {
-    row.next_check_at.unwrap_or(0)
 }

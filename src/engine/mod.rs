@@ -22,6 +22,10 @@ mod steps;
 
 mod recall;
 
+mod arrivals;
+
+mod memories;
+
 mod promise;
 
 mod reserve;

@@ -1,11 +1,12 @@
 //! One look at one account: read its list, let the domain say what it means for every request, write that, make the calls
 //! that have become due. It must never decide, and never take an unreadable answer for an empty list.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::{
     Engine, Meters,
     agenda::Facts,
+    memories::{Memories, mirror_into},
     record::{self, STALE_RETRIES_MAX},
     setback::stops_the_account,
 };
@@ -13,18 +14,15 @@ use crate::{
     domain::{
         decide::decide,
         errcode::{Class, Refusal},
-        id::{AccountId, ProgramId, RequestId, Username},
-        identify::{Findings, Known, identify},
+        id::{AccountId, RequestId},
+        identify::{Findings, identify},
         listing::{Listing, Status},
         observation::Observation,
         plan::{AccountPlan, Action, next_action},
         request::{Baseline, Request, State},
         time::Time,
     },
-    store::{
-        Record, Recorded, StoreError,
-        programs::{ItemRow, difference},
-    },
+    store::{Record, Recorded, StoreError},
     wechat::{CallError, RawListing, ReadError, TokenError},
 };
 
@@ -342,48 +340,6 @@ fn hold_back_ages(findings: &mut Findings, requests: &[Request]) {
         };
         if depends_on_age {
             *seen = Observation::Unidentified;
-        }
-    }
-}
-
-/// What the store remembers of names and of the account's earlier listings.
-struct Memories<'a> {
-    names: HashMap<String, ProgramId>,
-    mirror: &'a [ItemRow],
-    knows_every_request: bool,
-}
-
-impl Known for Memories<'_> {
-    fn program(&self, username: &Username) -> Option<ProgramId> {
-        self.names.get(username.as_str()).cloned()
-    }
-
-    fn knows_every_request(&self) -> bool {
-        self.knows_every_request
-    }
-
-    /// An item that was alive before and is alive now is the same link, moved on; only a rejection that came alive, or a
-    /// live one that was refused, is something new.
-    fn standing_since(&self, username: &str, status: Status) -> Option<Time> {
-        let rejected = Status::Rejected.number();
-        let row = self.mirror.iter().find(|row| row.username.as_deref() == Some(username) && row.gone_at.is_none())?;
-        let same = row.status == status.number();
-        let alive = row.status != rejected && status != Status::Rejected;
-        (same || alive).then(|| Time::from_ms(if same { row.status_since } else { row.first_seen_at }))
-    }
-}
-
-/// Puts into the record what the listing shows of programs: changed items, gone items, names learned.
-fn mirror_into(record: &mut Record, account: &AccountId, listing: &Listing, known: &Memories<'_>, now: Time) {
-    let (items, gone) = difference(account, listing, known.mirror, now);
-    record.items = items;
-    record.gone = gone.into_iter().map(|row| (row.account, row.item, now.ms())).collect();
-    for item in &listing.items {
-        let program = item.appid.as_deref().and_then(|appid| appid.parse::<ProgramId>().ok());
-        if let (Some(username), Some(program)) = (item.gh(), program)
-            && known.names.get(username.as_str()) != Some(&program)
-        {
-            record.names.push((username, program, now.ms()));
         }
     }
 }

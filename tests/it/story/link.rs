@@ -294,3 +294,36 @@ async fn a_person_approves_and_the_next_poll_sees_it() {
     }
     daemon.assert_story(&link, FULL).await;
 }
+
+#[tokio::test]
+async fn a_deadline_that_passed_while_the_daemon_was_down_lets_the_list_speak_first() {
+    let mut daemon = Daemon::with(|settings| settings.policy.deadline = Some(days(1))).await;
+    let link = daemon.link().await;
+    daemon.run_for(minutes(30)).await;
+    daemon.stop().await;
+    daemon.clock.advance(days(3));
+    daemon.boot().await;
+
+    daemon.run_for(minutes(5)).await;
+
+    daemon.assert_story(&link, "requested initiating initiated awaiting_account_admin linked").await;
+}
+
+#[tokio::test]
+async fn a_calendar_that_is_stepped_forward_makes_no_old_rejection_true() {
+    let mut daemon = Daemon::start().await;
+    daemon.nobody_answers();
+    daemon.sim.world().switches.rejected_item = RejectedItem::ReplacedAfter(Span::minutes(8));
+    daemon.sim.world().switches.rejected_items_have_appid = true;
+    let now = daemon.sim.now();
+    daemon.sim.world().place(ACCOUNT, PROGRAM, Phase::Rejected, now).unwrap();
+    let link = daemon.link().await;
+    daemon.run_for(minutes(2)).await;
+
+    daemon.clock.step(3_600_000);
+    daemon.run_for(minutes(4)).await;
+    daemon.assert_story(&link, "requested initiating initiated").await;
+    daemon.run_for(minutes(20)).await;
+
+    daemon.assert_story(&link, "requested initiating initiated awaiting_account_admin").await;
+}

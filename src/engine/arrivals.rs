@@ -1,0 +1,100 @@
+//! How accounts come onto the agenda: at the start, on a wake-up, and when one was made due in the moment it left. It must
+//! never poll.
+
+use super::{
+    agenda::Facts,
+    drive::{Driver, PAGE, PANIC_PAUSE},
+    rest::AT_ONCE,
+};
+use crate::{
+    domain::time::Time,
+    store::{StoreError, accounts::AccountRow},
+};
+
+impl Driver {
+    pub(super) async fn load_page(&mut self) -> Result<(), StoreError> {
+        let Some(after) = self.loading else { return Ok(()) };
+        let rows = self.engine.store().due_accounts(after, PAGE).await?;
+        self.loading = rows.last().filter(|_| rows.len() == PAGE as usize).map(|row| (due_of(row), row.id));
+        for row in rows {
+            if !self.agenda.holds(row.id) {
+                let due = Time::from_ms(due_of(&row));
+                self.put(&row, due);
+            }
+        }
+        Ok(())
+    }
+
+    /// An account can be made due between the last write of its poll and its leaving, as the drift check does.
+    pub(super) async fn look_after_those_who_left(&mut self) -> Result<(), StoreError> {
+        if self.left.is_empty() {
+            return Ok(());
+        }
+        let rows = self.engine.store().accounts(&self.left).await?;
+        self.left.clear();
+        for row in rows {
+            let Some(due) = row.next_check_at.filter(|_| !self.agenda.holds(row.id)) else { continue };
+            // Zero is what the store writes where a request is open that no poll can read: it must not be asked in a loop.
+            let soonest = if due > 0 { Time::from_ms(due) } else { self.engine.clock().now() + PANIC_PAUSE };
+            self.put(&row, soonest);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn take_wakeups(&mut self) -> Result<(), StoreError> {
+        loop {
+            let woken = self.engine.store().wakeups(PAGE).await?;
+            let Some(last) = woken.last().map(|(seq, _)| *seq) else { return Ok(()) };
+            let is_full = woken.len() == PAGE as usize;
+            let mut names: Vec<String> = woken.into_iter().map(|(_, account)| account).collect();
+            names.sort_unstable();
+            names.dedup();
+            let now = self.engine.clock().now();
+            let rows = self.engine.store().accounts(&names).await?;
+            // One that is being polled keeps its wake-up until the poll is over.
+            let (rows, kept): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| !self.agenda.is_at_work(row.id));
+            names.retain(|name| !kept.iter().any(|row| row.account == *name));
+            self.engine.store().take_wakeups(last, names, now).await?;
+            for row in rows {
+                self.wake(row, now);
+            }
+            if !is_full || !kept.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn wake(&mut self, row: AccountRow, now: Time) {
+        match row.suspended_by.as_deref() {
+            Some("operator") => drop(self.agenda.remove(row.id)),
+            Some(_) => {
+                let due = row.next_check_at.map_or(now, Time::from_ms);
+                self.put(&row, due);
+            }
+            None => self.put(&AccountRow { reread_at: Some(AT_ONCE.ms()), ..row }, now),
+        }
+    }
+
+    fn put(&mut self, row: &AccountRow, due: Time) {
+        let Ok(account) = row.account.parse() else {
+            tracing::error!(account = row.account, "db.bad_row: an account's name is not an appid; it is left alone");
+            return;
+        };
+        let due = self.on_stopwatch(due);
+        let facts = Facts {
+            listing_hash: row.listing_hash,
+            pace_from: row.pace_from.map(Time::from_ms),
+            reread_at: row.reread_at.map(Time::from_ms),
+            checked_at: row.checked_at.map(Time::from_ms),
+            failures: u32::try_from(row.failures).unwrap_or(u32::MAX),
+            is_suspended: row.suspended_by.is_some(),
+            budget_day: row.budget_day,
+            budget_used: row.budget_used,
+        };
+        self.agenda.put(row.id, account, facts, due);
+    }
+}
+
+fn due_of(row: &AccountRow) -> i64 {
+    row.next_check_at.unwrap_or(0)
+}
