@@ -144,15 +144,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn job_ran(&self, name: &'static str, now: Time, due: Option<Time>) -> Result<(), StoreError> {
-        self.done(Work::JobRan { name, now, due }).await.map(drop)
-    }
-
-    /// Writes something worthless and syncs it: whether the disk takes writes again.
-    ///
-    /// # Errors
-    /// [`StoreError`]: it does not.
-    pub async fn probe(&self, now: Time) -> Result<(), StoreError> {
-        self.job_ran("probe", now, None).await
+        self.done(Work::Job { name, ran: Some(now), due }).await.map(drop)
     }
 
     /// Whether the database's name still means the file that is open. When it was deleted or replaced, whatever is

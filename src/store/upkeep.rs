@@ -18,12 +18,9 @@ const PRUNE_EVENTS: &str = "
 
 const PRUNE_GATES: &str = "DELETE FROM gate WHERE until <= $1";
 
-const JOB_RAN: &str = "
+const MARK_JOB: &str = "
     INSERT INTO job (name, ran_at, due_at) VALUES ($1, $2, $3)
     ON CONFLICT (name) DO UPDATE SET ran_at = coalesce(excluded.ran_at, job.ran_at), due_at = excluded.due_at";
-
-/// Stands for the time of a run that did not take place.
-const NOT_RUN: Time = Time::from_ms(i64::MIN);
 
 const JOBS: &str = "SELECT name, ran_at, due_at FROM job ORDER BY name";
 
@@ -68,14 +65,14 @@ pub(super) async fn prune(tx: &mut SqliteConnection, before: Time, now: Time) ->
     Ok(events + gates)
 }
 
-pub(super) async fn job_ran(
+pub(super) async fn mark_job(
     tx: &mut SqliteConnection,
     name: &str,
-    now: Time,
+    ran: Option<Time>,
     due: Option<Time>,
 ) -> Result<u64, StoreError> {
-    let ran = (now != NOT_RUN).then_some(now.ms());
-    Ok(sqlx::query(JOB_RAN).bind(name).bind(ran).bind(due.map(Time::ms)).execute(tx).await?.rows_affected())
+    let (ran, due) = (ran.map(Time::ms), due.map(Time::ms));
+    Ok(sqlx::query(MARK_JOB).bind(name).bind(ran).bind(due).execute(tx).await?.rows_affected())
 }
 
 impl Store {
@@ -98,7 +95,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn job_due(&self, name: &'static str, due: Option<Time>) -> Result<(), StoreError> {
-        self.done(Work::JobRan { name, now: NOT_RUN, due }).await.map(drop)
+        self.done(Work::Job { name, ran: None, due }).await.map(drop)
     }
 
     /// Writes a whole, consistent copy of the database to a new file; the daemon may run meanwhile.

@@ -31,7 +31,7 @@ pub(super) enum Work {
     Wake(AccountId),
     Drift { after: i64, limit: u32, now: Time, spread_ms: i64 },
     Prune { before: Time, now: Time },
-    JobRan { name: &'static str, now: Time, due: Option<Time> },
+    Job { name: &'static str, ran: Option<Time>, due: Option<Time> },
     Close,
 }
 
@@ -190,7 +190,7 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
             accounts::begin_drift(tx, *after, *limit, *now, *spread_ms).await.map(Reply::Done)
         }
         Work::Prune { before, now } => upkeep::prune(tx, *before, *now).await.map(Reply::Done),
-        Work::JobRan { name, now, due } => upkeep::job_ran(tx, name, *now, *due).await.map(Reply::Done),
+        Work::Job { name, ran, due } => upkeep::mark_job(tx, name, *ran, *due).await.map(Reply::Done),
     }
 }
 

@@ -9,7 +9,6 @@ use std::{
 };
 
 use amplinkd::{
-    domain::time::Time,
     engine::accept::AskError,
     store::{Location, OpenError, Record, Recorded, Role, Store, StoreError, accounts::Standing, gates::Gate},
 };
@@ -31,6 +30,36 @@ async fn open(path: &Path, role: Role) -> Result<Store, OpenError> {
 async fn sql(path: &Path, statement: &'static str) {
     let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
     sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn somebody_elses_database_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("theirs.db");
+    let connection = SqliteConnectOptions::new().filename(&path).create_if_missing(true).connect().await;
+    sqlx::raw_sql("CREATE TABLE customers (name TEXT)").execute(&mut connection.unwrap()).await.unwrap();
+
+    for role in [Role::Daemon, Role::Tool] {
+        let opened = open(&path, role).await;
+        assert!(matches!(opened, Err(OpenError::Foreign { .. })), "{opened:?}");
+    }
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    let tables: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM sqlite_master").fetch_all(&mut connection).await.unwrap();
+    assert_eq!(tables, ["customers"]);
+}
+
+#[tokio::test]
+async fn a_database_that_was_deleted_or_replaced_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("amplinkd.db");
+    let store = open(&path, Role::Daemon).await.unwrap();
+    assert!(store.is_in_place());
+
+    std::fs::remove_file(&path).unwrap();
+    assert!(!store.is_in_place(), "deleted");
+    std::fs::write(&path, "").unwrap();
+    assert!(!store.is_in_place(), "replaced");
 }
 
 #[tokio::test]
@@ -176,7 +205,7 @@ async fn fill_and_make_room() {
             Err(error) => panic!("{number}: {error}"),
         }
     }
-    store.probe(Time::from_ms(1)).await.unwrap();
+    store.job_due("drift", None).await.unwrap();
     store.close().await;
     let store = tokio::time::timeout(Duration::from_secs(20), open(&path, Role::Daemon)).await.unwrap().unwrap();
     let mut there: Vec<String> = store.wakeups(1_000).await.unwrap().into_iter().map(|(_, account)| account).collect();

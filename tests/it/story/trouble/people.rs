@@ -136,6 +136,22 @@ async fn a_retry_is_a_new_request_that_names_the_old_one() {
 }
 
 #[tokio::test]
+async fn a_key_that_comes_later_is_kept_and_means_the_same_request_for_good() {
+    let mut daemon = Daemon::start().await;
+    let first = daemon.link().await;
+    let mut again = to_link(ACCOUNT, PROGRAM);
+    again.key = Some("k".to_owned());
+    assert_eq!(daemon.ask(again.clone()).await, first);
+    assert_eq!(daemon.view(&first).await.key.as_deref(), Some("k"));
+
+    daemon.run_for(hours(4)).await;
+
+    assert_eq!(daemon.ask(again).await, first, "it has ended, and its key still means it");
+    daemon.assert_story(&first, FULL).await;
+    assert_eq!(daemon.invitations(), 1);
+}
+
+#[tokio::test]
 async fn the_same_ask_twice_is_one_request() {
     let mut daemon = Daemon::start().await;
     let keyed = |key: &str, program: &str| {
