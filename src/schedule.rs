@@ -3,7 +3,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use croner::parser::{CronParser, Seconds};
 use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
@@ -275,8 +274,5 @@ async fn stop_cron(cron: Option<JobScheduler>) {
 
 /// When a job is due after `now`; `None` when its cron text never comes true.
 fn next_time(chore: Chore, schedule: &Schedule, now: Time) -> Option<Time> {
-    let parser = CronParser::builder().seconds(Seconds::Required).dom_and_dow(true).build();
-    let cron = parser.parse(chore.cron(schedule).as_str()).ok()?;
-    let local = chrono::DateTime::from_timestamp_millis(now.ms())?.with_timezone(&schedule.timezone);
-    cron.find_next_occurrence(&local, false).ok().map(|at| Time::from_ms(at.timestamp_millis()))
+    chore.cron(schedule).next_after(now, schedule.timezone)
 }

@@ -3,12 +3,13 @@
 
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
+use croner::parser::{CronParser, Seconds, Year};
 use serde::{
     Deserialize, Deserializer,
     de::{Error, Unexpected, Visitor},
 };
 
-use crate::domain::policy::Steps;
+use crate::domain::{policy::Steps, time::Time};
 
 /// Longer waits are mistakes of the pen, and sums with them would leave the calendar.
 const DURATION_MAX: Duration = Duration::from_hours(24 * 3_650);
@@ -164,6 +165,19 @@ impl Cron {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Its first moment after `now` in this time zone.
+    #[must_use]
+    pub fn next_after(&self, now: Time, zone: chrono_tz::Tz) -> Option<Time> {
+        let local = chrono::DateTime::from_timestamp_millis(now.ms())?.with_timezone(&zone);
+        let next = cron_parser().parse(&self.0).ok()?.find_next_occurrence(&local, false).ok()?;
+        Some(Time::from_ms(next.timestamp_millis()))
+    }
+}
+
+/// The scheduler's own reading: seconds are required, day of the month and weekday must both match.
+fn cron_parser() -> CronParser {
+    CronParser::builder().seconds(Seconds::Required).year(Year::Disallowed).dom_and_dow(true).build()
 }
 
 impl FromStr for Cron {
@@ -172,13 +186,10 @@ impl FromStr for Cron {
     /// # Errors
     /// A sentence when the text has not six fields, a field is unreadable, or its moment never comes.
     fn from_str(text: &str) -> Result<Self, String> {
-        use croner::parser::{CronParser, Seconds, Year};
         if text.split_whitespace().count() != 6 {
             return Err(format!("expected {CRON}"));
         }
-        // The scheduler's own reading: seconds are required, day of the month and weekday must both match.
-        let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Disallowed).dom_and_dow(true).build();
-        let cron = parser.parse(text).map_err(|wrong| format!("{wrong}; expected {CRON}"))?;
+        let cron = cron_parser().parse(text).map_err(|wrong| format!("{wrong}; expected {CRON}"))?;
         // Any fixed start will do: a text that never matches after it never matches.
         let start = chrono::DateTime::<chrono::Utc>::UNIX_EPOCH;
         cron.find_next_occurrence(&start, false).map_err(|_| "this moment never comes".to_owned())?;

@@ -1,9 +1,11 @@
 //! How accounts come onto the agenda: at the start, on a wake-up, and when one was made due in the moment it left. It must
 //! never poll.
 
+use std::sync::atomic::Ordering;
+
 use super::{
     agenda::Facts,
-    drive::{Driver, PAGE, PANIC_PAUSE},
+    drive::{Driver, FROM_THE_START, PAGE, PANIC_PAUSE},
     rest::AT_ONCE,
 };
 use crate::{
@@ -12,6 +14,17 @@ use crate::{
 };
 
 impl Driver {
+    /// Everything that brings accounts: the next page of a start or of a drift check, wake-ups, a near miss.
+    pub(super) async fn take_arrivals(&mut self) -> Result<(), StoreError> {
+        if self.engine.reload.swap(false, Ordering::AcqRel) {
+            self.loading = Some(FROM_THE_START);
+        }
+        self.load_page().await?;
+        self.take_wakeups().await?;
+        self.look_after_those_who_left().await
+    }
+
+    /// The next page of accounts with something due; nothing when all are on the agenda.
     pub(super) async fn load_page(&mut self) -> Result<(), StoreError> {
         let Some(after) = self.loading else { return Ok(()) };
         let rows = self.engine.store().due_accounts(after, PAGE).await?;
@@ -26,7 +39,7 @@ impl Driver {
     }
 
     /// An account can be made due between the last write of its poll and its leaving, as the drift check does.
-    pub(super) async fn look_after_those_who_left(&mut self) -> Result<(), StoreError> {
+    async fn look_after_those_who_left(&mut self) -> Result<(), StoreError> {
         if self.left.is_empty() {
             return Ok(());
         }
@@ -41,7 +54,7 @@ impl Driver {
         Ok(())
     }
 
-    pub(super) async fn take_wakeups(&mut self) -> Result<(), StoreError> {
+    async fn take_wakeups(&mut self) -> Result<(), StoreError> {
         loop {
             let woken = self.engine.store().wakeups(PAGE).await?;
             let Some(last) = woken.last().map(|(seq, _)| *seq) else { return Ok(()) };

@@ -37,7 +37,7 @@ const RESERVE_MAX: usize = 2_000;
 pub(super) const PAGE: u32 = 5_000;
 
 /// Before every (due, row).
-const FROM_THE_START: (i64, i64) = (i64::MIN, i64::MIN);
+pub(super) const FROM_THE_START: (i64, i64) = (i64::MIN, i64::MIN);
 
 /// How often the database is asked whether a command changed something; well within the second that is promised.
 const TICK: Duration = Duration::from_millis(250);
@@ -137,11 +137,7 @@ impl Driver {
     /// [`StoreError`] when the database cannot be read.
     pub async fn settle(&mut self) -> Result<(), StoreError> {
         loop {
-            self.take_wakeups().await?;
-            self.look_after_those_who_left().await?;
-            if self.engine.reload.swap(false, Ordering::AcqRel) {
-                self.loading = Some(FROM_THE_START);
-            }
+            self.take_arrivals().await?;
             while self.loading.is_some() {
                 self.load_page().await?;
             }
@@ -182,17 +178,7 @@ impl Driver {
             self.rest_without_file();
             return;
         }
-        if self.engine.reload.swap(false, Ordering::AcqRel) {
-            self.loading = Some(FROM_THE_START);
-        }
-        let refreshed = async {
-            if self.loading.is_some() {
-                self.load_page().await?;
-            }
-            self.take_wakeups().await?;
-            self.look_after_those_who_left().await
-        };
-        if let Err(error) = refreshed.await {
+        if let Err(error) = self.take_arrivals().await {
             tracing::error!(error = %error, "engine.refresh.failed");
         }
     }

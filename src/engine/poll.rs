@@ -112,11 +112,7 @@ impl Engine {
             if until > look.now {
                 continue;
             }
-            match self.recorder.observe(request, &Observation::QuotaReset, Record::default()).await {
-                Ok(after) => *request = after,
-                Err(error) if error.is_of_one_row() => warn_of_bad_row(request, &error),
-                Err(error) => return Err(error),
-            }
+            self.tell(request, &Observation::QuotaReset).await?;
         }
         // A deferred one, too, may have been brought about by somebody else.
         if requests.iter().any(|request| request.is_open() || matches!(request.state, State::Linked)) {
@@ -283,6 +279,16 @@ impl Engine {
         self.rest(&look, plan, hash).await
     }
 
+    /// Tells one request what time alone has brought. A row that is not legal holds up itself alone.
+    async fn tell(&self, request: &mut Request, seen: &Observation) -> Result<(), StoreError> {
+        match self.recorder.observe(request, seen, Record::default()).await {
+            Ok(after) => *request = after,
+            Err(error) if error.is_of_one_row() => warn_of_bad_row(request, &error),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// Ends requests whose deadline has passed, once the list has had its say. Answers whether there was one.
     pub(super) async fn expire(&self, requests: &mut [Request], now: Time) -> Result<bool, StoreError> {
         let mut expired = false;
@@ -294,11 +300,7 @@ impl Engine {
             if step.is_none_or(|step| step.action != Action::Expire || step.due > now) {
                 continue;
             }
-            match self.recorder.observe(request, &Observation::DeadlinePassed, Record::default()).await {
-                Ok(after) => *request = after,
-                Err(error) if error.is_of_one_row() => warn_of_bad_row(request, &error),
-                Err(error) => return Err(error),
-            }
+            self.tell(request, &Observation::DeadlinePassed).await?;
             expired = true;
         }
         Ok(expired)
