@@ -1,11 +1,12 @@
-//! The one trait: where moments come from. It must never be by-passed; the lints ban every other way to ask the time.
+//! The one trait: where moments and chance come from. It must never be by-passed; the lints ban every other way to ask
+//! the time.
 
 use std::{
     future::Future,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -16,7 +17,8 @@ use crate::domain::time::Time;
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Tells the time, two ways: the calendar's, which people and quotas go by and which may be stepped, and a stopwatch's,
-/// which waits go by and which only ever moves forward.
+/// which waits go by and which only ever moves forward. It also rolls the dice: with both in one hand, a life that was
+/// lived on a [`ManualClock`] can be lived again.
 pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
     /// The calendar's time.
     fn now(&self) -> Time;
@@ -26,6 +28,17 @@ pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
 
     /// Ends when the stopwatch shows `until`.
     fn sleep_until(&self, until: Duration) -> Sleep;
+
+    /// A number by chance, all of them equally likely.
+    fn random(&self) -> u64;
+}
+
+/// A moment by chance, from none to all of `within`, to the millisecond.
+pub fn moment_within(clock: &dyn Clock, within: Duration) -> Duration {
+    let most = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+    // The highest bits of a product: as even as a division, and never past the end.
+    let drawn = (u128::from(clock.random()) * (u128::from(most) + 1)) >> u64::BITS;
+    Duration::from_millis(u64::try_from(drawn).unwrap_or(most))
 }
 
 /// A clock that several tasks share.
@@ -72,6 +85,10 @@ impl Clock for SystemClock {
     fn sleep_until(&self, until: Duration) -> Sleep {
         Box::pin(tokio::time::sleep_until(self.started + until / self.speed))
     }
+
+    fn random(&self) -> u64 {
+        rand::random()
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the place where the calendar is read")]
@@ -90,13 +107,22 @@ pub struct ManualClock {
     calendar_ms: AtomicI64,
     /// The stopwatch in milliseconds; waiters watch it.
     stopwatch_ms: tokio::sync::watch::Sender<u64>,
+    /// Where its chance has come to; the same numbers in every run.
+    chance: AtomicU64,
 }
 
 impl ManualClock {
     /// A clock that stands at `start`.
     #[must_use]
     pub fn starting_at(start: Time) -> Arc<Self> {
-        Arc::new(Self { calendar_ms: AtomicI64::new(start.ms()), stopwatch_ms: tokio::sync::watch::Sender::new(0) })
+        Self::seeded(start, 0)
+    }
+
+    /// The same with a chance of its own.
+    #[must_use]
+    pub fn seeded(start: Time, seed: u64) -> Arc<Self> {
+        let stopwatch_ms = tokio::sync::watch::Sender::new(0);
+        Arc::new(Self { calendar_ms: AtomicI64::new(start.ms()), stopwatch_ms, chance: AtomicU64::new(seed) })
     }
 
     /// Lets time pass: calendar and stopwatch.
@@ -130,5 +156,30 @@ impl Clock for ManualClock {
                 std::future::pending::<()>().await;
             }
         })
+    }
+
+    fn random(&self) -> u64 {
+        // SplitMix64 (Steele, Lea, Flood 2014): every state is as good a start as any other.
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+        let state = self.chance.fetch_add(GOLDEN, Ordering::SeqCst).wrapping_add(GOLDEN);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chance_is_the_same_for_the_same_seed_and_stays_within() {
+        let draw = |seed| {
+            let clock = ManualClock::seeded(Time::from_ms(0), seed);
+            (0..200).map(|_| moment_within(&*clock, Duration::from_millis(9)).as_millis()).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+        assert_eq!((draw(7).iter().min(), draw(7).iter().max()), (Some(&0), Some(&9)));
     }
 }

@@ -10,11 +10,7 @@ use crate::{
         observation::Observation,
         request::{Kind, Request, State},
     },
-    store::{
-        Record, StoreError,
-        accounts::Standing,
-        requests::{Accepted, new_id},
-    },
+    store::{Record, StoreError, accounts::Standing, requests::Accepted},
 };
 
 /// The longest key or label a request may carry, in bytes.
@@ -121,7 +117,7 @@ impl Recorder {
         for wish in wishes {
             wish.check()?;
             let Wish { kind, account, program, username, key, labels } = wish;
-            let request = Request::new(new_id(), kind, account, program, now);
+            let request = Request::new(self.new_id(), kind, account, program, now);
             requests.push(Request { username, key, labels, ..request });
         }
         Ok(self.store().accept(requests, now).await?)
@@ -155,7 +151,7 @@ impl Recorder {
             return Err(AskError::StillOpen { id: id.clone(), state: old.state.as_str() });
         }
         let now = self.clock().now();
-        let request = Request::new(new_id(), old.kind, old.account, old.program, now);
+        let request = Request::new(self.new_id(), old.kind, old.account, old.program, now);
         let request = Request { username: old.username, labels: old.labels, retry_of: Some(id.clone()), ..request };
         let accepted = self.store().accept(vec![request], now).await?;
         accepted.into_iter().next().ok_or(AskError::Store(StoreError::Closed))

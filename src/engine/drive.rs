@@ -15,7 +15,6 @@ use super::{
     poll::{Due, Polled},
     promise::{Promise, Report},
     recall::forget_calls,
-    reserve::spread,
     setback::{DOUBLINGS_MAX, RETRY_MAX},
 };
 use crate::{
@@ -234,7 +233,7 @@ impl Driver {
             let admission = self.engine.gates.admit(self.engine.clock().now());
             if let Admission::Closed(until) = admission {
                 facts.budget_used = facts.budget_used.saturating_sub(1);
-                let due = self.on_stopwatch(until) + spread(Duration::from_secs(1));
+                let due = self.on_stopwatch(until) + self.engine.spread(Duration::from_secs(1));
                 self.agenda.back(id, facts, Some(due));
                 continue;
             }

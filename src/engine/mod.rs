@@ -18,6 +18,8 @@ pub mod explain;
 
 pub mod gates;
 
+mod ids;
+
 mod steps;
 
 mod recall;

@@ -8,10 +8,12 @@ use std::{
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
+use super::ids::Ids;
 use crate::{
     clock::SharedClock,
     domain::{
         decide::{Decision, decide},
+        id::RequestId,
         listing::Status,
         observation::Observation,
         policy::Policy,
@@ -20,8 +22,7 @@ use crate::{
     },
     store::{
         Record, Recorded, Store, StoreError,
-        record::{Change, Conflict, Event, Transition},
-        requests::new_id,
+        record::{Change, Conflict, Event, Transition, new_id},
     },
 };
 
@@ -53,7 +54,7 @@ pub fn change(request: &Request, seen: &Observation, decision: Decision, now: Ti
         events.push(Event::of_request(&decision.next, Some(request.state), Some(seen.cause()), now));
     }
     let conflict = decision.conflict.map(|kind| Conflict {
-        id: new_id().to_string(),
+        id: new_id(),
         request_id: request.id.to_string(),
         kind: kind.as_str(),
         errcode: seen.refusal().map(|refusal| refusal.errcode),
@@ -121,13 +122,14 @@ pub struct Recorder {
     clock: SharedClock,
     policy: Policy,
     transitions: AtomicU64,
+    ids: Ids,
 }
 
 impl Recorder {
     /// Writes to `store`, decides by `policy`.
     #[must_use]
-    pub const fn new(store: Store, clock: SharedClock, policy: Policy) -> Self {
-        Self { store, clock, policy, transitions: AtomicU64::new(0) }
+    pub fn new(store: Store, clock: SharedClock, policy: Policy) -> Self {
+        Self { store, clock, policy, transitions: AtomicU64::new(0), ids: Ids::default() }
     }
 
     /// The database.
@@ -146,6 +148,11 @@ impl Recorder {
     #[must_use]
     pub const fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// A name for a new request.
+    pub(super) fn new_id(&self) -> RequestId {
+        self.ids.next(&*self.clock)
     }
 
     /// Transitions written since the start.

@@ -3,14 +3,12 @@
 
 use std::time::Duration;
 
-use rand::RngExt;
-
 use super::{
     Engine,
     agenda::{Candidate, Prepared},
     poll::LISTING_API,
 };
-use crate::{domain::time::Time, store::accounts::Reservation};
+use crate::{clock::moment_within, domain::time::Time, store::accounts::Reservation};
 
 impl Engine {
     /// When an account is due after the poll that is about to be made, and whether its budget allows that poll.
@@ -37,19 +35,18 @@ impl Engine {
                 budget = self.settings.daily_budget,
                 "the account's polls of this Beijing day are used up; they go on tomorrow"
             );
-            now.next_beijing_day() + spread(Duration::from_mins(10))
+            now.next_beijing_day() + self.spread(Duration::from_mins(10))
         } else {
             facts.budget_used += 1;
-            Self::due_if_unchanged(self.policy(), facts, now)
+            self.due_if_unchanged(facts, now)
         };
         *then = stopwatch + now.until(due);
         rows.push(Reservation(id, due.ms(), facts.budget_day, facts.budget_used, facts.checked_at.map(Time::ms)));
         if exhausted { Prepared::Wait } else { Prepared::Poll }
     }
-}
 
-/// A moment within `within`, so that what was held back together does not go on together.
-pub(super) fn spread(within: Duration) -> Duration {
-    let most = u64::try_from(within.as_millis()).unwrap_or(0);
-    Duration::from_millis(rand::rng().random_range(0..=most))
+    /// A moment within `within`, so that what was held back together does not go on together.
+    pub(super) fn spread(&self, within: Duration) -> Duration {
+        moment_within(&**self.clock(), within)
+    }
 }

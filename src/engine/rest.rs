@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use rand::RngExt;
-
 use super::{
     Engine,
     agenda::Facts,
@@ -12,7 +10,7 @@ use super::{
 use crate::{
     domain::{
         plan::{AccountPlan, plan_account},
-        policy::{LOOK_EVERY_MAX, Policy},
+        policy::LOOK_EVERY_MAX,
         request::Request,
         time::Time,
     },
@@ -36,7 +34,7 @@ impl Engine {
     pub(super) fn plan(&self, requests: &[Request], now: Time) -> AccountPlan {
         let plan = plan_account(requests, self.policy(), now);
         AccountPlan {
-            due: plan.due.map(|due| jittered(now, due)),
+            due: plan.due.map(|due| self.jittered(now, due)),
             reread_at: plan.reread_at.map(|at| if at <= now { AT_ONCE } else { at }),
             ..plan
         }
@@ -109,8 +107,8 @@ impl Engine {
     }
 
     /// When an account is due after a poll that changes nothing.
-    #[must_use]
-    pub fn due_if_unchanged(policy: &Policy, facts: &Facts, now: Time) -> Time {
+    pub(super) fn due_if_unchanged(&self, facts: &Facts, now: Time) -> Time {
+        let policy = self.policy();
         let every = match (facts.pace_from, facts.reread_at) {
             _ if facts.is_suspended => PROBE_EVERY,
             // Something waits for this very poll: if the process does not live to record it, the next one makes it soon.
@@ -120,14 +118,13 @@ impl Engine {
             (None, Some(_)) => LOOK_EVERY_MAX,
             (None, None) => policy.steps.every(Duration::MAX),
         };
-        let due = jittered(now, now + every);
+        let due = self.jittered(now, now + every);
         // A time limit is kept although the list does not change.
         facts.reread_at.filter(|at| *at > now).map_or(due, |at| at.min(due))
     }
-}
 
-/// Spreads what would otherwise come up together: later by up to a tenth of the wait, and never by much.
-pub(super) fn jittered(now: Time, due: Time) -> Time {
-    let spread = (now.until(due) / 10).min(JITTER_MAX);
-    due + Duration::from_millis(rand::rng().random_range(0..=u64::try_from(spread.as_millis()).unwrap_or(0)))
+    /// Spreads what would otherwise come up together: later by up to a tenth of the wait, and never by much.
+    pub(super) fn jittered(&self, now: Time, due: Time) -> Time {
+        due + self.spread((now.until(due) / 10).min(JITTER_MAX))
+    }
 }

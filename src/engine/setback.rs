@@ -6,7 +6,7 @@ use super::{
     Engine,
     agenda::Facts,
     poll::{Due, LISTING_API, Look, Polled},
-    rest::{PROBE_EVERY, jittered},
+    rest::PROBE_EVERY,
 };
 use crate::{
     domain::{
@@ -54,13 +54,13 @@ impl Engine {
                     tracing::error!(account = %look.account, refusal = %refusal, "account suspended: a person must act");
                 }
                 let standing = Standing::SuspendedByWechat { errcode: refusal.errcode, errmsg: refusal.errmsg.clone() };
-                (Some((standing, look.now)), jittered(look.now, look.now + PROBE_EVERY))
+                (Some((standing, look.now)), self.jittered(look.now, look.now + PROBE_EVERY))
             }
             Class::DailyQuota => {
                 record.gates.push(self.gates.close_api(look.account, LISTING_API, refusal, look.now));
-                (None, jittered(look.now, look.now.next_beijing_day() + TOO_FAST_PAUSE))
+                (None, self.jittered(look.now, look.now.next_beijing_day() + TOO_FAST_PAUSE))
             }
-            Class::TooFast => (None, jittered(look.now, look.now + TOO_FAST_PAUSE)),
+            Class::TooFast => (None, self.jittered(look.now, look.now + TOO_FAST_PAUSE)),
             Class::OurBug => (None, look.now + PROBE_EVERY),
             Class::Done
             | Class::InvitationOut
@@ -80,7 +80,7 @@ impl Engine {
     pub(super) async fn failed(&self, look: Look<'_>, why: String) -> Result<Polled, StoreError> {
         let doublings = look.facts.failures.min(DOUBLINGS_MAX);
         let pause = self.policy().steps.every(Duration::ZERO).saturating_mul(1 << doublings).min(RETRY_MAX);
-        let due = jittered(look.now, look.now + pause);
+        let due = self.jittered(look.now, look.now + pause);
         self.set_back(look, Record::default(), None, due, why).await
     }
 

@@ -123,7 +123,7 @@ impl Event {
             "errcode": request.refusal.as_ref().map(|refusal| refusal.errcode), "labels": request.labels,
         });
         Self {
-            id: uuid::Uuid::now_v7().to_string(),
+            id: new_id(),
             kind: format!("amplinkd.request.{}", request.state.as_str()),
             subject: request.id.to_string(),
             at: now.ms(),
@@ -140,13 +140,19 @@ impl Event {
             "their_status": conflict.their_status, "at": now.to_string(), "labels": request.labels,
         });
         Self {
-            id: uuid::Uuid::now_v7().to_string(),
+            id: new_id(),
             kind: "amplinkd.conflict.opened".to_owned(),
             subject: request.id.to_string(),
             at: now.ms(),
             data: data.to_string(),
         }
     }
+}
+
+/// A name for a conflict or an event: a `UUIDv7` as text.
+#[must_use]
+pub fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
 }
 
 const CURRENT: &str = "

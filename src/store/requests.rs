@@ -369,10 +369,3 @@ impl RequestRow {
         })
     }
 }
-
-/// An id for something new: a `UUIDv7` as text.
-#[must_use]
-pub fn new_id() -> RequestId {
-    // A UUID's text has the shape that the parser asks for.
-    uuid::Uuid::now_v7().to_string().parse().unwrap_or_else(|_| unreachable!("a UUID is a request id"))
-}
