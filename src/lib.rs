@@ -9,6 +9,7 @@
 //! - [`engine`]: the only room that joins the others.
 //! - [`schedule`]: the door for coarse time (cron jobs).
 //! - [`cli`]: the door for people.
+//! - [`selftest`]: whole lives of the daemon by chance, and what else proves it on a machine.
 //! - [`sim`]: a small `WeChat` of our own, which shares no type with [`wechat`].
 
 pub mod domain;
@@ -26,6 +27,8 @@ pub mod schedule;
 pub mod cli;
 
 pub mod sim;
+
+pub mod selftest;
 
 pub mod config;
 

@@ -10,7 +10,7 @@ use super::{Store, StoreError, request_page};
 const PAGE: u32 = 1_000;
 
 /// A row of `v_request`. The first fields are the documented columns, in their order.
-#[derive(Debug, Clone, PartialEq, FromRow, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, FromRow, Serialize)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct RequestView {
     pub id: String,

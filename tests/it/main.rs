@@ -10,6 +10,7 @@ mod domain;
 mod kill;
 mod schedule;
 mod sim;
+mod simulation;
 mod story;
 mod tidy;
 mod wechat;

@@ -1,0 +1,219 @@
+//! One process of the daemon, on a runtime of its own, so that it can be ended in the middle of whatever it does. It must
+//! never be looked into: what it did is in its database and in the world.
+
+use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::runtime::Runtime;
+
+use super::mortal::MortalClock;
+use crate::{
+    clock::{ManualClock, SharedClock},
+    config::Schedule,
+    domain::policy::Policy,
+    engine::{Engine, Settings, accept::AskError, drive::Driver, record::Recorder},
+    schedule::Chores,
+    store::{Location, Role, Store},
+    wechat::{Client, ClientConfig, HttpSource, TokenSource, Tokens, Wechat},
+};
+
+/// How long a call may take, in the machine's time: no answer of the simulator takes a tenth of it.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a killed process may take to let go of its threads.
+const LETTING_GO: Duration = Duration::from_secs(20);
+
+/// Calls in a second of the machine's time: a life that takes weeks must not wait for seconds.
+const UNLIMITED: NonZeroU32 = NonZeroU32::MAX;
+
+/// What every process of one life is started with.
+#[derive(Debug, Clone)]
+pub(super) struct Setup {
+    pub(super) database: PathBuf,
+    pub(super) wechat_url: String,
+    pub(super) token_url: String,
+    pub(super) time: Arc<ManualClock>,
+    pub(super) policy: Policy,
+    /// Polls and calls under way at once.
+    pub(super) at_once: usize,
+    pub(super) daily_budget: u32,
+}
+
+/// The process ended before it had done what it was asked to do.
+#[derive(Debug)]
+pub(super) struct Died;
+
+/// A process.
+pub(super) struct Daemon {
+    runtime: Runtime,
+    clock: Arc<MortalClock>,
+    engine: Arc<Engine>,
+    /// Away while it works.
+    inner: Option<Inner>,
+}
+
+struct Inner {
+    driver: Driver,
+    chores: Chores,
+}
+
+/// How a process that was asked to do something ended up.
+type Alive<T> = Result<T, Died>;
+
+impl Setup {
+    fn location(&self) -> Location {
+        Location { path: self.database.clone(), mode: 0o600 }
+    }
+
+    /// A command beside the daemon, whether one runs or not.
+    pub(super) async fn desk(&self) -> Recorder {
+        let store = Store::open(&self.location(), Role::Tool).await;
+        let store = store.unwrap_or_else(|error| panic!("a command cannot open the database: {error}"));
+        Recorder::new(store, Arc::clone(&self.time) as SharedClock, self.policy.clone())
+    }
+
+    async fn boot(self, clock: SharedClock) -> (Arc<Engine>, Inner) {
+        let store = Store::open(&self.location(), Role::Daemon).await;
+        let store = store.unwrap_or_else(|error| panic!("the daemon cannot open its database: {error}"));
+        let config = ClientConfig { base_url: self.wechat_url, timeout: TIMEOUT, ..ClientConfig::default() };
+        let client = Client::new(&config).unwrap_or_else(|error| panic!("no client: {error}"));
+        let url = format!("{}?appid={{account}}", self.token_url);
+        let source = TokenSource::Http(HttpSource { url, headers: Vec::new(), timeout: TIMEOUT });
+        let tokens = Tokens::new(source, Arc::clone(&clock)).unwrap_or_else(|error| panic!("no tokens: {error}"));
+        let settings = Settings {
+            policy: self.policy,
+            in_flight: self.at_once,
+            per_second: UNLIMITED,
+            daily_budget: self.daily_budget,
+        };
+        let engine = Engine::new(store, Wechat::new(client, tokens), clock, settings);
+        let mut chores = Chores::new(Arc::clone(&engine), Schedule::default());
+        let driver = Driver::start(Arc::clone(&engine)).await;
+        let driver = driver.unwrap_or_else(|error| panic!("the daemon does not start: {error}"));
+        chores.take_up().await;
+        (engine, Inner { driver, chores })
+    }
+}
+
+impl Daemon {
+    /// Starts a process that ends at its `dies_after`th look at the clock, if at all.
+    pub(super) async fn boot(setup: &Setup, dies_after: Option<u64>) -> Alive<Self> {
+        let clock = MortalClock::new(Arc::clone(&setup.time));
+        if let Some(questions) = dies_after {
+            clock.die_after(questions);
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.unwrap_or_else(|error| panic!("no runtime for a process: {error}"));
+        let (setup, asked) = (setup.clone(), Arc::clone(&clock) as SharedClock);
+        let booted = on(&runtime, async move || setup.boot(asked).await).await;
+        match booted {
+            Ok((engine, inner)) => Ok(Self { runtime, clock, engine, inner: Some(inner) }),
+            Err(ended) => {
+                let_go(runtime).await;
+                died(&clock, ended)
+            }
+        }
+    }
+
+    /// Does everything that is due at this moment.
+    pub(super) async fn work(&mut self) -> Alive<()> {
+        self.inside(async |inner| {
+            inner.driver.settle().await.unwrap_or_else(|error| panic!("the daemon cannot read its database: {error}"));
+        })
+        .await
+    }
+
+    /// Lets the watchdog of the cron jobs look.
+    pub(super) async fn watch(&mut self) -> Alive<()> {
+        self.inside(async |inner| {
+            inner.chores.make_up().await;
+        })
+        .await
+    }
+
+    async fn inside(&mut self, work: impl AsyncFnOnce(&mut Inner) + Send + 'static) -> Alive<()> {
+        let Some(mut inner) = self.inner.take() else { return Err(Died) };
+        let done = on(&self.runtime, async move || {
+            work(&mut inner).await;
+            inner
+        });
+        match done.await {
+            Ok(inner) => {
+                self.inner = Some(inner);
+                // A task beside the loop may have been the one that asked.
+                if self.clock.is_dead() { Err(Died) } else { Ok(()) }
+            }
+            Err(ended) => died(&self.clock, ended),
+        }
+    }
+
+    /// When something is next due, on the stopwatch.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        self.inner.as_ref()?.driver.next_due()
+    }
+
+    /// Accounts with something due.
+    pub(super) fn accounts(&self) -> usize {
+        self.inner.as_ref().map_or(0, |inner| inner.driver.accounts())
+    }
+
+    /// The clock that can end it.
+    pub(super) const fn clock(&self) -> &Arc<MortalClock> {
+        &self.clock
+    }
+
+    /// The process ends at its `questions`th look at the clock from now on.
+    pub(super) fn die_after(&self, questions: u64) {
+        self.clock.die_after(questions);
+    }
+
+    /// What doors of this process ask of it.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        wish: impl AsyncFnOnce(&Recorder) -> Result<T, AskError> + Send + 'static,
+    ) -> Alive<Result<T, AskError>> {
+        let engine = Arc::clone(&self.engine);
+        match on(&self.runtime, async move || wish(engine.recorder()).await).await {
+            Ok(answer) => Ok(answer),
+            Err(ended) => died(&self.clock, ended),
+        }
+    }
+
+    /// Ends the process in good order.
+    pub(super) async fn stop(self) {
+        let store = self.engine.store().clone();
+        drop((self.inner, self.engine));
+        let closing = self.runtime.spawn(store.close());
+        // A store that could not be closed is one that was killed.
+        let _ = closing.await;
+        let_go(self.runtime).await;
+    }
+
+    /// Ends the process at once: no task runs on, nothing is closed.
+    pub(super) async fn kill(self) {
+        drop((self.inner, self.engine));
+        let_go(self.runtime).await;
+    }
+}
+
+/// Works on the runtime of a process: what is begun there ends when that does.
+async fn on<T: Send + 'static>(
+    runtime: &Runtime,
+    work: impl AsyncFnOnce() -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    let runtime = runtime.handle().clone();
+    tokio::task::spawn_blocking(move || runtime.block_on(work())).await
+}
+
+async fn let_go(runtime: Runtime) {
+    let gone = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(LETTING_GO)).await;
+    gone.unwrap_or_else(|error| panic!("a killed process did not end: {error}"));
+}
+
+/// A task ended early: killed, or by a defect that must be seen.
+fn died<T>(clock: &MortalClock, ended: tokio::task::JoinError) -> Alive<T> {
+    match ended.try_into_panic() {
+        Ok(_) if clock.is_dead() => Err(Died),
+        Ok(defect) => std::panic::resume_unwind(defect),
+        Err(_) => Err(Died),
+    }
+}

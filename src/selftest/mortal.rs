@@ -1,0 +1,83 @@
+//! A clock that can end the process that asks it: at any question, however deep in its work. It must never let a dead
+//! process go on.
+
+use std::{
+    panic::resume_unwind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    clock::{Clock, ManualClock, Sleep},
+    domain::time::Time,
+};
+
+/// More questions than any life asks.
+const IMMORTAL: u64 = u64::MAX / 2;
+
+/// Why a task of a killed process ended.
+#[derive(Debug)]
+struct Killed;
+
+/// The clock of one process. Between two of its questions a process does nothing that depends on time, so that dying at a
+/// question is dying anywhere.
+#[derive(Debug)]
+pub(super) struct MortalClock {
+    time: Arc<ManualClock>,
+    /// Questions until the end.
+    left: AtomicU64,
+    is_dead: AtomicBool,
+}
+
+impl MortalClock {
+    /// A process that lives on this time until it is killed.
+    pub(super) fn new(time: Arc<ManualClock>) -> Arc<Self> {
+        Arc::new(Self { time, left: AtomicU64::new(IMMORTAL), is_dead: AtomicBool::new(false) })
+    }
+
+    /// The process ends at its `questions`th question from now on.
+    pub(super) fn die_after(&self, questions: u64) {
+        self.left.store(questions, Ordering::SeqCst);
+    }
+
+    /// Whether the process has ended.
+    pub(super) fn is_dead(&self) -> bool {
+        self.is_dead.load(Ordering::SeqCst)
+    }
+
+    fn asked(&self) {
+        if !self.is_dead() && self.left.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return;
+        }
+        self.is_dead.store(true, Ordering::SeqCst);
+        // What asks while it is being torn down gets an answer: nobody is left to act on it.
+        if !std::thread::panicking() {
+            // Unwinding ends the task and says nothing: it is no defect.
+            resume_unwind(Box::new(Killed));
+        }
+    }
+}
+
+impl Clock for MortalClock {
+    fn now(&self) -> Time {
+        self.asked();
+        self.time.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.asked();
+        self.time.monotonic()
+    }
+
+    fn sleep_until(&self, until: Duration) -> Sleep {
+        self.time.sleep_until(until)
+    }
+
+    fn random(&self) -> u64 {
+        self.asked();
+        self.time.random()
+    }
+}

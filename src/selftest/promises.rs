@@ -1,0 +1,294 @@
+//! What may never happen, looked for after every step: the promises of a request's life, held against the database and the
+//! world's own ledger. It must never repair anything, and never trust what the daemon says of itself.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::truth::{contradiction, illegal_end};
+use crate::{
+    domain::time::Time,
+    engine::record::Recorder,
+    sim::{Api, LedgerEntry, World},
+    store::views::{ConflictFilter, RequestView, TransitionView},
+};
+
+/// Messages read in one look; a life writes fewer between two.
+const EVENTS_MAX: u32 = 10_000;
+
+/// Codes that say that nothing was looked at but the token.
+const TOKEN_REFUSED: [i64; 3] = [40_001, 40_014, 42_001];
+
+/// A promise that was broken.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// Which, in the words of the promise.
+    pub(super) promise: &'static str,
+    /// What was seen.
+    pub(super) what: String,
+}
+
+/// Nothing was broken, or what was.
+pub(super) type Kept = Result<(), Fault>;
+
+pub(super) fn broken<T>(promise: &'static str, what: impl Into<String>) -> Result<T, Fault> {
+    Err(Fault { promise, what: what.into() })
+}
+
+/// A request as it was last seen.
+#[derive(Debug)]
+struct Seen {
+    view: RequestView,
+    history: Vec<TransitionView>,
+    /// The states of its messages, in the order of writing.
+    told: Vec<String>,
+}
+
+/// A request that changed, as it is now.
+#[derive(Debug)]
+pub(super) struct News {
+    view: RequestView,
+    history: Vec<TransitionView>,
+    open_conflicts: usize,
+}
+
+/// Everything that was seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Promises {
+    requests: BTreeMap<String, Seen>,
+    acknowledged: HashSet<String>,
+    last_event: i64,
+    ledger_read: usize,
+    /// Calls by what they asked for.
+    calls: HashMap<(Api, String, String), usize>,
+    /// Until when a program's month is known to be used up, milliseconds UTC.
+    months: HashMap<String, i64>,
+}
+
+/// What a look may assume of the moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    /// Whether nobody died since the last look: what was answered was recorded.
+    pub(super) is_undisturbed: bool,
+    /// Whether requests end by themselves after a while.
+    pub(super) has_deadline: bool,
+    /// By how much our calendar is wrong, either way, milliseconds.
+    pub(super) calendar_off: i64,
+}
+
+impl Promises {
+    /// A door has said that it took this request.
+    pub(super) fn acknowledge(&mut self, id: &str) {
+        self.acknowledged.insert(id.to_owned());
+    }
+
+    /// The requests seen so far, oldest first.
+    pub(super) fn requests(&self) -> impl Iterator<Item = &RequestView> {
+        self.requests.values().map(|seen| &seen.view)
+    }
+
+    /// Every step of every request, for comparing two lives.
+    pub(super) fn steps(&self) -> impl Iterator<Item = &TransitionView> {
+        self.requests.values().flat_map(|seen| &seen.history)
+    }
+
+    /// Reads everything that changed since the last look.
+    pub(super) async fn news(&mut self, desk: &Recorder) -> Result<Vec<News>, Fault> {
+        let mut news = Vec::new();
+        for id in self.changed(desk).await {
+            let Some(view) = view(desk, &id).await else {
+                return broken("one decision, one transaction", format!("a message tells of {id}, which is not there"));
+            };
+            let history = desk.store().history(&id).await;
+            let history = history.unwrap_or_else(|error| panic!("the database cannot be read: {error}"));
+            let open = ConflictFilter { request: Some(id), open: Some(true), ..ConflictFilter::default() };
+            let open_conflicts = conflicts(desk, &open).await.len();
+            news.push(News { view, history, open_conflicts });
+        }
+        Ok(news)
+    }
+
+    /// Holds the promises against what changed. The world stands at this moment. Answers the calls that arrived.
+    pub(super) fn look(&mut self, news: Vec<News>, world: &World, moment: Moment) -> Result<Vec<LedgerEntry>, Fault> {
+        for one in news {
+            self.look_at(one, world, moment)?;
+        }
+        self.read_ledger(world, moment)
+    }
+
+    /// Everything that was acknowledged is there.
+    pub(super) async fn nothing_is_lost(&self, desk: &Recorder) -> Kept {
+        for id in &self.acknowledged {
+            if view(desk, id).await.is_none() {
+                return broken("durable before acknowledged", format!("request {id} was acknowledged and is gone"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Requests that messages were written for since the last look.
+    async fn changed(&mut self, desk: &Recorder) -> Vec<String> {
+        let events = desk.store().latest_events(self.last_event, EVENTS_MAX).await;
+        let events = events.unwrap_or_else(|error| panic!("the database cannot be read: {error}"));
+        let mut ids = Vec::new();
+        for event in events.into_iter().rev() {
+            self.last_event = event.seq;
+            if !ids.contains(&event.subject) {
+                ids.push(event.subject.clone());
+            }
+            if let Some(state) = event.kind.strip_prefix("amplinkd.request.") {
+                self.told_of(&event.subject).push(state.to_owned());
+            }
+        }
+        ids
+    }
+
+    fn told_of(&mut self, id: &str) -> &mut Vec<String> {
+        let nothing_yet = || Seen { view: RequestView::default(), history: Vec::new(), told: Vec::new() };
+        &mut self.requests.entry(id.to_owned()).or_insert_with(nothing_yet).told
+    }
+
+    fn look_at(&mut self, News { view, history, open_conflicts }: News, world: &World, moment: Moment) -> Kept {
+        let Some(seen) = self.requests.get(&view.id) else { return Ok(()) };
+        let id = view.id.clone();
+        let here = |promise, what: &str| broken(promise, format!("request {id}: {what}; its history: {history:#?}"));
+        if !history.starts_with(&seen.history) {
+            return here("history is only ever added to", "an earlier step is changed or gone");
+        }
+        let states: Vec<&str> = history.iter().map(|step| step.to_state.as_str()).collect();
+        if states != seen.told {
+            return here("one decision, one transaction", &format!("its messages told of {:?}", seen.told));
+        }
+        if states.last() != Some(&view.state.as_str()) || history.last().map(|step| &step.at) != Some(&view.since) {
+            return here("one decision, one transaction", &format!("it stands in {} since {}", view.state, view.since));
+        }
+        let is_chain = history.windows(2).all(|pair| pair[1].from_state.as_ref() == Some(&pair[0].to_state));
+        if !is_chain {
+            return here("one decision, one transaction", "a step does not begin where the one before ended");
+        }
+        for step in &history[seen.history.len()..] {
+            if let Some(wrong) = illegal_move(step).or_else(|| illegal_end(&view, step, moment.has_deadline)) {
+                return here("transient never becomes terminal", &wrong);
+            }
+            // A call of ours within this very moment has changed what the list had shown before it.
+            let is_as_shown = step.cause == "listing" && !self.was_called(world, &view);
+            let shown = if is_as_shown { contradiction(world, &view, step) } else { None };
+            if let Some(wrong) = shown {
+                return here("the list is the only truth", &wrong);
+            }
+        }
+        if view.finished_at.is_some() && open_conflicts > 0 {
+            return here("conflicts are resolved by what settles them", "it has ended with an open one");
+        }
+        if let Some(seen) = self.requests.get_mut(&id) {
+            (seen.view, seen.history) = (view, history);
+        }
+        Ok(())
+    }
+
+    /// Whether a call for the pair took effect since the last look.
+    fn was_called(&self, world: &World, request: &RequestView) -> bool {
+        let mut news = world.ledger().skip(self.ledger_read).filter(|call| call.effect);
+        news.any(|call| call.account == request.account && call.program == request.program)
+    }
+
+    /// Calls that arrived since the last look: each had an intent before it, and none was made against a known quota.
+    fn read_ledger(&mut self, world: &World, moment: Moment) -> Result<Vec<LedgerEntry>, Fault> {
+        let news: Vec<LedgerEntry> = world.ledger().skip(self.ledger_read).cloned().collect();
+        self.ledger_read += news.len();
+        for call in &news {
+            // A token that WeChat did not take is renewed, and the same call made once more.
+            let is_call = !TOKEN_REFUSED.contains(&call.errcode) || call.effect;
+            *self.calls.entry((call.api, call.account.clone(), call.program.clone())).or_default() +=
+                usize::from(is_call);
+            self.intent_before(world, call)?;
+            self.within_its_month(call, moment)?;
+        }
+        Ok(news)
+    }
+
+    fn intent_before(&self, world: &World, call: &LedgerEntry) -> Kept {
+        let kind = if call.api == Api::Link { "link" } else { "unlink" };
+        let of_pair = self.requests.values().filter(|seen| {
+            seen.view.kind == kind && seen.view.account == call.account && seen.view.program == call.program
+        });
+        let (mut intents, mut attempts) = (0, 0);
+        for seen in of_pair {
+            intents += seen.history.iter().filter(|step| step.to_state == "initiating").count();
+            attempts += usize::try_from(seen.view.attempt).unwrap_or(0);
+        }
+        let calls = self.calls.get(&(call.api, call.account.clone(), call.program.clone())).copied().unwrap_or(0);
+        if calls > intents {
+            return broken(
+                "intent before effect",
+                format!("{calls} calls, {intents} intents on disk: {call:?}{}", self.all_of_pair(world, call)),
+            );
+        }
+        let invitations = world.invitations(&call.account, &call.program);
+        if call.api == Api::Link && invitations > attempts {
+            return broken(
+                "at most one invitation per attempt",
+                format!("{invitations} invitations went out, {attempts} attempts are on disk: {call:?}"),
+            );
+        }
+        Ok(())
+    }
+
+    /// Everything known of a pair, for a report.
+    fn all_of_pair(&self, world: &World, call: &LedgerEntry) -> String {
+        let is_pair = |account: &str, program: &str| account == call.account && program == call.program;
+        let calls = world.ledger().filter(|entry| is_pair(&entry.account, &entry.program));
+        let calls = calls.map(|entry| format!("\n  call {} {:?}", Time::from_ms(entry.at), entry));
+        let requests = self.requests.values().filter(|seen| is_pair(&seen.view.account, &seen.view.program));
+        let steps = requests.flat_map(|seen| &seen.history).map(|step| {
+            format!("\n  step {} {} {} by {} {:?}", step.at, step.request_id, step.to_state, step.cause, step.errcode)
+        });
+        calls.chain(steps).collect()
+    }
+
+    fn within_its_month(&mut self, call: &LedgerEntry, moment: Moment) -> Kept {
+        const PROGRAM_MONTH: i64 = 89_007;
+        let until = self.months.get(&call.program).copied().unwrap_or(0);
+        if call.api == Api::Link && call.at < until - moment.calendar_off {
+            return broken("quotas are respected", format!("called before the program's month is over: {call:?}"));
+        }
+        if call.errcode == PROGRAM_MONTH && call.delivered {
+            let month_ends = Time::from_ms(call.at).next_beijing_month().ms();
+            // An answer that was lost with its process closed nothing.
+            if moment.is_undisturbed {
+                self.months.insert(call.program.clone(), month_ends);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A finished request never moves, except a link that is gone.
+fn illegal_move(step: &TransitionView) -> Option<String> {
+    let finished = ["linked", "rejected", "failed", "lapsed", "cancelled", "unlinked"];
+    let from = step.from_state.as_deref()?;
+    let is_legal = !finished.contains(&from) || (from == "linked" && step.to_state == "unlinked");
+    (!is_legal).then(|| format!("it moved from {from} to {} after its end", step.to_state))
+}
+
+/// A delivered code that says that somebody was there first is a row.
+pub(super) async fn kept_as_conflict(desk: &Recorder, call: &LedgerEntry) -> Kept {
+    const CONFLICTS: [(Api, i64); 4] =
+        [(Api::Link, 89_010), (Api::Link, 89_015), (Api::Link, 89_035), (Api::Unlink, 89_018)];
+    if !call.delivered || !CONFLICTS.contains(&(call.api, call.errcode)) {
+        return Ok(());
+    }
+    let of_account = ConflictFilter { account: Some(call.account.clone()), ..ConflictFilter::default() };
+    let rows = conflicts(desk, &of_account).await;
+    if rows.iter().any(|row| row.errcode == Some(call.errcode) && row.program == call.program) {
+        return Ok(());
+    }
+    broken("conflicts are kept", format!("no row tells of {call:?}"))
+}
+
+async fn conflicts(desk: &Recorder, filter: &ConflictFilter) -> Vec<crate::store::views::ConflictView> {
+    let rows = desk.store().conflicts(filter, EVENTS_MAX).await;
+    rows.unwrap_or_else(|error| panic!("the database cannot be read: {error}"))
+}
+
+async fn view(desk: &Recorder, id: &str) -> Option<RequestView> {
+    desk.store().request_view(id).await.unwrap_or_else(|error| panic!("the database cannot be read: {error}"))
+}
