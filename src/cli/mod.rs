@@ -30,6 +30,8 @@ pub mod demo;
 
 pub mod simulate;
 
+pub mod selftest;
+
 pub mod completions;
 
 use std::{
@@ -68,7 +70,7 @@ Examples:
   amplinkd request list --open
   amplinkd request explain ID
 
-Exit codes: 0 well, 1 error, 2 wrong usage, 3 problems found (audit, db verify)"
+Exit codes: 0 well, 1 error, 2 wrong usage, 3 problems found (audit, db verify, selftest)"
 )]
 pub struct Cli {
     /// The configuration; without it `AMPLINKD_CONFIG` names the file, or else ./amplinkd.toml is taken
@@ -113,6 +115,8 @@ pub enum Command {
     Config(ConfigCommand),
     /// Run a small WeChat on this machine: the three link calls, a token endpoint, and administrators
     Simulate(simulate::Simulate),
+    /// Try the daemon on this machine: lives by chance, kills, a full disk, a stop; exit code 3 when a promise is broken
+    Selftest(selftest::Selftest),
     /// Print a completion script for a shell
     Completions(completions::Completions),
 }
@@ -174,6 +178,7 @@ async fn run(cli: Cli) -> anyhow::Result<Ending> {
             shutdown.listen().context("cannot listen for signals")?;
             simulate::run(command, async move { shutdown.wait().await }).await.map(|()| Ending::Well)
         }
+        Command::Selftest(command) => selftest::run(&context, command).await,
         Command::Completions(command) => completions::run(&command),
     }
 }

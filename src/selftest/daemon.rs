@@ -151,11 +151,6 @@ impl Daemon {
         self.inner.as_ref()?.driver.next_due()
     }
 
-    /// Accounts with something due.
-    pub(super) fn accounts(&self) -> usize {
-        self.inner.as_ref().map_or(0, |inner| inner.driver.accounts())
-    }
-
     /// The clock that can end it.
     pub(super) const fn clock(&self) -> &Arc<MortalClock> {
         &self.clock

@@ -129,13 +129,15 @@ impl Living {
             _ => vec![self.wish(Kind::Unlink, None)],
         };
         let accepted = match self.daemon.take() {
-            Some(daemon) if self.chance.random_bool(0.5) => match daemon.ask(async move |recorder: &Recorder| recorder.accept(wishes).await).await {
-                Ok(answer) => {
-                    self.daemon = Some(daemon);
-                    answer
+            Some(daemon) if self.chance.random_bool(0.5) => {
+                match daemon.ask(async move |recorder: &Recorder| recorder.accept(wishes).await).await {
+                    Ok(answer) => {
+                        self.daemon = Some(daemon);
+                        answer
+                    }
+                    Err(Died) => return self.bury(daemon).await,
                 }
-                Err(Died) => return self.bury(daemon).await,
-            },
+            }
             daemon => {
                 self.daemon = daemon;
                 self.desk.accept(wishes).await

@@ -29,6 +29,7 @@ impl Living {
         self.resume_everybody().await;
         for _ in 0..DAYS_MAX {
             self.everybody_answers();
+            self.give_up_refused_unlinks().await;
             self.live_for(DAY, false).await?;
             self.audit().await?;
             if self.promises.requests().all(|request| request.finished_at.is_some()) {
@@ -76,12 +77,31 @@ impl Living {
         }
     }
 
+    /// An administrator who refuses an unlink leaves no trace in the list: it waits until a person, or a deadline, ends it.
+    async fn give_up_refused_unlinks(&self) {
+        let waiting =
+            self.promises.requests().filter(|request| request.kind == "unlink" && request.state == "initiated");
+        for request in waiting {
+            let asks = self
+                .sim
+                .world()
+                .links(&request.account)
+                .iter()
+                .any(|link| link.program == request.program && link.phase == Phase::LinkedUnlinkAsked);
+            if let (false, Ok(id)) = (asks, request.id.parse()) {
+                // It may have ended since it was last seen.
+                let _ = self.desk.cancel(&id).await;
+            }
+        }
+    }
+
     /// The latest of every pair's requests to link that ended in a link is one still, and what was unlinked is none.
     fn records_are_true(&self) -> Kept {
         let world = self.sim.world();
         for request in self.promises.requests().filter(|request| request.kind == "link" && request.state == "linked") {
             let links = world.links(&request.account).iter().filter(|link| link.program == request.program);
-            let is_linked = links.into_iter().any(|link| matches!(link.phase, Phase::Linked | Phase::LinkedUnlinkAsked));
+            let is_linked =
+                links.into_iter().any(|link| matches!(link.phase, Phase::Linked | Phase::LinkedUnlinkAsked));
             if !is_linked {
                 return broken("the list is the only truth", format!("recorded as linked, and is not: {request:#?}"));
             }

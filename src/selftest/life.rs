@@ -32,9 +32,6 @@ use crate::{
 /// Where every life begins: the morning of 20 March 2026 in Beijing, so that a month rolls over early in it.
 const MORNING: Time = Time::from_ms(1_773_964_800_000);
 
-/// Things happen this often, on average.
-const TURN_EVERY: Duration = Duration::from_mins(45);
-
 /// How often the watchdog of the cron jobs looks, at most.
 const WATCH_EVERY: Duration = Duration::from_hours(1);
 
@@ -54,6 +51,8 @@ pub struct Life {
     pub seed: u64,
     /// How long things happen; then everybody comes to rest.
     pub span: Duration,
+    /// How often something happens, on average.
+    pub turn_every: Duration,
     /// Polls and calls under way at once. Only with one does the same seed bring the very same life: with more, the
     /// machine decides whose answer comes first.
     pub at_once: usize,
@@ -97,13 +96,22 @@ pub struct Broken {
     pub told: Vec<String>,
 }
 
+impl Life {
+    /// How often something happens in an ordinary life.
+    pub const ORDINARY: Duration = Duration::from_mins(45);
+}
+
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Life { seed, span, at_once } = self.life;
-        let days = span.as_secs() / 86_400;
+        let Life { seed, span, turn_every, at_once } = self.life;
+        let (days, minutes) = (span.as_secs() / 86_400, turn_every.as_secs() / 60);
         writeln!(f, "broken promise: {}", self.promise)?;
         writeln!(f, "  {}", self.what)?;
-        writeln!(f, "  seed {seed}, {days} days, {at_once} at once; step {}, {}", self.step, self.at)?;
+        writeln!(
+            f,
+            "  seed {seed}, {days} days, a turn every {minutes} minutes, {at_once} at once; step {}, {}",
+            self.step, self.at
+        )?;
         writeln!(f, "what had happened:")?;
         self.told.iter().try_for_each(|line| writeln!(f, "  {line}"))
     }
@@ -260,7 +268,7 @@ impl Living {
     }
 
     fn until_next_turn(&mut self) -> Duration {
-        let most = u64::try_from(2 * TURN_EVERY.as_millis()).unwrap_or(u64::MAX);
+        let most = u64::try_from(2 * self.life.turn_every.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(self.chance.random_range(1..=most))
     }
 
@@ -407,5 +415,71 @@ impl Turn {
     /// Whether the process is away while it happens.
     pub(super) const fn is_absence(self) -> bool {
         matches!(self, Self::Restart(_) | Self::StandStill(_) | Self::Sleep(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::ConnectOptions;
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    /// A life after a day of it, with a request that is not finished.
+    async fn after_a_day(folder: &Path) -> Living {
+        let life = Life { seed: 1, span: DAY, turn_every: Life::ORDINARY, at_once: 1 };
+        let mut living = Living::begin(life, folder).await;
+        living.boot(None).await.unwrap();
+        living.live_for(DAY, true).await.unwrap();
+        assert!(living.promises.requests().count() > 3);
+        living
+    }
+
+    /// Runs SQL on the file behind everybody's back.
+    async fn sql(living: &Living, statement: &'static str) {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&living.setup.database);
+        let mut connection = options.foreign_keys(false).connect().await.unwrap();
+        assert!(sqlx::query(statement).execute(&mut connection).await.unwrap().rows_affected() > 0);
+    }
+
+    async fn promise_broken_by(statement: &'static str) -> &'static str {
+        let folder = tempfile::tempdir().unwrap();
+        let mut living = after_a_day(folder.path()).await;
+        sql(&living, statement).await;
+        let noticed = match living.verify().await {
+            Ok(()) => living.come_to_rest().await,
+            noticed => noticed,
+        };
+        living.end().await;
+        noticed.unwrap_err().promise
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_call_without_an_intent_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut living = after_a_day(folder.path()).await;
+        let (account, program) = super::super::deeds::pairs().next().unwrap();
+        let now = living.wechat_now();
+        living.sim.world().link(&account, &program, crate::sim::Flags::default(), now);
+        living.sim.world().link(&account, &program, crate::sim::Flags::default(), now);
+        assert_eq!(living.look().await.unwrap_err().promise, "intent before effect");
+        living.end().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_request_that_is_gone_is_noticed() {
+        let gone = "DELETE FROM request WHERE id = (SELECT min(id) FROM request)";
+        assert!(
+            ["durable before acknowledged", "every history leads to its state"]
+                .contains(&promise_broken_by(gone).await)
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_state_without_a_step_is_noticed() {
+        let moved = "UPDATE request SET state = 'rejected', finished_at = since, failure = NULL, deferred_until = NULL
+                     WHERE kind = 'link' AND id = (SELECT max(id) FROM request WHERE kind = 'link' AND state <> 'rejected')";
+        assert_eq!(promise_broken_by(moved).await, "every history leads to its state");
     }
 }

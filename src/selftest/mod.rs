@@ -3,7 +3,8 @@
 //!
 //! A [`Life`] is everything that one seed brings about: requests, people, faults, operators, crashes. [`live()`] lives it,
 //! week after week in seconds, and holds the [`promises`] against it after every step. The same seed brings about the same
-//! life again.
+//! life again. The [`checks`] bring to the real program what a manual clock cannot: kills, a full disk, a stop; [`disk`]
+//! says what a disk can be believed about.
 
 mod mortal;
 
@@ -20,5 +21,11 @@ mod truth;
 mod finale;
 
 mod life;
+
+mod ground;
+
+pub mod checks;
+
+pub mod disk;
 
 pub use self::life::{Broken, Life, Lived, live};

@@ -1,5 +1,6 @@
 //! Whole lives by chance: requests, people, faults, operators and crashes from one seed, and the promises held against
-//! every step. It must never pass because it looked away: what it would notice is shown, too.
+//! every step. What the promises would notice is shown beside them, in `selftest`. It must never take more than a minute:
+//! `amplinkd selftest` lives more lives.
 
 use std::time::Duration;
 
@@ -7,20 +8,39 @@ use amplinkd::selftest::{Life, Lived, live};
 
 const DAY: Duration = Duration::from_hours(24);
 
-async fn lived(seed: u64, days: u32, at_once: usize) -> Lived {
+async fn lived(life: Life) -> Lived {
     let folder = tempfile::tempdir().unwrap();
-    let life = Life { seed, span: DAY * days, at_once };
     live(life, folder.path()).await.unwrap_or_else(|broken| panic!("{broken}"))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_promise_is_kept_through_lives_of_weeks() {
-    let from: u64 = std::env::var("SEED").map_or(1, |s| s.parse().unwrap());
-    let count: u64 = std::env::var("COUNT").map_or(6, |s| s.parse().unwrap());
-    let at_once: usize = std::env::var("ATONCE").map_or(1, |s| s.parse().unwrap());
-    for seed in from..from+count {
-        let begun = std::time::Instant::now();
-        let lived = lived(seed, 14, at_once).await;
-        println!("seed {seed}: {lived:?} {:?}", begun.elapsed());
-    }
+fn life(seed: u64, days: u32) -> Life {
+    Life { seed, span: DAY * days, turn_every: Life::ORDINARY, at_once: 1 }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promise_is_kept_for_two_weeks_with_crashes_and_faults() {
+    let lived = lived(life(1, 14)).await;
+    assert!(lived.kills > 20 && lived.faults > 200 && lived.calls > 30, "something happens in a life: {lived:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promise_is_kept_where_quotas_and_deadlines_end_things() {
+    lived(life(5, 10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promise_is_kept_with_many_polls_at_once() {
+    lived(Life { at_once: 8, ..life(3, 7) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_quiet_months_every_open_request_has_a_next_step_and_it_comes() {
+    lived(Life { turn_every: Duration::from_hours(10), ..life(12, 120) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_seed_lives_the_same_life() {
+    let (first, again, other) = (lived(life(7, 4)).await, lived(life(7, 4)).await, lived(life(8, 4)).await);
+    assert_eq!(first, again);
+    assert_ne!(first.digest, other.digest);
 }

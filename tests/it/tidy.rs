@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 /// Which rooms a room may name besides itself. A new room needs a line here and one in `ARCHITECTURE.md`.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("wechat", &["domain", "clock"]),
@@ -12,10 +12,26 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("engine", &["domain", "clock", "store", "wechat", "shutdown"]),
     ("schedule", &["domain", "clock", "store", "engine", "config", "shutdown"]),
     ("sim", &[]),
+    ("selftest", &["domain", "clock", "wechat", "store", "engine", "schedule", "sim", "config", "shutdown"]),
     ("config", &["domain"]),
     ("telemetry", &["config"]),
     ("shutdown", &["domain"]),
-    ("cli", &["domain", "clock", "wechat", "store", "engine", "schedule", "sim", "config", "telemetry", "shutdown"]),
+    (
+        "cli",
+        &[
+            "domain",
+            "clock",
+            "wechat",
+            "store",
+            "engine",
+            "schedule",
+            "sim",
+            "selftest",
+            "config",
+            "telemetry",
+            "shutdown",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 

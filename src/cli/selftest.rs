@@ -1,0 +1,176 @@
+//! `amplinkd selftest`: tries this program on this machine, against a simulator. It must never touch the configured
+//! database: it works in a folder of its own and takes it away.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::{
+    context::{Context, Ending, note},
+    output::Column,
+};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    selftest::{Life, checks, disk, live},
+};
+
+/// Try the daemon on this machine: lives by chance, kills, a full disk, a stop; exit code 3 when a promise is broken
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd selftest
+  amplinkd selftest --minutes 60 --folder /var/lib/amplinkd
+  amplinkd selftest --seed 4711 --only lives
+
+A life is two weeks of requests, administrators, faults, operators and crashes, drawn from a seed, lived in seconds on a
+clock moved by hand; every promise is held against every step. The same seed and version bring the same life again.
+Nothing is sent to WeChat and no database of yours is touched.")]
+pub struct Selftest {
+    /// For how long lives are lived, at least one; the other checks take about a minute more
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub minutes: u64,
+
+    /// The first life's seed; the next ones count up from it. Without it, chance decides
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
+
+    /// Only one of the checks
+    #[arg(long, value_enum, value_name = "CHECK")]
+    pub only: Option<Check>,
+
+    /// Where it works: name a folder on the disk that holds the database
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+}
+
+/// One of the checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Check {
+    /// Whole lives by chance
+    Lives,
+    /// The real program, killed again and again
+    Kill,
+    /// The real program, its disk full for a while
+    DiskFull,
+    /// The real program, stopped for a while
+    Stop,
+    /// What the disk can be believed about
+    Disk,
+}
+
+/// Days of a life in which things happen.
+const DAYS: u32 = 14;
+
+/// Kills of the real program, and requests that arrive meanwhile.
+const KILLS: usize = 20;
+const REQUESTS: usize = 80;
+
+/// A seed is easier to pass on when it is short.
+const SEED_MAX: u64 = 1_000_000;
+
+/// One line of the result.
+#[derive(Debug, Serialize)]
+struct Seen {
+    check: &'static str,
+    verdict: &'static str,
+    seen: String,
+}
+
+const COLUMNS: [Column; 3] =
+    [Column::shown("check", "CHECK"), Column::shown("verdict", "VERDICT"), Column::shown("seen", "SEEN")];
+
+impl Seen {
+    fn new(check: &'static str, found: Result<String, String>) -> Self {
+        let (verdict, seen) = match found {
+            Ok(seen) => ("kept", seen),
+            Err(broken) => ("BROKEN", broken),
+        };
+        Self { check, verdict, seen }
+    }
+}
+
+/// Tries everything, or one thing.
+///
+/// # Errors
+/// When there is no room to try it in, or the result cannot be printed.
+pub async fn run(context: &Context, command: Selftest) -> anyhow::Result<Ending> {
+    let folder = match &command.folder {
+        Some(folder) => tempfile::tempdir_in(folder),
+        None => tempfile::tempdir(),
+    };
+    let folder = folder.context("there is no folder to work in: name one with --folder")?;
+    let program = std::env::current_exe().context("this program does not know where it stands")?;
+    let wanted = |check| command.only.is_none_or(|only| only == check);
+    let room = |name: &str| -> anyhow::Result<PathBuf> {
+        let room = folder.path().join(name);
+        std::fs::create_dir(&room).with_context(|| format!("cannot make {}", room.display()))?;
+        Ok(room)
+    };
+    let mut seen = Vec::new();
+    if wanted(Check::Lives) {
+        seen.push(Seen::new("lives", lives(&command, &room("lives")?).await));
+    }
+    if wanted(Check::Kill) {
+        note(format!("killing the real program {KILLS} times"));
+        seen.push(Seen::new("kill", checks::kill(&room("kill")?, &program, KILLS, REQUESTS).await));
+    }
+    if wanted(Check::DiskFull) {
+        note("taking the room on its disk away for a while");
+        seen.push(Seen::new("disk-full", checks::fill_the_disk(&room("full")?, &program).await));
+    }
+    if wanted(Check::Stop) {
+        note("stopping it for a while");
+        seen.push(Seen::new("stop", checks::stop_for_a_while(&room("stop")?, &program).await));
+    }
+    if wanted(Check::Disk) {
+        seen.push(belief(&room("disk")?)?);
+    }
+    context.print_rows(&COLUMNS, &seen)?;
+    Ok(if seen.iter().all(|line| line.verdict == "kept") { Ending::Well } else { Ending::ProblemsFound })
+}
+
+/// Life after life until the time is over; the first broken promise ends it.
+async fn lives(command: &Selftest, folder: &std::path::Path) -> Result<String, String> {
+    let clock = SystemClock::new();
+    let time = Duration::from_mins(command.minutes);
+    let first = command.seed.unwrap_or_else(|| clock.random() % SEED_MAX);
+    note(format!("lives from seed {first} on, for {} minutes", command.minutes));
+    let (mut lives, mut steps, mut requests, mut kills, mut faults) = (0, 0, 0, 0, 0);
+    loop {
+        let span = Duration::from_hours(24) * DAYS;
+        let life = Life { seed: first + lives, span, turn_every: Life::ORDINARY, at_once: 1 };
+        let begun = clock.monotonic();
+        let lived = live(life, folder).await.map_err(|broken| broken.to_string())?;
+        lives += 1;
+        steps += lived.steps;
+        requests += lived.requests;
+        kills += lived.kills;
+        faults += lived.faults;
+        note(format!(
+            "seed {}: {} days in {:.1} s, {} requests, {} polls, {} calls, {} faults, {} kills",
+            life.seed,
+            lived.took.as_secs() / 86_400,
+            clock.monotonic().saturating_sub(begun).as_secs_f64(),
+            lived.requests,
+            lived.polls,
+            lived.calls,
+            lived.faults,
+            lived.kills
+        ));
+        if clock.monotonic() >= time {
+            let last = life.seed;
+            return Ok(format!(
+                "{lives} lives (seeds {first} to {last}): {steps} moments looked at, {requests} requests, {faults} \
+                 faults, {kills} kills"
+            ));
+        }
+    }
+}
+
+/// What the disk says of itself is no promise of ours: it is unfit, or it is told.
+fn belief(folder: &std::path::Path) -> anyhow::Result<Seen> {
+    let disk = disk::look(folder).context("the disk cannot be looked at")?;
+    let told = disk.beliefs.join(" ");
+    Ok(Seen::new("disk", if disk.is_unfit { Err(told) } else { Ok(told) }))
+}
