@@ -71,7 +71,7 @@ const SEED_MAX: u64 = 1_000_000;
 
 /// One line of the result.
 #[derive(Debug, Serialize)]
-struct Seen {
+struct Line {
     check: &'static str,
     verdict: &'static str,
     seen: String,
@@ -80,7 +80,7 @@ struct Seen {
 const COLUMNS: [Column; 3] =
     [Column::shown("check", "CHECK"), Column::shown("verdict", "VERDICT"), Column::shown("seen", "SEEN")];
 
-impl Seen {
+impl Line {
     fn new(check: &'static str, found: Result<String, String>) -> Self {
         let (verdict, seen) = match found {
             Ok(seen) => ("kept", seen),
@@ -107,27 +107,27 @@ pub async fn run(context: &Context, command: Selftest) -> anyhow::Result<Ending>
         std::fs::create_dir(&room).with_context(|| format!("cannot make {}", room.display()))?;
         Ok(room)
     };
-    let mut seen = Vec::new();
+    let mut lines = Vec::new();
     if wanted(Check::Lives) {
-        seen.push(Seen::new("lives", lives(&command, &room("lives")?).await));
+        lines.push(Line::new("lives", lives(&command, &room("lives")?).await));
     }
     if wanted(Check::Kill) {
         note(format!("killing the real program {KILLS} times"));
-        seen.push(Seen::new("kill", checks::kill(&room("kill")?, &program, KILLS, REQUESTS).await));
+        lines.push(Line::new("kill", checks::kill(&room("kill")?, &program, KILLS, REQUESTS).await));
     }
     if wanted(Check::DiskFull) {
         note("taking the room on its disk away for a while");
-        seen.push(Seen::new("disk-full", checks::fill_the_disk(&room("full")?, &program).await));
+        lines.push(Line::new("disk-full", checks::fill_the_disk(&room("full")?, &program).await));
     }
     if wanted(Check::Stop) {
         note("stopping it for a while");
-        seen.push(Seen::new("stop", checks::stop_for_a_while(&room("stop")?, &program).await));
+        lines.push(Line::new("stop", checks::stop_for_a_while(&room("stop")?, &program).await));
     }
     if wanted(Check::Disk) {
-        seen.push(belief(&room("disk")?)?);
+        lines.push(belief(&room("disk")?)?);
     }
-    context.print_rows(&COLUMNS, &seen)?;
-    Ok(if seen.iter().all(|line| line.verdict == "kept") { Ending::Well } else { Ending::ProblemsFound })
+    context.print_rows(&COLUMNS, &lines)?;
+    Ok(if lines.iter().all(|line| line.verdict == "kept") { Ending::Well } else { Ending::ProblemsFound })
 }
 
 /// Life after life until the time is over; the first broken promise ends it.
@@ -136,13 +136,13 @@ async fn lives(command: &Selftest, folder: &std::path::Path) -> Result<String, S
     let time = Duration::from_mins(command.minutes);
     let first = command.seed.unwrap_or_else(|| clock.random() % SEED_MAX);
     note(format!("lives from seed {first} on, for {} minutes", command.minutes));
-    let (mut lives, mut steps, mut requests, mut kills, mut faults) = (0, 0, 0, 0, 0);
+    let (mut count, mut steps, mut requests, mut kills, mut faults) = (0, 0, 0, 0, 0);
     loop {
         let span = Duration::from_hours(24) * DAYS;
-        let life = Life { seed: first + lives, span, turn_every: Life::ORDINARY, at_once: 1 };
+        let life = Life { seed: first + count, span, turn_every: Life::ORDINARY, at_once: 1 };
         let begun = clock.monotonic();
         let lived = live(life, folder).await.map_err(|broken| broken.to_string())?;
-        lives += 1;
+        count += 1;
         steps += lived.steps;
         requests += lived.requests;
         kills += lived.kills;
@@ -161,7 +161,7 @@ async fn lives(command: &Selftest, folder: &std::path::Path) -> Result<String, S
         if clock.monotonic() >= time {
             let last = life.seed;
             return Ok(format!(
-                "{lives} lives (seeds {first} to {last}): {steps} moments looked at, {requests} requests, {faults} \
+                "{count} lives (seeds {first} to {last}): {steps} moments looked at, {requests} requests, {faults} \
                  faults, {kills} kills"
             ));
         }
@@ -169,8 +169,8 @@ async fn lives(command: &Selftest, folder: &std::path::Path) -> Result<String, S
 }
 
 /// What the disk says of itself is no promise of ours: it is unfit, or it is told.
-fn belief(folder: &std::path::Path) -> anyhow::Result<Seen> {
+fn belief(folder: &std::path::Path) -> anyhow::Result<Line> {
     let disk = disk::look(folder).context("the disk cannot be looked at")?;
     let told = disk.beliefs.join(" ");
-    Ok(Seen::new("disk", if disk.is_unfit { Err(told) } else { Ok(told) }))
+    Ok(Line::new("disk", if disk.is_unfit { Err(told) } else { Ok(told) }))
 }

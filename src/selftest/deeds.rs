@@ -7,7 +7,7 @@ use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 
 use super::{
     daemon::Died,
-    life::Living,
+    living::Living,
     plot::Turn,
     promises::{Kept, broken},
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     deeds::pairs,
-    life::Living,
+    living::Living,
     promises::{Kept, broken},
 };
 use crate::{
@@ -22,7 +22,7 @@ const DAYS_MAX: u32 = 40;
 impl Living {
     /// Everything comes to its end, nothing is left over, and what is recorded is true.
     pub(super) async fn come_to_rest(&mut self) -> Kept {
-        self.tell("everything comes to rest".to_owned());
+        self.tell("everything comes to rest");
         self.time.step(-self.calendar_ahead);
         self.calendar_ahead = 0;
         self.clear_the_weather();

@@ -22,10 +22,15 @@ mod finale;
 
 mod life;
 
+mod living;
+
 mod ground;
 
 pub mod checks;
 
 pub mod disk;
 
-pub use self::life::{Broken, Life, Lived, live};
+pub use self::{
+    life::{Broken, Life, Lived},
+    living::live,
+};

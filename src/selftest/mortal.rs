@@ -4,7 +4,7 @@
 use std::{
     panic::resume_unwind,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -79,5 +79,34 @@ impl Clock for MortalClock {
     fn random(&self) -> u64 {
         self.asked();
         self.time.random()
+    }
+}
+
+/// Calls that the simulator still sees before the process that makes them is killed.
+pub(super) struct Trap {
+    left: AtomicU64,
+    victim: Mutex<Option<Arc<MortalClock>>>,
+}
+
+impl Default for Trap {
+    fn default() -> Self {
+        Self { left: AtomicU64::new(IMMORTAL), victim: Mutex::new(None) }
+    }
+}
+
+impl Trap {
+    /// One more call has arrived.
+    pub(super) fn call_arrived(&self) {
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 0
+            && let Some(victim) = &*self.victim.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            victim.die_after(0);
+        }
+    }
+
+    /// The victim dies while the so many-th call from now on is out.
+    pub(super) fn set(&self, calls: u64, victim: &Arc<MortalClock>) {
+        *self.victim.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(victim));
+        self.left.store(calls, Ordering::SeqCst);
     }
 }

@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::truth::{contradiction, illegal_end};
+use super::{
+    deeds::pairs,
+    truth::{contradiction, illegal_end},
+};
 use crate::{
     domain::time::Time,
     engine::record::Recorder,
@@ -72,6 +75,11 @@ pub(super) struct Moment {
     pub(super) has_deadline: bool,
     /// By how much our calendar is wrong, either way, milliseconds.
     pub(super) calendar_off: i64,
+    /// Lists of one account that may be asked for in one of the world's days. Two of ours may lie in it where the
+    /// calendar is stepped.
+    pub(super) polls_max: u32,
+    /// The world's time, milliseconds UTC.
+    pub(super) now: i64,
 }
 
 impl Promises {
@@ -111,6 +119,7 @@ impl Promises {
         for one in news {
             self.look_at(one, world, moment)?;
         }
+        within_the_day(world, moment)?;
         self.read_ledger(world, moment)
     }
 
@@ -259,6 +268,17 @@ impl Promises {
         }
         Ok(())
     }
+}
+
+/// No account was asked for its list more often than its budget of the day allows.
+fn within_the_day(world: &World, moment: Moment) -> Kept {
+    for (account, _) in pairs() {
+        let polls = world.polls_today(&account, moment.now);
+        if polls > moment.polls_max {
+            return broken("quotas are respected", format!("{account} was asked for its list {polls} times in a day"));
+        }
+    }
+    Ok(())
 }
 
 /// A finished request never moves, except a link that is gone.

@@ -74,6 +74,7 @@ pub(super) fn exchange(world: &mut World, call: &Call<'_>, now: i64) -> Served {
     let reply = reply(world, call, &account, now);
     let reply = match (reply, fault) {
         (Reply::List(list), Some(FaultKind::DuplicateItems)) => Reply::List(list.doubled(&world.switches)),
+        (Reply::List(list), Some(FaultKind::ReorderedItems)) => Reply::List(list.reordered()),
         (Reply::List(list), Some(FaultKind::ItemsWithoutAppid)) => Reply::List(list.without_appids()),
         (reply, _) => reply,
     };
@@ -106,6 +107,7 @@ fn before(world: &mut World, call: &Call<'_>, account: &str, kind: FaultKind, no
         | FaultKind::EmptyBody
         | FaultKind::TruncatedJson
         | FaultKind::DuplicateItems
+        | FaultKind::ReorderedItems
         | FaultKind::ItemsWithoutAppid
         | FaultKind::WrongContentType => return None,
     };

@@ -37,6 +37,8 @@ pub enum FaultKind {
     TokenInvalid,
     /// Listing only: every item stands in it twice, once as an old rejection.
     DuplicateItems,
+    /// Listing only: the items stand in another order.
+    ReorderedItems,
     /// Listing only: no item has an appid.
     ItemsWithoutAppid,
     /// Before: the caller's IP is not allowed (61004), for everyone, for `ip_refused_for`.
@@ -49,7 +51,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// Every kind, in the order in which chance is divided among them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Slow,
         Self::LostAnswer,
         Self::ResetBefore,
@@ -62,6 +64,7 @@ impl FaultKind {
         Self::TokenExpired,
         Self::TokenInvalid,
         Self::DuplicateItems,
+        Self::ReorderedItems,
         Self::ItemsWithoutAppid,
         Self::IpRefused,
         Self::TooFast,
@@ -70,7 +73,7 @@ impl FaultKind {
 
     fn meets(self, api: Api) -> bool {
         match self {
-            Self::DuplicateItems | Self::ItemsWithoutAppid => api == Api::Listing,
+            Self::DuplicateItems | Self::ReorderedItems | Self::ItemsWithoutAppid => api == Api::Listing,
             _ => true,
         }
     }

@@ -96,6 +96,12 @@ impl Listing {
         self
     }
 
+    /// The items from the last to the first.
+    pub(super) fn reordered(mut self) -> Self {
+        self.items.reverse();
+        self
+    }
+
     /// Every item twice, an old rejection first.
     pub(super) fn doubled(self, switches: &Switches) -> Self {
         let pairs = self.items.into_iter().flat_map(|item| {

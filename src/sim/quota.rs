@@ -92,6 +92,11 @@ pub struct CallsToday {
 }
 
 impl CallsToday {
+    /// Calls of this API in the day of `now`.
+    pub(super) fn of(self, api: Api, now: i64) -> u32 {
+        if self.day == day(now) { self.calls[api as usize] } else { 0 }
+    }
+
     /// Counts one more call, unless the limit is reached.
     pub(super) fn take(&mut self, api: Api, now: i64, limit: Option<u32>) -> bool {
         let day = day(now);

@@ -209,6 +209,12 @@ impl World {
             .count()
     }
 
+    /// Lists that an account was asked for in the Beijing day of `now`.
+    #[must_use]
+    pub fn polls_today(&self, account: &str, now: i64) -> u32 {
+        self.accounts.get(account).map_or(0, |known| known.today.of(Api::Listing, now))
+    }
+
     /// Counts since the start.
     #[must_use]
     pub fn stats(&self) -> &Stats {

@@ -266,6 +266,8 @@ async fn faults_of_the_list_are_readable() {
     story.link().await;
     story.next(FaultKind::DuplicateItems);
     assert_eq!(story.statuses().await, [3, 12]);
+    story.next(FaultKind::ReorderedItems);
+    assert_eq!(story.statuses().await, [12]);
     story.next(FaultKind::ItemsWithoutAppid);
     let list = story.list().await;
     assert!(list["wxopens"]["items"][0].get("appid").is_none());
