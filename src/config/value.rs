@@ -333,7 +333,9 @@ mod tests {
         assert!("0 30 4 * * *".parse::<Cron>().is_ok());
         assert!("0 0 4 * * MON".parse::<Cron>().is_ok());
         assert!("0 0 0 29 2 SUN#5".parse::<Cron>().is_ok());
-        for bad in ["30 4 * * *", "0 30 25 * * *", "0 0 0 31 2 *", "0 0 0 29 2 MON#2", "@daily", "", "0 30 4 * * * 2030"] {
+        for bad in
+            ["30 4 * * *", "0 30 25 * * *", "0 0 0 31 2 *", "0 0 0 29 2 MON#2", "@daily", "", "0 30 4 * * * 2030"]
+        {
             assert!(bad.parse::<Cron>().is_err(), "{bad:?}");
         }
     }
