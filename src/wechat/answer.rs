@@ -94,7 +94,7 @@ impl RawListing {
         match wire::listing(&self.body) {
             Ok(wire::Said::Listing(listing)) => Ok(listing),
             Ok(wire::Said::Refused(refusal)) => Err(ReadError::Refused(clean(&refusal, &self.token))),
-            Err(fault) => Err(ReadError::Unreadable(errmsg::fault_without(&fault.to_string(), self.token.expose()))),
+            Err(fault) => Err(ReadError::Unreadable(errmsg::fault_without(&fault.to_string(), &[self.token.expose()]))),
         }
     }
 }
@@ -150,8 +150,8 @@ fn unexpected(status: StatusCode, body: &[u8], token: &Token) -> CallError {
 /// The error without the token: a second lock behind `without_url`.
 pub(super) fn cleaned(error: CallError, token: &Token) -> CallError {
     match error {
-        CallError::NotSent(why) => CallError::NotSent(errmsg::fault_without(&why, token.expose())),
-        CallError::Lost(why) => CallError::Lost(errmsg::fault_without(&why, token.expose())),
+        CallError::NotSent(why) => CallError::NotSent(errmsg::fault_without(&why, &[token.expose()])),
+        CallError::Lost(why) => CallError::Lost(errmsg::fault_without(&why, &[token.expose()])),
         CallError::Refused(refusal) => CallError::Refused(clean(&refusal, token)),
         CallError::NoToken(error) => CallError::NoToken(error),
     }

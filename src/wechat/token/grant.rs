@@ -71,7 +71,7 @@ impl Grant {
             Ok(Err(refusal)) => Err(refused(&refusal, sent)),
             Err(fault) => Err(TokenError::Unavailable(format!(
                 "the token source's answer is unreadable: {}",
-                errmsg::fault_without(&errmsg::without_secrets(&errmsg::without_all(&fault.to_string(), sent)), "")
+                errmsg::fault_without(&errmsg::without_secrets(&errmsg::without_all(&fault.to_string(), sent)), sent)
             ))),
         }
     }
