@@ -11,7 +11,7 @@ use reqwest::StatusCode;
 use secrecy::SecretString;
 
 use super::{
-    answers::{can_be_looked_for, shows_no_secret},
+    answers::{can_be_looked_for, ends_in_no_secret, shows_no_secret},
     ending::{self, ACCOUNT},
     listing::TOKEN,
 };
@@ -41,6 +41,7 @@ fn service(status: u16, secret: &str, body: &[u8]) {
     judge(&grant, body);
     if let Err(error) = &grant {
         shows_no_secret(&error.to_string(), secret);
+        ends_in_no_secret(&error.to_string(), secret);
         shows_no_secret(&format!("{error:?}"), secret);
     }
 }
