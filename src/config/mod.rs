@@ -291,7 +291,15 @@ impl Config {
         let env: Vec<(String, String)> = env.into_iter().collect();
         let file = source::choose(path, &env)?;
         let text = source::read(&file)?;
-        source::load(file, &text, &env)
+        Self::inspect_text(file, &text, &env)
+    }
+
+    /// Like [`Config::inspect`], with the text that stands in `file` already read.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn inspect_text(file: PathBuf, text: &str, env: &[(String, String)]) -> Result<Loaded, ConfigError> {
+        source::load(file, text, env)
     }
 
     /// The patience of the domain, from `[policy]` and `[polling] steps`.

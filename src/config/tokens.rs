@@ -23,8 +23,8 @@ pub struct Tokens {
     pub timeout: Duration,
 }
 
-/// Who is asked for an account's access token.
-#[derive(Debug, Clone)]
+/// Who is asked for an account's access token. Its `Debug` shows no arguments: they may hold a password.
+#[derive(Clone)]
 pub enum TokenSource {
     /// A token service: `GET` of `url` with these headers.
     Http {
@@ -37,6 +37,16 @@ pub enum TokenSource {
     Command(Vec<String>),
     /// A fixed table, for tests.
     Static(BTreeMap<AccountId, SecretString>),
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http { url, headers } => f.debug_struct("Http").field("url", url).field("headers", headers).finish(),
+            Self::Command(command) => f.debug_tuple("Command").field(&command.first()).finish_non_exhaustive(),
+            Self::Static(table) => f.debug_tuple("Static").field(table).finish(),
+        }
+    }
 }
 
 /// An address with `{account}` in its path or query. Its `Debug` shows no values of the query: people put keys there.

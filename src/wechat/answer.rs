@@ -2,13 +2,21 @@
 //! token that can be printed, nor read a body before it is asked to.
 
 use bytes::Bytes;
+use reqwest::StatusCode;
 
 use super::{
     errmsg,
     token::{Token, TokenError},
     wire,
 };
-use crate::domain::{errcode::Refusal, listing::Listing};
+use crate::domain::{
+    errcode::{self, Refusal},
+    listing::Listing,
+};
+
+/// Bodies up to this length may be refusals and are looked at; those users report have at most 300 bytes. Anything
+/// longer is left unread until somebody asks for the listing.
+const REFUSAL_BYTES_MAX: usize = 1 << 10;
 
 /// Why a call brought nothing, by what the caller can do next. None of the texts holds a token or a URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,10 +67,6 @@ pub struct RawListing {
 }
 
 impl RawListing {
-    pub(super) const fn new(body: Bytes, token: Token) -> Self {
-        Self { body, token }
-    }
-
     /// The bytes as they came.
     #[must_use]
     pub const fn body(&self) -> &Bytes {
@@ -90,12 +94,70 @@ impl RawListing {
         match wire::listing(&self.body) {
             Ok(wire::Said::Listing(listing)) => Ok(listing),
             Ok(wire::Said::Refused(refusal)) => Err(ReadError::Refused(clean(&refusal, &self.token))),
-            Err(fault) => Err(ReadError::Unreadable(errmsg::fault_without(&fault.to_string(), self.token.expose()))),
+            Err(fault) => Err(ReadError::Unreadable(errmsg::fault_without(&fault.to_string(), &[self.token.expose()]))),
         }
     }
 }
 
+/// What `wxamplinkget` answered. The body is not read beyond its first bytes; a short refusal is an error right here, a
+/// longer one when the listing is read.
+///
+/// # Errors
+///
+/// Whatever is no answer with HTTP 200 and an object in it.
+pub fn to_listing(status: StatusCode, body: Bytes, token: &Token) -> Result<RawListing, CallError> {
+    if status != StatusCode::OK {
+        return Err(unexpected(status, &body, token));
+    }
+    if body.len() <= REFUSAL_BYTES_MAX
+        && let Some(refusal) = wire::refused(&body)
+    {
+        return Err(CallError::Refused(clean(&refusal, token)));
+    }
+    // A byte order mark is no blank: its first byte is looked for as well.
+    match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{' | 0xEF) => Ok(RawListing { body, token: token.clone() }),
+        Some(_) => Err(CallError::Lost("the answer is no JSON object".to_owned())),
+        None => Err(CallError::Lost("the answer is empty".to_owned())),
+    }
+}
+
+/// What a call that changes something answered.
+///
+/// # Errors
+///
+/// Anything but an explicit `errcode` of 0 with HTTP 200.
+pub fn to_effect(status: StatusCode, body: &[u8], token: &Token) -> Result<(), CallError> {
+    if status != StatusCode::OK {
+        return Err(unexpected(status, body, token));
+    }
+    match wire::verdict(body) {
+        Ok(wire::Verdict::Done) => Ok(()),
+        Ok(wire::Verdict::Refused(refusal)) => Err(CallError::Refused(clean(&refusal, token))),
+        Err(fault) => Err(cleaned(CallError::Lost(fault.to_string()), token)),
+    }
+}
+
+/// An answer that is not HTTP 200. `WeChat` answers everything with 200, so a proxy wrote at least the status: only a
+/// code that `WeChat` is known to use is believed, and success never.
+fn unexpected(status: StatusCode, body: &[u8], token: &Token) -> CallError {
+    match wire::refused(body).filter(|refusal| errcode::meaning(refusal.errcode).is_some()) {
+        Some(refusal) => CallError::Refused(clean(&refusal, token)),
+        None => CallError::Lost(format!("HTTP {status}")),
+    }
+}
+
+/// The error without the token: a second lock behind `without_url`.
+pub(super) fn cleaned(error: CallError, token: &Token) -> CallError {
+    match error {
+        CallError::NotSent(why) => CallError::NotSent(errmsg::fault_without(&why, &[token.expose()])),
+        CallError::Lost(why) => CallError::Lost(errmsg::fault_without(&why, &[token.expose()])),
+        CallError::Refused(refusal) => CallError::Refused(clean(&refusal, token)),
+        CallError::NoToken(error) => CallError::NoToken(error),
+    }
+}
+
 /// The refusal as it may be kept: without the token, which a proxy may have quoted, and then within the limit.
-pub(super) fn clean(refusal: &Refusal, token: &Token) -> Refusal {
+fn clean(refusal: &Refusal, token: &Token) -> Refusal {
     Refusal { errmsg: errmsg::kept_without(&refusal.errmsg, &[token.expose()]), errcode: refusal.errcode }
 }

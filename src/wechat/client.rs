@@ -11,23 +11,17 @@ use reqwest::{
 use secrecy::SecretString;
 
 use super::{
-    answer::{CallError, RawListing, clean},
-    errmsg,
+    answer::{self, CallError, RawListing, cleaned},
     token::Token,
     transport::{self, BodyFault, Habits},
-    wire,
 };
-use crate::domain::{errcode, id::ProgramId};
+use crate::domain::id::ProgramId;
 
 /// Bytes of one listing: `ITEMS_MAX` items of the documented size.
 pub const LISTING_BYTES_MAX: usize = 4 << 20;
 
 /// Bytes of any other answer; documented ones have under a hundred.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
-
-/// Bodies up to this length may be refusals and are looked at; those users report have at most 300 bytes. Anything
-/// longer is left unread until somebody asks for the listing.
-const REFUSAL_BYTES_MAX: usize = 1 << 10;
 
 /// The longest a connection for link and unlink lies idle. The shorter, the rarer the race in which the server closes it
 /// just as we send, which leaves an invitation's outcome unknown. Servers keep theirs 5 seconds or longer.
@@ -141,20 +135,7 @@ impl Client {
         let (status, body) = call(request(&self.listings, &self.wxamplinkget, token, sent), LISTING_BYTES_MAX)
             .await
             .map_err(|error| cleaned(error, token))?;
-        if status != StatusCode::OK {
-            return Err(unexpected(status, &body, token));
-        }
-        if body.len() <= REFUSAL_BYTES_MAX
-            && let Some(refusal) = wire::refused(&body)
-        {
-            return Err(CallError::Refused(clean(&refusal, token)));
-        }
-        // A byte order mark is no blank: its first byte is looked for as well.
-        match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'{' | 0xEF) => Ok(RawListing::new(body, token.clone())),
-            Some(_) => Err(CallError::Lost("the answer is no JSON object".to_owned())),
-            None => Err(CallError::Lost("the answer is empty".to_owned())),
-        }
+        answer::to_listing(status, body, token)
     }
 
     /// Invites the administrators to link `program` to the token's account (`wxamplink`). Sent at most once per call.
@@ -189,14 +170,7 @@ impl Client {
         let (status, body) = call(request(&self.effects, url, token, sent), ANSWER_BYTES_MAX)
             .await
             .map_err(|error| cleaned(error, token))?;
-        if status != StatusCode::OK {
-            return Err(unexpected(status, &body, token));
-        }
-        match wire::verdict(&body) {
-            Ok(wire::Verdict::Done) => Ok(()),
-            Ok(wire::Verdict::Refused(refusal)) => Err(CallError::Refused(clean(&refusal, token))),
-            Err(fault) => Err(cleaned(CallError::Lost(fault.to_string()), token)),
-        }
+        answer::to_effect(status, &body, token)
     }
 }
 
@@ -219,25 +193,6 @@ async fn call(request: reqwest::RequestBuilder, max: usize) -> Result<(StatusCod
         BodyFault::Broken(error) => CallError::Lost(transport::explain(error)),
     })?;
     Ok((status, body))
-}
-
-/// An answer that is not HTTP 200. `WeChat` answers everything with 200, so a proxy wrote at least the status: only a
-/// code that `WeChat` is known to use is believed, and success never.
-fn unexpected(status: StatusCode, body: &[u8], token: &Token) -> CallError {
-    match wire::refused(body).filter(|refusal| errcode::meaning(refusal.errcode).is_some()) {
-        Some(refusal) => CallError::Refused(clean(&refusal, token)),
-        None => CallError::Lost(format!("HTTP {status}")),
-    }
-}
-
-/// The error without the token: a second lock behind `without_url`.
-fn cleaned(error: CallError, token: &Token) -> CallError {
-    match error {
-        CallError::NotSent(why) => CallError::NotSent(errmsg::fault_without(&why, token.expose())),
-        CallError::Lost(why) => CallError::Lost(errmsg::fault_without(&why, token.expose())),
-        CallError::Refused(refusal) => CallError::Refused(clean(&refusal, token)),
-        CallError::NoToken(error) => CallError::NoToken(error),
-    }
 }
 
 fn base_url(text: &str) -> Result<Url, BadClient> {

@@ -90,10 +90,11 @@ pub(super) fn kept_without(errmsg: &str, secrets: &[&str]) -> String {
     unended(cut + &tail)
 }
 
-/// The explanation of a fault as it may be shown, without the secret it may quote.
+/// The explanation of a fault as it may be shown, without the secrets it may quote.
 #[must_use]
-pub(super) fn fault_without(fault: &str, secret: &str) -> String {
-    unended(&clip(&without(fault, secret), FAULT_CHARS_MAX), secret)
+pub(super) fn fault_without(fault: &str, secrets: &[&str]) -> String {
+    let cut = clip(&without_all(fault, secrets), FAULT_CHARS_MAX);
+    secrets.iter().fold(cut, |text, secret| unended(&text, secret))
 }
 
 /// The secret as it is, as it stands in a URL, and as an error that quotes a text spells it; the longest first, for one
@@ -289,8 +290,9 @@ mod tests {
         let secret = "abcdefghij/klmnopqrstuv";
         assert_eq!(kept_without("used abcdefghij/klmno", &[secret]), "used [secret]");
         assert_eq!(kept_without("used abcdefghij%2Fklmno", &[secret]), "used [secret]");
-        assert_eq!(fault_without("used abcdefghij/klmn", secret), "used abcdefghij/klmn", "too short to tell");
+        assert_eq!(fault_without("used abcdefghij/klmn", &[secret]), "used abcdefghij/klmn", "too short to tell");
         let cut = format!("{}{}", "x".repeat(FAULT_CHARS_MAX - 18), secret);
-        assert!(!fault_without(&cut, secret).contains("abcd"));
+        assert!(!fault_without(&cut, &[secret]).contains("abcd"));
+        assert!(!fault_without(&cut, &["another secret of this call", secret]).contains("abcd"));
     }
 }

@@ -25,7 +25,7 @@ mod transport;
 
 pub use answer::{CallError, RawListing, ReadError};
 pub use client::{BadClient, Client, ClientConfig, LinkOptions};
-pub use token::{BadTokenSource, CommandSource, HttpSource, Token, TokenError, TokenSource, Tokens};
+pub use token::{BadTokenSource, CommandSource, Grant, HttpSource, Token, TokenError, TokenSource, Tokens};
 pub use transport::install_tls;
 pub use wire::ITEMS_MAX;
 

@@ -8,31 +8,18 @@ use std::{
 };
 
 use amplinkd::{
-    domain::{
-        decide::decide,
-        errcode::{Class, classify},
-        id::{ProgramId, RequestId, Username},
-        identify::{Known, identify},
-        listing::{Listing, Status},
-        observation::Observation,
-        policy::Policy,
-        request::{Kind, LinkOptions, Outcome, Request, State},
-        time::Time,
-    },
+    domain::listing::Listing,
     wechat::{CallError, Client, ClientConfig, LinkOptions as Flags, Token},
 };
 use proptest::prelude::*;
 use secrecy::SecretString;
-use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     runtime::Runtime,
 };
 
-const ACCOUNT: &str = "wxaaaa000000000001";
-const PROGRAM: &str = "wxbbbb000000000001";
-const START: Time = Time::from_ms(1_773_100_800_000);
+use crate::fuzz_corpus::promises::ending::{self, PROGRAM};
 
 /// Bodies that are right, to be spoilt.
 const RIGHT: [&str; 9] = [
@@ -118,132 +105,17 @@ async fn serve(mut stream: TcpStream, next: Arc<Mutex<Wire>>) {
     }
 }
 
-/// The second reader: simple, and never stricter than the client may be.
-fn second_reading(wire: &Wire) -> Option<Value> {
-    let Wire::Body(_, body) = wire else { return None };
-    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
-    let text: String = String::from_utf8_lossy(body).chars().map(|c| if c < ' ' { ' ' } else { c }).collect();
-    serde_json::from_str(&text).ok().filter(Value::is_object)
-}
-
-fn number(value: Option<&Value>) -> Option<f64> {
-    match value? {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-struct Nothing;
-
-impl Known for Nothing {
-    fn program(&self, _: &Username) -> Option<ProgramId> {
-        None
-    }
-
-    fn standing_since(&self, _: &str, _: Status) -> Option<Time> {
-        None
-    }
-}
-
-/// A request in every open state, and the linked one.
-fn requests() -> Vec<Request> {
-    let id: RequestId = "01a203a7-85dd-75d1-9d36-e65c7a0d93b2".parse().unwrap();
-    let kinds = [Kind::Link(LinkOptions::default()), Kind::Unlink];
-    let fresh =
-        kinds.map(|kind| Request::new(id.clone(), kind, ACCOUNT.parse().unwrap(), PROGRAM.parse().unwrap(), START));
-    let states = [
-        State::Requested,
-        State::Initiating(Outcome::Unknown),
-        State::Initiated,
-        State::AwaitingAccountAdmin,
-        State::AwaitingProgramAdmin,
-        State::Deferred(START + Duration::from_hours(9)),
-        State::Linked,
-    ];
-    let mut all = Vec::new();
-    for (request, count) in fresh.iter().zip([states.len(), 3]) {
-        for state in &states[..count] {
-            let called = !matches!(state, State::Requested | State::Deferred(_));
-            let (attempt, called_at) = if called { (1, Some(START)) } else { (0, None) };
-            all.push(Request { state: *state, attempt, called_at, ..request.clone() });
-        }
-    }
-    all
-}
-
-/// Whether a listing may have shown the program, or an item that could be it.
-fn shows(reading: &Value, statuses: &[f64]) -> bool {
-    let items = reading["wxopens"]["items"].as_array().cloned().unwrap_or_default();
-    items.iter().any(|item| {
-        let appid = item.get("appid").and_then(Value::as_str).map(str::trim).unwrap_or_default();
-        (appid.is_empty() || appid == PROGRAM)
-            && number(item.get("status")).is_some_and(|status| statuses.contains(&status))
-    })
-}
-
-/// Whether an item names the program and says nothing of its link.
-fn shows_without_a_status(reading: &Value) -> bool {
-    let items = reading["wxopens"]["items"].as_array().cloned().unwrap_or_default();
-    items.iter().any(|item| {
-        let appid = item.get("appid").and_then(Value::as_str).map(str::trim);
-        appid == Some(PROGRAM) && number(item.get("status")).is_none()
-    })
-}
-
-fn names_the_program(reading: &Value) -> bool {
-    let items = reading["wxopens"]["items"].as_array().cloned().unwrap_or_default();
-    items.iter().any(|item| item.get("appid").and_then(Value::as_str).map(str::trim) == Some(PROGRAM))
-}
-
-/// Reads the listing twice, for every request, and lets it move only as the second reader allows.
+/// The listing may move requests only as the second reader allows.
 fn check_listing(wire: &Wire, read: &Result<Listing, CallError>) {
     let Ok(listing) = read else { return };
-    let reading = second_reading(wire).unwrap_or_else(|| panic!("a listing out of {wire:?}"));
-    assert!(matches!(wire, Wire::Body(200, _)), "{wire:?}");
-    assert!(reading.get("wxopens").is_some_and(Value::is_object), "{wire:?}");
-    assert!(!listing.items.is_empty() || number(reading.get("errcode")) == Some(0.0), "empty without a 0: {wire:?}");
-    assert!(number(reading.get("errcode")).is_none_or(|code| code == 0.0), "{wire:?}");
-    for before in requests() {
-        let mut after = before.clone();
-        for minutes in [20, 40] {
-            let seen = identify(listing, std::slice::from_ref(&after), &Nothing).observations.remove(0);
-            after = decide(&after, &seen, &Policy::default(), START + Duration::from_mins(minutes)).next;
-        }
-        let allowed = match after.state {
-            State::Linked => before.state == State::Linked || shows(&reading, &[1.0]),
-            State::Rejected => shows(&reading, &[3.0]),
-            State::Lapsed => !names_the_program(&reading),
-            State::Unlinked => !shows(&reading, &[1.0]) && !shows_without_a_status(&reading),
-            _ => !after.state.is_finished(),
-        };
-        assert!(allowed, "{:?} became {:?} by {wire:?}", before.state, after.state);
-    }
+    let Wire::Body(200, body) = wire else { panic!("a listing out of {wire:?}") };
+    ending::check_listing(body, listing);
 }
 
-/// An effect's answer moves a request only by a code that the second reader finds.
+/// An effect's answer, too.
 fn check_answer(wire: &Wire, answer: &Result<(), CallError>) {
-    let code = second_reading(wire).and_then(|reading| number(reading.get("errcode")));
-    let seen = match answer {
-        Ok(()) => {
-            assert_eq!(code, Some(0.0), "a success out of {wire:?}");
-            return;
-        }
-        Err(CallError::Refused(refusal)) => Observation::CallRefused(refusal.clone()),
-        Err(CallError::Lost(_)) => Observation::CallLost,
-        Err(CallError::NotSent(_) | CallError::NoToken(_)) => panic!("it was sent: {wire:?}"),
-    };
-    for before in requests().into_iter().filter(Request::is_open) {
-        let after = decide(&before, &seen, &Policy::default(), START + Duration::from_mins(1)).next;
-        if after.state.is_finished() {
-            let Observation::CallRefused(refusal) = &seen else { panic!("ended by silence: {wire:?}") };
-            #[expect(clippy::cast_precision_loss, reason = "codes that end a request are small")]
-            let said = refusal.errcode as f64;
-            assert_eq!(code, Some(said), "{wire:?}");
-            let ends = matches!(classify(refusal.errcode), Class::Final | Class::OurBug | Class::AlreadyLinked);
-            assert!(ends, "{wire:?}");
-        }
-    }
+    let body = if let Wire::Body(_, body) = wire { &body[..] } else { &[] };
+    ending::check_answer(body, answer);
 }
 
 /// One way to spoil a body.

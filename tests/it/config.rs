@@ -123,8 +123,10 @@ fn no_error_and_no_debug_shows_a_secret() {
     assert!(!format!("{loaded:?}").contains("hush"), "{loaded:?}");
     assert_eq!(value(&loaded, "tokens.url").0, "https://h/{account}?key=(hidden)&a={account}");
     assert_eq!(value(&loaded, "tokens.headers").0, "A (set)");
-    let loaded = inspect(text, &[("AMPLINKD__TOKENS__SOURCE", "static")]).unwrap();
-    assert!(!format!("{loaded:?}").contains("hush"), "{loaded:?}");
+    for source in ["static", "command"] {
+        let loaded = inspect(text, &[("AMPLINKD__TOKENS__SOURCE", source)]).unwrap();
+        assert!(!format!("{loaded:?}").contains("hush"), "{loaded:?}");
+    }
 }
 
 #[test]

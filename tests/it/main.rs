@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod database_docs;
 mod domain;
+mod fuzz_corpus;
 mod kill;
 mod schedule;
 mod sim;

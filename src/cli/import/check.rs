@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use indicatif::ProgressBar;
 use serde_json::Value;
 
 use super::read::{Fields, Flag, Labels, Line};
@@ -12,30 +11,30 @@ use crate::{
     engine::accept::Wish,
 };
 
-/// Lines between two moves of the bar: each one would cost more than the check.
-const BAR_STEP: u64 = 1_000;
+/// Lines between two words about how far it is: each one would cost more than the check.
+const STEP: u64 = 1_000;
 
 /// A file, checked.
-#[derive(Debug, Default)]
-pub(super) struct Checked {
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Checked {
     /// The good lines.
-    pub(super) wishes: Vec<Wish>,
+    pub wishes: Vec<Wish>,
     /// Their numbers.
-    pub(super) numbers: Vec<u64>,
+    pub numbers: Vec<u64>,
     /// The bad lines and what is wrong with them.
-    pub(super) bad: Vec<(u64, String)>,
+    pub bad: Vec<(u64, String)>,
     /// Good lines that message every fan.
-    pub(super) fans: usize,
+    pub fans: usize,
 }
 
 /// What a key stands for: the line it was first read in, and what that line asks for.
 type Named = (u64, &'static str, String, String);
 
-/// Checks every line.
-pub(super) fn all(lines: Vec<Line>, kind: &str, bar: &ProgressBar) -> Checked {
+/// Checks every line; `kind` is what is asked for where a line does not say, `done` hears now and then how many are.
+pub fn all(lines: Vec<Line>, kind: &str, mut done: impl FnMut(u64)) -> Checked {
     let mut checked = Checked::default();
     let mut keys: HashMap<String, Named> = HashMap::new();
-    for (line, done) in lines.into_iter().zip(1..) {
+    for (line, count) in lines.into_iter().zip(1..) {
         let number = line.number;
         match line.fields.and_then(|fields| wish(fields, kind)).and_then(|wish| key_is_free(wish, number, &mut keys)) {
             Ok(wish) => {
@@ -45,8 +44,8 @@ pub(super) fn all(lines: Vec<Line>, kind: &str, bar: &ProgressBar) -> Checked {
             }
             Err(wrong) => checked.bad.push((number, wrong)),
         }
-        if done % BAR_STEP == 0 {
-            bar.set_position(done);
+        if count % STEP == 0 {
+            done(count);
         }
     }
     checked
@@ -147,7 +146,7 @@ mod tests {
     const Q: &str = "wx00000000000000aa";
 
     fn checked(text: &str, shape: Shape) -> Checked {
-        all(read::lines(text.as_bytes(), shape).unwrap(), "link", &ProgressBar::hidden())
+        all(read::lines(text.as_bytes(), shape).unwrap(), "link", drop)
     }
 
     #[test]

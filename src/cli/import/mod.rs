@@ -1,8 +1,8 @@
 //! `request import`: a file of wishes, all or none. It must never write a line before every line was checked.
 
-mod check;
+pub mod check;
 
-mod read;
+pub mod read;
 
 use std::{
     collections::HashMap,
@@ -100,7 +100,7 @@ pub async fn run(context: &Context, import: Import) -> anyhow::Result<Ending> {
         bail!("{name} has no lines: there is nothing to ask for");
     }
     let bar = progress(lines.len() as u64, "checking");
-    let checked = check::all(lines, &kind, &bar);
+    let checked = check::all(lines, &kind, |done| bar.set_position(done));
     bar.finish_and_clear();
     if !checked.bad.is_empty() {
         refuse(&name, &checked)?;

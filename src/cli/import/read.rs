@@ -25,7 +25,7 @@ const COLUMN_MAX: usize = 40;
 
 /// One line: its number as an editor counts, and what it says or why it cannot be read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub struct Line {
     pub(super) number: u64,
     pub(super) fields: Result<Fields, String>,
 }
@@ -63,7 +63,8 @@ pub(super) enum Labels {
 
 impl Shape {
     /// By the file's name, else by its first character.
-    pub(super) fn guess(file: &Path, text: &[u8]) -> Self {
+    #[must_use]
+    pub fn guess(file: &Path, text: &[u8]) -> Self {
         let extension = file.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
         match extension.as_deref() {
             Some("csv") => Self::Csv,
@@ -80,7 +81,7 @@ impl Shape {
 ///
 /// # Errors
 /// When the file as a whole cannot be read: its header is wrong, or it is one JSON array.
-pub(super) fn lines(text: &[u8], shape: Shape) -> anyhow::Result<Vec<Line>> {
+pub fn lines(text: &[u8], shape: Shape) -> anyhow::Result<Vec<Line>> {
     if text.contains(&0) {
         bail!("it is no text, or not UTF-8: it holds zero bytes");
     }

@@ -1,7 +1,7 @@
 //! Tokens from a program's standard output. It must never wait for the program beyond its time, nor show what it printed
 //! there.
 
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
@@ -9,11 +9,8 @@ use tokio::{
     sync::Semaphore,
 };
 
-use super::{BadTokenSource, CommandSource, GRANT_BYTES_MAX, Grant, TokenError, grant, refused};
-use crate::{
-    domain::id::AccountId,
-    wechat::{errmsg, wire},
-};
+use super::{BadTokenSource, CommandSource, GRANT_BYTES_MAX, Grant, TokenError};
+use crate::domain::id::AccountId;
 
 /// Programs that run at once: a start with a hundred thousand accounts must not start as many processes.
 const RUNNING_MAX: usize = 8;
@@ -21,21 +18,10 @@ const RUNNING_MAX: usize = 8;
 /// Bytes of standard error that are read; what comes after is thrown away.
 const STDERR_BYTES_MAX: u64 = 4_096;
 
-/// Characters of standard error that reach an error's text.
-const STDERR_CHARS_MAX: usize = 200;
-
 #[derive(Debug)]
 pub(super) struct Program {
     source: CommandSource,
     running: Semaphore,
-}
-
-/// What a program left behind.
-struct Left {
-    success: bool,
-    status: String,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
 }
 
 impl Program {
@@ -53,19 +39,10 @@ impl Program {
             .await
             .map_err(|_| unavailable("ran longer than it may and was killed"))?
             .map_err(|error| unavailable(&format!("did not run: {error}")))?;
-        if left.stdout.len() > GRANT_BYTES_MAX {
-            return Err(unavailable("printed too much"));
-        }
-        if left.success {
-            return grant(&left.stdout, &[]);
-        }
-        Err(match wire::refused(&left.stdout) {
-            Some(refusal) => refused(&refusal, &[]),
-            None => unavailable(&format!("ended with {}: {}", left.status, readable(&left.stderr, account))),
-        })
+        Grant::of_program(&left, account)
     }
 
-    async fn run(&self, account: &AccountId) -> std::io::Result<Left> {
+    async fn run(&self, account: &AccountId) -> std::io::Result<Output> {
         let mut child = Command::new(&self.source.program)
             .args(&self.source.args)
             .arg(account.as_str())
@@ -78,8 +55,7 @@ impl Program {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (stdout, stderr, status) =
             tokio::join!(head(stdout, GRANT_BYTES_MAX as u64 + 1), head(stderr, STDERR_BYTES_MAX), child.wait());
-        let status = status?;
-        Ok(Left { success: status.success(), status: status.to_string(), stdout: stdout?, stderr: stderr? })
+        Ok(Output { status: status?, stdout: stdout?, stderr: stderr? })
     }
 }
 
@@ -91,16 +67,6 @@ async fn head(pipe: Option<impl AsyncRead + Unpin>, max: u64) -> std::io::Result
         tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
     }
     Ok(kept)
-}
-
-/// The first line that says something, without what may be a secret. What comes after is often a trace of the request.
-fn readable(stderr: &[u8], account: &AccountId) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let words: Vec<&str> = line.split_whitespace().collect();
-    // Cleaned before it is cut: half a token is no longer seen to be one.
-    let cleaned = errmsg::without_odd_words(&errmsg::without_secrets(&words.join(" ")), account.as_str());
-    errmsg::clip(&cleaned, STDERR_CHARS_MAX)
 }
 
 fn unavailable(what: &str) -> TokenError {

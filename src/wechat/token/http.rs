@@ -3,18 +3,17 @@
 use std::time::Duration;
 
 use reqwest::{
-    StatusCode, Url,
+    Url,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 use secrecy::ExposeSecret as _;
 
-use super::{BadTokenSource, GRANT_BYTES_MAX, Grant, HttpSource, TokenError, grant, refused};
+use super::{BadTokenSource, GRANT_BYTES_MAX, Grant, HttpSource, TokenError};
 use crate::{
     domain::id::AccountId,
     wechat::{
         errmsg::percent_encoded,
         transport::{self, BodyFault, Habits},
-        wire,
     },
 };
 
@@ -83,13 +82,7 @@ impl Service {
         })?;
         let sent = self.secrets(&url, account);
         let sent: Vec<&str> = sent.iter().map(String::as_str).collect();
-        if status == StatusCode::OK {
-            return grant(&body, &sent);
-        }
-        Err(match wire::refused(&body) {
-            Some(refusal) => refused(&refusal, &sent),
-            None => TokenError::Unavailable(format!("the token source answers HTTP {status}")),
-        })
+        Grant::of_service(status, &body, &sent)
     }
 
     /// What the service was sent that may be a secret, for it may quote that back: the headers' values and their words,

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::HashMap, fmt, path::PathBuf, sync::Arc, time
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{errmsg, wire};
+use super::errmsg;
 use crate::domain::errcode::Refusal;
 
 mod cache;
@@ -14,7 +14,10 @@ mod http;
 
 mod command;
 
+mod grant;
+
 pub use cache::{TOKENS_MAX, Tokens};
+pub use grant::Grant;
 
 /// Bytes of the longest token taken. Real ones run to 512 and more; one that fills a request's line is none.
 const TOKEN_BYTES_MAX: usize = 4_096;
@@ -136,41 +139,4 @@ impl fmt::Debug for CommandSource {
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
-}
-
-/// A token fresh from its source.
-#[derive(Debug)]
-struct Grant {
-    token: Token,
-    /// How long it lives, if the source said so; zero when it said that it is over already.
-    lives: Option<Duration>,
-}
-
-/// Reads a source's answer. Of what it says about a refusal or a fault, `sent` is left out: the secrets it was asked with.
-fn grant(body: &[u8], sent: &[&str]) -> Result<Grant, TokenError> {
-    match wire::grant(body) {
-        Ok(Ok(granted)) => Ok(Grant {
-            token: Token::new(granted.token)?,
-            lives: granted.expires_in.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0))),
-        }),
-        Ok(Err(refusal)) => Err(refused(&refusal, sent)),
-        Err(fault) => Err(TokenError::Unavailable(format!(
-            "the token source's answer is unreadable: {}",
-            errmsg::fault_without(&errmsg::without_secrets(&errmsg::without_all(&fault.to_string(), sent)), "")
-        ))),
-    }
-}
-
-/// Characters of the longest rid that is believed to be one; known ones have 28 at most.
-const RID_CHARS_MAX: usize = 40;
-
-fn refused(refusal: &Refusal, sent: &[&str]) -> TokenError {
-    let said = errmsg::without_all(&refusal.errmsg, sent);
-    let cleaned = errmsg::without_secrets(&said);
-    // A rid is opaque enough to be taken for a secret.
-    let errmsg = match errmsg::rid(&said).filter(|rid| rid.len() <= RID_CHARS_MAX) {
-        Some(rid) if errmsg::rid(&cleaned) != Some(rid) => format!("{cleaned} rid: {rid}"),
-        _ => cleaned,
-    };
-    TokenError::Refused(Refusal { errcode: refusal.errcode, errmsg: errmsg::kept_without(&errmsg, sent) })
 }

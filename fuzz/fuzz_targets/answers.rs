@@ -1,0 +1,5 @@
+//! libFuzzer's way to [`amplinkd_fuzz::answers`]. It must never hold a property: `tests/it/fuzz_corpus.rs` would miss it.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| amplinkd_fuzz::answers::hold(data));

@@ -1,0 +1,5 @@
+//! libFuzzer's way to [`amplinkd_fuzz::tokens`]. It must never hold a property: `tests/it/fuzz_corpus.rs` would miss it.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| amplinkd_fuzz::tokens::hold(data));

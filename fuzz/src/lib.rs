@@ -1,0 +1,32 @@
+//! What must hold of everything that is read from outside, whatever the bytes: one function for each kind of input. It
+//! must never need a fuzzer, a network or a clock: `tests/it/fuzz_corpus.rs` runs the same functions over the corpus.
+
+pub mod ending;
+
+pub mod answers;
+
+pub mod config;
+
+pub mod import;
+
+pub mod listing;
+
+pub mod scenario;
+
+pub mod tokens;
+
+pub mod world;
+
+/// A target's name, which is also its folder's in `fuzz/corpus` and `fuzz/crashes`, and what must hold.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 7] = [
+    ("answers", answers::hold),
+    ("config", config::hold),
+    ("import", import::hold),
+    ("listing", listing::hold),
+    ("scenario", scenario::hold),
+    ("tokens", tokens::hold),
+    ("world", world::hold),
+];

@@ -1,0 +1,99 @@
+//! A token fresh from its source, out of what the source answered. It must never repeat what may be a secret, whoever
+//! quotes it.
+
+use std::{process::Output, time::Duration};
+
+use reqwest::StatusCode;
+
+use super::{GRANT_BYTES_MAX, Token, TokenError};
+use crate::{
+    domain::{errcode::Refusal, id::AccountId},
+    wechat::{errmsg, wire},
+};
+
+/// Characters of the longest rid that is believed to be one; known ones have 28 at most.
+const RID_CHARS_MAX: usize = 40;
+
+/// Characters of standard error that reach an error's text.
+const STDERR_CHARS_MAX: usize = 200;
+
+/// A token fresh from its source.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The token.
+    pub token: Token,
+    /// How long it lives, if the source said so; zero when it said that it is over already.
+    pub lives: Option<Duration>,
+}
+
+impl Grant {
+    /// Reads what a token service answered. Of its words about a refusal or a fault, `sent` is left out: the secrets it
+    /// was asked with.
+    ///
+    /// # Errors
+    ///
+    /// Anything but HTTP 200 with a token.
+    pub fn of_service(status: StatusCode, body: &[u8], sent: &[&str]) -> Result<Self, TokenError> {
+        if status == StatusCode::OK {
+            return Self::read(body, sent);
+        }
+        Err(match wire::refused(body) {
+            Some(refusal) => refused(&refusal, sent),
+            None => TokenError::Unavailable(format!("the token source answers HTTP {status}")),
+        })
+    }
+
+    /// Reads what a token program left behind when it was asked about `account`.
+    ///
+    /// # Errors
+    ///
+    /// Anything but success with a token on standard output.
+    pub fn of_program(left: &Output, account: &AccountId) -> Result<Self, TokenError> {
+        let unavailable = |what: String| TokenError::Unavailable(format!("the token program {what}"));
+        if left.stdout.len() > GRANT_BYTES_MAX {
+            return Err(unavailable("printed too much".to_owned()));
+        }
+        if left.status.success() {
+            return Self::read(&left.stdout, &[]);
+        }
+        Err(match wire::refused(&left.stdout) {
+            Some(refusal) => refused(&refusal, &[]),
+            None => unavailable(format!("ended with {}: {}", left.status, readable(&left.stderr, account))),
+        })
+    }
+
+    fn read(body: &[u8], sent: &[&str]) -> Result<Self, TokenError> {
+        match wire::grant(body) {
+            Ok(Ok(granted)) => Ok(Self {
+                token: Token::new(granted.token)?,
+                lives: granted.expires_in.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0))),
+            }),
+            Ok(Err(refusal)) => Err(refused(&refusal, sent)),
+            Err(fault) => Err(TokenError::Unavailable(format!(
+                "the token source's answer is unreadable: {}",
+                errmsg::fault_without(&errmsg::without_secrets(&errmsg::without_all(&fault.to_string(), sent)), sent)
+            ))),
+        }
+    }
+}
+
+fn refused(refusal: &Refusal, sent: &[&str]) -> TokenError {
+    let said = errmsg::without_all(&refusal.errmsg, sent);
+    let cleaned = errmsg::without_secrets(&said);
+    // A rid is opaque enough to be taken for a secret.
+    let errmsg = match errmsg::rid(&said).filter(|rid| rid.len() <= RID_CHARS_MAX) {
+        Some(rid) if errmsg::rid(&cleaned) != Some(rid) => format!("{cleaned} rid: {rid}"),
+        _ => cleaned,
+    };
+    TokenError::Refused(Refusal { errcode: refusal.errcode, errmsg: errmsg::kept_without(&errmsg, sent) })
+}
+
+/// The first line that says something, without what may be a secret. What comes after is often a trace of the request.
+fn readable(stderr: &[u8], account: &AccountId) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    // Cleaned before it is cut: half a token is no longer seen to be one.
+    let cleaned = errmsg::without_odd_words(&errmsg::without_secrets(&words.join(" ")), account.as_str());
+    errmsg::clip(&cleaned, STDERR_CHARS_MAX)
+}
