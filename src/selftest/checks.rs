@@ -4,7 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::ground::{Ground, Running, wait_for};
 
@@ -116,8 +116,14 @@ fn signal(running: &Running, signal: Signal) -> Found<()> {
     kill_process(pid(running)?, signal).map_err(|error| format!("cannot stop the program: {error}"))
 }
 
+#[cfg(not(target_os = "linux"))]
+fn limit_files(_: &Running, _: Option<u64>) -> Found<()> {
+    Err("not tried: this system does not let one process limit the files of another".to_owned())
+}
+
+#[cfg(target_os = "linux")]
 fn limit_files(running: &Running, bytes: Option<u64>) -> Found<()> {
-    let limit = Rlimit { current: bytes, maximum: None };
-    let set = prlimit(Some(pid(running)?), Resource::Fsize, limit);
+    let limit = rustix::process::Rlimit { current: bytes, maximum: None };
+    let set = rustix::process::prlimit(Some(pid(running)?), rustix::process::Resource::Fsize, limit);
     set.map(drop).map_err(|error| format!("cannot limit the program's files: {error}"))
 }
