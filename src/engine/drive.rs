@@ -98,7 +98,11 @@ impl Driver {
     #[must_use = "the loop's end must be waited for"]
     pub fn spawn(mut self, shutdown: Shutdown) -> JoinHandle<Self> {
         tokio::spawn(async move {
-            self.run(&shutdown).await;
+            let engine = Arc::clone(&self.engine);
+            tokio::select! {
+                () = self.run(&shutdown) => {}
+                never = engine.watch_writes() => match never {},
+            }
             self
         })
     }
@@ -178,9 +182,28 @@ impl Driver {
             self.rest_without_file();
             return;
         }
-        if let Err(error) = self.take_arrivals().await {
-            tracing::error!(error = %error, "engine.refresh.failed");
+        let is_resting = self.resting_until.is_some_and(|until| self.engine.clock().monotonic() < until);
+        if is_resting {
+            return;
         }
+        match self.take_arrivals().await {
+            Err(error) if error.is_of_disk() => self.rest_after(&error),
+            Err(error) => tracing::error!(error = %error, "engine.refresh.failed"),
+            Ok(()) => {}
+        }
+    }
+
+    /// The file or its disk refuses: nothing new is begun for a moment. Where writing fails, that was said aloud when it
+    /// began and is said when it ends; where reading alone fails, only here, once a pause.
+    fn rest_after(&mut self, error: &StoreError) {
+        let now = self.engine.clock().monotonic();
+        let is_told = self.engine.outage.since().is_some() || self.resting_until.is_some_and(|until| now < until);
+        if is_told {
+            tracing::debug!(error = %error, "engine.rests");
+        } else {
+            tracing::error!(error = %error, "the database cannot be used, so nothing is sent; tried again soon");
+        }
+        self.resting_until = Some(now + DISK_PAUSE);
     }
 
     /// Nothing is sent that would be recorded in a file nobody will find again.
@@ -281,10 +304,8 @@ impl Driver {
             }
             Report::Reserved(ids, Err(error)) => {
                 self.reserving = false;
-                tracing::error!(error = %error, polls = ids.len(), "nothing can be written, so nothing is sent; tried again soon");
-                let retry = self.engine.clock().monotonic() + DISK_PAUSE;
-                self.resting_until = Some(retry);
-                self.agenda.unreserved(&ids, retry);
+                self.rest_after(&error);
+                self.agenda.unreserved(&ids, self.engine.clock().monotonic() + DISK_PAUSE);
             }
             Report::Polled(id, before, polled) => {
                 self.busy = self.busy.saturating_sub(1);
@@ -305,7 +326,11 @@ impl Driver {
                 Due::Never => self.left.extend(self.agenda.remove(id)),
             },
             Some(Err(error)) => {
-                tracing::error!(error = %error, "engine.poll: what was learned could not be written; the account is looked at again");
+                if error.is_of_disk() {
+                    self.rest_after(&error);
+                } else {
+                    tracing::error!(error = %error, "engine.poll: what was learned could not be written; the account is looked at again");
+                }
                 let failures = before.failures.saturating_add(1);
                 let pause = DISK_PAUSE.saturating_mul(1 << before.failures.min(DOUBLINGS_MAX)).min(RETRY_MAX);
                 self.agenda.back(id, Facts { failures, ..before }, Some(now + pause));
