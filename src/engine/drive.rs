@@ -13,7 +13,7 @@ use super::{
     agenda::{Agenda, Batching, Facts},
     gates::Admission,
     poll::{Due, Polled},
-    promise::{Promise, Report},
+    promise::{Begun, Promise, Report},
     recall::forget_calls,
     reserve::spread,
     setback::{DOUBLINGS_MAX, RETRY_MAX},
@@ -64,6 +64,10 @@ pub struct Driver {
     reserving: bool,
     /// Where the start has come to, in (due, row) order; `None` when everything is on the agenda.
     pub(super) loading: Option<(i64, i64)>,
+    /// Whether what is read moves accounts that are on the agenda, too.
+    pub(super) rereading: bool,
+    /// Both clocks, as they were last seen to run together.
+    pub(super) together: Begun,
     /// Nothing is begun before this, on the stopwatch: the database would not be written.
     resting_until: Option<Duration>,
     /// Accounts that left because nothing of theirs was due; somebody may have made them due in that very moment.
@@ -79,6 +83,7 @@ impl Driver {
         engine.gates.load(engine.store().closed_gates(engine.clock().now().ms()).await?);
         forget_calls(&engine).await?;
         let (reporter, reports) = mpsc::unbounded_channel();
+        let together = Begun::now(engine.clock());
         let mut driver = Self {
             engine,
             agenda: Agenda::default(),
@@ -87,6 +92,8 @@ impl Driver {
             busy: 0,
             reserving: false,
             loading: Some(FROM_THE_START),
+            rereading: false,
+            together,
             resting_until: None,
             left: Vec::new(),
         };
@@ -178,6 +185,7 @@ impl Driver {
     /// What only the database can tell: accounts that a command changed, and those the start has not read yet.
     async fn refresh(&mut self) {
         self.engine.calendar_was_stepped();
+        self.heed_steps();
         if !self.engine.store().is_in_place() {
             self.rest_without_file();
             return;
@@ -263,8 +271,9 @@ impl Driver {
             }
             self.busy += 1;
             let engine = Arc::clone(&self.engine);
+            let begun = Begun::now(engine.clock());
             let probe = (admission == Admission::Probe).then(|| Arc::clone(&engine));
-            let mut promise = Promise::new(id, &facts, probe, self.reporter.clone());
+            let mut promise = Promise::new(id, begun, &facts, probe, self.reporter.clone());
             tokio::spawn(async move {
                 let polled = engine.poll(&account, facts).await.map(Box::new);
                 promise.keep(polled);
@@ -307,20 +316,21 @@ impl Driver {
                 self.rest_after(&error);
                 self.agenda.unreserved(&ids, self.engine.clock().monotonic() + DISK_PAUSE);
             }
-            Report::Polled(id, before, polled) => {
+            Report::Polled(id, begun, before, polled) => {
                 self.busy = self.busy.saturating_sub(1);
-                self.back(id, *before, polled);
+                self.back(id, begun, *before, polled);
             }
         }
     }
 
-    fn back(&mut self, id: i64, before: Facts, polled: Option<Result<Box<Polled>, StoreError>>) {
+    fn back(&mut self, id: i64, begun: Begun, before: Facts, polled: Option<Result<Box<Polled>, StoreError>>) {
         let now = self.engine.clock().monotonic();
         match polled {
             Some(Ok(polled)) => match polled.due {
                 Due::AsReserved => self.agenda.back(id, polled.facts, None),
                 Due::At(due) => {
-                    let due = self.on_stopwatch(due);
+                    // A poll during which the calendar was stepped back wrote a time that lies that much too far ahead.
+                    let due = self.on_stopwatch(due).min(begun.stopwatch + begun.calendar.until(due));
                     self.agenda.back(id, polled.facts, Some(due));
                 }
                 Due::Never => self.left.extend(self.agenda.remove(id)),
