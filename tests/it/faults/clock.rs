@@ -1,14 +1,16 @@
 //! A process that is paused and a calendar that is stepped by an hour: cron goes on, polls go on, nothing is ended by it
 //! and nobody is called twice. It must never touch the machine's own clock.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use amplinkd::{
     domain::time::Time,
     engine::record::Recorder,
-    sim::{PlanSet, Span, approves_after},
+    sim::{Api, FaultKind, PlanSet, Span, approves_after},
 };
 use rustix::process::Signal;
+
+use crate::story::{Daemon, minutes};
 
 use super::ground::{Ground, Running, account, import_file, program, text, together, wait_for};
 
@@ -109,4 +111,29 @@ async fn a_pause_and_steps_of_an_hour_either_way_silence_no_job_and_end_nothing(
         story(&[Step::Pause, Step::Shift(HOUR), Step::Shift(0)]),
     ])
     .await;
+}
+
+/// The same in one process, where the moment can be chosen: the answer of a poll is on its way.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_polled_while_the_calendar_goes_back_is_not_left_alone() {
+    let mut daemon = Daemon::start().await;
+    daemon.nobody_answers();
+    daemon.link().await;
+    daemon.settle().await;
+    daemon.clock.advance(minutes(1));
+    {
+        let mut world = daemon.sim.world();
+        world.faults.slow_for = Span::millis(600);
+        world.faults.next(Some(Api::Listing), FaultKind::Slow);
+    }
+    let clock = Arc::clone(&daemon.clock);
+    let stepped_back = async move {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        clock.step(-HOUR * 1_000);
+    };
+    tokio::join!(daemon.settle(), stepped_back);
+    let polls = daemon.sim.stats().wxamplinkget;
+    daemon.run_for(minutes(3)).await;
+    let more = daemon.sim.stats().wxamplinkget - polls;
+    assert!(more > 2, "{more} polls in three minutes");
 }
