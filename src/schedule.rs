@@ -13,8 +13,8 @@ use crate::{
     shutdown::Shutdown,
 };
 
-/// How often the watchdog looks whether the jobs ran.
-const WATCH_EVERY: Duration = Duration::from_secs(30);
+/// How often the watchdog looks whether the jobs ran: after a step of the calendar no job waits longer than this for it.
+const WATCH_EVERY: Duration = Duration::from_secs(10);
 
 /// How long after its time a job counts as silent.
 const SILENT_AFTER: Duration = Duration::from_mins(2);
@@ -93,7 +93,8 @@ impl Plan {
     pub fn pull_back(&mut self, now: Time) -> Vec<Chore> {
         let mut pulled = Vec::new();
         for chore in Chore::ALL {
-            let next = next_time(chore, &self.schedule, now);
+            // As in `tried`: one that began early is not due for a second time.
+            let next = next_time(chore, &self.schedule, now + EARLY);
             let due = &mut self.due[chore as usize];
             if *due > next {
                 *due = next;
@@ -152,7 +153,7 @@ impl Chores {
                 Some(chore) = wakeups.recv() => self.wake(chore).await,
                 _ = watch.tick() => {
                     if self.make_up().await {
-                        // A scheduler that was silent once stays so after a pause or a stepped clock: take a new one.
+                        // One that was silent stays so, and one whose calendar went back waits for the old time.
                         stop_cron(cron).await;
                         cron = self.start_cron(&waker).await;
                     }
@@ -207,9 +208,12 @@ impl Chores {
         Ok(cron)
     }
 
-    /// The watchdog: runs every job whose time is long past. Answers whether there was one.
+    /// The watchdog: runs every job whose time is long past, and pulls back those that wait for a time which a calendar
+    /// stepped back has put far ahead. Answers whether there was one of either: cron is then to be begun anew.
     pub async fn make_up(&mut self) -> bool {
-        for chore in self.plan.pull_back(self.engine.clock().now()) {
+        let pulled = self.plan.pull_back(self.engine.clock().now());
+        for &chore in &pulled {
+            tracing::warn!(job = chore.name(), "the calendar was stepped back: the job is due at an earlier time");
             self.write_due(chore).await;
         }
         let silent = self.plan.silent(self.engine.clock().now());
@@ -217,7 +221,7 @@ impl Chores {
             tracing::warn!(job = chore.name(), "nobody began the job at its time: the watchdog runs it");
             self.work(chore).await;
         }
-        !silent.is_empty()
+        !(silent.is_empty() && pulled.is_empty())
     }
 
     /// A cron job fired: runs its job if it is due.

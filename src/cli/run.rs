@@ -9,7 +9,7 @@ use sd_notify::NotifyState;
 use crate::{
     clock::{SharedClock, SystemClock},
     config::{Config, TokenSource as Source},
-    engine::{Engine, Settings, drive::Driver},
+    engine::{Engine, Readings, Settings, drive::Driver},
     schedule::Chores,
     shutdown::Shutdown,
     store::{Location, Role, Store},
@@ -133,10 +133,20 @@ async fn watch(engine: &Engine, shutdown: &Shutdown) {
             continue;
         }
         (turns, still) = (readings.turns, Duration::ZERO);
-        let sound = if engine.is_sound() { "" } else { "; the audit has findings" };
-        let status = format!("{} polls, {} transitions{sound}", readings.polls, readings.transitions);
-        tell_systemd(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
+        if let Some(since) = readings.unwritable_since {
+            tracing::error!(since = %since, refused = readings.refused_writes, "still nothing can be written");
+        }
+        tell_systemd(&[NotifyState::Watchdog, NotifyState::Status(&status(&readings, engine.is_sound()))]);
     }
+}
+
+/// One line for whoever asks systemd: the worst first.
+fn status(readings: &Readings, is_sound: bool) -> String {
+    let unwritable = readings.unwritable_since.map_or_else(String::new, |since| {
+        format!("NOTHING CAN BE WRITTEN since {since} ({} writes refused); ", readings.refused_writes)
+    });
+    let sound = if is_sound { "" } else { "; the audit has findings" };
+    format!("{unwritable}{} polls, {} transitions{sound}", readings.polls, readings.transitions)
 }
 
 fn tell_systemd(states: &[NotifyState<'_>]) {

@@ -171,7 +171,8 @@ impl Cron {
     pub fn next_after(&self, now: Time, zone: chrono_tz::Tz) -> Option<Time> {
         let local = chrono::DateTime::from_timestamp_millis(now.ms())?.with_timezone(&zone);
         let next = cron_parser().parse(&self.0).ok()?.find_next_occurrence(&local, false).ok()?;
-        Some(Time::from_ms(next.timestamp_millis()))
+        // The library carries the fraction of `now` over into its answer; a cron text knows whole seconds.
+        Some(Time::from_ms(next.timestamp() * 1_000))
     }
 }
 

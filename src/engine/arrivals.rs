@@ -1,17 +1,21 @@
 //! How accounts come onto the agenda: at the start, on a wake-up, and when one was made due in the moment it left. It must
 //! never poll.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use super::{
     agenda::Facts,
     drive::{Driver, FROM_THE_START, PAGE, PANIC_PAUSE},
+    promise::Begun,
     rest::AT_ONCE,
 };
 use crate::{
     domain::time::Time,
     store::{StoreError, accounts::AccountRow},
 };
+
+/// How far ahead of the calendar a look can be that was made under it: clocks of machines differ by a little.
+const AHEAD_MAX: Duration = Duration::from_secs(5);
 
 impl Driver {
     /// Everything that brings accounts: the next page of a start or of a drift check, wake-ups, a near miss.
@@ -24,17 +28,35 @@ impl Driver {
         self.look_after_those_who_left().await
     }
 
+    /// The calendar was stepped, or the machine slept, which the stopwatch does not count: what is written down is due by
+    /// the calendar, so that every account is put where it belongs now.
+    pub(super) fn heed_steps(&mut self) {
+        let now = Begun::now(self.engine.clock());
+        let expected = self.together.calendar + now.stopwatch.saturating_sub(self.together.stopwatch);
+        let apart = expected.since(now.calendar).max(now.calendar.since(expected));
+        self.together = now;
+        if apart > AHEAD_MAX {
+            tracing::warn!(
+                apart_s = apart.as_secs(),
+                "the calendar was stepped or the machine slept: due times are read anew"
+            );
+            self.loading = Some(FROM_THE_START);
+            self.rereading = true;
+        }
+    }
+
     /// The next page of accounts with something due; nothing when all are on the agenda.
     pub(super) async fn load_page(&mut self) -> Result<(), StoreError> {
         let Some(after) = self.loading else { return Ok(()) };
         let rows = self.engine.store().due_accounts(after, PAGE).await?;
         self.loading = rows.last().filter(|_| rows.len() == PAGE as usize).map(|row| (due_of(row), row.id));
         for row in rows {
-            if !self.agenda.holds(row.id) {
+            if self.rereading || !self.agenda.holds(row.id) {
                 let due = Time::from_ms(due_of(&row));
                 self.put(&row, due);
             }
         }
+        self.rereading &= self.loading.is_some();
         Ok(())
     }
 
@@ -93,7 +115,10 @@ impl Driver {
             tracing::error!(account = row.account, "db.bad_row: an account's name is not an appid; it is left alone");
             return;
         };
-        let due = self.on_stopwatch(due);
+        // One that was looked at in the future was written down under another calendar: its time means nothing.
+        let now = self.engine.clock().now();
+        let is_from_elsewhere = row.checked_at.is_some_and(|at| Time::from_ms(at) > now + AHEAD_MAX);
+        let due = self.on_stopwatch(if is_from_elsewhere { now } else { due });
         let facts = Facts {
             listing_hash: row.listing_hash,
             pace_from: row.pace_from.map(Time::from_ms),

@@ -13,7 +13,7 @@ use super::{
     agenda::{Agenda, Batching, Facts},
     gates::Admission,
     poll::{Due, Polled},
-    promise::{Promise, Report},
+    promise::{Begun, Promise, Report},
     recall::forget_calls,
     setback::{DOUBLINGS_MAX, RETRY_MAX},
 };
@@ -63,6 +63,10 @@ pub struct Driver {
     reserving: bool,
     /// Where the start has come to, in (due, row) order; `None` when everything is on the agenda.
     pub(super) loading: Option<(i64, i64)>,
+    /// Whether what is read moves accounts that are on the agenda, too.
+    pub(super) rereading: bool,
+    /// Both clocks, as they were last seen to run together.
+    pub(super) together: Begun,
     /// Nothing is begun before this, on the stopwatch: the database would not be written.
     resting_until: Option<Duration>,
     /// Accounts that left because nothing of theirs was due; somebody may have made them due in that very moment.
@@ -78,6 +82,7 @@ impl Driver {
         engine.gates.load(engine.store().closed_gates(engine.clock().now().ms()).await?);
         forget_calls(&engine).await?;
         let (reporter, reports) = mpsc::unbounded_channel();
+        let together = Begun::now(engine.clock());
         let mut driver = Self {
             engine,
             agenda: Agenda::default(),
@@ -86,6 +91,8 @@ impl Driver {
             busy: 0,
             reserving: false,
             loading: Some(FROM_THE_START),
+            rereading: false,
+            together,
             resting_until: None,
             left: Vec::new(),
         };
@@ -97,7 +104,11 @@ impl Driver {
     #[must_use = "the loop's end must be waited for"]
     pub fn spawn(mut self, shutdown: Shutdown) -> JoinHandle<Self> {
         tokio::spawn(async move {
-            self.run(&shutdown).await;
+            let engine = Arc::clone(&self.engine);
+            tokio::select! {
+                () = self.run(&shutdown) => {}
+                never = engine.watch_writes() => match never {},
+            }
             self
         })
     }
@@ -173,13 +184,33 @@ impl Driver {
     /// What only the database can tell: accounts that a command changed, and those the start has not read yet.
     async fn refresh(&mut self) {
         self.engine.calendar_was_stepped();
+        self.heed_steps();
         if !self.engine.store().is_in_place() {
             self.rest_without_file();
             return;
         }
-        if let Err(error) = self.take_arrivals().await {
-            tracing::error!(error = %error, "engine.refresh.failed");
+        let is_resting = self.resting_until.is_some_and(|until| self.engine.clock().monotonic() < until);
+        if is_resting {
+            return;
         }
+        match self.take_arrivals().await {
+            Err(error) if error.is_of_disk() => self.rest_after(&error),
+            Err(error) => tracing::error!(error = %error, "engine.refresh.failed"),
+            Ok(()) => {}
+        }
+    }
+
+    /// The file or its disk refuses: nothing new is begun for a moment. Where writing fails, that was said aloud when it
+    /// began and is said when it ends; where reading alone fails, only here, once a pause.
+    fn rest_after(&mut self, error: &StoreError) {
+        let now = self.engine.clock().monotonic();
+        let is_told = self.engine.outage.since().is_some() || self.resting_until.is_some_and(|until| now < until);
+        if is_told {
+            tracing::debug!(error = %error, "engine.rests");
+        } else {
+            tracing::error!(error = %error, "the database cannot be used, so nothing is sent; tried again soon");
+        }
+        self.resting_until = Some(now + DISK_PAUSE);
     }
 
     /// Nothing is sent that would be recorded in a file nobody will find again.
@@ -239,8 +270,9 @@ impl Driver {
             }
             self.busy += 1;
             let engine = Arc::clone(&self.engine);
+            let begun = Begun::now(engine.clock());
             let probe = (admission == Admission::Probe).then(|| Arc::clone(&engine));
-            let mut promise = Promise::new(id, &facts, probe, self.reporter.clone());
+            let mut promise = Promise::new(id, begun, &facts, probe, self.reporter.clone());
             tokio::spawn(async move {
                 let polled = engine.poll(&account, facts).await.map(Box::new);
                 promise.keep(polled);
@@ -280,31 +312,34 @@ impl Driver {
             }
             Report::Reserved(ids, Err(error)) => {
                 self.reserving = false;
-                tracing::error!(error = %error, polls = ids.len(), "nothing can be written, so nothing is sent; tried again soon");
-                let retry = self.engine.clock().monotonic() + DISK_PAUSE;
-                self.resting_until = Some(retry);
-                self.agenda.unreserved(&ids, retry);
+                self.rest_after(&error);
+                self.agenda.unreserved(&ids, self.engine.clock().monotonic() + DISK_PAUSE);
             }
-            Report::Polled(id, before, polled) => {
+            Report::Polled(id, begun, before, polled) => {
                 self.busy = self.busy.saturating_sub(1);
-                self.back(id, *before, polled);
+                self.back(id, begun, *before, polled);
             }
         }
     }
 
-    fn back(&mut self, id: i64, before: Facts, polled: Option<Result<Box<Polled>, StoreError>>) {
+    fn back(&mut self, id: i64, begun: Begun, before: Facts, polled: Option<Result<Box<Polled>, StoreError>>) {
         let now = self.engine.clock().monotonic();
         match polled {
             Some(Ok(polled)) => match polled.due {
                 Due::AsReserved => self.agenda.back(id, polled.facts, None),
                 Due::At(due) => {
-                    let due = self.on_stopwatch(due);
+                    // A poll during which the calendar was stepped back wrote a time that lies that much too far ahead.
+                    let due = self.on_stopwatch(due).min(begun.stopwatch + begun.calendar.until(due));
                     self.agenda.back(id, polled.facts, Some(due));
                 }
                 Due::Never => self.left.extend(self.agenda.remove(id)),
             },
             Some(Err(error)) => {
-                tracing::error!(error = %error, "engine.poll: what was learned could not be written; the account is looked at again");
+                if error.is_of_disk() {
+                    self.rest_after(&error);
+                } else {
+                    tracing::error!(error = %error, "engine.poll: what was learned could not be written; the account is looked at again");
+                }
                 let failures = before.failures.saturating_add(1);
                 let pause = DISK_PAUSE.saturating_mul(1 << before.failures.min(DOUBLINGS_MAX)).min(RETRY_MAX);
                 self.agenda.back(id, Facts { failures, ..before }, Some(now + pause));

@@ -22,6 +22,8 @@ mod ids;
 
 mod steps;
 
+mod outage;
+
 mod recall;
 
 mod arrivals;
@@ -54,8 +56,13 @@ use std::{
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use self::{gates::Gates, record::Recorder, steps::Steps};
-use crate::{clock::SharedClock, domain::policy::Policy, store::Store, wechat::Wechat};
+use self::{gates::Gates, outage::Outage, record::Recorder, steps::Steps};
+use crate::{
+    clock::SharedClock,
+    domain::{policy::Policy, time::Time},
+    store::Store,
+    wechat::Wechat,
+};
 
 /// What an operator sets for the engine.
 #[derive(Debug, Clone)]
@@ -80,6 +87,7 @@ pub struct Engine {
     limiter: DefaultDirectRateLimiter,
     meters: Meters,
     steps: Steps,
+    outage: Outage,
     /// The daemon is to end: nothing new is called.
     is_ending: AtomicBool,
     /// Accounts were made due behind the agenda's back: it must be read again.
@@ -113,6 +121,10 @@ pub struct Readings {
     pub transitions: u64,
     /// Rounds of the loop: a daemon whose rounds stand still is stuck.
     pub turns: u64,
+    /// Writes that the file or its disk refused.
+    pub refused_writes: u64,
+    /// Since when nothing can be written; `None` when the last write was taken.
+    pub unwritable_since: Option<Time>,
 }
 
 impl Meters {
@@ -120,15 +132,15 @@ impl Meters {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn read(&self, transitions: u64) -> Readings {
+    fn read(&self) -> Readings {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Readings {
             polls: read(&self.polls),
             unchanged: read(&self.unchanged),
             failed_polls: read(&self.failed_polls),
             calls: read(&self.calls),
-            transitions,
             turns: read(&self.turns),
+            ..Readings::default()
         }
     }
 }
@@ -142,8 +154,20 @@ impl Engine {
         let recorder = Recorder::new(store, clock, settings.policy.clone());
         let steps = Steps::beginning(recorder.clock().now(), recorder.clock().monotonic());
         let (reload, is_sound) = (AtomicBool::new(false), AtomicBool::new(true));
-        let is_ending = AtomicBool::new(false);
-        Arc::new(Self { recorder, wechat, settings, gates, limiter, meters, steps, is_ending, reload, is_sound })
+        let (outage, is_ending) = (Outage::default(), AtomicBool::new(false));
+        Arc::new(Self {
+            recorder,
+            wechat,
+            settings,
+            gates,
+            limiter,
+            meters,
+            steps,
+            outage,
+            is_ending,
+            reload,
+            is_sound,
+        })
     }
 
     /// The database.
@@ -178,7 +202,12 @@ impl Engine {
     /// What was counted since the start.
     #[must_use]
     pub fn readings(&self) -> Readings {
-        self.meters.read(self.recorder.transitions())
+        Readings {
+            transitions: self.recorder.transitions(),
+            refused_writes: self.store().health().borrow().refused,
+            unwritable_since: self.outage.since(),
+            ..self.meters.read()
+        }
     }
 
     /// Whether the calendar was stepped within the last `appear_within`, against the stopwatch: ages are not to be

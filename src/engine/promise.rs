@@ -1,26 +1,40 @@
 //! What tasks tell the loop, and the promise that every poll tells it how it ended. It must never be forgotten: dropping
 //! it tells, too.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
 use super::{Engine, agenda::Facts, poll::Polled};
-use crate::store::StoreError;
+use crate::{clock::SharedClock, domain::time::Time, store::StoreError};
 
 /// What tasks tell the loop.
 #[derive(Debug)]
 pub(super) enum Report {
     /// Polls were written down, or could not be.
     Reserved(Vec<i64>, Result<(), StoreError>),
-    /// A poll is over; what was known before it, and what came of it. Nothing came of one that panicked.
-    Polled(i64, Box<Facts>, Option<Result<Box<Polled>, StoreError>>),
+    /// A poll is over; when it began, what was known before it, and what came of it. Nothing came of one that panicked.
+    Polled(i64, Begun, Box<Facts>, Option<Result<Box<Polled>, StoreError>>),
+}
+
+/// When a poll began, as both clocks showed it: the calendar may be stepped before it is over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun {
+    pub(super) calendar: Time,
+    pub(super) stopwatch: Duration,
+}
+
+impl Begun {
+    pub(super) fn now(clock: &SharedClock) -> Self {
+        Self { calendar: clock.now(), stopwatch: clock.monotonic() }
+    }
 }
 
 /// Tells the loop that a poll is over, also when it panicked or was dropped.
 #[derive(Debug)]
 pub(super) struct Promise {
     id: i64,
+    begun: Begun,
     facts: Option<Box<Facts>>,
     /// When it is the one poll that probes a closed address gate.
     probe: Option<Arc<Engine>>,
@@ -30,11 +44,12 @@ pub(super) struct Promise {
 impl Promise {
     pub(super) fn new(
         id: i64,
+        begun: Begun,
         facts: &Facts,
         probe: Option<Arc<Engine>>,
         reporter: mpsc::UnboundedSender<Report>,
     ) -> Self {
-        Self { id, facts: Some(Box::new(facts.clone())), probe, reporter }
+        Self { id, begun, facts: Some(Box::new(facts.clone())), probe, reporter }
     }
 
     pub(super) fn keep(&mut self, polled: Result<Box<Polled>, StoreError>) {
@@ -47,7 +62,7 @@ impl Promise {
         }
         if let Some(facts) = self.facts.take() {
             // The loop is gone when the daemon has ended.
-            let _ = self.reporter.send(Report::Polled(self.id, facts, polled));
+            let _ = self.reporter.send(Report::Polled(self.id, self.begun, facts, polled));
         }
     }
 }

@@ -215,8 +215,13 @@ impl Recorder {
                     return request.clone();
                 }
                 Err(error) => {
-                    refused += u32::from(error.is_of_one_row());
-                    tracing::error!(request.id = %request.id, error = %error, "engine.record.waits_for_the_disk");
+                    if error.is_of_one_row() {
+                        refused += 1;
+                        tracing::error!(request.id = %request.id, error = %error, "db.bad_row: its call's answer waits");
+                    } else {
+                        // That nothing can be written is said once for all of them, where it is watched.
+                        tracing::debug!(request.id = %request.id, error = %error, "engine.record.waits_for_the_disk");
+                    }
                     tokio::time::sleep(pauses.next().unwrap_or(REWRITE_PAUSE_MAX)).await;
                 }
             }

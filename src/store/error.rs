@@ -48,6 +48,12 @@ impl StoreError {
         matches!(self, Self::Row(_) | Self::Refused(_))
     }
 
+    /// Whether the file or its disk is the reason, so that no other write would have fared better.
+    #[must_use]
+    pub const fn is_of_disk(&self) -> bool {
+        matches!(self, Self::Busy(_) | Self::Full(_) | Self::Broken(_) | Self::Corrupt(_))
+    }
+
     pub(crate) const fn closed() -> Self {
         Self::Closed
     }

@@ -34,6 +34,7 @@ pub mod pages;
 use std::sync::Arc;
 
 use sqlx::SqlitePool;
+use tokio::sync::watch;
 
 use self::{
     accounts::{Reservation, Standing},
@@ -44,6 +45,7 @@ pub use self::{
     error::{BadRow, StoreError},
     open::{Location, OpenError, Role},
     record::Record,
+    writer::Health,
 };
 use crate::domain::{id::AccountId, request::Request, time::Time};
 
@@ -152,6 +154,12 @@ impl Store {
     #[must_use]
     pub fn is_in_place(&self) -> bool {
         self.place.holds()
+    }
+
+    /// How writing goes, now and whenever it changes.
+    #[must_use]
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.writer.health()
     }
 
     /// The connections for reading.

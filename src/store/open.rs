@@ -27,8 +27,9 @@ const SCHEMA: i64 = 2;
 /// How long a statement waits for another process: longer than an import of 100,000 lines holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The same for the daemon: well below the 30 s of its watchdog, for its loop waits for the writer.
-const DAEMON_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for the daemon. Its loop may wait for two groups of the writer, one under way and its own: together they must
+/// stay below what counts as a standstill, and far below the 30 s of systemd's watchdog.
+const DAEMON_BUSY_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How often and how far apart a lock is tried that somebody holds.
 const LOCK_TRIES: u32 = 10;

@@ -3,7 +3,7 @@
 //! callers wait on a channel, the task runs to the end of its transaction.
 
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     Record, Recorded, StoreError,
@@ -43,20 +43,36 @@ pub(super) enum Reply {
     Done(u64),
 }
 
+/// How writing goes.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// Writes refused because of the file or its disk, since the start.
+    pub refused: u64,
+    /// Why the last write was refused; `None` when it was not.
+    pub wrong: Option<StoreError>,
+}
+
 type Answer = oneshot::Sender<Result<Reply, StoreError>>;
 
 /// The writer's door.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     queue: mpsc::Sender<(Work, Answer)>,
+    health: watch::Receiver<Health>,
 }
 
 impl Writer {
     /// Starts it on an open connection; `options` make the next one when that one breaks.
     pub(super) fn start(connection: SqliteConnection, options: SqliteConnectOptions) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(run(Line { connection: Some(connection), options }, waiting));
-        Self { queue }
+        let (told, health) = watch::channel(Health::default());
+        tokio::spawn(run(Line { connection: Some(connection), options }, waiting, told));
+        Self { queue, health }
+    }
+
+    /// How writing goes, now and whenever it changes.
+    pub(super) fn health(&self) -> watch::Receiver<Health> {
+        self.health.clone()
     }
 
     pub(super) async fn ask(&self, work: Work) -> Result<Reply, StoreError> {
@@ -107,13 +123,14 @@ impl Line {
     }
 }
 
-async fn run(mut line: Line, mut waiting: mpsc::Receiver<(Work, Answer)>) {
+async fn run(mut line: Line, mut waiting: mpsc::Receiver<(Work, Answer)>, health: watch::Sender<Health>) {
     let mut group: Vec<(Work, Answer)> = Vec::with_capacity(GROUP);
     while waiting.recv_many(&mut group, GROUP).await > 0 {
         let closing = group.iter().position(|(work, _)| matches!(work, Work::Close));
         let rest = closing.map(|at| group.split_off(at));
         let (works, answers): (Vec<Work>, Vec<Answer>) = group.drain(..).unzip();
         let replies = write(&mut line, &works).await;
+        tell(&health, &replies);
         for (answer, reply) in answers.into_iter().zip(replies) {
             // Whoever asked may have gone; what was written stays written.
             let _ = answer.send(reply);
@@ -131,6 +148,19 @@ async fn run(mut line: Line, mut waiting: mpsc::Receiver<(Work, Answer)>) {
             return;
         }
     }
+}
+
+/// Counts what was refused; tells only what is news, for most groups succeed after others that did.
+fn tell(health: &watch::Sender<Health>, replies: &[Result<Reply, StoreError>]) {
+    let Some(last) = replies.last() else { return };
+    let refused = replies.iter().filter_map(|reply| reply.as_ref().err()).filter(|error| error.is_of_disk()).count();
+    let wrong = last.as_ref().err().filter(|error| error.is_of_disk());
+    health.send_if_modified(|told| {
+        let is_news = refused > 0 || wrong.is_some() != told.wrong.is_some();
+        told.refused += refused as u64;
+        told.wrong = wrong.cloned();
+        is_news
+    });
 }
 
 async fn write(line: &mut Line, works: &[Work]) -> Vec<Result<Reply, StoreError>> {

@@ -7,6 +7,8 @@ mod cli;
 mod config;
 mod database_docs;
 mod domain;
+#[cfg(target_os = "linux")]
+mod faults;
 mod fuzz_corpus;
 mod kill;
 mod schedule;

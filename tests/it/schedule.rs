@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the lint's exception for tests does not reach their helpers")]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use amplinkd::{
     clock::Clock as _,
@@ -93,6 +93,16 @@ fn a_clock_stepped_back_does_not_keep_a_job_waiting() {
 }
 
 #[test]
+fn a_fraction_of_a_second_is_no_step_of_the_clock() {
+    let late = half_past_four() - minutes(7) + Duration::from_millis(900);
+    let mut plan = plan(late);
+    assert_eq!(plan.due(Chore::Drift), Some(half_past_four()), "a whole second");
+    assert_eq!(plan.pull_back(late + Duration::from_millis(200)), []);
+    plan.tried(Chore::Drift, half_past_four() - Duration::from_millis(800));
+    assert_eq!(plan.pull_back(half_past_four() - Duration::from_millis(700)), [], "begun early, and once");
+}
+
+#[test]
 fn a_clock_stepped_forward_runs_each_job_once() {
     let mut plan = plan(half_past_four() - hours(1));
     let now = half_past_four() + days(40) + hours(1);
@@ -165,7 +175,8 @@ async fn a_calendar_stepped_back_is_written_and_is_no_run() {
     let daemon = Daemon::start().await;
     let mut chores = start(&daemon).await;
     daemon.clock.step(-86_400_000);
-    assert!(!chores.make_up().await);
+    assert!(chores.make_up().await, "cron waits for the old time: it is begun anew");
+    assert!(!chores.make_up().await, "once");
     let [drift, ..] = jobs(&daemon).await;
     assert_eq!((drift.ran_at, drift.due_at), (None, Some(next_morning() - days(1))));
 }

@@ -1,0 +1,62 @@
+//! Whether anything can be written: one loud line when that ends, one when it is so again, and readings for whoever asks
+//! in between. It must never hold anything up: whoever writes waits and tries again by its own rules.
+
+use std::{
+    convert::Infallible,
+    sync::{Mutex, PoisonError},
+};
+
+use super::Engine;
+use crate::{domain::time::Time, store::Health};
+
+/// Since when nothing can be written.
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    since: Mutex<Option<Time>>,
+}
+
+impl Outage {
+    /// Since when nothing can be written; `None` when the last write was taken.
+    pub(super) fn since(&self) -> Option<Time> {
+        // Nothing in here panics halfway through a change.
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, since: Option<Time>) {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+}
+
+impl Engine {
+    /// Watches the writer, for as long as somebody waits for it. It can be dropped at any time.
+    pub(super) async fn watch_writes(&self) -> Infallible {
+        let mut health = self.store().health();
+        let mut began = None;
+        loop {
+            let Health { refused, wrong } = health.borrow_and_update().clone();
+            match (wrong, began) {
+                (Some(error), None) => {
+                    let clock = self.clock();
+                    began = Some((clock.monotonic(), refused.saturating_sub(1)));
+                    self.outage.set(Some(clock.now()));
+                    tracing::error!(error = %error, "nothing can be written, so no call is made; tried again until it can");
+                }
+                (None, Some((at, before))) => {
+                    began = None;
+                    self.outage.set(None);
+                    let lasted = self.clock().monotonic().saturating_sub(at);
+                    tracing::warn!(
+                        lasted_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
+                        refused = refused.saturating_sub(before),
+                        "the database can be written again: calls go on"
+                    );
+                }
+                (Some(_), Some(_)) | (None, None) => {}
+            }
+            if health.changed().await.is_err() {
+                // The store was closed.
+                return std::future::pending().await;
+            }
+        }
+    }
+}
