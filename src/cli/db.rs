@@ -14,7 +14,8 @@ use super::{
     context::{Context, Ending, is_damage, must_exist, note},
     output::Column,
 };
-use crate::store::{Location, OpenError, Role, Store, StoreError, upkeep::Damage};
+use crate::clock::{Clock, SystemClock};
+use crate::store::{Location, OpenError, Role, Store, StoreError, verify::Damage};
 
 /// Findings in one report: the first hundred tell as much as a million.
 const FINDINGS_MAX: u32 = 100;
@@ -88,7 +89,7 @@ async fn backup(context: &Context, location: &Location, to: &Path) -> anyhow::Re
 
 async fn copy(location: &Location, to: &Path, file: &File, mode: u32) -> anyhow::Result<u64> {
     file.set_permissions(PermissionsExt::from_mode(mode))?;
-    Store::backup(&location.path, to).await?;
+    Store::backup(&location.path, to, SystemClock::new().now()).await?;
     if let Some(damage) = Store::verify(to, 1).await?.first() {
         bail!("the copy does not hold together ({}: {}); run `amplinkd db verify`", damage.id, damage.finding);
     }

@@ -24,6 +24,8 @@ mod steps;
 
 mod recall;
 
+mod restore;
+
 mod arrivals;
 
 mod memories;

@@ -15,7 +15,7 @@ use crate::{
         decide::{Decision, decide},
         id::RequestId,
         listing::Status,
-        observation::Observation,
+        observation::{Observation, Since},
         policy::Policy,
         request::{Request, State},
         time::Time,
@@ -85,6 +85,12 @@ fn detail(request: &Request, seen: &Observation, next: &Request) -> Option<Strin
             format!("call {} left no trace in the list", request.attempt)
         }
         (Observation::CallNotSent, ..) => "the call did not reach WeChat".to_owned(),
+        (Observation::Restored { since, .. }, ..) => match since {
+            Since::Unknown => "a copy was restored: whether it was called since is not known".to_owned(),
+            Since::Called => "a copy was restored: it was called since, with what answer is not known".to_owned(),
+            Since::Taken => "a copy was restored: WeChat has taken the call since".to_owned(),
+            Since::Cancelled => "a copy was restored: it had been cancelled since".to_owned(),
+        },
         _ => return None,
     };
     Some(text).filter(|text| !text.is_empty())

@@ -53,6 +53,7 @@ pub struct TransitionView {
     pub status: Option<i64>,
     pub errcode: Option<i64>,
     pub detail: Option<String>,
+    pub hash: String,
 }
 
 /// A row of `v_conflict`.
@@ -197,7 +198,7 @@ impl Store {
     /// [`StoreError`] when they cannot be read.
     pub async fn history(&self, id: &str) -> Result<Vec<TransitionView>, StoreError> {
         const SQL: &str = "
-            SELECT request_id, seq, from_state, to_state, at, cause, status, errcode, detail
+            SELECT request_id, seq, from_state, to_state, at, cause, status, errcode, detail, hash
             FROM v_transition WHERE request_id = $1 ORDER BY seq";
         Ok(sqlx::query_as(SQL).bind(id).fetch_all(self.readers()).await?)
     }

@@ -2,6 +2,7 @@
 //! daemon.
 
 mod files;
+mod history;
 mod import;
 mod many;
 mod requests;
