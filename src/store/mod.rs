@@ -35,6 +35,8 @@ pub mod proof;
 
 pub mod copies;
 
+pub mod replace;
+
 pub mod views;
 
 mod request_page;

@@ -200,7 +200,7 @@ fn create(location: &Location) -> io::Result<()> {
 }
 
 /// Takes the lock; a command that brings the file up to date holds it for a moment.
-async fn lock_soon(path: &Path) -> Result<File, OpenError> {
+pub(super) async fn lock_soon(path: &Path) -> Result<File, OpenError> {
     for _ in 0..LOCK_TRIES {
         match lock(path) {
             Err(OpenError::Locked(_)) => tokio::time::sleep(LOCK_PAUSE).await,
