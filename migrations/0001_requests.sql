@@ -25,6 +25,7 @@ CREATE TABLE account (
 );
 
 CREATE INDEX account_due ON account (next_check_at) WHERE next_check_at IS NOT NULL;
+CREATE INDEX account_idle ON account (account) WHERE next_check_at IS NULL;
 
 CREATE TABLE request (
     id            TEXT    NOT NULL PRIMARY KEY,
@@ -74,7 +75,7 @@ CREATE INDEX request_watched ON request (account) WHERE finished_at IS NULL OR s
 CREATE INDEX request_by_state ON request (state, id);
 CREATE INDEX request_by_account ON request (account, id);
 CREATE INDEX request_by_program ON request (program, id);
-CREATE INDEX request_calling ON request (id) WHERE state = 'initiating';
+CREATE INDEX request_calling ON request (id) WHERE state = 'initiating' AND outcome_unknown = 0;
 CREATE INDEX request_deferred ON request (deferred_until) WHERE deferred_until IS NOT NULL;
 
 CREATE TABLE transition (
@@ -207,7 +208,8 @@ CREATE INDEX delivery_by_event ON delivery (event_id);
 -- Accounts that somebody outside the daemon changed: it reads them within a second and takes the rows away.
 CREATE TABLE wakeup (
     seq     INTEGER PRIMARY KEY AUTOINCREMENT,
-    account TEXT    NOT NULL
+    account TEXT    NOT NULL,
+    at      BIGINT  NOT NULL
 );
 
 CREATE INDEX wakeup_by_account ON wakeup (account);

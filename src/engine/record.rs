@@ -129,13 +129,15 @@ pub struct Recorder {
     policy: Policy,
     transitions: AtomicU64,
     ids: Ids,
+    /// Audits made: each takes the next slice of histories.
+    pub(super) audits: AtomicU64,
 }
 
 impl Recorder {
     /// Writes to `store`, decides by `policy`.
     #[must_use]
     pub fn new(store: Store, clock: SharedClock, policy: Policy) -> Self {
-        Self { store, clock, policy, transitions: AtomicU64::new(0), ids: Ids::default() }
+        Self { store, clock, policy, transitions: AtomicU64::new(0), ids: Ids::default(), audits: AtomicU64::new(0) }
     }
 
     /// The database.

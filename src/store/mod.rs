@@ -37,6 +37,8 @@ pub mod copies;
 
 pub mod replace;
 
+pub mod audit;
+
 pub mod views;
 
 mod request_page;

@@ -210,7 +210,7 @@ pub(super) async fn lock_soon(path: &Path) -> Result<File, OpenError> {
     lock(path)
 }
 
-fn lock(path: &Path) -> Result<File, OpenError> {
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".lock");
     let failed = |source| OpenError::File { path: PathBuf::from(&beside), source };
@@ -255,6 +255,14 @@ async fn migrate_alone(connection: &mut SqliteConnection, path: &Path) -> Result
 async fn schema(connection: &mut SqliteConnection, path: &Path) -> Result<i64, OpenError> {
     let failed = |source: sqlx::Error| unmigrated(MigrateError::Execute(source), path);
     sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await.map_err(failed)
+}
+
+/// The schema's version of a file; 0 when nothing of ours is in it.
+pub(super) async fn schema_of(path: &Path) -> Result<i64, StoreError> {
+    let mut connection = lone_reader(path).await?;
+    let version = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(version)
 }
 
 async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {

@@ -11,7 +11,7 @@ use std::{
 use super::{
     Location, OpenError, Role, Store, StoreError,
     copies::{Contents, Salvaged},
-    open::lock_soon,
+    open::{lock_soon, schema_of},
 };
 use crate::domain::time::Time;
 
@@ -107,8 +107,9 @@ impl Ready {
     async fn fill(&mut self, file: &Path, now: Time) -> Result<(), String> {
         let text = |error: StoreError| error.to_string();
         Store::copy_file(file, &self.copy).await.map_err(text)?;
-        if fs::metadata(&self.copy).map_err(|error| error.to_string())?.len() == 0 {
-            return Err("it is empty".to_owned());
+        // Opened, an empty file would become a new database, and everything would seem to be lost in good order.
+        if schema_of(&self.copy).await.map_err(text)? == 0 {
+            return Err("it is not a database of amplinkd".to_owned());
         }
         let location = Location { path: self.copy.clone(), mode: 0o600 };
         let store = Store::open(&location, Role::Tool).await.map_err(|error| error.to_string())?;

@@ -201,7 +201,7 @@ async fn insert(tx: &mut SqliteConnection, fresh: &[&Request], now: Time) -> Res
     chain::add(tx, &links).await?;
     let events: Vec<Event> = fresh.iter().map(|request| Event::of_request(request, None, None, now)).collect();
     record::add_events(tx, &events).await?;
-    wakeups::add(tx, &accounts).await
+    wakeups::add(tx, &accounts, now).await
 }
 
 fn first_transition(request: &Request) -> Transition {

@@ -1,26 +1,20 @@
 //! Copies of the database: made while the daemon works, put back when the world has moved on. It must never tell a daemon
 //! more than its file does.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use amplinkd::{
-    clock::{Clock, SystemClock},
-    domain::{
-        id::RequestId,
-        request::{Kind, LinkOptions},
-    },
+    clock::Clock,
+    domain::id::RequestId,
     sim::{Api, FaultKind, PlanSet, Quotas, Span, approves_after, never_answers, refuses_after},
     store::{
-        Location, Role, Store,
+        Location, Store,
         copies::Salvaged,
         replace::{Ready, ReplaceError},
     },
 };
 
-use super::{Daemon, MORNING, OTHER_PROGRAM, PROGRAM, days, hours, minutes, to_link, wish};
+use super::{Daemon, MORNING, OTHER_PROGRAM, PROGRAM, days, hours, minutes, to_link};
 
 /// How a copy comes into the database's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +72,7 @@ impl Daemon {
     }
 }
 
-fn account(number: usize) -> String {
+pub(super) fn account(number: usize) -> String {
     format!("wxaaaa{number:012}")
 }
 
@@ -352,67 +346,4 @@ async fn under_a_running_daemon_nothing_is_put_back_and_nothing_changes() {
     let refused = Ready::make(&location, &copy, daemon.clock.now()).await;
     assert!(matches!(refused, Err(ReplaceError::Driven(_))), "{refused:?}");
     assert!(daemon.store().is_in_place());
-}
-
-#[tokio::test]
-async fn a_daemon_that_works_goes_on_while_it_is_copied() {
-    let mut daemon = Daemon::start().await;
-    let mut wishes = Vec::new();
-    for number in 0..60 {
-        wishes.push(wish(Kind::Link(LinkOptions::default()), &account(number), PROGRAM));
-    }
-    daemon.engine().recorder().accept(wishes).await.unwrap();
-    let (folder, database, now) = (tempfile::tempdir().unwrap(), daemon.database(), daemon.clock.now());
-    let copies: Vec<PathBuf> = (0..5).map(|number| folder.path().join(format!("{number}.db"))).collect();
-    daemon
-        .settle_while(async |_, _| {
-            for copy in &copies {
-                Store::backup(&database, copy, now).await.unwrap();
-            }
-        })
-        .await;
-    for copy in &copies {
-        assert_eq!(Store::verify(copy, 10).await.unwrap(), []);
-    }
-    daemon.run_for(hours(4)).await;
-    let linked = daemon.store().count_by_state().await.unwrap();
-    assert_eq!(linked, [("linked".to_owned(), 60)]);
-    daemon.assert_sound().await;
-}
-
-/// A commit that waits for a copy would make every door wait.
-#[tokio::test(flavor = "multi_thread")]
-async fn commits_do_not_wait_for_a_copy() {
-    let folder = tempfile::tempdir().unwrap();
-    let location = Location { path: folder.path().join("amplinkd.db"), mode: 0o640 };
-    let store = Store::open(&location, Role::Tool).await.unwrap();
-    let recorder = amplinkd::engine::record::Recorder::new(
-        store.clone(),
-        amplinkd::clock::ManualClock::starting_at(MORNING),
-        amplinkd::domain::policy::Policy::default(),
-    );
-    let ask = async |from: usize, count: usize| {
-        let wishes = (from..from + count).map(|number| to_link(&account(number), PROGRAM)).collect();
-        recorder.accept(wishes).await.unwrap();
-    };
-    ask(0, 20_000).await;
-    let copy = folder.path().join("copy.db");
-    let from = location.path.clone();
-    let copying = tokio::spawn(async move { Store::backup(&from, &copy, MORNING).await.map(|()| copy) });
-    let stopwatch = SystemClock::new();
-    let (mut written, mut longest) = (20_000, Duration::ZERO);
-    while !copying.is_finished() {
-        let begun = stopwatch.monotonic();
-        ask(written, 1).await;
-        longest = longest.max(stopwatch.monotonic() - begun);
-        written += 1;
-    }
-    let copy = copying.await.unwrap().unwrap();
-    println!("{} commits beside one copy of 20000 requests, the longest {longest:?}", written - 20_000);
-    assert!(written > 20_003, "{} commits while the copy was made", written - 20_000);
-    assert!(longest < Duration::from_secs(2), "{longest:?}");
-    assert_eq!(Store::verify(&copy, 10).await.unwrap(), []);
-    let held = Store::open(&Location { path: copy, mode: 0o640 }, Role::Tool).await.unwrap();
-    assert!(held.copied().await.unwrap().is_some_and(|copied| copied.made_at == MORNING));
-    assert!(store.copied().await.unwrap().is_none(), "the original is never marked");
 }

@@ -3,6 +3,8 @@
 
 mod backup;
 
+mod copying;
+
 mod crash;
 
 mod disk;
