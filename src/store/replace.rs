@@ -193,7 +193,7 @@ fn keep(database: &Path, aside: &Path) -> io::Result<()> {
 }
 
 fn free_name(database: &Path, now: Time) -> PathBuf {
-    let moment: String = now.to_string().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    let moment: String = now.to_string().chars().filter(char::is_ascii_alphanumeric).collect();
     let names = (1..).map(|number| match number {
         1 => format!(".replaced-{moment}"),
         _ => format!(".replaced-{moment}-{number}"),

@@ -8,6 +8,7 @@ mod config;
 mod database_docs;
 mod domain;
 mod kill;
+mod million;
 mod schedule;
 mod sim;
 mod story;

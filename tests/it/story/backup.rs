@@ -89,7 +89,7 @@ async fn an_old_copy_invites_nobody_twice_whose_invitation_the_list_still_shows(
         ];
         let mut links = Vec::new();
         for (number, (_, account_admin, program_admin)) in worlds.iter().enumerate() {
-            daemon.plan(&account(number), account_admin.clone(), program_admin.clone());
+            daemon.plan(&account(number), *account_admin, *program_admin);
             links.push(daemon.ask(to_link(&account(number), PROGRAM)).await);
         }
         let copy = daemon.back_up().await;

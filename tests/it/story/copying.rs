@@ -59,7 +59,7 @@ async fn commits_do_not_wait_for_a_copy() {
     while !copying.is_finished() {
         let begun = stopwatch.monotonic();
         ask(written, 1).await;
-        longest = longest.max(stopwatch.monotonic() - begun);
+        longest = longest.max(stopwatch.monotonic().saturating_sub(begun));
         written += 1;
     }
     let copy = copying.await.unwrap().unwrap();
