@@ -48,8 +48,8 @@ pub async fn run(context: &Context, audit: Audit) -> anyhow::Result<Ending> {
     let (findings, is_driven) = context
         .at_desk(async |desk| {
             let found = if audit.all { desk.recorder.audit_all().await? } else { desk.recorder.audit().await? };
-            // Who may not look at the lock is told nothing about it.
-            let is_driven = Store::is_driven(&desk.config.database.path).unwrap_or(true);
+            // Asked only when there is something to explain; who may not look at the lock is told nothing about it.
+            let is_driven = found.is_empty() || Store::is_driven(&desk.config.database.path).unwrap_or(true);
             Ok((found, is_driven))
         })
         .await?;
