@@ -25,6 +25,7 @@ CREATE TABLE account (
 );
 
 CREATE INDEX account_due ON account (next_check_at) WHERE next_check_at IS NOT NULL;
+CREATE INDEX account_idle ON account (account) WHERE next_check_at IS NULL;
 
 CREATE TABLE request (
     id            TEXT    NOT NULL PRIMARY KEY,
@@ -37,7 +38,8 @@ CREATE TABLE request (
     state         TEXT    NOT NULL CHECK (state IN (
                       'requested', 'initiating', 'initiated', 'awaiting_account_admin', 'awaiting_program_admin',
                       'deferred', 'linked', 'rejected', 'failed', 'lapsed', 'cancelled', 'unlinked')),
-    outcome_unknown INTEGER NOT NULL CHECK (outcome_unknown IN (0, 1)),
+    -- 1: the answer of its call is lost; 2: a copy of the database was restored, and whether it was called is not known.
+    outcome_unknown INTEGER NOT NULL CHECK (outcome_unknown IN (0, 1, 2)),
     deferred_until BIGINT,
     failure       TEXT    CHECK (failure IN ('refused', 'our_bug', 'attempts', 'deadline')),
     since         BIGINT  NOT NULL,
@@ -56,6 +58,9 @@ CREATE TABLE request (
     key           TEXT    UNIQUE,
     labels        TEXT    NOT NULL,
     version       INTEGER NOT NULL CHECK (version >= 0),
+    -- The head of its history: the number and the hash of its last transition.
+    last_seq      INTEGER NOT NULL CHECK (last_seq >= 1),
+    chain         BLOB    NOT NULL CHECK (length(chain) = 32),
     CHECK ((finished_at IS NOT NULL) = (state IN ('linked', 'rejected', 'failed', 'lapsed', 'cancelled', 'unlinked'))),
     CHECK ((deferred_until IS NOT NULL) = (state = 'deferred')),
     CHECK ((failure IS NOT NULL) = (state = 'failed')),
@@ -70,7 +75,8 @@ CREATE INDEX request_watched ON request (account) WHERE finished_at IS NULL OR s
 CREATE INDEX request_by_state ON request (state, id);
 CREATE INDEX request_by_account ON request (account, id);
 CREATE INDEX request_by_program ON request (program, id);
-CREATE INDEX request_calling ON request (id) WHERE state = 'initiating';
+CREATE INDEX request_calling ON request (id) WHERE state = 'initiating' AND outcome_unknown = 0;
+CREATE INDEX request_deferred ON request (deferred_until) WHERE deferred_until IS NOT NULL;
 
 CREATE TABLE transition (
     request_id TEXT    NOT NULL REFERENCES request (id),
@@ -78,10 +84,13 @@ CREATE TABLE transition (
     from_state TEXT,
     to_state   TEXT    NOT NULL,
     at         BIGINT  NOT NULL,
-    cause      TEXT    NOT NULL CHECK (cause IN ('accepted', 'listing', 'call', 'answer', 'quota', 'deadline', 'operator')),
+    cause      TEXT    NOT NULL CHECK (cause IN ('accepted', 'listing', 'call', 'answer', 'quota', 'deadline', 'operator',
+                      'restore')),
     status     BIGINT,
     errcode    BIGINT,
     detail     TEXT,
+    -- Over the hash before it and every other column (docs/database.md says how): a changed row breaks the chain.
+    hash       BLOB    NOT NULL CHECK (length(hash) = 32),
     PRIMARY KEY (request_id, seq),
     CHECK ((from_state IS NULL) = (seq = 1))
 ) WITHOUT ROWID;
@@ -192,13 +201,15 @@ CREATE TABLE delivery (
     last_error TEXT
 ) WITHOUT ROWID;
 
+CREATE INDEX delivery_pending ON delivery (next_at) WHERE state = 'pending';
 -- Taking old messages away asks for each whether it is still owed.
 CREATE INDEX delivery_by_event ON delivery (event_id);
 
 -- Accounts that somebody outside the daemon changed: it reads them within a second and takes the rows away.
 CREATE TABLE wakeup (
     seq     INTEGER PRIMARY KEY AUTOINCREMENT,
-    account TEXT    NOT NULL
+    account TEXT    NOT NULL,
+    at      BIGINT  NOT NULL
 );
 
 CREATE INDEX wakeup_by_account ON wakeup (account);
@@ -208,4 +219,17 @@ CREATE TABLE job (
     name   TEXT   NOT NULL PRIMARY KEY,
     ran_at BIGINT,
     due_at BIGINT
+) WITHOUT ROWID;
+
+-- Only in a copy of the database: that it is one. The daemon that starts on it asks WeChat's lists before it calls
+-- anybody (engine/restore.rs) and takes the row away.
+CREATE TABLE copy (
+    made_at     BIGINT NOT NULL,
+    restored_at BIGINT
+);
+
+-- Beside it, what the database that it replaced knew of requests after the copy was made.
+CREATE TABLE salvage (
+    request_id TEXT NOT NULL PRIMARY KEY REFERENCES request (id),
+    fate       TEXT NOT NULL CHECK (fate IN ('called', 'taken', 'cancelled'))
 ) WITHOUT ROWID;

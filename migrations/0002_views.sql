@@ -12,7 +12,7 @@ SELECT r.id, r.kind, r.account, r.program, r.username, r.state,
        strftime('%Y-%m-%dT%H:%M:%fZ', r.since / 1000.0, 'unixepoch') AS since,
        strftime('%Y-%m-%dT%H:%M:%fZ', r.requested_at / 1000.0, 'unixepoch') AS requested_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', r.finished_at / 1000.0, 'unixepoch') AS finished_at,
-       r.attempt, r.outcome_unknown, r.errcode, r.errmsg,
+       r.attempt, r.outcome_unknown > 0 AS outcome_unknown, r.errcode, r.errmsg,
        strftime('%Y-%m-%dT%H:%M:%fZ',
                 CASE WHEN r.finished_at IS NULL THEN coalesce(r.deferred_until, a.next_check_at) END / 1000.0,
                 'unixepoch') AS next_check_at,
@@ -25,7 +25,7 @@ JOIN account AS a ON a.account = r.account;
 CREATE VIEW v_transition AS
 SELECT t.request_id, t.seq, t.from_state, t.to_state,
        strftime('%Y-%m-%dT%H:%M:%fZ', t.at / 1000.0, 'unixepoch') AS at,
-       t.cause, t.status, t.errcode, t.detail
+       t.cause, t.status, t.errcode, t.detail, lower(hex(t.hash)) AS hash
 FROM transition AS t;
 
 CREATE VIEW v_conflict AS

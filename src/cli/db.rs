@@ -1,4 +1,6 @@
-//! `amplinkd db`: whole copies and whole-file checks; the daemon may run meanwhile. It must never overwrite a file.
+//! `amplinkd db`: whole copies, whole-file checks, and a copy put back. It must never overwrite a file.
+
+mod restore;
 
 use std::{
     fs::{File, OpenOptions},
@@ -14,7 +16,8 @@ use super::{
     context::{Context, Ending, is_damage, must_exist, note},
     output::Column,
 };
-use crate::store::{Location, OpenError, Role, Store, StoreError, upkeep::Damage};
+use crate::clock::{Clock, SystemClock};
+use crate::store::{Location, OpenError, Role, Store, StoreError, verify::Damage};
 
 /// Findings in one report: the first hundred tell as much as a million.
 const FINDINGS_MAX: u32 = 100;
@@ -27,14 +30,19 @@ pub enum Command {
 Example:
   amplinkd db backup amplinkd-2026-03-01.db
 
-To restore it: stop the daemon, put the copy in the database's place, delete the -wal and -shm files beside it.")]
+It reads one moment of the database while the daemon goes on, checks what it has written as `db verify` does, and marks
+it as a copy. `amplinkd db restore` puts it back.")]
     Backup {
         /// The new file; one that exists is never overwritten
         file: PathBuf,
     },
+    /// Put a copy in the database's place; nobody is invited twice for it
+    Restore(restore::Restore),
     /// Check the whole file and replay every request's history; exit code 3 when something is wrong
     #[command(
-        after_help = "Example:\n  amplinkd db verify\n\nIt reads the whole file, which takes a while for a large one."
+        after_help = "Example:\n  amplinkd db verify\n\nIt reads the whole file, which takes a while for a large one: its \
+                      structure, the hash chain of every history, and whether every request stands where its \
+                      history leads to."
     )]
     Verify,
 }
@@ -55,9 +63,14 @@ const COLUMNS: [Column; 2] = [Column::shown("id", "WHERE"), Column::shown("findi
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
     let config = context.config()?;
     let location = Location { path: config.database.path, mode: config.database.mode };
-    must_exist(&location)?;
+    match &command {
+        // Where nothing is, a copy can be put all the same.
+        Command::Restore(_) => {}
+        Command::Backup { .. } | Command::Verify => must_exist(&location)?,
+    }
     match command {
         Command::Backup { file } => backup(context, &location, &file).await,
+        Command::Restore(restore) => restore::run(context, &location, restore).await,
         Command::Verify => verify(context, &location).await,
     }
 }
@@ -88,7 +101,7 @@ async fn backup(context: &Context, location: &Location, to: &Path) -> anyhow::Re
 
 async fn copy(location: &Location, to: &Path, file: &File, mode: u32) -> anyhow::Result<u64> {
     file.set_permissions(PermissionsExt::from_mode(mode))?;
-    Store::backup(&location.path, to).await?;
+    Store::backup(&location.path, to, SystemClock::new().now()).await?;
     if let Some(damage) = Store::verify(to, 1).await?.first() {
         bail!("the copy does not hold together ({}: {}); run `amplinkd db verify`", damage.id, damage.finding);
     }
@@ -112,7 +125,9 @@ async fn verify(context: &Context, location: &Location) -> anyhow::Result<Ending
         return Ok(Ending::Well);
     }
     context.print_rows(&COLUMNS, &found)?;
-    note("something is wrong: keep a copy of the file before you do anything else, then restore a backup");
+    note(
+        "something is wrong: keep a copy of the file before you do anything else; `amplinkd db restore` puts a backup back",
+    );
     Ok(Ending::ProblemsFound)
 }
 

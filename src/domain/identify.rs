@@ -7,7 +7,7 @@ use super::{
     id::{ProgramId, Username},
     listing::{Item, Listing, Status},
     observation::Observation,
-    request::{Kind, Request, State},
+    request::{Kind, Outcome, Request, State},
     time::Time,
 };
 
@@ -50,7 +50,7 @@ pub fn identify(listing: &Listing, requests: &[Request], known: &impl Known) -> 
     for (index, request) in requests.iter().enumerate() {
         findings.observations.push(match found[index] {
             Some(at) => Observation::Listed(listing.items[at].status),
-            None if could_be_unnamed(listing, &named, request) => Observation::Unidentified,
+            None if could_be_unnamed(listing, &named, request, known) => Observation::Unidentified,
             None if was_asked_for(request, requests) => Observation::AbsentAsAsked,
             None => Observation::Absent,
         });
@@ -150,8 +150,17 @@ fn fits(item: &Item, request: &Request) -> bool {
     }
 }
 
-fn could_be_unnamed(listing: &Listing, named: &[Option<ProgramId>], request: &Request) -> bool {
-    listing.items.iter().zip(named).any(|(item, named)| is_unnamed(item, named.as_ref()) && fits(item, request))
+fn could_be_unnamed(listing: &Listing, named: &[Option<ProgramId>], request: &Request, known: &impl Known) -> bool {
+    let mut unnamed = listing.items.iter().zip(named).filter(|(item, named)| is_unnamed(item, named.as_ref()));
+    unnamed.any(|(item, _)| fits(item, request) && !stood_before(item, request, known))
+}
+
+/// Whether an item stood in the list before a copy of the database was put back. A call that was perhaps made since did
+/// not bring it about; otherwise an old rejection without a name would hold up every request of a restored account.
+fn stood_before(item: &Item, request: &Request, known: &impl Known) -> bool {
+    let restored = matches!(request.state, State::Initiating(Outcome::Restored));
+    let since = username(item).and_then(|username| known.standing_since(username, item.status));
+    restored && since.is_some_and(|since| request.called_at.is_some_and(|called_at| since < called_at))
 }
 
 /// Whether a request of ours asked to unlink what this one had linked.

@@ -1,7 +1,7 @@
 //! What a request is and how it moves. Pure: this room must never hold async, IO, the clock, SQL, wire bodies or logs.
 //!
 //! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means,
-//! [`plan`] for what comes next and when, [`identify`] for whose item is whose.
+//! [`plan`] for what comes next and when, [`identify`] for whose item is whose, [`history`] for what was recorded.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -24,3 +24,5 @@ pub mod decide;
 pub mod plan;
 
 pub mod identify;
+
+pub mod history;

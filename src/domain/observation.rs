@@ -1,6 +1,6 @@
 //! Anything that can be learned about a request, whoever brings it. It must never say what it means.
 
-use super::{errcode::Refusal, listing::Status, time::Time};
+use super::{errcode::Refusal, listing::Status, request::Baseline, time::Time};
 
 /// One thing learned about one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,26 @@ pub enum Observation {
     DeadlinePassed,
     /// A person does not want it any more.
     CancelAsked,
+    /// The database is a copy that was put back: whatever happened since it was made is not in it.
+    Restored {
+        /// What is known all the same.
+        since: Since,
+        /// Whether the copy knows of a rejection that is listed for the pair.
+        baseline: Baseline,
+    },
+}
+
+/// What became of a request after the copy was made that it is now taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Since {
+    /// Nobody knows: it may have been called.
+    Unknown,
+    /// It was called, and nobody knows whether `WeChat` took the call.
+    Called,
+    /// `WeChat` took the call.
+    Taken,
+    /// A person stopped it.
+    Cancelled,
 }
 
 impl Observation {
@@ -51,6 +71,7 @@ impl Observation {
             Self::HeldBack { .. } | Self::QuotaReset => "quota",
             Self::DeadlinePassed => "deadline",
             Self::CancelAsked => "operator",
+            Self::Restored { .. } => "restore",
         }
     }
 
@@ -71,7 +92,8 @@ impl Observation {
             | Self::HeldBack { .. }
             | Self::QuotaReset
             | Self::DeadlinePassed
-            | Self::CancelAsked => None,
+            | Self::CancelAsked
+            | Self::Restored { .. } => None,
         }
     }
 
@@ -91,7 +113,8 @@ impl Observation {
             | Self::CallNotSent
             | Self::QuotaReset
             | Self::DeadlinePassed
-            | Self::CancelAsked => None,
+            | Self::CancelAsked
+            | Self::Restored { .. } => None,
         }
     }
 }

@@ -137,6 +137,8 @@ pub enum Outcome {
     Pending,
     /// It will never be answered: the list decides.
     Unknown,
+    /// Nobody knows whether it was made: a copy of the database was restored, and the list decides.
+    Restored,
 }
 
 /// Why a request cannot go on.

@@ -15,6 +15,7 @@ use super::{
     poll::{Due, Polled},
     promise::{Begun, Promise, Report},
     recall::forget_calls,
+    restore::reconcile,
     setback::{DOUBLINGS_MAX, RETRY_MAX},
 };
 use crate::{
@@ -79,6 +80,7 @@ impl Driver {
     /// # Errors
     /// [`StoreError`] when the database cannot be read or written.
     pub async fn start(engine: Arc<Engine>) -> Result<Self, StoreError> {
+        reconcile(&engine).await?;
         engine.gates.load(engine.store().closed_gates(engine.clock().now().ms()).await?);
         forget_calls(&engine).await?;
         let (reporter, reports) = mpsc::unbounded_channel();

@@ -1,6 +1,8 @@
 //! Why a request is where it is, in sentences: since when, who must act, what comes next and when, what a retry would
 //! do. Pure: it must never read anything, nor decide anything; it repeats in words what the rules do.
 
+mod calls;
+
 use std::time::Duration;
 
 use crate::{
@@ -9,7 +11,7 @@ use crate::{
         listing::Status,
         plan,
         policy::Policy,
-        request::{Failure, Kind, Outcome, Request, Sighting, State},
+        request::{Failure, Kind, Request, Sighting, State},
         time::{Time, in_words},
     },
     engine::audit::OVERDUE_AFTER,
@@ -183,50 +185,6 @@ impl Facts<'_> {
             self.api()
         );
         vec![so_far, next]
-    }
-
-    fn initiating(&self, outcome: Outcome) -> Vec<String> {
-        let called = self.request.called_at.unwrap_or(self.request.since);
-        match outcome {
-            Outcome::Pending => {
-                vec![format!(
-                    "The intent to call {} was written at {}; the answer is not recorded yet.",
-                    self.api(),
-                    self.ago(called)
-                )]
-            }
-            Outcome::Unknown => {
-                let appear = called + self.policy.appear_within;
-                let (used, all) = (self.request.attempt, self.policy.attempts);
-                let then = if used < all {
-                    format!("it goes back to requested and is called again ({used} of {all} calls are used)")
-                } else {
-                    format!("it fails, because all {all} calls are used")
-                };
-                vec![
-                    format!(
-                        "{} was called at {}, and WeChat did not say whether it took the call.",
-                        self.api(),
-                        self.ago(called)
-                    ),
-                    format!(
-                        "amplinkd never repeats such a call blindly: the list decides. If it shows nothing by {} and two readings agree, {then}.",
-                        self.ahead(appear)
-                    ),
-                ]
-            }
-        }
-    }
-
-    fn initiated(&self) -> Vec<String> {
-        let called = self.request.called_at.unwrap_or(self.request.since);
-        let appear = self.ahead(called + self.policy.appear_within);
-        vec![
-            format!("WeChat took the call at {}, but the list does not show the invitation yet.", self.ago(called)),
-            format!(
-                "WeChat must act: the invitation should be listed by {appear}. If two readings after that do not show it, the request ends as lapsed. The account's administrator may have the message already and can agree."
-            ),
-        ]
     }
 
     fn linked(&self) -> Vec<String> {

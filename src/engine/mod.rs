@@ -26,6 +26,8 @@ mod outage;
 
 mod recall;
 
+mod restore;
+
 mod arrivals;
 
 mod memories;

@@ -15,7 +15,7 @@ use crate::{
         decide::{Decision, decide},
         id::RequestId,
         listing::Status,
-        observation::Observation,
+        observation::{Observation, Since},
         policy::Policy,
         request::{Request, State},
         time::Time,
@@ -85,6 +85,12 @@ fn detail(request: &Request, seen: &Observation, next: &Request) -> Option<Strin
             format!("call {} left no trace in the list", request.attempt)
         }
         (Observation::CallNotSent, ..) => "the call did not reach WeChat".to_owned(),
+        (Observation::Restored { since, .. }, ..) => match since {
+            Since::Unknown => "a copy was restored: whether it was called since is not known".to_owned(),
+            Since::Called => "a copy was restored: it was called since, with what answer is not known".to_owned(),
+            Since::Taken => "a copy was restored: WeChat has taken the call since".to_owned(),
+            Since::Cancelled => "a copy was restored: it had been cancelled since".to_owned(),
+        },
         _ => return None,
     };
     Some(text).filter(|text| !text.is_empty())
@@ -123,13 +129,15 @@ pub struct Recorder {
     policy: Policy,
     transitions: AtomicU64,
     ids: Ids,
+    /// Audits made: each takes the next slice of histories.
+    pub(super) audits: AtomicU64,
 }
 
 impl Recorder {
     /// Writes to `store`, decides by `policy`.
     #[must_use]
     pub fn new(store: Store, clock: SharedClock, policy: Policy) -> Self {
-        Self { store, clock, policy, transitions: AtomicU64::new(0), ids: Ids::default() }
+        Self { store, clock, policy, transitions: AtomicU64::new(0), ids: Ids::default(), audits: AtomicU64::new(0) }
     }
 
     /// The database.

@@ -290,7 +290,7 @@ pub(super) async fn set_standing(
         .await?
         .rows_affected();
     if changed > 0 {
-        super::wakeups::add(tx, &[account.as_str()]).await?;
+        super::wakeups::add(tx, &[account.as_str()], now).await?;
     }
     Ok(changed)
 }

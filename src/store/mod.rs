@@ -13,6 +13,10 @@ mod writer;
 
 mod bulk;
 
+mod chain;
+
+mod request_row;
+
 pub mod requests;
 
 pub mod accounts;
@@ -24,6 +28,16 @@ pub mod gates;
 pub mod wakeups;
 
 pub mod upkeep;
+
+pub mod verify;
+
+pub mod proof;
+
+pub mod copies;
+
+pub mod replace;
+
+pub mod audit;
 
 pub mod views;
 

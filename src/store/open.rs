@@ -201,7 +201,7 @@ fn create(location: &Location) -> io::Result<()> {
 }
 
 /// Takes the lock; a command that brings the file up to date holds it for a moment.
-async fn lock_soon(path: &Path) -> Result<File, OpenError> {
+pub(super) async fn lock_soon(path: &Path) -> Result<File, OpenError> {
     for _ in 0..LOCK_TRIES {
         match lock(path) {
             Err(OpenError::Locked(_)) => tokio::time::sleep(LOCK_PAUSE).await,
@@ -211,7 +211,7 @@ async fn lock_soon(path: &Path) -> Result<File, OpenError> {
     lock(path)
 }
 
-fn lock(path: &Path) -> Result<File, OpenError> {
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".lock");
     let failed = |source| OpenError::File { path: PathBuf::from(&beside), source };
@@ -256,6 +256,14 @@ async fn migrate_alone(connection: &mut SqliteConnection, path: &Path) -> Result
 async fn schema(connection: &mut SqliteConnection, path: &Path) -> Result<i64, OpenError> {
     let failed = |source: sqlx::Error| unmigrated(MigrateError::Execute(source), path);
     sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await.map_err(failed)
+}
+
+/// The schema's version of a file; 0 when nothing of ours is in it.
+pub(super) async fn schema_of(path: &Path) -> Result<i64, StoreError> {
+    let mut connection = lone_reader(path).await?;
+    let version = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(version)
 }
 
 async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {

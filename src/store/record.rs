@@ -1,7 +1,7 @@
 //! One decision, one transaction: state, history, conflicts, events, account and mirror, or nothing of it. It must never
 //! decide, and never write a request that someone else has changed meanwhile.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde::Serialize;
 use sqlx::SqliteConnection;
@@ -10,9 +10,12 @@ use super::{
     Recorded, StoreError,
     accounts::{self, AccountUpdate},
     bulk,
+    chain::{self, Head},
+    copies,
     gates::{self, Gate},
     programs::{self, ItemRow},
-    requests::{self, RequestRow},
+    request_row::RequestRow,
+    requests,
 };
 use crate::domain::{
     id::{ProgramId, Username},
@@ -37,6 +40,8 @@ pub struct Record {
     pub gates: Vec<Gate>,
     /// Gates that opened before their time, by kind and subject.
     pub opened_gates: Vec<(String, String)>,
+    /// The file is no longer a copy that knows less than `WeChat`: every account is read anew from this moment on.
+    pub reconciled: Option<Time>,
 }
 
 /// One request's part of a record.
@@ -54,8 +59,8 @@ pub struct Change {
     pub events: Vec<Event>,
 }
 
-/// A row of `transition`; the store numbers it.
-#[derive(Debug, Clone, Serialize)]
+/// A row of `transition`; the store numbers and hashes it.
+#[derive(Debug, Clone)]
 pub struct Transition {
     /// The request.
     pub request_id: String,
@@ -155,18 +160,6 @@ pub fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
-const CURRENT: &str = "
-    SELECT r.id FROM jsonb_each($1) AS j
-    JOIN request AS r ON r.id = j.value ->> 0 AND r.version = j.value ->> 1";
-
-const TRANSITIONS: &str = "
-    INSERT INTO transition (request_id, seq, from_state, to_state, at, cause, status, errcode, detail)
-    SELECT j.value ->> 'request_id',
-           coalesce((SELECT max(t.seq) FROM transition AS t WHERE t.request_id = j.value ->> 'request_id'), 0) + 1,
-           j.value ->> 'from_state', j.value ->> 'to_state', j.value ->> 'at', j.value ->> 'cause',
-           j.value ->> 'status', j.value ->> 'errcode', j.value ->> 'detail'
-    FROM jsonb_each($1) AS j";
-
 const CONFLICTS: &str = "
     INSERT INTO conflict (id, request_id, kind, errcode, errmsg, at, our_state, their_status)
     SELECT j.value ->> 'id', j.value ->> 'request_id', j.value ->> 'kind', j.value ->> 'errcode',
@@ -191,37 +184,41 @@ pub(super) async fn write(tx: &mut SqliteConnection, records: &[&Record]) -> Res
         .flat_map(|record| &record.changes)
         .map(|change| (change.request.id.as_str(), change.request.version))
         .collect();
-    let mut current = current(tx, &expected).await?;
+    let mut heads = chain::heads(tx, &expected).await?;
+    let mut taken = HashMap::new();
     let mut replies = Vec::with_capacity(records.len());
     let mut fresh = Vec::with_capacity(records.len());
     for record in records {
-        // Taken out of the set, so that a second change of the same request in this group is stale.
-        let is_fresh = record.changes.iter().all(|change| current.contains(change.request.id.as_str()));
+        // Taken out of the map, so that a second change of the same request in this group is stale.
+        let is_fresh = record.changes.iter().all(|change| heads.contains_key(change.request.id.as_str()));
         if is_fresh {
             for change in &record.changes {
-                current.remove(change.request.id.as_str());
+                taken.extend(heads.remove_entry(change.request.id.as_str()));
             }
             fresh.push(*record);
         }
         replies.push(if is_fresh { Recorded::Written } else { Recorded::Stale });
     }
-    write_fresh(tx, &fresh).await?;
+    write_fresh(tx, &fresh, &taken).await?;
     Ok(replies)
 }
 
-async fn current(tx: &mut SqliteConnection, expected: &[(&str, i64)]) -> Result<HashSet<String>, StoreError> {
-    if expected.is_empty() {
-        return Ok(HashSet::new());
-    }
-    Ok(sqlx::query_scalar(CURRENT).bind(bulk::json(expected)).fetch_all(tx).await?.into_iter().collect())
-}
-
-async fn write_fresh(tx: &mut SqliteConnection, records: &[&Record]) -> Result<(), StoreError> {
+async fn write_fresh(
+    tx: &mut SqliteConnection,
+    records: &[&Record],
+    heads: &HashMap<String, Head>,
+) -> Result<(), StoreError> {
     let changes = || records.iter().flat_map(|record| &record.changes);
-    let rows: Vec<RequestRow> = changes().map(|change| RequestRow::from(&change.request)).collect();
+    let mut rows = Vec::with_capacity(heads.len());
+    let mut links = Vec::with_capacity(heads.len());
+    for change in changes() {
+        let Some(head) = heads.get(change.request.id.as_str()) else { continue };
+        let link = change.transition.as_ref().map(|transition| transition.on(head));
+        rows.push(RequestRow::from(&change.request).with_head(link.as_ref().map_or(head, |link| &link.head)));
+        links.extend(link);
+    }
     requests::update(tx, &rows).await?;
-    let transitions: Vec<&Transition> = changes().filter_map(|change| change.transition.as_ref()).collect();
-    bulk::execute(tx, TRANSITIONS, &transitions).await?;
+    chain::add(tx, &links).await?;
     let conflicts: Vec<&Conflict> = changes().filter_map(|change| change.conflict.as_ref()).collect();
     bulk::execute(tx, CONFLICTS, &conflicts).await?;
     let settled: Vec<(&str, i64, &str)> = changes()
@@ -241,15 +238,14 @@ async fn write_fresh(tx: &mut SqliteConnection, records: &[&Record]) -> Result<(
     let closed: Vec<&Gate> = records.iter().flat_map(|record| &record.gates).collect();
     gates::close(tx, &closed).await?;
     let updates: Vec<&AccountUpdate> = records.iter().filter_map(|record| record.account.as_ref()).collect();
-    accounts::update(tx, &updates).await
+    accounts::update(tx, &updates).await?;
+    match records.iter().filter_map(|record| record.reconciled).max() {
+        Some(now) => copies::reconciled(tx, now).await,
+        None => Ok(()),
+    }
 }
 
 /// Writes messages owed to the outside.
 pub(super) async fn add_events<T: Serialize>(tx: &mut SqliteConnection, events: &[T]) -> Result<(), StoreError> {
     bulk::execute(tx, EVENTS, events).await.map(drop)
-}
-
-/// Writes first transitions of accepted requests.
-pub(super) async fn add_transitions(tx: &mut SqliteConnection, rows: &[Transition]) -> Result<(), StoreError> {
-    bulk::execute(tx, TRANSITIONS, rows).await.map(drop)
 }

@@ -1,20 +1,21 @@
-//! Rows of `request`: into exactly the legal requests, and back. It must never repair a row that is not legal.
+//! Requests: written when they are accepted, found again, updated by whoever read them last. It must never write a
+//! request that is there already.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::{
     BadRow, Store, StoreError, accounts, bulk,
+    chain::{self, Head},
     record::{self, Event, Transition},
+    request_row::RequestRow,
     wakeups,
 };
 use crate::domain::{
-    errcode::Refusal,
-    id::{AccountId, RequestId, Username},
-    listing::Status,
-    request::{Baseline, Choice, Doubt, Failure, Kind, LinkOptions, Memory, Outcome, Request, Sighting, State},
+    id::{AccountId, RequestId},
+    request::Request,
     time::Time,
 };
 
@@ -25,37 +26,6 @@ pub struct Accepted {
     pub id: String,
     /// Whether it was there before.
     pub existing: bool,
-}
-
-/// A row as the database holds it.
-#[derive(Debug, Clone, FromRow, Serialize)]
-pub(super) struct RequestRow {
-    id: String,
-    kind: String,
-    account: String,
-    program: String,
-    username: Option<String>,
-    notify_users: i64,
-    show_profile: i64,
-    state: String,
-    outcome_unknown: i64,
-    deferred_until: Option<i64>,
-    failure: Option<String>,
-    since: i64,
-    requested_at: i64,
-    finished_at: Option<i64>,
-    attempt: i64,
-    called_at: Option<i64>,
-    seen_status: Option<i64>,
-    baseline_rejected: i64,
-    doubt: Option<String>,
-    doubt_at: Option<i64>,
-    errcode: Option<i64>,
-    errmsg: Option<String>,
-    retry_of: Option<String>,
-    key: Option<String>,
-    labels: String,
-    version: i64,
 }
 
 // By name of the index: the planner prefers the one of all requests, and every poll would read the finished ones too.
@@ -84,21 +54,23 @@ const UPDATE: &str = "
         attempt = j.value ->> 'attempt', called_at = j.value ->> 'called_at',
         seen_status = j.value ->> 'seen_status', baseline_rejected = j.value ->> 'baseline_rejected',
         doubt = j.value ->> 'doubt', doubt_at = j.value ->> 'doubt_at', errcode = j.value ->> 'errcode',
-        errmsg = j.value ->> 'errmsg', version = request.version + 1
+        errmsg = j.value ->> 'errmsg', version = request.version + 1,
+        last_seq = j.value ->> 'last_seq', chain = unhex(j.value ->> 'chain')
     FROM jsonb_each($1) AS j
     WHERE request.id = j.value ->> 'id'";
 
 const INSERT: &str = "
     INSERT INTO request (id, kind, account, program, username, notify_users, show_profile, state, outcome_unknown,
                          deferred_until, failure, since, requested_at, finished_at, attempt, called_at, seen_status,
-                         baseline_rejected, doubt, doubt_at, errcode, errmsg, retry_of, key, labels, version)
+                         baseline_rejected, doubt, doubt_at, errcode, errmsg, retry_of, key, labels, version,
+                         last_seq, chain)
     SELECT j.value ->> 'id', j.value ->> 'kind', j.value ->> 'account', j.value ->> 'program',
            j.value ->> 'username', j.value ->> 'notify_users', j.value ->> 'show_profile', j.value ->> 'state',
            j.value ->> 'outcome_unknown', j.value ->> 'deferred_until', j.value ->> 'failure', j.value ->> 'since',
            j.value ->> 'requested_at', j.value ->> 'finished_at', j.value ->> 'attempt', j.value ->> 'called_at',
            j.value ->> 'seen_status', j.value ->> 'baseline_rejected', j.value ->> 'doubt', j.value ->> 'doubt_at',
            j.value ->> 'errcode', j.value ->> 'errmsg', j.value ->> 'retry_of', j.value ->> 'key',
-           j.value ->> 'labels', j.value ->> 'version'
+           j.value ->> 'labels', j.value ->> 'version', j.value ->> 'last_seq', unhex(j.value ->> 'chain')
     FROM jsonb_each($1) AS j";
 
 const OPEN_TWINS: &str = "
@@ -216,13 +188,20 @@ async fn insert(tx: &mut SqliteConnection, fresh: &[&Request], now: Time) -> Res
     accounts.sort_unstable();
     accounts.dedup();
     accounts::make_due(tx, &accounts, now).await?;
-    let rows: Vec<RequestRow> = fresh.iter().map(|request| RequestRow::from(*request)).collect();
-    bulk::execute(tx, INSERT, &rows).await?;
     let transitions: Vec<Transition> = fresh.iter().map(|request| first_transition(request)).collect();
-    record::add_transitions(tx, &transitions).await?;
+    let mut rows = Vec::with_capacity(fresh.len());
+    let mut links = Vec::with_capacity(fresh.len());
+    for (request, transition) in fresh.iter().zip(&transitions) {
+        let row = RequestRow::from(*request);
+        let link = transition.on(&Head::of(&row.identity()));
+        rows.push(row.with_head(&link.head));
+        links.push(link);
+    }
+    bulk::execute(tx, INSERT, &rows).await?;
+    chain::add(tx, &links).await?;
     let events: Vec<Event> = fresh.iter().map(|request| Event::of_request(request, None, None, now)).collect();
     record::add_events(tx, &events).await?;
-    wakeups::add(tx, &accounts).await
+    wakeups::add(tx, &accounts, now).await
 }
 
 fn first_transition(request: &Request) -> Transition {
@@ -235,137 +214,5 @@ fn first_transition(request: &Request) -> Transition {
         status: None,
         errcode: None,
         detail: request.retry_of.as_ref().map(|earlier| format!("retry of {earlier}")),
-    }
-}
-
-impl From<&Request> for RequestRow {
-    fn from(request: &Request) -> Self {
-        let options = match request.kind {
-            Kind::Link(options) => options,
-            Kind::Unlink => LinkOptions::default(),
-        };
-        let (deferred_until, failure, unknown) = match request.state {
-            State::Deferred(until) => (Some(until.ms()), None, false),
-            State::Failed(failure) => (None, Some(failure.as_str().to_owned()), false),
-            State::Initiating(outcome) => (None, None, outcome == Outcome::Unknown),
-            _ => (None, None, false),
-        };
-        let memory = request.memory;
-        Self {
-            id: request.id.to_string(),
-            kind: request.kind.as_str().to_owned(),
-            account: request.account.to_string(),
-            program: request.program.to_string(),
-            username: request.username.as_ref().map(ToString::to_string),
-            notify_users: i64::from(options.notify_users.wanted()),
-            show_profile: i64::from(options.show_profile.wanted()),
-            state: request.state.as_str().to_owned(),
-            outcome_unknown: i64::from(unknown),
-            deferred_until,
-            failure,
-            since: request.since.ms(),
-            requested_at: request.requested_at.ms(),
-            finished_at: request.finished_at().map(Time::ms),
-            attempt: i64::from(request.attempt),
-            called_at: request.called_at.map(Time::ms),
-            seen_status: memory.seen.map(Status::number),
-            baseline_rejected: i64::from(memory.baseline == Baseline::Rejected),
-            doubt: memory.doubt.map(|doubt| match doubt.sighting {
-                Sighting::Absent => "absent".to_owned(),
-                Sighting::Listed(status) => status.number().to_string(),
-            }),
-            doubt_at: memory.doubt.map(|doubt| doubt.at.ms()),
-            errcode: request.refusal.as_ref().map(|refusal| refusal.errcode),
-            errmsg: request.refusal.as_ref().map(|refusal| refusal.errmsg.clone()),
-            retry_of: request.retry_of.as_ref().map(ToString::to_string),
-            key: request.key.clone(),
-            labels: serde_json::to_string(&request.labels).unwrap_or_else(|_| "{}".to_owned()),
-            version: request.version,
-        }
-    }
-}
-
-impl TryFrom<RequestRow> for Request {
-    type Error = BadRow;
-
-    fn try_from(row: RequestRow) -> Result<Self, BadRow> {
-        let bad =
-            |column, value: &str| BadRow { table: "request", id: row.id.clone(), column, value: value.to_owned() };
-        let labels: BTreeMap<String, String> =
-            serde_json::from_str(&row.labels).map_err(|_| bad("labels", &row.labels))?;
-        Ok(Self {
-            id: row.id.parse().map_err(|_| bad("id", &row.id))?,
-            kind: row.kind().ok_or_else(|| bad("kind", &row.kind))?,
-            account: row.account.parse().map_err(|_| bad("account", &row.account))?,
-            program: row.program.parse().map_err(|_| bad("program", &row.program))?,
-            username: optional::<Username>(row.username.as_deref()).map_err(|value| bad("username", value))?,
-            state: row.state().ok_or_else(|| bad("state", &row.state))?,
-            since: Time::from_ms(row.since),
-            requested_at: Time::from_ms(row.requested_at),
-            attempt: u32::try_from(row.attempt).map_err(|_| bad("attempt", &row.attempt.to_string()))?,
-            called_at: row.called_at.map(Time::from_ms),
-            memory: row.memory().ok_or_else(|| bad("doubt", row.doubt.as_deref().unwrap_or_default()))?,
-            refusal: row.errcode.map(|errcode| Refusal { errcode, errmsg: row.errmsg.clone().unwrap_or_default() }),
-            retry_of: optional::<RequestId>(row.retry_of.as_deref()).map_err(|value| bad("retry_of", value))?,
-            key: row.key,
-            labels,
-            version: row.version,
-            looked_at: None,
-        })
-    }
-}
-
-fn optional<T: std::str::FromStr>(text: Option<&str>) -> Result<Option<T>, &str> {
-    text.map(|text| text.parse().map_err(|_| text)).transpose()
-}
-
-impl RequestRow {
-    fn kind(&self) -> Option<Kind> {
-        let choice = |flag| Choice::from(flag == 1);
-        match self.kind.as_str() {
-            "link" => Some(Kind::Link(LinkOptions {
-                notify_users: choice(self.notify_users),
-                show_profile: choice(self.show_profile),
-            })),
-            "unlink" => Some(Kind::Unlink),
-            _ => None,
-        }
-    }
-
-    fn state(&self) -> Option<State> {
-        let unknown = if self.outcome_unknown == 1 { Outcome::Unknown } else { Outcome::Pending };
-        match self.state.as_str() {
-            "requested" => Some(State::Requested),
-            "initiating" => Some(State::Initiating(unknown)),
-            "initiated" => Some(State::Initiated),
-            "awaiting_account_admin" => Some(State::AwaitingAccountAdmin),
-            "awaiting_program_admin" => Some(State::AwaitingProgramAdmin),
-            "deferred" => self.deferred_until.map(|until| State::Deferred(Time::from_ms(until))),
-            "linked" => Some(State::Linked),
-            "rejected" => Some(State::Rejected),
-            "failed" => self.failure.as_deref().and_then(Failure::from_word).map(State::Failed),
-            "lapsed" => Some(State::Lapsed),
-            "cancelled" => Some(State::Cancelled),
-            "unlinked" => Some(State::Unlinked),
-            _ => None,
-        }
-    }
-
-    fn memory(&self) -> Option<Memory> {
-        let sighting = match self.doubt.as_deref() {
-            None => None,
-            Some("absent") => Some(Sighting::Absent),
-            Some(number) => Some(Sighting::Listed(Status::from_number(number.parse().ok()?))),
-        };
-        let doubt = match (sighting, self.doubt_at) {
-            (None, None) => None,
-            (Some(sighting), Some(at)) => Some(Doubt { sighting, at: Time::from_ms(at) }),
-            (None, Some(_)) | (Some(_), None) => return None,
-        };
-        Some(Memory {
-            seen: self.seen_status.map(Status::from_number),
-            baseline: if self.baseline_rejected == 1 { Baseline::Rejected } else { Baseline::Clear },
-            doubt,
-        })
     }
 }

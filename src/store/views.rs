@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::{Store, StoreError, request_page};
 
@@ -53,6 +53,7 @@ pub struct TransitionView {
     pub status: Option<i64>,
     pub errcode: Option<i64>,
     pub detail: Option<String>,
+    pub hash: String,
 }
 
 /// A row of `v_conflict`.
@@ -197,7 +198,7 @@ impl Store {
     /// [`StoreError`] when they cannot be read.
     pub async fn history(&self, id: &str) -> Result<Vec<TransitionView>, StoreError> {
         const SQL: &str = "
-            SELECT request_id, seq, from_state, to_state, at, cause, status, errcode, detail
+            SELECT request_id, seq, from_state, to_state, at, cause, status, errcode, detail, hash
             FROM v_transition WHERE request_id = $1 ORDER BY seq";
         Ok(sqlx::query_as(SQL).bind(id).fetch_all(self.readers()).await?)
     }
@@ -311,57 +312,4 @@ pub struct EventView {
     pub at: i64,
     /// The body, JSON as text.
     pub data: String,
-}
-
-/// One thing that the audit found.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
-pub struct Finding {
-    /// The rule it breaks.
-    pub rule: String,
-    /// The request, account or job.
-    pub subject: String,
-    /// What is wrong, as a sentence.
-    pub finding: String,
-}
-
-/// Every open request has a next step whose time is not long past; every cron job ran when it should.
-/// An account that an operator suspended waits for that operator.
-const AUDIT: &str = "
-    SELECT 'no_next_step' AS rule, r.id AS subject,
-           'open in ' || r.state || ', but its account ' || r.account || ' has no due time' AS finding
-    FROM request AS r JOIN account AS a ON a.account = r.account
-    WHERE r.finished_at IS NULL AND a.next_check_at IS NULL AND a.suspended_by IS NOT 'operator'
-    UNION ALL
-    SELECT 'overdue', a.account, 'due since ' || strftime('%Y-%m-%dT%H:%M:%fZ', a.next_check_at / 1000.0, 'unixepoch')
-           || ' and not looked at; is the daemon running?'
-    FROM account AS a WHERE a.next_check_at < $1
-    UNION ALL
-    SELECT 'deferred_overdue', r.id, 'deferred until '
-           || strftime('%Y-%m-%dT%H:%M:%fZ', r.deferred_until / 1000.0, 'unixepoch') || ' and not taken up'
-    FROM request AS r JOIN account AS a ON a.account = r.account
-    WHERE r.state = 'deferred' AND r.deferred_until < $1 AND a.suspended_by IS NULL
-    UNION ALL
-    SELECT 'cron_silent', w.name, 'should have run by '
-           || strftime('%Y-%m-%dT%H:%M:%fZ', w.due_at / 1000.0, 'unixepoch')
-    FROM job AS w WHERE w.due_at < $1
-    LIMIT $2";
-
-/// Audits over one connection, so that it can be asked of a file without a pool.
-pub(super) async fn audit(
-    connection: &mut SqliteConnection,
-    overdue_before: i64,
-    limit: u32,
-) -> Result<Vec<Finding>, StoreError> {
-    Ok(sqlx::query_as(AUDIT).bind(overdue_before).bind(limit).fetch_all(connection).await?)
-}
-
-impl Store {
-    /// Everything that is lost or stalled: due before `overdue_before` (milliseconds UTC) and not done; at most `limit`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be asked.
-    pub async fn audit(&self, overdue_before: i64, limit: u32) -> Result<Vec<Finding>, StoreError> {
-        let mut connection = self.readers().acquire().await?;
-        audit(&mut connection, overdue_before, limit).await
-    }
 }

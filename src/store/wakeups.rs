@@ -6,7 +6,11 @@ use sqlx::SqliteConnection;
 use super::{Store, StoreError, accounts, bulk};
 use crate::domain::{id::AccountId, time::Time};
 
-const ADD: &str = "INSERT INTO wakeup (account) SELECT j.value FROM json_each($1) AS j";
+const ADD: &str = "INSERT INTO wakeup (account, at) SELECT j.value, $2 FROM json_each($1) AS j";
+// A command wakes an account whose request it has just changed: that change says when.
+const WAKE: &str = "
+    INSERT INTO wakeup (account, at)
+    SELECT $1, coalesce((SELECT max(r.since) FROM request AS r INDEXED BY request_by_account WHERE r.account = $1), 0)";
 // By account: thousands of one busy account must not fill the page that everybody else is waiting for.
 const WAITING: &str = "SELECT max(seq) AS last, account FROM wakeup GROUP BY account ORDER BY last LIMIT $1";
 const TAKE: &str = "DELETE FROM wakeup WHERE seq <= $1 AND account IN (SELECT j.value FROM json_each($2) AS j)";
@@ -22,15 +26,15 @@ impl Store {
     }
 }
 
-pub(super) async fn add(tx: &mut SqliteConnection, accounts: &[&str]) -> Result<(), StoreError> {
+pub(super) async fn add(tx: &mut SqliteConnection, accounts: &[&str], now: Time) -> Result<(), StoreError> {
     if !accounts.is_empty() {
-        sqlx::query(ADD).bind(bulk::json(accounts)).execute(tx).await?;
+        sqlx::query(ADD).bind(bulk::json(accounts)).bind(now.ms()).execute(tx).await?;
     }
     Ok(())
 }
 
 pub(super) async fn wake(tx: &mut SqliteConnection, account: &AccountId) -> Result<u64, StoreError> {
-    add(tx, &[account.as_str()]).await.map(|()| 1)
+    Ok(sqlx::query(WAKE).bind(account.as_str()).execute(tx).await?.rows_affected())
 }
 
 pub(super) async fn take(tx: &mut SqliteConnection, seq: i64, names: &[String], now: Time) -> Result<u64, StoreError> {

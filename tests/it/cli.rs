@@ -1,10 +1,13 @@
 //! What an operator meets at the command line: the real binary on a real file. It must never need a network or a
 //! daemon.
 
+mod audit;
 mod files;
+mod history;
 mod import;
 mod many;
 mod requests;
+mod restore;
 
 use std::{fs, path::PathBuf, process::Output};
 

@@ -1,9 +1,11 @@
 //! The pure core, tested: the whole table, properties, stories. It must never start a runtime, a database or a server.
 
+mod history;
 mod identify;
 mod markdown;
 mod properties;
 mod reread;
+mod restore;
 mod rules;
 mod table;
 mod walk;

@@ -11,6 +11,7 @@ mod domain;
 mod faults;
 mod fuzz_corpus;
 mod kill;
+mod million;
 mod schedule;
 mod sim;
 mod simulation;

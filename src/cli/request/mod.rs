@@ -18,7 +18,7 @@ pub use self::{
     change::{Cancel, Retry},
     filters::Filters,
     list::List,
-    show::Explain,
+    show::{Explain, History},
     watch::Watch,
 };
 use super::{
@@ -46,11 +46,7 @@ pub enum Command {
         id: RequestId,
     },
     /// List every step of one request, first to last
-    #[command(after_help = "Example:\n  amplinkd request history 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b -o csv")]
-    History {
-        /// The request
-        id: RequestId,
-    },
+    History(History),
     /// Print every step as it happens, until ctrl-C
     Watch(Watch),
     /// Stop following requests; what WeChat has already cannot be withdrawn
@@ -100,7 +96,7 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> 
         Command::Import(file) => import::run(context, file).await,
         Command::List(list) => list::run(context, list).await,
         Command::Show { id } => show::show(context, &id).await,
-        Command::History { id } => show::history(context, &id).await,
+        Command::History(history) => show::history(context, &history).await,
         Command::Watch(watch) => watch::run(context, watch).await,
         Command::Cancel(cancel) => change::cancel(context, cancel).await,
         Command::Retry(retry) => change::retry(context, retry).await,

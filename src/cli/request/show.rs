@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     cli::{
-        context::{Context, Desk, Ending},
+        context::{Context, Desk, Ending, Usage, note},
         moment,
         output::{self, Column, Format},
     },
@@ -33,6 +33,26 @@ pub struct Explain {
     pub id: RequestId,
 }
 
+/// List every step of one request, first to last
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd request history 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b -o csv
+  amplinkd request history 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b --proof > proof.json
+
+--proof prints one JSON document: what was asked, every step with its hash, and the head. Each hash is made over the
+one before it, so a step that was changed, added or taken away later breaks the chain; docs/database.md checks it
+with ten lines of Python. Exit code 3 when it is broken already.
+What it does not prove: whoever can write the database can make a whole new chain. Keep heads (the last hash of a
+request) where that person cannot write; a chain that still leads to a kept head was not rewritten before it.")]
+pub struct History {
+    /// The request
+    pub id: RequestId,
+    /// As one JSON document with the hashes, for somebody who does not trust us
+    #[arg(long)]
+    pub proof: bool,
+}
+
 /// What is said of a request.
 #[derive(Debug, Serialize)]
 struct Explained {
@@ -41,7 +61,7 @@ struct Explained {
     sentences: Vec<String>,
 }
 
-const STEPS: [Column; 9] = [
+const STEPS: [Column; 10] = [
     Column::hidden("request_id"),
     Column::hidden("seq"),
     Column::hidden("from_state"),
@@ -51,6 +71,7 @@ const STEPS: [Column; 9] = [
     Column::hidden("status"),
     Column::hidden("errcode"),
     Column::hidden("detail"),
+    Column::hidden("hash"),
 ];
 
 /// A step begins where the one before it ended, so that a table need not say both.
@@ -126,7 +147,11 @@ fn beneath<T: Serialize>(context: &Context, columns: &[Column], rows: &[T]) -> a
 ///
 /// # Errors
 /// As [`show`].
-pub(super) async fn history(context: &Context, id: &RequestId) -> anyhow::Result<Ending> {
+pub(super) async fn history(context: &Context, history: &History) -> anyhow::Result<Ending> {
+    let id = &history.id;
+    if history.proof {
+        return proof(context, id).await;
+    }
     let steps = context
         .at_desk(async |desk| {
             let steps: Vec<TransitionView> = desk.store().history(id.as_str()).await?;
@@ -143,6 +168,25 @@ pub(super) async fn history(context: &Context, id: &RequestId) -> anyhow::Result
         context.print_rows(&STEPS, &steps)?;
     }
     Ok(Ending::Well)
+}
+
+async fn proof(context: &Context, id: &RequestId) -> anyhow::Result<Ending> {
+    let format = match context.format {
+        Format::Table | Format::Json => Format::Json,
+        Format::Jsonl => Format::Jsonl,
+        Format::Csv => {
+            return Err(Usage("a proof is one JSON document: -o json, or -o jsonl for one line".to_owned()).into());
+        }
+    };
+    let proof = context
+        .at_desk(async |desk| Ok(desk.store().proof(id).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?))
+        .await?;
+    Context { format, ..context.clone() }.print_one(&proof)?;
+    if proof.findings.is_empty() {
+        return Ok(Ending::Well);
+    }
+    note(format!("this history does not hold: {}", proof.findings.join("; ")));
+    Ok(Ending::ProblemsFound)
 }
 
 async fn conflicts(desk: &Desk, id: &RequestId) -> anyhow::Result<Vec<ConflictView>> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Case, Class, ConflictKind, Kind, Outcome, State, Time, Verdict};
+use super::{Case, Class, ConflictKind, Kind, State, Time, Verdict};
 use crate::domain::{errcode::Refusal, id::RequestId, request::Failure};
 
 /// Deferred requests come back spread over this time, so that a month does not begin with a storm.
@@ -46,7 +46,7 @@ impl Case<'_> {
             // Nobody knows whether these took effect: the list decides.
             (Class::Busy | Class::Unknown, _)
             | (Class::InvitationOut | Class::ConsoleLink | Class::AlreadyLinked, Kind::Unlink)
-            | (Class::UnlinkOut, Kind::Link(_)) => Verdict::Advance(State::Initiating(Outcome::Unknown)),
+            | (Class::UnlinkOut, Kind::Link(_)) => Verdict::Advance(self.unanswered()),
             // A refusal never carries 0; if it did, the call was taken.
             (Class::Done, _) => Verdict::Advance(State::Initiated),
         }

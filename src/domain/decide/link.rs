@@ -22,6 +22,7 @@ impl Case<'_> {
             O::HeldBack { until, .. } => Verdict::Advance(State::Deferred(*until)),
             O::DeadlinePassed => Verdict::Advance(State::Failed(Failure::Deadline)),
             O::CancelAsked => Verdict::Advance(State::Cancelled),
+            O::Restored { since, .. } => Verdict::Advance(self.restored(*since)),
         }
     }
 
@@ -40,11 +41,12 @@ impl Case<'_> {
             O::CallStarted => Verdict::Stay,
             O::CallAccepted => Verdict::Advance(State::Initiated),
             O::CallRefused(refusal) => self.refused(refusal),
-            O::CallLost => Verdict::Advance(State::Initiating(Outcome::Unknown)),
+            O::CallLost => Verdict::Advance(self.unanswered()),
             O::CallNotSent => Verdict::Advance(State::Requested),
             O::HeldBack { .. } | O::QuotaReset => Verdict::Stay,
             O::DeadlinePassed => Verdict::Advance(State::Failed(Failure::Deadline)),
             O::CancelAsked => Verdict::Advance(State::Cancelled),
+            O::Restored { since, .. } => Verdict::Advance(self.restored(*since)),
         }
     }
 
@@ -61,6 +63,7 @@ impl Case<'_> {
             O::HeldBack { .. } | O::QuotaReset => Verdict::Stay,
             O::DeadlinePassed => Verdict::Advance(State::Lapsed),
             O::CancelAsked => Verdict::Advance(State::Cancelled),
+            O::Restored { since, .. } => Self::still_followed(*since),
         }
     }
 
@@ -76,6 +79,7 @@ impl Case<'_> {
             O::HeldBack { .. } | O::QuotaReset => Verdict::Stay,
             O::DeadlinePassed => Verdict::Advance(State::Lapsed),
             O::CancelAsked => Verdict::Advance(State::Cancelled),
+            O::Restored { since, .. } => Self::still_followed(*since),
         }
     }
 
@@ -94,6 +98,7 @@ impl Case<'_> {
             O::HeldBack { .. } | O::QuotaReset => Verdict::Stay,
             O::DeadlinePassed => Verdict::Advance(State::Lapsed),
             O::CancelAsked => Verdict::Advance(State::Cancelled),
+            O::Restored { since, .. } => Self::still_followed(*since),
         }
     }
 
@@ -111,6 +116,7 @@ impl Case<'_> {
             O::QuotaReset => Verdict::Stay,
             O::DeadlinePassed => Verdict::Advance(State::Failed(Failure::Deadline)),
             O::CancelAsked => Verdict::Advance(State::Cancelled),
+            O::Restored { since, .. } => self.restored_deferred(*since, until),
         }
     }
 
@@ -126,6 +132,7 @@ impl Case<'_> {
             O::Unidentified | O::Unreadable => Verdict::Stay,
             O::CallStarted | O::CallAccepted | O::CallRefused(_) | O::CallLost | O::CallNotSent => Verdict::Stay,
             O::HeldBack { .. } | O::QuotaReset | O::DeadlinePassed | O::CancelAsked => Verdict::Stay,
+            O::Restored { .. } => Verdict::Stay,
         }
     }
 

@@ -7,6 +7,7 @@ mod answer;
 
 pub use answer::after_the_month;
 mod link;
+mod restore;
 mod unlink;
 
 use super::{
@@ -169,7 +170,9 @@ impl Case<'_> {
         if self.may_still_appear() {
             return Verdict::Doubt(sighting);
         }
-        let next = if self.request.attempt < self.policy.attempts {
+        // Of a call that was perhaps never made nothing is left.
+        let was_made = !matches!(self.request.state, State::Initiating(Outcome::Restored));
+        let next = if self.request.attempt < self.policy.attempts || !was_made {
             State::Requested
         } else {
             State::Failed(super::request::Failure::Attempts)
@@ -216,6 +219,7 @@ fn apply(request: &Request, seen: &Observation, verdict: Verdict, now: Time) -> 
 
 fn remember(next: &mut Request, request: &Request, seen: &Observation, verdict: Verdict, now: Time) {
     let before_call = matches!(request.state, State::Requested | State::Deferred(_));
+    let moved = !next.state.is_same_word(request.state);
     match seen {
         Observation::Listed(status) => {
             next.memory.seen = Some(*status);
@@ -234,6 +238,12 @@ fn remember(next: &mut Request, request: &Request, seen: &Observation, verdict: 
             next.memory.baseline = Baseline::Rejected;
         }
         Observation::CallStarted if before_call => next.memory.seen = None,
+        Observation::Restored { baseline, .. } if before_call && moved => {
+            next.memory.seen = None;
+            if *baseline == Baseline::Rejected {
+                next.memory.baseline = Baseline::Rejected;
+            }
+        }
         Observation::Absent
         | Observation::AbsentAsAsked
         | Observation::CallStarted
@@ -246,15 +256,18 @@ fn remember(next: &mut Request, request: &Request, seen: &Observation, verdict: 
         | Observation::HeldBack { .. }
         | Observation::QuotaReset
         | Observation::DeadlinePassed
-        | Observation::CancelAsked => {}
+        | Observation::CancelAsked
+        | Observation::Restored { .. } => {}
     }
+    // Two listings that agree are no two in a row when nobody knows what was listed between them.
+    let is_restored = matches!(seen, Observation::Restored { .. });
     next.memory.doubt = match verdict {
         Verdict::Doubt(sighting) => {
             let earlier = request.memory.doubt.filter(|doubt| doubt.sighting == sighting);
             Some(earlier.unwrap_or(Doubt { sighting, at: now }))
         }
         // Only a readable listing can take a doubt away.
-        Verdict::Stay => request.memory.doubt.filter(|_| !is_readable(seen)),
+        Verdict::Stay => request.memory.doubt.filter(|_| !is_readable(seen) && !is_restored),
         // The answer of a call does not change what was listed since it was made.
         Verdict::Advance(_) | Verdict::Conflict(..) if is_taken_by_answer(seen, next.state) => request.memory.doubt,
         Verdict::Advance(_) | Verdict::Conflict(..) => None,
@@ -276,14 +289,20 @@ const fn is_readable(seen: &Observation) -> bool {
 
 /// Attempts are counted when the call begins, and given back when it surely had no effect.
 fn count(next: &mut Request, request: &Request, seen: &Observation, now: Time) {
-    let started = matches!(next.state, State::Initiating(_)) && matches!(request.state, State::Requested);
-    if started {
-        next.attempt = request.attempt.saturating_add(1);
+    let waited = matches!(request.state, State::Requested | State::Deferred(_));
+    let is_restored = matches!(seen, Observation::Restored { .. });
+    let is_out = matches!(next.state, State::Initiating(_)) || (is_restored && matches!(next.state, State::Initiated));
+    // Whatever the copy lacks happened before this moment: the time to appear begins now.
+    if is_out && (waited || (is_restored && matches!(request.state, State::Initiating(_)))) {
         next.called_at = Some(now);
     }
+    if is_out && waited {
+        next.attempt = request.attempt.saturating_add(1);
+    }
+    let was_perhaps_made = matches!(request.state, State::Initiating(Outcome::Restored));
     let without_effect = matches!(request.state, State::Initiating(_))
         && matches!(next.state, State::Requested | State::Deferred(_))
-        && matches!(seen, Observation::CallNotSent | Observation::CallRefused(_));
+        && (was_perhaps_made || matches!(seen, Observation::CallNotSent | Observation::CallRefused(_)));
     if without_effect {
         next.attempt = request.attempt.saturating_sub(1);
     }
@@ -340,7 +359,8 @@ fn ready_to_call(request: &Request, next: &Request, seen: &Observation) -> bool 
             | Observation::HeldBack { .. }
             | Observation::QuotaReset
             | Observation::DeadlinePassed
-            | Observation::CancelAsked,
+            | Observation::CancelAsked
+            | Observation::Restored { .. },
             _,
         ) => false,
     }

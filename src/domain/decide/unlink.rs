@@ -24,6 +24,7 @@ impl Case<'_> {
             O::HeldBack { until, .. } => Verdict::Advance(State::Deferred(*until)),
             O::DeadlinePassed => Verdict::Advance(State::Failed(Failure::Deadline)),
             O::CancelAsked => Verdict::Advance(State::Cancelled),
+            O::Restored { since, .. } => Verdict::Advance(self.restored(*since)),
         }
     }
 
@@ -39,11 +40,12 @@ impl Case<'_> {
             O::CallStarted => Verdict::Stay,
             O::CallAccepted => Verdict::Advance(State::Initiated),
             O::CallRefused(refusal) => self.refused(refusal),
-            O::CallLost => Verdict::Advance(State::Initiating(Outcome::Unknown)),
+            O::CallLost => Verdict::Advance(self.unanswered()),
             O::CallNotSent => Verdict::Advance(State::Requested),
             O::HeldBack { .. } | O::QuotaReset => Verdict::Stay,
             O::DeadlinePassed => Verdict::Advance(State::Failed(Failure::Deadline)),
             O::CancelAsked => Verdict::Advance(State::Cancelled),
+            O::Restored { since, .. } => Verdict::Advance(self.restored(*since)),
         }
     }
 
@@ -58,6 +60,7 @@ impl Case<'_> {
             O::HeldBack { .. } | O::QuotaReset => Verdict::Stay,
             O::DeadlinePassed => Verdict::Advance(State::Lapsed),
             O::CancelAsked => Verdict::Advance(State::Cancelled),
+            O::Restored { since, .. } => Self::still_followed(*since),
         }
     }
 
@@ -76,6 +79,7 @@ impl Case<'_> {
             O::QuotaReset => Verdict::Stay,
             O::DeadlinePassed => Verdict::Advance(State::Failed(Failure::Deadline)),
             O::CancelAsked => Verdict::Advance(State::Cancelled),
+            O::Restored { since, .. } => self.restored_deferred(*since, until),
         }
     }
 

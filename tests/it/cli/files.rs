@@ -136,20 +136,6 @@ fn a_check_finds_a_history_that_does_not_lead_to_the_state() {
 }
 
 #[test]
-fn an_audit_finds_what_has_no_next_step() {
-    let desk = Desk::new();
-    let id = desk.link(ACCOUNT, PROGRAM);
-    assert!(desk.run("audit").well().err.contains("all is well"));
-    assert_eq!(desk.json("audit"), json!([]));
-    desk.sql("UPDATE account SET next_check_at = NULL");
-    let found = desk.run("audit -o json");
-    assert_eq!(found.code, 3, "{}", found.err);
-    let found: serde_json::Value = serde_json::from_str(&found.out).expect("JSON");
-    assert_eq!((&found[0]["rule"], &found[0]["subject"]), (&json!("no_next_step"), &json!(id)));
-    assert!(desk.run("audit").out.contains("has no due time"));
-}
-
-#[test]
 fn a_reader_who_goes_early_is_no_error() {
     let desk = Desk::new();
     let lines: Vec<String> = (0..3_000).map(|number| format!("{ACCOUNT},wxp{number:015}\n")).collect();

@@ -11,7 +11,7 @@ use amplinkd::domain::{
     decide::{Verdict, decide, verdict},
     errcode,
     listing::Status,
-    observation::Observation as O,
+    observation::{Observation as O, Since},
     policy::Policy,
     request::{Baseline, Doubt, Failure, Outcome, Request, Sighting, State},
     time::Time,
@@ -25,6 +25,7 @@ requested                | linked | account !adopted           | program !adopte
 requested again          | linked | account                    | program              | rejected             | ·                        | ·     | ·                        | ·                        | ·            | ·
 initiating               | linked | account                    | program              | rejected             | late 2x requested        | ·     | late 2x requested        | late 2x requested        | ·            | ·
 initiating, last attempt | linked | account                    | program              | rejected             | late 2x failed:attempts  | ·     | late 2x failed:attempts  | late 2x failed:attempts  | ·            | ·
+initiating, perhaps      | linked | account                    | program              | rejected             | late 2x requested        | ·     | late 2x requested        | late 2x requested        | ·            | ·
 initiated                | linked | account                    | program              | rejected             | late rejected            | ·     | late 2x lapsed           | late 2x lapsed           | ·            | ·
 account                  | linked | ·                          | program              | rejected             | late rejected            | ·     | 2x lapsed                | 2x lapsed                | ·            | ·
 program                  | linked | 2x account !backward       | ·                    | rejected             | late rejected            | ·     | 2x lapsed                | 2x lapsed                | ·            | ·
@@ -42,6 +43,7 @@ requested                | ·                       | ·                       |
 requested again          | ·                       | ·                       | ·                       | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | ·            | ·
 initiating               | late 2x requested       | late 2x requested       | late 2x requested       | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | ·            | ·
 initiating, last attempt | late 2x failed:attempts | late 2x failed:attempts | late 2x failed:attempts | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | ·            | ·
+initiating, perhaps      | late 2x requested       | late 2x requested       | late 2x requested       | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | ·            | ·
 initiated                | ·                       | 2x unlinked             | 2x unlinked             | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | ·            | ·
 deferred                 | ·                       | ·                       | ·                       | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | ·            | ·
 ended                    | ·                       | ·                       | ·                       | ·           | ·                    | ·     | ·           | ·               | ·            | ·
@@ -53,6 +55,7 @@ requested                | initiating   | initiated     | ·                  | 
 requested again          | initiating   | initiated     | ·                  | ·             | deferred  | ·                  | ·                | failed:deadline | cancelled
 initiating               | ·            | initiated     | initiating:unknown | requested     | ·         | ·                  | ·                | failed:deadline | cancelled
 initiating, last attempt | ·            | initiated     | initiating:unknown | requested     | ·         | ·                  | ·                | failed:deadline | cancelled
+initiating, perhaps      | ·            | initiated     | ·                  | requested     | ·         | ·                  | ·                | failed:deadline | cancelled
 initiated                | ·            | ·             | ·                  | ·             | ·         | ·                  | ·                | lapsed          | cancelled
 account                  | ·            | ·             | ·                  | ·             | ·         | ·                  | ·                | lapsed          | cancelled
 program                  | ·            | ·             | ·                  | ·             | ·         | ·                  | ·                | lapsed          | cancelled
@@ -68,6 +71,7 @@ requested                | initiating   | initiated     | ·                  | 
 requested again          | initiating   | initiated     | ·                  | ·             | deferred  | ·                  | ·                | failed:deadline | cancelled
 initiating               | ·            | initiated     | initiating:unknown | requested     | ·         | ·                  | ·                | failed:deadline | cancelled
 initiating, last attempt | ·            | initiated     | initiating:unknown | requested     | ·         | ·                  | ·                | failed:deadline | cancelled
+initiating, perhaps      | ·            | initiated     | ·                  | requested     | ·         | ·                  | ·                | failed:deadline | cancelled
 initiated                | ·            | ·             | ·                  | ·             | ·         | ·                  | ·                | lapsed          | cancelled
 deferred                 | ·            | ·             | ·                  | ·             | ·         | ·                  | requested        | failed:deadline | cancelled
 ended                    | ·            | ·             | ·                  | ·             | ·         | ·                  | ·                | ·               | ·
@@ -94,13 +98,33 @@ a call is refused with…                   | link, initiating                  
 any other code                            | initiating:unknown                | ·                                 | initiating:unknown            | ·                             | ·
 ";
 
+/// Either kind of request, by what became of it after the copy was made.
+const RESTORED: &str = "
+a copy is put back; since then a request was… | perhaps called     | called             | taken     | cancelled
+requested                                     | initiating:perhaps | initiating:unknown | initiated | cancelled
+requested again                               | initiating:perhaps | initiating:unknown | initiated | cancelled
+initiating                                    | initiating:unknown | initiating:unknown | initiated | cancelled
+initiating, last attempt                      | initiating:unknown | initiating:unknown | initiated | cancelled
+initiating, perhaps                           | ·                  | initiating:unknown | initiated | cancelled
+initiated                                     | ·                  | ·                  | ·         | cancelled
+account                                       | ·                  | ·                  | ·         | cancelled
+program                                       | ·                  | ·                  | ·         | cancelled
+program by 89035                              | ·                  | ·                  | ·         | cancelled
+deferred                                      | ·                  | initiating:unknown | initiated | cancelled
+deferred, due                                 | initiating:perhaps | initiating:unknown | initiated | cancelled
+linked                                        | ·                  | ·                  | ·         | ·
+linked by 89015                               | ·                  | ·                  | ·         | ·
+ended                                         | ·                  | ·                  | ·         | ·
+";
+
 /// The tables with their titles, in the order they are printed.
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 6] = [
     ("A listing, for a request to link", LINK_LISTED),
     ("A listing, for a request to unlink", UNLINK_LISTED),
     ("Everything else, for a request to link", LINK_ELSE),
     ("Everything else, for a request to unlink", UNLINK_ELSE),
     ("A refused call", REFUSED),
+    ("A copy of the database that is put back", RESTORED),
 ];
 
 /// Every request that stands as the table's first column says: where several do, all must answer the same.
@@ -118,11 +142,15 @@ fn standing(new: &Request, name: &str) -> Vec<Request> {
         "requested again" => vec![called(State::Requested, 1), called(State::Requested, 2)],
         "initiating" => [both(1), both(2)].concat(),
         "initiating, last attempt" => both(policy().attempts),
+        "initiating, perhaps" => {
+            [1, policy().attempts].map(|attempt| called(State::Initiating(Outcome::Restored), attempt)).to_vec()
+        }
         "initiated" => vec![called(State::Initiated, 1)],
         "account" => vec![listed(State::AwaitingAccountAdmin, Status::AwaitingAccountAdmin)],
         "program" => vec![listed(State::AwaitingProgramAdmin, Status::AwaitingProgramAdmin)],
         "program by 89035" => vec![called(State::AwaitingProgramAdmin, 1)],
         "deferred" => vec![Request { state: State::Deferred(until), ..new.clone() }],
+        "deferred, due" => vec![Request { state: State::Deferred(START), ..new.clone() }],
         "deferred again" => vec![called(State::Deferred(until), 1)],
         "linked" => vec![listed(State::Linked, Status::Linked)],
         "linked by 89015" => vec![called(State::Linked, 1)],
@@ -161,9 +189,18 @@ fn observed(head: &str) -> Vec<(O, Baseline)> {
         "quota reset, early" | "quota reset, due" => clear(O::QuotaReset),
         "deadline" => clear(O::DeadlinePassed),
         "cancel" => clear(O::CancelAsked),
+        "perhaps called" => restored(Since::Unknown),
+        "called" => restored(Since::Called),
+        "taken" => restored(Since::Taken),
+        "cancelled" => restored(Since::Cancelled),
         "any other code" => [1, -2, 89_999, i64::MAX].map(|code| (refused(code), Baseline::Clear)).to_vec(),
         codes => codes.split(", ").map(|c| (refused(c.parse().expect("a code")), Baseline::Clear)).collect(),
     }
+}
+
+fn restored(since: Since) -> Vec<(O, Baseline)> {
+    let both = [Baseline::Clear, Baseline::Rejected];
+    both.map(|baseline| (O::Restored { since, baseline }, Baseline::Clear)).to_vec()
 }
 
 /// The four kinds of doubt and two times in which every cell is asked.
@@ -217,6 +254,7 @@ fn answered(request: &Request, verdict: Verdict) -> String {
 fn word(state: State) -> String {
     match state {
         State::Initiating(Outcome::Unknown) => "initiating:unknown".to_owned(),
+        State::Initiating(Outcome::Restored) => "initiating:perhaps".to_owned(),
         State::AwaitingAccountAdmin => "account".to_owned(),
         State::AwaitingProgramAdmin => "program".to_owned(),
         State::Failed(failure) => format!("failed:{}", failure.as_str()),
@@ -308,6 +346,12 @@ fn everything_else_means_to_a_link_what_the_table_says() {
 #[test]
 fn everything_else_means_to_an_unlink_what_the_table_says() {
     assert_table(UNLINK_ELSE, &unlink());
+}
+
+#[test]
+fn a_copy_that_is_put_back_means_what_the_table_says() {
+    assert_table(RESTORED, &link());
+    assert_table(RESTORED, &unlink());
 }
 
 /// No unlink ever stands there, but a total function must answer: as it would for a link.

@@ -124,6 +124,8 @@ impl Life {
             | Observation::HeldBack { .. }
             | Observation::QuotaReset
             | Observation::CancelAsked => true,
+            // Only at a start, with every list read anew: a story of its own.
+            Observation::Restored { .. } => false,
         }
     }
 }

@@ -1,0 +1,150 @@
+//! `db restore`: a copy into the database's place, after saying what will happen. It must never put anything back unasked.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+
+use crate::{
+    cli::context::{Context, Ending, note},
+    clock::{Clock, SystemClock},
+    store::{Location, copies::Salvaged, replace::Ready},
+};
+
+/// Put a copy in the database's place; nobody is invited twice for it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd db restore amplinkd-2026-03-01.db --dry-run
+  amplinkd db restore amplinkd-2026-03-01.db --yes
+
+Stop the daemon first. FILE is checked as by `db verify` and stays as it is; the database that it replaces is kept
+beside it under another name, and nothing is deleted.
+
+A copy does not know what was called after it was made. So the next start of the daemon takes every request that may
+have been called since for one whose call is out: WeChat's lists are read first, and only what they do not show for
+`[policy] appear_within` is called. What the replaced database still knows of later calls and cancellations is taken
+over: such a request is not called again by itself. Requests that only the replaced database has are not in the copy;
+their number is told.
+
+A copy of `db backup` that is put in place by other means, with cp, is as safe: it is marked, and the daemon sees that.
+Only what the replaced database knew is missing then.")]
+pub struct Restore {
+    /// The copy, as `db backup` made it
+    pub file: PathBuf,
+    /// Say what would happen, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// What was, or would be, put back.
+#[derive(Debug, Serialize)]
+struct Restored {
+    database: String,
+    file: String,
+    made_at: Option<String>,
+    requests: i64,
+    open: i64,
+    to_reconcile: i64,
+    /// Of the replaced database; null when it told nothing.
+    called_since: Option<i64>,
+    taken_since: Option<i64>,
+    cancelled_since: Option<i64>,
+    only_in_replaced: Option<i64>,
+    replaced_kept_as: Option<String>,
+}
+
+/// Says what will happen, asks, and does it.
+///
+/// # Errors
+/// When the copy is not fit, a daemon runs, or the files cannot be written; the database is as it was then.
+pub(super) async fn run(context: &Context, location: &Location, restore: Restore) -> anyhow::Result<Ending> {
+    let clock = SystemClock::new();
+    let ready = Ready::make(location, &restore.file, clock.now()).await?;
+    let mut restored = told(location, &restore, &ready);
+    say(&restored, &ready);
+    if restore.dry_run {
+        note("nothing was changed");
+        context.print_one(&restored)?;
+        return Ok(Ending::Well);
+    }
+    agreed(location, restore.yes)?;
+    let newer = restored.only_in_replaced.unwrap_or(0);
+    restored.replaced_kept_as = ready.place(clock.now()).await?.map(|kept| kept.display().to_string());
+    if let Some(kept) = &restored.replaced_kept_as {
+        note(format!("what was replaced is kept as {kept}"));
+        if newer > 0 {
+            note(format!(
+                "AMPLINKD__DATABASE__URL=sqlite:{kept} amplinkd request list lists the requests of the replaced database"
+            ));
+        }
+    }
+    note("start the daemon: it reads WeChat's lists before it calls anybody");
+    context.print_one(&restored)?;
+    Ok(Ending::Well)
+}
+
+fn told(location: &Location, restore: &Restore, ready: &Ready) -> Restored {
+    let of = |count: fn(&Salvaged) -> i64| ready.salvaged.as_ref().map(count);
+    Restored {
+        database: location.path.display().to_string(),
+        file: restore.file.display().to_string(),
+        made_at: ready.contents.made_at.map(|at| at.to_string()),
+        requests: ready.contents.requests,
+        open: ready.contents.open,
+        to_reconcile: ready.contents.to_reconcile,
+        called_since: of(|salvaged| salvaged.called),
+        taken_since: of(|salvaged| salvaged.taken),
+        cancelled_since: of(|salvaged| salvaged.cancelled),
+        only_in_replaced: of(|salvaged| salvaged.newer),
+        replaced_kept_as: None,
+    }
+}
+
+/// In sentences, beside the result.
+fn say(restored: &Restored, ready: &Ready) {
+    let made = restored.made_at.as_deref().map_or_else(String::new, |at| format!(", made at {at},"));
+    let Restored { database, file, requests, open, to_reconcile, .. } = restored;
+    note(format!("{file}{made} takes the place of {database}: {requests} requests, {open} of them open"));
+    note(format!(
+        "{to_reconcile} of these may have been called since: WeChat's lists are read before anything is called for them"
+    ));
+    if let Some(Salvaged { called, taken, cancelled, newer }) = ready.salvaged {
+        note(format!(
+            "the replaced database knows more of {}: {taken} that WeChat took are followed and not called again, {called} \
+             whose answer is not known wait for the lists, {cancelled} stay cancelled",
+            taken + called + cancelled
+        ));
+        if newer > 0 {
+            note(format!(
+                "{newer} requests are only in the replaced database and will be missing: ask for them again where they are still wanted"
+            ));
+        }
+    }
+    if let Some(why) = &ready.unreadable {
+        note(format!("nothing can be taken from the replaced database: {why}"));
+    }
+}
+
+fn agreed(location: &Location, yes: bool) -> anyhow::Result<()> {
+    let what = format!("replace {}", location.path.display());
+    if yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        bail!("this would {what}: say --yes to do it, or --dry-run to see what it means");
+    }
+    write!(io::stderr(), "{what}? [y/N] ").context("cannot ask")?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    if !["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
+        bail!("nothing was changed");
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! What it means for a request that the database is a copy which was put back. It must never let anything be called
+//! that may have been called since the copy was made, before the list has had its time to show it.
+
+use super::{Case, Outcome, State, Time, Verdict};
+use crate::domain::observation::Since;
+
+impl Case<'_> {
+    /// Not called yet, as far as the copy knows, or its call was out.
+    pub(super) const fn restored(self, since: Since) -> State {
+        match (since, self.request.state) {
+            (Since::Unknown, State::Initiating(Outcome::Pending | Outcome::Unknown)) | (Since::Called, _) => {
+                State::Initiating(Outcome::Unknown)
+            }
+            (Since::Unknown, _) => State::Initiating(Outcome::Restored),
+            (Since::Taken, _) => State::Initiated,
+            (Since::Cancelled, _) => State::Cancelled,
+        }
+    }
+
+    /// Held back by a quota: before its time nobody has called for it.
+    pub(super) fn restored_deferred(self, since: Since, until: Time) -> Verdict {
+        match since {
+            Since::Unknown if self.now < until => Verdict::Stay,
+            Since::Unknown | Since::Called | Since::Taken | Since::Cancelled => Verdict::Advance(self.restored(since)),
+        }
+    }
+
+    /// `WeChat` had taken its call before the copy was made: the list tells how it went on.
+    pub(super) const fn still_followed(since: Since) -> Verdict {
+        match since {
+            Since::Unknown | Since::Called | Since::Taken => Verdict::Stay,
+            Since::Cancelled => Verdict::Advance(State::Cancelled),
+        }
+    }
+
+    /// A call that will never be answered. Whether it was made at all is forgotten no more easily than its answer.
+    pub(super) const fn unanswered(self) -> State {
+        if matches!(self.request.state, State::Initiating(Outcome::Restored)) {
+            self.request.state
+        } else {
+            State::Initiating(Outcome::Unknown)
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The proof that nothing is lost, stalled or inconsistent: one statement for each rule, each bounded by an index. It must
+//! never repair what it finds, and never read every request unasked.
+
+use std::path::Path;
+
+use serde::Serialize;
+use sqlx::{FromRow, SqliteConnection};
+
+use super::{OpenError, Store, StoreError, open};
+
+/// Requests whose end of history is compared in one audit: a few milliseconds.
+const HISTORIES: u32 = 20_000;
+
+/// One thing that the audit found.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+pub struct Finding {
+    /// The rule it breaks.
+    pub rule: String,
+    /// The request, account, job or row.
+    pub subject: String,
+    /// What is wrong and what to do, as a sentence.
+    pub finding: String,
+}
+
+// An account that an operator suspended waits for that operator.
+const NO_NEXT_STEP: &str = "
+    SELECT 'no_next_step' AS rule, r.id AS subject,
+           'open in ' || r.state || ', but its account ' || r.account
+           || ' has no due time: `amplinkd account resume ' || r.account || '` makes it due; please report this' AS finding
+    FROM account AS a INDEXED BY account_idle
+    CROSS JOIN request AS r INDEXED BY request_one_open ON r.account = a.account AND r.finished_at IS NULL
+    WHERE a.next_check_at IS NULL AND a.suspended_by IS NOT 'operator' AND $1 IS NOT NULL
+    LIMIT $2";
+
+const OVERDUE: &str = "
+    SELECT 'overdue' AS rule, a.account AS subject,
+           'due since ' || strftime('%Y-%m-%dT%H:%M:%fZ', a.next_check_at / 1000.0, 'unixepoch')
+           || ' and not looked at: see that the daemon runs, and raise [wechat] per_second if it cannot keep up' AS finding
+    FROM account AS a WHERE a.next_check_at < $1
+    ORDER BY a.next_check_at LIMIT $2";
+
+const DEFERRED_OVERDUE: &str = "
+    SELECT 'deferred_overdue' AS rule, r.id AS subject,
+           'deferred until ' || strftime('%Y-%m-%dT%H:%M:%fZ', r.deferred_until / 1000.0, 'unixepoch')
+           || ' and not taken up: see that the daemon runs, else ask again with `amplinkd request cancel` and `retry`' AS finding
+    FROM request AS r INDEXED BY request_deferred JOIN account AS a ON a.account = r.account
+    WHERE r.deferred_until < $1 AND a.suspended_by IS NULL
+    LIMIT $2";
+
+// A process makes a call within seconds, and the next one takes an unanswered call for lost.
+const CALL_UNANSWERED: &str = "
+    SELECT 'call_unanswered' AS rule, r.id AS subject,
+           'its call is out since ' || strftime('%Y-%m-%dT%H:%M:%fZ', r.since / 1000.0, 'unixepoch')
+           || ' and neither answered nor given up: look for db errors in the log, then restart the daemon' AS finding
+    FROM request AS r INDEXED BY request_calling
+    WHERE r.state = 'initiating' AND r.outcome_unknown = 0 AND r.since < $1
+    LIMIT $2";
+
+// What WeChat said to be linked keeps its conflict until the list confirms it.
+const CONFLICT_LEFT_OPEN: &str = "
+    SELECT 'conflict_left_open' AS rule, c.id AS subject,
+           'still open, but its request ' || r.id || ' has ended as ' || r.state
+           || ': nothing will resolve it; please report this' AS finding
+    FROM conflict AS c INDEXED BY conflict_open JOIN request AS r ON r.id = c.request_id
+    WHERE c.resolved_at IS NULL AND r.finished_at < $1 AND NOT (r.state = 'linked' AND r.seen_status IS NOT 1)
+    LIMIT $2";
+
+const WAKEUP_LEFT: &str = "
+    SELECT 'wakeup_left' AS rule, w.account AS subject,
+           'a command changed it at ' || strftime('%Y-%m-%dT%H:%M:%fZ', w.at / 1000.0, 'unixepoch')
+           || ' and the daemon has not noticed: see that it runs' AS finding
+    FROM wakeup AS w WHERE w.at < $1
+    LIMIT $2";
+
+const DELIVERY_STUCK: &str = "
+    SELECT 'delivery_stuck' AS rule, d.id AS subject,
+           'a message for ' || d.channel || ' was due '
+           || coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', d.next_at / 1000.0, 'unixepoch'), 'never')
+           || ' and was neither sent nor given up: see that the daemon runs' AS finding
+    FROM delivery AS d INDEXED BY delivery_pending
+    WHERE d.state = 'pending' AND (d.next_at IS NULL OR d.next_at < $1)
+    LIMIT $2";
+
+const CRON_SILENT: &str = "
+    SELECT 'cron_silent' AS rule, w.name AS subject,
+           'should have run by ' || strftime('%Y-%m-%dT%H:%M:%fZ', w.due_at / 1000.0, 'unixepoch')
+           || ': see that the daemon runs, else restart it' AS finding
+    FROM job AS w WHERE w.due_at < $1
+    LIMIT $2";
+
+const COPY_WAITS: &str = "
+    SELECT 'copy_waits' AS rule, 'database' AS subject,
+           'a copy of ' || strftime('%Y-%m-%dT%H:%M:%fZ', c.made_at / 1000.0, 'unixepoch')
+           || ' was put back and no daemon has started on it since: start it' AS finding
+    FROM copy AS c WHERE coalesce(c.restored_at, c.made_at) < $1
+    LIMIT $2";
+
+/// The rules that an index answers alone.
+const RULES: [&str; 9] = [
+    NO_NEXT_STEP,
+    OVERDUE,
+    DEFERRED_OVERDUE,
+    CALL_UNANSWERED,
+    CONFLICT_LEFT_OPEN,
+    WAKEUP_LEFT,
+    DELIVERY_STUCK,
+    CRON_SILENT,
+    COPY_WAITS,
+];
+
+const COUNT: &str = "SELECT count(*) FROM request";
+
+// A request must stand where its last transition led, and no transition may come after that one.
+const HISTORY: &str = "
+    SELECT CASE WHEN t.seq IS NULL THEN 'state_without_history'
+                WHEN t.to_state <> r.state OR t.at <> r.since THEN 'state_differs'
+                ELSE 'chain_broken' END AS rule,
+           r.id AS subject,
+           CASE WHEN t.seq IS NULL THEN 'stands in ' || r.state || ' without the transition that led there'
+                WHEN t.to_state <> r.state THEN 'stands in ' || r.state || ', its history ends in ' || t.to_state
+                WHEN t.at <> r.since THEN 'stands in ' || r.state || ' since another time than its history says'
+                WHEN n.seq IS NOT NULL THEN 'its history goes on after its end'
+                ELSE 'its last transition is not the one that was written' END
+           || ': somebody changed the file; run `amplinkd db verify` and keep a copy before you do anything else' AS finding
+    FROM (SELECT i.id FROM request AS i INDEXED BY request_by_state ORDER BY i.state, i.id LIMIT $1 OFFSET $2) AS s
+    CROSS JOIN request AS r ON r.id = s.id
+    LEFT JOIN transition AS t ON t.request_id = r.id AND t.seq = r.last_seq
+    LEFT JOIN transition AS n ON n.request_id = r.id AND n.seq = r.last_seq + 1
+    WHERE t.seq IS NULL OR t.to_state <> r.state OR t.at <> r.since OR t.hash <> r.chain OR n.seq IS NOT NULL
+    LIMIT $3";
+
+/// Of which requests the end of the history is compared with where they stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Histories {
+    /// One slice; turn after turn, every one comes up.
+    Turn(u64),
+    /// All.
+    All,
+}
+
+impl Store {
+    /// Everything that is lost, stalled or inconsistent: due before `overdue_before` (milliseconds UTC) and not done, or
+    /// not where its history led; at most `limit` of each rule.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be asked.
+    pub async fn audit(
+        &self,
+        overdue_before: i64,
+        histories: Histories,
+        limit: u32,
+    ) -> Result<Vec<Finding>, StoreError> {
+        let mut connection = self.readers().acquire().await?;
+        let mut found: Vec<Finding> = Vec::new();
+        for rule in RULES {
+            let rows = sqlx::query_as(rule).bind(overdue_before).bind(limit).fetch_all(&mut *connection).await?;
+            found.extend::<Vec<Finding>>(rows);
+        }
+        let requests: i64 = sqlx::query_scalar(COUNT).fetch_one(&mut *connection).await?;
+        let slices = u64::try_from(requests).unwrap_or(0).div_ceil(u64::from(HISTORIES)).max(1);
+        let (first, last) = match histories {
+            Histories::Turn(turn) => (turn % slices, turn % slices),
+            Histories::All => (0, slices - 1),
+        };
+        for slice in first..=last {
+            let offset = i64::try_from(slice * u64::from(HISTORIES)).unwrap_or(i64::MAX);
+            found.extend(histories_from(&mut connection, offset, limit).await?);
+        }
+        Ok(found)
+    }
+
+    /// Whether a daemon drives the database at `path` at this moment.
+    ///
+    /// # Errors
+    /// [`OpenError`] when nobody can tell.
+    pub fn is_driven(path: &Path) -> Result<bool, OpenError> {
+        match open::lock(path) {
+            Ok(_) => Ok(false),
+            Err(OpenError::Locked(_)) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+async fn histories_from(
+    connection: &mut SqliteConnection,
+    offset: i64,
+    limit: u32,
+) -> Result<Vec<Finding>, StoreError> {
+    Ok(sqlx::query_as(HISTORY).bind(HISTORIES).bind(offset).bind(limit).fetch_all(connection).await?)
+}

@@ -1,0 +1,119 @@
+//! The head of every history and the links that are put on it. It must never change a link that is written.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use sqlx::SqliteConnection;
+
+use super::{BadRow, StoreError, bulk, record::Transition};
+use crate::domain::{
+    history::{Hash, Identity, Step, hex},
+    time::Time,
+};
+
+/// Where a history ends: what the next link is put on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) seq: i64,
+    pub(super) hash: Hash,
+}
+
+/// A transition on its place, and the head that it makes.
+#[derive(Debug)]
+pub(super) struct Link<'t> {
+    transition: &'t Transition,
+    pub(super) head: Head,
+}
+
+/// A row of `transition`; bytes travel in JSON as hexadecimal digits.
+#[derive(Debug, Serialize)]
+struct Row<'t> {
+    request_id: &'t str,
+    seq: i64,
+    from_state: Option<&'t str>,
+    to_state: &'t str,
+    at: i64,
+    cause: &'t str,
+    status: Option<i64>,
+    errcode: Option<i64>,
+    detail: Option<&'t str>,
+    hash: String,
+}
+
+// Which requests are still as they were read, and what their next transition is put on.
+const HEADS: &str = "
+    SELECT r.id, r.last_seq, r.chain FROM jsonb_each($1) AS j
+    JOIN request AS r ON r.id = j.value ->> 0 AND r.version = j.value ->> 1";
+
+const ADD: &str = "
+    INSERT INTO transition (request_id, seq, from_state, to_state, at, cause, status, errcode, detail, hash)
+    SELECT j.value ->> 'request_id', j.value ->> 'seq', j.value ->> 'from_state', j.value ->> 'to_state',
+           j.value ->> 'at', j.value ->> 'cause', j.value ->> 'status', j.value ->> 'errcode', j.value ->> 'detail',
+           unhex(j.value ->> 'hash')
+    FROM jsonb_each($1) AS j";
+
+impl Head {
+    /// Before the first transition.
+    pub(super) fn of(identity: &Identity<'_>) -> Self {
+        Self { seq: 0, hash: identity.hash() }
+    }
+}
+
+impl Transition {
+    /// This transition as the next one.
+    pub(super) fn on(&self, head: &Head) -> Link<'_> {
+        let seq = head.seq + 1;
+        let step = Step {
+            request_id: &self.request_id,
+            seq,
+            from: self.from_state,
+            to: self.to_state,
+            at: Time::from_ms(self.at),
+            cause: self.cause,
+            status: self.status,
+            errcode: self.errcode,
+            detail: self.detail.as_deref(),
+        };
+        Link { transition: self, head: Head { seq, hash: step.hash(&head.hash) } }
+    }
+}
+
+/// The heads of those requests, by id and version, that still have that version.
+pub(super) async fn heads(
+    tx: &mut SqliteConnection,
+    expected: &[(&str, i64)],
+) -> Result<HashMap<String, Head>, StoreError> {
+    if expected.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(String, i64, Vec<u8>)> = sqlx::query_as(HEADS).bind(bulk::json(expected)).fetch_all(tx).await?;
+    let head = |(id, seq, chain): (String, i64, Vec<u8>)| match Hash::try_from(chain.as_slice()) {
+        Ok(hash) => Ok((id, Head { seq, hash })),
+        Err(_) => Err(BadRow { table: "request", id, column: "chain", value: hex(&chain) }.into()),
+    };
+    rows.into_iter().map(head).collect()
+}
+
+/// Writes transitions.
+pub(super) async fn add(tx: &mut SqliteConnection, links: &[Link<'_>]) -> Result<(), StoreError> {
+    let rows: Vec<Row<'_>> = links.iter().map(Row::from).collect();
+    bulk::execute(tx, ADD, &rows).await.map(drop)
+}
+
+impl<'t> From<&Link<'t>> for Row<'t> {
+    fn from(link: &Link<'t>) -> Self {
+        let Transition { request_id, from_state, to_state, at, cause, status, errcode, detail } = link.transition;
+        Self {
+            request_id,
+            seq: link.head.seq,
+            from_state: *from_state,
+            to_state,
+            at: *at,
+            cause,
+            status: *status,
+            errcode: *errcode,
+            detail: detail.as_deref(),
+            hash: hex(&link.head.hash),
+        }
+    }
+}

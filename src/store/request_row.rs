@@ -1,0 +1,214 @@
+//! Rows of `request`: into exactly the legal requests, and back. It must never repair a row that is not legal.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sqlx::FromRow;
+
+use super::{BadRow, chain::Head};
+use crate::domain::{
+    errcode::Refusal,
+    history::{Identity, hex},
+    id::{RequestId, Username},
+    listing::Status,
+    request::{Baseline, Choice, Doubt, Failure, Kind, LinkOptions, Memory, Outcome, Request, Sighting, State},
+    time::Time,
+};
+
+/// A row as the database holds it.
+#[derive(Debug, Clone, FromRow, Serialize)]
+pub(super) struct RequestRow {
+    id: String,
+    kind: String,
+    account: String,
+    program: String,
+    username: Option<String>,
+    notify_users: i64,
+    show_profile: i64,
+    state: String,
+    outcome_unknown: i64,
+    deferred_until: Option<i64>,
+    failure: Option<String>,
+    since: i64,
+    requested_at: i64,
+    finished_at: Option<i64>,
+    attempt: i64,
+    called_at: Option<i64>,
+    seen_status: Option<i64>,
+    baseline_rejected: i64,
+    doubt: Option<String>,
+    doubt_at: Option<i64>,
+    errcode: Option<i64>,
+    errmsg: Option<String>,
+    retry_of: Option<String>,
+    key: Option<String>,
+    labels: String,
+    version: i64,
+    // Only written: nobody above the store knows of them.
+    #[sqlx(skip)]
+    last_seq: i64,
+    #[sqlx(skip)]
+    chain: String,
+}
+
+impl From<&Request> for RequestRow {
+    fn from(request: &Request) -> Self {
+        let options = match request.kind {
+            Kind::Link(options) => options,
+            Kind::Unlink => LinkOptions::default(),
+        };
+        let (deferred_until, failure, unknown) = match request.state {
+            State::Deferred(until) => (Some(until.ms()), None, 0),
+            State::Failed(failure) => (None, Some(failure.as_str().to_owned()), 0),
+            State::Initiating(Outcome::Pending) => (None, None, 0),
+            State::Initiating(Outcome::Unknown) => (None, None, 1),
+            State::Initiating(Outcome::Restored) => (None, None, 2),
+            _ => (None, None, 0),
+        };
+        let memory = request.memory;
+        Self {
+            id: request.id.to_string(),
+            kind: request.kind.as_str().to_owned(),
+            account: request.account.to_string(),
+            program: request.program.to_string(),
+            username: request.username.as_ref().map(ToString::to_string),
+            notify_users: i64::from(options.notify_users.wanted()),
+            show_profile: i64::from(options.show_profile.wanted()),
+            state: request.state.as_str().to_owned(),
+            outcome_unknown: unknown,
+            deferred_until,
+            failure,
+            since: request.since.ms(),
+            requested_at: request.requested_at.ms(),
+            finished_at: request.finished_at().map(Time::ms),
+            attempt: i64::from(request.attempt),
+            called_at: request.called_at.map(Time::ms),
+            seen_status: memory.seen.map(Status::number),
+            baseline_rejected: i64::from(memory.baseline == Baseline::Rejected),
+            doubt: memory.doubt.map(|doubt| match doubt.sighting {
+                Sighting::Absent => "absent".to_owned(),
+                Sighting::Listed(status) => status.number().to_string(),
+            }),
+            doubt_at: memory.doubt.map(|doubt| doubt.at.ms()),
+            errcode: request.refusal.as_ref().map(|refusal| refusal.errcode),
+            errmsg: request.refusal.as_ref().map(|refusal| refusal.errmsg.clone()),
+            retry_of: request.retry_of.as_ref().map(ToString::to_string),
+            key: request.key.clone(),
+            labels: serde_json::to_string(&request.labels).unwrap_or_else(|_| "{}".to_owned()),
+            version: request.version,
+            last_seq: 0,
+            chain: String::new(),
+        }
+    }
+}
+
+impl TryFrom<RequestRow> for Request {
+    type Error = BadRow;
+
+    fn try_from(row: RequestRow) -> Result<Self, BadRow> {
+        let bad =
+            |column, value: &str| BadRow { table: "request", id: row.id.clone(), column, value: value.to_owned() };
+        let labels: BTreeMap<String, String> =
+            serde_json::from_str(&row.labels).map_err(|_| bad("labels", &row.labels))?;
+        Ok(Self {
+            id: row.id.parse().map_err(|_| bad("id", &row.id))?,
+            kind: row.kind().ok_or_else(|| bad("kind", &row.kind))?,
+            account: row.account.parse().map_err(|_| bad("account", &row.account))?,
+            program: row.program.parse().map_err(|_| bad("program", &row.program))?,
+            username: optional::<Username>(row.username.as_deref()).map_err(|value| bad("username", value))?,
+            state: row.state().ok_or_else(|| bad("state", &row.state))?,
+            since: Time::from_ms(row.since),
+            requested_at: Time::from_ms(row.requested_at),
+            attempt: u32::try_from(row.attempt).map_err(|_| bad("attempt", &row.attempt.to_string()))?,
+            called_at: row.called_at.map(Time::from_ms),
+            memory: row.memory().ok_or_else(|| bad("doubt", row.doubt.as_deref().unwrap_or_default()))?,
+            refusal: row.errcode.map(|errcode| Refusal { errcode, errmsg: row.errmsg.clone().unwrap_or_default() }),
+            retry_of: optional::<RequestId>(row.retry_of.as_deref()).map_err(|value| bad("retry_of", value))?,
+            key: row.key,
+            labels,
+            version: row.version,
+            looked_at: None,
+        })
+    }
+}
+
+fn optional<T: std::str::FromStr>(text: Option<&str>) -> Result<Option<T>, &str> {
+    text.map(|text| text.parse().map_err(|_| text)).transpose()
+}
+
+impl RequestRow {
+    /// The row with the end of its history.
+    pub(super) fn with_head(self, head: &Head) -> Self {
+        Self { last_seq: head.seq, chain: hex(&head.hash), ..self }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn identity(&self) -> Identity<'_> {
+        Identity {
+            id: &self.id,
+            kind: &self.kind,
+            account: &self.account,
+            program: &self.program,
+            notify_users: self.notify_users,
+            show_profile: self.show_profile,
+            requested_at: Time::from_ms(self.requested_at),
+            retry_of: self.retry_of.as_deref(),
+        }
+    }
+
+    fn kind(&self) -> Option<Kind> {
+        let choice = |flag| Choice::from(flag == 1);
+        match self.kind.as_str() {
+            "link" => Some(Kind::Link(LinkOptions {
+                notify_users: choice(self.notify_users),
+                show_profile: choice(self.show_profile),
+            })),
+            "unlink" => Some(Kind::Unlink),
+            _ => None,
+        }
+    }
+
+    fn state(&self) -> Option<State> {
+        let outcome = match self.outcome_unknown {
+            0 => Outcome::Pending,
+            1 => Outcome::Unknown,
+            _ => Outcome::Restored,
+        };
+        match self.state.as_str() {
+            "requested" => Some(State::Requested),
+            "initiating" => Some(State::Initiating(outcome)),
+            "initiated" => Some(State::Initiated),
+            "awaiting_account_admin" => Some(State::AwaitingAccountAdmin),
+            "awaiting_program_admin" => Some(State::AwaitingProgramAdmin),
+            "deferred" => self.deferred_until.map(|until| State::Deferred(Time::from_ms(until))),
+            "linked" => Some(State::Linked),
+            "rejected" => Some(State::Rejected),
+            "failed" => self.failure.as_deref().and_then(Failure::from_word).map(State::Failed),
+            "lapsed" => Some(State::Lapsed),
+            "cancelled" => Some(State::Cancelled),
+            "unlinked" => Some(State::Unlinked),
+            _ => None,
+        }
+    }
+
+    fn memory(&self) -> Option<Memory> {
+        let sighting = match self.doubt.as_deref() {
+            None => None,
+            Some("absent") => Some(Sighting::Absent),
+            Some(number) => Some(Sighting::Listed(Status::from_number(number.parse().ok()?))),
+        };
+        let doubt = match (sighting, self.doubt_at) {
+            (None, None) => None,
+            (Some(sighting), Some(at)) => Some(Doubt { sighting, at: Time::from_ms(at) }),
+            (None, Some(_)) | (Some(_), None) => return None,
+        };
+        Some(Memory {
+            seen: self.seen_status.map(Status::from_number),
+            baseline: if self.baseline_rejected == 1 { Baseline::Rejected } else { Baseline::Clear },
+            doubt,
+        })
+    }
+}

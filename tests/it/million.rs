@@ -1,0 +1,69 @@
+//! What an audit costs with a million requests. It must never run unasked: it writes a gigabyte and takes minutes.
+//!
+//! `cargo test --release --test it million -- --ignored --nocapture`
+
+use std::time::Duration;
+
+use amplinkd::{
+    clock::{Clock, ManualClock, SystemClock},
+    domain::{policy::Policy, time::Time},
+    engine::record::Recorder,
+    store::{Location, Role, Store},
+};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+
+/// The moment of the audit; everything is due later.
+const NOW: Time = Time::from_ms(1_795_000_000_000);
+
+/// Half a million open, half a million linked, ten of each account, four or five steps each, ten thousand open conflicts.
+/// Their hashes are made up: the audit compares the last with the request, and computes none.
+const FILL: &str = "
+    WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c WHERE n < 99999)
+    INSERT INTO account (account, state, since, next_check_at, pace_from)
+    SELECT printf('wxa%015d', n), 'active', 1795000000000, 1795000000000 + n, 1795000000000 FROM c;
+    WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c WHERE n < 999999)
+    INSERT INTO request (id, kind, account, program, notify_users, show_profile, state, outcome_unknown, since,
+                         requested_at, finished_at, attempt, called_at, seen_status, baseline_rejected, labels, version,
+                         last_seq, chain)
+    SELECT printf('%08x-%04x-7000-8000-%012x', 27389526 + n / 65536, n % 65536, (n * 2654435761) & 281474976710655),
+           'link', printf('wxa%015d', n / 10), printf('wxp%015d', n % 10), 0, 0,
+           CASE n % 2 WHEN 0 THEN 'awaiting_account_admin' ELSE 'linked' END, 0, 1795000000000, 1794999999990,
+           CASE n % 2 WHEN 1 THEN 1795000000000 END, 1, 1794999999995, CASE n % 2 WHEN 0 THEN 12 ELSE 1 END, 0, '{}', 5,
+           4 + n % 2, randomblob(32)
+    FROM c;
+    INSERT INTO transition (request_id, seq, from_state, to_state, at, cause, hash)
+    SELECT id, 1, NULL, 'requested', requested_at, 'accepted', randomblob(32) FROM request
+    UNION ALL SELECT id, 2, 'requested', 'initiating', requested_at, 'call', randomblob(32) FROM request
+    UNION ALL SELECT id, 3, 'initiating', 'initiated', requested_at, 'answer', randomblob(32) FROM request
+    UNION ALL SELECT id, 4, 'initiated', 'awaiting_account_admin', since, 'listing',
+                     CASE last_seq WHEN 4 THEN chain ELSE randomblob(32) END FROM request
+    UNION ALL SELECT id, 5, 'awaiting_account_admin', 'linked', since, 'listing', chain FROM request WHERE last_seq = 5;
+    INSERT INTO conflict (id, request_id, kind, at, our_state)
+    SELECT 'c' || id, id, 'adopted', since, 'requested' FROM request WHERE finished_at IS NULL LIMIT 10000";
+
+#[tokio::test]
+#[ignore = "it writes a gigabyte and takes minutes: run it by name"]
+async fn an_audit_of_a_million_requests_is_cheap_enough_for_every_minute() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location { path: folder.path().join("million.db"), mode: 0o600 };
+    let store = Store::open(&location, Role::Tool).await.unwrap();
+    let options = SqliteConnectOptions::new().filename(&location.path).pragma("cache_size", "-400000");
+    let mut connection = SqliteConnection::connect_with(&options.pragma("synchronous", "off")).await.unwrap();
+    sqlx::raw_sql(FILL).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+
+    let recorder = Recorder::new(store, ManualClock::starting_at(NOW), Policy::default());
+    let stopwatch = SystemClock::new();
+    let mut took: Vec<Duration> = Vec::new();
+    for _ in 0..20 {
+        let begun = stopwatch.monotonic();
+        assert_eq!(recorder.audit().await.unwrap(), []);
+        took.push(stopwatch.monotonic().saturating_sub(begun));
+    }
+    let begun = stopwatch.monotonic();
+    assert_eq!(recorder.audit_all().await.unwrap(), []);
+    let all = stopwatch.monotonic().saturating_sub(begun);
+    took.sort();
+    println!("an audit: median {:?}, longest {:?}; with every history: {all:?}", took[10], took[19]);
+    assert!(took[10] < Duration::from_secs(1), "{took:?}");
+}
