@@ -91,6 +91,19 @@ pub struct Candidate<'a> {
     pub then: &'a mut Duration,
 }
 
+/// An account whose poll is due and written down.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Next {
+    /// The row's number.
+    pub id: i64,
+    /// The account.
+    pub account: AccountId,
+    /// What is known of it.
+    pub facts: Facts,
+    /// How long its time has passed.
+    pub late: Duration,
+}
+
 impl Agenda {
     /// How many accounts have something due.
     #[must_use]
@@ -181,7 +194,7 @@ impl Agenda {
     }
 
     /// The next account whose reserved poll is due at `now`.
-    pub fn next(&mut self, now: Duration) -> Option<(i64, AccountId, Facts)> {
+    pub fn next(&mut self, now: Duration) -> Option<Next> {
         while let Some(Reverse((due, id, round))) = self.reserved.peek().copied()
             && due <= now
         {
@@ -190,7 +203,8 @@ impl Agenda {
                 self.slots.get_mut(&id).filter(|slot| slot.round == round && slot.phase == Phase::Reserved)
             {
                 slot.phase = Phase::Busy;
-                return Some((id, slot.account.clone(), slot.facts.clone()));
+                let late = now.saturating_sub(due);
+                return Some(Next { id, account: slot.account.clone(), facts: slot.facts.clone(), late });
             }
         }
         None
@@ -284,7 +298,7 @@ mod tests {
             Prepared::Poll
         });
         agenda.reserved(&taken);
-        std::iter::from_fn(|| agenda.next(S(now)).map(|(id, ..)| id)).collect()
+        std::iter::from_fn(|| agenda.next(S(now)).map(|next| next.id)).collect()
     }
 
     #[test]

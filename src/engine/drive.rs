@@ -10,7 +10,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
     Engine, Meters,
-    agenda::{Agenda, Batching, Facts},
+    agenda::{Agenda, Batching, Facts, Next},
     gates::Admission,
     poll::{Due, Polled},
     promise::{Promise, Report},
@@ -119,6 +119,7 @@ impl Driver {
                 self.take(report);
             }
             Meters::count(&self.engine.meters.turns);
+            self.engine.meters.on_agenda.store(self.agenda.len() as u64, Ordering::Relaxed);
         }
         self.engine.is_ending.store(true, Ordering::Relaxed);
         let drained = tokio::time::timeout(DRAIN, self.finish()).await;
@@ -229,7 +230,7 @@ impl Driver {
         self.reserve(now);
         while self.busy < self.engine.settings.in_flight {
             // An account is taken before the gate is asked, so that a probe is never let through for nobody.
-            let Some((id, account, mut facts)) = self.agenda.next(now) else { return };
+            let Some(Next { id, account, mut facts, late }) = self.agenda.next(now) else { return };
             let admission = self.engine.gates.admit(self.engine.clock().now());
             if let Admission::Closed(until) = admission {
                 facts.budget_used = facts.budget_used.saturating_sub(1);
@@ -238,6 +239,7 @@ impl Driver {
                 continue;
             }
             self.busy += 1;
+            self.engine.meters.lateness.note(late);
             let engine = Arc::clone(&self.engine);
             let probe = (admission == Admission::Probe).then(|| Arc::clone(&engine));
             let mut promise = Promise::new(id, &facts, probe, self.reporter.clone());

@@ -18,6 +18,8 @@ pub mod explain;
 
 pub mod gates;
 
+pub mod lateness;
+
 mod ids;
 
 mod steps;
@@ -54,7 +56,7 @@ use std::{
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use self::{gates::Gates, record::Recorder, steps::Steps};
+use self::{gates::Gates, lateness::Lateness, record::Recorder, steps::Steps};
 use crate::{clock::SharedClock, domain::policy::Policy, store::Store, wechat::Wechat};
 
 /// What an operator sets for the engine.
@@ -96,6 +98,8 @@ pub struct Meters {
     failed_polls: AtomicU64,
     calls: AtomicU64,
     turns: AtomicU64,
+    on_agenda: AtomicU64,
+    lateness: Lateness,
 }
 
 /// [`Meters`] at a moment.
@@ -113,6 +117,8 @@ pub struct Readings {
     pub transitions: u64,
     /// Rounds of the loop: a daemon whose rounds stand still is stuck.
     pub turns: u64,
+    /// Accounts with something due that are held in memory now.
+    pub on_agenda: u64,
 }
 
 impl Meters {
@@ -129,6 +135,7 @@ impl Meters {
             calls: read(&self.calls),
             transitions,
             turns: read(&self.turns),
+            on_agenda: read(&self.on_agenda),
         }
     }
 }
@@ -179,6 +186,12 @@ impl Engine {
     #[must_use]
     pub fn readings(&self) -> Readings {
         self.meters.read(self.recorder.transitions())
+    }
+
+    /// How late polls have begun since the start: how far the daemon is behind what is due.
+    #[must_use]
+    pub const fn lateness(&self) -> &Lateness {
+        &self.meters.lateness
     }
 
     /// Whether the calendar was stepped within the last `appear_within`, against the stopwatch: ages are not to be
