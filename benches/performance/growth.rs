@@ -83,6 +83,7 @@ fn grow(rows: &mut Vec<Row>, path: &Path, size: usize, steady: &Server) {
     part("import", &[]);
     let told = part("polls", &[&steady.url]);
     let rate = told.lines().find_map(|line| line.strip_prefix("unchanged polls, a second\t")?.parse::<f64>().ok());
+    part("polls", &[&steady.url, "by-chance"]);
     part("lateness", &[&steady.url, &format!("{:.0}", rate.unwrap_or(10_000.0) / 2.0)]);
     part("tokens", &[&steady.url]);
     part("queries", &[]);

@@ -64,7 +64,7 @@ fn main() {
         "serve-changing" => runtime.block_on(serve(true)),
         "start" => runtime.block_on(start_up(path)),
         "import" => runtime.block_on(work::import(path, number)),
-        "polls" if number > 0 => runtime.block_on(work::polls(path, number, text(4))),
+        "polls" if number > 0 => runtime.block_on(work::polls(path, number, text(4), text(5) == "by-chance")),
         "lateness" => runtime.block_on(work::lateness(path, number, text(4), text(5).parse().expect("a rate"))),
         "tokens" => runtime.block_on(work::tokens(path, number, text(4))),
         "changed" => runtime.block_on(work::changed(path, number, text(4))),

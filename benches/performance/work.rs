@@ -56,21 +56,26 @@ pub(crate) async fn import(path: &Path, accounts: usize) {
 }
 
 /// From nothing to ready, then until everything is on the agenda, then unchanged polls as fast as they go.
-pub(crate) async fn polls(path: &Path, accounts: usize, url: &str) {
+pub(crate) async fn polls(path: &Path, accounts: usize, url: &str, by_chance: bool) {
     let every = every(accounts, MORE_THAN_CAN_BE);
-    spread_dues(path, now_ms() + 2_000, ms(every)).await;
+    spread_dues(path, accounts, now_ms(), every, by_chance).await;
     let (began, watch) = (Instant::now(), Watch::start());
     let engine = engine(url, path, every, Source::Configured).await;
     let driver = Driver::start(Arc::clone(&engine)).await.expect("a driver");
-    println!("start until ready, ms\t{:.0}", began.elapsed().as_secs_f64() * 1e3);
-    println!("start until ready, ms CPU\t{:.0}", watch.stop(1).cpu.as_secs_f64() * 1e3);
-    let (polled, _) = at_work(&engine, driver, async |engine| {
+    let (ready, cpu) = (began.elapsed().as_secs_f64() * 1e3, watch.stop(1).cpu.as_secs_f64() * 1e3);
+    let ((complete, polled), _) = at_work(&engine, driver, async |engine| {
         let complete = wait_for_everybody(&engine, accounts, began).await;
-        println!("start until all are on the agenda, s\t{:.1}", complete.as_secs_f64());
         tokio::time::sleep(WARM_UP).await;
-        measure(&engine, |engine| engine.readings().unchanged).await
+        (complete, measure(&engine, |engine| engine.readings().unchanged).await)
     })
     .await;
+    if by_chance {
+        println!("unchanged polls in an order of chance, µs CPU each\t{:.1}", polled.cpu_us());
+        return;
+    }
+    println!("start until ready, ms\t{ready:.0}");
+    println!("start until ready, ms CPU\t{cpu:.0}");
+    println!("start until all are on the agenda, s\t{:.1}", complete.as_secs_f64());
     println!("unchanged polls, a second\t{:.0}", polled.rate());
     println!("unchanged polls, µs CPU each\t{:.1}", polled.cpu_us());
     println!("memory after that, MB\t{:.0}", memory_mb());
@@ -80,12 +85,12 @@ pub(crate) async fn polls(path: &Path, accounts: usize, url: &str) {
 /// The same with tokens from a service, as a platform has them: the most memory a daemon takes.
 pub(crate) async fn tokens(path: &Path, accounts: usize, url: &str) {
     let every = every(accounts, MORE_THAN_CAN_BE);
-    spread_dues(path, now_ms(), ms(every)).await;
+    spread_dues(path, accounts, now_ms(), every, false).await;
     let engine = engine(url, path, every, Source::Service).await;
     let driver = Driver::start(Arc::clone(&engine)).await.expect("a driver");
     let (kept, _) = at_work(&engine, driver, async |engine| {
         let (began, wanted) = (Instant::now(), accounts.min(amplinkd::wechat::token::TOKENS_MAX) as u64);
-        while engine.readings().polls < wanted && began.elapsed() < Duration::from_secs(60) {
+        while engine.readings().polls < wanted && began.elapsed() < Duration::from_mins(1) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -99,7 +104,7 @@ pub(crate) async fn tokens(path: &Path, accounts: usize, url: &str) {
 /// Polls whose listing always differs: read, decided, written.
 pub(crate) async fn changed(path: &Path, accounts: usize, url: &str) {
     let every = every(accounts, MORE_THAN_CAN_BE);
-    spread_dues(path, now_ms(), ms(every)).await;
+    spread_dues(path, accounts, now_ms(), every, false).await;
     let engine = engine(url, path, every, Source::Configured).await;
     let driver = Driver::start(Arc::clone(&engine)).await.expect("a driver");
     let (polled, _) = at_work(&engine, driver, async |engine| {
@@ -116,7 +121,7 @@ pub(crate) async fn lateness(path: &Path, accounts: usize, url: &str, rate: f64)
     let every = every(accounts, rate * 1.05);
     // The start takes its time, and nothing is late before it is due.
     let begins = now_ms() + 10_000;
-    spread_dues(path, begins, ms(every)).await;
+    spread_dues(path, accounts, begins, every, false).await;
     let engine = engine(url, path, every, Source::Configured).await;
     let driver = Driver::start(Arc::clone(&engine)).await.expect("a driver");
     let wait = u64::try_from(begins - now_ms()).unwrap_or(0);
@@ -185,12 +190,8 @@ where
 async fn wait_for_everybody(engine: &Engine, accounts: usize, began: Instant) -> Duration {
     // One of a thousand is suspended.
     let wanted = accounts - accounts / 1_000;
-    while engine.readings().on_agenda < wanted as u64 && began.elapsed() < Duration::from_secs(120) {
+    while engine.readings().on_agenda < wanted as u64 && began.elapsed() < Duration::from_mins(2) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     began.elapsed()
-}
-
-fn ms(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }

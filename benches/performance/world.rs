@@ -1,8 +1,9 @@
 //! Databases of any size, made in seconds, as they stand after a month of work. It must never make one that the daemon could
 //! not have made.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
+use amplinkd::{domain::time::Time, engine::rounds::next_round};
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
@@ -44,10 +45,13 @@ const LIVED: [&str; 8] = [
     "UPDATE account SET state = 'suspended', suspended_by = 'operator', next_check_at = NULL WHERE id % 1000 = 999",
 ];
 
-/// When accounts are due: number $2 of them spread from $1 on over $3 milliseconds, in an order of chance.
+/// When accounts are due, by row.
 const DUE: &str = "
-    UPDATE account SET next_check_at = $1 + (id * 2654435761 % 4294967296) * $2 / 4294967296
-    WHERE next_check_at IS NOT NULL";
+    UPDATE account SET next_check_at = j.value ->> 1 FROM jsonb_each($1) AS j
+    WHERE account.id = j.value ->> 0 AND account.next_check_at IS NOT NULL";
+
+/// Rows in one statement.
+const PAGE: usize = 5_000;
 
 async fn open(path: &Path) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(path).journal_mode(SqliteJournalMode::Wal);
@@ -69,10 +73,26 @@ pub(crate) async fn live_a_month(path: &Path, accounts: usize) {
     fold(connection).await;
 }
 
-/// Makes every account due at a moment of chance within a span from `from_ms` on.
-pub(crate) async fn spread_dues(path: &Path, from_ms: i64, span_ms: i64) {
+/// Makes every account due within a wait from `from_ms` on, as it is after a while of polls that change nothing: each began
+/// at a moment of chance, and the daemon's own rule said when it comes round again. With `by_chance` that moment stays.
+pub(crate) async fn spread_dues(path: &Path, accounts: usize, from_ms: i64, every: Duration, by_chance: bool) {
+    let every_ms = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
+    let due = |row: i64| {
+        let begun = (row.wrapping_mul(2_654_435_761).rem_euclid(1 << 32) * every_ms) >> 32;
+        let mut due = Time::from_ms(from_ms - if by_chance { 0 } else { 40 * every_ms } + begun);
+        while due.ms() < from_ms {
+            due = next_round(row, due, every);
+        }
+        (row, due.ms())
+    };
+    let dues: Vec<(i64, i64)> = (1..=i64::try_from(accounts).unwrap_or(i64::MAX)).map(due).collect();
     let mut connection = open(path).await;
-    sqlx::query(DUE).bind(from_ms).bind(span_ms).execute(&mut connection).await.expect("due times");
+    let mut transaction = connection.begin().await.expect("a transaction");
+    for page in dues.chunks(PAGE) {
+        let page = serde_json::to_string(page).expect("numbers");
+        sqlx::query(DUE).bind(page).execute(&mut *transaction).await.expect("due times");
+    }
+    transaction.commit().await.expect("a commit");
     fold(connection).await;
 }
 

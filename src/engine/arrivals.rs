@@ -19,9 +19,17 @@ impl Driver {
         if self.engine.reload.swap(false, Ordering::AcqRel) {
             self.loading = Some(FROM_THE_START);
         }
-        self.load_page().await?;
+        self.load_later = false;
         self.take_wakeups().await?;
         self.look_after_those_who_left().await
+    }
+
+    /// The next page of a start or of a drift check, without waiting for anything but the database.
+    pub(super) async fn load_on(&mut self) {
+        if let Err(error) = self.load_page().await {
+            tracing::error!(error = %error, "engine.load.failed");
+            self.load_later = true;
+        }
     }
 
     /// The next page of accounts with something due; nothing when all are on the agenda.
@@ -95,6 +103,7 @@ impl Driver {
         };
         let due = self.on_stopwatch(due);
         let facts = Facts {
+            row: row.id,
             listing_hash: row.listing_hash,
             pace_from: row.pace_from.map(Time::from_ms),
             reread_at: row.reread_at.map(Time::from_ms),
@@ -104,7 +113,7 @@ impl Driver {
             budget_day: row.budget_day,
             budget_used: row.budget_used,
         };
-        self.agenda.put(row.id, account, facts, due);
+        self.agenda.put(account, &facts, due);
     }
 }
 

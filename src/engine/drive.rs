@@ -32,8 +32,8 @@ const BEGIN_AHEAD: Duration = Duration::from_millis(500);
 /// Polls written down in one transaction: a few milliseconds of the writer's time.
 const RESERVE_MAX: usize = 2_000;
 
-/// Accounts read in one step of the start, and wake-ups in one look.
-pub(super) const PAGE: u32 = 5_000;
+/// Accounts read in one step of the start, and wake-ups in one look: what is due meanwhile waits as long as that takes.
+pub(super) const PAGE: u32 = 2_000;
 
 /// Before every (due, row).
 pub(super) const FROM_THE_START: (i64, i64) = (i64::MIN, i64::MIN);
@@ -63,6 +63,8 @@ pub struct Driver {
     reserving: bool,
     /// Where the start has come to, in (due, row) order; `None` when everything is on the agenda.
     pub(super) loading: Option<(i64, i64)>,
+    /// The next page could not be read: it waits for the next tick.
+    pub(super) load_later: bool,
     /// Nothing is begun before this, on the stopwatch: the database would not be written.
     resting_until: Option<Duration>,
     /// Accounts that left because nothing of theirs was due; somebody may have made them due in that very moment.
@@ -86,6 +88,7 @@ impl Driver {
             busy: 0,
             reserving: false,
             loading: Some(FROM_THE_START),
+            load_later: false,
             resting_until: None,
             left: Vec::new(),
         };
@@ -114,6 +117,8 @@ impl Driver {
                 Some(report) = self.reports.recv() => self.take(report),
                 () = due => {}
                 _ = tick.tick() => self.refresh().await,
+                // Page by page, with all that is due between two of them.
+                () = std::future::ready(()), if self.loading.is_some() && !self.load_later => self.load_on().await,
             }
             while let Ok(report) = self.reports.try_recv() {
                 self.take(report);
@@ -235,17 +240,16 @@ impl Driver {
             if let Admission::Closed(until) = admission {
                 facts.budget_used = facts.budget_used.saturating_sub(1);
                 let due = self.on_stopwatch(until) + self.engine.spread(Duration::from_secs(1));
-                self.agenda.back(id, facts, Some(due));
+                self.agenda.back(id, &facts, Some(due));
                 continue;
             }
             self.busy += 1;
             self.engine.meters.lateness.note(late);
             let engine = Arc::clone(&self.engine);
             let probe = (admission == Admission::Probe).then(|| Arc::clone(&engine));
-            let mut promise = Promise::new(id, &facts, probe, self.reporter.clone());
+            let mut promise = Promise::new(id, probe, self.reporter.clone());
             tokio::spawn(async move {
-                let polled = engine.poll(&account, facts).await.map(Box::new);
-                promise.keep(polled);
+                promise.keep(engine.poll(&account, facts).await);
             });
         }
     }
@@ -287,21 +291,22 @@ impl Driver {
                 self.resting_until = Some(retry);
                 self.agenda.unreserved(&ids, retry);
             }
-            Report::Polled(id, before, polled) => {
+            Report::Polled(id, polled) => {
                 self.busy = self.busy.saturating_sub(1);
-                self.back(id, *before, polled);
+                self.back(id, polled);
             }
         }
     }
 
-    fn back(&mut self, id: i64, before: Facts, polled: Option<Result<Box<Polled>, StoreError>>) {
+    fn back(&mut self, id: i64, polled: Option<Result<Polled, StoreError>>) {
         let now = self.engine.clock().monotonic();
+        let Some(before) = self.agenda.facts(id) else { return };
         match polled {
             Some(Ok(polled)) => match polled.due {
-                Due::AsReserved => self.agenda.back(id, polled.facts, None),
+                Due::AsReserved => self.agenda.back(id, &polled.facts, None),
                 Due::At(due) => {
                     let due = self.on_stopwatch(due);
-                    self.agenda.back(id, polled.facts, Some(due));
+                    self.agenda.back(id, &polled.facts, Some(due));
                 }
                 Due::Never => self.left.extend(self.agenda.remove(id)),
             },
@@ -309,11 +314,11 @@ impl Driver {
                 tracing::error!(error = %error, "engine.poll: what was learned could not be written; the account is looked at again");
                 let failures = before.failures.saturating_add(1);
                 let pause = DISK_PAUSE.saturating_mul(1 << before.failures.min(DOUBLINGS_MAX)).min(RETRY_MAX);
-                self.agenda.back(id, Facts { failures, ..before }, Some(now + pause));
+                self.agenda.back(id, &Facts { failures, ..before }, Some(now + pause));
             }
             None => {
                 tracing::error!(account.row = id, "engine.poll panicked, which is a defect: the account rests");
-                self.agenda.back(id, before, Some(now + PANIC_PAUSE));
+                self.agenda.back(id, &before, Some(now + PANIC_PAUSE));
             }
         }
     }

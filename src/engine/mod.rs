@@ -38,6 +38,8 @@ pub mod poll;
 
 mod rest;
 
+pub mod rounds;
+
 mod setback;
 
 pub mod record;

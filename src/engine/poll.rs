@@ -118,7 +118,7 @@ impl Engine {
         if requests.iter().any(|request| request.is_open() || matches!(request.state, State::Linked)) {
             return Ok(None);
         }
-        let plan = self.plan(&requests, look.now);
+        let plan = self.plan(look.facts.row, &requests, look.now);
         self.rest_unasked(look, plan).await.map(Some)
     }
 
@@ -177,7 +177,7 @@ impl Engine {
             }
             let (next, mut record) = self.decide_all(&requests, &findings, look.now);
             mirror_into(&mut record, look.account, listing, &known, look.now);
-            let plan = self.plan(&next, look.now);
+            let plan = self.plan(look.facts.row, &next, look.now);
             // The same bytes may mean more once another listing has taught a name: they must be read again.
             let hash = if findings.observations.contains(&Observation::Unidentified) { None } else { Some(hash) };
             record.account = Some(Self::account_update(&look, plan, hash));
@@ -266,7 +266,7 @@ impl Engine {
             };
             *request = after;
             if let Some(refusal) = refusal.filter(|refusal| stops_the_account(refusal.class())) {
-                let plan = self.plan(&requests, self.clock().now());
+                let plan = self.plan(look.facts.row, &requests, self.clock().now());
                 look.facts = Self::polled(&look.facts, plan, look.now, hash).facts;
                 return self.refused(look, &refusal).await;
             }
@@ -275,7 +275,7 @@ impl Engine {
             return Ok(Self::polled(&look.facts, plan, look.now, hash));
         }
         look.now = self.clock().now();
-        let plan = self.plan(&requests, look.now);
+        let plan = self.plan(look.facts.row, &requests, look.now);
         self.rest(&look, plan, hash).await
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::{Engine, agenda::Facts, poll::Polled};
+use super::{Engine, poll::Polled};
 use crate::store::StoreError;
 
 /// What tasks tell the loop.
@@ -13,41 +13,36 @@ use crate::store::StoreError;
 pub(super) enum Report {
     /// Polls were written down, or could not be.
     Reserved(Vec<i64>, Result<(), StoreError>),
-    /// A poll is over; what was known before it, and what came of it. Nothing came of one that panicked.
-    Polled(i64, Box<Facts>, Option<Result<Box<Polled>, StoreError>>),
+    /// A poll is over, and what came of it. Nothing came of one that panicked.
+    Polled(i64, Option<Result<Polled, StoreError>>),
 }
 
 /// Tells the loop that a poll is over, also when it panicked or was dropped.
 #[derive(Debug)]
 pub(super) struct Promise {
-    id: i64,
-    facts: Option<Box<Facts>>,
+    /// The row of its account, until the end is told.
+    id: Option<i64>,
     /// When it is the one poll that probes a closed address gate.
     probe: Option<Arc<Engine>>,
     reporter: mpsc::UnboundedSender<Report>,
 }
 
 impl Promise {
-    pub(super) fn new(
-        id: i64,
-        facts: &Facts,
-        probe: Option<Arc<Engine>>,
-        reporter: mpsc::UnboundedSender<Report>,
-    ) -> Self {
-        Self { id, facts: Some(Box::new(facts.clone())), probe, reporter }
+    pub(super) const fn new(id: i64, probe: Option<Arc<Engine>>, reporter: mpsc::UnboundedSender<Report>) -> Self {
+        Self { id: Some(id), probe, reporter }
     }
 
-    pub(super) fn keep(&mut self, polled: Result<Box<Polled>, StoreError>) {
+    pub(super) fn keep(&mut self, polled: Result<Polled, StoreError>) {
         self.report(Some(polled));
     }
 
-    fn report(&mut self, polled: Option<Result<Box<Polled>, StoreError>>) {
+    fn report(&mut self, polled: Option<Result<Polled, StoreError>>) {
         if let Some(engine) = self.probe.take() {
             engine.gates.probe_over(engine.clock().now());
         }
-        if let Some(facts) = self.facts.take() {
+        if let Some(id) = self.id.take() {
             // The loop is gone when the daemon has ended.
-            let _ = self.reporter.send(Report::Polled(self.id, facts, polled));
+            let _ = self.reporter.send(Report::Polled(id, polled));
         }
     }
 }
