@@ -64,6 +64,10 @@ fn main() {
         "serve-changing" => runtime.block_on(serve(true)),
         "start" => runtime.block_on(start_up(path)),
         "import" => runtime.block_on(work::import(path, number)),
+        "spread" => {
+            let (from_ms, every) = (text(4).parse().expect("a time"), text(5).parse().map(Duration::from_micros));
+            runtime.block_on(world::spread_dues(path, number, from_ms, every.expect("a wait"), text(6) == "true"));
+        }
         "polls" if number > 0 => runtime.block_on(work::polls(path, number, text(4), text(5) == "by-chance")),
         "lateness" => runtime.block_on(work::lateness(path, number, text(4), text(5).parse().expect("a rate"))),
         "tokens" => runtime.block_on(work::tokens(path, number, text(4))),

@@ -19,7 +19,7 @@ use crate::{
     ceilings::SPAN,
     house::{IN_FLIGHT, Measured, Source, Watch, engine, wish},
     machine::{memory_mb, peak_memory_mb},
-    world::{live_a_month, now_ms, spread_dues},
+    world::{live_a_month, now_ms},
 };
 
 /// More polls a second than any machine of two cores makes: at this pace everything is always due.
@@ -35,6 +35,15 @@ const ACCEPTED: usize = 5_000;
 /// How often accounts are looked at so that this many polls a second are due.
 fn every(accounts: usize, rate: f64) -> Duration {
     Duration::from_secs_f64((accounts as f64 / rate).max(0.01))
+}
+
+/// When everything is due, settled by a process of its own, so that its memory is not counted.
+async fn spread(path: &Path, accounts: usize, from_ms: i64, every: Duration, by_chance: bool) {
+    let exe = std::env::current_exe().expect("this program");
+    let mut child = tokio::process::Command::new(exe);
+    let numbers = [accounts.to_string(), from_ms.to_string(), every.as_micros().to_string(), by_chance.to_string()];
+    let ended = child.arg("spread").arg(path).args(numbers).status().await;
+    assert!(ended.is_ok_and(|status| status.success()), "the due times could not be written");
 }
 
 /// An import as the command makes it, then a month of history.
@@ -58,15 +67,16 @@ pub(crate) async fn import(path: &Path, accounts: usize) {
 /// From nothing to ready, then until everything is on the agenda, then unchanged polls as fast as they go.
 pub(crate) async fn polls(path: &Path, accounts: usize, url: &str, by_chance: bool) {
     let every = every(accounts, MORE_THAN_CAN_BE);
-    spread_dues(path, accounts, now_ms(), every, by_chance).await;
+    spread(path, accounts, now_ms(), every, by_chance).await;
     let (began, watch) = (Instant::now(), Watch::start());
     let engine = engine(url, path, every, Source::Configured).await;
     let driver = Driver::start(Arc::clone(&engine)).await.expect("a driver");
     let (ready, cpu) = (began.elapsed().as_secs_f64() * 1e3, watch.stop(1).cpu.as_secs_f64() * 1e3);
-    let ((complete, polled), _) = at_work(&engine, driver, async |engine| {
+    let ((complete, polled, memory), _) = at_work(&engine, driver, async |engine| {
         let complete = wait_for_everybody(&engine, accounts, began).await;
         tokio::time::sleep(WARM_UP).await;
-        (complete, measure(&engine, |engine| engine.readings().unchanged).await)
+        let polled = measure(&engine, |engine| engine.readings().unchanged).await;
+        (complete, polled, memory_mb())
     })
     .await;
     if by_chance {
@@ -78,14 +88,14 @@ pub(crate) async fn polls(path: &Path, accounts: usize, url: &str, by_chance: bo
     println!("start until all are on the agenda, s\t{:.1}", complete.as_secs_f64());
     println!("unchanged polls, a second\t{:.0}", polled.rate());
     println!("unchanged polls, µs CPU each\t{:.1}", polled.cpu_us());
-    println!("memory after that, MB\t{:.0}", memory_mb());
-    println!("its peak, MB\t{:.0}", peak_memory_mb());
+    println!("memory then, MB\t{memory:.0}");
+    println!("memory, most until then, MB\t{:.0}", peak_memory_mb());
 }
 
 /// The same with tokens from a service, as a platform has them: the most memory a daemon takes.
 pub(crate) async fn tokens(path: &Path, accounts: usize, url: &str) {
     let every = every(accounts, MORE_THAN_CAN_BE);
-    spread_dues(path, accounts, now_ms(), every, false).await;
+    spread(path, accounts, now_ms(), every, false).await;
     let engine = engine(url, path, every, Source::Service).await;
     let driver = Driver::start(Arc::clone(&engine)).await.expect("a driver");
     let (kept, _) = at_work(&engine, driver, async |engine| {
@@ -98,13 +108,13 @@ pub(crate) async fn tokens(path: &Path, accounts: usize, url: &str) {
     })
     .await;
     println!("memory with tokens kept, MB\t{kept:.0}");
-    println!("its peak, MB \t{:.0}", peak_memory_mb());
+    println!("memory with tokens kept, most until then, MB\t{:.0}", peak_memory_mb());
 }
 
 /// Polls whose listing always differs: read, decided, written.
 pub(crate) async fn changed(path: &Path, accounts: usize, url: &str) {
     let every = every(accounts, MORE_THAN_CAN_BE);
-    spread_dues(path, accounts, now_ms(), every, false).await;
+    spread(path, accounts, now_ms(), every, false).await;
     let engine = engine(url, path, every, Source::Configured).await;
     let driver = Driver::start(Arc::clone(&engine)).await.expect("a driver");
     let (polled, _) = at_work(&engine, driver, async |engine| {
@@ -121,7 +131,7 @@ pub(crate) async fn lateness(path: &Path, accounts: usize, url: &str, rate: f64)
     let every = every(accounts, rate * 1.05);
     // The start takes its time, and nothing is late before it is due.
     let begins = now_ms() + 10_000;
-    spread_dues(path, accounts, begins, every, false).await;
+    spread(path, accounts, begins, every, false).await;
     let engine = engine(url, path, every, Source::Configured).await;
     let driver = Driver::start(Arc::clone(&engine)).await.expect("a driver");
     let wait = u64::try_from(begins - now_ms()).unwrap_or(0);

@@ -215,14 +215,22 @@ async fn insert(tx: &mut SqliteConnection, fresh: &[&Request], now: Time) -> Res
     let mut accounts: Vec<&str> = fresh.iter().map(|request| request.account.as_str()).collect();
     accounts.sort_unstable();
     accounts.dedup();
-    accounts::make_due(tx, &accounts, now).await?;
-    let rows: Vec<RequestRow> = fresh.iter().map(|request| RequestRow::from(*request)).collect();
-    bulk::execute(tx, INSERT, &rows).await?;
-    let transitions: Vec<Transition> = fresh.iter().map(|request| first_transition(request)).collect();
-    record::add_transitions(tx, &transitions).await?;
-    let events: Vec<Event> = fresh.iter().map(|request| Event::of_request(request, None, None, now)).collect();
-    record::add_events(tx, &events).await?;
-    wakeups::add(tx, &accounts).await
+    // Piece by piece, so that an import of a million is never held in memory as rows.
+    for some in accounts.chunks(bulk::CHUNK) {
+        accounts::make_due(tx, some, now).await?;
+    }
+    for some in fresh.chunks(bulk::CHUNK) {
+        let rows: Vec<RequestRow> = some.iter().map(|request| RequestRow::from(*request)).collect();
+        bulk::execute(tx, INSERT, &rows).await?;
+        let transitions: Vec<Transition> = some.iter().map(|request| first_transition(request)).collect();
+        record::add_transitions(tx, &transitions).await?;
+        let events: Vec<Event> = some.iter().map(|request| Event::of_request(request, None, None, now)).collect();
+        record::add_events(tx, &events).await?;
+    }
+    for some in accounts.chunks(bulk::CHUNK) {
+        wakeups::add(tx, some).await?;
+    }
+    Ok(())
 }
 
 fn first_transition(request: &Request) -> Transition {
