@@ -120,3 +120,62 @@ impl Driver {
 fn due_of(row: &AccountRow) -> i64 {
     row.next_check_at.unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{num::NonZeroU32, sync::Arc};
+
+    use super::*;
+    use crate::{
+        clock::{ManualClock, SharedClock},
+        domain::{
+            policy::Policy,
+            request::{Kind, LinkOptions},
+        },
+        engine::{Engine, Settings, accept::Wish},
+        store::{Location, Role, Store},
+        wechat::{Client, ClientConfig, TokenSource, Tokens, Wechat},
+    };
+
+    /// More than two pages, all due at the same moment, as an import leaves them.
+    const MANY: usize = 2 * PAGE as usize + 7;
+
+    fn wish(number: usize) -> Wish {
+        Wish {
+            kind: Kind::Link(LinkOptions::default()),
+            account: format!("wx{number:016}").parse().unwrap(),
+            program: "wxfedcba9876543210".parse().unwrap(),
+            username: None,
+            key: None,
+            labels: std::collections::BTreeMap::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_start_brings_everybody_page_by_page_and_a_page_that_fails_waits_for_the_next_tick() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let store = Store::open(&location, Role::Daemon).await.unwrap();
+        let clock: SharedClock = ManualClock::starting_at(Time::from_ms(1_795_000_000_000));
+        let nowhere = ClientConfig { base_url: "http://127.0.0.1:9".to_owned(), ..ClientConfig::default() };
+        let tokens = Tokens::new(TokenSource::Static(std::collections::HashMap::new()), Arc::clone(&clock)).unwrap();
+        let wechat = Wechat::new(Client::new(&nowhere).unwrap(), tokens);
+        let settings =
+            Settings { policy: Policy::default(), in_flight: 1, per_second: NonZeroU32::MIN, daily_budget: 1 };
+        let engine = Engine::new(store, wechat, clock, settings);
+        engine.recorder().accept((0..MANY).map(wish).collect()).await.unwrap();
+
+        let mut driver = Driver::start(Arc::clone(&engine)).await.unwrap();
+        let mut pages = 1;
+        while driver.loading.is_some() {
+            driver.load_on().await;
+            pages += 1;
+        }
+        assert_eq!((driver.accounts(), pages), (MANY, 3));
+
+        driver.loading = Some(FROM_THE_START);
+        engine.store().clone().close().await;
+        driver.load_on().await;
+        assert!(driver.load_later && driver.loading.is_some(), "it is tried again, and not in a loop");
+    }
+}

@@ -78,7 +78,8 @@ impl Engine {
         let now = self.clock().now();
         let look = Look { account, facts, now };
         let must_read = look.facts.reread_at.is_some_and(|at| at <= now);
-        if must_read && let Some(polled) = self.pass_time(&look).await? {
+        // What few polls come to is kept in boxes of its own: the future of the many stays small.
+        if must_read && let Some(polled) = Box::pin(self.pass_time(&look)).await? {
             return Ok(polled);
         }
         self.take_turn().await;
@@ -92,15 +93,15 @@ impl Engine {
                 Meters::count(&self.meters.unchanged);
                 self.allowed(&look).await?;
                 let waits = look.facts.pace_from.or(look.facts.reread_at).is_some();
-                let due = if waits { Due::AsReserved } else { self.nothing_waits(&look).await? };
+                let due = if waits { Due::AsReserved } else { Box::pin(self.nothing_waits(&look)).await? };
                 Ok(Polled { facts: Facts { checked_at: Some(now), failures: 0, ..look.facts }, due })
             }
             Answer::Listing(listing, hash) => {
                 self.allowed(&look).await?;
-                self.learn(look, &listing, hash).await
+                Box::pin(self.learn(look, &listing, hash)).await
             }
-            Answer::Refused(refusal) => self.refused(look, &refusal).await,
-            Answer::Failed(why) => self.failed(look, why).await,
+            Answer::Refused(refusal) => Box::pin(self.refused(look, &refusal)).await,
+            Answer::Failed(why) => Box::pin(self.failed(look, why)).await,
         }
     }
 
@@ -155,7 +156,8 @@ impl Engine {
     async fn allowed(&self, look: &Look<'_>) -> Result<(), StoreError> {
         let Some(gate) = self.gates.open_ip() else { return Ok(()) };
         tracing::warn!(account = %look.account, "our address is allowed again: calls go on");
-        self.recorder.write(Record { opened_gates: vec![gate], ..Record::default() }).await.map(drop)
+        let record = Record { opened_gates: vec![gate], ..Record::default() };
+        Box::pin(self.recorder.write(record)).await.map(drop)
     }
 
     /// A readable list: decide every request of the account, write it all at once, then call for those that are due.

@@ -173,3 +173,29 @@ impl Store {
         Ok(sqlx::query_as(STEPS).bind(after).bind(last).fetch_all(self.readers()).await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Location, Role, Store};
+
+    #[tokio::test]
+    async fn a_page_of_open_conflicts_and_the_accounts_of_a_program_are_found_by_their_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let store = Store::open(&location, Role::Tool).await.unwrap();
+        let open =
+            format!("SELECT id FROM v_conflict WHERE 1 = 1{OPEN_CONFLICTS_PAGE}'g' ORDER BY c.id DESC LIMIT 50)");
+        for (sql, index) in [(open.as_str(), "conflict_open"), (ACCOUNTS_OF_PROGRAM, "program_by_program")] {
+            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
+            let steps: Vec<(i64, i64, i64, String)> =
+                query.push(sql).build_query_as().fetch_all(store.readers()).await.unwrap();
+            let reads_all = steps.iter().any(|(.., step)| step.starts_with("SCAN") && !step.contains("USING"));
+            assert!(!reads_all && steps.iter().any(|(.., step)| step.contains(index)), "{steps:#?}");
+        }
+        let open = ConflictFilter { open: Some(true), ..ConflictFilter::default() };
+        assert!(store.conflict_page(&open, None, 50).await.unwrap().is_empty());
+        assert!(store.program_page("", Some("wx0123456789abcdef"), None).await.unwrap().is_empty());
+        store.close().await;
+    }
+}

@@ -366,3 +366,20 @@ impl Store {
         audit(&mut connection, overdue_before, limit).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Location, Role};
+
+    #[tokio::test]
+    async fn the_audit_never_asks_every_open_request_for_its_account() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
+        let steps: Vec<(i64, i64, i64, String)> =
+            query.push(AUDIT).build_query_as().fetch_all(store.readers()).await.unwrap();
+        assert!(!steps.iter().any(|(.., step)| step.starts_with("SCAN r")), "{steps:#?}");
+        store.close().await;
+    }
+}
