@@ -28,6 +28,9 @@ const MORE_THAN_CAN_BE: f64 = 60_000.0;
 /// How long polls go on before they are measured.
 const WARM_UP: Duration = Duration::from_secs(4);
 
+/// How long a daemon that begins late may take to be in time.
+const CATCH_UP_SECONDS_MAX: u32 = 60;
+
 /// Requests in one acceptance of the API, and how many are accepted.
 const BATCH: usize = 10;
 const ACCEPTED: usize = 5_000;
@@ -129,14 +132,22 @@ pub(crate) async fn changed(path: &Path, accounts: usize, url: &str) {
 /// Half of what the daemon can: how late polls begin then.
 pub(crate) async fn lateness(path: &Path, accounts: usize, url: &str, rate: f64) {
     let every = every(accounts, rate * 1.05);
-    // The start takes its time, and nothing is late before it is due.
-    let begins = now_ms() + 10_000;
+    // Writing that down takes its time, and nothing is late before it is due.
+    let begins = now_ms() + 5_000 + i64::try_from(accounts / 50).unwrap_or(0);
     spread(path, accounts, begins, every, false).await;
     let engine = engine(url, path, every, Source::Configured).await;
     let driver = Driver::start(Arc::clone(&engine)).await.expect("a driver");
     let wait = u64::try_from(begins - now_ms()).unwrap_or(0);
     let (polled, engine) = at_work(&engine, driver, async |engine| {
         tokio::time::sleep(Duration::from_millis(wait) + WARM_UP).await;
+        // A slow machine may have come too late for the first: what counts is how late polls are once it is in time.
+        for _ in 0..CATCH_UP_SECONDS_MAX {
+            engine.lateness().reset();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if engine.lateness().quantile(0.5) < Duration::from_secs(1) {
+                break;
+            }
+        }
         engine.lateness().reset();
         measure(&engine, |engine| engine.readings().unchanged).await
     })

@@ -1,7 +1,7 @@
 //! How accounts come onto the agenda: at the start, on a wake-up, and when one was made due in the moment it left. It must
 //! never poll.
 
-use std::sync::atomic::Ordering;
+use std::{collections::HashSet, sync::atomic::Ordering};
 
 use super::{
     agenda::Facts,
@@ -20,13 +20,23 @@ impl Driver {
             self.loading = Some(FROM_THE_START);
         }
         self.load_later = false;
-        self.take_wakeups().await?;
+        self.take_wakeups(self.waking.unwrap_or(0)).await?;
         self.look_after_those_who_left().await
     }
 
-    /// The next page of a start or of a drift check, without waiting for anything but the database.
+    /// Whether pages wait that can be read at once.
+    pub(super) const fn has_more_to_load(&self) -> bool {
+        (self.loading.is_some() || self.waking.is_some()) && !self.load_later
+    }
+
+    /// The next page of a start, of a drift check and of the wake-ups of an import. What is due is begun between two
+    /// pages: nothing waits until all are read.
     pub(super) async fn load_on(&mut self) {
-        if let Err(error) = self.load_page().await {
+        let woken = match self.waking {
+            Some(after) => self.take_wakeups(after).await,
+            None => Ok(()),
+        };
+        if let Err(error) = woken.and(self.load_page().await) {
             tracing::error!(error = %error, "engine.load.failed");
             self.load_later = true;
         }
@@ -62,27 +72,27 @@ impl Driver {
         Ok(())
     }
 
-    async fn take_wakeups(&mut self) -> Result<(), StoreError> {
-        loop {
-            let woken = self.engine.store().wakeups(PAGE).await?;
-            let Some(last) = woken.last().map(|(seq, _)| *seq) else { return Ok(()) };
-            let is_full = woken.len() == PAGE as usize;
-            let mut names: Vec<String> = woken.into_iter().map(|(_, account)| account).collect();
-            names.sort_unstable();
-            names.dedup();
-            let now = self.engine.clock().now();
-            let rows = self.engine.store().accounts(&names).await?;
-            // One that is being polled keeps its wake-up until the poll is over.
-            let (rows, kept): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| !self.agenda.is_at_work(row.id));
-            names.retain(|name| !kept.iter().any(|row| row.account == *name));
-            self.engine.store().take_wakeups(last, names, now).await?;
-            for row in rows {
-                self.wake(row, now);
-            }
-            if !is_full || !kept.is_empty() {
-                return Ok(());
-            }
+    /// A page of wake-ups. Those of an account that is being polled are kept until the poll is over, and do not keep the
+    /// next page from anybody.
+    pub(super) async fn take_wakeups(&mut self, after: i64) -> Result<(), StoreError> {
+        let woken = self.engine.store().wakeups(after, PAGE).await?;
+        self.waking = None;
+        let Some(last) = woken.last().map(|(seq, _)| *seq) else { return Ok(()) };
+        let is_full = woken.len() == PAGE as usize;
+        let mut names: Vec<String> = woken.into_iter().map(|(_, account)| account).collect();
+        names.sort_unstable();
+        names.dedup();
+        let now = self.engine.clock().now();
+        let rows = self.engine.store().accounts(&names).await?;
+        let (rows, kept): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| !self.agenda.is_at_work(row.id));
+        let kept: HashSet<&str> = kept.iter().map(|row| row.account.as_str()).collect();
+        names.retain(|name| !kept.contains(name.as_str()));
+        self.engine.store().take_wakeups(last, names, now).await?;
+        for row in rows {
+            self.wake(row, now);
         }
+        self.waking = is_full.then_some(last);
+        Ok(())
     }
 
     fn wake(&mut self, row: AccountRow, now: Time) {
@@ -172,6 +182,15 @@ mod tests {
             pages += 1;
         }
         assert_eq!((driver.accounts(), pages), (MANY, 3));
+
+        driver.take_arrivals().await.unwrap();
+        let mut pages = 1;
+        while driver.has_more_to_load() {
+            driver.load_on().await;
+            pages += 1;
+        }
+        let left = engine.store().wakeups(0, 1).await.unwrap();
+        assert_eq!((pages, left), (3, vec![]), "the wake-ups of the import are worked off page by page, too");
 
         driver.loading = Some(FROM_THE_START);
         engine.store().clone().close().await;

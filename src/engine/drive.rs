@@ -32,6 +32,10 @@ const BEGIN_AHEAD: Duration = Duration::from_millis(500);
 /// Polls written down in one transaction: a few milliseconds of the writer's time.
 const RESERVE_MAX: usize = 2_000;
 
+/// Polls written down and not yet begun, for every one that can be under way, at which the next batch is begun. Of those
+/// that answer in a few milliseconds, so many take longer than a transaction of a batch.
+const SPARE_POLLS: usize = 16;
+
 /// Accounts read in one step of the start, and wake-ups in one look: what is due meanwhile waits as long as that takes.
 pub(super) const PAGE: u32 = 2_000;
 
@@ -63,7 +67,9 @@ pub struct Driver {
     reserving: bool,
     /// Where the start has come to, in (due, row) order; `None` when everything is on the agenda.
     pub(super) loading: Option<(i64, i64)>,
-    /// The next page could not be read: it waits for the next tick.
+    /// The wake-up that was read last while there are more; `None` when all that there were have been read.
+    pub(super) waking: Option<i64>,
+    /// A page of either could not be read: it waits for the next tick.
     pub(super) load_later: bool,
     /// Nothing is begun before this, on the stopwatch: the database would not be written.
     resting_until: Option<Duration>,
@@ -88,6 +94,7 @@ impl Driver {
             busy: 0,
             reserving: false,
             loading: Some(FROM_THE_START),
+            waking: None,
             load_later: false,
             resting_until: None,
             left: Vec::new(),
@@ -118,7 +125,7 @@ impl Driver {
                 () = due => {}
                 _ = tick.tick() => self.refresh().await,
                 // Page by page, with all that is due between two of them.
-                () = std::future::ready(()), if self.loading.is_some() && !self.load_later => self.load_on().await,
+                () = std::future::ready(()), if self.has_more_to_load() => self.load_on().await,
             }
             while let Ok(report) = self.reports.try_recv() {
                 self.take(report);
@@ -143,8 +150,9 @@ impl Driver {
     pub async fn settle(&mut self) -> Result<(), StoreError> {
         loop {
             self.take_arrivals().await?;
-            while self.loading.is_some() {
+            while self.loading.is_some() || self.waking.is_some() {
                 self.load_page().await?;
+                self.take_wakeups(self.waking.unwrap_or(0)).await?;
             }
             self.begin_due();
             if self.busy == 0 && !self.reserving {
@@ -205,9 +213,10 @@ impl Driver {
         clock.monotonic() + clock.now().until(due).min(LOOK_EVERY_MAX)
     }
 
-    /// Twice as many polls as can be under way are written down before the next batch is: none of them waits for a disk.
+    /// The next batch is begun while so many are still to be made that none of them waits for a disk.
     fn batching(&self) -> Batching {
-        Batching { begin_ahead: BEGIN_AHEAD, enough: 2 * self.engine.settings.in_flight }
+        let enough = self.engine.settings.in_flight.saturating_mul(SPARE_POLLS).min(RESERVE_MAX);
+        Batching { begin_ahead: BEGIN_AHEAD, enough }
     }
 
     fn sleep_until(&self) -> crate::clock::Sleep {
