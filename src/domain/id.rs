@@ -1,6 +1,6 @@
 //! The names things go by, parsed once at the door. It must never accept a text that the type does not promise.
 
-use std::fmt;
+use std::{fmt, ops::Deref};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,11 +26,29 @@ pub enum BadId {
     Request(String),
 }
 
-fn appid(raw: &str) -> Result<Box<str>, BadId> {
-    let legal = raw
-        .strip_prefix("wx")
-        .is_some_and(|tail| tail.len() == APPID_TAIL && tail.bytes().all(|b| b.is_ascii_alphanumeric()));
-    if legal { Ok(raw.into()) } else { Err(BadId::Appid(clip(raw))) }
+/// An appid in place: a million of them are held in memory, and a pointer with its allocation would take twice as much.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Appid([u8; "wx".len() + APPID_TAIL]);
+
+impl Deref for Appid {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // Only letters and digits ever get in.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Appid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+fn appid(raw: &str) -> Result<Appid, BadId> {
+    let legal = raw.strip_prefix("wx").is_some_and(|tail| tail.bytes().all(|b| b.is_ascii_alphanumeric()));
+    let bytes = raw.as_bytes().try_into().ok().filter(|_| legal);
+    bytes.map(Appid).ok_or_else(|| BadId::Appid(clip(raw)))
 }
 
 /// At most the first few characters: an error must stay readable whatever was pasted.
@@ -56,11 +74,11 @@ fn request(raw: &str) -> Result<Box<str>, BadId> {
 }
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $check:ident) => {
+    ($(#[$doc:meta])* $name:ident, $check:ident, $text:ty) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Box<str>);
+        pub struct $name($text);
 
         impl $name {
             /// The name as it is written.
@@ -88,7 +106,7 @@ macro_rules! id {
 
         impl From<$name> for String {
             fn from(id: $name) -> Self {
-                id.0.into()
+                id.0.to_string()
             }
         }
 
@@ -102,22 +120,22 @@ macro_rules! id {
 
 id! {
     /// An official account, by its appid.
-    AccountId, appid
+    AccountId, appid, Appid
 }
 
 id! {
     /// A mini program, by its appid.
-    ProgramId, appid
+    ProgramId, appid, Appid
 }
 
 id! {
     /// A mini program's `gh_` id, the only name that every documented item of a listing carries.
-    Username, username
+    Username, username, Box<str>
 }
 
 id! {
     /// A request: a `UUIDv7` as text, so that ids sort by the time of asking.
-    RequestId, request
+    RequestId, request, Box<str>
 }
 
 #[cfg(test)]
@@ -130,6 +148,22 @@ mod tests {
         for bad in ["", "wx", "wx0123456789abcde", "wx0123456789abcdef0", "gh_0123456789abcd", "wx0123456789abcd;-"] {
             assert_eq!(bad.parse::<ProgramId>(), Err(BadId::Appid(bad.to_owned())));
         }
+    }
+
+    #[test]
+    fn an_appid_is_held_in_place_and_reads_as_it_was_written() {
+        let written = "wx0123456789abcDEF";
+        let id: AccountId = format!(" {written} ").parse().unwrap();
+        assert_eq!(
+            (id.as_str(), id.to_string().as_str(), String::from(id.clone()).as_str()),
+            (written, written, written)
+        );
+        assert_eq!(format!("{id:?}"), format!("AccountId({written:?})"));
+        assert_eq!(serde_json::to_string(&id).unwrap(), format!("{written:?}"));
+        assert_eq!(serde_json::from_str::<AccountId>(&format!("{written:?}")).unwrap(), id);
+        assert!(serde_json::from_str::<AccountId>("\"wx0123456789abcdeé\"").is_err(), "eighteen bytes, but no letter");
+        assert!(id < "wx0123456789abcdef".parse().unwrap(), "in the order of the texts");
+        assert_eq!(size_of::<AccountId>(), written.len());
     }
 
     #[test]

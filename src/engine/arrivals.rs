@@ -1,7 +1,7 @@
 //! How accounts come onto the agenda: at the start, on a wake-up, and when one was made due in the moment it left. It must
 //! never poll.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{collections::HashSet, sync::atomic::Ordering, time::Duration};
 
 use super::{
     agenda::Facts,
@@ -20,17 +20,18 @@ const AHEAD_MAX: Duration = Duration::from_secs(5);
 impl Driver {
     /// Everything that brings accounts: the next page of a start or of a drift check, wake-ups, a near miss.
     pub(super) async fn take_arrivals(&mut self) -> Result<(), StoreError> {
+        self.heed_steps();
         if self.engine.reload.swap(false, Ordering::AcqRel) {
             self.loading = Some(FROM_THE_START);
         }
-        self.load_page().await?;
-        self.take_wakeups().await?;
+        self.load_later = false;
+        self.take_wakeups(self.waking.unwrap_or(0)).await?;
         self.look_after_those_who_left().await
     }
 
     /// The calendar was stepped, or the machine slept, which the stopwatch does not count: what is written down is due by
     /// the calendar, so that every account is put where it belongs now.
-    pub(super) fn heed_steps(&mut self) {
+    fn heed_steps(&mut self) {
         let now = Begun::now(self.engine.clock());
         let expected = self.together.calendar + now.stopwatch.saturating_sub(self.together.stopwatch);
         let apart = expected.since(now.calendar).max(now.calendar.since(expected));
@@ -42,6 +43,24 @@ impl Driver {
             );
             self.loading = Some(FROM_THE_START);
             self.rereading = true;
+        }
+    }
+
+    /// Whether pages wait that can be read at once.
+    pub(super) const fn has_more_to_load(&self) -> bool {
+        (self.loading.is_some() || self.waking.is_some()) && !self.load_later
+    }
+
+    /// The next page of a start, of a drift check and of the wake-ups of an import. What is due is begun between two
+    /// pages: nothing waits until all are read.
+    pub(super) async fn load_on(&mut self) {
+        let woken = match self.waking {
+            Some(after) => self.take_wakeups(after).await,
+            None => Ok(()),
+        };
+        if let Err(error) = woken.and(self.load_page().await) {
+            tracing::error!(error = %error, "engine.load.failed");
+            self.load_later = true;
         }
     }
 
@@ -76,27 +95,27 @@ impl Driver {
         Ok(())
     }
 
-    async fn take_wakeups(&mut self) -> Result<(), StoreError> {
-        loop {
-            let woken = self.engine.store().wakeups(PAGE).await?;
-            let Some(last) = woken.last().map(|(seq, _)| *seq) else { return Ok(()) };
-            let is_full = woken.len() == PAGE as usize;
-            let mut names: Vec<String> = woken.into_iter().map(|(_, account)| account).collect();
-            names.sort_unstable();
-            names.dedup();
-            let now = self.engine.clock().now();
-            let rows = self.engine.store().accounts(&names).await?;
-            // One that is being polled keeps its wake-up until the poll is over.
-            let (rows, kept): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| !self.agenda.is_at_work(row.id));
-            names.retain(|name| !kept.iter().any(|row| row.account == *name));
-            self.engine.store().take_wakeups(last, names, now).await?;
-            for row in rows {
-                self.wake(row, now);
-            }
-            if !is_full || !kept.is_empty() {
-                return Ok(());
-            }
+    /// A page of wake-ups. Those of an account that is being polled are kept until the poll is over, and do not keep the
+    /// next page from anybody.
+    pub(super) async fn take_wakeups(&mut self, after: i64) -> Result<(), StoreError> {
+        let woken = self.engine.store().wakeups(after, PAGE).await?;
+        self.waking = None;
+        let Some(last) = woken.last().map(|(seq, _)| *seq) else { return Ok(()) };
+        let is_full = woken.len() == PAGE as usize;
+        let mut names: Vec<String> = woken.into_iter().map(|(_, account)| account).collect();
+        names.sort_unstable();
+        names.dedup();
+        let now = self.engine.clock().now();
+        let rows = self.engine.store().accounts(&names).await?;
+        let (rows, kept): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| !self.agenda.is_at_work(row.id));
+        let kept: HashSet<&str> = kept.iter().map(|row| row.account.as_str()).collect();
+        names.retain(|name| !kept.contains(name.as_str()));
+        self.engine.store().take_wakeups(last, names, now).await?;
+        for row in rows {
+            self.wake(row, now);
         }
+        self.waking = is_full.then_some(last);
+        Ok(())
     }
 
     fn wake(&mut self, row: AccountRow, now: Time) {
@@ -120,6 +139,7 @@ impl Driver {
         let is_from_elsewhere = row.checked_at.is_some_and(|at| Time::from_ms(at) > now + AHEAD_MAX);
         let due = self.on_stopwatch(if is_from_elsewhere { now } else { due });
         let facts = Facts {
+            row: row.id,
             listing_hash: row.listing_hash,
             pace_from: row.pace_from.map(Time::from_ms),
             reread_at: row.reread_at.map(Time::from_ms),
@@ -129,10 +149,78 @@ impl Driver {
             budget_day: row.budget_day,
             budget_used: row.budget_used,
         };
-        self.agenda.put(row.id, account, facts, due);
+        self.agenda.put(account, &facts, due);
     }
 }
 
 fn due_of(row: &AccountRow) -> i64 {
     row.next_check_at.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{num::NonZeroU32, sync::Arc};
+
+    use super::*;
+    use crate::{
+        clock::{ManualClock, SharedClock},
+        domain::{
+            policy::Policy,
+            request::{Kind, LinkOptions},
+        },
+        engine::{Engine, Settings, accept::Wish},
+        store::{Location, Role, Store},
+        wechat::{Client, ClientConfig, TokenSource, Tokens, Wechat},
+    };
+
+    /// More than two pages, all due at the same moment, as an import leaves them.
+    const MANY: usize = 2 * PAGE as usize + 7;
+
+    fn wish(number: usize) -> Wish {
+        Wish {
+            kind: Kind::Link(LinkOptions::default()),
+            account: format!("wx{number:016}").parse().unwrap(),
+            program: "wxfedcba9876543210".parse().unwrap(),
+            username: None,
+            key: None,
+            labels: std::collections::BTreeMap::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_start_brings_everybody_page_by_page_and_a_page_that_fails_waits_for_the_next_tick() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let store = Store::open(&location, Role::Daemon).await.unwrap();
+        let clock: SharedClock = ManualClock::starting_at(Time::from_ms(1_795_000_000_000));
+        let nowhere = ClientConfig { base_url: "http://127.0.0.1:9".to_owned(), ..ClientConfig::default() };
+        let tokens = Tokens::new(TokenSource::Static(std::collections::HashMap::new()), Arc::clone(&clock)).unwrap();
+        let wechat = Wechat::new(Client::new(&nowhere).unwrap(), tokens);
+        let settings =
+            Settings { policy: Policy::default(), in_flight: 1, per_second: NonZeroU32::MIN, daily_budget: 1 };
+        let engine = Engine::new(store, wechat, clock, settings);
+        engine.recorder().accept((0..MANY).map(wish).collect()).await.unwrap();
+
+        let mut driver = Driver::start(Arc::clone(&engine)).await.unwrap();
+        let mut pages = 1;
+        while driver.loading.is_some() {
+            driver.load_on().await;
+            pages += 1;
+        }
+        assert_eq!((driver.accounts(), pages), (MANY, 3));
+
+        driver.take_arrivals().await.unwrap();
+        let mut pages = 1;
+        while driver.has_more_to_load() {
+            driver.load_on().await;
+            pages += 1;
+        }
+        let left = engine.store().wakeups(0, 1).await.unwrap();
+        assert_eq!((pages, left), (3, vec![]), "the wake-ups of the import are worked off page by page, too");
+
+        driver.loading = Some(FROM_THE_START);
+        engine.store().clone().close().await;
+        driver.load_on().await;
+        assert!(driver.load_later && driver.loading.is_some(), "it is tried again, and not in a loop");
+    }
 }

@@ -10,7 +10,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
     Engine, Meters,
-    agenda::{Agenda, Batching, Facts},
+    agenda::{Agenda, Batching, Facts, Next},
     gates::Admission,
     poll::{Due, Polled},
     promise::{Begun, Promise, Report},
@@ -33,8 +33,12 @@ const BEGIN_AHEAD: Duration = Duration::from_millis(500);
 /// Polls written down in one transaction: a few milliseconds of the writer's time.
 const RESERVE_MAX: usize = 2_000;
 
-/// Accounts read in one step of the start, and wake-ups in one look.
-pub(super) const PAGE: u32 = 5_000;
+/// Polls written down and not yet begun, for every one that can be under way, at which the next batch is begun. Of those
+/// that answer in a few milliseconds, so many take longer than a transaction of a batch.
+const SPARE_POLLS: usize = 16;
+
+/// Accounts read in one step of the start, and wake-ups in one look: what is due meanwhile waits as long as that takes.
+pub(super) const PAGE: u32 = 2_000;
 
 /// Before every (due, row).
 pub(super) const FROM_THE_START: (i64, i64) = (i64::MIN, i64::MIN);
@@ -68,6 +72,10 @@ pub struct Driver {
     pub(super) rereading: bool,
     /// Both clocks, as they were last seen to run together.
     pub(super) together: Begun,
+    /// The wake-up that was read last while there are more; `None` when all that there were have been read.
+    pub(super) waking: Option<i64>,
+    /// A page of either could not be read: it waits for the next tick.
+    pub(super) load_later: bool,
     /// Nothing is begun before this, on the stopwatch: the database would not be written.
     resting_until: Option<Duration>,
     /// Accounts that left because nothing of theirs was due; somebody may have made them due in that very moment.
@@ -95,6 +103,8 @@ impl Driver {
             loading: Some(FROM_THE_START),
             rereading: false,
             together,
+            waking: None,
+            load_later: false,
             resting_until: None,
             left: Vec::new(),
         };
@@ -127,11 +137,14 @@ impl Driver {
                 Some(report) = self.reports.recv() => self.take(report),
                 () = due => {}
                 _ = tick.tick() => self.refresh().await,
+                // Page by page, with all that is due between two of them.
+                () = std::future::ready(()), if self.has_more_to_load() => self.load_on().await,
             }
             while let Ok(report) = self.reports.try_recv() {
                 self.take(report);
             }
             Meters::count(&self.engine.meters.turns);
+            self.engine.meters.on_agenda.store(self.agenda.len() as u64, Ordering::Relaxed);
         }
         self.engine.is_ending.store(true, Ordering::Relaxed);
         let drained = tokio::time::timeout(DRAIN, self.finish()).await;
@@ -150,8 +163,9 @@ impl Driver {
     pub async fn settle(&mut self) -> Result<(), StoreError> {
         loop {
             self.take_arrivals().await?;
-            while self.loading.is_some() {
+            while self.loading.is_some() || self.waking.is_some() {
                 self.load_page().await?;
+                self.take_wakeups(self.waking.unwrap_or(0)).await?;
             }
             self.begin_due();
             if self.busy == 0 && !self.reserving {
@@ -186,7 +200,6 @@ impl Driver {
     /// What only the database can tell: accounts that a command changed, and those the start has not read yet.
     async fn refresh(&mut self) {
         self.engine.calendar_was_stepped();
-        self.heed_steps();
         if !self.engine.store().is_in_place() {
             self.rest_without_file();
             return;
@@ -232,9 +245,10 @@ impl Driver {
         clock.monotonic() + clock.now().until(due).min(LOOK_EVERY_MAX)
     }
 
-    /// Twice as many polls as can be under way are written down before the next batch is: none of them waits for a disk.
+    /// The next batch is begun while so many are still to be made that none of them waits for a disk.
     fn batching(&self) -> Batching {
-        Batching { begin_ahead: BEGIN_AHEAD, enough: 2 * self.engine.settings.in_flight }
+        let enough = self.engine.settings.in_flight.saturating_mul(SPARE_POLLS).min(RESERVE_MAX);
+        Batching { begin_ahead: BEGIN_AHEAD, enough }
     }
 
     fn sleep_until(&self) -> crate::clock::Sleep {
@@ -262,22 +276,22 @@ impl Driver {
         self.reserve(now);
         while self.busy < self.engine.settings.in_flight {
             // An account is taken before the gate is asked, so that a probe is never let through for nobody.
-            let Some((id, account, mut facts)) = self.agenda.next(now) else { return };
+            let Some(Next { id, account, mut facts, late }) = self.agenda.next(now) else { return };
             let admission = self.engine.gates.admit(self.engine.clock().now());
             if let Admission::Closed(until) = admission {
                 facts.budget_used = facts.budget_used.saturating_sub(1);
                 let due = self.on_stopwatch(until) + self.engine.spread(Duration::from_secs(1));
-                self.agenda.back(id, facts, Some(due));
+                self.agenda.back(id, &facts, Some(due));
                 continue;
             }
             self.busy += 1;
+            self.engine.meters.lateness.note(late);
             let engine = Arc::clone(&self.engine);
             let begun = Begun::now(engine.clock());
             let probe = (admission == Admission::Probe).then(|| Arc::clone(&engine));
-            let mut promise = Promise::new(id, begun, &facts, probe, self.reporter.clone());
+            let mut promise = Promise::new(id, begun, probe, self.reporter.clone());
             tokio::spawn(async move {
-                let polled = engine.poll(&account, facts).await.map(Box::new);
-                promise.keep(polled);
+                promise.keep(engine.poll(&account, facts).await);
             });
         }
     }
@@ -317,22 +331,23 @@ impl Driver {
                 self.rest_after(&error);
                 self.agenda.unreserved(&ids, self.engine.clock().monotonic() + DISK_PAUSE);
             }
-            Report::Polled(id, begun, before, polled) => {
+            Report::Polled(id, begun, polled) => {
                 self.busy = self.busy.saturating_sub(1);
-                self.back(id, begun, *before, polled);
+                self.back(id, begun, polled);
             }
         }
     }
 
-    fn back(&mut self, id: i64, begun: Begun, before: Facts, polled: Option<Result<Box<Polled>, StoreError>>) {
+    fn back(&mut self, id: i64, begun: Begun, polled: Option<Result<Polled, StoreError>>) {
         let now = self.engine.clock().monotonic();
+        let Some(before) = self.agenda.facts(id) else { return };
         match polled {
             Some(Ok(polled)) => match polled.due {
-                Due::AsReserved => self.agenda.back(id, polled.facts, None),
+                Due::AsReserved => self.agenda.back(id, &polled.facts, None),
                 Due::At(due) => {
                     // A poll during which the calendar was stepped back wrote a time that lies that much too far ahead.
                     let due = self.on_stopwatch(due).min(begun.stopwatch + begun.calendar.until(due));
-                    self.agenda.back(id, polled.facts, Some(due));
+                    self.agenda.back(id, &polled.facts, Some(due));
                 }
                 Due::Never => self.left.extend(self.agenda.remove(id)),
             },
@@ -344,11 +359,11 @@ impl Driver {
                 }
                 let failures = before.failures.saturating_add(1);
                 let pause = DISK_PAUSE.saturating_mul(1 << before.failures.min(DOUBLINGS_MAX)).min(RETRY_MAX);
-                self.agenda.back(id, Facts { failures, ..before }, Some(now + pause));
+                self.agenda.back(id, &Facts { failures, ..before }, Some(now + pause));
             }
             None => {
                 tracing::error!(account.row = id, "engine.poll panicked, which is a defect: the account rests");
-                self.agenda.back(id, before, Some(now + PANIC_PAUSE));
+                self.agenda.back(id, &before, Some(now + PANIC_PAUSE));
             }
         }
     }

@@ -18,6 +18,8 @@ pub mod explain;
 
 pub mod gates;
 
+pub mod lateness;
+
 mod ids;
 
 mod steps;
@@ -40,6 +42,8 @@ pub mod poll;
 
 mod rest;
 
+pub mod rounds;
+
 mod setback;
 
 pub mod record;
@@ -58,7 +62,7 @@ use std::{
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use self::{gates::Gates, outage::Outage, record::Recorder, steps::Steps};
+use self::{gates::Gates, lateness::Lateness, outage::Outage, record::Recorder, steps::Steps};
 use crate::{
     clock::SharedClock,
     domain::{policy::Policy, time::Time},
@@ -106,6 +110,8 @@ pub struct Meters {
     failed_polls: AtomicU64,
     calls: AtomicU64,
     turns: AtomicU64,
+    on_agenda: AtomicU64,
+    lateness: Lateness,
 }
 
 /// [`Meters`] at a moment.
@@ -127,6 +133,8 @@ pub struct Readings {
     pub refused_writes: u64,
     /// Since when nothing can be written; `None` when the last write was taken.
     pub unwritable_since: Option<Time>,
+    /// Accounts with something due that are held in memory now.
+    pub on_agenda: u64,
 }
 
 impl Meters {
@@ -142,6 +150,7 @@ impl Meters {
             failed_polls: read(&self.failed_polls),
             calls: read(&self.calls),
             turns: read(&self.turns),
+            on_agenda: read(&self.on_agenda),
             ..Readings::default()
         }
     }
@@ -210,6 +219,12 @@ impl Engine {
             unwritable_since: self.outage.since(),
             ..self.meters.read()
         }
+    }
+
+    /// How late polls have begun since the start: how far the daemon is behind what is due.
+    #[must_use]
+    pub const fn lateness(&self) -> &Lateness {
+        &self.meters.lateness
     }
 
     /// Whether the calendar was stepped within the last `appear_within`, against the stopwatch: ages are not to be

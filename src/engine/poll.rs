@@ -78,7 +78,8 @@ impl Engine {
         let now = self.clock().now();
         let look = Look { account, facts, now };
         let must_read = look.facts.reread_at.is_some_and(|at| at <= now);
-        if must_read && let Some(polled) = self.pass_time(&look).await? {
+        // What few polls come to is kept in boxes of its own: the future of the many stays small.
+        if must_read && let Some(polled) = Box::pin(self.pass_time(&look)).await? {
             return Ok(polled);
         }
         self.take_turn().await;
@@ -92,15 +93,15 @@ impl Engine {
                 Meters::count(&self.meters.unchanged);
                 self.allowed(&look).await?;
                 let waits = look.facts.pace_from.or(look.facts.reread_at).is_some();
-                let due = if waits { Due::AsReserved } else { self.nothing_waits(&look).await? };
+                let due = if waits { Due::AsReserved } else { Box::pin(self.nothing_waits(&look)).await? };
                 Ok(Polled { facts: Facts { checked_at: Some(now), failures: 0, ..look.facts }, due })
             }
             Answer::Listing(listing, hash) => {
                 self.allowed(&look).await?;
-                self.learn(look, &listing, hash).await
+                Box::pin(self.learn(look, &listing, hash)).await
             }
-            Answer::Refused(refusal) => self.refused(look, &refusal).await,
-            Answer::Failed(why) => self.failed(look, why).await,
+            Answer::Refused(refusal) => Box::pin(self.refused(look, &refusal)).await,
+            Answer::Failed(why) => Box::pin(self.failed(look, why)).await,
         }
     }
 
@@ -118,7 +119,7 @@ impl Engine {
         if requests.iter().any(|request| request.is_open() || matches!(request.state, State::Linked)) {
             return Ok(None);
         }
-        let plan = self.plan(&requests, look.now);
+        let plan = self.plan(look.facts.row, &requests, look.now);
         self.rest_unasked(look, plan).await.map(Some)
     }
 
@@ -155,7 +156,8 @@ impl Engine {
     async fn allowed(&self, look: &Look<'_>) -> Result<(), StoreError> {
         let Some(gate) = self.gates.open_ip() else { return Ok(()) };
         tracing::warn!(account = %look.account, "our address is allowed again: calls go on");
-        self.recorder.write(Record { opened_gates: vec![gate], ..Record::default() }).await.map(drop)
+        let record = Record { opened_gates: vec![gate], ..Record::default() };
+        Box::pin(self.recorder.write(record)).await.map(drop)
     }
 
     /// A readable list: decide every request of the account, write it all at once, then call for those that are due.
@@ -177,7 +179,7 @@ impl Engine {
             }
             let (next, mut record) = self.decide_all(&requests, &findings, look.now);
             mirror_into(&mut record, look.account, listing, &known, look.now);
-            let plan = self.plan(&next, look.now);
+            let plan = self.plan(look.facts.row, &next, look.now);
             // The same bytes may mean more once another listing has taught a name: they must be read again.
             let hash = if findings.observations.contains(&Observation::Unidentified) { None } else { Some(hash) };
             record.account = Some(Self::account_update(&look, plan, hash));
@@ -266,7 +268,7 @@ impl Engine {
             };
             *request = after;
             if let Some(refusal) = refusal.filter(|refusal| stops_the_account(refusal.class())) {
-                let plan = self.plan(&requests, self.clock().now());
+                let plan = self.plan(look.facts.row, &requests, self.clock().now());
                 look.facts = Self::polled(&look.facts, plan, look.now, hash).facts;
                 return self.refused(look, &refusal).await;
             }
@@ -275,7 +277,7 @@ impl Engine {
             return Ok(Self::polled(&look.facts, plan, look.now, hash));
         }
         look.now = self.clock().now();
-        let plan = self.plan(&requests, look.now);
+        let plan = self.plan(look.facts.row, &requests, look.now);
         self.rest(&look, plan, hash).await
     }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
-use super::{Engine, agenda::Facts, poll::Polled};
+use super::{Engine, poll::Polled};
 use crate::{clock::SharedClock, domain::time::Time, store::StoreError};
 
 /// What tasks tell the loop.
@@ -13,8 +13,8 @@ use crate::{clock::SharedClock, domain::time::Time, store::StoreError};
 pub(super) enum Report {
     /// Polls were written down, or could not be.
     Reserved(Vec<i64>, Result<(), StoreError>),
-    /// A poll is over; when it began, what was known before it, and what came of it. Nothing came of one that panicked.
-    Polled(i64, Begun, Box<Facts>, Option<Result<Box<Polled>, StoreError>>),
+    /// A poll is over; when it began, and what came of it. Nothing came of one that panicked.
+    Polled(i64, Begun, Option<Result<Polled, StoreError>>),
 }
 
 /// When a poll began, as both clocks showed it: the calendar may be stepped before it is over.
@@ -33,36 +33,35 @@ impl Begun {
 /// Tells the loop that a poll is over, also when it panicked or was dropped.
 #[derive(Debug)]
 pub(super) struct Promise {
-    id: i64,
+    /// The row of its account, until the end is told.
+    id: Option<i64>,
     begun: Begun,
-    facts: Option<Box<Facts>>,
     /// When it is the one poll that probes a closed address gate.
     probe: Option<Arc<Engine>>,
     reporter: mpsc::UnboundedSender<Report>,
 }
 
 impl Promise {
-    pub(super) fn new(
+    pub(super) const fn new(
         id: i64,
         begun: Begun,
-        facts: &Facts,
         probe: Option<Arc<Engine>>,
         reporter: mpsc::UnboundedSender<Report>,
     ) -> Self {
-        Self { id, begun, facts: Some(Box::new(facts.clone())), probe, reporter }
+        Self { id: Some(id), begun, probe, reporter }
     }
 
-    pub(super) fn keep(&mut self, polled: Result<Box<Polled>, StoreError>) {
+    pub(super) fn keep(&mut self, polled: Result<Polled, StoreError>) {
         self.report(Some(polled));
     }
 
-    fn report(&mut self, polled: Option<Result<Box<Polled>, StoreError>>) {
+    fn report(&mut self, polled: Option<Result<Polled, StoreError>>) {
         if let Some(engine) = self.probe.take() {
             engine.gates.probe_over(engine.clock().now());
         }
-        if let Some(facts) = self.facts.take() {
+        if let Some(id) = self.id.take() {
             // The loop is gone when the daemon has ended.
-            let _ = self.reporter.send(Report::Polled(self.id, self.begun, facts, polled));
+            let _ = self.reporter.send(Report::Polled(id, self.begun, polled));
         }
     }
 }

@@ -19,7 +19,7 @@ impl Engine {
         now: Time,
         rows: &mut Vec<Reservation>,
     ) -> Prepared {
-        let Candidate { id, account, facts, then } = candidate;
+        let Candidate { account, facts, due: begins, then } = candidate;
         let today = now.beijing_day();
         // A calendar that was stepped back by hours does not give a spent budget back; a day that lies further ahead
         // was never true.
@@ -38,10 +38,17 @@ impl Engine {
             now.next_beijing_day() + self.spread(Duration::from_mins(10))
         } else {
             facts.budget_used += 1;
-            self.due_if_unchanged(facts, now)
+            // It is written down a moment before its time, and waits from its time on.
+            self.due_if_unchanged(facts, now + begins.saturating_sub(stopwatch))
         };
         *then = stopwatch + now.until(due);
-        rows.push(Reservation(id, due.ms(), facts.budget_day, facts.budget_used, facts.checked_at.map(Time::ms)));
+        rows.push(Reservation(
+            facts.row,
+            due.ms(),
+            facts.budget_day,
+            facts.budget_used,
+            facts.checked_at.map(Time::ms),
+        ));
         if exhausted { Prepared::Wait } else { Prepared::Poll }
     }
 

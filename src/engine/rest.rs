@@ -6,6 +6,7 @@ use super::{
     Engine,
     agenda::Facts,
     poll::{Due, Look, Polled},
+    rounds::{next_round, put_off},
 };
 use crate::{
     domain::{
@@ -23,18 +24,15 @@ use crate::{
 /// How often a suspended account is asked whether it may be called again.
 pub(super) const PROBE_EVERY: Duration = Duration::from_hours(1);
 
-/// The most that a due time is put off to spread the load; well below what the audit calls overdue.
-const JITTER_MAX: Duration = Duration::from_mins(5);
-
 /// "From now on", in a way that no step of the calendar turns into "later".
 pub(super) const AT_ONCE: Time = Time::from_ms(0);
 
 impl Engine {
     /// One plan from all requests of one account, spread: what is written is what is done.
-    pub(super) fn plan(&self, requests: &[Request], now: Time) -> AccountPlan {
+    pub(super) fn plan(&self, row: i64, requests: &[Request], now: Time) -> AccountPlan {
         let plan = plan_account(requests, self.policy(), now);
         AccountPlan {
-            due: plan.due.map(|due| self.jittered(now, due)),
+            due: plan.due.map(|due| if due > now { next_round(row, now, now.until(due)) } else { due }),
             reread_at: plan.reread_at.map(|at| if at <= now { AT_ONCE } else { at }),
             ..plan
         }
@@ -77,6 +75,7 @@ impl Engine {
 
     pub(super) fn polled(facts: &Facts, plan: AccountPlan, now: Time, hash: Option<i64>) -> Polled {
         let facts = Facts {
+            row: facts.row,
             listing_hash: hash,
             pace_from: plan.pace_from,
             reread_at: plan.reread_at,
@@ -106,7 +105,7 @@ impl Engine {
         }
     }
 
-    /// When an account is due after a poll that changes nothing.
+    /// When an account is due after a poll at `now` that changes nothing.
     pub(super) fn due_if_unchanged(&self, facts: &Facts, now: Time) -> Time {
         let policy = self.policy();
         let every = match (facts.pace_from, facts.reread_at) {
@@ -118,13 +117,13 @@ impl Engine {
             (None, Some(_)) => LOOK_EVERY_MAX,
             (None, None) => policy.steps.every(Duration::MAX),
         };
-        let due = self.jittered(now, now + every);
+        let due = next_round(facts.row, now, every);
         // A time limit is kept although the list does not change.
         facts.reread_at.filter(|at| *at > now).map_or(due, |at| at.min(due))
     }
 
     /// Spreads what would otherwise come up together: later by up to a tenth of the wait, and never by much.
     pub(super) fn jittered(&self, now: Time, due: Time) -> Time {
-        due + self.spread((now.until(due) / 10).min(JITTER_MAX))
+        due + self.spread(put_off(now.until(due)))
     }
 }

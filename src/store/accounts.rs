@@ -221,12 +221,21 @@ const DRIFT: &str = "
     UPDATE account SET next_check_at = j.value ->> 1 FROM jsonb_each($1) AS j
     WHERE account.id = j.value ->> 0 AND account.next_check_at IS NULL";
 
-const OPEN_PAGE: &str = "
+// Two statements: an import makes a million accounts due at one moment, and where both columns are compared at once, every
+// page reads all of that moment from its beginning.
+const OPEN_AT: &str = "
     SELECT id, account, suspended_by, next_check_at, pace_from, reread_at, checked_at, listing_hash, failures,
            budget_day, budget_used
-    FROM account
-    WHERE next_check_at IS NOT NULL AND (next_check_at, id) > ($1, $2)
-    ORDER BY next_check_at, id LIMIT $3";
+    FROM account INDEXED BY account_due
+    WHERE next_check_at = $1 AND id > $2
+    ORDER BY id LIMIT $3";
+
+const OPEN_LATER: &str = "
+    SELECT id, account, suspended_by, next_check_at, pace_from, reread_at, checked_at, listing_hash, failures,
+           budget_day, budget_used
+    FROM account INDEXED BY account_due
+    WHERE next_check_at > $1
+    ORDER BY next_check_at, id LIMIT $2";
 
 const BY_NAME: &str = "
     SELECT a.id, a.account, a.suspended_by, a.next_check_at, a.pace_from, a.reread_at, a.checked_at, a.listing_hash,
@@ -239,7 +248,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn due_accounts(&self, after: (i64, i64), limit: u32) -> Result<Vec<AccountRow>, StoreError> {
-        Ok(sqlx::query_as(OPEN_PAGE).bind(after.0).bind(after.1).bind(limit).fetch_all(self.readers()).await?)
+        let (due, row) = after;
+        let mut page: Vec<AccountRow> =
+            sqlx::query_as(OPEN_AT).bind(due).bind(row).bind(limit).fetch_all(self.readers()).await?;
+        let rest = limit.saturating_sub(u32::try_from(page.len()).unwrap_or(limit));
+        if rest > 0 {
+            let later: Vec<AccountRow> =
+                sqlx::query_as(OPEN_LATER).bind(due).bind(rest).fetch_all(self.readers()).await?;
+            page.extend(later);
+        }
+        Ok(page)
     }
 
     /// These accounts, as far as they are known.
@@ -252,7 +270,10 @@ impl Store {
 }
 
 pub(super) async fn reserve(tx: &mut SqliteConnection, rows: &[Reservation]) -> Result<u64, StoreError> {
-    bulk::execute(tx, RESERVE, rows).await
+    let mut rows = rows.to_vec();
+    // In the order of the table: neighbours are on one page, which is then found and written once.
+    rows.sort_unstable_by_key(|Reservation(row, ..)| *row);
+    bulk::execute(tx, RESERVE, &rows).await
 }
 
 pub(super) async fn update(tx: &mut SqliteConnection, updates: &[&AccountUpdate]) -> Result<(), StoreError> {
@@ -309,4 +330,25 @@ pub(super) async fn begin_drift(
         page.iter().map(|id| (*id, now.ms() + id.wrapping_mul(7_919).rem_euclid(spread_ms.max(1)))).collect();
     bulk::execute(tx, DRIFT, &rows).await?;
     Ok(page.last().and_then(|id| u64::try_from(*id).ok()).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{QueryBuilder, Sqlite};
+
+    use super::*;
+    use crate::store::{Location, Role};
+
+    #[tokio::test]
+    async fn a_page_of_a_start_begins_where_the_last_one_ended_and_not_at_the_beginning_of_its_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
+        for (sql, wanted) in [(OPEN_AT, "(next_check_at=? AND rowid>?)"), (OPEN_LATER, "(next_check_at>?)")] {
+            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
+            let steps: Vec<(i64, i64, i64, String)> =
+                query.push(sql).build_query_as().fetch_all(store.readers()).await.unwrap();
+            assert!(steps.len() == 1 && steps[0].3.ends_with(wanted), "it must not sort either: {steps:#?}");
+        }
+        store.close().await;
+    }
 }

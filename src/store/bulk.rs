@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use super::StoreError;
 
 /// Rows in one statement: bounds the text that is built for it.
-const CHUNK: usize = 5_000;
+pub(super) const CHUNK: usize = 5_000;
 
 /// Runs `sql` for all `rows`; it reads them from `json_each($1)`. Answers how many rows it changed.
 pub(super) async fn execute<T: Serialize>(

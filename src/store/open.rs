@@ -39,6 +39,10 @@ const LOCK_PAUSE: Duration = Duration::from_millis(100);
 /// every table for each request; with `SQLite`'s 2 MiB they were read again and again.
 const CACHE_KIB: &str = "-32768";
 
+/// The same for a command: an import of a million lines makes a gigabyte of them in one transaction, most of which change
+/// more than once. It takes no more than it needs.
+const TOOL_CACHE_KIB: &str = "-262144";
+
 /// Pages of log before they are folded into the file. With `SQLite`'s 1,000 a busy writer folded after every group.
 const LOG_PAGES: &str = "8000";
 
@@ -148,7 +152,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(if role == Role::Daemon { DAEMON_BUSY_TIMEOUT } else { BUSY_TIMEOUT })
-            .pragma("cache_size", CACHE_KIB)
+            .pragma("cache_size", if role == Role::Daemon { CACHE_KIB } else { TOOL_CACHE_KIB })
             .pragma("wal_autocheckpoint", LOG_PAGES)
             .statement_cache_capacity(256)
             .disable_statement_logging();

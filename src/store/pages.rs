@@ -50,15 +50,16 @@ const STEPS: &str = "
 
 const LAST_EVENT: &str = "SELECT coalesce(max(seq), 0) FROM outbox";
 
+// One account has one page. Its own statements: one that takes any account or all reads the table from its beginning.
 const PROGRAM_ACCOUNTS: &str = "
     SELECT DISTINCT p.account FROM program AS p
-    WHERE p.account > $1 AND (p.account = $2 OR $2 IS NULL)
-    ORDER BY p.account LIMIT $3";
+    WHERE p.account > $1
+    ORDER BY p.account LIMIT $2";
 
 const ACCOUNTS_OF_PROGRAM: &str = "
-    SELECT DISTINCT p.account FROM program AS p
-    WHERE p.program = $4 AND p.account > $1 AND (p.account = $2 OR $2 IS NULL)
-    ORDER BY p.account LIMIT $3";
+    SELECT DISTINCT p.account FROM program AS p INDEXED BY program_by_program
+    WHERE p.program = $3 AND p.account > $1
+    ORDER BY p.account LIMIT $2";
 
 const PROGRAMS: &str = "
     SELECT account, program, username, status, nickname, headimg_url, email, source, selected,
@@ -77,6 +78,10 @@ const ACCOUNTS: &str = "
 
 // Through the table, because the view's times are texts and no index knows them.
 const OPEN_CONFLICTS: &str = " AND id IN (SELECT c.id FROM conflict AS c WHERE c.resolved_at IS NULL)";
+
+// The same where nothing else is asked: a page of them, and not all.
+const OPEN_CONFLICTS_PAGE: &str = " AND id IN (
+    SELECT c.id FROM conflict AS c INDEXED BY conflict_open WHERE c.resolved_at IS NULL AND c.id < ";
 
 impl Store {
     /// Accounts after this name, by name, at most `limit`: all, or those that are suspended or active.
@@ -102,14 +107,15 @@ impl Store {
         account: Option<&str>,
         program: Option<&str>,
     ) -> Result<Vec<ProgramView>, StoreError> {
-        let sql = if program.is_some() { ACCOUNTS_OF_PROGRAM } else { PROGRAM_ACCOUNTS };
-        let accounts: Vec<String> = sqlx::query_scalar(sql)
-            .bind(after)
-            .bind(account)
-            .bind(ACCOUNTS_PAGE)
-            .bind(program)
-            .fetch_all(self.readers())
-            .await?;
+        let accounts: Vec<String> = match account {
+            Some(account) if account > after => vec![account.to_owned()],
+            Some(_) => return Ok(Vec::new()),
+            None => {
+                let sql = if program.is_some() { ACCOUNTS_OF_PROGRAM } else { PROGRAM_ACCOUNTS };
+                let query = sqlx::query_scalar(sql).bind(after).bind(ACCOUNTS_PAGE).bind(program);
+                query.fetch_all(self.readers()).await?
+            }
+        };
         Ok(sqlx::query_as(PROGRAMS).bind(super::bulk::json(&accounts)).bind(program).fetch_all(self.readers()).await?)
     }
 
@@ -139,7 +145,12 @@ impl Store {
                 query.push(condition).push_bind(value);
             }
         }
-        if let Some(open) = filter.open {
+        let is_of_one = filter.id.is_some() || filter.request.is_some() || filter.account.is_some();
+        if filter.open == Some(true) && !is_of_one {
+            // After every id there is.
+            query.push(OPEN_CONFLICTS_PAGE).push_bind(before.unwrap_or("g"));
+            query.push(" ORDER BY c.id DESC LIMIT ").push_bind(limit).push(")");
+        } else if let Some(open) = filter.open {
             query.push(if open { OPEN_CONFLICTS } else { " AND resolved_at IS NOT NULL" });
         }
         query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
@@ -160,5 +171,31 @@ impl Store {
     /// [`StoreError`] when they cannot be read.
     pub async fn steps_between(&self, after: i64, last: i64) -> Result<Vec<StepView>, StoreError> {
         Ok(sqlx::query_as(STEPS).bind(after).bind(last).fetch_all(self.readers()).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Location, Role, Store};
+
+    #[tokio::test]
+    async fn a_page_of_open_conflicts_and_the_accounts_of_a_program_are_found_by_their_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let store = Store::open(&location, Role::Tool).await.unwrap();
+        let open =
+            format!("SELECT id FROM v_conflict WHERE 1 = 1{OPEN_CONFLICTS_PAGE}'g' ORDER BY c.id DESC LIMIT 50)");
+        for (sql, index) in [(open.as_str(), "conflict_open"), (ACCOUNTS_OF_PROGRAM, "program_by_program")] {
+            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
+            let steps: Vec<(i64, i64, i64, String)> =
+                query.push(sql).build_query_as().fetch_all(store.readers()).await.unwrap();
+            let reads_all = steps.iter().any(|(.., step)| step.starts_with("SCAN") && !step.contains("USING"));
+            assert!(!reads_all && steps.iter().any(|(.., step)| step.contains(index)), "{steps:#?}");
+        }
+        let open = ConflictFilter { open: Some(true), ..ConflictFilter::default() };
+        assert!(store.conflict_page(&open, None, 50).await.unwrap().is_empty());
+        assert!(store.program_page("", Some("wx0123456789abcdef"), None).await.unwrap().is_empty());
+        store.close().await;
     }
 }

@@ -187,7 +187,20 @@ async fn insert(tx: &mut SqliteConnection, fresh: &[&Request], now: Time) -> Res
     let mut accounts: Vec<&str> = fresh.iter().map(|request| request.account.as_str()).collect();
     accounts.sort_unstable();
     accounts.dedup();
-    accounts::make_due(tx, &accounts, now).await?;
+    // Piece by piece, so that an import of a million is never held in memory as rows.
+    for some in accounts.chunks(bulk::CHUNK) {
+        accounts::make_due(tx, some, now).await?;
+    }
+    for some in fresh.chunks(bulk::CHUNK) {
+        insert_some(tx, some, now).await?;
+    }
+    for some in accounts.chunks(bulk::CHUNK) {
+        wakeups::add(tx, some, now).await?;
+    }
+    Ok(())
+}
+
+async fn insert_some(tx: &mut SqliteConnection, fresh: &[&Request], now: Time) -> Result<(), StoreError> {
     let transitions: Vec<Transition> = fresh.iter().map(|request| first_transition(request)).collect();
     let mut rows = Vec::with_capacity(fresh.len());
     let mut links = Vec::with_capacity(fresh.len());
@@ -200,8 +213,7 @@ async fn insert(tx: &mut SqliteConnection, fresh: &[&Request], now: Time) -> Res
     bulk::execute(tx, INSERT, &rows).await?;
     chain::add(tx, &links).await?;
     let events: Vec<Event> = fresh.iter().map(|request| Event::of_request(request, None, None, now)).collect();
-    record::add_events(tx, &events).await?;
-    wakeups::add(tx, &accounts, now).await
+    record::add_events(tx, &events).await
 }
 
 fn first_transition(request: &Request) -> Transition {

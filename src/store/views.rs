@@ -225,8 +225,9 @@ impl Store {
             SELECT account, state, since, suspended_by, errcode, errmsg, open_requests, next_check_at, checked_at,
                    failures, last_error, budget_day, budget_used
             FROM v_account
-            WHERE (account = $1 OR $1 IS NULL) AND (state = $2 OR $2 IS NULL)
-            ORDER BY account LIMIT $3";
+            WHERE account = $1 AND (state = $2 OR $2 IS NULL) LIMIT $3";
+        // One statement for any account or all would read all.
+        let Some(account) = account else { return self.account_page("", state, limit).await };
         Ok(sqlx::query_as(SQL).bind(account).bind(state).bind(limit).fetch_all(self.readers()).await?)
     }
 

@@ -11,18 +11,17 @@ const ADD: &str = "INSERT INTO wakeup (account, at) SELECT j.value, $2 FROM json
 const WAKE: &str = "
     INSERT INTO wakeup (account, at)
     SELECT $1, coalesce((SELECT max(r.since) FROM request AS r INDEXED BY request_by_account WHERE r.account = $1), 0)";
-// By account: thousands of one busy account must not fill the page that everybody else is waiting for.
-const WAITING: &str = "SELECT max(seq) AS last, account FROM wakeup GROUP BY account ORDER BY last LIMIT $1";
+// In the order of writing, so that a million of an import are read once and not again for every page.
+const WAITING: &str = "SELECT seq, account FROM wakeup WHERE seq > $1 ORDER BY seq LIMIT $2";
 const TAKE: &str = "DELETE FROM wakeup WHERE seq <= $1 AND account IN (SELECT j.value FROM json_each($2) AS j)";
 
 impl Store {
-    /// Woken accounts, each once with its latest wake-up, at most `limit`; the last of them is the latest of all, and
-    /// what comes after this answer is later still.
+    /// Wake-ups after the one with number `after`, in the order of writing, at most `limit`.
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read.
-    pub async fn wakeups(&self, limit: u32) -> Result<Vec<(i64, String)>, StoreError> {
-        Ok(sqlx::query_as(WAITING).bind(limit).fetch_all(self.readers()).await?)
+    pub async fn wakeups(&self, after: i64, limit: u32) -> Result<Vec<(i64, String)>, StoreError> {
+        Ok(sqlx::query_as(WAITING).bind(after).bind(limit).fetch_all(self.readers()).await?)
     }
 }
 

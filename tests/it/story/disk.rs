@@ -94,26 +94,31 @@ async fn an_account_that_nobody_knows_is_not_made_by_suspending_it() {
     let account = ACCOUNT.parse().unwrap();
     let refused = daemon.engine().recorder().set_standing(&account, Standing::SuspendedByOperator).await;
     assert!(matches!(refused, Err(AskError::NoAccount(_))));
-    assert!(daemon.store().wakeups(10).await.unwrap().is_empty());
+    assert!(daemon.store().wakeups(0, 10).await.unwrap().is_empty());
     daemon.store().wake(&account).await.unwrap();
-    let woken = daemon.store().wakeups(10).await.unwrap();
+    let woken = daemon.store().wakeups(0, 10).await.unwrap();
     daemon.store().take_wakeups(woken[0].0, vec![woken[0].1.clone()], MORNING).await.unwrap();
-    assert!(daemon.store().wakeups(10).await.unwrap().is_empty());
+    assert!(daemon.store().wakeups(0, 10).await.unwrap().is_empty());
     assert!(daemon.store().account_views(None, None, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_busy_account_with_many_wake_ups_is_one_of_a_page() {
+async fn a_busy_account_with_many_wake_ups_keeps_the_next_page_from_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder.path().join("a.db"), Role::Tool).await.unwrap();
+    let name = |account: &str| format!("{account:0<18}");
     for account in ["wxa", "wxa", "wxa", "wxb", "wxa"] {
-        store.wake(&format!("{account:0<18}").parse().unwrap()).await.unwrap();
+        store.wake(&name(account).parse().unwrap()).await.unwrap();
     }
-    let woken = store.wakeups(2).await.unwrap();
-    assert_eq!(woken.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [4, 5]);
+    let numbers = |woken: &[(i64, String)]| woken.iter().map(|(seq, _)| *seq).collect::<Vec<_>>();
     // The busy one keeps its own until its poll is over.
-    store.take_wakeups(5, vec![woken[0].1.clone()], MORNING).await.unwrap();
-    assert_eq!(store.wakeups(2).await.unwrap(), [woken[1].clone()]);
+    let woken = store.wakeups(0, 2).await.unwrap();
+    store.take_wakeups(2, vec![], MORNING).await.unwrap();
+    assert_eq!(numbers(&woken), [1, 2]);
+    let woken = store.wakeups(2, 2).await.unwrap();
+    store.take_wakeups(4, vec![name("wxb")], MORNING).await.unwrap();
+    assert_eq!((numbers(&woken), woken[1].1.clone()), (vec![3, 4], name("wxb")));
+    assert_eq!(numbers(&store.wakeups(0, 10).await.unwrap()), [1, 2, 3, 5]);
 }
 
 #[tokio::test]
@@ -208,7 +213,8 @@ async fn fill_and_make_room() {
     store.job_due("drift", None).await.unwrap();
     store.close().await;
     let store = tokio::time::timeout(Duration::from_secs(20), open(&path, Role::Daemon)).await.unwrap().unwrap();
-    let mut there: Vec<String> = store.wakeups(1_000).await.unwrap().into_iter().map(|(_, account)| account).collect();
+    let mut there: Vec<String> =
+        store.wakeups(0, 1_000).await.unwrap().into_iter().map(|(_, account)| account).collect();
     there.sort_unstable();
     assert_eq!(there, acknowledged);
 }
