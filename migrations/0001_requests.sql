@@ -26,6 +26,7 @@ CREATE TABLE account (
 
 CREATE INDEX account_due ON account (next_check_at) WHERE next_check_at IS NOT NULL;
 CREATE INDEX account_idle ON account (account) WHERE next_check_at IS NULL;
+CREATE INDEX account_suspended ON account (account) WHERE state = 'suspended';
 
 CREATE TABLE request (
     id            TEXT    NOT NULL PRIMARY KEY,
@@ -77,6 +78,14 @@ CREATE INDEX request_by_account ON request (account, id);
 CREATE INDEX request_by_program ON request (program, id);
 CREATE INDEX request_calling ON request (id) WHERE state = 'initiating' AND outcome_unknown = 0;
 CREATE INDEX request_deferred ON request (deferred_until) WHERE deferred_until IS NOT NULL;
+
+-- The labels once more, for lists by label: they never change.
+CREATE TABLE request_label (
+    name       TEXT NOT NULL,
+    value      TEXT NOT NULL,
+    request_id TEXT NOT NULL REFERENCES request (id),
+    PRIMARY KEY (name, value, request_id)
+) WITHOUT ROWID;
 
 CREATE TABLE transition (
     request_id TEXT    NOT NULL REFERENCES request (id),

@@ -18,6 +18,18 @@ pub(super) fn push(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, lim
         Some(states) if states.is_empty() => {
             query.push("NULL");
         }
+        // A label has its requests in order, too.
+        states if !filter.labels.is_empty() && filter.account.is_none() && filter.program.is_none() => {
+            let (name, value) = &filter.labels[0];
+            query.push("SELECT r.id FROM request_label AS l CROSS JOIN request AS r ON r.id = l.request_id WHERE l.name = ");
+            query.push_bind(name.clone()).push(" AND l.value = ").push_bind(value.clone());
+            if let Some(after) = &filter.after {
+                query.push(" AND l.request_id < ").push_bind(after.clone());
+            }
+            push_states(query, states);
+            push_narrowing(query, filter);
+            query.push(" ORDER BY l.request_id DESC LIMIT ").push_bind(limit);
+        }
         // Each state has its requests in order already: a page of each holds the page of all.
         Some(states) if filter.account.is_none() && filter.program.is_none() => {
             for (place, state) in states.iter().enumerate() {
@@ -31,11 +43,7 @@ pub(super) fn push(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, lim
         }
         states => {
             query.push("SELECT r.id FROM request AS r WHERE 1 = 1");
-            if let Some(states) = states {
-                // Not by its index, which would sort all that stand in these states.
-                query.push(" AND +r.state IN (SELECT j.value FROM json_each(");
-                query.push_bind(super::bulk::json(&states)).push(") AS j)");
-            }
+            push_states(query, states);
             push_rest(query, filter, limit);
         }
     }
@@ -54,7 +62,23 @@ fn states(filter: &RequestFilter) -> Option<Vec<&'static str>> {
     Some(all.into_iter().filter(is_asked).collect())
 }
 
+fn push_states(query: &mut QueryBuilder<Sqlite>, states: Option<Vec<&'static str>>) {
+    if let Some(states) = states {
+        // Not by its index, which would sort all that stand in these states.
+        query.push(" AND +r.state IN (SELECT j.value FROM json_each(");
+        query.push_bind(super::bulk::json(&states)).push(") AS j)");
+    }
+}
+
 fn push_rest(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, limit: u32) {
+    push_narrowing(query, filter);
+    if let Some(after) = &filter.after {
+        query.push(" AND r.id < ").push_bind(after.clone());
+    }
+    query.push(" ORDER BY r.id DESC LIMIT ").push_bind(limit);
+}
+
+fn push_narrowing(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter) {
     let texts = [("account", &filter.account), ("program", &filter.program), ("kind", &filter.kind)];
     for (column, value) in texts {
         if let Some(value) = value {
@@ -62,13 +86,9 @@ fn push_rest(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, limit: u3
         }
     }
     for (name, value) in &filter.labels {
-        query.push(" AND EXISTS (SELECT 1 FROM json_each(r.labels) AS l WHERE l.key = ").push_bind(name.clone());
-        query.push(" AND l.value = ").push_bind(value.clone()).push(")");
+        query.push(" AND EXISTS (SELECT 1 FROM request_label AS m WHERE m.request_id = r.id AND m.name = ");
+        query.push_bind(name.clone()).push(" AND m.value = ").push_bind(value.clone()).push(")");
     }
-    if let Some(after) = &filter.after {
-        query.push(" AND r.id < ").push_bind(after.clone());
-    }
-    query.push(" ORDER BY r.id DESC LIMIT ").push_bind(limit);
 }
 
 #[cfg(test)]
@@ -91,6 +111,12 @@ mod tests {
             RequestFilter { states: vec!["linked".to_owned()], open: Some(true), ..any.clone() },
             RequestFilter { account: Some("wxa".to_owned()), states: states.clone(), ..any.clone() },
             RequestFilter { program: Some("wxp".to_owned()), open: Some(true), ..any.clone() },
+            RequestFilter { labels: vec![("customer".to_owned(), "42".to_owned())], ..any.clone() },
+            RequestFilter {
+                labels: vec![("customer".to_owned(), "42".to_owned()), ("batch".to_owned(), "7".to_owned())],
+                open: Some(true),
+                ..any.clone()
+            },
         ];
         for filter in filters {
             let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
@@ -99,7 +125,9 @@ mod tests {
             let plan: Vec<(i64, i64, i64, String)> = query.build_query_as().fetch_all(store.readers()).await.unwrap();
             // The outermost sorts one page of each state; what stands below must not sort.
             let sorts = plan.iter().filter(|(_, parent, _, step)| *parent != 0 && step.contains("TEMP B-TREE")).count();
-            let scans = plan.iter().filter(|(.., step)| step.starts_with("SCAN r") || step.starts_with("SCAN a"));
+            let scans = plan.iter().filter(|(.., step)| {
+                ["SCAN r", "SCAN a", "SCAN l", "SCAN m"].iter().any(|scan| step.starts_with(scan))
+            });
             assert_eq!((sorts, scans.count()), (0, 0), "{filter:?}: {plan:#?}");
             assert!(store.list_requests(&filter, 3_000).await.unwrap().is_empty());
         }

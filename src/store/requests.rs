@@ -73,6 +73,10 @@ const INSERT: &str = "
            j.value ->> 'labels', j.value ->> 'version', j.value ->> 'last_seq', unhex(j.value ->> 'chain')
     FROM jsonb_each($1) AS j";
 
+const LABELS: &str = "
+    INSERT INTO request_label (name, value, request_id)
+    SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2 FROM jsonb_each($1) AS j";
+
 const OPEN_TWINS: &str = "
     SELECT j.key AS line, r.id, r.kind, r.account, r.program, r.key
     FROM jsonb_each($1) AS j
@@ -211,6 +215,11 @@ async fn insert_some(tx: &mut SqliteConnection, fresh: &[&Request], now: Time) -
         links.push(link);
     }
     bulk::execute(tx, INSERT, &rows).await?;
+    let labels: Vec<(&str, &str, &str)> = fresh
+        .iter()
+        .flat_map(|request| request.labels.iter().map(|(name, value)| (&**name, &**value, request.id.as_str())))
+        .collect();
+    bulk::execute(tx, LABELS, &labels).await?;
     chain::add(tx, &links).await?;
     let events: Vec<Event> = fresh.iter().map(|request| Event::of_request(request, None, None, now)).collect();
     record::add_events(tx, &events).await
