@@ -8,6 +8,7 @@ use std::{
 
 use amplinkd::store::{
     Location, Role, Store,
+    audit::Histories,
     views::{ConflictFilter, RequestFilter},
 };
 use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -88,7 +89,7 @@ async fn ask_commands(store: &Store, accounts: usize) {
     tell("conflict list", &timed(async || store.conflicts(&ConflictFilter::default(), PAGE).await.map(drop)).await);
     tell("conflict list --open", &timed(async || store.conflicts(&open, PAGE).await.map(drop)).await);
     tell("conflict list --account", &timed(async || store.conflicts(&of_account, PAGE).await.map(drop)).await);
-    tell("audit", &timed(async || store.audit(0, PAGE).await.map(drop)).await);
+    tell("audit", &timed(async || store.audit(0, Histories::Turn(0), PAGE).await.map(drop)).await);
     tell("requests by state", &timed(async || store.count_by_state().await.map(drop)).await);
 }
 

@@ -21,7 +21,9 @@ pub(super) fn push(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, lim
         // A label has its requests in order, too.
         states if !filter.labels.is_empty() && filter.account.is_none() && filter.program.is_none() => {
             let (name, value) = &filter.labels[0];
-            query.push("SELECT r.id FROM request_label AS l CROSS JOIN request AS r ON r.id = l.request_id WHERE l.name = ");
+            query.push(
+                "SELECT r.id FROM request_label AS l CROSS JOIN request AS r ON r.id = l.request_id WHERE l.name = ",
+            );
             query.push_bind(name.clone()).push(" AND l.value = ").push_bind(value.clone());
             if let Some(after) = &filter.after {
                 query.push(" AND l.request_id < ").push_bind(after.clone());

@@ -35,7 +35,7 @@ async fn every_promise_is_kept_with_many_polls_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_quiet_months_every_open_request_has_a_next_step_and_it_comes() {
-    lived(Life { turn_every: Duration::from_hours(10), ..life(12, 120) }).await;
+    lived(Life { turn_every: Duration::from_hours(8), ..life(12, 60) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
