@@ -72,7 +72,9 @@ fn grow(rows: &mut Vec<Row>, path: &Path, size: usize, steady: &Server) {
         let exe = std::env::current_exe().expect("this program");
         let mut child = Command::new(exe);
         child.arg(name).arg(path).arg(size.to_string()).args(more).stderr(Stdio::inherit());
-        let told = child.output().expect("a part").stdout;
+        let output = child.output().expect("a part");
+        assert!(output.status.success(), "{size} requests: {name} failed: nothing after it would be true");
+        let told = output.stdout;
         for line in String::from_utf8_lossy(&told).lines() {
             if let Some((what, figure)) = line.split_once('\t') {
                 put(rows, what, size, figure);

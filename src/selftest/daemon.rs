@@ -60,7 +60,8 @@ struct Inner {
 type Alive<T> = Result<T, Died>;
 
 impl Setup {
-    fn location(&self) -> Location {
+    /// Where the database is.
+    pub(super) fn location(&self) -> Location {
         Location { path: self.database.clone(), mode: 0o600 }
     }
 

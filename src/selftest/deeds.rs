@@ -92,6 +92,8 @@ impl Living {
             Turn::AskToLink(_) | Turn::AskToUnlink | Turn::AskWithTheSameKey => self.ask(turn).await?,
             Turn::Cancel | Turn::Retry | Turn::Suspend | Turn::Resume => self.operate(turn).await?,
             Turn::DieAtQuestion(_) | Turn::DieDuringCall(_) => self.doom(turn),
+            Turn::CopyTheDatabase => self.make_a_copy().await?,
+            Turn::PutTheCopyBack => self.put_the_copy_back().await?,
             Turn::AnAdministratorActs | Turn::SomebodyElseLinks | Turn::SomebodyRemoves | Turn::AnOddStatus => {
                 self.act_in_the_world(turn);
             }

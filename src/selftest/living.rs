@@ -193,8 +193,13 @@ impl Living {
         self.tell("it died");
         self.look().await?;
         self.promises.nothing_is_lost(&self.desk).await?;
-        let dies_again = self.chance.random_ratio(1, 4).then(|| plot::up_to(&mut self.chance, 40));
+        let dies_again = self.dies_soon();
         self.boot(dies_again).await
+    }
+
+    /// Whether the next process dies while it starts, and when.
+    pub(super) fn dies_soon(&mut self) -> Option<u64> {
+        self.chance.random_ratio(1, 4).then(|| plot::up_to(&mut self.chance, 40))
     }
 
     /// Starts a process; one that dies while it starts is started again.

@@ -18,6 +18,8 @@ mod promises;
 
 mod truth;
 
+mod copies;
+
 mod finale;
 
 mod life;

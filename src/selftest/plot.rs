@@ -35,6 +35,10 @@ pub(super) enum Turn {
     TheWeatherChanges,
     /// Tokens die.
     TokensDie,
+    /// Somebody makes a copy of the database.
+    CopyTheDatabase,
+    /// The latest copy is put back in the place of the database.
+    PutTheCopyBack,
     /// The process ends in good order and begins again after this long.
     Restart(Duration),
     /// The process dies at its so many-th look at the clock from now on.
@@ -69,8 +73,10 @@ pub(super) fn draw(chance: &mut StdRng) -> Turn {
         60..62 => Turn::AnOddStatus,
         62..65 => Turn::AnAccountInTrouble,
         65..71 => Turn::TheWeatherChanges,
-        71..73 => Turn::TokensDie,
-        73..77 => Turn::Restart(rarely_long(chance)),
+        71..72 => Turn::TokensDie,
+        72..74 => Turn::CopyTheDatabase,
+        74 => Turn::PutTheCopyBack,
+        75..77 => Turn::Restart(rarely_long(chance)),
         77..84 => Turn::DieAtQuestion(up_to(chance, 400)),
         84..92 => Turn::DieDuringCall(up_to(chance, 12)),
         92..95 => Turn::StandStill(rarely_long(chance)),

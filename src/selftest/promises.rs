@@ -10,8 +10,8 @@ use super::{
 use crate::{
     domain::time::Time,
     engine::record::Recorder,
-    sim::{Api, LedgerEntry, World},
-    store::views::{ConflictFilter, RequestView, TransitionView},
+    sim::{Api, LedgerEntry, Sim, World},
+    store::views::{ConflictFilter, RequestFilter, RequestView, TransitionView},
 };
 
 /// Messages read in one look; a life writes fewer between two.
@@ -62,6 +62,8 @@ pub(super) struct Promises {
     ledger_read: usize,
     /// Calls by what they asked for.
     calls: HashMap<(Api, String, String), usize>,
+    /// Invitations that the database no longer knows of, by pair.
+    forgotten: HashMap<(String, String), usize>,
     /// Until when a program's month is known to be used up, milliseconds UTC.
     months: HashMap<String, i64>,
 }
@@ -83,6 +85,31 @@ pub(super) struct Moment {
 }
 
 impl Promises {
+    /// The database is an older one from here on: what it does not know is forgotten, and what the world has seen of it
+    /// is not held against it.
+    pub(super) async fn begin_anew(&mut self, desk: &Recorder, sim: &Sim) {
+        self.last_event = desk.store().last_event().await.unwrap_or_else(unreadable);
+        let views = desk.store().list_requests(&RequestFilter::default(), u32::MAX).await.unwrap_or_else(unreadable);
+        self.requests.clear();
+        for view in views {
+            let history = desk.store().history(&view.id).await.unwrap_or_else(unreadable);
+            let told = history.iter().map(|step| step.to_state.clone()).collect();
+            self.requests.insert(view.id.clone(), Seen { view, history, told });
+        }
+        self.acknowledged.retain(|id| self.requests.contains_key(id));
+        let world = sim.world();
+        for (account, program) in pairs() {
+            for api in [Api::Link, Api::Unlink] {
+                let (intents, attempts) = self.intended(api, &account, &program);
+                self.calls.insert((api, account.clone(), program.clone()), intents);
+                let unknown = world.invitations(&account, &program).saturating_sub(attempts);
+                if api == Api::Link {
+                    self.forgotten.insert((account.clone(), program.clone()), unknown);
+                }
+            }
+        }
+    }
+
     /// A door has said that it took this request.
     pub(super) fn acknowledge(&mut self, id: &str) {
         self.acknowledged.insert(id.to_owned());
@@ -105,8 +132,7 @@ impl Promises {
             let Some(view) = view(desk, &id).await else {
                 return broken("one decision, one transaction", format!("a message tells of {id}, which is not there"));
             };
-            let history = desk.store().history(&id).await;
-            let history = history.unwrap_or_else(|error| panic!("the database cannot be read: {error}"));
+            let history = desk.store().history(&id).await.unwrap_or_else(unreadable);
             let open = ConflictFilter { request: Some(id), open: Some(true), ..ConflictFilter::default() };
             let open_conflicts = conflicts(desk, &open).await.len();
             news.push(News { view, history, open_conflicts });
@@ -135,8 +161,7 @@ impl Promises {
 
     /// Requests that messages were written for since the last look.
     async fn changed(&mut self, desk: &Recorder) -> Vec<String> {
-        let events = desk.store().latest_events(self.last_event, EVENTS_MAX).await;
-        let events = events.unwrap_or_else(|error| panic!("the database cannot be read: {error}"));
+        let events = desk.store().latest_events(self.last_event, EVENTS_MAX).await.unwrap_or_else(unreadable);
         let mut ids = Vec::new();
         for event in events.into_iter().rev() {
             self.last_event = event.seq;
@@ -215,15 +240,7 @@ impl Promises {
     }
 
     fn intent_before(&self, world: &World, call: &LedgerEntry) -> Kept {
-        let kind = if call.api == Api::Link { "link" } else { "unlink" };
-        let of_pair = self.requests.values().filter(|seen| {
-            seen.view.kind == kind && seen.view.account == call.account && seen.view.program == call.program
-        });
-        let (mut intents, mut attempts) = (0, 0);
-        for seen in of_pair {
-            intents += seen.history.iter().filter(|step| step.to_state == "initiating").count();
-            attempts += usize::try_from(seen.view.attempt).unwrap_or(0);
-        }
+        let (intents, attempts) = self.intended(call.api, &call.account, &call.program);
         let calls = self.calls.get(&(call.api, call.account.clone(), call.program.clone())).copied().unwrap_or(0);
         if calls > intents {
             return broken(
@@ -231,7 +248,8 @@ impl Promises {
                 format!("{calls} calls, {intents} intents on disk: {call:?}{}", self.all_of_pair(world, call)),
             );
         }
-        let invitations = world.invitations(&call.account, &call.program);
+        let forgotten = self.forgotten.get(&(call.account.clone(), call.program.clone())).copied().unwrap_or(0);
+        let invitations = world.invitations(&call.account, &call.program) - forgotten;
         if call.api == Api::Link && invitations > attempts {
             return broken(
                 "at most one invitation per attempt",
@@ -239,6 +257,20 @@ impl Promises {
             );
         }
         Ok(())
+    }
+
+    /// Calls of a pair that were intended, and those of them that count.
+    fn intended(&self, api: Api, account: &str, program: &str) -> (usize, usize) {
+        let kind = if api == Api::Link { "link" } else { "unlink" };
+        let of_pair = self
+            .requests
+            .values()
+            .map(|seen| (&seen.view, &seen.history))
+            .filter(|(view, _)| view.kind == kind && view.account == account && view.program == program);
+        of_pair.fold((0, 0), |(intents, attempts), (view, history)| {
+            let calls = history.iter().filter(|step| step.to_state == "initiating" && step.cause == "call").count();
+            (intents + calls, attempts + usize::try_from(view.attempt).unwrap_or(0))
+        })
     }
 
     /// Everything known of a pair, for a report.
@@ -305,10 +337,14 @@ pub(super) async fn kept_as_conflict(desk: &Recorder, call: &LedgerEntry) -> Kep
 }
 
 async fn conflicts(desk: &Recorder, filter: &ConflictFilter) -> Vec<crate::store::views::ConflictView> {
-    let rows = desk.store().conflicts(filter, EVENTS_MAX).await;
-    rows.unwrap_or_else(|error| panic!("the database cannot be read: {error}"))
+    desk.store().conflicts(filter, EVENTS_MAX).await.unwrap_or_else(unreadable)
 }
 
 async fn view(desk: &Recorder, id: &str) -> Option<RequestView> {
-    desk.store().request_view(id).await.unwrap_or_else(|error| panic!("the database cannot be read: {error}"))
+    desk.store().request_view(id).await.unwrap_or_else(unreadable)
+}
+
+/// A life whose database cannot be read is no life.
+fn unreadable<T>(error: crate::store::StoreError) -> T {
+    panic!("the database cannot be read: {error}")
 }

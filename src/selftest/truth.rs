@@ -37,7 +37,7 @@ pub(super) fn contradiction(world: &World, request: &RequestView, step: &Transit
 /// Why a step may not end a request, if it does so.
 pub(super) fn illegal_end(request: &RequestView, step: &TransitionView, has_deadline: bool) -> Option<String> {
     let is_legal = match (step.to_state.as_str(), step.cause.as_str()) {
-        ("linked" | "rejected" | "unlinked" | "lapsed", "listing") | ("cancelled", "operator") => true,
+        ("linked" | "rejected" | "unlinked" | "lapsed", "listing") | ("cancelled", "operator" | "restore") => true,
         ("linked", "answer") => step.errcode == Some(89_015),
         ("failed" | "lapsed", "deadline") => has_deadline,
         ("failed", "answer") => step.errcode.is_some_and(|code| !PASSING.contains(&code)),
