@@ -168,6 +168,26 @@ pub fn must_exist(location: &Location) -> anyhow::Result<()> {
     }
 }
 
+/// Asks before something large is done, unless `yes` was said; `shown` is what `--dry-run` would show.
+///
+/// # Errors
+/// Nobody agreed, or nobody could be asked.
+pub fn agree(what: &str, shown: &str, yes: bool) -> anyhow::Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        anyhow::bail!("this would {what}: say --yes to do it, or --dry-run to see {shown}");
+    }
+    write!(io::stderr(), "{what}? [y/N] ").context("cannot ask")?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    if !["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
+        anyhow::bail!("nothing was changed");
+    }
+    Ok(())
+}
+
 /// Says something beside the result, on stderr. A note that nobody can read is no failure.
 pub fn note(text: impl Display) {
     let _ = writeln!(io::stderr(), "note: {text}");

@@ -2,7 +2,7 @@
 //! simulator. It must never touch a database that is not its own.
 //!
 //! A [`Life`] is everything that one seed brings about: requests, people, faults, operators, crashes. [`live()`] lives it,
-//! week after week in seconds, and holds the [`promises`] against it after every step. The same seed brings about the same
+//! week after week in seconds, and holds the promises against it after every step. The same seed brings about the same
 //! life again. The [`checks`] bring to the real program what a manual clock cannot: kills, a full disk, a stop; [`disk`]
 //! says what a disk can be believed about.
 

@@ -88,11 +88,11 @@ impl Promises {
     /// The database is an older one from here on: what it does not know is forgotten, and what the world has seen of it
     /// is not held against it.
     pub(super) async fn begin_anew(&mut self, desk: &Recorder, sim: &Sim) {
-        self.last_event = desk.store().last_event().await.unwrap_or_else(unreadable);
-        let views = desk.store().list_requests(&RequestFilter::default(), u32::MAX).await.unwrap_or_else(unreadable);
+        self.last_event = readable(desk.store().last_event().await);
+        let views = readable(desk.store().list_requests(&RequestFilter::default(), u32::MAX).await);
         self.requests.clear();
         for view in views {
-            let history = desk.store().history(&view.id).await.unwrap_or_else(unreadable);
+            let history = readable(desk.store().history(&view.id).await);
             let told = history.iter().map(|step| step.to_state.clone()).collect();
             self.requests.insert(view.id.clone(), Seen { view, history, told });
         }
@@ -132,7 +132,7 @@ impl Promises {
             let Some(view) = view(desk, &id).await else {
                 return broken("one decision, one transaction", format!("a message tells of {id}, which is not there"));
             };
-            let history = desk.store().history(&id).await.unwrap_or_else(unreadable);
+            let history = readable(desk.store().history(&id).await);
             let open = ConflictFilter { request: Some(id), open: Some(true), ..ConflictFilter::default() };
             let open_conflicts = conflicts(desk, &open).await.len();
             news.push(News { view, history, open_conflicts });
@@ -161,7 +161,7 @@ impl Promises {
 
     /// Requests that messages were written for since the last look.
     async fn changed(&mut self, desk: &Recorder) -> Vec<String> {
-        let events = desk.store().latest_events(self.last_event, EVENTS_MAX).await.unwrap_or_else(unreadable);
+        let events = readable(desk.store().latest_events(self.last_event, EVENTS_MAX).await);
         let mut ids = Vec::new();
         for event in events.into_iter().rev() {
             self.last_event = event.seq;
@@ -337,14 +337,14 @@ pub(super) async fn kept_as_conflict(desk: &Recorder, call: &LedgerEntry) -> Kep
 }
 
 async fn conflicts(desk: &Recorder, filter: &ConflictFilter) -> Vec<crate::store::views::ConflictView> {
-    desk.store().conflicts(filter, EVENTS_MAX).await.unwrap_or_else(unreadable)
+    readable(desk.store().conflicts(filter, EVENTS_MAX).await)
 }
 
 async fn view(desk: &Recorder, id: &str) -> Option<RequestView> {
-    desk.store().request_view(id).await.unwrap_or_else(unreadable)
+    readable(desk.store().request_view(id).await)
 }
 
 /// A life whose database cannot be read is no life.
-fn unreadable<T>(error: crate::store::StoreError) -> T {
-    panic!("the database cannot be read: {error}")
+fn readable<T>(answer: Result<T, crate::store::StoreError>) -> T {
+    answer.unwrap_or_else(|error| panic!("the database cannot be read: {error}"))
 }

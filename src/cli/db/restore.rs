@@ -1,15 +1,11 @@
 //! `db restore`: a copy into the database's place, after saying what will happen. It must never put anything back unasked.
 
-use std::{
-    io::{self, IsTerminal, Write},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use crate::{
-    cli::context::{Context, Ending, note},
+    cli::context::{Context, Ending, agree, note},
     clock::{Clock, SystemClock},
     store::{Location, copies::Salvaged, replace::Ready},
 };
@@ -74,7 +70,7 @@ pub(super) async fn run(context: &Context, location: &Location, restore: Restore
         context.print_one(&restored)?;
         return Ok(Ending::Well);
     }
-    agreed(location, restore.yes)?;
+    agree(&format!("replace {}", location.path.display()), "what it means", restore.yes)?;
     let newer = restored.only_in_replaced.unwrap_or(0);
     restored.replaced_kept_as = ready.place(clock.now()).await?.map(|kept| kept.display().to_string());
     if let Some(kept) = &restored.replaced_kept_as {
@@ -130,21 +126,4 @@ fn say(restored: &Restored, ready: &Ready) {
     if let Some(why) = &ready.unreadable {
         note(format!("nothing can be taken from the replaced database: {why}"));
     }
-}
-
-fn agreed(location: &Location, yes: bool) -> anyhow::Result<()> {
-    let what = format!("replace {}", location.path.display());
-    if yes {
-        return Ok(());
-    }
-    if !io::stdin().is_terminal() {
-        bail!("this would {what}: say --yes to do it, or --dry-run to see what it means");
-    }
-    write!(io::stderr(), "{what}? [y/N] ").context("cannot ask")?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("cannot read the answer")?;
-    if !["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
-        bail!("nothing was changed");
-    }
-    Ok(())
 }

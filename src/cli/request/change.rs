@@ -1,15 +1,13 @@
 //! `request cancel` and `request retry`: of some requests by id, or of all that filters name, after a question. It must
 //! never change many unasked.
 
-use std::io::{self, IsTerminal, Write};
-
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use tokio::task::JoinSet;
 
 use super::{filters::Filters, list};
 use crate::{
     cli::{
-        context::{Context, Desk, Ending, Usage, note, progress},
+        context::{Context, Desk, Ending, Usage, agree, note, progress},
         sentence,
     },
     domain::id::RequestId,
@@ -136,7 +134,7 @@ async fn change(context: &Context, choice: Choice, act: Act) -> anyhow::Result<E
                     note(format!("{} to {}; nothing was changed", requests(meant.len()), act.word()));
                     return list::glance(context, meant, desk.now());
                 }
-                agreed(&meant, act, choice.yes)?;
+                agree(&format!("{} {}", act.word(), requests(meant.len())), "which", choice.yes)?;
                 meant.into_iter().map(|row| Ok(row.id.parse()?)).collect::<anyhow::Result<_>>()?
             } else {
                 if choice.dry_run {
@@ -183,23 +181,6 @@ async fn is_latest_of_its_pair(desk: &Desk, row: &RequestView) -> anyhow::Result
     };
     let latest = desk.store().list_requests(&pair, 1).await?;
     Ok(latest.first().is_some_and(|latest| latest.id == row.id))
-}
-
-fn agreed(meant: &[RequestView], act: Act, yes: bool) -> anyhow::Result<()> {
-    let what = format!("{} {}", act.word(), requests(meant.len()));
-    if yes {
-        return Ok(());
-    }
-    if !io::stdin().is_terminal() {
-        bail!("this would {what}: say --yes to do it, or --dry-run to see which");
-    }
-    write!(io::stderr(), "{what}? [y/N] ").context("cannot ask")?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("cannot read the answer")?;
-    if !["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
-        bail!("nothing was changed");
-    }
-    Ok(())
 }
 
 fn requests(count: usize) -> String {
