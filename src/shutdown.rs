@@ -33,8 +33,7 @@ impl Shutdown {
     pub fn listen(&self) -> io::Result<()> {
         let interrupt = signal(SignalKind::interrupt())?;
         let terminate = signal(SignalKind::terminate())?;
-        // A file that may not grow further is a full disk to us, not a reason to die: whoever listens, lives.
-        let _ = signal(SignalKind::from_raw(SIGXFSZ))?;
+        outlive_file_limits()?;
         tokio::spawn(obey(self.clone(), interrupt, terminate));
         Ok(())
     }
@@ -60,6 +59,14 @@ impl Shutdown {
     pub async fn unless_asked<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.token.run_until_cancelled(work).await
     }
+}
+
+/// A file that may not grow further is a full disk to us, not a reason to die without a word: whoever listens, lives.
+///
+/// # Errors
+/// When the operating system refuses to tell us of signals.
+pub fn outlive_file_limits() -> io::Result<()> {
+    signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
 }
 
 async fn obey(shutdown: Shutdown, mut interrupt: Signal, mut terminate: Signal) {

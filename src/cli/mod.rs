@@ -159,6 +159,7 @@ fn begin(cli: Cli) -> anyhow::Result<Ending> {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<Ending> {
+    crate::shutdown::outlive_file_limits().context("cannot listen for signals")?;
     let context = Context { config: cli.config, format: cli.output, look: Look::of_stdout() };
     match cli.command {
         Command::Demo(command) => demo::run(&command).await.map(|()| Ending::Well),
@@ -178,7 +179,12 @@ async fn run(cli: Cli) -> anyhow::Result<Ending> {
             shutdown.listen().context("cannot listen for signals")?;
             simulate::run(command, async move { shutdown.wait().await }).await.map(|()| Ending::Well)
         }
-        Command::Selftest(command) => selftest::run(&context, command).await,
+        Command::Selftest(command) => {
+            let shutdown = Shutdown::new();
+            shutdown.listen().context("cannot listen for signals")?;
+            let tried = Box::pin(shutdown.unless_asked(selftest::run(&context, command))).await;
+            tried.context("interrupted: what it had started is ended, its folder taken away")?
+        }
         Command::Completions(command) => completions::run(&command),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 use super::mortal::MortalClock;
 use crate::{
@@ -42,9 +42,26 @@ pub(super) struct Setup {
 #[derive(Debug)]
 pub(super) struct Died;
 
+/// The threads of a process. Dropped in the middle of something, they are left to end by themselves.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn handle(&self) -> Handle {
+        self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// A process.
 pub(super) struct Daemon {
-    runtime: Runtime,
+    runtime: Threads,
     clock: Arc<MortalClock>,
     engine: Arc<Engine>,
     /// Away while it works.
@@ -103,7 +120,7 @@ impl Daemon {
             clock.die_after(questions);
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.unwrap_or_else(|error| panic!("no runtime for a process: {error}"));
+        let runtime = Threads(Some(runtime.unwrap_or_else(|error| panic!("no runtime for a process: {error}"))));
         let (setup, asked) = (setup.clone(), Arc::clone(&clock) as SharedClock);
         let booted = on(&runtime, async move || setup.boot(asked).await).await;
         match booted {
@@ -178,7 +195,7 @@ impl Daemon {
     pub(super) async fn stop(self) {
         let store = self.engine.store().clone();
         drop((self.inner, self.engine));
-        let closing = self.runtime.spawn(store.close());
+        let closing = self.runtime.handle().spawn(store.close());
         // A store that could not be closed is one that was killed.
         let _ = closing.await;
         let_go(self.runtime).await;
@@ -193,14 +210,15 @@ impl Daemon {
 
 /// Works on the runtime of a process: what is begun there ends when that does.
 async fn on<T: Send + 'static>(
-    runtime: &Runtime,
+    runtime: &Threads,
     work: impl AsyncFnOnce() -> T + Send + 'static,
 ) -> Result<T, tokio::task::JoinError> {
-    let runtime = runtime.handle().clone();
+    let runtime = runtime.handle();
     tokio::task::spawn_blocking(move || runtime.block_on(work())).await
 }
 
-async fn let_go(runtime: Runtime) {
+async fn let_go(mut threads: Threads) {
+    let Some(runtime) = threads.0.take() else { return };
     let gone = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(LETTING_GO)).await;
     gone.unwrap_or_else(|error| panic!("a killed process did not end: {error}"));
 }

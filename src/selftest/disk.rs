@@ -62,6 +62,8 @@ pub struct Disk {
     pub beliefs: Vec<String>,
     /// Whether a database must not be there.
     pub is_unfit: bool,
+    /// Whether what is written there may be gone after a loss of power.
+    pub is_doubtful: bool,
 }
 
 /// Looks at the disk under a folder; writes a small file there and takes it away.
@@ -80,7 +82,8 @@ pub fn look(folder: &Path) -> io::Result<Disk> {
     let (sync, locks_hold) = tried?;
     let is_unfit = kind == Some(Kind::Network) || !locks_hold;
     let beliefs = [Some(of_kind(kind, &file_system)), Some(of_sync(kind, sync)), of_locks(locks_hold)];
-    Ok(Disk { file_system, sync, beliefs: beliefs.into_iter().flatten().collect(), is_unfit })
+    let is_doubtful = kind != Some(Kind::Local) || sync < HONEST;
+    Ok(Disk { file_system, sync, beliefs: beliefs.into_iter().flatten().collect(), is_unfit, is_doubtful })
 }
 
 fn of_kind(kind: Option<Kind>, name: &str) -> String {

@@ -34,6 +34,9 @@ pub enum StoreError {
         /// That request's program.
         program: String,
     },
+    /// A row holds a value of a type that we never write.
+    #[error("a row was changed by somebody else and cannot be read: restore a backup, or mend it ({0})")]
+    Mistyped(Arc<sqlx::Error>),
     /// A statement that should not fail.
     #[error("the database refused a statement, which is a defect of amplinkd: {0}")]
     Refused(Arc<sqlx::Error>),
@@ -45,7 +48,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether one row alone is the reason: it holds up itself, and nothing beside it.
     pub(crate) const fn is_of_one_row(&self) -> bool {
-        matches!(self, Self::Row(_) | Self::Refused(_))
+        matches!(self, Self::Row(_) | Self::Mistyped(_) | Self::Refused(_))
     }
 
     /// Whether the file or its disk is the reason, so that no other write would have fared better.
@@ -77,6 +80,8 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let code = match &error {
             sqlx::Error::Database(refused) => refused.code().and_then(|code| code.parse::<i32>().ok()),
+            // What stands in one row and has another type than we ever write: somebody changed it.
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => return Self::Mistyped(Arc::new(error)),
             sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => return Self::Closed,
             _ => None,
         };

@@ -144,15 +144,18 @@ impl Ready {
         fold(&self.copy).await.map_err(|_| ReplaceError::InUse(self.copy.clone()))?;
         File::open(&self.copy).and_then(|file| file.sync_all()).map_err(failed(&self.copy))?;
         let mut kept = None;
+        let aside = free_name(&self.database, now);
         if self.database.exists() {
             match fold(&self.database).await {
                 // A file that cannot be read is a reason to restore, not one to refuse it.
                 Ok(()) | Err(StoreError::Corrupt(_) | StoreError::Broken(_) | StoreError::Refused(_)) => {}
                 Err(_) => return Err(ReplaceError::InUse(self.database.clone())),
             }
-            let aside = free_name(&self.database, now);
             keep(&self.database, &aside).map_err(failed(&aside))?;
             kept = Some(aside);
+        } else {
+            // A log without its database would be taken for the copy's.
+            keep_neighbours(&self.database, &aside).map_err(failed(&aside))?;
         }
         fs::rename(&self.copy, &self.database).map_err(failed(&self.database))?;
         let folder = self.database.parent().unwrap_or(Path::new("/"));
@@ -182,14 +185,19 @@ async fn fold(path: &Path) -> Result<(), StoreError> {
 
 /// The database keeps its name until the copy takes it; its neighbours go along with the kept one.
 fn keep(database: &Path, aside: &Path) -> io::Result<()> {
+    keep_neighbours(database, aside)?;
+    // Not every file system has second names.
+    fs::hard_link(database, aside).or_else(|_| fs::rename(database, aside))
+}
+
+fn keep_neighbours(database: &Path, aside: &Path) -> io::Result<()> {
     for suffix in BESIDE {
         match fs::rename(with_suffix(database, suffix), with_suffix(aside, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
     }
-    // Not every file system has second names.
-    fs::hard_link(database, aside).or_else(|_| fs::rename(database, aside))
+    Ok(())
 }
 
 fn free_name(database: &Path, now: Time) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use amplinkd::store::{Role, Store};
+use amplinkd::store::{Location, Role, Store};
 use serde_json::json;
 
 use super::{ACCOUNT, Desk, OTHER, PROGRAM};
@@ -70,6 +70,24 @@ fn where_there_is_no_database_a_copy_makes_one() {
     assert!(done.out.contains("\"replaced_kept_as\": null"), "{}", done.out);
     assert_eq!(desk.number("SELECT count(*) FROM request"), 1);
     assert!(kept(&desk).is_empty());
+}
+
+/// What a killed daemon leaves beside a database that somebody then deletes.
+#[tokio::test]
+async fn a_log_without_its_database_is_not_taken_for_the_copys() {
+    let (desk, _) = desk_that_went_on();
+    let location = Location { path: desk.path("a.db"), mode: 0o600 };
+    let store = Store::open(&location, Role::Tool).await.expect("a database");
+    store.wake(&ACCOUNT.parse().expect("an appid")).await.expect("a write");
+    fs::copy(desk.path("a.db-wal"), desk.path("log")).expect("a log");
+    store.close().await;
+    fs::remove_file(desk.path("a.db")).expect("it was there");
+    fs::rename(desk.path("log"), desk.path("a.db-wal")).expect("a log");
+    desk.run("db restore b.db --yes").well();
+    desk.run("db verify").well();
+    let there = desk.json("request list");
+    assert_eq!(there.as_array().map(Vec::len), Some(1));
+    assert!(kept(&desk)[0].ends_with("-wal"), "{:?}", kept(&desk));
 }
 
 #[test]
