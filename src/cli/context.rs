@@ -210,5 +210,5 @@ pub fn progress(length: u64, doing: &'static str) -> ProgressBar {
 /// A damaged file is something that a check has found, not a failure of the check.
 #[must_use]
 pub const fn is_damage(error: &StoreError) -> bool {
-    matches!(error, StoreError::Corrupt(_))
+    matches!(error, StoreError::Corrupt(_) | StoreError::Mistyped(_))
 }
