@@ -33,8 +33,7 @@ impl Driver {
     /// the calendar, so that every account is put where it belongs now.
     fn heed_steps(&mut self) {
         let now = Begun::now(self.engine.clock());
-        let expected = self.together.calendar + now.stopwatch.saturating_sub(self.together.stopwatch);
-        let apart = expected.since(now.calendar).max(now.calendar.since(expected));
+        let apart = self.together.apart(now);
         self.together = now;
         if apart > AHEAD_MAX {
             tracing::warn!(

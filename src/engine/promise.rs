@@ -28,6 +28,12 @@ impl Begun {
     pub(super) fn now(clock: &SharedClock) -> Self {
         Self { calendar: clock.now(), stopwatch: clock.monotonic() }
     }
+
+    /// How far the two clocks have come apart since: a step of the calendar, or a sleep that the stopwatch did not see.
+    pub(super) fn apart(self, later: Self) -> Duration {
+        let expected = self.calendar + later.stopwatch.saturating_sub(self.stopwatch);
+        expected.since(later.calendar).max(later.calendar.since(expected))
+    }
 }
 
 /// Tells the loop that a poll is over, also when it panicked or was dropped.

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use super::promise::Begun;
 use crate::domain::time::Time;
 
 /// A difference that slewing, load and rounding explain. A step is larger.
@@ -19,8 +20,7 @@ pub(super) struct Steps {
 
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    calendar: Time,
-    stopwatch: Duration,
+    together: Begun,
     /// When the last step was noticed, on the stopwatch.
     stepped: Option<Duration>,
 }
@@ -28,17 +28,16 @@ struct Seen {
 impl Steps {
     /// Both run together from here on.
     pub(super) const fn beginning(calendar: Time, stopwatch: Duration) -> Self {
-        Self { seen: Mutex::new(Seen { calendar, stopwatch, stepped: None }) }
+        Self { seen: Mutex::new(Seen { together: Begun { calendar, stopwatch }, stepped: None }) }
     }
 
     /// Whether a step was noticed within the last `span` of the stopwatch.
     pub(super) fn doubtful(&self, calendar: Time, stopwatch: Duration, span: Duration) -> bool {
         // Nothing in here panics halfway through a change.
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let expected = seen.calendar + stopwatch.saturating_sub(seen.stopwatch);
-        let apart = expected.since(calendar).max(calendar.since(expected));
-        let stepped = if apart > TOLERATED { Some(stopwatch) } else { seen.stepped };
-        *seen = Seen { calendar, stopwatch, stepped };
+        let now = Begun { calendar, stopwatch };
+        let stepped = if seen.together.apart(now) > TOLERATED { Some(stopwatch) } else { seen.stepped };
+        *seen = Seen { together: now, stepped };
         stepped.is_some_and(|at| stopwatch.saturating_sub(at) < span)
     }
 }

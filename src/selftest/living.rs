@@ -218,7 +218,7 @@ impl Living {
         self.look().await
     }
 
-    /// Looks at what changed; at whether anything stalls, when a daemon has just done all it could.
+    /// Holds the promises against what changed since the last look.
     pub(super) async fn look(&mut self) -> Kept {
         let moment = Moment {
             is_undisturbed: !std::mem::take(&mut self.is_disturbed),

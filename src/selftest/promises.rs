@@ -99,14 +99,12 @@ impl Promises {
         self.acknowledged.retain(|id| self.requests.contains_key(id));
         let world = sim.world();
         for (account, program) in pairs() {
-            for api in [Api::Link, Api::Unlink] {
-                let (intents, attempts) = self.intended(api, &account, &program);
-                self.calls.insert((api, account.clone(), program.clone()), intents);
-                let unknown = world.invitations(&account, &program).saturating_sub(attempts);
-                if api == Api::Link {
-                    self.forgotten.insert((account.clone(), program.clone()), unknown);
-                }
-            }
+            let (unlinks, _) = self.intended(Api::Unlink, &account, &program);
+            self.calls.insert((Api::Unlink, account.clone(), program.clone()), unlinks);
+            let (links, attempts) = self.intended(Api::Link, &account, &program);
+            self.calls.insert((Api::Link, account.clone(), program.clone()), links);
+            let unknown = world.invitations(&account, &program).saturating_sub(attempts);
+            self.forgotten.insert((account, program), unknown);
         }
     }
 
