@@ -172,47 +172,15 @@ CREATE TABLE outbox (
     id      TEXT    NOT NULL UNIQUE,
     type    TEXT    NOT NULL,
     subject TEXT    NOT NULL,
+    -- Events with the same key are delivered in order: the request's id, or the name of a group of alerts.
+    partition_key TEXT NOT NULL,
+    -- Of an alert's event: the channels it is for, by the age from which they are told (milliseconds). NULL: all.
+    reach   BIGINT,
     at      BIGINT  NOT NULL,
     data    TEXT    NOT NULL
 );
 
 CREATE INDEX outbox_by_time ON outbox (at);
-
-CREATE TABLE alert (
-    id         TEXT    NOT NULL PRIMARY KEY,
-    key        TEXT    NOT NULL,
-    rule       TEXT    NOT NULL,
-    request_id TEXT    REFERENCES request (id),
-    account    TEXT,
-    state      TEXT    NOT NULL CHECK (state IN ('firing', 'acknowledged', 'snoozed', 'resolved')),
-    since      BIGINT  NOT NULL,
-    fired_at   BIGINT  NOT NULL,
-    acknowledged_at BIGINT,
-    snoozed_until   BIGINT,
-    resolved_at     BIGINT,
-    notified_at     BIGINT,
-    notifications   INTEGER NOT NULL DEFAULT 0,
-    message_en TEXT    NOT NULL,
-    message_zh TEXT    NOT NULL,
-    CHECK ((resolved_at IS NOT NULL) = (state = 'resolved'))
-) WITHOUT ROWID;
-
-CREATE UNIQUE INDEX alert_one_open ON alert (key) WHERE resolved_at IS NULL;
-
-CREATE TABLE delivery (
-    id         TEXT    NOT NULL PRIMARY KEY,
-    event_id   TEXT    NOT NULL REFERENCES outbox (id),
-    channel    TEXT    NOT NULL,
-    state      TEXT    NOT NULL CHECK (state IN ('pending', 'delivered', 'dead')),
-    attempts   INTEGER NOT NULL DEFAULT 0,
-    next_at    BIGINT,
-    delivered_at BIGINT,
-    last_error TEXT
-) WITHOUT ROWID;
-
-CREATE INDEX delivery_pending ON delivery (next_at) WHERE state = 'pending';
--- Taking old messages away asks for each whether it is still owed.
-CREATE INDEX delivery_by_event ON delivery (event_id);
 
 -- Accounts that somebody outside the daemon changed: it reads them within a second and takes the rows away.
 CREATE TABLE wakeup (

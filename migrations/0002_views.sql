@@ -69,23 +69,4 @@ SELECT g.kind, g.subject,
        strftime('%Y-%m-%dT%H:%M:%fZ', g.at / 1000.0, 'unixepoch') AS at
 FROM gate AS g;
 
-CREATE VIEW v_alert AS
-SELECT l.id, l.key, l.rule, l.request_id, l.account, l.state,
-       strftime('%Y-%m-%dT%H:%M:%fZ', l.since / 1000.0, 'unixepoch') AS since,
-       strftime('%Y-%m-%dT%H:%M:%fZ', l.fired_at / 1000.0, 'unixepoch') AS fired_at,
-       strftime('%Y-%m-%dT%H:%M:%fZ', l.acknowledged_at / 1000.0, 'unixepoch') AS acknowledged_at,
-       strftime('%Y-%m-%dT%H:%M:%fZ', l.snoozed_until / 1000.0, 'unixepoch') AS snoozed_until,
-       strftime('%Y-%m-%dT%H:%M:%fZ', l.resolved_at / 1000.0, 'unixepoch') AS resolved_at,
-       strftime('%Y-%m-%dT%H:%M:%fZ', l.notified_at / 1000.0, 'unixepoch') AS notified_at,
-       l.notifications, l.message_en, l.message_zh
-FROM alert AS l;
-
-CREATE VIEW v_delivery AS
-SELECT d.id, d.event_id, o.type AS event_type, d.channel, d.state, d.attempts,
-       strftime('%Y-%m-%dT%H:%M:%fZ', d.next_at / 1000.0, 'unixepoch') AS next_at,
-       strftime('%Y-%m-%dT%H:%M:%fZ', d.delivered_at / 1000.0, 'unixepoch') AS delivered_at,
-       d.last_error
-FROM delivery AS d
-JOIN outbox AS o ON o.id = d.event_id;
-
 PRAGMA user_version = 2;

@@ -6,6 +6,7 @@
 //! - [`clock`]: the one trait, so that three-day waits are tested in a microsecond.
 //! - [`wechat`]: how we speak to `WeChat`, and where tokens come from.
 //! - [`store`]: how we remember, in `SQLite`.
+//! - [`notify`]: how we tell people, one file per channel.
 //! - [`engine`]: the only room that joins the others.
 //! - [`schedule`]: the door for coarse time (cron jobs).
 //! - [`cli`]: the door for people.
@@ -19,6 +20,8 @@ pub mod clock;
 pub mod wechat;
 
 pub mod store;
+
+pub mod notify;
 
 pub mod engine;
 

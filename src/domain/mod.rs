@@ -1,7 +1,8 @@
 //! What a request is and how it moves. Pure: this room must never hold async, IO, the clock, SQL, wire bodies or logs.
 //!
 //! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means,
-//! [`plan`] for what comes next and when, [`identify`] for whose item is whose, [`history`] for what was recorded.
+//! [`plan`] for what comes next and when, [`identify`] for whose item is whose, [`history`] for what was recorded,
+//! [`message`] for what is told.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -26,3 +27,7 @@ pub mod plan;
 pub mod identify;
 
 pub mod history;
+
+pub mod message;
+
+pub mod attention;

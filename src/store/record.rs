@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
-use sqlx::SqliteConnection;
+use sqlx::{FromRow, SqliteConnection};
 
 use super::{
     Recorded, StoreError,
@@ -109,8 +109,12 @@ pub struct Event {
     /// As in `amplinkd.request.linked`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The request's or the account's id.
+    /// The request's or the account's id; of several alerts together, the name of their group.
     pub subject: String,
+    /// Events with the same key are delivered in order.
+    pub partition_key: String,
+    /// Of an alert's event: which channels it is for, by the age from which they are told, milliseconds.
+    pub reach: Option<i64>,
     /// Milliseconds UTC.
     pub at: i64,
     /// The body, JSON as text.
@@ -131,6 +135,8 @@ impl Event {
             id: new_id(),
             kind: format!("amplinkd.request.{}", request.state.as_str()),
             subject: request.id.to_string(),
+            partition_key: request.id.to_string(),
+            reach: None,
             at: now.ms(),
             data: data.to_string(),
         }
@@ -148,7 +154,30 @@ impl Event {
             id: new_id(),
             kind: "amplinkd.conflict.opened".to_owned(),
             subject: request.id.to_string(),
+            partition_key: request.id.to_string(),
+            reach: None,
             at: now.ms(),
+            data: data.to_string(),
+        }
+    }
+}
+
+impl Event {
+    fn of_resolved(conflict: &Resolved) -> Self {
+        let labels: serde_json::Value = serde_json::from_str(&conflict.labels).unwrap_or_default();
+        let data = serde_json::json!({
+            "conflict": conflict.id, "request": conflict.request_id, "account": conflict.account,
+            "program": conflict.program, "kind": conflict.kind, "errcode": conflict.errcode,
+            "our_state": conflict.our_state, "their_status": conflict.their_status,
+            "at": Time::from_ms(conflict.at).to_string(), "resolution": conflict.resolution, "labels": labels,
+        });
+        Self {
+            id: new_id(),
+            kind: "amplinkd.conflict.resolved".to_owned(),
+            subject: conflict.request_id.clone(),
+            partition_key: conflict.request_id.clone(),
+            reach: None,
+            at: conflict.at,
             data: data.to_string(),
         }
     }
@@ -166,14 +195,23 @@ const CONFLICTS: &str = "
            j.value ->> 'errmsg', j.value ->> 'at', j.value ->> 'our_state', j.value ->> 'their_status'
     FROM jsonb_each($1) AS j";
 
+const SETTLED: &str = "
+    SELECT c.id, c.request_id, c.kind, c.errcode, c.our_state, c.their_status, r.account, r.program, r.labels,
+           j.value ->> 1 AS at, j.value ->> 2 AS resolution
+    FROM jsonb_each($1) AS j
+    CROSS JOIN conflict AS c ON c.request_id = j.value ->> 0 AND c.resolved_at IS NULL
+    CROSS JOIN request AS r ON r.id = c.request_id
+    ORDER BY c.id";
+
 const SETTLE: &str = "
     UPDATE conflict SET resolved_at = j.value ->> 1, resolution = j.value ->> 2
     FROM jsonb_each($1) AS j
     WHERE conflict.request_id = j.value ->> 0 AND conflict.resolved_at IS NULL";
 
 const EVENTS: &str = "
-    INSERT INTO outbox (id, type, subject, at, data)
-    SELECT j.value ->> 'id', j.value ->> 'type', j.value ->> 'subject', j.value ->> 'at', j.value ->> 'data'
+    INSERT INTO outbox (id, type, subject, partition_key, reach, at, data)
+    SELECT j.value ->> 'id', j.value ->> 'type', j.value ->> 'subject', j.value ->> 'partition_key',
+           j.value ->> 'reach', j.value ->> 'at', j.value ->> 'data'
     FROM jsonb_each($1) AS j";
 
 /// Writes all records of a group with one statement a table; answers each in its order. A record with a stale request
@@ -224,8 +262,9 @@ async fn write_fresh(
     let settled: Vec<(&str, i64, &str)> = changes()
         .filter_map(|change| change.settled.map(|(how, at)| (change.request.id.as_str(), at.ms(), how)))
         .collect();
+    let resolved = resolved(tx, &settled).await?;
     bulk::execute(tx, SETTLE, &settled).await?;
-    add_events(tx, &changes().flat_map(|change| &change.events).collect::<Vec<_>>()).await?;
+    add_events(tx, &changes().flat_map(|change| &change.events).chain(&resolved).collect::<Vec<_>>()).await?;
 
     let items: Vec<&ItemRow> = records.iter().flat_map(|record| &record.items).collect();
     let gone: Vec<&(String, String, i64)> = records.iter().flat_map(|record| &record.gone).collect();
@@ -243,6 +282,32 @@ async fn write_fresh(
         Some(now) => copies::reconciled(tx, now).await,
         None => Ok(()),
     }
+}
+
+/// A conflict that is about to be resolved.
+#[derive(Debug, FromRow)]
+struct Resolved {
+    id: String,
+    request_id: String,
+    kind: String,
+    errcode: Option<i64>,
+    our_state: String,
+    their_status: Option<i64>,
+    account: String,
+    program: String,
+    labels: String,
+    at: i64,
+    resolution: String,
+}
+
+/// The messages that these requests' open conflicts are resolved.
+async fn resolved(tx: &mut SqliteConnection, settled: &[(&str, i64, &str)]) -> Result<Vec<Event>, StoreError> {
+    let mut events = Vec::new();
+    for chunk in settled.chunks(bulk::CHUNK) {
+        let rows: Vec<Resolved> = sqlx::query_as(SETTLED).bind(bulk::json(chunk)).fetch_all(&mut *tx).await?;
+        events.extend(rows.iter().map(Event::of_resolved));
+    }
+    Ok(events)
 }
 
 /// Writes messages owed to the outside.

@@ -182,11 +182,13 @@ impl World {
 
 /// What nothing writes yet, so that its times are looked at too.
 const ALERTS: &str = "
-    INSERT INTO alert (id, key, rule, state, since, fired_at, acknowledged_at, snoozed_until, resolved_at, notified_at,
-                       message_en, message_zh)
-    VALUES ('a', 'k', 'stuck', 'resolved', 1, 2, 3, 4, 5, 6, 'en', 'zh');
-    INSERT INTO delivery (id, event_id, channel, state, next_at, delivered_at)
-    SELECT 'd', id, 'on-call', 'pending', 1, 2 FROM outbox LIMIT 1";
+    INSERT INTO alert (id, key, rule, reason, state, since, fired_at, acknowledged_at, snoozed_until, resolved_at,
+                       resolution, notified_at, notify_at, message_en, message_zh)
+    VALUES ('a', 'k', 'stuck', 'stuck.unlink', 'resolved', 1, 2, 3, 4, 5, 'over', 6, 7, 'en', 'zh');
+    INSERT INTO delivery (id, event_id, seq, partition_key, channel, state, created_at, next_at)
+    SELECT 'd', id, seq, partition_key, 'on-call', 'pending', 1, 2 FROM outbox LIMIT 1;
+    INSERT INTO delivery (id, event_id, seq, partition_key, channel, state, created_at, delivered_at)
+    SELECT 'e', id, seq, partition_key, 'chat', 'delivered', 1, 2 FROM outbox LIMIT 1";
 
 /// The database as a reader beside the daemon meets it. The folder must outlive the connection.
 async fn lived() -> (tempfile::TempDir, World, SqliteConnection) {

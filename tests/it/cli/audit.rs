@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{ACCOUNT, Desk, OTHER, PROGRAM};
 
 /// A fault, made by hand, and the rule that finds it.
-const FAULTS: [(&str, &str); 15] = [
+const FAULTS: [(&str, &str); 14] = [
     ("no_next_step", "UPDATE account SET next_check_at = NULL"),
     ("overdue", "UPDATE account SET next_check_at = 1"),
     ("deferred_overdue", "UPDATE request SET state = 'deferred', deferred_until = 1"),
@@ -18,12 +18,8 @@ const FAULTS: [(&str, &str); 15] = [
     ("wakeup_left", "UPDATE wakeup SET at = 1"),
     (
         "delivery_stuck",
-        "INSERT INTO delivery (id, event_id, channel, state, next_at)
-                        SELECT 'd', id, 'on-call', 'pending', 1 FROM outbox",
-    ),
-    (
-        "delivery_stuck",
-        "INSERT INTO delivery (id, event_id, channel, state) SELECT 'd', id, 'on-call', 'pending' FROM outbox",
+        "INSERT INTO delivery (id, event_id, seq, partition_key, channel, state, created_at, next_at)
+         SELECT 'd', id, seq, partition_key, 'on-call', 'pending', 1, 1 FROM outbox",
     ),
     ("cron_silent", "INSERT INTO job (name, due_at) VALUES ('audit', 1)"),
     ("copy_waits", "INSERT INTO copy (made_at) VALUES (1)"),

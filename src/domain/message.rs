@@ -1,0 +1,103 @@
+//! What is told, to people and to other systems: one event and the words for it, the same for every channel and in every
+//! retry. It must never know how a channel writes it down: `notify` does.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Time;
+
+/// The language of messages to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// English.
+    En,
+    /// Chinese.
+    #[default]
+    Zh,
+}
+
+/// What a message means for whoever reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// Somebody must act.
+    Fired,
+    /// Somebody must still act.
+    Repeated,
+    /// It is over.
+    Resolved,
+    /// Something happened; nobody must act.
+    News,
+}
+
+/// One event with its words. Machines read the first half, people the second.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The event's id: the same in every retry and on every channel.
+    pub id: String,
+    /// Its type, such as `amplinkd.alert.fired`.
+    pub kind: String,
+    /// The request's or the account's id; of several together, the name of their group.
+    pub subject: String,
+    /// Events with the same key come in order.
+    pub partition_key: String,
+    /// Its place among all events: a later one has a larger number.
+    pub sequence: i64,
+    /// When it happened.
+    pub at: Time,
+    /// The event's own data: a JSON object as text.
+    pub data: String,
+
+    /// What it means.
+    pub mood: Mood,
+    /// The language of what follows.
+    pub language: Language,
+    /// One line, without an end mark: "3 link requests wait for account administrators".
+    pub title: String,
+    /// A sentence or two: who must do what. May be empty.
+    pub lead: String,
+    /// The heads of the table's columns; empty without a table.
+    pub columns: Vec<String>,
+    /// The table, the most urgent first; as long as `columns` in each row. A channel cuts it to what its service takes.
+    pub rows: Vec<Vec<String>>,
+    /// How many things it concerns; more than `rows` when those were cut already.
+    pub total: usize,
+    /// Where more can be seen.
+    pub link: Option<String>,
+    /// The command that shows more, such as `amplinkd alert list --rule stuck`. May be empty.
+    pub hint: String,
+    /// The alerts that it concerns; none for other events.
+    pub alerts: Vec<AlertFacts>,
+}
+
+/// One alert in a message.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct AlertFacts {
+    /// Its id.
+    pub alert: String,
+    /// What it is known by over restarts: `stuck/account_admin/<request>`.
+    pub key: String,
+    /// The rule, such as `stuck`.
+    pub rule: String,
+    /// The machine's reason, such as `stuck.account_admin`.
+    pub reason: String,
+    /// The request, when it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// The account, when it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The program, when it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// Since when what it tells of is so; milliseconds UTC.
+    pub since: i64,
+    /// When it began to fire; milliseconds UTC.
+    pub fired_at: i64,
+    /// When it was over; milliseconds UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_at: Option<i64>,
+    /// Who must act, in English.
+    pub message_en: String,
+    /// Who must act, in Chinese.
+    pub message_zh: String,
+}

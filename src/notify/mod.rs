@@ -1,0 +1,183 @@
+//! How we tell people and other systems: one file per channel. It must never decide what is told, when, or how often:
+//! it writes one message down as its service wants it, sends it once, and says what became of it.
+
+mod alertmanager;
+
+mod dingtalk;
+
+mod email;
+
+mod feishu;
+
+mod log;
+
+mod slack;
+
+mod webhook;
+
+mod wecom;
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::domain::{message::Message, time::Time};
+
+/// A kind of channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A signed POST of the event, for other systems.
+    Webhook,
+    /// A robot in a group of `WeCom` (企业微信).
+    Wecom,
+    /// A robot in a group of `DingTalk` (钉钉).
+    Dingtalk,
+    /// A robot in a group of Feishu (飞书) or Lark.
+    Feishu,
+    /// An incoming webhook of Slack.
+    Slack,
+    /// A mail over SMTP.
+    Email,
+    /// Prometheus Alertmanager, API v2.
+    Alertmanager,
+    /// A line in our own log.
+    Log,
+}
+
+/// What a channel is made of.
+#[derive(Debug, Clone)]
+pub struct ChannelSettings {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its address. A robot's address holds its key: it is a secret as a whole. Of an e-mail channel: the server, such
+    /// as `smtps://user@mail.example:465`.
+    pub url: Option<SecretString>,
+    /// The secret that signs, or the password; after it those of before, which are still accepted.
+    pub secrets: Vec<SecretString>,
+    /// How long one message may take.
+    pub timeout: Duration,
+    /// Who a mail is from.
+    pub from: Option<String>,
+    /// Whom a mail goes to.
+    pub to: Vec<String>,
+}
+
+/// Why a channel cannot be made: a sentence for the operator, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("[[alerts.channel]] {name}: {wrong}")]
+pub struct ChannelError {
+    /// The channel.
+    pub name: String,
+    /// What is wrong and what is needed.
+    pub wrong: String,
+}
+
+/// How fast a channel's service may be spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Messages under way at once.
+    pub at_once: usize,
+    /// So many messages in so long a time, at most; `None`: as fast as it answers.
+    pub most: Option<(u32, Duration)>,
+}
+
+/// A channel, ready to send.
+#[derive(Debug)]
+pub enum Channel {
+    /// See [`Kind::Webhook`].
+    Webhook(webhook::Webhook),
+    /// See [`Kind::Wecom`].
+    Wecom(wecom::Wecom),
+    /// See [`Kind::Dingtalk`].
+    Dingtalk(dingtalk::Dingtalk),
+    /// See [`Kind::Feishu`].
+    Feishu(feishu::Feishu),
+    /// See [`Kind::Slack`].
+    Slack(slack::Slack),
+    /// See [`Kind::Email`].
+    Email(email::Email),
+    /// See [`Kind::Alertmanager`].
+    Alertmanager(alertmanager::Alertmanager),
+    /// See [`Kind::Log`].
+    Log(log::Log),
+}
+
+impl Channel {
+    /// Makes a channel; nothing is sent.
+    ///
+    /// # Errors
+    /// [`ChannelError`] says which setting is missing or wrong.
+    pub fn new(settings: &ChannelSettings) -> Result<Self, ChannelError> {
+        match settings.kind {
+            Kind::Webhook => webhook::Webhook::new(settings).map(Self::Webhook),
+            Kind::Wecom => wecom::Wecom::new(settings).map(Self::Wecom),
+            Kind::Dingtalk => dingtalk::Dingtalk::new(settings).map(Self::Dingtalk),
+            Kind::Feishu => feishu::Feishu::new(settings).map(Self::Feishu),
+            Kind::Slack => slack::Slack::new(settings).map(Self::Slack),
+            Kind::Email => email::Email::new(settings).map(Self::Email),
+            Kind::Alertmanager => alertmanager::Alertmanager::new(settings).map(Self::Alertmanager),
+            Kind::Log => log::Log::new(settings).map(Self::Log),
+        }
+    }
+
+    /// How fast its service may be spoken to.
+    #[must_use]
+    pub const fn pace(&self) -> Pace {
+        match self {
+            Self::Webhook(_) => webhook::PACE,
+            Self::Wecom(_) => wecom::PACE,
+            Self::Dingtalk(_) => dingtalk::PACE,
+            Self::Feishu(_) => feishu::PACE,
+            Self::Slack(_) => slack::PACE,
+            Self::Email(_) => email::PACE,
+            Self::Alertmanager(_) => alertmanager::PACE,
+            Self::Log(_) => log::PACE,
+        }
+    }
+
+    /// Sends one message once. `now` is what signatures carry.
+    ///
+    /// # Errors
+    /// [`SendError`] says what is to be done next.
+    pub async fn send(&self, message: &Message, now: Time) -> Result<(), SendError> {
+        match self {
+            Self::Webhook(channel) => channel.send(message, now).await,
+            Self::Wecom(channel) => channel.send(message, now).await,
+            Self::Dingtalk(channel) => channel.send(message, now).await,
+            Self::Feishu(channel) => channel.send(message, now).await,
+            Self::Slack(channel) => channel.send(message, now).await,
+            Self::Email(channel) => channel.send(message, now).await,
+            Self::Alertmanager(channel) => channel.send(message, now).await,
+            Self::Log(channel) => channel.send(message, now).await,
+        }
+    }
+}
+
+/// Why a message was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Not now: no connection, no answer in time, busy, too many. Again later, not before `after` where that is given.
+    #[error("{why}")]
+    Later {
+        /// What happened, without addresses or secrets.
+        why: String,
+        /// How long the service asked us to wait.
+        after: Option<Duration>,
+    },
+    /// The service refuses this message, or us: a person must look. Tried a few times more, as a service that is just
+    /// being set up refuses everything.
+    #[error("{why}")]
+    Refused {
+        /// What it said, without addresses or secrets.
+        why: String,
+    },
+    /// It will never be taken.
+    #[error("{why}")]
+    Gone {
+        /// What it said, without addresses or secrets.
+        why: String,
+    },
+}
