@@ -30,4 +30,6 @@ pub mod history;
 
 pub mod message;
 
+pub mod telling;
+
 pub mod attention;

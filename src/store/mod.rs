@@ -39,6 +39,10 @@ pub mod replace;
 
 pub mod audit;
 
+pub mod alerts;
+
+pub mod attention;
+
 pub mod views;
 
 mod request_page;

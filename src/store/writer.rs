@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     Record, Recorded, StoreError,
     accounts::{self, Reservation, Standing},
+    alerts::{self, WatchRecord},
     record,
     requests::{self, Accepted},
     upkeep, wakeups,
@@ -31,6 +32,8 @@ pub(super) enum Work {
     Wake(AccountId),
     Drift { after: i64, limit: u32, now: Time, spread_ms: i64 },
     Prune { before: Time, now: Time },
+    Watch(Box<WatchRecord>),
+    BeginWatch { policy: String, now: i64 },
     Job { name: &'static str, ran: Option<Time>, due: Option<Time> },
     Close,
 }
@@ -220,6 +223,8 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
             accounts::begin_drift(tx, *after, *limit, *now, *spread_ms).await.map(Reply::Done)
         }
         Work::Prune { before, now } => upkeep::prune(tx, *before, *now).await.map(Reply::Done),
+        Work::Watch(step) => alerts::write(tx, step).await.map(Reply::Done),
+        Work::BeginWatch { policy, now } => alerts::begin(tx, policy, *now).await.map(Reply::Done),
         Work::Job { name, ran, due } => upkeep::mark_job(tx, name, *ran, *due).await.map(Reply::Done),
     }
 }
