@@ -21,11 +21,19 @@ pub mod event;
 
 mod http;
 
+mod veil;
+
 mod sign;
 
-mod text;
+mod robot;
 
-mod veil;
+mod shown;
+
+mod words;
+
+mod markup;
+
+mod text;
 
 use std::time::Duration;
 
