@@ -12,7 +12,7 @@ use super::{
     http::{Http, Post},
     markup::full_width,
     robot::{Meaning, Names, verdict},
-    shown::{BETWEEN, Shown, fit},
+    shown::{Shown, fit},
     sign::hmac_sha256,
     words,
 };
@@ -104,19 +104,16 @@ fn text(shown: &Shown<'_>, headline: &str) -> String {
     if !shown.lead.is_empty() {
         parts.push(full_width(&shown.lead));
     }
-    let escaped = |cells: &[String]| cells.iter().map(|cell| full_width(cell)).collect::<Vec<_>>();
-    if let Some(row) = shown.only_row() {
-        let line = |(head, cell): (String, String)| format!("- {}", words::labelled(shown.language(), &head, &cell));
-        let lines = escaped(&shown.columns).into_iter().zip(escaped(row)).map(line);
-        parts.push(lines.collect::<Vec<_>>().join("\n"));
-    } else if !shown.rows.is_empty() {
-        parts.push(escaped(&shown.columns).join(BETWEEN));
-        let line = |row: &Vec<String>| match escaped(row).split_first() {
-            Some((first, [])) => format!("- **{first}**"),
-            Some((first, rest)) => format!("- **{first}**{BETWEEN}{}", rest.join(BETWEEN)),
-            None => String::new(),
-        };
-        parts.push(shown.rows.iter().map(line).collect::<Vec<_>>().join("\n"));
+    let listed = |line: String| format!("- {line}");
+    let lines: Vec<String> = match shown.only_row(full_width) {
+        Some(lines) => lines.into_iter().map(listed).collect(),
+        None => {
+            parts.extend(shown.heads(full_width));
+            shown.lines(full_width, "**").map(listed).collect()
+        }
+    };
+    if !lines.is_empty() {
+        parts.push(lines.join("\n"));
     }
     parts.extend(shown.more.clone());
     if let Some(link) = &shown.link {

@@ -10,7 +10,7 @@ use super::{
     ChannelError, ChannelSettings, Pace, SendError,
     http::{Http, Post},
     robot::{Meaning, Names, verdict},
-    shown::{BETWEEN, Shown, fit},
+    shown::{Shown, fit},
     sign::hmac_sha256,
     words,
 };
@@ -117,15 +117,10 @@ fn card(shown: &Shown<'_>) -> Value {
 }
 
 fn table(shown: &Shown<'_>) -> Vec<String> {
-    if let Some(row) = shown.only_row() {
-        let cells = shown.columns.iter().zip(row);
-        return cells.map(|(head, cell)| words::labelled(shown.language(), head, cell)).collect();
-    }
-    let mut lines = Vec::new();
-    if !shown.rows.is_empty() {
-        lines.push(shown.columns.join(BETWEEN));
-    }
-    lines.extend(shown.rows.iter().map(|row| format!("• {}", row.join(BETWEEN))));
+    let mut lines = shown.only_row(str::to_owned).unwrap_or_else(|| {
+        let rows = shown.lines(str::to_owned, "").map(|line| format!("• {line}"));
+        shown.heads(str::to_owned).into_iter().chain(rows).collect()
+    });
     lines.extend(shown.more.clone());
     lines
 }

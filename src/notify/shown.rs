@@ -24,14 +24,14 @@ const HINT_MAX: usize = 200;
 /// Bytes of a link. A link that was cut would lead elsewhere: a longer one is left out.
 const LINK_MAX: usize = 512;
 
-/// Rows that are tried at all. The roomiest service takes 20 000 bytes, which is less than this many rows of ours.
-const ROWS_MAX: usize = 300;
+/// Rows that are tried at all. The roomiest service takes 20 000 bytes, and a row of ours has more than forty.
+const ROWS_MAX: usize = 500;
 
 /// What stands in an empty cell, so that the others keep their places.
 const EMPTY: &str = "–";
 
 /// Between two cells of one row.
-pub(super) const BETWEEN: &str = " · ";
+const BETWEEN: &str = " · ";
 
 /// A message's texts, each on one line and short enough, not yet escaped for any dialect.
 #[derive(Debug, Clone)]
@@ -97,12 +97,29 @@ impl<'m> Shown<'m> {
         words::headline(self.message, &self.title)
     }
 
-    /// The only row there is: such a one is told line by line, each under its own head.
-    pub(super) fn only_row(&self) -> Option<&[String]> {
-        match (self.rows.as_slice(), &self.more) {
-            ([row], None) => Some(row),
-            _ => None,
-        }
+    /// The only row there is, each cell on a line of its own behind its head: so it reads better than a table of one
+    /// row. Nothing when there are more rows, or none.
+    pub(super) fn only_row(&self, escape: fn(&str) -> String) -> Option<Vec<String>> {
+        let [row] = self.rows.as_slice() else { return None };
+        let line = |(head, cell): (&String, &String)| words::labelled(self.language(), &escape(head), &escape(cell));
+        self.more.is_none().then(|| self.columns.iter().zip(row).map(line).collect())
+    }
+
+    /// The heads of the table in one line; nothing without rows.
+    pub(super) fn heads(&self, escape: fn(&str) -> String) -> Option<String> {
+        let heads = || self.columns.iter().map(|head| escape(head)).collect::<Vec<_>>().join(BETWEEN);
+        (!self.rows.is_empty()).then(heads)
+    }
+
+    /// Each row in one line, its first cell between marks, as for bold.
+    pub(super) fn lines(&self, escape: fn(&str) -> String, mark: &str) -> impl Iterator<Item = String> {
+        self.rows.iter().map(move |row| {
+            let cells = row.iter().enumerate().map(|(at, cell)| match at {
+                0 => format!("{mark}{}{mark}", escape(cell)),
+                _ => escape(cell),
+            });
+            cells.collect::<Vec<_>>().join(BETWEEN)
+        })
     }
 }
 
@@ -212,9 +229,9 @@ mod tests {
         let mut message = message();
         message.rows.truncate(1);
         message.total = 1;
-        fit(&message, |shown| assert_eq!(shown.only_row().unwrap()[0], "小店"), |()| true);
+        fit(&message, |shown| assert_eq!(shown.only_row(str::to_owned).unwrap()[0], "公众号：小店"), |()| true);
         message.total = 2;
-        fit(&message, |shown| assert_eq!(shown.only_row(), None), |()| true);
+        fit(&message, |shown| assert_eq!(shown.only_row(str::to_owned), None), |()| true);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{
     ChannelError, ChannelSettings, Pace, SendError,
     http::{Answer, Http, Post},
     markup::{code, slack},
-    shown::{BETWEEN, Shown, fit},
+    shown::{Shown, fit},
     text::clip,
     words,
 };
@@ -92,20 +92,10 @@ fn compose(shown: &Shown<'_>) -> Value {
 }
 
 fn table(shown: &Shown<'_>) -> Vec<String> {
-    if let Some(row) = shown.only_row() {
-        let line = |(head, cell): (&String, &String)| words::labelled(shown.language(), &slack(head), &slack(cell));
-        return shown.columns.iter().zip(row).map(line).collect();
-    }
-    let escaped = |cells: &[String]| cells.iter().map(|cell| slack(cell)).collect::<Vec<_>>();
-    let mut lines = Vec::new();
-    if !shown.rows.is_empty() {
-        lines.push(escaped(&shown.columns).join(BETWEEN));
-    }
-    lines.extend(shown.rows.iter().map(|row| match escaped(row).split_first() {
-        Some((first, [])) => format!("• *{first}*"),
-        Some((first, rest)) => format!("• *{first}*{BETWEEN}{}", rest.join(BETWEEN)),
-        None => String::new(),
-    }));
+    let mut lines = shown.only_row(slack).unwrap_or_else(|| {
+        let rows = shown.lines(slack, "*").map(|line| format!("• {line}"));
+        shown.heads(slack).into_iter().chain(rows).collect()
+    });
     lines.extend(shown.more.clone());
     lines
 }

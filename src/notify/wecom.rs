@@ -8,7 +8,7 @@ use super::{
     http::{Http, Post},
     markup::{code, full_width},
     robot::{Meaning, Names, verdict},
-    shown::{BETWEEN, Shown, fit},
+    shown::{Shown, fit},
     words,
 };
 use crate::domain::{
@@ -91,25 +91,12 @@ fn compose(shown: &Shown<'_>) -> String {
 
 /// The table as quoted lines.
 fn table(shown: &Shown<'_>) -> Vec<String> {
-    let mut lines = Vec::new();
-    if let Some(row) = shown.only_row() {
-        let line = |(head, cell): (&String, &String)| {
-            format!("> {}", words::labelled(shown.language(), &full_width(head), &full_width(cell)))
-        };
-        return shown.columns.iter().zip(row).map(line).collect();
-    }
-    if !shown.rows.is_empty() {
-        let heads: Vec<String> = shown.columns.iter().map(|head| full_width(head)).collect();
-        lines.push(format!("> {}", coloured("comment", &heads.join(BETWEEN))));
-    }
-    for row in &shown.rows {
-        let cells: Vec<String> = row.iter().map(|cell| full_width(cell)).collect();
-        let (first, rest) = cells.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
-        let rest: String = rest.iter().map(|cell| format!("{BETWEEN}{cell}")).collect();
-        lines.push(format!("> **{first}**{rest}"));
-    }
-    lines.extend(shown.more.iter().map(|more| format!("> {}", coloured("comment", more))));
-    lines
+    let mut lines = shown.only_row(full_width).unwrap_or_else(|| {
+        let heads = shown.heads(full_width).map(|heads| coloured("comment", &heads));
+        heads.into_iter().chain(shown.lines(full_width, "**")).collect()
+    });
+    lines.extend(shown.more.iter().map(|more| coloured("comment", more)));
+    lines.iter().map(|line| format!("> {line}")).collect()
 }
 
 fn coloured(colour: &str, text: &str) -> String {
