@@ -17,6 +17,24 @@ mod webhook;
 
 mod wecom;
 
+pub mod event;
+
+mod http;
+
+mod veil;
+
+mod sign;
+
+mod robot;
+
+mod shown;
+
+mod words;
+
+mod markup;
+
+mod text;
+
 use std::time::Duration;
 
 use secrecy::SecretString;
