@@ -120,10 +120,9 @@ fn complete(url: &mut Url) -> Result<(), &'static str> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err("`url` must end before any ? or #");
     }
-    let path = url.path().trim_end_matches('/').to_owned();
-    if !path.ends_with(ALERTS) {
-        url.set_path(&format!("{path}{ALERTS}"));
-    }
+    let path = url.path().trim_end_matches('/');
+    let path = format!("{}{ALERTS}", path.strip_suffix(ALERTS).unwrap_or(path));
+    url.set_path(&path);
     Ok(())
 }
 
@@ -297,7 +296,7 @@ mod tests {
         let url = |text: &str, secret| Alertmanager::new(&settings(text, secret)).unwrap().http.url().to_string();
         assert_eq!(url("http://a.example:9093", None), "http://a.example:9093/api/v2/alerts");
         assert_eq!(url("http://a.example/am/", None), "http://a.example/am/api/v2/alerts");
-        assert_eq!(url("http://me@a.example/api/v2/alerts/", Some("x")), "http://a.example/api/v2/alerts/");
+        assert_eq!(url("http://me@a.example/api/v2/alerts/", Some("x")), "http://a.example/api/v2/alerts");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 /// The port of mail over TLS from the first byte (RFC 8314, section 3.3).
-const PORT_WRAPPED: u16 = 465;
+pub(super) const PORT_WRAPPED: u16 = 465;
 
 /// The port of mail handed in by programs (RFC 6409, section 3.1).
 const PORT_SUBMISSION: u16 = 587;

@@ -19,8 +19,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::super::{SendError, veil::Veil};
 use super::{
     letter::Envelope,
-    server::{Security, Server},
+    server::{PORT_WRAPPED, Security, Server},
 };
+use crate::domain::time::in_words;
 
 /// How long a server may take to say good-bye. The mail is its own by then; without the word it only logs a lost
 /// connection.
@@ -79,7 +80,7 @@ enum Step {
 impl Step {
     const fn word(self) -> &'static str {
         match self {
-            Self::Greeting => "the greeting",
+            Self::Greeting => "the connection",
             Self::StartTls => "STARTTLS",
             Self::Login => "the login",
             Self::Sender => "the sender",
@@ -97,16 +98,22 @@ pub(super) struct Taken {
 }
 
 impl Line {
-    /// Hands one mail in.
+    /// Hands one mail in. Where the server's last word is lost, nobody knows whether it has the mail; it is then sent
+    /// again under the same Message-ID, by which many servers and programs show it once.
     pub(super) async fn hand_in(&self, envelope: &Envelope, mail: &[u8]) -> Result<Taken, SendError> {
         let spoken = tokio::time::timeout(self.timeout, self.speak(envelope, mail)).await;
-        let (mut connection, taken) = spoken.map_err(|_| SendError::Later {
-            why: format!("the mail server did not take the mail within {:?}", self.timeout),
-            after: None,
-        })??;
+        let (mut connection, taken) = spoken.map_err(|_| self.too_late())??;
         // It has the mail: whatever happens from here on must not send it again.
         let _ = tokio::time::timeout(GOODBYE, connection.quit()).await;
         Ok(taken)
+    }
+
+    fn too_late(&self) -> SendError {
+        let mut why = format!("the mail server did not take the mail within {}", in_words(self.timeout));
+        if self.server.port == PORT_WRAPPED && self.server.security != Security::Wrapped {
+            why += "; this port waits for TLS at first: smtps:// begins with it";
+        }
+        SendError::Later { why, after: None }
     }
 
     async fn speak(&self, envelope: &Envelope, mail: &[u8]) -> Result<(AsyncSmtpConnection, Taken), SendError> {
@@ -179,8 +186,14 @@ impl Line {
     /// server that cannot do what we need, does not: a person must look. A mail that is too big stays so.
     fn meaning(&self, step: Step, error: &Error) -> SendError {
         let Some(code) = error.status() else {
-            let why = format!("{}: {}", step.word(), self.cleaned(&error.to_string()));
-            return if error.is_client() || has_bad_certificate(error) {
+            let mut why = format!("{} failed: {}", step.word(), self.cleaned(&innermost(error)));
+            let tls = tls_fault(error);
+            let is_untrusted = matches!(tls, Some(rustls::Error::InvalidCertificate(_)));
+            let is_no_tls = step == Step::Greeting && matches!(tls, Some(rustls::Error::InvalidMessage(_)));
+            if is_no_tls {
+                why += "; the server speaks no TLS at first on this port: smtp:// asks for STARTTLS";
+            }
+            return if error.is_client() || is_untrusted || is_no_tls {
                 SendError::Refused { why }
             } else {
                 SendError::Later { why, after: None }
@@ -216,18 +229,26 @@ fn is_too_big(step: Step, code: &str, said: &str) -> bool {
     }
 }
 
-/// Whether TLS failed because we do not trust who answered.
-fn has_bad_certificate(error: &Error) -> bool {
+/// The cause below all others: those above only say "connection error".
+fn innermost(error: &Error) -> String {
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(cause) = inner.source() {
+        inner = cause;
+    }
+    inner.to_string()
+}
+
+/// What TLS itself had against the other end. It hides in an IO error, which does not name it as its cause.
+fn tls_fault(error: &Error) -> Option<&rustls::Error> {
     let mut cause = error.source();
     while let Some(inner) = cause {
         let hidden = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = hidden.and_then(|hidden| hidden.downcast_ref::<rustls::Error>());
-        if tls.or_else(|| inner.downcast_ref()).is_some_and(|tls| matches!(tls, rustls::Error::InvalidCertificate(_))) {
-            return true;
+        if let Some(fault) = hidden.and_then(|hidden| hidden.downcast_ref()).or_else(|| inner.downcast_ref()) {
+            return Some(fault);
         }
         cause = inner.source();
     }
-    false
+    None
 }
 
 #[cfg(test)]

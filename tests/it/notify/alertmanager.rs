@@ -59,7 +59,7 @@ impl Alertmanager {
     }
 }
 
-/// The checks of `Alert.Validate` and of the OpenAPI description.
+/// The checks of `Alert.Validate` and of its `OpenAPI` description.
 fn checked(alert: &Value) -> Result<(Labels, jiff::Timestamp), String> {
     let texts = |key: &str| {
         let map = alert[key].as_object().ok_or_else(|| format!("{key} is required"))?;

@@ -189,7 +189,8 @@ async fn nothing_is_said_without_the_tls_that_was_asked_for() {
     assert!(!heard.iter().any(|command| command.starts_with("AUTH") || command.starts_with("MAIL")), "{heard:?}");
 
     let wrapped = to(format!("smtps://alerts@127.0.0.1:{}", strip.port));
-    assert_eq!(outcome(channel(&wrapped).send(&message(), NOW).await).0, "later");
+    let (what, _, why) = outcome(channel(&wrapped).send(&message(), NOW).await);
+    assert!(what == "refused" && why.contains("smtp:// asks for STARTTLS"), "{why}");
     assert!(strip.heard().mails.is_empty());
 }
 
@@ -256,6 +257,15 @@ async fn a_line_that_is_a_dot_does_not_end_the_mail() {
     assert_eq!(send(&server, &dot).await.0, "sent");
     let text = server.only_mail().text;
     assert!(text.starts_with(".\n\n.\n\n") && text.contains("\n..\n") && text.contains("On the server"), "{text}");
+}
+
+#[tokio::test]
+async fn a_long_subject_is_folded_between_characters() {
+    let server = SmtpServer::friendly().await;
+    send(&server, &Message { title: "等待公众号管理员".repeat(100), ..message() }).await;
+    let subject = server.only_mail().header("Subject").to_owned();
+    assert_eq!(subject.chars().count(), "[amplinkd] ".len() + 200);
+    assert!(subject.starts_with("[amplinkd] 等待公众号管理员等") && subject.ends_with('…'), "{subject}");
 }
 
 #[tokio::test]

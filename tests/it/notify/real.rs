@@ -55,7 +55,7 @@ async fn what_a_mail_server_does_not_take_is_told_apart() {
         ("smtp", "UNTRUSTED", &password, "refused", "certificate"),
         ("smtp", "STARTTLS", &"wrong-password".to_owned(), "refused", "535"),
         ("smtp", "STRICT", &password, "gone", "552"),
-        ("smtps", "STARTTLS", &password, "later", "greeting"),
+        ("smtps", "STARTTLS", &password, "refused", "smtp:// asks for STARTTLS"),
     ] {
         let (what, _, why) = outcome(mail(scheme, server, password).send(&message(), now()).await);
         eprintln!("{scheme} {server}: {what}: {why}");

@@ -114,7 +114,7 @@ async fn converse(stream: TcpStream, script: &(dyn Fn(&str) -> Option<Say> + Sen
             continue;
         }
         let Ok(Some(line)) = lines.next_segment().await else { return };
-        command = String::from_utf8_lossy(&line).trim_end().to_owned();
+        String::from_utf8_lossy(&line).trim_end().clone_into(&mut command);
         heard.lock().unwrap().commands.push(command.clone());
     }
 }
