@@ -19,6 +19,8 @@ mod wecom;
 
 pub mod event;
 
+pub mod heartbeat;
+
 mod http;
 
 mod veil;

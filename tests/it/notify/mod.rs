@@ -16,6 +16,18 @@ use secrecy::SecretString;
 
 mod server;
 
+mod smtp;
+
+mod alertmanager;
+
+mod email;
+
+mod heartbeat;
+
+mod log;
+
+mod real;
+
 mod webhook;
 
 mod wecom;
