@@ -17,6 +17,16 @@ mod webhook;
 
 mod wecom;
 
+pub mod event;
+
+mod http;
+
+mod sign;
+
+mod text;
+
+mod veil;
+
 use std::time::Duration;
 
 use secrecy::SecretString;

@@ -12,6 +12,7 @@ mod faults;
 mod fuzz_corpus;
 mod kill;
 mod million;
+mod notify;
 mod schedule;
 mod sim;
 mod simulation;
