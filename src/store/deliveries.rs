@@ -42,6 +42,17 @@ pub struct DueDelivery {
     pub created_at: i64,
 }
 
+/// Which messages are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Those that wait for a moment that is over by now,
+    pub now: Time,
+    /// or for one beyond this: it was written while the calendar was wrong. They come after the others.
+    pub unbelievable: Time,
+    /// Of these, the ones that were tried no more often.
+    pub attempts_max: i64,
+}
+
 /// What became of one try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryResult {
@@ -117,11 +128,11 @@ const DUE: &str = "
            d.created_at
     FROM delivery AS d INDEXED BY delivery_pending
     CROSS JOIN outbox AS o ON o.id = d.event_id
-    WHERE d.channel = $1 AND d.state = 'pending' AND d.next_at BETWEEN $2 AND $3
+    WHERE d.channel = $1 AND d.state = 'pending' AND d.next_at BETWEEN $2 AND $3 AND d.attempts <= $4
       AND NOT EXISTS (
           SELECT 1 FROM delivery AS e INDEXED BY delivery_in_order
           WHERE e.channel = d.channel AND e.partition_key = d.partition_key AND e.state = 'pending' AND e.seq < d.seq)
-    ORDER BY d.next_at LIMIT $4";
+    ORDER BY d.next_at LIMIT $5";
 
 // The first that waits under each of these keys, where it is due.
 const HEADS: &str = "
@@ -171,36 +182,37 @@ const DEAD_OF: &str = "
     SELECT count(*) FROM delivery AS d INDEXED BY delivery_dead WHERE d.state = 'dead' AND d.channel = $1";
 
 const DELIVERED_SINCE: &str = "
-    SELECT count(*) FROM delivery AS d INDEXED BY delivery_done
-    WHERE d.state = 'delivered' AND d.channel = $1 AND d.delivered_at >= $2";
+    SELECT d.delivered_at FROM delivery AS d INDEXED BY delivery_done
+    WHERE d.state = 'delivered' AND d.channel = $1 AND d.delivered_at > $2
+    ORDER BY d.delivered_at DESC LIMIT $3";
 
 const WAITING: &str = "
     SELECT d.channel, count(*), min(d.created_at) FROM delivery AS d INDEXED BY delivery_pending
     WHERE d.state = 'pending' GROUP BY d.channel";
 
 impl Store {
-    /// What is to be sent to a channel at `now`, the one that is due longest first. A time beyond `unbelievable` was
-    /// written while the calendar was wrong: what is to wait so long is due now, after the others.
+    /// What is to be sent to a channel now, the one that is due longest first.
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read. A row that somebody made unreadable is left out, and told of.
-    pub async fn due_deliveries(
-        &self,
-        channel: &str,
-        now: Time,
-        unbelievable: Time,
-        limit: u32,
-    ) -> Result<Vec<DueDelivery>, StoreError> {
-        let mut due = self.due_between(channel, i64::MIN, now.ms(), limit).await?;
-        let left = limit.saturating_sub(u32::try_from(due.len()).unwrap_or(limit));
+    pub async fn due_deliveries(&self, channel: &str, due: Due, limit: u32) -> Result<Vec<DueDelivery>, StoreError> {
+        let mut found = self.due_between(channel, (i64::MIN, due.now.ms()), due, limit).await?;
+        let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
         if left > 0 {
-            due.extend(self.due_between(channel, unbelievable.ms().saturating_add(1), i64::MAX, left).await?);
+            let never = (due.unbelievable.ms().saturating_add(1), i64::MAX);
+            found.extend(self.due_between(channel, never, due, left).await?);
         }
-        Ok(due)
+        Ok(found)
     }
 
-    async fn due_between(&self, channel: &str, from: i64, to: i64, limit: u32) -> Result<Vec<DueDelivery>, StoreError> {
-        let query = sqlx::query(DUE).bind(channel).bind(from).bind(to).bind(limit);
+    async fn due_between(
+        &self,
+        channel: &str,
+        (from, to): (i64, i64),
+        due: Due,
+        limit: u32,
+    ) -> Result<Vec<DueDelivery>, StoreError> {
+        let query = sqlx::query(DUE).bind(channel).bind(from).bind(to).bind(due.attempts_max).bind(limit);
         Ok(legible(query.fetch_all(self.readers()).await?))
     }
 
@@ -274,14 +286,14 @@ impl Store {
         Ok(count.unsigned_abs())
     }
 
-    /// How many messages a channel took since then.
+    /// When a channel took the last messages since then, at most `limit`; the last one first.
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read.
-    pub async fn delivered_since(&self, channel: &str, since: Time) -> Result<u64, StoreError> {
-        let query = sqlx::query_scalar(DELIVERED_SINCE).bind(channel).bind(since.ms());
-        let count: i64 = query.fetch_one(self.readers()).await?;
-        Ok(count.unsigned_abs())
+    pub async fn delivered_since(&self, channel: &str, since: Time, limit: u32) -> Result<Vec<Time>, StoreError> {
+        let query = sqlx::query_scalar(DELIVERED_SINCE).bind(channel).bind(since.ms()).bind(limit);
+        let moments: Vec<i64> = query.fetch_all(self.readers()).await?;
+        Ok(moments.into_iter().map(Time::from_ms).collect())
     }
 
     /// What waits for each channel. It reads all that waits: for people, not for a loop.
@@ -334,9 +346,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
         let store = Store::open(&location, Role::Tool).await.unwrap();
-        for statement in [DUE, HEADS, NEXT, DEAD, WAITING] {
+        for statement in [DUE, HEADS, NEXT, DEAD, DEAD_OF, DELIVERED_SINCE, WAITING] {
             let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-            let query = sqlx::query(plan).bind("a").bind("[]").bind(1).bind(1);
+            let query = sqlx::query(plan).bind("a").bind("[]").bind(1).bind(1).bind(1);
             let rows = query.fetch_all(store.readers()).await.unwrap();
             let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
             let is_slow = |step: &String| step.contains("TEMP B-TREE") || step.starts_with("SCAN o");

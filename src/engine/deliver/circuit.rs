@@ -7,6 +7,9 @@ use std::{collections::BTreeSet, time::Duration};
 /// Different messages that failed since the last one was taken, at which the service counts as away.
 pub(super) const FAILURES: usize = 5;
 
+/// Messages remembered that failed while others were taken; beyond it the oldest is forgotten, and counts again.
+const SUSPECTS_MAX: usize = 1_000;
+
 /// The first pause.
 pub(super) const PAUSE_MIN: Duration = Duration::from_secs(5);
 
@@ -22,8 +25,10 @@ pub(super) const HOLD_ALONE_MAX: Duration = Duration::from_mins(1);
 pub(super) enum Admission {
     /// Everything.
     All,
-    /// One message, when nothing else is under way.
+    /// The message that is due longest, when nothing else is under way.
     Probe,
+    /// The same, but one that was never tried where there is one: a few that never succeed must not ask for all others.
+    FreshProbe,
     /// Nothing yet.
     Nothing,
 }
@@ -53,8 +58,10 @@ pub(super) enum Reaction {
 /// One channel's circuit. Moments are of the stopwatch.
 #[derive(Debug, Default)]
 pub(super) struct Circuit {
-    /// The messages that failed since one was last taken; no more than [`FAILURES`].
+    /// The messages that failed since one was last taken, but for the suspects.
     failing: BTreeSet<i64>,
+    /// Those that failed before another one was taken: if they fail again, it is likely their own fault.
+    suspects: BTreeSet<i64>,
     /// Pauses in a row; 0 when everything may be sent.
     pauses: u32,
     /// When the pause ends.
@@ -71,7 +78,8 @@ impl Circuit {
         match (now < self.until(), self.pauses) {
             (true, _) => Admission::Nothing,
             (false, 0) => Admission::All,
-            (false, _) => Admission::Probe,
+            (false, pauses) if pauses % 2 == 1 => Admission::Probe,
+            (false, _) => Admission::FreshProbe,
         }
     }
 
@@ -86,15 +94,21 @@ impl Circuit {
     }
 
     /// A message was taken. Whether the channel was only probed until now.
-    pub(super) fn succeeded(&mut self) -> bool {
+    pub(super) fn succeeded(&mut self, seq: i64) -> bool {
         let was_open = self.pauses > 0;
-        *self = Self { held_until: self.held_until, ..Self::default() };
+        let mut suspects = std::mem::take(&mut self.suspects);
+        suspects.append(&mut self.failing);
+        suspects.remove(&seq);
+        while suspects.len() > SUSPECTS_MAX {
+            suspects.pop_first();
+        }
+        *self = Self { suspects, held_until: self.held_until, ..Self::default() };
         was_open
     }
 
     /// A message was not taken.
     pub(super) fn failed(&mut self, failure: Failure, now: Duration) -> Reaction {
-        if self.failing.len() < FAILURES {
+        if !self.suspects.contains(&failure.seq) && self.failing.len() < SUSPECTS_MAX {
             self.failing.insert(failure.seq);
         }
         let reaction = match self.pauses {
@@ -163,7 +177,8 @@ mod tests {
         while now < seconds(24 * 3_600) {
             now = circuit.until();
             assert_eq!(circuit.admits(now - Duration::from_millis(1)), Admission::Nothing);
-            assert_eq!(circuit.admits(now), Admission::Probe);
+            let kind = if probes % 2 == 0 { Admission::Probe } else { Admission::FreshProbe };
+            assert_eq!(circuit.admits(now), kind);
             circuit.begun(100 + probes);
             assert_eq!(circuit.failed(of(100 + probes), now), Reaction::Stays);
             assert!(circuit.until() - now <= PAUSE_MAX);
@@ -171,9 +186,25 @@ mod tests {
         }
         assert!(probes < 300, "{probes} in a day");
         circuit.begun(1);
-        assert!(circuit.succeeded());
+        assert!(circuit.succeeded(1));
         assert_eq!(circuit.admits(now), Admission::All);
-        assert!(!circuit.succeeded());
+        assert!(!circuit.succeeded(1));
+    }
+
+    #[test]
+    fn what_fails_again_after_others_were_taken_counts_no_more() {
+        let mut circuit = Circuit::default();
+        for seq in 1..=50 {
+            circuit.failed(of(seq), seconds(seq.unsigned_abs()));
+        }
+        assert!(circuit.succeeded(51));
+        for seq in 1..=50 {
+            assert_eq!(circuit.failed(of(seq), seconds(100)), Reaction::None);
+        }
+        for seq in 52..=55 {
+            assert_eq!(circuit.failed(of(seq), seconds(100)), Reaction::None);
+        }
+        assert_eq!(circuit.failed(of(56), seconds(100)), Reaction::Opened, "others still do");
     }
 
     #[test]
@@ -183,7 +214,7 @@ mod tests {
         circuit.failed(told(1), seconds(0));
         assert_eq!(circuit.until(), HOLD_ALONE_MAX);
         circuit.failed(told(2), seconds(1));
-        circuit.succeeded();
+        circuit.succeeded(3);
         assert_eq!((circuit.until(), circuit.admits(seconds(600))), (seconds(601), Admission::Nothing));
         assert_eq!(circuit.admits(seconds(601)), Admission::All);
     }

@@ -27,7 +27,7 @@ use crate::{
     shutdown::Shutdown,
     store::{
         Store, StoreError,
-        deliveries::{DeliveryResult, DueDelivery, Outcome},
+        deliveries::{DeliveryResult, Due, DueDelivery, Outcome},
     },
 };
 
@@ -46,12 +46,6 @@ const SEND_MAX: Duration = Duration::from_mins(5);
 /// How long messages under way may take to finish when the daemon ends: longer than a channel's timeout.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// How far the calendar must fall behind the stopwatch to count as stepped back, and not as being set right slowly.
-const STEP: Duration = Duration::from_secs(10);
-
-/// How often the dead are counted anew: a person may have asked for them again.
-const COUNT_EVERY: Duration = Duration::from_mins(1);
-
 /// What a channel's loop is begun with, as often as it must be.
 #[derive(Debug)]
 pub(super) struct Seat {
@@ -65,9 +59,9 @@ pub(super) struct Seat {
 /// One channel's loop.
 #[derive(Debug)]
 pub(super) struct Line {
-    seat: Arc<Seat>,
+    pub(super) seat: Arc<Seat>,
     circuit: Circuit,
-    window: Window,
+    pub(super) window: Window,
     /// Due, and not begun yet.
     ready: VecDeque<DueDelivery>,
     under_way: JoinSet<Result<(), SendError>>,
@@ -78,13 +72,13 @@ pub(super) struct Line {
     busy: HashSet<String>,
     /// When the database is asked next, on the stopwatch.
     ask_at: Duration,
-    count_at: Duration,
+    pub(super) count_at: Duration,
     /// Both clocks at the start: ages are not to be believed to a calendar that was stepped ahead since.
     began: (Time, Duration),
     /// Both clocks as they were last seen to run together.
-    together: (Time, Duration),
+    pub(super) together: (Time, Duration),
     /// Whether the window knows what the process before sent.
-    recalled: bool,
+    pub(super) recalled: bool,
 }
 
 impl Line {
@@ -92,7 +86,7 @@ impl Line {
         let clocks = (seat.clock.now(), seat.clock.monotonic());
         Self {
             circuit: Circuit::default(),
-            window: Window::new(seat.outlet.channel.pace()),
+            window: Window::new(seat.outlet.pace),
             ready: VecDeque::new(),
             under_way: JoinSet::new(),
             sending: HashMap::new(),
@@ -173,15 +167,16 @@ impl Line {
 
     /// Begins as many messages as may be begun now.
     async fn begin(&mut self) -> Result<(), StoreError> {
-        self.watch_calendar().await?;
+        self.watch_calendar().await;
         self.recall().await?;
         self.count().await?;
         let now = self.now();
         let under_way = self.sending.len();
-        let (most, page) = match self.circuit.admits(now) {
-            Admission::All => (usize::MAX, PAGE),
-            Admission::Probe => (1_usize.saturating_sub(under_way), 1),
-            Admission::Nothing => (0, 0),
+        let admission = self.circuit.admits(now);
+        let most = match admission {
+            Admission::All => usize::MAX,
+            Admission::Probe | Admission::FreshProbe => 1_usize.saturating_sub(under_way),
+            Admission::Nothing => 0,
         };
         let mut room = self.window.room(now, under_way).min(most);
         if !self.results.may_grow(now) {
@@ -189,7 +184,7 @@ impl Line {
         }
         while room > 0 {
             if self.ready.is_empty() && now >= self.ask_at {
-                self.ask(page).await?;
+                self.ask(admission).await?;
             }
             let Some(due) = self.ready.pop_front() else { return Ok(()) };
             self.send(due);
@@ -199,19 +194,28 @@ impl Line {
     }
 
     /// Asks the database what is due.
-    async fn ask(&mut self, page: usize) -> Result<(), StoreError> {
+    async fn ask(&mut self, admission: Admission) -> Result<(), StoreError> {
         let (seat, before) = (Arc::clone(&self.seat), self.now());
-        let limit = page.saturating_add(self.busy.len());
         let now = seat.clock.now();
+        let page = if admission == Admission::All { PAGE } else { 1 };
+        let limit = page.saturating_add(self.busy.len());
         let rows = u32::try_from(limit).unwrap_or(u32::MAX);
+        let any = Due { now, unbelievable: now + WAIT_MAX, attempts_max: i64::MAX };
         // Also when it fails, it is asked again no sooner.
         self.ask_at = before + TICK;
-        let due = seat.store.due_deliveries(self.name(), now, now + WAIT_MAX, rows).await?;
-        let is_all = due.len() < limit;
-        self.ready_up(due);
-        let after = self.now();
-        let took = after.saturating_sub(before);
-        self.ask_at = if is_all { after + TICK.max(took * ASKING_SHARE) } else { after };
+        if admission == Admission::FreshProbe {
+            let fresh = Due { attempts_max: 0, ..any };
+            let due = seat.store.due_deliveries(self.name(), fresh, rows).await?;
+            self.ready_up(due);
+        }
+        if self.ready.is_empty() {
+            let due = seat.store.due_deliveries(self.name(), any, rows).await?;
+            let is_all = due.len() < limit;
+            self.ready_up(due);
+            let after = self.now();
+            let pause = TICK.max(after.saturating_sub(before) * ASKING_SHARE);
+            self.ask_at = if is_all { after + pause } else { after };
+        }
         Ok(())
     }
 
@@ -262,7 +266,7 @@ impl Line {
         let moment = Moment { now, age, give_up_after: self.seat.give_up_after, chance: clock.random() };
         let outcome = verdict(&due, &sent, moment);
         match &sent {
-            Ok(()) => self.succeeded(),
+            Ok(()) => self.succeeded(due.seq),
             Err(error) => self.failed(&due, error, now),
         }
         if let Outcome::Dead { error, .. } = &outcome {
@@ -274,8 +278,8 @@ impl Line {
         self.results.add(Tried { due, result });
     }
 
-    fn succeeded(&mut self) {
-        if self.circuit.succeeded() {
+    fn succeeded(&mut self, seq: i64) {
+        if self.circuit.succeeded(seq) {
             tracing::info!(channel = self.name(), "the channel takes messages again");
         }
         self.seat.channels.note(self.name(), |health| (health.since, health.last_error) = (None, None));
@@ -330,49 +334,11 @@ impl Line {
         }
     }
 
-    /// What was put off while the calendar was ahead would wait too long now.
-    async fn watch_calendar(&mut self) -> Result<(), StoreError> {
-        let (seat, stopwatch) = (Arc::clone(&self.seat), self.now());
-        let now = seat.clock.now();
-        let expected = self.together.0 + stopwatch.saturating_sub(self.together.1);
-        if expected.since(now) > STEP {
-            seat.store.hasten(self.name(), now).await?;
-            tracing::info!(channel = self.name(), "the calendar was stepped back: what was put off is due");
-        } else if expected > now {
-            return Ok(());
-        }
-        self.together = (now, stopwatch);
-        Ok(())
-    }
-
-    /// What the process before sent counts, too.
-    async fn recall(&mut self) -> Result<(), StoreError> {
-        let (false, Some(length)) = (self.recalled, self.window.length()) else { return Ok(()) };
-        let (seat, stopwatch) = (Arc::clone(&self.seat), self.now());
-        let now = seat.clock.now();
-        for _ in 0..seat.store.delivered_since(self.name(), now - length).await? {
-            self.window.begin(stopwatch);
-        }
-        self.recalled = true;
-        Ok(())
-    }
-
-    async fn count(&mut self) -> Result<(), StoreError> {
-        let (seat, now) = (Arc::clone(&self.seat), self.now());
-        if now < self.count_at {
-            return Ok(());
-        }
-        self.count_at = now + COUNT_EVERY;
-        let dead = seat.store.dead_of(self.name()).await?;
-        seat.channels.note(self.name(), |health| health.dead = dead);
-        Ok(())
-    }
-
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.seat.clock.monotonic()
     }
 
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.seat.outlet.name
     }
 }

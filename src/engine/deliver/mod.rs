@@ -4,6 +4,8 @@
 //! [`line`](self) is one channel's loop. What a try means for its message is in `verdict`, what it means for the channel
 //! in `circuit`, how fast it may go in `window`: all three pure.
 
+mod care;
+
 mod circuit;
 
 mod health;
@@ -23,7 +25,7 @@ use self::line::{Line, Seat};
 use crate::{
     clock::SharedClock,
     domain::message::Language,
-    notify::Channel,
+    notify::{Channel, Pace},
     shutdown::Shutdown,
     store::{Store, StoreError},
 };
@@ -38,6 +40,8 @@ pub struct Outlet {
     pub name: String,
     /// What sends.
     pub channel: Channel,
+    /// How fast its service may be spoken to: [`Channel::pace`], or slower.
+    pub pace: Pace,
     /// The language of its messages.
     pub language: Language,
     /// The zone of the times in them.

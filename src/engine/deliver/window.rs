@@ -4,50 +4,54 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::notify::Pace;
 
-/// When a channel's last messages were begun, on the stopwatch.
+/// A channel's last messages.
 #[derive(Debug)]
 pub(super) struct Window {
     pace: Pace,
-    /// No more than the pace allows in one window; the oldest first.
-    begun: VecDeque<Duration>,
+    /// When each of them leaves the window, on the stopwatch, the first one first: no more than the pace allows.
+    leaving: VecDeque<Duration>,
 }
 
 impl Window {
     /// Nothing was begun yet.
     pub(super) const fn new(pace: Pace) -> Self {
-        Self { pace, begun: VecDeque::new() }
+        Self { pace, leaving: VecDeque::new() }
     }
 
-    /// How long the window is, where there is one.
-    pub(super) fn length(&self) -> Option<Duration> {
-        self.pace.most.map(|(_, within)| within)
+    /// How many messages in how long a time, where that is limited.
+    pub(super) const fn most(&self) -> Option<(u32, Duration)> {
+        self.pace.most
     }
 
     /// How many may be begun now, `under_way` being so already.
     pub(super) fn room(&mut self, now: Duration, under_way: usize) -> usize {
-        let at_once = self.pace.at_once.max(1).saturating_sub(under_way);
-        let Some((most, within)) = self.pace.most else { return at_once };
-        while self.begun.front().is_some_and(|begun| *begun + within <= now) {
-            self.begun.pop_front();
+        while self.leaving.front().is_some_and(|leaves| *leaves <= now) {
+            self.leaving.pop_front();
         }
-        at_once.min(usize::try_from(most.max(1)).unwrap_or(usize::MAX).saturating_sub(self.begun.len()))
+        let at_once = self.pace.at_once.max(1).saturating_sub(under_way);
+        at_once.min(self.limit().map_or(usize::MAX, |limit| limit.saturating_sub(self.leaving.len())))
     }
 
     /// When one more may be begun, as far as the window is concerned.
     pub(super) fn next(&self) -> Duration {
-        match self.pace.most {
-            Some((most, within)) if self.begun.len() >= usize::try_from(most.max(1)).unwrap_or(usize::MAX) => {
-                self.begun.front().map_or(Duration::ZERO, |begun| *begun + within)
-            }
-            Some(_) | None => Duration::ZERO,
-        }
+        let is_full = self.limit().is_some_and(|limit| self.leaving.len() >= limit);
+        self.leaving.front().filter(|_| is_full).copied().unwrap_or_default()
     }
 
     /// One is begun.
     pub(super) fn begin(&mut self, now: Duration) {
-        if self.pace.most.is_some() {
-            self.begun.push_back(now);
+        self.begun(now, Duration::ZERO);
+    }
+
+    /// One was begun so long ago, and after those that the window knows.
+    pub(super) fn begun(&mut self, now: Duration, ago: Duration) {
+        if let Some((_, within)) = self.pace.most {
+            self.leaving.push_back(now + within.saturating_sub(ago));
         }
+    }
+
+    fn limit(&self) -> Option<usize> {
+        self.pace.most.map(|(most, _)| usize::try_from(most.max(1)).unwrap_or(usize::MAX))
     }
 }
 
