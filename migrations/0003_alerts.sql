@@ -80,7 +80,7 @@ CREATE TABLE delivery (
 CREATE UNIQUE INDEX delivery_once ON delivery (event_id, channel);
 CREATE INDEX delivery_pending ON delivery (channel, next_at) WHERE state = 'pending';
 CREATE INDEX delivery_in_order ON delivery (channel, partition_key, seq) WHERE state = 'pending';
-CREATE INDEX delivery_overdue ON delivery (next_at) WHERE state = 'pending';
+CREATE INDEX delivery_done ON delivery (channel, delivered_at) WHERE state = 'delivered';
 CREATE INDEX delivery_dead ON delivery (channel, id) WHERE state = 'dead';
 
 CREATE VIEW v_alert AS

@@ -2,7 +2,7 @@
 //!
 //! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means,
 //! [`plan`] for what comes next and when, [`identify`] for whose item is whose, [`history`] for what was recorded,
-//! [`message`] for what is told.
+//! [`message`] for what is told, [`telling`] for the words.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

@@ -12,6 +12,8 @@ pub mod agenda;
 
 pub mod audit;
 
+pub mod deliver;
+
 pub mod drive;
 
 pub mod explain;

@@ -6,6 +6,7 @@ mod bytes;
 mod cli;
 mod config;
 mod database_docs;
+mod deliver;
 mod domain;
 #[cfg(target_os = "linux")]
 mod faults;

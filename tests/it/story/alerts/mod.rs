@@ -108,7 +108,11 @@ impl Guarded {
             }
             let driver = self.daemon.running.as_ref().unwrap().1.next_due().unwrap_or(Duration::MAX);
             let watch = self.watch.as_ref().unwrap().next_due().await.unwrap();
-            let step = driver.min(watch.unwrap_or(Duration::MAX)).max(now + Duration::from_millis(1)).min(now + STEP_MAX).min(end);
+            let step = driver
+                .min(watch.unwrap_or(Duration::MAX))
+                .max(now + Duration::from_millis(1))
+                .min(now + STEP_MAX)
+                .min(end);
             clock.advance(step.saturating_sub(now));
         }
     }
