@@ -4,6 +4,8 @@
 //! A [`Concern`] is one thing to be told, with its reason for machines and its sentence for people. [`of_request`] finds
 //! those of a request, `standing` those of accounts, channels and the daemon; `words` says who must act.
 
+mod learned;
+
 mod policy;
 
 mod request;
@@ -18,6 +20,7 @@ use super::{
 };
 
 pub use self::{
+    learned::{LEARNED_FROM, learned},
     policy::{Attention, Lesson, Override, QuietHours, StuckAfter, Threshold, Thresholds, Whose},
     request::{OpenConflict, Subject, of_request},
     standing::{Plight, of_plight},
