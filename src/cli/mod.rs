@@ -24,6 +24,8 @@ pub mod db;
 
 pub mod config;
 
+pub mod people;
+
 pub mod run;
 
 pub mod demo;

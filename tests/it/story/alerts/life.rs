@@ -123,7 +123,7 @@ async fn a_death_in_any_write_of_the_watch_neither_repeats_nor_misses() {
             // Whatever it wanted to write is not there, and the process dies of it.
             let _ = guarded.watch.as_mut().unwrap().settle().await;
             guarded.watch = None;
-            guarded.guard_if_possible().await;
+            guarded.guard().await;
         }
         guarded.daemon.sql("DROP TRIGGER refuse").await;
         guarded.restart().await;
