@@ -23,7 +23,6 @@ async fn many_that_are_stuck_at_once_are_one_message() {
     assert_eq!(events.iter().map(|event| event.count).sum::<i64>(), 60);
     // They were not listed in one moment: whatever came within the time of grouping is together.
     assert!(events.len() <= 3, "{events:#?}");
-    assert_eq!(events[0].subject, "stuck.account_admin");
 }
 
 #[tokio::test]
