@@ -10,7 +10,13 @@ use super::people;
 use crate::{
     clock::{SharedClock, SystemClock},
     config::{Config, TokenSource as Source},
-    engine::{Engine, Readings, Settings, deliver::Deliver, drive::Driver, pulse::Pulse, watch::Watch},
+    engine::{
+        Engine, Readings, Settings,
+        deliver::Deliver,
+        drive::Driver,
+        pulse::Pulse,
+        watch::{Alarm, Watch},
+    },
     schedule::Chores,
     shutdown::Shutdown,
     store::{Location, Role, Store},
@@ -50,6 +56,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let (store, clock) = (engine.store().clone(), Arc::clone(engine.clock()));
     let deliver = Deliver::new(store, clock, outlets, config.alerts.give_up_after);
     let alerting = people::settings(&config.alerts);
+    let alarm = Alarm::new(Arc::clone(&engine), &alerting.subscriptions, deliver.outlets());
     let guard = Watch::start(Arc::clone(&engine), alerting, deliver.channels().clone()).await?;
     let pulse = heartbeat.map(|heartbeat| Pulse::new(Arc::clone(&engine), heartbeat, config.heartbeat.every));
     tracing::info!(
@@ -73,7 +80,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     };
     let tell = async {
         // What it still finds out is sent by the next process: it is written down.
-        tokio::join!(guard.run(&shutdown), deliver.run(&shutdown), beat)
+        tokio::join!(guard.run(&shutdown), deliver.run(&shutdown), alarm.run(&shutdown), beat)
     };
     let (ended, (), (), _) = tokio::join!(work, chores.run(&shutdown), watch(&engine, &shutdown), tell);
     drop(ended.context("the loop panicked, which is a defect of amplinkd")?);

@@ -3,8 +3,10 @@
 //! and never hold up a poll.
 //!
 //! `reconcile` compares what holds with what was told, `standing` looks at what is not about one request, `tell` makes
-//! events of alerts that are due, `fan_out` gives events to channels. How far it has come stands in the database, and
+//! events of alerts that are due, `fan_out` gives events to channels; `alarm` alone tells what cannot be written. How far it has come stands in the database, and
 //! moves in the transaction that writes what came of it.
+
+mod alarm;
 
 mod fan_out;
 
@@ -20,8 +22,8 @@ use std::{
     time::Duration,
 };
 
-pub use self::fan_out::Subscription;
 use self::reconcile::reconcile;
+pub use self::{alarm::Alarm, fan_out::Subscription};
 use super::{Engine, deliver::Channels};
 use crate::{
     domain::{

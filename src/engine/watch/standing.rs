@@ -21,6 +21,12 @@ use crate::{
 /// Accounts without a token that are named one by one. More of them at once are one trouble: their common source.
 const WITHOUT_TOKEN_MAX: u32 = 100;
 
+/// How long nothing must have been written for it to be told: a backup that holds the file is over by then.
+const OUTAGE_TOLD: Duration = Duration::from_secs(30);
+
+/// How long it is told of after it ended.
+const OUTAGE_KEPT: Duration = Duration::from_mins(10);
+
 /// How long a channel may take nothing before that is told: longer than a service that is restarted needs.
 const CHANNEL_FAILING_AFTER: Duration = Duration::from_mins(5);
 
@@ -77,6 +83,7 @@ impl Watch {
         looked_at.insert(Rule::ChannelFailing);
         plights.extend(self.channels(now));
         plights.extend(self.daemon(now, &mut looked_at));
+        plights.extend(self.outage(now));
         // Two of one key, as a spent budget and a spent quota of one account, are one trouble.
         let zone = self.settings.attention.zone;
         let mut keys = HashSet::new();
@@ -129,6 +136,18 @@ impl Watch {
                 since: health.since.unwrap_or(now),
             })
             .collect()
+    }
+
+    /// That nothing could be written, once that can be written.
+    fn outage(&self, now: Time) -> Option<Plight> {
+        let (since, ended) = self.engine.outage.last()?;
+        let is_worth_telling = ended.since(since) >= OUTAGE_TOLD && now.since(ended) < OUTAGE_KEPT;
+        is_worth_telling.then(|| Plight::Daemon {
+            finding: "unwritable".to_owned(),
+            example: format!("nothing could be written to the database until {ended}, and nothing was sent to WeChat"),
+            count: 1,
+            since,
+        })
     }
 
     /// What the last audit found; nothing is known before the first.
