@@ -45,6 +45,10 @@ mod request_page;
 
 pub mod pages;
 
+pub mod alert_views;
+
+mod alert_hands;
+
 use std::sync::Arc;
 
 use sqlx::SqlitePool;
@@ -90,7 +94,7 @@ impl Store {
     pub async fn record(&self, record: Record) -> Result<Recorded, StoreError> {
         match self.writer.ask(Work::Record(Box::new(record))).await? {
             Reply::Recorded(recorded) => Ok(recorded),
-            Reply::Accepted(_) | Reply::Done(_) => Err(StoreError::closed()),
+            Reply::Accepted(_) | Reply::Done(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }
     }
 
@@ -110,7 +114,7 @@ impl Store {
     pub async fn accept(&self, requests: Vec<Request>, now: Time) -> Result<Vec<Accepted>, StoreError> {
         match self.writer.ask(Work::Accept(requests, now)).await? {
             Reply::Accepted(accepted) => Ok(accepted),
-            Reply::Recorded(_) | Reply::Done(_) => Err(StoreError::closed()),
+            Reply::Recorded(_) | Reply::Done(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }
     }
 
@@ -191,7 +195,7 @@ impl Store {
     async fn done(&self, work: Work) -> Result<u64, StoreError> {
         match self.writer.ask(work).await? {
             Reply::Done(count) => Ok(count),
-            Reply::Recorded(_) | Reply::Accepted(_) => Err(StoreError::closed()),
+            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }
     }
 }

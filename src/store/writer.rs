@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     Record, Recorded, StoreError,
     accounts::{self, Reservation, Standing},
+    alert_hands::{self, Hand},
     record,
     requests::{self, Accepted},
     upkeep, wakeups,
@@ -32,6 +33,7 @@ pub(super) enum Work {
     Drift { after: i64, limit: u32, now: Time, spread_ms: i64 },
     Prune { before: Time, now: Time },
     Job { name: &'static str, ran: Option<Time>, due: Option<Time> },
+    Hand(Hand),
     Close,
 }
 
@@ -41,6 +43,8 @@ pub(super) enum Reply {
     Recorded(Recorded),
     Accepted(Vec<Accepted>),
     Done(u64),
+    /// The ids of what was changed.
+    Changed(Vec<String>),
 }
 
 /// How writing goes.
@@ -221,6 +225,7 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
         }
         Work::Prune { before, now } => upkeep::prune(tx, *before, *now).await.map(Reply::Done),
         Work::Job { name, ran, due } => upkeep::mark_job(tx, name, *ran, *due).await.map(Reply::Done),
+        Work::Hand(hand) => alert_hands::work(tx, hand).await,
     }
 }
 
