@@ -35,9 +35,10 @@ CREATE TABLE alert (
 CREATE UNIQUE INDEX alert_one_open ON alert (key) WHERE resolved_at IS NULL;
 CREATE UNIQUE INDEX alert_once ON alert (key, since);
 CREATE INDEX alert_of_request ON alert (request_id) WHERE resolved_at IS NULL;
-CREATE INDEX alert_due ON alert (notify_at) WHERE notify_at IS NOT NULL;
+CREATE INDEX alert_of_pair ON alert (account, program, request_id) WHERE resolved_at IS NULL;
 CREATE INDEX alert_by_state ON alert (state, id);
 CREATE INDEX alert_by_rule ON alert (rule, id) WHERE resolved_at IS NULL;
+CREATE INDEX alert_to_tell ON alert (reason, notify_at) WHERE notify_at IS NOT NULL;
 
 -- When a request must be looked at again because something of it gets too old.
 CREATE TABLE vigil (

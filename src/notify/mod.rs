@@ -19,13 +19,23 @@ mod wecom;
 
 pub mod event;
 
+pub mod heartbeat;
+
 mod http;
+
+mod veil;
 
 mod sign;
 
-mod text;
+mod robot;
 
-mod veil;
+mod shown;
+
+mod words;
+
+mod markup;
+
+mod text;
 
 use std::time::Duration;
 

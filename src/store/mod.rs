@@ -41,11 +41,17 @@ pub mod replace;
 
 pub mod audit;
 
+pub mod alerts;
+
+pub mod attention;
+
 pub mod views;
 
 mod request_page;
 
 pub mod pages;
+
+pub mod stage_times;
 
 use std::sync::Arc;
 

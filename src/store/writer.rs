@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     Record, Recorded, StoreError,
     accounts::{self, Reservation, Standing},
+    alerts::{self, WatchRecord},
     deliveries::{self, DeliveryResult},
     record,
     requests::{self, Accepted},
@@ -32,6 +33,8 @@ pub(super) enum Work {
     TakeWakeups(i64, Vec<String>, Time),
     Wake(AccountId),
     Drift { after: i64, limit: u32, now: Time, spread_ms: i64 },
+    Watch(Box<WatchRecord>),
+    BeginWatch { policy: String, now: i64 },
     Prune { keep: Keep, now: Time },
     Delivered(Vec<DeliveryResult>),
     CloseChannels(Vec<String>),
@@ -224,6 +227,8 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
         Work::Drift { after, limit, now, spread_ms } => {
             accounts::begin_drift(tx, *after, *limit, *now, *spread_ms).await.map(Reply::Done)
         }
+        Work::Watch(step) => alerts::write(tx, step).await.map(Reply::Done),
+        Work::BeginWatch { policy, now } => alerts::begin(tx, policy, *now).await.map(Reply::Done),
         Work::Prune { keep, now } => upkeep::prune(tx, *keep, *now).await.map(Reply::Done),
         Work::Delivered(results) => deliveries::write(tx, results).await.map(Reply::Done),
         Work::CloseChannels(configured) => deliveries::close(tx, configured).await.map(Reply::Done),

@@ -16,7 +16,29 @@ use secrecy::SecretString;
 
 mod server;
 
+mod smtp;
+
+mod alertmanager;
+
+mod email;
+
+mod heartbeat;
+
+mod log;
+
+mod real;
+
 mod webhook;
+
+mod wecom;
+
+mod dingtalk;
+
+mod feishu;
+
+mod slack;
+
+mod secrets;
 
 use server::{Received, Reply, Server};
 
@@ -67,6 +89,13 @@ fn message() -> Message {
         hint: "amplinkd alert list --rule stuck".to_owned(),
         alerts: Vec::new(),
     }
+}
+
+/// So many requests that wait; a few hundred of them are in the table.
+fn crowd(total: usize) -> Message {
+    let row = |n: usize| vec![format!("公众号 {n}"), format!("wx{n:016x}"), "3天 4小时".to_owned()];
+    let title = format!("{total} 个关联请求在等公众号管理员");
+    Message { title, rows: (0..total.min(500)).map(row).collect(), total, ..message() }
 }
 
 /// What an error asks for: `later`, `refused` or `gone`, the wait in seconds, and its words.

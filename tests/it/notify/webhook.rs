@@ -163,7 +163,7 @@ async fn silence_and_a_closed_door_are_for_later() {
 #[tokio::test]
 async fn a_taken_message_is_taken_though_the_answer_breaks_off() {
     let url = raw("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await;
-    let settings = ChannelSettings { timeout: Duration::from_millis(500), ..settings(Kind::Webhook, &url, &[]) };
+    let settings = ChannelSettings { timeout: Duration::from_secs(2), ..settings(Kind::Webhook, &url, &[]) };
     assert_eq!(outcome(Channel::new(&settings).unwrap().send(&message(), NOW).await).0, "sent");
 }
 
