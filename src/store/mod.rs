@@ -51,8 +51,8 @@ mod request_page;
 
 pub mod pages;
 
-pub mod stage_times;
 pub mod alert_views;
+pub mod stage_times;
 
 mod alert_hands;
 

@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     Record, Recorded, StoreError,
     accounts::{self, Reservation, Standing},
+    alert_hands::{self, Hand},
     alerts::{self, WatchRecord},
     deliveries::{self, DeliveryResult},
-    alert_hands::{self, Hand},
     record,
     requests::{self, Accepted},
     upkeep::{self, Keep},
