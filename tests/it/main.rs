@@ -8,6 +8,7 @@ mod config;
 mod database_docs;
 mod deliver;
 mod domain;
+mod events_docs;
 #[cfg(target_os = "linux")]
 mod faults;
 mod fuzz_corpus;
