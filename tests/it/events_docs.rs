@@ -19,7 +19,7 @@ use amplinkd::{
         time::Time,
     },
     notify::{Channel, ChannelSettings, Kind as ChannelKind, event::cloud_event},
-    sim::{Flags, Span},
+    sim::{Flags, PlanSet, Span, approves_after},
     store::record::Event,
 };
 use serde_json::Value;
@@ -103,8 +103,13 @@ async fn weeks() -> (Vec<Told>, Request) {
     let link = guarded.daemon.ask(wish).await;
     guarded.daemon.ask(to_link(ACCOUNT, OTHER_PROGRAM)).await;
     guarded.run_for(days(3)).await;
+    guarded.daemon.people(PlanSet {
+        account_admin: Some(approves_after(Span::hours(1))),
+        program_admin: Some(approves_after(Span::hours(1))),
+        unlink: None,
+    });
     guarded.agree();
-    guarded.run_for(hours(3)).await;
+    guarded.run_for(hours(5)).await;
     guarded.daemon.sim.world().account(ACCOUNT).answers_always = Some(61_003);
     guarded.run_for(days(1) + minutes(30)).await;
     let request = guarded.daemon.request(&link).await;
@@ -171,7 +176,9 @@ fn objects(value: &Value, path: &str, found: &mut Vec<String>) {
             found.push(path.to_owned());
             fields.iter().for_each(|(name, field)| objects(field, &format!("{path}/{name}"), found));
         }
-        Value::Array(items) => items.iter().enumerate().for_each(|(at, item)| objects(item, &format!("{path}/{at}"), found)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(at, item)| objects(item, &format!("{path}/{at}"), found))
+        }
         _ => {}
     }
 }
@@ -326,7 +333,10 @@ async fn the_recipes_take_what_a_webhook_sends_and_nothing_else() {
         let check = |post: &Post, secret| is_verified(language, &post.headers, &post.body, secret);
         let Some(is_taken) = check(&one, SECRET) else { continue };
         assert!(is_taken, "{language}");
-        assert_eq!([check(&both, SECRET), check(&both, next), check(&one, next)], [Some(true), Some(true), Some(false)]);
+        assert_eq!(
+            [check(&both, SECRET), check(&both, next), check(&one, next)],
+            [Some(true), Some(true), Some(false)]
+        );
         let changed = one.body.replace("Hello", "Hullo");
         assert_eq!(is_verified(language, &one.headers, &changed, SECRET), Some(false), "{language}");
         let mut old = one.headers.clone();

@@ -59,7 +59,9 @@ impl<'s> Schema<'s> {
                 }
                 "properties" => {
                     let known = fields(rule).iter().filter_map(|(name, rule)| Some((name, rule, value.get(name)?)));
-                    faults.extend(known.flat_map(|(name, rule, field)| self.check(rule, field, &format!("{place}/{name}"))));
+                    faults.extend(
+                        known.flat_map(|(name, rule, field)| self.check(rule, field, &format!("{place}/{name}"))),
+                    );
                     true
                 }
                 "additionalProperties" => {
