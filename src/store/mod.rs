@@ -51,7 +51,10 @@ mod request_page;
 
 pub mod pages;
 
+pub mod alert_views;
 pub mod stage_times;
+
+mod alert_hands;
 
 use std::sync::Arc;
 
@@ -99,7 +102,7 @@ impl Store {
     pub async fn record(&self, record: Record) -> Result<Recorded, StoreError> {
         match self.writer.ask(Work::Record(Box::new(record))).await? {
             Reply::Recorded(recorded) => Ok(recorded),
-            Reply::Accepted(_) | Reply::Done(_) => Err(StoreError::closed()),
+            Reply::Accepted(_) | Reply::Done(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }
     }
 
@@ -119,7 +122,7 @@ impl Store {
     pub async fn accept(&self, requests: Vec<Request>, now: Time) -> Result<Vec<Accepted>, StoreError> {
         match self.writer.ask(Work::Accept(requests, now)).await? {
             Reply::Accepted(accepted) => Ok(accepted),
-            Reply::Recorded(_) | Reply::Done(_) => Err(StoreError::closed()),
+            Reply::Recorded(_) | Reply::Done(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }
     }
 
@@ -200,7 +203,7 @@ impl Store {
     async fn done(&self, work: Work) -> Result<u64, StoreError> {
         match self.writer.ask(work).await? {
             Reply::Done(count) => Ok(count),
-            Reply::Recorded(_) | Reply::Accepted(_) => Err(StoreError::closed()),
+            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }
     }
 }

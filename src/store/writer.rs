@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     Record, Recorded, StoreError,
     accounts::{self, Reservation, Standing},
+    alert_hands::{self, Hand},
     alerts::{self, WatchRecord},
     deliveries::{self, DeliveryResult},
     record,
@@ -40,6 +41,7 @@ pub(super) enum Work {
     CloseChannels(Vec<String>),
     Hasten(String, Time),
     Job { name: &'static str, ran: Option<Time>, due: Option<Time> },
+    Hand(Hand),
     Close,
 }
 
@@ -49,6 +51,8 @@ pub(super) enum Reply {
     Recorded(Recorded),
     Accepted(Vec<Accepted>),
     Done(u64),
+    /// The ids of what was changed.
+    Changed(Vec<String>),
 }
 
 /// How writing goes.
@@ -234,6 +238,7 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
         Work::CloseChannels(configured) => deliveries::close(tx, configured).await.map(Reply::Done),
         Work::Hasten(channel, now) => deliveries::hasten(tx, channel, *now).await.map(Reply::Done),
         Work::Job { name, ran, due } => upkeep::mark_job(tx, name, *ran, *due).await.map(Reply::Done),
+        Work::Hand(hand) => alert_hands::work(tx, hand).await,
     }
 }
 
