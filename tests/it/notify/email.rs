@@ -263,7 +263,7 @@ async fn a_line_that_is_a_dot_does_not_end_the_mail() {
     };
     assert_eq!(send(&server, &dot).await.0, "sent");
     let text = server.only_mail().text;
-    assert!(text.contains("\n\n.\n\n") && text.contains("\n..\n") && text.contains("Or run: "), "{text}");
+    assert!(text.contains("\n\n.\n\n") && text.contains("\n..\n") && text.contains("Run: "), "{text}");
 }
 
 #[tokio::test]
