@@ -14,6 +14,8 @@ mod standing;
 
 mod words;
 
+mod plights;
+
 use super::{
     id::{AccountId, ProgramId, RequestId},
     time::Time,

@@ -56,7 +56,7 @@ fn of_state(subject: &Subject, attention: &Attention) -> Option<Concern> {
             Some(stuck(request, Stage::Initiated, attention))
         }
         (State::Deferred(until), _) => {
-            let mut concern = of(request, Rule::Deferred, "deferred.monthly_quota", String::new());
+            let mut concern = of(request, Rule::Deferred, "deferred.monthly_quota", "");
             (concern.en, concern.zh) = words::deferred(request, until, attention.zone);
             Some(concern)
         }
@@ -79,7 +79,7 @@ const fn failed(failure: Failure) -> &'static str {
 }
 
 /// A concern that begins with the state, without its sentence.
-fn of(request: &Request, rule: Rule, reason: &str, part: String) -> Concern {
+fn of(request: &Request, rule: Rule, reason: &str, part: &str) -> Concern {
     Concern {
         rule,
         key: format!("{}{part}/{}", rule.as_str(), request.id),
@@ -98,7 +98,7 @@ fn of(request: &Request, rule: Rule, reason: &str, part: String) -> Concern {
 fn stuck(request: &Request, stage: Stage, attention: &Attention) -> Concern {
     let (patience, lesson): (_, Option<Lesson>) = attention.patience(request, stage);
     let word = stage.as_str();
-    let mut concern = of(request, Rule::Stuck, &format!("stuck.{word}"), format!("/{word}"));
+    let mut concern = of(request, Rule::Stuck, &format!("stuck.{word}"), &format!("/{word}"));
     concern.from = request.since + patience;
     (concern.en, concern.zh) = words::stuck(request, stage, patience, lesson, attention.zone);
     concern
@@ -110,14 +110,14 @@ fn ended(subject: &Subject, rule: Rule, reason: &str, attention: &Attention) -> 
         return None;
     }
     let request = &subject.request;
-    let mut concern = of(request, rule, reason, String::new());
+    let mut concern = of(request, rule, reason, "");
     concern.until = Some(request.since + attention.keep_outcomes);
     (concern.en, concern.zh) = words::ended(request, rule, attention.zone);
     Some(concern)
 }
 
 fn of_conflict(request: &Request, conflict: &OpenConflict, attention: &Attention) -> Concern {
-    let mut concern = of(request, Rule::Conflict, &format!("conflict.{}", conflict.kind), String::new());
+    let mut concern = of(request, Rule::Conflict, &format!("conflict.{}", conflict.kind), "");
     concern.key = format!("conflict/{}", conflict.id);
     (concern.since, concern.from) = (conflict.at, conflict.at);
     (concern.en, concern.zh) = words::conflict(request, conflict, attention.zone);

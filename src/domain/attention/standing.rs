@@ -1,7 +1,7 @@
 //! What a person must know that is not about one request: accounts, our address, tokens, channels and the daemon. It must
 //! never know how a plight was found out.
 
-use super::{Concern, Rule, words};
+use super::{Concern, Rule, plights};
 use crate::domain::{errcode::Refusal, id::AccountId, time::Time};
 
 /// Something that holds back more than one request.
@@ -70,7 +70,7 @@ pub enum Plight {
 /// What is to be told of a plight, at once.
 #[must_use]
 pub fn of_plight(plight: &Plight, zone: chrono_tz::Tz) -> Concern {
-    let (en, zh) = words::plight(plight, zone);
+    let (en, zh) = plights::plight(plight, zone);
     let concern = |rule: Rule, key: &str, case: &str, account: Option<&AccountId>, since: Time| Concern {
         rule,
         key: format!("{}/{key}", rule.as_str()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::{Lesson, OpenConflict, Plight, Rule, Stage};
+use super::{Lesson, OpenConflict, Rule, Stage};
 use crate::domain::{
     errcode::{Refusal, meaning},
     request::{Failure, Kind, Request, State},
@@ -13,7 +13,14 @@ use crate::domain::{
 };
 
 /// A sentence in both languages: English, Chinese.
-type Both = (String, String);
+pub(super) type Both = (String, String);
+
+/// A sentence begins with a capital.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}", letters.as_str())
+}
 
 /// A moment as people of this zone write it, to the minute: `2026-03-10 09:00`.
 #[must_use]
@@ -39,11 +46,11 @@ fn what(request: &Request) -> Both {
     let (account, program) = (&request.account, &request.program);
     match request.kind {
         Kind::Link(_) => (
-            format!("the link of program {program} to account {account}"),
+            format!("The link of program {program} to account {account}"),
             format!("小程序 {program} 关联公众号 {account}"),
         ),
         Kind::Unlink => (
-            format!("the unlink of program {program} from account {account}"),
+            format!("The unlink of program {program} from account {account}"),
             format!("小程序 {program} 与公众号 {account} 解除关联"),
         ),
     }
@@ -52,8 +59,8 @@ fn what(request: &Request) -> Both {
 fn lesson_words(lesson: Option<Lesson>) -> Both {
     match lesson {
         Some(Lesson { requests, .. }) => (
-            format!(" (95 of 100 of the last {requests} took less)"),
-            format!("（最近 {requests} 个请求中 95% 用时更短）"),
+            format!(" (learned: the 95th percentile of the last {requests} approvals)"),
+            format!("（自动学习：最近 {requests} 次确认用时的 95 分位数）"),
         ),
         None => (String::new(), String::new()),
     }
@@ -85,7 +92,7 @@ pub(super) fn stuck(request: &Request, stage: Stage, patience: Duration, lesson:
 }
 
 /// What a code means and what helps, as far as the table knows it.
-fn refused(refusal: Option<&Refusal>) -> Both {
+pub(super) fn refused(refusal: Option<&Refusal>) -> Both {
     let Some(refusal) = refusal else { return (String::new(), String::new()) };
     let code = refusal.errcode;
     match meaning(code) {
@@ -152,7 +159,7 @@ pub(super) fn ended(request: &Request, rule: Rule, zone: Tz) -> Both {
             ),
         ),
         (_, State::Failed(Failure::Deadline)) => (
-            format!("was given up at {at}: the deadline of the policy passed. {}", sentence(&again)),
+            format!("was given up at {at}: the deadline of the policy passed. {}.", capital(&again)),
             format!("已于 {at} 超过策略期限而终止；{again_zh}。"),
         ),
         _ => (
@@ -161,12 +168,6 @@ pub(super) fn ended(request: &Request, rule: Rule, zone: Tz) -> Both {
         ),
     };
     (format!("{what} {said}"), format!("{what_zh}：{said_zh}"))
-}
-
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
 }
 
 pub(super) fn deferred(request: &Request, until: Time, zone: Tz) -> Both {
@@ -211,86 +212,6 @@ pub(super) fn conflict(request: &Request, conflict: &OpenConflict, zone: Tz) -> 
         other => (format!("the world contradicts our record: {other}"), format!("微信侧状态与记录不一致：{other}")),
     };
     (format!("{what} met a conflict at {at}{code}: {said}."), format!("{what_zh}：{at} 出现冲突{code_zh}，{said_zh}。"))
-}
-
-pub(super) fn plight(plight: &Plight, zone: Tz) -> Both {
-    match plight {
-        Plight::AccountSuspended { account, refusal, since } => {
-            let (since, (why, why_zh)) = (local(*since, zone), refused(Some(refusal)));
-            (
-                format!("account {account} has been suspended since {since}, and nothing of it goes on.{why}"),
-                format!("公众号 {account} 自 {since} 起被暂停，其全部请求停止。{why_zh}"),
-            )
-        }
-        Plight::IpNotAllowed { refusal, since } => {
-            let since = local(*since, zone);
-            (
-                format!(
-                    "WeChat has refused our address since {since}, so no account can be reached: add it to the platform's IP whitelist; calls go on by themselves. WeChat says {:?} (errcode {}).",
-                    refusal.errmsg, refusal.errcode
-                ),
-                format!(
-                    "自 {since} 起微信拒绝本机出口 IP，所有公众号均无法访问；请把该 IP 加入第三方平台白名单，之后自动恢复。微信返回：{}（errcode {}）。",
-                    refusal.errmsg, refusal.errcode
-                ),
-            )
-        }
-        Plight::BudgetExhausted { account, refusal, since, until } => {
-            let (since, until) = (local(*since, zone), local(*until, zone));
-            let (whose, whose_zh) = match refusal {
-                Some(refusal) => (
-                    format!("WeChat's daily quota (errcode {})", refusal.errcode),
-                    format!("微信每日额度（errcode {}）", refusal.errcode),
-                ),
-                None => ("`[polling] daily_budget`".to_owned(), "每日查询预算 `[polling] daily_budget`".to_owned()),
-            };
-            (
-                format!(
-                    "the calls of account {account} are used up for today since {since} ({whose}); they go on after {until}. Raise it or poll less often if this happens again."
-                ),
-                format!(
-                    "公众号 {account} 自 {since} 起已用完{whose_zh}，{until} 后恢复；如反复出现请调高预算或降低轮询频率。"
-                ),
-            )
-        }
-        Plight::TokenFailing { account, error, since } => {
-            let since = local(*since, zone);
-            let (whose, whose_zh) = match account {
-                Some(account) => (format!("account {account}"), format!("公众号 {account}")),
-                None => ("many accounts".to_owned(), "大量公众号".to_owned()),
-            };
-            (
-                format!(
-                    "{whose}: no usable token, so nothing was read since {since}; whoever runs the token service must look. {error}"
-                ),
-                format!("{whose_zh}：无可用 token，自 {since} 起未能读取列表；请检查 token 服务。{error}"),
-            )
-        }
-        Plight::ChannelFailing { channel, error, dead, since } => {
-            let since = local(*since, zone);
-            let (lost, lost_zh) = if *dead > 0 {
-                (
-                    format!(" {dead} messages were given up: mend it, then `amplinkd channel retry {channel}`."),
-                    format!("已放弃 {dead} 条消息，修复后请运行 `amplinkd channel retry {channel}`。"),
-                )
-            } else {
-                (" Messages wait and are sent by themselves.".to_owned(), "消息在排队，恢复后自动发送。".to_owned())
-            };
-            (
-                format!("channel {channel} has not taken messages since {since}: {error}.{lost}"),
-                format!("通知渠道 {channel} 自 {since} 起无法送达：{error}。{lost_zh}"),
-            )
-        }
-        Plight::Daemon { finding, example, count, since } => {
-            let since = local(*since, zone);
-            let more = if *count > 1 { format!(" ({count} of this kind)") } else { String::new() };
-            let more_zh = if *count > 1 { format!("（共 {count} 项）") } else { String::new() };
-            (
-                format!("amplinkd itself needs an operator since {since}: {finding}: {example}{more}."),
-                format!("amplinkd 自身需要运维处理，自 {since} 起：{finding}：{example}{more_zh}。"),
-            )
-        }
-    }
 }
 
 /// What several alerts of one reason have in common: the title of their message. It ends without a mark.

@@ -300,7 +300,7 @@ impl Line {
                 );
             }
             Reaction::None | Reaction::Stays => {
-                tracing::debug!(channel = self.name(), error = %error, "engine.deliver.failed")
+                tracing::debug!(channel = self.name(), error = %error, "engine.deliver.failed");
             }
         }
         if self.circuit.admits(self.now()) != Admission::All {

@@ -66,8 +66,9 @@ impl Deliver {
     #[must_use]
     pub fn new(store: Store, clock: SharedClock, outlets: Vec<Outlet>, give_up_after: Duration) -> Self {
         let channels = Channels::of(outlets.iter().map(|outlet| outlet.name.clone()));
-        let seat = |outlet: Outlet| {
-            let (store, clock, channels) = (store.clone(), Arc::clone(&clock), channels.clone());
+        let shared = (store.clone(), channels.clone());
+        let seat = move |outlet: Outlet| {
+            let ((store, channels), clock) = (shared.clone(), Arc::clone(&clock));
             Arc::new(Seat { store, clock, outlet: Arc::new(outlet), give_up_after, channels })
         };
         let seats: Vec<Arc<Seat>> = outlets.into_iter().map(seat).collect();

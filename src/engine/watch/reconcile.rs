@@ -19,12 +19,12 @@ pub(super) fn reconcile(
     step: &mut WatchRecord,
 ) -> Option<Time> {
     let is_of = |concern: &Concern, alert: &AlertRow| concern.key == alert.key && concern.since.ms() == alert.since;
-    let is_old = |concern: &Concern| concern.until.is_some_and(|until| until <= now);
+    let has_aged = |concern: &Concern| concern.until.is_some_and(|until| until <= now);
     for alert in open {
         let concern = concerns.iter().find(|concern| is_of(concern, alert));
         let how = match concern {
             // Once it was told it stays so, also when the thresholds have grown since.
-            Some(concern) if !is_old(concern) => continue,
+            Some(concern) if !has_aged(concern) => continue,
             Some(_) => "aged_out",
             None => "over",
         };

@@ -9,6 +9,8 @@ mod trouble;
 
 mod crash;
 
+mod kill;
+
 mod calendar;
 
 mod house;

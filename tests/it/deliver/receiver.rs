@@ -148,7 +148,8 @@ async fn take(
     let (id, signature) = (header("webhook-id"), header("webhook-signature"));
     let event: serde_json::Value = serde_json::from_str(&body).unwrap();
     let text = |name: &str| event[name].as_str().unwrap().to_owned();
-    assert_eq!((text("id"), text("type")), (id.clone(), "amplinkd.request.linked".to_owned()));
+    assert_eq!(text("id"), id);
+    assert!(text("type").starts_with("amplinkd."), "{event}");
     let mut arrival = Arrival {
         channel,
         key: text("partitionkey"),

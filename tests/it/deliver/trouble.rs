@@ -19,7 +19,7 @@ async fn what_is_refused_is_tried_five_times_within_minutes_and_given_up() {
     assert_eq!(post.delivery(&first, "hook").await, ("dead".to_owned(), 5, 5));
     assert_eq!(post.delivery(&second, "hook").await, ("delivered".to_owned(), 1, 0), "its key goes on");
     let ledger = post.receiver.ledger().clone();
-    let took = ledger[4].at - began;
+    let took = ledger[4].at.saturating_sub(began);
     assert!(ledger.len() == 6 && minutes(1) <= took && took <= minutes(2), "{took:?}");
 }
 

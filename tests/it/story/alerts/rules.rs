@@ -64,7 +64,7 @@ async fn a_call_that_is_not_listed_and_an_unlink_that_waits_are_stuck_too() {
     guarded.run_for(hours(50)).await;
     let alert = guarded.the("stuck").await;
     assert_eq!((alert.reason.as_str(), alert.request_id.as_deref()), ("stuck.unlink", Some(unlink.as_str())));
-    assert!(alert.message_en.contains("the unlink of program"), "{}", alert.message_en);
+    assert!(alert.message_en.contains("The unlink of program"), "{}", alert.message_en);
 }
 
 #[tokio::test]
@@ -286,4 +286,27 @@ async fn what_the_audit_finds_is_told_until_it_finds_it_no_more() {
     guarded.run_for(minutes(2)).await;
     assert_eq!(guarded.the("daemon").await.state, "resolved");
     assert_eq!(guarded.told().await, ["fired", "resolved"]);
+}
+
+#[tokio::test]
+async fn a_learned_threshold_is_what_the_past_teaches_and_says_so() {
+    let mut guarded = Guarded::with(|alerting| {
+        alerting.attention.thresholds.stuck_after.account_admin = Threshold::Learned;
+    })
+    .await;
+    guarded.daemon.people(PlanSet {
+        account_admin: Some(approves_after(Span::hours(3))),
+        program_admin: Some(approves_after(Span::hours(1))),
+        unlink: None,
+    });
+    let wishes = (0..60).map(|number| to_link(&format!("wxcccc{number:012}"), PROGRAM));
+    guarded.daemon.engine().recorder().accept(wishes.collect()).await.unwrap();
+    guarded.run_for(hours(6)).await;
+    guarded.daemon.nobody_answers();
+    guarded.daemon.clock.advance(days(15));
+    let link = guarded.daemon.link().await;
+    guarded.run_for(hours(6)).await;
+    let alert = guarded.the("stuck").await;
+    assert_eq!(alert.request_id.as_deref(), Some(link.as_str()));
+    assert!(alert.message_en.contains("the 95th percentile of the last 60 approvals"), "{}", alert.message_en);
 }
