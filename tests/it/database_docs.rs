@@ -1,5 +1,5 @@
-//! What docs/database.md and the READMEs promise: every query runs and finds what it is for, every column is described,
-//! times are RFC 3339, the configuration is legal. It must never test what the views are built from.
+//! What docs/database.md, docs/alerts.md and the READMEs promise: every query runs and finds what it is for, every column is
+//! described, times are RFC 3339, the configuration is legal. It must never test what the views are built from.
 
 #![expect(clippy::unwrap_used, reason = "the lint's exception for tests does not reach their helpers")]
 
@@ -29,6 +29,10 @@ use sqlx::{
 };
 
 const DOCUMENT: &str = include_str!("../../docs/database.md");
+
+const ALERTS_DOCUMENT: &str = include_str!("../../docs/alerts.md");
+
+const EVENTS_DOCUMENT: &str = include_str!("../../docs/events.md");
 
 const READMES: [&str; 2] = [include_str!("../../README.md"), include_str!("../../README.zh-CN.md")];
 
@@ -181,13 +185,20 @@ impl World {
     }
 }
 
-/// What nothing writes yet, so that its times are looked at too.
+/// What the watch and the channels write, so that their times are looked at too: an alert that is over, one that fires, and
+/// messages in every state.
 const ALERTS: &str = "
     INSERT INTO alert (id, key, rule, reason, state, since, fired_at, acknowledged_at, snoozed_until, resolved_at,
                        resolution, notified_at, notify_at, message_en, message_zh)
-    VALUES ('a', 'k', 'stuck', 'stuck.unlink', 'resolved', 1, 2, 3, 4, 5, 'over', 6, 7, 'en', 'zh');
+    SELECT 'a', 'k', 'stuck', 'stuck.unlink', 'resolved', max(since), max(since), max(since), max(since), max(since), 'over',
+           max(since), max(since), 'en', 'zh' FROM request;
+    INSERT INTO alert (id, key, rule, reason, request_id, account, program, state, since, fired_at, message_en, message_zh)
+    SELECT 'b', 'l', 'stuck', 'stuck.account_admin', id, account, program, 'firing', 1, 2, 'en', 'zh' FROM request
+    WHERE state = 'awaiting_account_admin';
     INSERT INTO delivery (id, event_id, seq, partition_key, channel, state, created_at, next_at)
     SELECT 'd', id, seq, partition_key, 'on-call', 'pending', 1, 2 FROM outbox LIMIT 1;
+    INSERT INTO delivery (id, event_id, seq, partition_key, channel, state, created_at, last_error)
+    SELECT 'f', id, seq, partition_key, 'post', 'dead', 1, 'HTTP 404' FROM outbox LIMIT 1;
     INSERT INTO delivery (id, event_id, seq, partition_key, channel, state, created_at, delivered_at)
     SELECT 'e', id, seq, partition_key, 'chat', 'delivered', 1, 2 FROM outbox LIMIT 1";
 
@@ -224,7 +235,7 @@ async fn every_query_runs_and_finds_something() {
     let (_folder, _world, mut reader) = lived().await;
     let in_document = queries(DOCUMENT);
     assert!(in_document.len() >= QUERIES_MIN, "{} queries", in_document.len());
-    for query in in_document.into_iter().chain(queries(READMES[0])) {
+    for query in in_document.into_iter().chain(queries(ALERTS_DOCUMENT)).chain(queries(READMES[0])) {
         assert!(!run(&mut reader, query).await.is_empty(), "no row:\n{query}");
     }
 }
@@ -245,6 +256,25 @@ fn the_first_configuration_is_legal() {
     std::fs::write(folder.path().join("token-service.key"), "Bearer 1").unwrap();
     let config = Config::load(Some(&file), []).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(config.policy(), Policy::default(), "what is said to be the default");
+}
+
+/// A configuration and its secrets as a document shows them, each secret in its file.
+#[test]
+fn every_piece_of_configuration_is_legal() {
+    let pieces = [ALERTS_DOCUMENT, EVENTS_DOCUMENT, READMES[0]].map(|text| blocks(text, "toml"));
+    assert!(pieces.iter().all(|pieces| !pieces.is_empty()));
+    for piece in pieces.iter().flatten() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = piece.lines().filter_map(|line| line.split('"').nth(1).filter(|_| line.contains("_file = ")));
+        for file in files.chain(["token-service.key"]) {
+            std::fs::write(folder.path().join(file), "https://hooks.example/1").unwrap();
+        }
+        let tokens = "\n[tokens.headers_file]\nAuthorization = \"token-service.key\"\n";
+        let tokens = if piece.contains("[tokens.headers_file]") { "" } else { tokens };
+        let file = folder.path().join("amplinkd.toml");
+        std::fs::write(&file, format!("{piece}{tokens}")).unwrap();
+        Config::load(Some(&file), []).unwrap_or_else(|error| panic!("{error}\n{piece}"));
+    }
 }
 
 fn texts(rows: &[SqliteRow], column: &str) -> Vec<String> {
