@@ -2,7 +2,7 @@
 //!
 //! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means,
 //! [`plan`] for what comes next and when, [`identify`] for whose item is whose, [`history`] for what was recorded,
-//! [`message`] for what is told.
+//! [`message`] for what is told, [`approval`] and [`percentile`] for how long people took.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -31,3 +31,7 @@ pub mod history;
 pub mod message;
 
 pub mod attention;
+
+pub mod approval;
+
+pub mod percentile;

@@ -45,6 +45,8 @@ mod request_page;
 
 pub mod pages;
 
+pub mod stage_times;
+
 use std::sync::Arc;
 
 use sqlx::SqlitePool;

@@ -2,7 +2,12 @@
 
 mod policy;
 
-pub use self::policy::{Override, QuietHours, StuckAfter, Threshold, Thresholds, Whose};
+mod learned;
+
+pub use self::{
+    learned::{LEARNED_FROM, learned},
+    policy::{Override, QuietHours, StuckAfter, Threshold, Thresholds, Whose},
+};
 
 /// A stage in which a request waits for somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
