@@ -5,7 +5,7 @@ mod policy;
 mod learned;
 
 pub use self::{
-    learned::{LEARNED_FROM, learned},
+    learned::{LEARNED_FROM, RIPE_AFTER, learned},
     policy::{Override, QuietHours, StuckAfter, Threshold, Thresholds, Whose},
 };
 
