@@ -4,7 +4,7 @@
 use std::{fmt::Write as _, path::PathBuf};
 
 use amplinkd::{
-    config::{Config, ConfigError, Loaded, Origin, keys},
+    config::{Config, ConfigError, Loaded, Origin, Setting, keys},
     domain::time::Time,
 };
 use toml::{Table, Value};
@@ -19,8 +19,17 @@ const FILE: &str = "/nowhere/amplinkd.toml";
 const NOW: Time = Time::from_ms(1_773_100_800_000);
 
 /// Variables whose values are secrets.
-const SECRET_VARIABLES: [&str; 4] =
-    ["AMPLINKD__TOKENS__URL", "AMPLINKD__TOKENS__HEADERS", "AMPLINKD__TOKENS__STATIC", "AMPLINKD__TOKENS__COMMAND"];
+const SECRET_VARIABLES: [&str; 5] = [
+    "AMPLINKD__TOKENS__URL",
+    "AMPLINKD__TOKENS__HEADERS",
+    "AMPLINKD__TOKENS__STATIC",
+    "AMPLINKD__TOKENS__COMMAND",
+    "AMPLINKD__ALERTS__CHANNEL",
+];
+
+/// Keys that hide secrets or name what hides one: they cannot be written down from what is shown.
+const VEILED: [&str; 6] =
+    ["tokens.", "alerts.channel", "heartbeat.url", "heartbeat.url_file", "digest.channels", "nudge.channels"];
 
 /// Every property of one configuration.
 pub fn hold(data: &[u8]) {
@@ -54,20 +63,36 @@ fn reads_files(table: Option<&Table>, env: &[(String, String)]) -> bool {
     let outside = |text: &str| text.contains('/') || text.contains('\\');
     let tokens = table.and_then(|table| table.get("tokens")?.as_table());
     let named = ["headers_file", "static_file"].iter().filter_map(|key| tokens?.get(*key)?.as_table());
+    let heartbeat = table.and_then(|table| table.get("heartbeat")?.get("url_file")?.as_str());
     named.flat_map(Table::values).filter_map(Value::as_str).any(outside)
-        || env.iter().any(|(name, value)| name.contains("_FILE") && outside(value))
+        || heartbeat.is_some_and(outside)
+        || table.is_some_and(|table| channels(table.get("alerts")).any(has_file))
+        || env.iter().any(|(name, value)| (name.contains("_FILE") || value.contains("_file")) && outside(value))
+}
+
+/// The entries of `[[alerts.channel]]`.
+fn channels(alerts: Option<&Value>) -> impl Iterator<Item = &Table> {
+    let channels = alerts.and_then(|alerts| alerts.get("channel")?.as_array());
+    channels.into_iter().flatten().filter_map(Value::as_table)
+}
+
+fn has_file(channel: &Table) -> bool {
+    channel.keys().any(|key| key.ends_with("_file") || key.ends_with("_files"))
 }
 
 /// Whether the secret stands nowhere but where secrets belong, which is all that can be promised.
 fn only_secrets(text: &str, table: Option<&Table>, env: &[(String, String)]) -> bool {
     let in_file = match table {
-        Some(table) => text.matches(SECRET).count() == in_tokens(table),
+        Some(table) => text.matches(SECRET).count() == in_tokens(table) + in_channels(table.get("alerts")),
         None => below_tokens(text),
     };
     in_file
         && env.iter().all(|(name, value)| {
             let in_place = SECRET_VARIABLES.contains(&name.as_str())
                 && match (name.ends_with("COMMAND"), name.ends_with("URL")) {
+                    _ if name.ends_with("CHANNEL") => format!("alerts = {{ channel = {value} }}")
+                        .parse::<Table>()
+                        .map_or(true, |table| in_channels(table.get("alerts")) == value.matches(SECRET).count()),
                     (true, _) => format!("x = {value}")
                         .parse::<Table>()
                         .is_ok_and(|table| table.get("x").map_or(0, in_arguments) == value.matches(SECRET).count()),
@@ -87,6 +112,16 @@ fn in_tokens(table: &Table) -> usize {
     let texts = ["headers", "static"].iter().filter_map(|key| tokens.get(*key)).map(in_texts);
     let url = tokens.get("url").and_then(Value::as_str).map_or(0, in_query);
     texts.sum::<usize>() + tokens.get("command").map_or(0, in_arguments) + url
+}
+
+/// How often the secret stands in channels where one belongs.
+fn in_channels(alerts: Option<&Value>) -> usize {
+    let of = |channel: &Table| {
+        let texts = ["url", "secret"].iter().filter_map(|key| channel.get(*key)?.as_str());
+        let list = channel.get("previous_secrets").and_then(Value::as_array).into_iter().flatten();
+        texts.chain(list.filter_map(Value::as_str)).map(|text| text.matches(SECRET).count()).sum::<usize>()
+    };
+    channels(alerts).map(of).sum()
 }
 
 /// The first one is the program, which is shown.
@@ -146,7 +181,7 @@ fn in_force(loaded: &Loaded, text: &str, env: &[(String, String)]) {
     assert_eq!(config.database.mode & !0o664, 0, "the database's mode");
     drop(config.policy());
     let schedule = &config.schedule;
-    for cron in [&schedule.drift, &schedule.housekeeping, &schedule.audit] {
+    for cron in [&schedule.drift, &schedule.housekeeping, &schedule.audit, &schedule.digest] {
         assert!(cron.next_after(NOW, schedule.timezone).is_none_or(|next| next > NOW), "{cron:?} comes before now");
     }
     let settings = &loaded.settings;
@@ -164,15 +199,17 @@ fn in_force(loaded: &Loaded, text: &str, env: &[(String, String)]) {
 /// Every key but those that hide secrets, in a file of their own.
 fn written_again(loaded: &Loaded) {
     let mut text = String::new();
-    let open = || loaded.settings.iter().filter(|setting| !setting.key.starts_with("tokens."));
+    let is_open = |setting: &&Setting| !VEILED.iter().any(|veiled| setting.key.starts_with(veiled));
+    let open = || loaded.settings.iter().filter(is_open);
     for setting in open() {
-        let bare = ["in_flight", "per_second", "steps", "daily_budget", "attempts"];
+        let bare =
+            ["in_flight", "per_second", "steps", "daily_budget", "attempts", "stuck_after", "quiet_except", "override"];
         let is_bare = bare.iter().any(|key| setting.key.ends_with(&format!(".{key}")));
         let value = if is_bare { setting.value.clone() } else { Value::String(setting.value.clone()).to_string() };
         writeln!(text, "{} = {value}", setting.key).unwrap();
     }
     let again = read(&text, &[]).unwrap_or_else(|error| panic!("what is in force is refused: {error}\n{text}"));
-    let theirs = again.settings.iter().filter(|setting| !setting.key.starts_with("tokens."));
+    let theirs = again.settings.iter().filter(is_open);
     for (ours, theirs) in open().zip(theirs) {
         assert_eq!(ours.value, theirs.value, "{} is read otherwise", ours.key);
     }

@@ -5,7 +5,10 @@ use std::{io::Write, path::Path};
 use serde::Serialize;
 
 use super::output::{self, Column, Format, Look};
-use crate::config::{Config, Loaded, Origin, Setting, environment};
+use crate::{
+    config::{Config, Loaded, Origin, Setting, environment},
+    notify::Channel,
+};
 
 const COLUMNS: [Column; 3] =
     [Column::shown("key", "KEY"), Column::shown("value", "VALUE"), Column::shown("from", "FROM")];
@@ -25,6 +28,9 @@ struct Row<'s> {
 /// The first mistake with its place, ready to be shown to a person.
 pub fn check(config_path: Option<&Path>, format: Format) -> anyhow::Result<()> {
     let loaded = Config::inspect(config_path, environment())?;
+    for channel in &loaded.config.alerts.channels {
+        Channel::new(&channel.settings())?;
+    }
     report(&mut std::io::stdout().lock(), format, Look::of_stdout(), &loaded)?;
     Ok(())
 }

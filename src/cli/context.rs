@@ -77,7 +77,7 @@ impl Context {
     pub fn config(&self) -> anyhow::Result<Config> {
         let no_secrets = NO_SECRETS.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let env = environment().into_iter().filter(|(name, _)| NO_SECRETS.iter().all(|(ours, _)| name != ours));
-        Ok(Config::load(self.config.as_deref(), env.chain(no_secrets))?)
+        Ok(Config::without_secrets(self.config.as_deref(), env.chain(no_secrets))?)
     }
 
     /// Opens the database, lets `work` work with it, and closes it, whatever came of the work.

@@ -68,13 +68,24 @@ impl fmt::Display for InFile {
             write!(f, "{line}:{column}:")?;
         }
         match self.key.split_once('.') {
-            Some((section, key)) => write!(f, " [{section}] {key}: ")?,
+            Some((section, key)) => match numbered(key) {
+                Some((name, "")) => write!(f, " [[{section}.{name}]]: ")?,
+                Some((name, key)) => write!(f, " [[{section}.{name}]] {key}: ")?,
+                None => write!(f, " [{section}] {key}: ")?,
+            },
             None if self.key.is_empty() => write!(f, " ")?,
             None => write!(f, " [{}]: ", self.key)?,
         }
         f.write_str(&self.wrong)?;
         self.excerpt.as_ref().map_or(Ok(()), |excerpt| write!(f, "\n{excerpt}"))
     }
+}
+
+/// Name and key of a numbered section, as in `channel.2.url`; the number is for us, people see the line.
+fn numbered(key: &str) -> Option<(&str, &str)> {
+    let (name, rest) = key.split_once('.')?;
+    let (number, key) = rest.split_once('.').unwrap_or((rest, ""));
+    (["override", "channel"].contains(&name) && number.parse::<usize>().is_ok()).then_some((name, key))
 }
 
 /// Line and column of an offset, from 1, as editors count.
@@ -98,23 +109,61 @@ fn excerpt(text: &str, span: Range<usize>, key: &str) -> Option<String> {
     Some(format!("  {number} | {shown}\n  {gutter} | {indent}{carets}"))
 }
 
-/// Whether a line may hold a secret. It errs on the safe side: a line is shown under `[tokens]` only when it is known
-/// to be one of the harmless keys there, and a line that speaks of secrets is never shown.
+/// Whether a line may hold a secret. It errs on the safe side: where secrets belong, a line is shown only when it is
+/// known to be one of the harmless keys there, and a line that speaks of secrets is never shown.
 fn may_hold_secret(text: &str, number: usize, key: &str) -> bool {
     let mut lines: Vec<&str> = text.lines().take(number).map(str::trim_start).collect();
     let Some(line) = lines.pop() else { return true };
     if line.starts_with('[') && !line.contains(['"', '\'', '=']) {
         return false;
     }
-    let harmless = ["source", "timeout"];
-    if harmless.iter().any(|name| key == format!("tokens.{name}") && line.starts_with(name)) {
+    if is_harmless(line, key) {
         return false;
     }
-    let header = lines.iter().rev().find(|line| line.starts_with('['));
-    let below_tokens = header.is_some_and(|header| header.to_ascii_lowercase().contains("tok"));
-    let speaks_of_secrets = ["tok", "secret", "header", "authorization", "password", "bearer", "key"];
+    let among_secrets = ["tokens", "alerts", "heartbeat"]
+        .iter()
+        .any(|section| key.strip_prefix(section).is_some_and(|below| below.is_empty() || below.starts_with('.')));
+    let header = lines.iter().rev().find(|line| line.starts_with('[')).map(|header| header.to_ascii_lowercase());
+    // Words and parts of words: a header may be misspelt.
+    let headers = ["tok", "alert", "chan", "heart", "beat"];
+    let below_secrets = header.is_some_and(|header| headers.iter().any(|word| header.contains(word)));
+    let speaks_of_secrets =
+        ["tok", "secret", "header", "authorization", "password", "bearer", "key", "alert", "channel", "heartbeat"];
     let line = line.to_ascii_lowercase();
-    below_tokens || speaks_of_secrets.iter().any(|word| line.contains(word))
+    // In a text that is no TOML nobody knows whose address an address is.
+    let lost_address = key.is_empty() && line.contains("://");
+    among_secrets || below_secrets || lost_address || speaks_of_secrets.iter().any(|word| line.contains(word))
+}
+
+/// Whether a line where secrets belong begins with one of the keys there that are none, and holds nothing else.
+fn is_harmless(line: &str, key: &str) -> bool {
+    const TOKENS: [&str; 2] = ["source", "timeout"];
+    const ALERTS: [&str; 10] = [
+        "stuck_after",
+        "repeat_every",
+        "group_within",
+        "quiet_hours",
+        "quiet_except",
+        "timezone",
+        "language",
+        "keep_outcomes",
+        "give_up_after",
+        "link",
+    ];
+    const OVERRIDE: [&str; 3] = ["label", "account", "stuck_after"];
+    const CHANNEL: [&str; 9] = ["name", "kind", "events", "rules", "after", "language", "timeout", "from", "to"];
+    const HEARTBEAT: [&str; 2] = ["every", "timeout"];
+    let names = match key.split('.').collect::<Vec<_>>()[..] {
+        ["tokens", name] => TOKENS.contains(&name).then_some(name),
+        ["alerts", "override", _, name, ..] => OVERRIDE.contains(&name).then_some(name),
+        ["alerts", "channel", _, name] => CHANNEL.contains(&name).then_some(name),
+        ["alerts", name, ..] => ALERTS.contains(&name).then_some(name),
+        ["heartbeat", name] => HEARTBEAT.contains(&name).then_some(name),
+        _ => None,
+    };
+    // A second key on the line may be another one of the same table.
+    let is_alone = |name: &str| ["stuck_after", "label"].contains(&name) || line.matches('=').count() == 1;
+    names.is_some_and(|name| line.starts_with(name) && is_alone(name))
 }
 
 #[cfg(test)]

@@ -1,10 +1,16 @@
 //! What an operator sets: one TOML file, overridden by the environment. It must never show a secret, nor decide
 //! anything: it parses once at the start, and every other room trusts the types.
 //!
-//! `source` joins file and environment, `value` knows each kind of value, `tokens` the section with the secrets,
-//! `settings` lists what is in force, `error` says where a mistake is.
+//! `source` joins file and environment, `value` knows each kind of value, `secret` those that are never shown, `tokens`,
+//! `alerts`, `channels`, `heartbeat` and `digest` the sections that need more than their types, `settings` lists what is
+//! in force, `error` says where a mistake is.
 
+mod alerts;
+mod channels;
+mod digest;
 mod error;
+mod heartbeat;
+mod secret;
 mod settings;
 mod source;
 mod tokens;
@@ -17,8 +23,13 @@ use std::{
 
 use serde::Deserialize;
 
+use self::secret::Secrets;
 pub use self::{
+    alerts::{Alerts, RULES},
+    channels::{ChannelConfig, EventClass},
+    digest::{Digest, Nudge, Route},
     error::ConfigError,
+    heartbeat::Heartbeat,
     settings::{Origin, Setting, keys},
     source::{colour_refused, environment},
     tokens::{TokenSource, TokenUrl, Tokens},
@@ -59,6 +70,14 @@ pub struct Config {
     pub policy: PolicySection,
     /// `[schedule]`: when the coarse jobs run.
     pub schedule: Schedule,
+    /// `[alerts]`: who is told of what is stuck, and when.
+    pub alerts: Alerts,
+    /// `[heartbeat]`: who is told that the daemon lives.
+    pub heartbeat: Heartbeat,
+    /// `[digest]`: who gets the summary.
+    pub digest: Digest,
+    /// `[nudge]`: reminders that a person asks for.
+    pub nudge: Nudge,
     /// `[log]`: what is told on stderr.
     pub log: Log,
 }
@@ -133,6 +152,9 @@ pub struct Schedule {
     /// When it is proved that nothing has stalled.
     #[serde(deserialize_with = "value::cron")]
     pub audit: Cron,
+    /// When the summary is sent to the channels of `[digest]`.
+    #[serde(deserialize_with = "value::cron")]
+    pub digest: Cron,
 }
 
 /// `[log]`
@@ -189,6 +211,7 @@ impl Default for Schedule {
             drift: cron("0 30 4 * * *"),
             housekeeping: cron("0 10 4 * * *"),
             audit: cron("0 */5 * * * *"),
+            digest: cron("0 0 9 * * *"),
         }
     }
 }
@@ -209,6 +232,10 @@ struct Written {
     polling: WrittenPolling,
     policy: PolicySection,
     schedule: Schedule,
+    alerts: alerts::WrittenAlerts,
+    heartbeat: heartbeat::WrittenHeartbeat,
+    digest: Digest,
+    nudge: digest::WrittenNudge,
     log: Log,
 }
 
@@ -241,12 +268,15 @@ struct Mistake {
 }
 
 impl Written {
-    /// Resolves paths and reads the files that hold secrets.
-    fn resolve(self, folder: &Path) -> Result<Config, Mistake> {
-        let Self { mut database, wechat, tokens, polling, policy, schedule, log } = self;
+    /// Resolves paths and names, and reads the files that hold secrets.
+    fn resolve(self, folder: &Path, secrets: Secrets) -> Result<Config, Mistake> {
+        let Self { mut database, wechat, tokens, polling, policy, schedule, alerts, heartbeat, digest, nudge, log } =
+            self;
         database.path = folder.join(database.path);
         let steps =
             value::staircase(&polling.steps).map_err(|wrong| Mistake { key: "polling.steps".to_owned(), wrong })?;
+        let alerts = alerts.resolve(folder, secrets)?;
+        digest.check(&alerts.channels)?;
         Ok(Config {
             database,
             wechat,
@@ -254,6 +284,10 @@ impl Written {
             polling: Polling { steps, daily_budget: polling.daily_budget },
             policy,
             schedule,
+            nudge: nudge.resolve(&alerts.channels)?,
+            alerts,
+            heartbeat: heartbeat.resolve(folder, secrets)?,
+            digest,
             log,
         })
     }
@@ -288,10 +322,30 @@ impl Config {
         path: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Loaded, ConfigError> {
+        Self::read(path, env, Secrets::Read)
+    }
+
+    /// Like [`Config::load`], for a person who may not read the files that hold secrets of `[alerts]` and `[heartbeat]`:
+    /// what they hold is missing. `[tokens]` is read whole.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn without_secrets(
+        path: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        Self::read(path, env, Secrets::Left).map(|loaded| loaded.config)
+    }
+
+    fn read(
+        path: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+        secrets: Secrets,
+    ) -> Result<Loaded, ConfigError> {
         let env: Vec<(String, String)> = env.into_iter().collect();
         let file = source::choose(path, &env)?;
         let text = source::read(&file)?;
-        Self::inspect_text(file, &text, &env)
+        source::load(file, &text, &env, secrets)
     }
 
     /// Like [`Config::inspect`], with the text that stands in `file` already read.
@@ -299,7 +353,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn inspect_text(file: PathBuf, text: &str, env: &[(String, String)]) -> Result<Loaded, ConfigError> {
-        source::load(file, text, env)
+        source::load(file, text, env, Secrets::Read)
     }
 
     /// The patience of the domain, from `[policy]` and `[polling] steps`.
@@ -314,7 +368,7 @@ impl Default for Config {
     /// What an empty file means in the current folder.
     fn default() -> Self {
         Written::default()
-            .resolve(Path::new(""))
+            .resolve(Path::new(""), Secrets::Read)
             .unwrap_or_else(|mistake| unreachable!("the defaults are legal: {}", mistake.wrong))
     }
 }

@@ -3,10 +3,16 @@
 use secrecy::SecretString;
 
 use super::{
-    Database, Log, LogFormat, PolicySection, Schedule, Wechat, Written, WrittenPolling,
+    Database, Digest, Log, LogFormat, PolicySection, Schedule, Wechat, Written, WrittenPolling,
+    alerts::{Hours, WrittenAlerts, WrittenOverride, quoted},
+    channels::WrittenChannel,
+    digest::WrittenNudge,
+    heartbeat::WrittenHeartbeat,
+    secret,
     tokens::{Source, WrittenTokens, veiled},
     value::duration_text,
 };
+use crate::domain::{attention::StuckAfter, message::Language};
 
 /// One key in force.
 #[derive(Debug, Clone)]
@@ -43,12 +49,13 @@ pub(super) fn list(written: &Written, origin_of: impl Fn(&str) -> Origin) -> Vec
 
 /// Each section is taken apart whole, so that a key cannot be forgotten here: the compiler asks for it.
 fn values(written: &Written) -> Vec<(&'static str, String)> {
-    let Written { database, wechat, tokens, polling, policy, schedule, log } = written;
+    let Written { database, wechat, tokens, polling, policy, schedule, alerts, heartbeat, digest, nudge, log } =
+        written;
     let Database { path, mode } = database;
     let Wechat { base_url, timeout, in_flight, per_second } = wechat;
     let WrittenPolling { steps, daily_budget } = polling;
     let PolicySection { appear_within, attempts, deadline } = policy;
-    let Schedule { timezone, drift, housekeeping, audit } = schedule;
+    let Schedule { timezone, drift, housekeeping, audit, digest: summary } = schedule;
     let Log { filter, format } = log;
     let steps = steps.iter().map(|step| {
         let until = step.until.map(|until| format!("until = \"{}\", ", duration_text(until))).unwrap_or_default();
@@ -73,6 +80,11 @@ fn values(written: &Written) -> Vec<(&'static str, String)> {
         ("schedule.drift", drift.as_str().to_owned()),
         ("schedule.housekeeping", housekeeping.as_str().to_owned()),
         ("schedule.audit", audit.as_str().to_owned()),
+        ("schedule.digest", summary.as_str().to_owned()),
+    ]);
+    all.extend(alerts_values(alerts));
+    all.extend(telling_values(heartbeat, digest, nudge));
+    all.extend([
         ("log.filter", filter.clone()),
         (
             "log.format",
@@ -83,6 +95,66 @@ fn values(written: &Written) -> Vec<(&'static str, String)> {
         ),
     ]);
     all
+}
+
+fn alerts_values(alerts: &WrittenAlerts) -> [(&'static str, String); 12] {
+    let WrittenAlerts {
+        stuck_after,
+        repeat_every,
+        group_within,
+        quiet_hours,
+        quiet_except,
+        timezone,
+        language,
+        link,
+        keep_outcomes,
+        give_up_after,
+        overrides,
+        channels,
+    } = alerts;
+    let never = || "never".to_owned();
+    let language = match language {
+        Language::En => "en",
+        Language::Zh => "zh",
+    };
+    [
+        ("alerts.stuck_after", stuck_after.shown(Some(&StuckAfter::default()))),
+        ("alerts.repeat_every", repeat_every.map_or_else(never, duration_text)),
+        ("alerts.group_within", duration_text(*group_within)),
+        ("alerts.quiet_hours", quiet_hours.map_or_else(never, Hours::shown)),
+        ("alerts.quiet_except", listed(quiet_except.iter().map(|rule| quoted(rule)))),
+        ("alerts.timezone", timezone.name().to_owned()),
+        ("alerts.language", language.to_owned()),
+        ("alerts.link", link.clone()),
+        ("alerts.keep_outcomes", duration_text(*keep_outcomes)),
+        ("alerts.give_up_after", duration_text(*give_up_after)),
+        ("alerts.override", listed(overrides.iter().map(WrittenOverride::shown))),
+        ("alerts.channel", names(channels.iter().map(WrittenChannel::shown))),
+    ]
+}
+
+fn telling_values(heartbeat: &WrittenHeartbeat, digest: &Digest, nudge: &WrittenNudge) -> [(&'static str, String); 8] {
+    let WrittenHeartbeat { url, url_file, every, timeout } = heartbeat;
+    let Digest { channels } = digest;
+    let WrittenNudge { min_interval, effect_within, channels: routes } = nudge;
+    let routes: Vec<String> =
+        routes.iter().map(|(label, channel)| format!("{} = {}", quoted(label), quoted(channel))).collect();
+    let routes = if routes.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", routes.join(", ")) };
+    [
+        ("heartbeat.url", secret::veiled(url.as_ref(), Some(url_file))),
+        ("heartbeat.url_file", if url_file.is_empty() { "(not set)".to_owned() } else { url_file.clone() }),
+        ("heartbeat.every", duration_text(*every)),
+        ("heartbeat.timeout", duration_text(*timeout)),
+        ("digest.channels", listed(channels.iter().map(|name| quoted(name)))),
+        ("nudge.min_interval", duration_text(*min_interval)),
+        ("nudge.effect_within", duration_text(*effect_within)),
+        ("nudge.channels", routes),
+    ]
+}
+
+/// A list as the file would write it.
+fn listed(entries: impl Iterator<Item = String>) -> String {
+    format!("[{}]", entries.collect::<Vec<_>>().join(", "))
 }
 
 fn tokens_values(tokens: &WrittenTokens) -> [(&'static str, String); 8] {

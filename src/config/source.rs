@@ -5,23 +5,28 @@
 
 use std::{
     io::Read,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, de::IntoDeserializer};
 use toml::{
     Spanned,
-    de::{DeTable, DeValue},
+    de::{DeArray, DeTable, DeValue},
 };
 
 use super::{
     ConfigError, DEFAULT_FILE, FILE_VARIABLE, Loaded, Mistake, Origin, Written, error,
     error::InFile,
+    secret::Secrets,
     settings::{self, keys},
 };
 
 /// A configuration is a page or two, with a long table of tokens at most; more is the wrong file.
 const FILE_MAX: u64 = 4 * 1024 * 1024;
+
+/// Keys that hold a list of sections, each with a header of its own.
+const SECTIONS: [&str; 2] = ["override", "channel"];
 
 /// What the names of overriding variables begin with.
 const PREFIX: &str = "AMPLINKD__";
@@ -63,7 +68,12 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
 }
 
 /// Everything from the text of a file and the environment.
-pub(super) fn load(file: PathBuf, text: &str, env: &[(String, String)]) -> Result<Loaded, ConfigError> {
+pub(super) fn load(
+    file: PathBuf,
+    text: &str,
+    env: &[(String, String)],
+    secrets: Secrets,
+) -> Result<Loaded, ConfigError> {
     let file = std::path::absolute(&file).unwrap_or(file);
     let refused = |span, key: &str, wrong: &str| ConfigError::InFile(InFile::at(file.clone(), text, span, key, wrong));
     let mut table = DeTable::parse(text).map_err(|wrong| refused(wrong.span(), "", wrong.message()))?;
@@ -83,11 +93,10 @@ pub(super) fn load(file: PathBuf, text: &str, env: &[(String, String)]) -> Resul
     let folder = file.parent().unwrap_or(Path::new("/"));
     written.database.path = folder.join(written.database.path);
     let settings = settings::list(&written, origin_of);
-    let config = written.resolve(folder).map_err(|Mistake { key, wrong }| {
+    let config = written.resolve(folder, secrets).map_err(|Mistake { key, wrong }| {
         match overrides.iter().find(|change| change.holds(&key)) {
             Some(change) => ConfigError::InEnvironment { variable: change.variable.clone(), wrong },
-            // A key that is missing is missed because of the chosen source.
-            None => refused(find(&origin, &key).or_else(|| find(&origin, "tokens.source")), &key, &wrong),
+            None => refused(nearest(&origin, &key), &key, &wrong),
         }
     })?;
     Ok(Loaded { config, file, settings })
@@ -198,24 +207,36 @@ fn in_our_words(key: &str, message: &str) -> String {
         ["tokens", "static", ..] => secret("a table of texts such as { wx0123456789abcdef = \"token\" }"),
         ["tokens", "command", ..] => secret("a list of texts such as [\"./token.sh\", \"--json\"]"),
         ["tokens", "headers_file" | "static_file", ..] => secret("a table of names and files"),
+        ["alerts", "channel"] | ["alerts", "channel", _] if message.starts_with("invalid type") => {
+            secret("[[alerts.channel]] sections, each with a `name` and a `kind`")
+        }
+        ["alerts", "override"] | ["alerts", "override", _] if message.starts_with("invalid type") => {
+            secret("[[alerts.override]] sections, each with a `label` or an `account`, and `stuck_after`")
+        }
         [section] if !message.starts_with("unknown field") => format!("expected a section, as in [{section}]"),
         _ => message
             .replacen("unknown field", "unknown key", 1)
             .replacen("unknown variant", "unknown word", 1)
+            .replacen("missing field", "missing key", 1)
             .replacen("invalid type: ", "", 1)
             .replacen("invalid value: ", "", 1),
     }
 }
 
-/// The dotted key that an offset of the file belongs to; empty when it belongs to none.
+/// The dotted key that an offset of the file belongs to; empty when it belongs to none. Sections of which there may be
+/// several, such as `[[alerts.channel]]`, are numbered from 1.
 fn key_at(table: &DeTable<'_>, offset: usize) -> String {
     table
         .iter()
         .find_map(|(name, value)| {
             let here = name.span().contains(&offset) || value.span().contains(&offset);
             // A table's own span is its header; its keys stand below it.
-            let below = value.get_ref().as_table().map(|table| key_at(table, offset)).filter(|key| !key.is_empty());
-            match below {
+            let below = match value.get_ref() {
+                DeValue::Table(table) => Some(key_at(table, offset)),
+                DeValue::Array(list) if SECTIONS.contains(&name.get_ref().as_ref()) => key_in(list, offset),
+                _ => None,
+            };
+            match below.filter(|key| !key.is_empty()) {
                 Some(below) => Some(format!("{}.{below}", name.get_ref())),
                 None => here.then(|| name.get_ref().clone().into_owned()),
             }
@@ -223,13 +244,43 @@ fn key_at(table: &DeTable<'_>, offset: usize) -> String {
         .unwrap_or_default()
 }
 
+fn key_in(list: &DeArray<'_>, offset: usize) -> Option<String> {
+    (1..).zip(list.iter()).find_map(|(number, entry)| {
+        let below = key_at(entry.get_ref().as_table()?, offset);
+        match below.as_str() {
+            "" => entry.span().contains(&offset).then(|| format!("{number}")),
+            below => Some(format!("{number}.{below}")),
+        }
+    })
+}
+
 /// Where a dotted key stands in the file. Names below a section may have dots of their own.
-fn find(table: &DeTable<'_>, key: &str) -> Option<std::ops::Range<usize>> {
+fn find(table: &DeTable<'_>, key: &str) -> Option<Range<usize>> {
     table.iter().find_map(|(name, value)| {
         let rest = key.strip_prefix(name.get_ref().as_ref())?;
         if rest.is_empty() {
             return Some(name.span());
         }
-        find(value.get_ref().as_table()?, rest.strip_prefix('.')?)
+        let rest = rest.strip_prefix('.')?;
+        match value.get_ref() {
+            DeValue::Table(table) => find(table, rest),
+            DeValue::Array(list) => {
+                let (number, below) = rest.split_once('.').map_or((rest, None), |(number, key)| (number, Some(key)));
+                let entry = list.get(number.parse::<usize>().ok()?.checked_sub(1)?)?;
+                match below {
+                    Some(below) => find(entry.get_ref().as_table()?, below),
+                    None => Some(entry.span()),
+                }
+            }
+            _ => None,
+        }
     })
+}
+
+/// Where a dotted key stands, or what it is missed from: a key that is missing is missed because of the chosen source
+/// of tokens, or in its section.
+fn nearest(table: &DeTable<'_>, key: &str) -> Option<Range<usize>> {
+    let because = key.starts_with("tokens.").then(|| find(table, "tokens.source")).flatten();
+    let above = || key.rmatch_indices('.').find_map(|(at, _)| find(table, &key[..at]));
+    find(table, key).or(because).or_else(above)
 }

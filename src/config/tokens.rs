@@ -5,14 +5,11 @@ use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
-use super::{Mistake, value};
+use super::{Mistake, secret, value};
 use crate::domain::id::AccountId;
 
 /// What stands for the account in `url`.
 const PLACEHOLDER: &str = "{account}";
-
-/// A secret's file is a line or two; more is the wrong file.
-const SECRET_FILE_MAX: u64 = 64 * 1024;
 
 /// `[tokens]`: where access tokens come from.
 #[derive(Debug, Clone)]
@@ -221,22 +218,10 @@ fn with_files(
     for (name, file) in files {
         let key = format!("{key}_file.{name}");
         let path = folder.join(file);
-        let secret = read_secret(&path).map_err(|wrong| mistake(&key, format!("{}: {wrong}", path.display())))?;
+        let secret = secret::read(&path).map_err(|wrong| mistake(&key, format!("{}: {wrong}", path.display())))?;
         if written.insert(name, secret).is_some() {
             return Err(mistake(&key, "given twice: in the file and in a file of its own"));
         }
     }
     Ok(written)
-}
-
-fn read_secret(path: &Path) -> Result<SecretString, String> {
-    use std::io::Read;
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|wrong| wrong.to_string())?;
-    file.take(SECRET_FILE_MAX + 1).read_to_string(&mut text).map_err(|wrong| wrong.to_string())?;
-    match text.trim() {
-        "" => Err("the file is empty".to_owned()),
-        _ if text.len() as u64 > SECRET_FILE_MAX => Err("the file is far too large for a secret".to_owned()),
-        secret => Ok(SecretString::from(secret)),
-    }
 }

@@ -20,9 +20,9 @@ const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_0
 const DURATION: &str = "a duration such as \"30s\", \"15m\", \"1h 30m\", \"2d\" or \"500ms\"";
 
 /// A text of some kind: `parse` says what is wrong with it, `expected` what it should have been.
-struct Text<T> {
-    expected: &'static str,
-    parse: fn(&str) -> Result<T, String>,
+pub(super) struct Text<T> {
+    pub(super) expected: &'static str,
+    pub(super) parse: fn(&str) -> Result<T, String>,
 }
 
 impl<T> Visitor<'_> for Text<T> {
@@ -83,9 +83,24 @@ pub(super) fn patience<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Dura
     })
 }
 
+/// A duration that may be none at all: "0s".
+pub(super) fn delay<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    from.deserialize_any(Text { expected: "\"0s\" or a duration such as \"30m\"", parse: parse_delay })
+}
+
 /// Reads durations as people write them; the inverse of [`duration_text`].
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    match parse_delay(text)? {
+        Duration::ZERO => Err(format!("expected {DURATION}, longer than nothing")),
+        wait => Ok(wait),
+    }
+}
+
+fn parse_delay(text: &str) -> Result<Duration, String> {
     let wrong = || format!("expected {DURATION}");
+    if text.trim().is_empty() {
+        return Err(wrong());
+    }
     let mut rest = text.trim();
     let (mut total_ms, mut allowed) = (0_u64, &UNITS[..]);
     while !rest.is_empty() {
@@ -99,9 +114,6 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
         rest = tail.trim_start();
     }
     let total = Duration::from_millis(total_ms);
-    if total.is_zero() {
-        return Err(format!("{}, longer than nothing", wrong()));
-    }
     if total > DURATION_MAX {
         return Err("longer than ten years (3650d), which is the most".to_owned());
     }
@@ -118,7 +130,7 @@ pub(super) fn duration_text(wait: Duration) -> String {
             rest_ms %= unit_ms;
         }
     }
-    parts.join(" ")
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
 }
 
 /// One stair of `[polling] steps`, as it is written.
@@ -281,13 +293,19 @@ pub(super) fn base_url<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::
     })
 }
 
-/// An `http` or `https` address without a password in it. (The HTTP client's own parser, so that we agree with it.)
-pub(super) fn web_address(text: &str) -> Result<reqwest::Url, String> {
+/// An `http` or `https` address. (The HTTP client's own parser, so that we agree with it.)
+pub(super) fn any_web_address(text: &str) -> Result<reqwest::Url, String> {
     const ADDRESS: &str = "expected an address that begins with https:// or http://";
     let url: reqwest::Url = text.parse().map_err(|wrong| format!("{ADDRESS}: {wrong}"))?;
     if !matches!(url.scheme(), "http" | "https") || text.contains(char::is_whitespace) {
         return Err(ADDRESS.to_owned());
     }
+    Ok(url)
+}
+
+/// An `http` or `https` address without a password in it.
+pub(super) fn web_address(text: &str) -> Result<reqwest::Url, String> {
+    let url = any_web_address(text)?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a user or password in an address ends in logs: use [tokens.headers]".to_owned());
     }

@@ -1,5 +1,7 @@
 //! What an operator meets when writing a configuration. It must never need a network.
 
+mod alerts;
+
 use std::{fs, path::Path};
 
 use amplinkd::config::{self, Config, Loaded, Origin, TokenSource};
@@ -79,6 +81,9 @@ fn a_mistake_is_answered_with_its_place_and_what_is_allowed() {
         ("[wechat\n", "FILE:1:8: "),
         ("[tokens]\nurl = \"https://h/t\"", "FILE:2:1: [tokens] url: the account's place is missing"),
         ("[tokens]\nsource = \"command\"", "FILE:2:1: [tokens] command: source = \"command\" needs a program"),
+        ("[heartbeat]\nurl = \"hc.example\"", "FILE:2:1: [heartbeat] url: expected an address that begins with http"),
+        ("[digest]\nchannels = [\"ops\"]", "FILE:2:1: [digest] channels: there is no channel \"ops\", and no other"),
+        ("[nudge]\nchannels = { \"*\" = \"ops\" }", "FILE:2:14: [nudge] channels.*: there is no channel \"ops\""),
     ] {
         let wrong = refused(text, &[]);
         assert!(wrong.contains(expected), "{text}\n{wrong}\nmust contain\n{expected}");
@@ -102,6 +107,20 @@ fn no_error_and_no_debug_shows_a_secret() {
         "tokens = \"hush\"\n",
         "[token.static]\nwx0123456789abcdef = \"hush\"\n",
         "[wechat]\nsecret = \"hush\"\n",
+        "[[alerts.channel]]\nname = \"a\"\nkind = \"slack\"\nurl = \"ftp://hush\"\n",
+        "[[alerts.channel]]\nname = \"a\"\nkind = \"slack\"\nurl = \"https://hush\n",
+        "[[alerts.channel]]\nname = \"a\"\nkind = \"slack\"\nurl = [\"hush\"]\n",
+        "[[alerts.channel]]\nname = \"a\"\nkind = \"slack\"\nurl = \"https://h\"\nprevious_secrets = \"hush\"\n",
+        "[[alerts.channel]]\nname = \"a\"\nkind = \"slack\"\nsecret = \"hush\"\nnothing = 1\n",
+        "[alerts]\nchannel = \"hush\"\n",
+        "[alerts]\nchannel = [\"hush\"]\n",
+        "[alerts]\nchannel = [ { kind = \"slak\", name = \"a\", url = \"hush\" } ]\n",
+        "alerts = { quiet_hours = 3, channel = [ { kind = \"slack\", name = \"a\", url = \"hush\" } ] }\n",
+        "[[alert.channel]]\nurl = \"https://hush\n",
+        "[alerts]\nurl = \"https://hush/\"\n",
+        "[heartbeat]\nurl = \"hush\"\n",
+        "[heartbeat]\nuri = \"hush\"\n",
+        "heartbeat = \"https://hush\"\n",
     ] {
         let wrong = refused(text, &[]);
         assert!(!wrong.contains("hush"), "{text}\n{wrong}");
@@ -113,6 +132,11 @@ fn no_error_and_no_debug_shows_a_secret() {
         ("AMPLINKD__TOKENS__URL", "https://hush@h/{account}"),
         ("AMPLINKD__TOKENS__COMMAND", "get hush"),
         ("AMPLINKD__TOKENS", "hush"),
+        ("AMPLINKD__ALERTS__CHANNEL", "hush"),
+        ("AMPLINKD__ALERTS__CHANNEL", "[ \"hush\" ]"),
+        ("AMPLINKD__ALERTS__CHANNEL", "[ { name = hush"),
+        ("AMPLINKD__ALERTS__CHANNEL", "[ { name = \"a\", kind = \"slack\", url = \"hush\" } ]"),
+        ("AMPLINKD__HEARTBEAT__URL", "ftp://hush"),
     ] {
         let wrong = refused("", &[(name, text)]);
         assert!(!wrong.contains("hush") && wrong.starts_with(name), "{wrong}");

@@ -23,6 +23,7 @@ fn schedule() -> Schedule {
         drift: "0 30 4 * * *".parse().unwrap(),
         housekeeping: "0 0 5 * * *".parse().unwrap(),
         audit: "0 */15 * * * *".parse().unwrap(),
+        digest: "0 0 9 * * *".parse().unwrap(),
     }
 }
 

@@ -14,7 +14,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("schedule", &["domain", "clock", "store", "engine", "config", "shutdown"]),
     ("sim", &[]),
     ("selftest", &["domain", "clock", "wechat", "store", "engine", "schedule", "sim", "config", "shutdown"]),
-    ("config", &["domain"]),
+    ("config", &["domain", "notify"]),
     ("telemetry", &["config"]),
     ("shutdown", &["domain"]),
     (

@@ -1,0 +1,278 @@
+//! `[[alerts.channel]]`: the ways on which people and other systems are told. It must never let an address or a secret
+//! into `Debug`, an error or a summary: a robot's address is its key.
+
+use std::{path::Path, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer, de::Error};
+
+use super::{
+    Mistake, alerts,
+    secret::{self, Secrets},
+    value::{self, Text},
+};
+use crate::{
+    domain::message::Language,
+    notify::{ChannelSettings, Kind},
+};
+
+/// The longest name: it is a column of tables and a part of keys.
+const NAME_MAX: usize = 64;
+
+/// How long one message may take when nothing is said.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A class of events that a channel may be told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventClass {
+    /// Alerts: fired, repeated, over.
+    Alert,
+    /// Every step of every request.
+    Transition,
+    /// Contradictions between `WeChat` and our record.
+    Conflict,
+}
+
+impl EventClass {
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Transition => "transition",
+            Self::Conflict => "conflict",
+        }
+    }
+}
+
+/// One channel.
+#[derive(Debug, Clone)]
+pub struct ChannelConfig {
+    /// Its name; no other channel has it.
+    pub name: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its address. Every kind but the log has one, unless the configuration was read without its secrets.
+    pub url: Option<SecretString>,
+    /// What signs, or the password; after it those of before. Incomplete when the configuration was read without secrets.
+    pub secrets: Vec<SecretString>,
+    /// What it is told of; never empty.
+    pub events: Vec<EventClass>,
+    /// Of alerts, only those of these rules; empty is all.
+    pub rules: Vec<String>,
+    /// Of alerts, only those that fire for so long; `None` is at once.
+    pub after: Option<Duration>,
+    /// The language of its messages.
+    pub language: Language,
+    /// How long one message may take.
+    pub timeout: Duration,
+    /// Who a mail is from; an e-mail channel has one.
+    pub from: Option<String>,
+    /// Whom a mail goes to; an e-mail channel has some.
+    pub to: Vec<String>,
+}
+
+impl ChannelConfig {
+    /// What a channel is made of.
+    #[must_use]
+    pub fn settings(&self) -> ChannelSettings {
+        ChannelSettings {
+            name: self.name.clone(),
+            kind: self.kind,
+            url: self.url.clone(),
+            secrets: self.secrets.clone(),
+            timeout: self.timeout,
+            from: self.from.clone(),
+            to: self.to.clone(),
+        }
+    }
+
+    /// Its kind in the word of the configuration.
+    #[must_use]
+    pub const fn kind_word(&self) -> &'static str {
+        word_of(self.kind)
+    }
+}
+
+const fn word_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Webhook => "webhook",
+        Kind::Wecom => "wecom",
+        Kind::Dingtalk => "dingtalk",
+        Kind::Feishu => "feishu",
+        Kind::Slack => "slack",
+        Kind::Email => "email",
+        Kind::Alertmanager => "alertmanager",
+        Kind::Log => "log",
+    }
+}
+
+/// One channel as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenChannel {
+    #[serde(deserialize_with = "name")]
+    name: String,
+    kind: Kind,
+    #[serde(default, deserialize_with = "secret::text")]
+    url: Option<SecretString>,
+    #[serde(default)]
+    url_file: Option<String>,
+    #[serde(default, deserialize_with = "secret::text")]
+    secret: Option<SecretString>,
+    #[serde(default)]
+    secret_file: Option<String>,
+    #[serde(default, deserialize_with = "secret::texts")]
+    previous_secrets: Vec<SecretString>,
+    #[serde(default)]
+    previous_secret_files: Vec<String>,
+    #[serde(default = "alerts_alone", deserialize_with = "events")]
+    events: Vec<EventClass>,
+    #[serde(default, deserialize_with = "alerts::rules")]
+    rules: Vec<String>,
+    #[serde(default, deserialize_with = "value::delay")]
+    after: Duration,
+    #[serde(default)]
+    language: Option<Language>,
+    #[serde(default = "timeout", deserialize_with = "value::duration")]
+    timeout: Duration,
+    #[serde(default)]
+    from: Option<String>,
+    #[serde(default)]
+    to: Vec<String>,
+}
+
+impl std::fmt::Debug for WrittenChannel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WrittenChannel").field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+fn alerts_alone() -> Vec<EventClass> {
+    vec![EventClass::Alert]
+}
+
+const fn timeout() -> Duration {
+    TIMEOUT
+}
+
+fn name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    const NAME: &str = "a name of 1 to 64 characters: a to z, 0 to 9, \"_\" and \"-\"";
+    from.deserialize_any(Text {
+        expected: NAME,
+        parse: |text| {
+            let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+            let is_name = (1..=NAME_MAX).contains(&text.len()) && text.chars().all(legal);
+            if is_name { Ok(text.to_owned()) } else { Err(format!("expected {NAME}")) }
+        },
+    })
+}
+
+fn events<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<EventClass>, D::Error> {
+    let events = Vec::<EventClass>::deserialize(from)?;
+    if events.is_empty() {
+        return Err(D::Error::custom(
+            "a channel that is told of nothing: expected some of alert, transition, conflict",
+        ));
+    }
+    Ok(events)
+}
+
+/// The channels, each by a name of its own.
+pub(super) fn resolve(
+    written: Vec<WrittenChannel>,
+    general: Language,
+    folder: &Path,
+    secrets: Secrets,
+) -> Result<Vec<ChannelConfig>, Mistake> {
+    let mut channels: Vec<ChannelConfig> = Vec::with_capacity(written.len());
+    for (number, channel) in (1..).zip(written) {
+        let name = channel.name.clone();
+        let refused = |(key, wrong): (&str, String)| Mistake {
+            key: format!("alerts.channel.{number}.{key}"),
+            // A variable holds all of them, so that the key alone does not say which.
+            wrong: format!("channel {name:?}: {wrong}"),
+        };
+        if channels.iter().any(|other| other.name == name) {
+            return Err(refused(("name", "another channel has this name already".to_owned())));
+        }
+        channels.push(channel.resolve(general, folder, secrets).map_err(refused)?);
+    }
+    Ok(channels)
+}
+
+impl WrittenChannel {
+    /// `ops (webhook)`.
+    pub(super) fn shown(&self) -> String {
+        format!("{} ({})", self.name, word_of(self.kind))
+    }
+
+    /// Checks what the kind needs, and reads the files that hold its secrets; a mistake comes with its key.
+    fn resolve(
+        self,
+        general: Language,
+        folder: &Path,
+        secrets: Secrets,
+    ) -> Result<ChannelConfig, (&'static str, String)> {
+        self.needs()?;
+        let url_key = if self.url_file.is_some() { "url_file" } else { "url" };
+        let url = secret::one("url", self.url, self.url_file.as_deref(), folder, secrets);
+        let url = url.map_err(|wrong| (url_key, wrong))?;
+        if let Some(url) = &url
+            && self.kind != Kind::Email
+        {
+            value::any_web_address(url.expose_secret()).map_err(|wrong| (url_key, wrong))?;
+        }
+        let newest = secret::one("secret", self.secret, self.secret_file.as_deref(), folder, secrets);
+        let mut all: Vec<SecretString> = newest.map_err(|wrong| ("secret_file", wrong))?.into_iter().collect();
+        all.extend(self.previous_secrets);
+        if secrets == Secrets::Read {
+            for file in &self.previous_secret_files {
+                all.push(secret::from_file(folder, file).map_err(|wrong| ("previous_secret_files", wrong))?);
+            }
+        }
+        Ok(ChannelConfig {
+            name: self.name,
+            kind: self.kind,
+            url,
+            secrets: all,
+            events: self.events,
+            rules: self.rules,
+            after: (!self.after.is_zero()).then_some(self.after),
+            language: self.language.unwrap_or(general),
+            timeout: self.timeout,
+            from: self.from,
+            to: self.to,
+        })
+    }
+
+    /// Whether the keys are there that the kind needs, and none that it has no use for.
+    fn needs(&self) -> Result<(), (&'static str, String)> {
+        let kind = word_of(self.kind);
+        let has_url = self.url.is_some() || self.url_file.as_ref().is_some_and(|file| !file.is_empty());
+        let is_log = self.kind == Kind::Log;
+        if !is_log && !has_url {
+            return Err(("url", format!("kind = \"{kind}\" needs `url` or `url_file`")));
+        }
+        if is_log && has_url {
+            return Err(("url", "kind = \"log\" writes into our own log: it has no address".to_owned()));
+        }
+        let has_previous = !self.previous_secrets.is_empty() || !self.previous_secret_files.is_empty();
+        if has_previous && self.secret.is_none() && self.secret_file.is_none() {
+            return Err(("secret", "secrets of before need one of now: `secret` or `secret_file`".to_owned()));
+        }
+        let is_mail = self.kind == Kind::Email;
+        if is_mail && self.from.is_none() {
+            return Err(("from", "kind = \"email\" needs `from`, such as \"amplinkd@example.com\"".to_owned()));
+        }
+        if is_mail && self.to.is_empty() {
+            return Err(("to", "kind = \"email\" needs `to`, such as [\"ops@example.com\"]".to_owned()));
+        }
+        if !is_mail && (self.from.is_some() || !self.to.is_empty()) {
+            let key = if self.from.is_some() { "from" } else { "to" };
+            return Err((key, format!("only kind = \"email\" has senders and receivers, not \"{kind}\"")));
+        }
+        Ok(())
+    }
+}
