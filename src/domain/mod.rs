@@ -2,7 +2,8 @@
 //!
 //! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means,
 //! [`plan`] for what comes next and when, [`identify`] for whose item is whose, [`history`] for what was recorded,
-//! [`message`] for what is told, [`approval`] and [`percentile`] for how long people took.
+//! [`message`] for what is told, [`approval`] and [`percentile`] for how long people took, [`nudge`] for the word to
+//! somebody who takes long, [`digest`] for a day in one message.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -35,3 +36,7 @@ pub mod attention;
 pub mod approval;
 
 pub mod percentile;
+
+pub mod nudge;
+
+pub mod digest;

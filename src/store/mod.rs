@@ -47,6 +47,10 @@ pub mod pages;
 
 pub mod stage_times;
 
+pub mod nudges;
+
+pub mod digest;
+
 use std::sync::Arc;
 
 use sqlx::SqlitePool;
@@ -92,7 +96,7 @@ impl Store {
     pub async fn record(&self, record: Record) -> Result<Recorded, StoreError> {
         match self.writer.ask(Work::Record(Box::new(record))).await? {
             Reply::Recorded(recorded) => Ok(recorded),
-            Reply::Accepted(_) | Reply::Done(_) => Err(StoreError::closed()),
+            Reply::Accepted(_) | Reply::Nudged(_) | Reply::Done(_) => Err(StoreError::closed()),
         }
     }
 
@@ -112,7 +116,7 @@ impl Store {
     pub async fn accept(&self, requests: Vec<Request>, now: Time) -> Result<Vec<Accepted>, StoreError> {
         match self.writer.ask(Work::Accept(requests, now)).await? {
             Reply::Accepted(accepted) => Ok(accepted),
-            Reply::Recorded(_) | Reply::Done(_) => Err(StoreError::closed()),
+            Reply::Recorded(_) | Reply::Nudged(_) | Reply::Done(_) => Err(StoreError::closed()),
         }
     }
 
@@ -193,7 +197,7 @@ impl Store {
     async fn done(&self, work: Work) -> Result<u64, StoreError> {
         match self.writer.ask(work).await? {
             Reply::Done(count) => Ok(count),
-            Reply::Recorded(_) | Reply::Accepted(_) => Err(StoreError::closed()),
+            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Nudged(_) => Err(StoreError::closed()),
         }
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     Record, Recorded, StoreError,
     accounts::{self, Reservation, Standing},
+    nudges::{self, NewNudge, Nudged, Occasion},
     record,
     requests::{self, Accepted},
     upkeep, wakeups,
@@ -31,6 +32,7 @@ pub(super) enum Work {
     Wake(AccountId),
     Drift { after: i64, limit: u32, now: Time, spread_ms: i64 },
     Prune { before: Time, now: Time },
+    Nudge(Vec<NewNudge>, Occasion),
     Job { name: &'static str, ran: Option<Time>, due: Option<Time> },
     Close,
 }
@@ -40,6 +42,7 @@ pub(super) enum Work {
 pub(super) enum Reply {
     Recorded(Recorded),
     Accepted(Vec<Accepted>),
+    Nudged(Vec<Nudged>),
     Done(u64),
 }
 
@@ -220,6 +223,7 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
             accounts::begin_drift(tx, *after, *limit, *now, *spread_ms).await.map(Reply::Done)
         }
         Work::Prune { before, now } => upkeep::prune(tx, *before, *now).await.map(Reply::Done),
+        Work::Nudge(new, occasion) => nudges::write(tx, new, *occasion).await.map(Reply::Nudged),
         Work::Job { name, ran, due } => upkeep::mark_job(tx, name, *ran, *due).await.map(Reply::Done),
     }
 }
