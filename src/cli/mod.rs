@@ -18,6 +18,8 @@ pub mod program;
 
 pub mod conflict;
 
+pub mod report;
+
 pub mod audit;
 
 pub mod db;
@@ -105,6 +107,8 @@ pub enum Command {
     /// See where WeChat contradicted our record, or was there first
     #[command(subcommand)]
     Conflict(conflict::Command),
+    /// See how long approvals take, and whether nudges help
+    Report(report::Report),
     /// Prove that every open request has a next step; exit code 3 when one has not
     Audit(audit::Audit),
     /// Copy the database, or check the whole file
@@ -168,6 +172,7 @@ async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Account(command) => account::run(&context, command).await,
         Command::Program(command) => program::run(&context, command).await,
         Command::Conflict(command) => conflict::run(&context, command).await,
+        Command::Report(report) => report::run(&context, report).await,
         Command::Audit(command) => audit::run(&context, command).await,
         Command::Db(command) => db::run(&context, command).await,
         Command::Config(ConfigCommand::Check) => {
