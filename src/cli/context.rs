@@ -75,9 +75,15 @@ impl Context {
     /// # Errors
     /// The first mistake with its place.
     pub fn config(&self) -> anyhow::Result<Config> {
-        let no_secrets = NO_SECRETS.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let env = environment().into_iter().filter(|(name, _)| NO_SECRETS.iter().all(|(ours, _)| name != ours));
-        Ok(Config::without_secrets(self.config.as_deref(), env.chain(no_secrets))?)
+        Ok(Config::without_secrets(self.config.as_deref(), without_tokens())?)
+    }
+
+    /// The configuration with the secrets of its channels, for the command that sends something itself.
+    ///
+    /// # Errors
+    /// As [`Context::config`], and when a secret's file cannot be read.
+    pub fn config_with_channels(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(self.config.as_deref(), without_tokens())?)
     }
 
     /// Opens the database, lets `work` work with it, and closes it, whatever came of the work.
@@ -126,6 +132,20 @@ impl Context {
             .context("cannot write the result")
     }
 
+    /// Prints rows that are few below what was printed before, an empty line between.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn print_beneath<T: Serialize>(&self, columns: &[Column], rows: &[T]) -> anyhow::Result<()> {
+        let mut text = b"\n".to_vec();
+        output::print(&mut text, self.format, self.look, columns, rows)?;
+        match io::stdout().lock().write_all(&text) {
+            // A reader who has gone is no failure.
+            Err(wrong) if wrong.kind() != io::ErrorKind::BrokenPipe => Err(wrong).context("cannot write the result"),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Begins to print rows that may be many.
     #[must_use]
     pub fn printer<'c>(&self, columns: &'c [Column]) -> Printer<'c, BufWriter<StdoutLock<'static>>> {
@@ -151,6 +171,13 @@ impl Desk {
     pub fn now(&self) -> Time {
         self.recorder.clock().now()
     }
+}
+
+/// The environment with a token source that has no secrets.
+fn without_tokens() -> impl Iterator<Item = (String, String)> {
+    let no_secrets = NO_SECRETS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let env = environment().into_iter().filter(|(name, _)| NO_SECRETS.iter().all(|(ours, _)| name != ours));
+    env.chain(no_secrets)
 }
 
 /// Refuses a database that is not there.

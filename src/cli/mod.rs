@@ -18,6 +18,10 @@ pub mod program;
 
 pub mod conflict;
 
+pub mod alert;
+
+pub mod channel;
+
 pub mod report;
 
 pub mod audit;
@@ -25,6 +29,8 @@ pub mod audit;
 pub mod db;
 
 pub mod config;
+
+pub mod people;
 
 pub mod run;
 
@@ -107,6 +113,12 @@ pub enum Command {
     /// See where WeChat contradicted our record, or was there first
     #[command(subcommand)]
     Conflict(conflict::Command),
+    /// See what is stuck or went wrong; take it, put it off, end it
+    #[command(subcommand)]
+    Alert(alert::Command),
+    /// See the channels on which people are told, try them, send again what was given up
+    #[command(subcommand)]
+    Channel(channel::Command),
     /// See how long approvals take, and whether nudges help
     Report(report::Report),
     /// Prove that every open request has a next step; exit code 3 when one has not
@@ -172,6 +184,8 @@ async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Account(command) => account::run(&context, command).await,
         Command::Program(command) => program::run(&context, command).await,
         Command::Conflict(command) => conflict::run(&context, command).await,
+        Command::Alert(command) => alert::run(&context, command).await,
+        Command::Channel(command) => channel::run(&context, command).await,
         Command::Report(report) => report::run(&context, report).await,
         Command::Audit(command) => audit::run(&context, command).await,
         Command::Db(command) => db::run(&context, command).await,

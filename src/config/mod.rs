@@ -33,7 +33,7 @@ pub use self::{
     settings::{Origin, Setting, keys},
     source::{colour_refused, environment},
     tokens::{TokenSource, TokenUrl, Tokens},
-    value::Cron,
+    value::{Cron, parse_duration},
 };
 use crate::domain::policy::{Policy, Steps};
 

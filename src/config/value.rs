@@ -88,8 +88,11 @@ pub(super) fn delay<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::E
     from.deserialize_any(Text { expected: "\"0s\" or a duration such as \"30m\"", parse: parse_delay })
 }
 
-/// Reads durations as people write them; the inverse of [`duration_text`].
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+/// Reads a duration as people write it, such as "1h 30m"; longer than nothing, at most ten years.
+///
+/// # Errors
+/// A sentence that says what is allowed.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     match parse_delay(text)? {
         Duration::ZERO => Err(format!("expected {DURATION}, longer than nothing")),
         wait => Ok(wait),

@@ -2,8 +2,9 @@
 //!
 //! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means,
 //! [`plan`] for what comes next and when, [`identify`] for whose item is whose, [`history`] for what was recorded,
-//! [`message`] for what is told, [`approval`] and [`percentile`] for how long people took, [`nudge`] for the word to
-//! somebody who takes long, [`digest`] for a day in one message.
+//! [`attention`] for what people must know, [`message`] and [`telling`] for the words of it,
+//! [`approval`] and [`percentile`] for how long people took, [`nudge`] for the word to somebody who takes long,
+//! [`digest`] for a day in one message.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -30,6 +31,8 @@ pub mod identify;
 pub mod history;
 
 pub mod message;
+
+pub mod telling;
 
 pub mod attention;
 

@@ -27,6 +27,8 @@ pub mod gates;
 
 pub mod wakeups;
 
+pub mod deliveries;
+
 pub mod upkeep;
 
 pub mod verify;
@@ -39,17 +41,25 @@ pub mod replace;
 
 pub mod audit;
 
+pub mod alerts;
+
+pub mod attention;
+
 pub mod views;
 
 mod request_page;
 
 pub mod pages;
 
+pub mod alert_views;
+
 pub mod stage_times;
 
 pub mod nudges;
 
 pub mod digest;
+
+mod alert_hands;
 
 use std::sync::Arc;
 
@@ -59,6 +69,7 @@ use tokio::sync::watch;
 use self::{
     accounts::{Reservation, Standing},
     requests::Accepted,
+    upkeep::Keep,
     writer::{Reply, Work, Writer},
 };
 pub use self::{
@@ -96,7 +107,7 @@ impl Store {
     pub async fn record(&self, record: Record) -> Result<Recorded, StoreError> {
         match self.writer.ask(Work::Record(Box::new(record))).await? {
             Reply::Recorded(recorded) => Ok(recorded),
-            Reply::Accepted(_) | Reply::Nudged(_) | Reply::Done(_) => Err(StoreError::closed()),
+            Reply::Accepted(_) | Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }
     }
 
@@ -116,7 +127,7 @@ impl Store {
     pub async fn accept(&self, requests: Vec<Request>, now: Time) -> Result<Vec<Accepted>, StoreError> {
         match self.writer.ask(Work::Accept(requests, now)).await? {
             Reply::Accepted(accepted) => Ok(accepted),
-            Reply::Recorded(_) | Reply::Nudged(_) | Reply::Done(_) => Err(StoreError::closed()),
+            Reply::Recorded(_) | Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }
     }
 
@@ -153,12 +164,12 @@ impl Store {
         self.done(Work::Drift { after, limit, now, spread_ms }).await
     }
 
-    /// Takes away events, gates and spent rows older than `before`; the number taken, bounded.
+    /// Takes away spent rows, as many as `keep` lets go of; the number taken, bounded.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was taken.
-    pub async fn prune(&self, before: Time, now: Time) -> Result<u64, StoreError> {
-        self.done(Work::Prune { before, now }).await
+    pub async fn prune(&self, keep: Keep, now: Time) -> Result<u64, StoreError> {
+        self.done(Work::Prune { keep, now }).await
     }
 
     /// Remembers that a cron job ran to its end, and when it is due again.
@@ -197,7 +208,7 @@ impl Store {
     async fn done(&self, work: Work) -> Result<u64, StoreError> {
         match self.writer.ask(work).await? {
             Reply::Done(count) => Ok(count),
-            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Nudged(_) => Err(StoreError::closed()),
+            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Nudged(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }
     }
 }

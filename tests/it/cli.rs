@@ -1,7 +1,9 @@
 //! What an operator meets at the command line: the real binary on a real file. It must never need a network or a
 //! daemon.
 
+mod alert;
 mod audit;
+mod channel;
 mod files;
 mod history;
 mod import;

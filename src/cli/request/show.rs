@@ -8,7 +8,7 @@ use crate::{
     cli::{
         context::{Context, Desk, Ending, Usage, note},
         moment,
-        output::{self, Column, Format},
+        output::{Column, Format},
     },
     domain::id::RequestId,
     engine::{accept::AskError, explain::Facts},
@@ -126,21 +126,15 @@ pub(super) async fn show(context: &Context, id: &RequestId) -> anyhow::Result<En
             if context.is_table() {
                 let history = desk.store().history(id.as_str()).await?;
                 let steps: Vec<Step<'_>> = history.iter().map(Step::of).collect();
-                beneath(context, &STEPS_TABLE, &steps)?;
+                context.print_beneath(&STEPS_TABLE, &steps)?;
                 let conflicts = conflicts(desk, id).await?;
                 if !conflicts.is_empty() {
-                    beneath(context, &CONFLICTS, &conflicts)?;
+                    context.print_beneath(&CONFLICTS, &conflicts)?;
                 }
             }
             Ok(Ending::Well)
         })
         .await
-}
-
-fn beneath<T: Serialize>(context: &Context, columns: &[Column], rows: &[T]) -> anyhow::Result<()> {
-    let mut text = b"\n".to_vec();
-    output::print(&mut text, context.format, context.look, columns, rows)?;
-    write(&text)
 }
 
 /// Prints every step of a request.

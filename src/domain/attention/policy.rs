@@ -120,6 +120,16 @@ pub struct Thresholds {
 }
 
 impl Thresholds {
+    /// Whether any of them is learned.
+    #[must_use]
+    pub fn learn(&self) -> bool {
+        let is_learned = |stage: Stage| {
+            let own = self.overrides.iter().filter_map(|one| one.of(stage));
+            own.chain([self.stuck_after.of(stage)]).any(|threshold| threshold == Threshold::Learned)
+        };
+        Stage::ALL.into_iter().any(is_learned)
+    }
+
     /// What holds for this request in this stage.
     #[must_use]
     pub fn of(&self, request: &Request, stage: Stage) -> Threshold {
@@ -149,5 +159,50 @@ impl QuietHours {
         let minute = local.hour() * 60 + local.minute();
         let (from, until) = (u32::from(self.from), u32::from(self.until));
         if from <= until { (from..until).contains(&minute) } else { minute >= from || minute < until }
+    }
+}
+
+/// What this platform's own requests teach of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lesson {
+    /// Longer than this took 5 of 100.
+    pub after: Duration,
+    /// Of so many settled requests.
+    pub requests: u64,
+}
+
+/// Everything the rules go by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attention {
+    /// From when on a request is stuck.
+    pub thresholds: Thresholds,
+    /// What was learned of each stage, in the order of [`Stage::ALL`].
+    pub lessons: [Option<Lesson>; Stage::ALL.len()],
+    /// How long an end that somebody should act on is news.
+    pub keep_outcomes: Duration,
+    /// Whose time the sentences tell.
+    pub zone: chrono_tz::Tz,
+}
+
+impl Attention {
+    /// How long this request may stay in this stage, and the lesson when that is where it comes from.
+    #[must_use]
+    pub fn patience(&self, request: &Request, stage: Stage) -> (Duration, Option<Lesson>) {
+        match (self.thresholds.of(request, stage), self.lessons[stage as usize]) {
+            (Threshold::After(after), _) => (after, None),
+            (Threshold::Learned, Some(lesson)) => (lesson.after, Some(lesson)),
+            (Threshold::Learned, None) => (StuckAfter::fixed(stage), None),
+        }
+    }
+}
+
+impl Default for Attention {
+    fn default() -> Self {
+        Self {
+            thresholds: Thresholds::default(),
+            lessons: [None; Stage::ALL.len()],
+            keep_outcomes: Duration::from_hours(7 * 24),
+            zone: chrono_tz::Asia::Shanghai,
+        }
     }
 }

@@ -1,0 +1,213 @@
+//! `amplinkd alert`: what a person must know, and the words with which a person takes it, puts it off or ends it. It must
+//! never raise an alert, nor send anything: the daemon does.
+
+mod change;
+
+mod filters;
+
+use anyhow::bail;
+use serde::Serialize;
+
+pub use self::{
+    change::{Ack, Resolve, Snooze},
+    filters::Filters,
+};
+use super::{
+    context::{Context, Desk, Ending, note},
+    moment,
+    output::Column,
+};
+use crate::{
+    domain::{id::RequestId, time::Time},
+    store::alert_views::{AlertView, DeliveryView},
+};
+
+/// Rows read at once.
+const PAGE: u32 = 500;
+
+/// Rows of a table when no limit is given: two screens; who wants more says so.
+const TABLE_ROWS: u32 = 50;
+
+/// What can be done with alerts.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List alerts, newest first: the open ones, unless another state is asked for
+    List(List),
+    /// Show everything about one alert, and what became of its messages
+    #[command(after_help = "Example:\n  amplinkd alert show 0197c2d6-2b3c-7d4e-9f50-6b7c8d9e0f1a")]
+    Show {
+        /// The alert's id, as the list shows it
+        #[arg(value_parser = alert_id)]
+        id: String,
+    },
+    /// Take alerts: they stay open, and nobody is told of them again
+    Ack(Ack),
+    /// Put alerts off: nobody is told of them until then
+    Snooze(Snooze),
+    /// End alerts; one whose cause goes on fires again only when the cause begins anew
+    Resolve(Resolve),
+}
+
+/// Alerts are named as requests are.
+fn alert_id(text: &str) -> Result<String, String> {
+    let id: Result<RequestId, _> = text.parse();
+    id.map(String::from).map_err(|_| "`amplinkd alert list` shows the ids of alerts".to_owned())
+}
+
+/// List alerts, newest first: the open ones, unless another state is asked for
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd alert list
+  amplinkd alert list --rule stuck --account wx0123456789abcdef
+  amplinkd alert list --state resolved -o csv > alerts.csv
+
+In the table AGE is how long ago an alert fired. JSON and CSV have every column of the view v_alert.")]
+pub struct List {
+    /// Which alerts
+    #[command(flatten)]
+    pub filters: Filters,
+    /// At most so many, 0 for all [default: 50 in a table, else all]
+    #[arg(long, value_name = "N", help_heading = "How many")]
+    pub limit: Option<u32>,
+}
+
+const TABLE: [Column; 5] = [
+    Column::shown("id", "ID"),
+    Column::shown("rule", "RULE"),
+    Column::shown("state", "STATE"),
+    Column::shown("age", "AGE"),
+    Column::shown("message", "WHAT"),
+];
+
+const FIELDS: [Column; 19] = [
+    Column::hidden("id"),
+    Column::hidden("key"),
+    Column::hidden("rule"),
+    Column::hidden("request_id"),
+    Column::hidden("account"),
+    Column::hidden("state"),
+    Column::hidden("since"),
+    Column::hidden("fired_at"),
+    Column::hidden("acknowledged_at"),
+    Column::hidden("snoozed_until"),
+    Column::hidden("resolved_at"),
+    Column::hidden("notified_at"),
+    Column::hidden("notifications"),
+    Column::hidden("message_en"),
+    Column::hidden("message_zh"),
+    Column::hidden("reason"),
+    Column::hidden("program"),
+    Column::hidden("resolution"),
+    Column::hidden("notify_at"),
+];
+
+const DELIVERIES: [Column; 7] = [
+    Column::shown("id", "MESSAGE"),
+    Column::shown("event_type", "EVENT"),
+    Column::shown("channel", "CHANNEL"),
+    Column::shown("state", "STATE"),
+    Column::shown("attempts", "TRIES"),
+    Column::shown("delivered_at", "DELIVERED"),
+    Column::shown("last_error", "LAST ERROR"),
+];
+
+/// A row of the table.
+#[derive(Debug, Serialize)]
+struct Glance {
+    id: String,
+    rule: String,
+    state: String,
+    age: String,
+    message: String,
+}
+
+impl Glance {
+    fn of(row: AlertView, now: Time) -> Self {
+        let age = moment::age(&row.fired_at, now);
+        Self { id: row.id, rule: row.rule, state: row.state, age, message: row.message_en }
+    }
+}
+
+/// An alert and what became of its messages.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    row: AlertView,
+    deliveries: Vec<DeliveryView>,
+}
+
+/// Does what the command says.
+///
+/// # Errors
+/// When an alert is not known or is over, or the database cannot be used.
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
+    match command {
+        Command::List(wanted) => context.at_desk(async |desk| list(context, desk, &wanted).await).await?,
+        Command::Show { id } => context.at_desk(async |desk| show(context, desk, id).await).await?,
+        Command::Ack(ack) => change::ack(context, ack).await?,
+        Command::Snooze(snooze) => change::snooze(context, snooze).await?,
+        Command::Resolve(resolve) => change::resolve(context, resolve).await?,
+    }
+    Ok(Ending::Well)
+}
+
+async fn list(context: &Context, desk: &Desk, wanted: &List) -> anyhow::Result<()> {
+    let is_table = context.is_table();
+    let mut left = match wanted.limit.unwrap_or(if is_table { TABLE_ROWS } else { 0 }) {
+        0 => u32::MAX,
+        limit => limit,
+    };
+    let filter = wanted.filters.for_store();
+    let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
+    let mut before: Option<String> = None;
+    while left > 0 && !printer.reader_gone() {
+        let page = desk.store().alert_page(&filter, before.as_deref(), left.min(PAGE)).await?;
+        let Some(last) = page.last() else { break };
+        before = Some(last.id.clone());
+        left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
+        for row in page {
+            if is_table {
+                printer.row(&Glance::of(row, desk.now()))?;
+            } else {
+                printer.row(&row)?;
+            }
+        }
+    }
+    printer.finish()?;
+    if is_table && left == 0 && !desk.store().alert_page(&filter, before.as_deref(), 1).await?.is_empty() {
+        note("there are more; --limit 0 for all");
+    }
+    Ok(())
+}
+
+/// Prints rows for people, or whole for programs.
+///
+/// # Errors
+/// When stdout cannot be written.
+fn glance(context: &Context, rows: Vec<AlertView>, now: Time) -> anyhow::Result<()> {
+    if !context.is_table() {
+        return context.print_rows(&FIELDS, &rows);
+    }
+    let rows: Vec<Glance> = rows.into_iter().map(|row| Glance::of(row, now)).collect();
+    context.print_rows(&TABLE, &rows)
+}
+
+async fn show(context: &Context, desk: &Desk, id: String) -> anyhow::Result<()> {
+    let deliveries = desk.store().deliveries_of_alert(&id).await?;
+    let Some(row) = desk.store().alert_views(std::slice::from_ref(&id)).await?.into_iter().next() else {
+        bail!(unknown(&id));
+    };
+    if !context.is_table() {
+        return context.print_one(&Shown { row, deliveries });
+    }
+    context.print_one(&row)?;
+    if deliveries.is_empty() {
+        return Ok(());
+    }
+    context.print_beneath(&DELIVERIES, &deliveries)
+}
+
+fn unknown(id: &str) -> String {
+    format!("there is no alert {id}; `amplinkd alert list --state all` shows them")
+}

@@ -1,0 +1,277 @@
+//! `alert ack`, `alert snooze` and `alert resolve`: of some alerts by id, or of all that filters name, after a question. It
+//! must never change many unasked.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use anyhow::bail;
+use chrono::TimeZone as _;
+
+use super::{Filters, PAGE, alert_id, glance, unknown};
+use crate::{
+    cli::context::{Context, Desk, Usage, agree, note},
+    config::parse_duration,
+    domain::time::Time,
+    store::alert_views::AlertView,
+};
+
+/// Failures that are told one by one; the rest is counted.
+const FAILURES_TOLD_MAX: usize = 20;
+
+/// Take alerts: they stay open, and nobody is told of them again
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd alert ack 0197c2d6-2b3c-7d4e-9f50-6b7c8d9e0f1a
+  amplinkd alert ack --rule stuck --account wx0123456789abcdef --dry-run
+
+That it is over is still told.")]
+pub struct Ack {
+    /// Which, and how
+    #[command(flatten)]
+    pub choice: Choice,
+}
+
+/// Put alerts off: nobody is told of them until then
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd alert snooze 0197c2d6-2b3c-7d4e-9f50-6b7c8d9e0f1a --for 4h
+  amplinkd alert snooze --rule stuck --until 2026-03-05T09:00 --yes
+
+A time without an offset is in the time zone of [alerts]. When it comes, an alert that is still open is told again.")]
+pub struct Snooze {
+    /// Which, and how
+    #[command(flatten)]
+    pub choice: Choice,
+    /// For so long, such as 4h or 2d
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration, conflicts_with = "until", required_unless_present = "until", help_heading = "Until when")]
+    pub wait: Option<Duration>,
+    /// Until then, such as 2026-03-05T09:00 or 2026-03-05T09:00:00+08:00
+    #[arg(long, value_name = "TIME", help_heading = "Until when")]
+    pub until: Option<String>,
+}
+
+/// End alerts; one whose cause goes on fires again only when the cause begins anew
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd alert resolve 0197c2d6-2b3c-7d4e-9f50-6b7c8d9e0f1a
+  amplinkd alert resolve --rule rejected --account wx0123456789abcdef --dry-run
+
+Whoever was told of one is told that it is over.")]
+pub struct Resolve {
+    /// Which, and how
+    #[command(flatten)]
+    pub choice: Choice,
+}
+
+/// Some by id, or all that filters name.
+#[derive(Debug, clap::Args)]
+pub struct Choice {
+    /// These alerts; without any, filters say which
+    #[arg(value_name = "ID", value_parser = alert_id)]
+    pub ids: Vec<String>,
+    /// Which alerts
+    #[command(flatten)]
+    pub filters: Filters,
+    /// Show which would be changed, and change nothing
+    #[arg(long, help_heading = "When filters name many")]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, help_heading = "When filters name many")]
+    pub yes: bool,
+}
+
+/// What is done to each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Acknowledge,
+    Snooze(Time),
+    Resolve,
+}
+
+impl Act {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Acknowledge => "acknowledge",
+            Self::Snooze(_) => "snooze",
+            Self::Resolve => "resolve",
+        }
+    }
+
+    /// Whether it changes an alert in this state.
+    fn changes(self, state: &str) -> bool {
+        match self {
+            Self::Acknowledge => ["firing", "snoozed"].contains(&state),
+            Self::Snooze(_) | Self::Resolve => state != "resolved",
+        }
+    }
+}
+
+/// Acknowledges.
+///
+/// # Errors
+/// When any is not known or is over; the others are acknowledged.
+pub(super) async fn ack(context: &Context, ack: Ack) -> anyhow::Result<()> {
+    change(context, ack.choice, |_| Ok(Act::Acknowledge)).await
+}
+
+/// Snoozes.
+///
+/// # Errors
+/// As [`ack`], and when the time is none or has passed.
+pub(super) async fn snooze(context: &Context, snooze: Snooze) -> anyhow::Result<()> {
+    let Snooze { choice, wait, until } = snooze;
+    change(context, choice, |desk| {
+        let until = match (wait, until.as_deref()) {
+            (Some(wait), _) => desk.now() + wait,
+            (None, until) => moment_of(until.unwrap_or_default(), desk.config.alerts.zone)?,
+        };
+        if until <= desk.now() {
+            return Err(Usage("this time has passed already: nothing would be snoozed".to_owned()).into());
+        }
+        Ok(Act::Snooze(until))
+    })
+    .await
+}
+
+/// Resolves.
+///
+/// # Errors
+/// As [`ack`].
+pub(super) async fn resolve(context: &Context, resolve: Resolve) -> anyhow::Result<()> {
+    change(context, resolve.choice, |_| Ok(Act::Resolve)).await
+}
+
+/// A moment with an offset, or in this zone. A time that a zone has twice is the first, one that it skips is none.
+fn moment_of(text: &str, zone: chrono_tz::Tz) -> anyhow::Result<Time> {
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Ok(Time::from_ms(at.as_millisecond()));
+    }
+    let shapes = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"];
+    let local = shapes.iter().find_map(|shape| chrono::NaiveDateTime::parse_from_str(text, shape).ok());
+    local
+        .and_then(|local| zone.from_local_datetime(&local).earliest())
+        .map(|at| Time::from_ms(at.timestamp_millis()))
+        .ok_or_else(|| Usage("a time is written as 2026-03-05T09:00 or 2026-03-05T09:00:00+08:00".to_owned()).into())
+}
+
+async fn change(
+    context: &Context,
+    choice: Choice,
+    act: impl FnOnce(&Desk) -> anyhow::Result<Act>,
+) -> anyhow::Result<()> {
+    context
+        .at_desk(async |desk| {
+            let act = act(desk)?;
+            match (choice.ids.is_empty(), choice.filters.is_empty()) {
+                (true, true) => {
+                    let word = act.word();
+                    return Err(
+                        Usage(format!("say which alerts to {word}: their ids, or filters such as --rule")).into()
+                    );
+                }
+                (false, false) => return Err(Usage("give ids or filters, not both".to_owned()).into()),
+                (true, false) | (false, true) => {}
+            }
+            let ids = if choice.ids.is_empty() {
+                let meant = meant(desk, &choice.filters, act).await?;
+                if choice.dry_run || meant.is_empty() {
+                    note(format!("{} to {}; nothing was changed", alerts(meant.len()), act.word()));
+                    return glance(context, meant, desk.now());
+                }
+                agree(&format!("{} {}", act.word(), alerts(meant.len())), "which", choice.yes)?;
+                meant.into_iter().map(|row| row.id).collect()
+            } else if choice.dry_run {
+                note("nothing was changed");
+                return glance(context, desk.store().alert_views(&choice.ids).await?, desk.now());
+            } else {
+                choice.ids
+            };
+            let changed = match act {
+                Act::Acknowledge => desk.store().acknowledge(ids.clone(), desk.now()).await?,
+                Act::Snooze(until) => desk.store().snooze(ids.clone(), until).await?,
+                Act::Resolve => desk.store().resolve_alerts(ids.clone(), desk.now()).await?,
+            };
+            report(context, desk, &ids, &changed, act).await
+        })
+        .await
+}
+
+/// Everything that the filters name and that can be changed so.
+async fn meant(desk: &Desk, filters: &Filters, act: Act) -> anyhow::Result<Vec<AlertView>> {
+    let mut filter = filters.for_store();
+    if filters.state.is_some() && !filter.states.iter().any(|state| act.changes(state)) {
+        let state = filters.state.as_deref().unwrap_or_default();
+        return Err(Usage(format!("there is nothing to {} of an alert that is {state}", act.word())).into());
+    }
+    filter.states.retain(|state| act.changes(state));
+    let mut rows: Vec<AlertView> = Vec::new();
+    loop {
+        let before = rows.last().map(|row| row.id.clone());
+        let page = desk.store().alert_page(&filter, before.as_deref(), PAGE).await?;
+        if page.is_empty() {
+            return Ok(rows);
+        }
+        rows.extend(page);
+    }
+}
+
+fn alerts(count: usize) -> String {
+    if count == 1 { "1 alert".to_owned() } else { format!("{count} alerts") }
+}
+
+async fn report(context: &Context, desk: &Desk, ids: &[String], changed: &[String], act: Act) -> anyhow::Result<()> {
+    let rows = desk.store().alert_views(ids).await?;
+    let is_resolved: HashMap<&str, bool> = rows.iter().map(|row| (row.id.as_str(), row.state == "resolved")).collect();
+    let changed: HashSet<&str> = changed.iter().map(String::as_str).collect();
+    let mut failures = Vec::new();
+    let mut as_wished: HashSet<&str> = HashSet::new();
+    for id in ids.iter().map(String::as_str).filter(|id| !changed.contains(id)) {
+        match is_resolved.get(id) {
+            None => failures.push(unknown(id)),
+            Some(true) => {
+                failures.push(format!("alert {id} is resolved already: there is nothing to {}", act.word()));
+            }
+            Some(false) => drop(as_wished.insert(id)),
+        }
+    }
+    let is_shown = |row: &&AlertView| changed.contains(row.id.as_str()) || as_wished.contains(row.id.as_str());
+    let shown: Vec<AlertView> = rows.iter().filter(is_shown).cloned().collect();
+    if !shown.is_empty() || !context.is_table() {
+        glance(context, shown, desk.now())?;
+    }
+    let as_wished = as_wished.len();
+    if as_wished > 0 {
+        note(format!("{} acknowledged already: nothing was changed", alerts(as_wished)));
+    }
+    match failures.as_slice() {
+        [] => Ok(()),
+        [only] => bail!("{only}"),
+        many => {
+            let told = many.iter().take(FAILURES_TOLD_MAX).map(String::as_str).collect::<Vec<_>>().join("\n  ");
+            bail!("could not {} {}:\n  {told}", act.word(), alerts(many.len()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_an_offset_or_is_in_the_zone_of_the_configuration() {
+        let at = |text| moment_of(text, chrono_tz::Asia::Shanghai).map(Time::ms).ok();
+        let nine = Some(1_772_672_400_000);
+        assert_eq!(at("2026-03-05T09:00:00+08:00"), nine);
+        assert_eq!(at("2026-03-05T01:00:00Z"), nine);
+        assert_eq!(at("2026-03-05T09:00"), nine);
+        assert_eq!(at("2026-03-05 09:00:00"), nine);
+        for bad in ["", "tomorrow", "09:00", "2026-03-05", "2026-02-30T09:00"] {
+            assert_eq!(at(bad), None, "{bad:?}");
+        }
+    }
+}

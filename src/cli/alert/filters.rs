@@ -1,0 +1,69 @@
+//! Which alerts a command means, said once for every command that takes many. It must never read anything.
+
+use crate::{
+    config::RULES,
+    domain::id::{AccountId, RequestId},
+    store::alert_views::{AlertFilter, OPEN},
+};
+
+/// The state of an alert that is over.
+const RESOLVED: &str = "resolved";
+
+/// Which alerts; everything that is given must hold.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Which alerts (all that is given must hold)")]
+pub struct Filters {
+    /// Only in this state; open is firing, acknowledged or snoozed [default: open]
+    #[arg(long, value_parser = ["firing", "acknowledged", "snoozed", "resolved", "open", "all"], hide_possible_values = false)]
+    pub state: Option<String>,
+    /// Only of this rule
+    #[arg(long, value_parser = RULES)]
+    pub rule: Option<String>,
+    /// Only this official account's
+    #[arg(long)]
+    pub account: Option<AccountId>,
+    /// Only this request's
+    #[arg(long, value_name = "ID")]
+    pub request: Option<RequestId>,
+}
+
+impl Filters {
+    /// Whether nothing was given.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        let Self { state, rule, account, request } = self;
+        state.is_none() && rule.is_none() && account.is_none() && request.is_none()
+    }
+
+    /// The same as the store takes it.
+    #[must_use]
+    pub fn for_store(&self) -> AlertFilter {
+        AlertFilter {
+            states: states(self.state.as_deref()),
+            rule: self.rule.clone(),
+            account: self.account.as_ref().map(ToString::to_string),
+            request: self.request.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+fn states(word: Option<&str>) -> Vec<&'static str> {
+    match word {
+        None | Some("open") => OPEN.to_vec(),
+        Some("all") => OPEN.into_iter().chain([RESOLVED]).collect(),
+        Some(word) => OPEN.into_iter().chain([RESOLVED]).filter(|state| *state == word).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_itself_open_or_all() {
+        assert_eq!(states(None), OPEN);
+        assert_eq!(states(Some("snoozed")), ["snoozed"]);
+        assert_eq!(states(Some("resolved")), [RESOLVED]);
+        assert_eq!(states(Some("all")).len(), 4);
+    }
+}

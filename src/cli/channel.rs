@@ -1,0 +1,296 @@
+//! `amplinkd channel`: the ways on which people are told: how they stand, a message to try one, and another try for what
+//! was given up. It must never show an address or a secret.
+
+mod sample;
+
+use anyhow::bail;
+use serde::Serialize;
+
+pub use self::sample::Event;
+use super::{
+    context::{Context, Desk, Ending, note},
+    moment,
+    output::Column,
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::{ChannelConfig, EventClass},
+    domain::{id::RequestId, time::Time},
+    notify::{Channel, Kind, SendError},
+    store::alert_views::{ChannelFigures, DeliveryView},
+    telemetry,
+};
+
+/// Rows read at once.
+const PAGE: u32 = 500;
+
+/// What can be done with channels.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List channels: what each is told of, what it is still owed, and what went wrong last
+    #[command(after_help = "Example:\n  amplinkd channel list")]
+    List,
+    /// Send one message that says it is a test, and print what came of it; exit code 1 when it was not taken
+    #[command(after_help = "\
+Examples:
+  amplinkd channel test ops
+  amplinkd channel test ops --event resolved
+
+It sends from here, at once, past the daemon, quiet hours and the database. The daemon need not run. A test alert in
+Alertmanager is over with --event resolved, or by itself after its own time.")]
+    Test {
+        /// The channel's name
+        name: String,
+        /// What the message tells of
+        #[arg(long, value_enum, default_value_t = Event::Alert)]
+        event: Event,
+    },
+    /// Send again what was given up on a channel: these messages, or all; the daemon does so within a second
+    #[command(after_help = "\
+Examples:
+  amplinkd channel retry ops --dry-run
+  amplinkd channel retry ops
+  amplinkd channel retry ops 0197c2d7-3c4d-7e5f-8061-7c8d9e0f1a2b")]
+    Retry {
+        /// The channel's name
+        name: String,
+        /// These messages alone, as --dry-run and `amplinkd alert show` list them
+        #[arg(value_name = "ID", value_parser = delivery_id)]
+        ids: Vec<String>,
+        /// Show which would be sent again, and send none
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Messages are named as requests are.
+fn delivery_id(text: &str) -> Result<String, String> {
+    let id: Result<RequestId, _> = text.parse();
+    id.map(String::from).map_err(|_| "`amplinkd channel retry NAME --dry-run` shows the ids of messages".to_owned())
+}
+
+const TABLE: [Column; 7] = [
+    Column::shown("name", "NAME"),
+    Column::shown("kind", "KIND"),
+    Column::shown("events", "EVENTS"),
+    Column::shown("pending", "PENDING"),
+    Column::shown("dead", "DEAD"),
+    Column::shown("delivered", "DELIVERED"),
+    Column::shown("last_error", "LAST ERROR"),
+];
+
+const FIELDS: [Column; 7] = [
+    Column::hidden("name"),
+    Column::hidden("kind"),
+    Column::hidden("events"),
+    Column::hidden("pending"),
+    Column::hidden("dead"),
+    Column::hidden("delivered_at"),
+    Column::hidden("last_error"),
+];
+
+/// A channel and what it is owed. One without a kind is not configured any more.
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    kind: Option<&'static str>,
+    events: Vec<&'static str>,
+    pending: i64,
+    dead: i64,
+    delivered_at: Option<String>,
+    last_error: Option<String>,
+}
+
+impl Row {
+    fn of(figures: ChannelFigures, channel: Option<&ChannelConfig>) -> Self {
+        let ChannelFigures { channel: name, pending, dead, delivered_at, last_error } = figures;
+        let events = channel.map(|channel| channel.events.iter().map(|event: &EventClass| event.as_str()).collect());
+        let kind = channel.map(ChannelConfig::kind_word);
+        Self { name, kind, events: events.unwrap_or_default(), pending, dead, delivered_at, last_error }
+    }
+}
+
+/// A row of the table.
+#[derive(Debug, Serialize)]
+struct Glance {
+    #[serde(flatten)]
+    row: Row,
+    delivered: Option<String>,
+}
+
+const DEAD_TABLE: [Column; 5] = [
+    Column::shown("id", "ID"),
+    Column::shown("event_type", "EVENT"),
+    Column::shown("age", "AGE"),
+    Column::shown("attempts", "TRIES"),
+    Column::shown("last_error", "LAST ERROR"),
+];
+
+const DEAD_FIELDS: [Column; 11] = [
+    Column::hidden("id"),
+    Column::hidden("event_id"),
+    Column::hidden("event_type"),
+    Column::hidden("channel"),
+    Column::hidden("state"),
+    Column::hidden("attempts"),
+    Column::hidden("next_at"),
+    Column::hidden("delivered_at"),
+    Column::hidden("last_error"),
+    Column::hidden("subject"),
+    Column::hidden("created_at"),
+];
+
+/// A message that was given up, in a table.
+#[derive(Debug, Serialize)]
+struct DeadGlance {
+    #[serde(flatten)]
+    row: DeliveryView,
+    age: String,
+}
+
+/// What came of a test.
+#[derive(Debug, Serialize)]
+struct Tested {
+    channel: String,
+    kind: &'static str,
+    event: &'static str,
+    result: &'static str,
+    took_ms: u64,
+}
+
+/// What was made due again.
+#[derive(Debug, Serialize)]
+struct Retried {
+    channel: String,
+    retried: u64,
+}
+
+/// Does what the command says.
+///
+/// # Errors
+/// When the channel is not known, did not take the test, or the database cannot be used.
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
+    match command {
+        Command::List => context.at_desk(async |desk| list(context, desk).await).await?,
+        Command::Test { name, event } => test(context, &name, event).await?,
+        Command::Retry { name, ids, dry_run: true } => {
+            context.at_desk(async |desk| dead(context, desk, &name, &ids).await).await?;
+        }
+        Command::Retry { name, ids, dry_run: false } => {
+            context.at_desk(async |desk| retry(context, desk, name, ids).await).await?;
+        }
+    }
+    Ok(Ending::Well)
+}
+
+async fn list(context: &Context, desk: &Desk) -> anyhow::Result<()> {
+    let channels = &desk.config.alerts.channels;
+    let names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
+    let figures = desk.store().channel_figures(&names).await?;
+    let rows = figures.into_iter().map(|figures| {
+        let channel = channels.iter().find(|channel| channel.name == figures.channel);
+        Row::of(figures, channel)
+    });
+    let rows: Vec<Row> = rows.collect();
+    for row in rows.iter().filter(|row| row.kind.is_none()) {
+        note(format!("channel {} is not configured any more; what it is owed is not sent", row.name));
+    }
+    if !context.is_table() {
+        return context.print_rows(&FIELDS, &rows);
+    }
+    if rows.is_empty() {
+        note("no channels: nobody is told of anything; config/amplinkd.example.toml shows how to write one");
+    }
+    let glance = |row: Row| {
+        let delivered = row.delivered_at.as_deref().map(|at| format!("{} ago", moment::age(at, desk.now())));
+        Glance { row, delivered }
+    };
+    context.print_rows(&TABLE, &rows.into_iter().map(glance).collect::<Vec<_>>())
+}
+
+async fn test(context: &Context, name: &str, event: Event) -> anyhow::Result<()> {
+    // A name that is wrong needs no secret to be found out.
+    known(&context.config()?.alerts.channels, name)?;
+    let config = context.config_with_channels()?;
+    let settings = known(&config.alerts.channels, name)?;
+    let channel = Channel::new(&settings.settings())?;
+    if settings.kind == Kind::Log {
+        // Our own log is where this channel writes.
+        telemetry::start(&config.log)?;
+    }
+    let clock = SystemClock::new();
+    let message = sample::message(settings, event, &clock);
+    let began = clock.now();
+    if let Err(wrong) = channel.send(&message, began).await {
+        let meaning = match &wrong {
+            SendError::Later { .. } => "the daemon would try it again",
+            SendError::Refused { .. } => "the service refuses it: a person must look",
+            SendError::Gone { .. } => "the daemon would give it up at once",
+        };
+        bail!("channel {name} did not take the test: {wrong} ({meaning})");
+    }
+    let took_ms = u64::try_from(clock.now().since(began).as_millis()).unwrap_or(u64::MAX);
+    let (channel, kind) = (name.to_owned(), settings.kind_word());
+    context.print_one(&Tested { channel, kind, event: event.word(), result: "taken", took_ms })
+}
+
+async fn dead(context: &Context, desk: &Desk, name: &str, ids: &[String]) -> anyhow::Result<()> {
+    known(&desk.config.alerts.channels, name)?;
+    let is_table = context.is_table();
+    let mut printer = context.printer(if is_table { &DEAD_TABLE[..] } else { &DEAD_FIELDS[..] });
+    let (mut after, mut count) = (String::new(), 0_u64);
+    loop {
+        let page = desk.store().dead_deliveries(name, &after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after.clone_from(&last.id);
+        for row in page.into_iter().filter(|row| ids.is_empty() || ids.contains(&row.id)) {
+            count += 1;
+            if is_table {
+                printer.row(&DeadGlance::of(row, desk.now()))?;
+            } else {
+                printer.row(&row)?;
+            }
+        }
+    }
+    printer.finish()?;
+    note(format!("{} to send again; nothing was changed", messages(count)));
+    Ok(())
+}
+
+impl DeadGlance {
+    fn of(row: DeliveryView, now: Time) -> Self {
+        let age = moment::age(&row.created_at, now);
+        Self { row, age }
+    }
+}
+
+async fn retry(context: &Context, desk: &Desk, name: String, ids: Vec<String>) -> anyhow::Result<()> {
+    known(&desk.config.alerts.channels, &name)?;
+    let wanted = ids.len() as u64;
+    let some = (!ids.is_empty()).then_some(ids);
+    let retried = desk.store().retry_deliveries(name.clone(), some, desk.now()).await?;
+    context.print_one(&Retried { channel: name.clone(), retried })?;
+    if retried < wanted {
+        let missing = messages(wanted - retried);
+        bail!(
+            "{missing} of these not given up on {name}; `amplinkd channel retry {name} --dry-run` shows those that are"
+        );
+    }
+    Ok(())
+}
+
+fn messages(count: u64) -> String {
+    if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
+}
+
+/// The channel of this name.
+fn known<'c>(channels: &'c [ChannelConfig], name: &str) -> anyhow::Result<&'c ChannelConfig> {
+    if let Some(channel) = channels.iter().find(|channel| channel.name == name) {
+        return Ok(channel);
+    }
+    let names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
+    match names.as_slice() {
+        [] => bail!("there is no channel {name:?}, and no other: write an [[alerts.channel]] with this name"),
+        names => bail!("there is no channel {name:?}; there is {}", names.join(", ")),
+    }
+}
