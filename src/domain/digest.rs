@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{attention::Stage, message::Language, time::Time};
+use super::{attention::Stage, message::Language, telling::Words, time::Time};
 
 /// Where one age ends and the next begins, in days, with what people call them.
 pub const AGES: [(Option<u32>, &str, &str); 4] = [
@@ -69,23 +69,6 @@ fn moment<S: serde::Serializer>(at: &Time, to: S) -> Result<S::Ok, S::Error> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it so")]
 fn word<S: serde::Serializer>(stage: &Stage, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(stage.as_str())
-}
-
-/// What a message is made of: [`super::message::Message`] has the same fields.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Words {
-    /// One line, without an end mark.
-    pub title: String,
-    /// A sentence or two: what needs a person, or that nothing does.
-    pub lead: String,
-    /// The heads of the table's columns.
-    pub columns: Vec<String>,
-    /// The table; each row as long as `columns`. What waits comes first, with its ages; then what is counted alone.
-    pub rows: Vec<Vec<String>>,
-    /// How many requests wait.
-    pub total: usize,
-    /// The command that shows more.
-    pub hint: String,
 }
 
 /// The heads of the table's columns.

@@ -12,8 +12,9 @@ use crate::{
         value::legible,
     },
     domain::{
-        digest::{AGES, Words, columns},
+        digest::{AGES, columns},
         message::Language,
+        telling::Words,
     },
 };
 

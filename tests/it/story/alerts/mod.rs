@@ -27,6 +27,7 @@ pub(crate) fn everything(channel: &str) -> Subscription {
         after: Duration::ZERO,
         transitions: true,
         conflicts: true,
+        digests: true,
     }
 }
 
