@@ -19,6 +19,8 @@ CREATE TABLE account (
     listing_hash BIGINT,
     failures     INTEGER NOT NULL DEFAULT 0 CHECK (failures >= 0),
     last_error   TEXT,
+    -- What kind of failure that was.
+    trouble      TEXT    CHECK (trouble IN ('token', 'other')),
     budget_day   INTEGER NOT NULL DEFAULT 0,
     budget_used  INTEGER NOT NULL DEFAULT 0 CHECK (budget_used >= 0),
     CHECK ((state = 'suspended') = (suspended_by IS NOT NULL))
@@ -26,6 +28,7 @@ CREATE TABLE account (
 
 CREATE INDEX account_due ON account (next_check_at) WHERE next_check_at IS NOT NULL;
 CREATE INDEX account_idle ON account (account) WHERE next_check_at IS NULL;
+CREATE INDEX account_without_token ON account (account) WHERE trouble = 'token' AND failures >= 3;
 CREATE INDEX account_suspended ON account (account) WHERE state = 'suspended';
 
 CREATE TABLE request (

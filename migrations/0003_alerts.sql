@@ -35,9 +35,10 @@ CREATE TABLE alert (
 CREATE UNIQUE INDEX alert_one_open ON alert (key) WHERE resolved_at IS NULL;
 CREATE UNIQUE INDEX alert_once ON alert (key, since);
 CREATE INDEX alert_of_request ON alert (request_id) WHERE resolved_at IS NULL;
-CREATE INDEX alert_due ON alert (notify_at) WHERE notify_at IS NOT NULL;
+CREATE INDEX alert_of_pair ON alert (account, program, request_id) WHERE resolved_at IS NULL;
 CREATE INDEX alert_by_state ON alert (state, id);
 CREATE INDEX alert_by_rule ON alert (rule, id) WHERE resolved_at IS NULL;
+CREATE INDEX alert_to_tell ON alert (reason, notify_at) WHERE notify_at IS NOT NULL;
 
 -- When a request must be looked at again because something of it gets too old.
 CREATE TABLE vigil (
@@ -79,7 +80,7 @@ CREATE TABLE delivery (
 CREATE UNIQUE INDEX delivery_once ON delivery (event_id, channel);
 CREATE INDEX delivery_pending ON delivery (channel, next_at) WHERE state = 'pending';
 CREATE INDEX delivery_in_order ON delivery (channel, partition_key, seq) WHERE state = 'pending';
-CREATE INDEX delivery_overdue ON delivery (next_at) WHERE state = 'pending';
+CREATE INDEX delivery_done ON delivery (channel, delivered_at) WHERE state = 'delivered';
 CREATE INDEX delivery_dead ON delivery (channel, id) WHERE state = 'dead';
 
 CREATE VIEW v_alert AS

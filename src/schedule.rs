@@ -257,7 +257,7 @@ impl Chores {
         for found in &findings {
             tracing::error!(rule = found.rule, subject = found.subject, finding = found.finding, "audit");
         }
-        self.engine.note_audit(findings.is_empty());
+        self.engine.note_audit(findings);
         Ok(())
     }
 

@@ -136,7 +136,10 @@ async fn watch(engine: &Engine, shutdown: &Shutdown) {
         if let Some(since) = readings.unwritable_since {
             tracing::error!(since = %since, refused = readings.refused_writes, "still nothing can be written");
         }
-        tell_systemd(&[NotifyState::Watchdog, NotifyState::Status(&status(&readings, engine.is_sound()))]);
+        tell_systemd(&[
+            NotifyState::Watchdog,
+            NotifyState::Status(&status(&readings, engine.findings().is_none_or(|findings| findings.is_empty()))),
+        ]);
     }
 }
 

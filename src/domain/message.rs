@@ -89,15 +89,51 @@ pub struct AlertFacts {
     /// The program, when it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
-    /// Since when what it tells of is so; milliseconds UTC.
+    /// Since when what it tells of is so; milliseconds UTC, in JSON an RFC 3339 text.
+    #[serde(with = "moment")]
     pub since: i64,
-    /// When it began to fire; milliseconds UTC.
+    /// When it began to fire, likewise.
+    #[serde(with = "moment")]
     pub fired_at: i64,
-    /// When it was over; milliseconds UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// When it was over, likewise.
+    #[serde(default, with = "moment_if", skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<i64>,
     /// Who must act, in English.
     pub message_en: String,
     /// Who must act, in Chinese.
     pub message_zh: String,
+}
+
+/// Milliseconds as a text for other systems.
+mod moment {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::domain::time::Time;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's shape")]
+    pub(super) fn serialize<S: Serializer>(ms: &i64, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&Time::from_ms(*ms))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond).map_err(D::Error::custom)
+    }
+}
+
+/// The same for one that may be missing.
+mod moment_if {
+    use serde::{Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde's shape")]
+    pub(super) fn serialize<S: Serializer>(ms: &Option<i64>, to: S) -> Result<S::Ok, S::Error> {
+        match ms {
+            Some(ms) => super::moment::serialize(ms, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+        super::moment::deserialize(from).map(Some)
+    }
 }

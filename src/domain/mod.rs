@@ -2,7 +2,8 @@
 //!
 //! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means,
 //! [`plan`] for what comes next and when, [`identify`] for whose item is whose, [`history`] for what was recorded,
-//! [`message`] for what is told.
+//! [`attention`] for what people must know, [`message`] and [`telling`] for the words of it,
+//! [`approval`] and [`percentile`] for how long people took.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -30,4 +31,10 @@ pub mod history;
 
 pub mod message;
 
+pub mod telling;
+
 pub mod attention;
+
+pub mod approval;
+
+pub mod percentile;

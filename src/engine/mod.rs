@@ -12,6 +12,8 @@ pub mod agenda;
 
 pub mod audit;
 
+pub mod deliver;
+
 pub mod drive;
 
 pub mod explain;
@@ -52,11 +54,13 @@ pub mod submit;
 
 pub mod upkeep;
 
+pub mod watch;
+
 use std::{
     num::NonZeroU32,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -66,7 +70,7 @@ use self::{gates::Gates, lateness::Lateness, outage::Outage, record::Recorder, s
 use crate::{
     clock::SharedClock,
     domain::{policy::Policy, time::Time},
-    store::Store,
+    store::{Store, audit::Finding},
     wechat::Wechat,
 };
 
@@ -98,9 +102,14 @@ pub struct Engine {
     is_ending: AtomicBool,
     /// Accounts were made due behind the agenda's back: it must be read again.
     reload: AtomicBool,
-    /// Whether the last audit found nothing.
-    is_sound: AtomicBool,
+    /// What the last audit found; `None` before the first.
+    findings: Mutex<Option<Vec<Finding>>>,
+    /// The Beijing day on which accounts had used up their looks, as far as known; [`UNKNOWN_DAY`] before anybody asked.
+    spent_day: AtomicI64,
 }
+
+/// No day.
+const UNKNOWN_DAY: i64 = i64::MIN;
 
 /// Counts since the start.
 #[derive(Debug, Default)]
@@ -164,7 +173,7 @@ impl Engine {
         let (gates, meters) = (Gates::default(), Meters::default());
         let recorder = Recorder::new(store, clock, settings.policy.clone());
         let steps = Steps::beginning(recorder.clock().now(), recorder.clock().monotonic());
-        let (reload, is_sound) = (AtomicBool::new(false), AtomicBool::new(true));
+        let (reload, findings, spent_day) = (AtomicBool::new(false), Mutex::new(None), AtomicI64::new(UNKNOWN_DAY));
         let (outage, is_ending) = (Outage::default(), AtomicBool::new(false));
         Arc::new(Self {
             recorder,
@@ -177,7 +186,8 @@ impl Engine {
             outage,
             is_ending,
             reload,
-            is_sound,
+            findings,
+            spent_day,
         })
     }
 
@@ -199,15 +209,33 @@ impl Engine {
         &self.recorder
     }
 
-    /// Remembers whether the last audit found nothing.
-    pub fn note_audit(&self, is_sound: bool) {
-        self.is_sound.store(is_sound, Ordering::Relaxed);
+    /// Remembers what an audit found.
+    pub fn note_audit(&self, findings: Vec<Finding>) {
+        // Nothing in here panics halfway through a change.
+        *self.findings.lock().unwrap_or_else(PoisonError::into_inner) = Some(findings);
     }
 
-    /// Whether the last audit found nothing.
+    /// What the last audit found; `None` before the first.
     #[must_use]
-    pub fn is_sound(&self) -> bool {
-        self.is_sound.load(Ordering::Relaxed)
+    pub fn findings(&self) -> Option<Vec<Finding>> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether accounts may have used up their looks of this day: they have, or nobody has asked since the start.
+    fn has_spent_budgets(&self, now: Time) -> bool {
+        let day = self.spent_day.load(Ordering::Relaxed);
+        day == UNKNOWN_DAY || day == now.beijing_day()
+    }
+
+    /// An account's looks of this day are used up.
+    fn note_spent_budget(&self, now: Time) {
+        self.spent_day.store(now.beijing_day(), Ordering::Relaxed);
+    }
+
+    /// Nobody had used up anything when this was first asked.
+    fn note_no_spent_budgets(&self) {
+        // Whatever was noted meanwhile stays.
+        let _ = self.spent_day.compare_exchange(UNKNOWN_DAY, UNKNOWN_DAY + 1, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// What was counted since the start.

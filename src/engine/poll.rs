@@ -22,7 +22,7 @@ use crate::{
         request::{Baseline, Request, State},
         time::Time,
     },
-    store::{Record, Recorded, StoreError},
+    store::{Record, Recorded, StoreError, accounts::Trouble},
     wechat::{CallError, RawListing, ReadError, TokenError},
 };
 
@@ -58,7 +58,7 @@ enum Answer {
     /// `WeChat`, or the token source, said no.
     Refused(Refusal),
     /// Nothing that can be read.
-    Failed(String),
+    Failed(String, Trouble),
 }
 
 /// An account that is being looked at.
@@ -101,7 +101,7 @@ impl Engine {
                 Box::pin(self.learn(look, &listing, hash)).await
             }
             Answer::Refused(refusal) => Box::pin(self.refused(look, &refusal)).await,
-            Answer::Failed(why) => Box::pin(self.failed(look, why)).await,
+            Answer::Failed(why, trouble) => Box::pin(self.failed(look, why, trouble)).await,
         }
     }
 
@@ -129,7 +129,8 @@ impl Engine {
             Err(CallError::Refused(refusal) | CallError::NoToken(TokenError::Refused(refusal))) => {
                 return Answer::Refused(refusal);
             }
-            Err(error) => return Answer::Failed(error.to_string()),
+            Err(error @ CallError::NoToken(_)) => return Answer::Failed(error.to_string(), Trouble::Token),
+            Err(error) => return Answer::Failed(error.to_string(), Trouble::Other),
         };
         let hash = raw.fingerprint().cast_signed();
         let settled = !must_read && !look.facts.is_suspended && look.facts.failures == 0;
@@ -148,7 +149,7 @@ impl Engine {
                 }
                 Answer::Refused(refusal)
             }
-            Err(ReadError::Unreadable(why)) => Answer::Failed(why),
+            Err(ReadError::Unreadable(why)) => Answer::Failed(why, Trouble::Other),
         }
     }
 
@@ -199,7 +200,8 @@ impl Engine {
             warn_of_unknown_statuses(look.account, listing);
             return self.call_those_ready(look, next, plan, hash).await;
         }
-        self.failed(look, "the account's requests kept changing while its list was read".to_owned()).await
+        self.failed(look, "the account's requests kept changing while its list was read".to_owned(), Trouble::Other)
+            .await
     }
 
     /// Writes every request's part alone, because together they were refused; those that are refused alone, too, are

@@ -29,6 +29,7 @@ impl Engine {
         let exhausted = facts.budget_used >= i64::from(self.settings.daily_budget)
             || self.gates.api(account, LISTING_API, now).is_some();
         let due = if exhausted {
+            self.note_spent_budget(now);
             tracing::warn!(
                 account = %account,
                 used = facts.budget_used,

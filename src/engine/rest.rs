@@ -61,6 +61,7 @@ impl Engine {
             listing_hash: look.facts.listing_hash,
             failures: look.facts.failures,
             last_error: None,
+            trouble: None,
             standing: None,
         });
         self.recorder.write(Record { account, ..Record::default() }).await?;
@@ -101,6 +102,7 @@ impl Engine {
             listing_hash: hash,
             failures: 0,
             last_error: None,
+            trouble: None,
             standing: look.facts.is_suspended.then_some((Standing::Active, look.now)),
         }
     }

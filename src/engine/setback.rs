@@ -15,7 +15,7 @@ use crate::{
     },
     store::{
         Record, StoreError,
-        accounts::{AccountUpdate, Standing},
+        accounts::{AccountUpdate, Standing, Trouble},
     },
 };
 
@@ -71,17 +71,17 @@ impl Engine {
             | Class::AccountMonth
             | Class::Final
             | Class::Busy
-            | Class::TokenBad
-            | Class::Unknown => return self.failed(look, refusal.to_string()).await,
+            | Class::Unknown => return self.failed(look, refusal.to_string(), Trouble::Other).await,
+            Class::TokenBad => return self.failed(look, refusal.to_string(), Trouble::Token).await,
         };
-        self.set_back(look, record, standing, due, refusal.to_string()).await
+        self.set_back(look, record, standing, due, (refusal.to_string(), Trouble::Other)).await
     }
 
-    pub(super) async fn failed(&self, look: Look<'_>, why: String) -> Result<Polled, StoreError> {
+    pub(super) async fn failed(&self, look: Look<'_>, why: String, trouble: Trouble) -> Result<Polled, StoreError> {
         let doublings = look.facts.failures.min(DOUBLINGS_MAX);
         let pause = self.policy().steps.every(Duration::ZERO).saturating_mul(1 << doublings).min(RETRY_MAX);
         let due = self.jittered(look.now, look.now + pause);
-        self.set_back(look, Record::default(), None, due, why).await
+        self.set_back(look, Record::default(), None, due, (why, trouble)).await
     }
 
     /// A poll that taught nothing about requests: remember why, and when to try again.
@@ -91,7 +91,7 @@ impl Engine {
         mut record: Record,
         standing: Option<(Standing, Time)>,
         due: Time,
-        why: String,
+        (why, trouble): (String, Trouble),
     ) -> Result<Polled, StoreError> {
         let failures = look.facts.failures.saturating_add(1);
         tracing::warn!(account = %look.account, failures, error = why, "engine.poll.failed");
@@ -111,6 +111,7 @@ impl Engine {
             listing_hash: look.facts.listing_hash,
             failures,
             last_error: Some(why),
+            trouble: Some(trouble),
             standing,
         });
         self.recorder.write(record).await?;

@@ -4,7 +4,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use super::Engine;
-use crate::store::StoreError;
+use crate::store::{StoreError, upkeep::Keep};
 
 /// Accounts that one transaction makes due: a few milliseconds of the writer's time.
 const DRIFT_PAGE: u32 = 5_000;
@@ -12,8 +12,11 @@ const DRIFT_PAGE: u32 = 5_000;
 /// A drift check of all accounts is spread over this time, so that it leaves room for open requests.
 const DRIFT_SPREAD: Duration = Duration::from_hours(1);
 
-/// How long messages to the outside are kept that nobody is to receive.
+/// How long messages to the outside are kept that nobody is owed any more.
 const KEEP_EVENTS: Duration = Duration::from_hours(24 * 30);
+
+/// How long messages are kept that were given up: a person who looks once a quarter still finds them.
+const KEEP_DEAD: Duration = Duration::from_hours(24 * 90);
 
 impl Engine {
     /// Makes every account due that has linked requests and nothing open, spread over the next hour: links can be
@@ -43,9 +46,10 @@ impl Engine {
     #[tracing::instrument(name = "engine.housekeeping", skip_all, err)]
     pub async fn keep_house(&self) -> Result<u64, StoreError> {
         let now = self.clock().now();
+        let keep = Keep { events: now - KEEP_EVENTS, dead: now - KEEP_DEAD };
         let mut taken = 0;
         loop {
-            match self.store().prune(now - KEEP_EVENTS, now).await? {
+            match self.store().prune(keep, now).await? {
                 0 => return Ok(taken),
                 some => taken += some,
             }

@@ -17,6 +17,26 @@ mod webhook;
 
 mod wecom;
 
+pub mod event;
+
+pub mod heartbeat;
+
+mod http;
+
+mod veil;
+
+mod sign;
+
+mod robot;
+
+mod shown;
+
+mod words;
+
+mod markup;
+
+mod text;
+
 use std::time::Duration;
 
 use secrecy::SecretString;

@@ -1,21 +1,197 @@
-//! Placeholder of the channel `wecom`.
+//! A robot in a group of `WeCom` (企业微信), in its own dialect of Markdown. It must never mention anybody: whom it wakes is
+//! the group's own setting.
 
-use super::{ChannelError, ChannelSettings, Pace, SendError};
-use crate::domain::{message::Message, time::Time};
+use std::time::Duration;
 
-pub(super) const PACE: Pace = Pace { at_once: 1, most: None };
+use super::{
+    ChannelError, ChannelSettings, Pace, SendError,
+    http::{Http, Post},
+    markup::{code, full_width},
+    robot::{Meaning, Names, verdict},
+    shown::{Shown, fit},
+    words,
+};
+use crate::domain::{
+    message::{Message, Mood},
+    time::Time,
+};
 
-/// Placeholder.
+/// Twenty messages in a minute for each robot (<https://developer.work.weixin.qq.com/document/path/91770>), one after the
+/// other, so that they stand in the group as they happened.
+pub(super) const PACE: Pace = Pace { at_once: 1, most: Some((20, Duration::from_secs(60))) };
+
+/// Bytes of a message's content in UTF-8 (<https://developer.work.weixin.qq.com/document/path/91770>).
+const CONTENT_BYTES_MAX: usize = 4_096;
+
+/// How long to wait after a message too many: the limit counts by the minute (the same page).
+const AFTER_TOO_MANY: Duration = Duration::from_secs(60);
+
+/// How the robot answers (<https://developer.work.weixin.qq.com/document/path/90313>).
+const NAMES: Names = Names { code: &["errcode"], words: &["errmsg"] };
+
+/// A robot. Its address holds its key; it knows no signatures, and secrets are not used.
 #[derive(Debug)]
-pub struct Wecom {}
+pub struct Wecom {
+    http: Http,
+}
 
 impl Wecom {
-    pub(super) fn new(_: &ChannelSettings) -> Result<Self, ChannelError> {
-        Ok(Self {})
+    pub(super) fn new(settings: &ChannelSettings) -> Result<Self, ChannelError> {
+        Ok(Self { http: Http::new(settings)? })
     }
 
-    #[expect(clippy::unused_async, reason = "a placeholder")]
-    pub(super) async fn send(&self, _: &Message, _: Time) -> Result<(), SendError> {
-        Err(SendError::Gone { why: "not written yet".to_owned() })
+    pub(super) async fn send(&self, message: &Message, now: Time) -> Result<(), SendError> {
+        let content = content(message);
+        let body = serde_json::json!({ "msgtype": "markdown", "markdown": { "content": content } });
+        let answer = self.http.post(Post::json(body.to_string().into_bytes()), now).await?;
+        verdict(&answer, NAMES, |code, _| meaning(code))
+    }
+}
+
+/// What a code asks for (<https://developer.work.weixin.qq.com/document/path/90313>). One that the page does not have is
+/// refused, which is tried again a few times all the same.
+const fn meaning(code: i64) -> Meaning {
+    match code {
+        // Busy; two writers at once.
+        -1 | 6_000 => Meaning::Later(None),
+        // Too many calls; too many at the same moment.
+        45_009 | 45_033 => Meaning::Later(Some(AFTER_TOO_MANY)),
+        // 93000: a wrong key, or the robot was taken out of its group. 40058: a field is wrong or too long.
+        _ => Meaning::Refused,
+    }
+}
+
+/// The message in the dialect of <https://developer.work.weixin.qq.com/document/path/91770>: headings, bold, links, code,
+/// quotes, and three colours by name.
+fn content(message: &Message) -> String {
+    fit(message, compose, |content| content.len() <= CONTENT_BYTES_MAX)
+}
+
+fn compose(shown: &Shown<'_>) -> String {
+    let mark = coloured(colour(shown.message.mood), words::mood(shown.message));
+    let mut parts = vec![format!("### {mark} {}", full_width(&shown.title))];
+    if !shown.lead.is_empty() {
+        parts.push(full_width(&shown.lead));
+    }
+    let table = table(shown);
+    if !table.is_empty() {
+        parts.push(table.join("\n"));
+    }
+    let mut end = Vec::new();
+    if let Some(link) = &shown.link {
+        end.push(format!("[{}]({link})", words::see(shown.language())));
+    }
+    if !shown.hint.is_empty() {
+        end.push(words::run(shown.language(), &code(&shown.hint)));
+    }
+    end.push(coloured("comment", &shown.footer));
+    parts.push(end.join("\n"));
+    parts.join("\n\n")
+}
+
+/// The table as quoted lines.
+fn table(shown: &Shown<'_>) -> Vec<String> {
+    let mut lines = shown.only_row(full_width).unwrap_or_else(|| {
+        let heads = shown.heads(full_width).map(|heads| coloured("comment", &heads));
+        heads.into_iter().chain(shown.lines(full_width, "**")).collect()
+    });
+    lines.extend(shown.more.iter().map(|more| coloured("comment", more)));
+    lines.iter().map(|line| format!("> {line}")).collect()
+}
+
+fn coloured(colour: &str, text: &str) -> String {
+    format!("<font color=\"{colour}\">{text}</font>")
+}
+
+/// The three colours that the page knows: orange, green and grey.
+const fn colour(mood: Mood) -> &'static str {
+    match mood {
+        Mood::Fired | Mood::Repeated => "warning",
+        Mood::Resolved => "info",
+        Mood::News => "comment",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::text::tests::message, *};
+    use crate::domain::message::Language;
+
+    #[test]
+    fn what_a_person_sees() {
+        let message = Message { total: 34, ..message() };
+        assert_eq!(
+            content(&message),
+            r#"### <font color="warning">需要处理</font> 3 个关联请求在等公众号管理员
+
+请提醒管理员打开微信中的“公众平台安全助手”并同意。
+
+> <font color="comment">公众号 · 小程序 · 已等待</font>
+> **小店** · wx00000000000000aa · 3天 4小时
+> **书屋** · wx00000000000000bb · 3天 1小时
+> **茶馆** · wx00000000000000cc · 2天 22小时
+> <font color="comment">……另有 31 条</font>
+
+[查看详情](https://amplinkd.example/alerts?rule=stuck)
+或运行：`amplinkd alert list --rule stuck`
+<font color="comment">amplinkd · 2026-11-23 03:03 北京时间</font>"#
+        );
+    }
+
+    #[test]
+    fn one_thing_that_is_over_told_in_english() {
+        let mut message = message();
+        message.rows.truncate(1);
+        message.rows[0] = ["Corner shop", "wx00000000000000aa", "3d 4h"].map(str::to_owned).to_vec();
+        message.columns = ["Account", "Program", "Waited"].map(str::to_owned).to_vec();
+        let message = Message {
+            mood: Mood::Resolved,
+            language: Language::En,
+            title: "The account administrator agreed".to_owned(),
+            lead: String::new(),
+            total: 1,
+            link: None,
+            hint: String::new(),
+            ..message
+        };
+        assert_eq!(
+            content(&message),
+            r#"### <font color="info">Resolved</font> The account administrator agreed
+
+> Account: Corner shop
+> Program: wx00000000000000aa
+> Waited: 3d 4h
+
+<font color="comment">amplinkd · 2026-11-22 19:03 UTC</font>"#
+        );
+    }
+
+    #[test]
+    fn a_message_is_as_long_as_it_may_be_and_no_longer() {
+        let row = |n: usize| vec![format!("公众号{n:03}"), format!("wx{n:016x}"), "等待三天四小时".to_owned()];
+        let lengths: Vec<usize> = (0..40)
+            .map(|pad| {
+                let lead = "请".repeat(pad);
+                content(&Message { lead, rows: (0..100).map(row).collect(), total: 100, ..message() }).len()
+            })
+            .collect();
+        assert!(lengths.iter().all(|length| *length <= CONTENT_BYTES_MAX), "{lengths:?}");
+        // One more row of 72 bytes would not have fitted.
+        assert!(lengths.iter().all(|length| *length > CONTENT_BYTES_MAX - 72), "{lengths:?}");
+        assert!(lengths.iter().any(|length| *length > CONTENT_BYTES_MAX - 3), "to the byte: {lengths:?}");
+    }
+
+    #[test]
+    fn nobody_is_mentioned_and_no_layout_breaks() {
+        let mut message = message();
+        message.title = "<@all>\n# 注意".to_owned();
+        message.lead = "> <@zhangsan> **现在**".to_owned();
+        message.rows[0][0] = "**<@all>** <font color=\"info\">\n> x".to_owned();
+        message.hint = "amplinkd `<@all>`".to_owned();
+        let content = content(&message);
+        assert!(!content.contains("<@"), "{content}");
+        assert_eq!(content.matches("<font").count(), 3, "{content}");
+        assert_eq!(content.lines().filter(|line| line.starts_with("> ")).count(), 4, "{content}");
+        assert_eq!(content.matches('`').count(), 2, "{content}");
     }
 }

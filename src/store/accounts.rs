@@ -75,6 +75,15 @@ pub struct Reservation(
     pub Option<i64>,
 );
 
+/// Why a look at an account taught nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// No token that `WeChat` takes.
+    Token,
+    /// Anything else.
+    Other,
+}
+
 /// What a poll learned about its account.
 #[derive(Debug, Clone)]
 pub struct AccountUpdate {
@@ -94,6 +103,8 @@ pub struct AccountUpdate {
     pub failures: u32,
     /// What the last failure was.
     pub last_error: Option<String>,
+    /// What kind of failure that was.
+    pub trouble: Option<Trouble>,
     /// A change of standing.
     pub standing: Option<(Standing, Time)>,
 }
@@ -108,6 +119,7 @@ struct UpdateRow<'a> {
     hash: Option<i64>,
     failures: u32,
     error: Option<&'a str>,
+    trouble: Option<&'static str>,
     standing: Option<i64>,
     state: Option<&'static str>,
     by: Option<&'static str>,
@@ -133,6 +145,10 @@ impl<'a> From<&'a AccountUpdate> for UpdateRow<'a> {
             hash: update.listing_hash,
             failures: update.failures,
             error: update.last_error.as_deref(),
+            trouble: update.trouble.map(|trouble| match trouble {
+                Trouble::Token => "token",
+                Trouble::Other => "other",
+            }),
             standing: update.standing.as_ref().map(|(_, at)| at.ms()),
             state,
             by,
@@ -166,6 +182,8 @@ const UPDATE: &str = "
         listing_hash = j.value ->> 'hash', failures = j.value ->> 'failures',
         last_error = CASE WHEN j.value ->> 'failures' = 0 THEN NULL
                      ELSE coalesce(j.value ->> 'error', account.last_error) END,
+        trouble = CASE WHEN j.value ->> 'failures' = 0 THEN NULL
+                  ELSE coalesce(j.value ->> 'trouble', account.trouble) END,
         state = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
                      THEN account.state ELSE j.value ->> 'state' END,
         suspended_by = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
@@ -207,7 +225,7 @@ const WAKE: &str = "
 const STAND: &str = "
     UPDATE account
     SET state = $2, suspended_by = $3, errcode = NULL, errmsg = NULL, since = $4, next_check_at = $5, reread_at = $4,
-        failures = 0
+        failures = 0, trouble = NULL
     WHERE account = $1";
 
 const DRIFT_PAGE: &str = "

@@ -72,13 +72,31 @@ const WAKEUP_LEFT: &str = "
     FROM wakeup AS w WHERE w.at < $1
     LIMIT $2";
 
+// Somebody tries as long as something of the channel was taken lately, or was tried and put off: while a service is
+// away, one message after the other asks whether it is back, and the others wait for that one.
 const DELIVERY_STUCK: &str = "
+    WITH RECURSIVE c (name) AS (
+        SELECT (SELECT min(d.channel) FROM delivery AS d INDEXED BY delivery_pending WHERE d.state = 'pending')
+        UNION ALL
+        SELECT (SELECT min(d.channel) FROM delivery AS d INDEXED BY delivery_pending
+                WHERE d.state = 'pending' AND d.channel > c.name)
+        FROM c WHERE c.name IS NOT NULL)
     SELECT 'delivery_stuck' AS rule, d.id AS subject,
            'a message for ' || d.channel || ' was due '
            || coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', d.next_at / 1000.0, 'unixepoch'), 'never')
            || ' and was neither sent nor given up: see that the daemon runs' AS finding
-    FROM delivery AS d INDEXED BY delivery_pending
-    WHERE d.state = 'pending' AND (d.next_at IS NULL OR d.next_at < $1)
+    FROM c
+    CROSS JOIN delivery AS d INDEXED BY delivery_pending
+        ON d.channel = c.name AND d.state = 'pending' AND d.next_at < $1
+    WHERE NOT EXISTS (
+          SELECT 1 FROM delivery AS t INDEXED BY delivery_done
+          WHERE t.channel = c.name AND t.state = 'delivered' AND t.delivered_at >= $1)
+      AND NOT EXISTS (
+          SELECT 1 FROM delivery AS t INDEXED BY delivery_pending
+          WHERE t.channel = c.name AND t.state = 'pending' AND t.next_at >= $1 AND t.attempts > 0)
+      AND NOT EXISTS (
+          SELECT 1 FROM delivery AS e INDEXED BY delivery_in_order
+          WHERE e.channel = d.channel AND e.partition_key = d.partition_key AND e.state = 'pending' AND e.seq < d.seq)
     LIMIT $2";
 
 const CRON_SILENT: &str = "

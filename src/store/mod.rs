@@ -27,6 +27,8 @@ pub mod gates;
 
 pub mod wakeups;
 
+pub mod deliveries;
+
 pub mod upkeep;
 
 pub mod verify;
@@ -39,6 +41,10 @@ pub mod replace;
 
 pub mod audit;
 
+pub mod alerts;
+
+pub mod attention;
+
 pub mod views;
 
 mod request_page;
@@ -49,6 +55,8 @@ pub mod alert_views;
 
 mod alert_hands;
 
+pub mod stage_times;
+
 use std::sync::Arc;
 
 use sqlx::SqlitePool;
@@ -57,6 +65,7 @@ use tokio::sync::watch;
 use self::{
     accounts::{Reservation, Standing},
     requests::Accepted,
+    upkeep::Keep,
     writer::{Reply, Work, Writer},
 };
 pub use self::{
@@ -151,12 +160,12 @@ impl Store {
         self.done(Work::Drift { after, limit, now, spread_ms }).await
     }
 
-    /// Takes away events, gates and spent rows older than `before`; the number taken, bounded.
+    /// Takes away spent rows, as many as `keep` lets go of; the number taken, bounded.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was taken.
-    pub async fn prune(&self, before: Time, now: Time) -> Result<u64, StoreError> {
-        self.done(Work::Prune { before, now }).await
+    pub async fn prune(&self, keep: Keep, now: Time) -> Result<u64, StoreError> {
+        self.done(Work::Prune { keep, now }).await
     }
 
     /// Remembers that a cron job ran to its end, and when it is due again.

@@ -8,10 +8,31 @@ use crate::domain::time::Time;
 /// Rows taken away in one transaction, so that nobody waits long behind it.
 const PRUNE_MAX: u32 = 10_000;
 
+// Channel by channel, so that the index finds the oldest of each.
+const PRUNE_DELIVERED: &str = "
+    WITH RECURSIVE c (name) AS (
+        SELECT (SELECT min(d.channel) FROM delivery AS d INDEXED BY delivery_done WHERE d.state = 'delivered')
+        UNION ALL
+        SELECT (SELECT min(d.channel) FROM delivery AS d INDEXED BY delivery_done
+                WHERE d.state = 'delivered' AND d.channel > c.name)
+        FROM c WHERE c.name IS NOT NULL)
+    DELETE FROM delivery WHERE id IN (
+        SELECT d.id FROM c CROSS JOIN delivery AS d INDEXED BY delivery_done
+        WHERE d.channel = c.name AND d.state = 'delivered' AND d.delivered_at < $1
+        LIMIT $2)";
+
+const PRUNE_DEAD: &str = "
+    DELETE FROM delivery WHERE id IN (
+        SELECT d.id FROM delivery AS d INDEXED BY delivery_dead
+        WHERE d.state = 'dead' AND d.created_at < $1
+        LIMIT $2)";
+
+// What nobody is owed any more. What the watch has not read yet, it may still find somebody for.
 const PRUNE_EVENTS: &str = "
     DELETE FROM outbox WHERE seq IN (
         SELECT o.seq FROM outbox AS o
         WHERE o.at < $1 AND NOT EXISTS (SELECT 1 FROM delivery AS d WHERE d.event_id = o.id)
+          AND o.seq <= coalesce((SELECT w.seq FROM watch AS w), o.seq)
         ORDER BY o.at LIMIT $2)";
 
 const PRUNE_GATES: &str = "DELETE FROM gate WHERE until <= $1";
@@ -33,10 +54,22 @@ pub struct JobRow {
     pub due_at: Option<Time>,
 }
 
-pub(super) async fn prune(tx: &mut SqliteConnection, before: Time, now: Time) -> Result<u64, StoreError> {
-    let events = sqlx::query(PRUNE_EVENTS).bind(before.ms()).bind(PRUNE_MAX).execute(&mut *tx).await?.rows_affected();
-    let gates = sqlx::query(PRUNE_GATES).bind(now.ms()).execute(tx).await?.rows_affected();
-    Ok(events + gates)
+/// Since when spent rows are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Events, and messages that were delivered.
+    pub events: Time,
+    /// Messages that were given up: a person may still ask for them.
+    pub dead: Time,
+}
+
+pub(super) async fn prune(tx: &mut SqliteConnection, keep: Keep, now: Time) -> Result<u64, StoreError> {
+    let mut taken = 0;
+    // An event goes after the last of its messages.
+    for (statement, before) in [(PRUNE_DELIVERED, keep.events), (PRUNE_DEAD, keep.dead), (PRUNE_EVENTS, keep.events)] {
+        taken += sqlx::query(statement).bind(before.ms()).bind(PRUNE_MAX).execute(&mut *tx).await?.rows_affected();
+    }
+    Ok(taken + sqlx::query(PRUNE_GATES).bind(now.ms()).execute(tx).await?.rows_affected())
 }
 
 pub(super) async fn mark_job(

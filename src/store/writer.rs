@@ -9,9 +9,12 @@ use super::{
     Record, Recorded, StoreError,
     accounts::{self, Reservation, Standing},
     alert_hands::{self, Hand},
+    alerts::{self, WatchRecord},
+    deliveries::{self, DeliveryResult},
     record,
     requests::{self, Accepted},
-    upkeep, wakeups,
+    upkeep::{self, Keep},
+    wakeups,
 };
 use crate::domain::{id::AccountId, request::Request, time::Time};
 
@@ -31,7 +34,12 @@ pub(super) enum Work {
     TakeWakeups(i64, Vec<String>, Time),
     Wake(AccountId),
     Drift { after: i64, limit: u32, now: Time, spread_ms: i64 },
-    Prune { before: Time, now: Time },
+    Watch(Box<WatchRecord>),
+    BeginWatch { policy: String, now: i64 },
+    Prune { keep: Keep, now: Time },
+    Delivered(Vec<DeliveryResult>),
+    CloseChannels(Vec<String>),
+    Hasten(String, Time),
     Job { name: &'static str, ran: Option<Time>, due: Option<Time> },
     Hand(Hand),
     Close,
@@ -223,7 +231,12 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
         Work::Drift { after, limit, now, spread_ms } => {
             accounts::begin_drift(tx, *after, *limit, *now, *spread_ms).await.map(Reply::Done)
         }
-        Work::Prune { before, now } => upkeep::prune(tx, *before, *now).await.map(Reply::Done),
+        Work::Watch(step) => alerts::write(tx, step).await.map(Reply::Done),
+        Work::BeginWatch { policy, now } => alerts::begin(tx, policy, *now).await.map(Reply::Done),
+        Work::Prune { keep, now } => upkeep::prune(tx, *keep, *now).await.map(Reply::Done),
+        Work::Delivered(results) => deliveries::write(tx, results).await.map(Reply::Done),
+        Work::CloseChannels(configured) => deliveries::close(tx, configured).await.map(Reply::Done),
+        Work::Hasten(channel, now) => deliveries::hasten(tx, channel, *now).await.map(Reply::Done),
         Work::Job { name, ran, due } => upkeep::mark_job(tx, name, *ran, *due).await.map(Reply::Done),
         Work::Hand(hand) => alert_hands::work(tx, hand).await,
     }

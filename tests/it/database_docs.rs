@@ -138,6 +138,7 @@ impl World {
             listing_hash: None,
             failures: 1,
             last_error: Some("errcode 61007".to_owned()),
+            trouble: None,
             standing: Some((standing, now)),
         };
         self.recorder.store().record(Record { account: Some(account), ..Record::default() }).await.unwrap();

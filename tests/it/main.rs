@@ -6,12 +6,14 @@ mod bytes;
 mod cli;
 mod config;
 mod database_docs;
+mod deliver;
 mod domain;
 #[cfg(target_os = "linux")]
 mod faults;
 mod fuzz_corpus;
 mod kill;
 mod million;
+mod notify;
 mod schedule;
 mod sim;
 mod simulation;

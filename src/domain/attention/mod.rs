@@ -1,8 +1,107 @@
-//! What a person must know. It must never tell anybody: `engine/watch` does, and it decides when.
+//! What a person must know, of one request or of the whole: rules, and the sentences they are told in. It must never tell
+//! anybody: `engine/watch` does, and it decides when.
+//!
+//! A [`Concern`] is one thing to be told, with its reason for machines and its sentence for people. [`of_request`] finds
+//! those of a request, `standing` those of accounts, channels and the daemon; `words` says who must act.
+
+mod learned;
 
 mod policy;
 
-pub use self::policy::{Override, QuietHours, StuckAfter, Threshold, Thresholds, Whose};
+mod request;
+
+mod standing;
+
+mod words;
+
+use super::{
+    id::{AccountId, ProgramId, RequestId},
+    time::Time,
+};
+
+pub use self::{
+    learned::{LEARNED_FROM, learned},
+    policy::{Attention, Lesson, Override, QuietHours, StuckAfter, Threshold, Thresholds, Whose},
+    request::{OpenConflict, Subject, of_request},
+    standing::{Plight, of_plight},
+    words::{group_sentence, local},
+};
+
+/// A rule: what kind of thing is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rule {
+    /// It waits for somebody, too long.
+    Stuck,
+    /// The program's administrator refused.
+    Rejected,
+    /// It cannot go on.
+    Failed,
+    /// It was pending and is no more.
+    Lapsed,
+    /// A monthly quota is used up.
+    Deferred,
+    /// Linked, and then gone without our asking.
+    Vanished,
+    /// The world contradicts our record or was there first.
+    Conflict,
+    /// `WeChat` does not let us speak for an account any more.
+    AccountSuspended,
+    /// Our address is not on the platform's whitelist.
+    IpNotAllowed,
+    /// An account's calls of this day are used up.
+    BudgetExhausted,
+    /// No token for an account.
+    TokenFailing,
+    /// Messages do not get through.
+    ChannelFailing,
+    /// The daemon itself: overdue work, a disk that was full, jobs that did not run.
+    Daemon,
+}
+
+impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Stuck,
+        Self::Rejected,
+        Self::Failed,
+        Self::Lapsed,
+        Self::Deferred,
+        Self::Vanished,
+        Self::Conflict,
+        Self::AccountSuspended,
+        Self::IpNotAllowed,
+        Self::BudgetExhausted,
+        Self::TokenFailing,
+        Self::ChannelFailing,
+        Self::Daemon,
+    ];
+
+    /// The word in SQL, JSON and configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stuck => "stuck",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Lapsed => "lapsed",
+            Self::Deferred => "deferred",
+            Self::Vanished => "vanished",
+            Self::Conflict => "conflict",
+            Self::AccountSuspended => "account_suspended",
+            Self::IpNotAllowed => "ip_not_allowed",
+            Self::BudgetExhausted => "budget_exhausted",
+            Self::TokenFailing => "token_failing",
+            Self::ChannelFailing => "channel_failing",
+            Self::Daemon => "daemon",
+        }
+    }
+
+    /// The rule with this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| rule.as_str() == word)
+    }
+}
 
 /// A stage in which a request waits for somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,7 +112,7 @@ pub enum Stage {
     ProgramAdmin,
     /// An unlink that the account's administrator has not confirmed.
     Unlink,
-    /// Called, and not listed yet; or not called yet.
+    /// Called, and not listed yet.
     Initiated,
 }
 
@@ -30,5 +129,46 @@ impl Stage {
             Self::Unlink => "unlink",
             Self::Initiated => "initiated",
         }
+    }
+}
+
+/// One thing that a person must know, from a moment on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concern {
+    /// What kind of thing.
+    pub rule: Rule,
+    /// What it is known by over restarts; together with `since` it is told once.
+    pub key: String,
+    /// For machines: the rule, a dot, and which case of it.
+    pub reason: String,
+    /// The request, when it is about one.
+    pub request: Option<RequestId>,
+    /// The account, when it is about one.
+    pub account: Option<AccountId>,
+    /// The program, when it is about one.
+    pub program: Option<ProgramId>,
+    /// Since when it is so.
+    pub since: Time,
+    /// From when on it must be known.
+    pub from: Time,
+    /// When it is old news, although nobody acted.
+    pub until: Option<Time>,
+    /// Who must act, in English.
+    pub en: String,
+    /// Who must act, in Chinese.
+    pub zh: String,
+}
+
+impl Concern {
+    /// Whether it must be known at this moment.
+    #[must_use]
+    pub fn holds(&self, now: Time) -> bool {
+        self.from <= now && self.until.is_none_or(|until| now < until)
+    }
+
+    /// When that changes by time alone.
+    #[must_use]
+    pub fn changes_at(&self, now: Time) -> Option<Time> {
+        if self.from > now { Some(self.from) } else { self.until.filter(|until| *until > now) }
     }
 }

@@ -151,3 +151,48 @@ impl QuietHours {
         if from <= until { (from..until).contains(&minute) } else { minute >= from || minute < until }
     }
 }
+
+/// What this platform's own requests teach of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lesson {
+    /// Longer than this took 5 of 100.
+    pub after: Duration,
+    /// Of so many settled requests.
+    pub requests: u64,
+}
+
+/// Everything the rules go by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attention {
+    /// From when on a request is stuck.
+    pub thresholds: Thresholds,
+    /// What was learned of each stage, in the order of [`Stage::ALL`].
+    pub lessons: [Option<Lesson>; Stage::ALL.len()],
+    /// How long an end that somebody should act on is news.
+    pub keep_outcomes: Duration,
+    /// Whose time the sentences tell.
+    pub zone: chrono_tz::Tz,
+}
+
+impl Attention {
+    /// How long this request may stay in this stage, and the lesson when that is where it comes from.
+    #[must_use]
+    pub fn patience(&self, request: &Request, stage: Stage) -> (Duration, Option<Lesson>) {
+        match (self.thresholds.of(request, stage), self.lessons[stage as usize]) {
+            (Threshold::After(after), _) => (after, None),
+            (Threshold::Learned, Some(lesson)) => (lesson.after, Some(lesson)),
+            (Threshold::Learned, None) => (StuckAfter::fixed(stage), None),
+        }
+    }
+}
+
+impl Default for Attention {
+    fn default() -> Self {
+        Self {
+            thresholds: Thresholds::default(),
+            lessons: [None; Stage::ALL.len()],
+            keep_outcomes: Duration::from_hours(7 * 24),
+            zone: chrono_tz::Asia::Shanghai,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! How each channel fares, for alerts and readings, and the bell that tells all of them of something new. It must never
+//! hold anything that a restart would miss: the rows say what is owed.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use crate::domain::time::Time;
+
+/// How one channel fares.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Health {
+    /// Since when nothing was taken, while something was tried; `None` when the last try was taken.
+    pub since: Option<Time>,
+    /// What the last failed try met, without addresses or secrets; `None` when the last one was taken.
+    pub last_error: Option<String>,
+    /// Messages that were given up and are still kept.
+    pub dead: u64,
+}
+
+/// All channels, by name. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Channels {
+    healths: Arc<Mutex<BTreeMap<String, Health>>>,
+    bell: watch::Sender<()>,
+}
+
+impl Channels {
+    pub(super) fn of(names: impl Iterator<Item = String>) -> Self {
+        let healths = names.map(|name| (name, Health::default())).collect();
+        Self { healths: Arc::new(Mutex::new(healths)), bell: watch::Sender::new(()) }
+    }
+
+    /// How every channel fares.
+    #[must_use]
+    pub fn health(&self) -> BTreeMap<String, Health> {
+        self.healths.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells the channels that there is something new for them: they look at once. They look by themselves, too.
+    pub fn ring(&self) {
+        self.bell.send_replace(());
+    }
+
+    pub(super) fn hear(&self) -> watch::Receiver<()> {
+        self.bell.subscribe()
+    }
+
+    pub(super) fn note(&self, name: &str, change: impl FnOnce(&mut Health)) {
+        // Nothing in here panics halfway through a change.
+        let mut healths = self.healths.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(health) = healths.get_mut(name) {
+            change(health);
+        }
+    }
+}

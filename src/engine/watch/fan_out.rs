@@ -1,0 +1,74 @@
+//! Who gets which event. It must never look at what an event says: its type, its key and its reach are enough.
+
+use std::time::Duration;
+
+use crate::{
+    domain::{attention::Rule, time::Time},
+    store::{alerts::NewDelivery, attention::News, record::new_id},
+};
+
+/// What a channel asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// The channel's name.
+    pub channel: String,
+    /// Whether it gets alerts; of these rules alone, when any is named.
+    pub alerts: Option<Vec<Rule>>,
+    /// From which age of an alert on it is told.
+    pub after: Duration,
+    /// Whether it gets every transition.
+    pub transitions: bool,
+    /// Whether it gets conflicts.
+    pub conflicts: bool,
+}
+
+impl Subscription {
+    /// The age as events write it.
+    pub(super) fn after_ms(&self) -> i64 {
+        i64::try_from(self.after.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn wants(&self, event: &News) -> bool {
+        let kind = event.kind.as_str();
+        if kind.starts_with("amplinkd.request.") {
+            return self.transitions;
+        }
+        if kind.starts_with("amplinkd.conflict.") {
+            return self.conflicts;
+        }
+        let (Some(rules), Some(reach)) = (&self.alerts, event.reach) else { return false };
+        let is_of_mine = rules.is_empty() || rule_of(&event.partition_key).is_some_and(|rule| rules.contains(&rule));
+        let is_for_me = match kind {
+            // Each age is told for the first time by an event of its own.
+            "amplinkd.alert.fired" => self.after_ms() == reach,
+            "amplinkd.alert.repeated" | "amplinkd.alert.resolved" => self.after_ms() <= reach,
+            _ => false,
+        };
+        is_of_mine && is_for_me
+    }
+}
+
+/// The rule of a reason such as `stuck.account_admin`.
+pub(super) fn rule_of(reason: &str) -> Option<Rule> {
+    Rule::from_word(reason.split('.').next().unwrap_or_default())
+}
+
+/// A message for every channel that wants one of these events.
+pub(super) fn deliveries(subscriptions: &[Subscription], news: &[News], now: Time) -> Vec<NewDelivery> {
+    let wanted = news.iter().flat_map(|event| {
+        subscriptions
+            .iter()
+            .filter(|subscription| subscription.wants(event))
+            .map(move |subscription| (event, subscription))
+    });
+    wanted
+        .map(|(event, subscription)| NewDelivery {
+            id: new_id(),
+            event_id: event.id.clone(),
+            seq: event.seq,
+            partition_key: event.partition_key.clone(),
+            channel: subscription.channel.clone(),
+            created_at: now.ms(),
+        })
+        .collect()
+}

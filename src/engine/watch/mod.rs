@@ -1,0 +1,238 @@
+//! Finds out what people must know, and has it told: reads every event once, in order, and everything whose time has
+//! come; fires and resolves alerts; puts what each channel asked for into its queue. It must never send anything itself,
+//! and never hold up a poll.
+//!
+//! `reconcile` compares what holds with what was told, `standing` looks at what is not about one request, `tell` makes
+//! events of alerts that are due, `fan_out` gives events to channels. How far it has come stands in the database, and
+//! moves in the transaction that writes what came of it.
+
+mod fan_out;
+
+mod reconcile;
+
+mod standing;
+
+mod tell;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+pub use self::fan_out::Subscription;
+use self::reconcile::reconcile;
+use super::Engine;
+use crate::{
+    domain::{
+        attention::{Attention, QuietHours, Rule, Subject, of_request},
+        time::Time,
+    },
+    shutdown::Shutdown,
+    store::{
+        StoreError,
+        alerts::{AlertRow, WatchRecord},
+        attention::News,
+    },
+};
+
+/// Events, and requests whose time has come, in one step: a few milliseconds of the writer's time.
+const PAGE: u32 = 1_000;
+
+/// How often the database is asked for news: what a person must know may wait this long.
+const TICK: Duration = Duration::from_millis(250);
+
+/// How often accounts, gates and channels are looked at: nothing of them writes an event.
+const LOOK_AROUND: Duration = Duration::from_secs(15);
+
+/// How often what is learned from settled requests is learned anew.
+const LEARN_EVERY: Duration = Duration::from_hours(1);
+
+/// What an operator sets for alerts.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// From when on something must be known.
+    pub attention: Attention,
+    /// How often it is told again; `None`: once.
+    pub repeat_every: Option<Duration>,
+    /// How long the first of a group waits for the others.
+    pub group_within: Duration,
+    /// When nobody is to be disturbed.
+    pub quiet: Option<QuietHours>,
+    /// Rules that are told also then.
+    pub quiet_except: Vec<Rule>,
+    /// Who is told what.
+    pub subscriptions: Vec<Subscription>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            attention: Attention::default(),
+            repeat_every: Some(Duration::from_hours(24)),
+            group_within: Duration::from_secs(30),
+            quiet: None,
+            quiet_except: vec![Rule::Daemon],
+            subscriptions: Vec::new(),
+        }
+    }
+}
+
+/// The one watch of a daemon.
+#[derive(Debug)]
+pub struct Watch {
+    engine: Arc<Engine>,
+    settings: Settings,
+    /// The last event that was read.
+    seq: i64,
+    /// When it last looked around, on the stopwatch.
+    looked_at: Option<Duration>,
+    /// When it last learned, on the stopwatch.
+    learned_at: Option<Duration>,
+}
+
+impl Watch {
+    /// Takes up where the last one ended. When the rules have changed, every open request is looked at again.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be read or written.
+    pub async fn start(engine: Arc<Engine>, settings: Settings) -> Result<Self, StoreError> {
+        let mut watch = Self { engine, settings, seq: 0, looked_at: None, learned_at: None };
+        watch.learn().await?;
+        watch.seq = watch.take_up().await?;
+        Ok(watch)
+    }
+
+    /// Runs until the end is asked for.
+    pub async fn run(mut self, shutdown: &Shutdown) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !shutdown.asked() {
+            tokio::select! {
+                () = shutdown.wait() => return,
+                _ = tick.tick() => {}
+            }
+            match self.settle().await {
+                Ok(()) => {}
+                // That nothing can be written is said aloud where it is watched; this is tried again with the next tick.
+                Err(error) if error.is_of_disk() => tracing::debug!(error = %error, "engine.watch"),
+                Err(error) => tracing::error!(error = %error, "engine.watch: alerts are not up to date; tried again"),
+            }
+        }
+    }
+
+    /// Does everything that is due at this moment.
+    ///
+    /// # Errors
+    /// [`StoreError`]: what was not written is done again by the next call.
+    pub async fn settle(&mut self) -> Result<(), StoreError> {
+        let stopwatch = self.engine.clock().monotonic();
+        let is_due = |at: Option<Duration>, every| at.is_none_or(|at| stopwatch.saturating_sub(at) >= every);
+        if is_due(self.learned_at, LEARN_EVERY) && self.learn().await? {
+            self.take_up().await?;
+        }
+        while self.take_news().await? {}
+        if is_due(self.looked_at, LOOK_AROUND) {
+            self.look_around().await?;
+            self.looked_at = Some(stopwatch);
+        }
+        if self.tell().await? {
+            while self.take_news().await? {}
+        }
+        Ok(())
+    }
+
+    /// When a request or an alert next comes to something by time alone, on the stopwatch; for tests that move the clock by
+    /// hand.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be read.
+    pub async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
+        let (clock, store) = (self.engine.clock(), self.engine.store());
+        let (now, stopwatch) = (clock.now(), clock.monotonic());
+        let mut waits: Vec<Duration> = Vec::new();
+        waits.extend(store.next_vigil().await?.map(|due| now.until(Time::from_ms(due))));
+        for (reason, due) in store.reasons_to_tell().await? {
+            // When quiet hours end is asked for minute by minute: they know whole minutes.
+            let wait = now.until(Time::from_ms(due));
+            waits.push(if self.is_quiet(&reason, now) { wait.max(Duration::from_mins(1)) } else { wait });
+        }
+        Ok(waits.into_iter().min().map(|wait| stopwatch + wait))
+    }
+
+    fn store(&self) -> &crate::store::Store {
+        self.engine.store()
+    }
+
+    /// Makes the rules those that every request is looked at by.
+    async fn take_up(&self) -> Result<i64, StoreError> {
+        let Attention { thresholds, lessons, keep_outcomes, zone } = &self.settings.attention;
+        let policy = format!("{thresholds:?} {lessons:?} {keep_outcomes:?} {zone:?}");
+        self.store().begin_watch(policy, self.engine.clock().now().ms()).await
+    }
+
+    /// One page of events and of requests whose time has come. Answers whether there was anything.
+    async fn take_news(&mut self) -> Result<bool, StoreError> {
+        let now = self.engine.clock().now();
+        let news = self.store().news(self.seq, PAGE).await?;
+        let vigils = self.store().vigils(now.ms(), PAGE).await?;
+        if news.is_empty() && vigils.is_empty() {
+            return Ok(false);
+        }
+        let mut step = self.look_at(&news, vigils, now).await?;
+        step.deliveries = fan_out::deliveries(&self.settings.subscriptions, &news, now);
+        step.seq = news.last().map(|event| event.seq);
+        let seq = step.seq;
+        self.store().watch(step).await?;
+        self.seq = seq.unwrap_or(self.seq);
+        Ok(true)
+    }
+
+    /// What these events and the passing of time mean for alerts.
+    async fn look_at(&self, news: &[News], vigils: Vec<String>, now: Time) -> Result<WatchRecord, StoreError> {
+        let about =
+            |event: &&News| event.kind.starts_with("amplinkd.request.") || event.kind.starts_with("amplinkd.conflict.");
+        let moved: BTreeSet<String> = news.iter().filter(about).map(|event| event.subject.clone()).collect();
+        let mut requests: Vec<String> = moved.into_iter().collect();
+        // A later request for the same pair is what makes an earlier one's end old news.
+        requests.extend(self.store().alerted_for_the_same(&requests).await?);
+        requests.extend(vigils);
+        requests.sort_unstable();
+        requests.dedup();
+
+        let mut subjects: HashMap<String, Subject> = HashMap::with_capacity(requests.len());
+        for subject in self.store().subjects(&requests).await? {
+            subjects.insert(subject.request.id.to_string(), subject);
+        }
+        let mut open: HashMap<String, Vec<AlertRow>> = HashMap::new();
+        for alert in self.store().open_alerts_of(&requests).await? {
+            open.entry(alert.request_id.clone().unwrap_or_default()).or_default().push(alert);
+        }
+        let mut step = WatchRecord::default();
+        for id in requests {
+            let known = open.remove(&id).unwrap_or_default();
+            // A row that is not legal keeps its alerts as they are; it is looked at again when it moves.
+            let Some(subject) = subjects.get(&id) else {
+                step.vigils.push((id, None));
+                continue;
+            };
+            let concerns = of_request(subject, &self.settings.attention);
+            let next = reconcile(concerns, &known, now, self.settings.group_within, &mut step);
+            step.vigils.push((id, next.map(Time::ms)));
+        }
+        Ok(step)
+    }
+
+    /// Learns from settled requests how long they usually take. Answers whether that changes anything.
+    #[expect(clippy::unused_async, reason = "the store's lessons are read here")]
+    async fn learn(&mut self) -> Result<bool, StoreError> {
+        self.learned_at = Some(self.engine.clock().monotonic());
+        Ok(false)
+    }
+
+    /// Whether alerts of this reason must wait for the end of the quiet hours.
+    fn is_quiet(&self, reason: &str, now: Time) -> bool {
+        let is_excepted = self.settings.quiet_except.iter().any(|rule| Some(*rule) == fan_out::rule_of(reason));
+        !is_excepted && self.settings.quiet.is_some_and(|quiet| quiet.hold(now))
+    }
+}

@@ -1,0 +1,70 @@
+//! What holds against what was told. It must never read or write anything.
+
+use std::time::Duration;
+
+use crate::{
+    domain::{attention::Concern, id, time::Time},
+    store::{
+        alerts::{AlertRow, Over, WatchRecord},
+        record::new_id,
+    },
+};
+
+/// Fires what holds and was not told, ends what was told and no longer holds. Answers when time alone changes that.
+pub(super) fn reconcile(
+    concerns: Vec<Concern>,
+    open: &[AlertRow],
+    now: Time,
+    group_within: Duration,
+    step: &mut WatchRecord,
+) -> Option<Time> {
+    let is_of = |concern: &Concern, alert: &AlertRow| concern.key == alert.key && concern.since.ms() == alert.since;
+    let is_old = |concern: &Concern| concern.until.is_some_and(|until| until <= now);
+    for alert in open {
+        let concern = concerns.iter().find(|concern| is_of(concern, alert));
+        let how = match concern {
+            // Once it was told it stays so, also when the thresholds have grown since.
+            Some(concern) if !is_old(concern) => continue,
+            Some(_) => "aged_out",
+            None => "over",
+        };
+        step.over.push(Over(alert.id.clone(), now.ms(), how, (now + group_within).ms()));
+    }
+    let mut next: Option<Time> = None;
+    for concern in concerns {
+        let is_told = open.iter().any(|alert| is_of(&concern, alert));
+        let changes_at = if is_told { concern.until.filter(|until| *until > now) } else { concern.changes_at(now) };
+        let later = if concern.holds(now) && !is_told { concern.until } else { changes_at };
+        next = [next, later].into_iter().flatten().min();
+        if concern.holds(now) && !is_told {
+            step.fired.push(alert(concern, now, group_within));
+        }
+    }
+    next
+}
+
+/// A concern as an alert that begins to fire.
+pub(super) fn alert(concern: Concern, now: Time, group_within: Duration) -> AlertRow {
+    AlertRow {
+        id: new_id(),
+        key: concern.key,
+        rule: concern.rule.as_str().to_owned(),
+        reason: concern.reason,
+        request_id: concern.request.as_ref().map(ToString::to_string),
+        account: concern.account.as_ref().map(id::AccountId::to_string),
+        program: concern.program.as_ref().map(id::ProgramId::to_string),
+        state: "firing".to_owned(),
+        since: concern.since.ms(),
+        fired_at: now.ms(),
+        acknowledged_at: None,
+        snoozed_until: None,
+        resolved_at: None,
+        resolution: None,
+        notified_at: None,
+        notify_at: Some((now + group_within).ms()),
+        reach: None,
+        message_en: concern.en,
+        message_zh: concern.zh,
+        version: 0,
+    }
+}

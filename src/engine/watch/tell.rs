@@ -1,0 +1,178 @@
+//! Events of alerts that are due to be told: fired, told again, over; those of one reason together. It must never tell one
+//! that is over before it told that it fires.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{Watch, fan_out::rule_of};
+use crate::{
+    domain::{
+        attention::{Rule, group_sentence},
+        message::AlertFacts,
+        telling::AlertNews,
+        time::Time,
+    },
+    store::{
+        StoreError,
+        alerts::{AlertRow, Told, WatchRecord},
+        record::{Event, new_id},
+    },
+};
+
+/// Alerts in one event. More of one reason at once are told in several.
+const GROUP_MAX: u32 = 20_000;
+
+/// What is told of an alert, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Telling {
+    Fired,
+    Repeated,
+    Resolved,
+}
+
+impl Telling {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fired => "fired",
+            Self::Repeated => "repeated",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+impl Watch {
+    /// Tells what is due and may be told. Answers whether anything was.
+    pub(super) async fn tell(&mut self) -> Result<bool, StoreError> {
+        let now = self.engine.clock().now();
+        let mut has_told = false;
+        for (reason, due) in self.store().reasons_to_tell().await? {
+            if due > now.ms() || self.is_quiet(&reason, now) {
+                continue;
+            }
+            let within = (now + self.settings.group_within).ms();
+            let rows = self.store().alerts_to_tell(&reason, within, now.ms(), GROUP_MAX).await?;
+            let step = self.step(&reason, &rows, now);
+            tracing::warn!(reason, alerts = rows.len(), events = step.events.len(), "alerts are told");
+            self.store().watch(step).await?;
+            has_told = true;
+        }
+        Ok(has_told)
+    }
+
+    /// The events of one reason, and what they mean for its alerts.
+    fn step(&self, reason: &str, rows: &[AlertRow], now: Time) -> WatchRecord {
+        let mut groups: BTreeMap<(Telling, i64), Vec<&AlertRow>> = BTreeMap::new();
+        let mut told = Vec::with_capacity(rows.len());
+        for row in rows {
+            let tellings = self.tellings(row, now);
+            let reach = tellings.iter().map(|(_, reach)| *reach).chain(row.reach).max().unwrap_or(0);
+            for telling in tellings {
+                groups.entry(telling).or_default().push(row);
+            }
+            let notify_at = if row.resolved_at.is_some() { None } else { self.again_at(row, reach, now) };
+            told.push(Told {
+                id: row.id.clone(),
+                version: row.version,
+                at: now.ms(),
+                notify_at: notify_at.map(Time::ms),
+                reach,
+            });
+        }
+        let events = groups.into_iter().map(|((telling, reach), rows)| event(telling, reach, reason, &rows, now));
+        WatchRecord { told, events: events.collect(), ..WatchRecord::default() }
+    }
+
+    /// What is to be told of one alert: each age of its channels for the first time, then again, then its end.
+    fn tellings(&self, row: &AlertRow, now: Time) -> Vec<(Telling, i64)> {
+        let fired_at = Time::from_ms(row.fired_at);
+        let end = row.resolved_at.map_or(now, Time::from_ms);
+        let mut tellings: Vec<(Telling, i64)> = Vec::new();
+        if row.reach.is_none() {
+            tellings.push((Telling::Fired, 0));
+        }
+        if row.resolved_at.is_none() {
+            let age = i64::try_from(end.since(fired_at).as_millis()).unwrap_or(i64::MAX);
+            let known = row.reach.unwrap_or(0);
+            tellings.extend(
+                self.ages().filter(|after| known < *after && *after <= age).map(|after| (Telling::Fired, after)),
+            );
+        }
+        let reach = tellings.iter().map(|(_, reach)| *reach).chain(row.reach).max().unwrap_or(0);
+        let within = now + self.settings.group_within;
+        let is_awake = row.state == "snoozed";
+        let is_again = row.reach.is_some()
+            && (is_awake
+                || row
+                    .notified_at
+                    .zip(self.settings.repeat_every)
+                    .is_some_and(|(at, every)| Time::from_ms(at) + every <= within));
+        if row.resolved_at.is_some() {
+            tellings.push((Telling::Resolved, reach));
+        } else if is_again {
+            tellings.push((Telling::Repeated, row.reach.unwrap_or(0)));
+        }
+        tellings
+    }
+
+    /// The ages from which on further channels are told, ascending, milliseconds.
+    fn ages(&self) -> impl Iterator<Item = i64> {
+        let mut ages: Vec<i64> = self.settings.subscriptions.iter().map(super::Subscription::after_ms).collect();
+        ages.sort_unstable();
+        ages.dedup();
+        ages.into_iter().filter(|after| *after > 0)
+    }
+
+    /// When an alert is to be told again, or to further channels.
+    fn again_at(&self, row: &AlertRow, reach: i64, now: Time) -> Option<Time> {
+        let again = self.settings.repeat_every.map(|every| now + every);
+        let next_age = self.ages().find(|after| *after > reach);
+        let further = next_age
+            .map(|after| Time::from_ms(row.fired_at) + Duration::from_millis(u64::try_from(after).unwrap_or(0)));
+        [again, further].into_iter().flatten().min()
+    }
+}
+
+fn event(telling: Telling, reach: i64, reason: &str, rows: &[&AlertRow], now: Time) -> Event {
+    let rule = rule_of(reason).unwrap_or(Rule::Daemon);
+    let (title_en, title_zh) = group_sentence(rule, reason, rows.len());
+    let news = AlertNews {
+        rule: rule.as_str().to_owned(),
+        reason: reason.to_owned(),
+        state: telling.as_str().to_owned(),
+        count: rows.len(),
+        level: reach,
+        title_en,
+        title_zh,
+        alerts: rows.iter().map(|row| facts(row)).collect(),
+    };
+    // Of one alone: whom it is about. Of several: what they have in common.
+    let subject = match rows {
+        [one] => one.request_id.clone().or_else(|| one.account.clone()),
+        _ => None,
+    };
+    Event {
+        id: new_id(),
+        kind: format!("amplinkd.alert.{}", telling.as_str()),
+        subject: subject.unwrap_or_else(|| reason.to_owned()),
+        partition_key: reason.to_owned(),
+        reach: Some(reach),
+        at: now.ms(),
+        data: news.to_json(),
+    }
+}
+
+fn facts(row: &AlertRow) -> AlertFacts {
+    AlertFacts {
+        alert: row.id.clone(),
+        key: row.key.clone(),
+        rule: row.rule.clone(),
+        reason: row.reason.clone(),
+        request: row.request_id.clone(),
+        account: row.account.clone(),
+        program: row.program.clone(),
+        since: row.since,
+        fired_at: row.fired_at,
+        resolved_at: row.resolved_at,
+        message_en: row.message_en.clone(),
+        message_zh: row.message_zh.clone(),
+    }
+}

@@ -1,0 +1,265 @@
+//! One POST to one address, as every channel that speaks HTTP needs it: one deadline, a bounded answer, faults in words.
+//! It must never send a request twice, follow a redirect, use a proxy of the environment, or show an address: a robot's
+//! address is its key.
+
+use std::{error::Error as _, fmt, fmt::Write as _, time::Duration};
+
+use reqwest::{
+    StatusCode, Url,
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+};
+use secrecy::ExposeSecret as _;
+
+use super::{ChannelError, ChannelSettings, SendError, veil::Veil};
+use crate::domain::time::Time;
+
+/// What we are called in other people's logs.
+const USER_AGENT: &str = concat!("amplinkd/", env!("CARGO_PKG_VERSION"));
+
+/// The type of every robot's body.
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// Bytes of an answer that are read. Documented ones have a few hundred; pages of errors in between have a few thousand,
+/// and nobody needs more of those.
+const ANSWER_BYTES_MAX: usize = 16 << 10;
+
+/// The longest a connection lies idle. Servers keep theirs 5 seconds or longer; a shorter wait here makes it rare that a
+/// message is written into a connection which the server just closes.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+
+/// The longest wait that a service may ask for. A wrong clock or a typing error over there must not silence a channel for
+/// days: after an hour we ask again.
+pub(super) const AFTER_MAX: Duration = Duration::from_secs(3_600);
+
+/// Where one channel's messages go, with the connections to there.
+#[derive(Clone)]
+pub(super) struct Http {
+    client: reqwest::Client,
+    url: Url,
+    veil: Veil,
+    timeout: Duration,
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").field("url", &"[secret]").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+/// One POST.
+#[derive(Debug)]
+pub(super) struct Post {
+    /// What the body is.
+    pub(super) content_type: HeaderValue,
+    /// Headers besides.
+    pub(super) headers: HeaderMap,
+    /// The body.
+    pub(super) body: Vec<u8>,
+}
+
+impl Post {
+    /// A POST of JSON.
+    pub(super) fn json(body: Vec<u8>) -> Self {
+        Self { content_type: JSON, headers: HeaderMap::new(), body }
+    }
+
+    /// The same with one more header. A value that no header can hold is left out; ours are ids and numbers.
+    pub(super) fn header(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(HeaderName::from_static(name), value);
+        }
+        self
+    }
+}
+
+/// What came back, whatever its status.
+pub(super) struct Answer<'h> {
+    /// The HTTP status.
+    pub(super) status: StatusCode,
+    /// The body, or its beginning when it was long or broke off.
+    pub(super) body: Vec<u8>,
+    /// The wait that was asked for, at most [`AFTER_MAX`].
+    pub(super) after: Option<Duration>,
+    veil: &'h Veil,
+}
+
+impl Http {
+    /// The way to the settings' address; nothing is sent.
+    ///
+    /// # Errors
+    /// [`ChannelError`] when there is no address or none that can be called, or the system has no CA certificates.
+    pub(super) fn new(settings: &ChannelSettings) -> Result<Self, ChannelError> {
+        let wrong = |wrong: String| ChannelError { name: settings.name.clone(), wrong };
+        let text = settings.url.as_ref().ok_or_else(|| wrong("`url` is missing".to_owned()))?;
+        let url = Url::parse(text.expose_secret().trim()).map_err(|_| wrong("`url` is no URL".to_owned()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(wrong("`url` must begin with https:// or http://".to_owned()));
+        }
+        let veil = Veil::new(Some(&url), &settings.secrets);
+        let client = client(settings.timeout, url.scheme() == "https").map_err(wrong)?;
+        Ok(Self { client, url, veil, timeout: settings.timeout })
+    }
+
+    /// The address; it is a secret.
+    pub(super) const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Sends once to the channel's own address.
+    pub(super) async fn post(&self, post: Post, now: Time) -> Result<Answer<'_>, SendError> {
+        self.post_to(self.url.clone(), post, now).await
+    }
+
+    /// Sends once to an address made of the channel's own, as with a signature in it. An answer of any status is one.
+    ///
+    /// # Errors
+    /// [`SendError::Later`] when no status came in time.
+    pub(super) async fn post_to(&self, url: Url, post: Post, now: Time) -> Result<Answer<'_>, SendError> {
+        let request = self.client.post(url).headers(post.headers).header(CONTENT_TYPE, post.content_type);
+        let mut response = request.body(post.body).send().await.map_err(|error| self.fault(error))?;
+        let mut body = Vec::new();
+        // The status is what counts. A body that breaks off is read as far as it came; who needs it misses its end.
+        while body.len() < ANSWER_BYTES_MAX
+            && let Ok(Some(chunk)) = response.chunk().await
+        {
+            body.extend_from_slice(&chunk[..chunk.len().min(ANSWER_BYTES_MAX - body.len())]);
+        }
+        let after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now));
+        Ok(Answer { status: response.status(), body, after, veil: &self.veil })
+    }
+
+    fn fault(&self, error: reqwest::Error) -> SendError {
+        let why = if error.is_timeout() {
+            format!("no answer within {}", crate::domain::time::in_words(self.timeout))
+        } else {
+            self.veil.words(&explain(error))
+        };
+        SendError::Later { why, after: None }
+    }
+}
+
+impl Answer<'_> {
+    /// The body's words as they may be shown.
+    pub(super) fn words(&self) -> String {
+        self.veil.words(&String::from_utf8_lossy(&self.body))
+    }
+
+    /// A text out of the body as it may be shown.
+    pub(super) fn shown(&self, text: &str) -> String {
+        self.veil.words(text)
+    }
+
+    /// Whether the status says that the message was taken, and what is to be done if not.
+    pub(super) fn accepted(&self) -> Result<(), SendError> {
+        let status = self.status;
+        if status.is_success() {
+            return Ok(());
+        }
+        let words = self.words();
+        let why = if status.is_redirection() {
+            // Where to is not said: it may be the same address with the same key.
+            format!("HTTP {status}: it points to another address, and redirects are not followed")
+        } else if words.is_empty() {
+            format!("HTTP {status}")
+        } else {
+            format!("HTTP {status}: {words}")
+        };
+        Err(match status {
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
+                SendError::Later { why, after: self.after }
+            }
+            busy if busy.is_server_error() => SendError::Later { why, after: self.after },
+            StatusCode::GONE | StatusCode::PAYLOAD_TOO_LARGE => SendError::Gone { why },
+            _ => SendError::Refused { why },
+        })
+    }
+}
+
+/// A client with this room's habits. Calling it installs the one TLS provider of the process where none is yet.
+fn client(timeout: Duration, tls: bool) -> Result<reqwest::Client, String> {
+    // The error says that there is a provider already, which is all we want.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .http1_only()
+        .retry(reqwest::retry::never())
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .timeout(timeout)
+        .connect_timeout(timeout * 3 / 4)
+        .pool_idle_timeout(IDLE_MAX)
+        .tcp_nodelay(true);
+    if !tls {
+        // Plain HTTP works on a machine without any CA certificates, where building a TLS client fails.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|error| format!("no HTTP client: {}", explain(error)))
+}
+
+/// The error and its causes in one line, without the URL.
+fn explain(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        // Writing to a String cannot fail.
+        let _ = write!(line, ": {inner}");
+        cause = inner.source();
+    }
+    line
+}
+
+/// How long `Retry-After` asks us to wait: seconds, or a date (RFC 9110, section 10.2.3,
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>). Nothing when it can be read as neither; at most [`AFTER_MAX`].
+fn retry_after(value: &str, now: Time) -> Option<Duration> {
+    let value = value.trim();
+    let asked = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        // More digits than a number holds is more than the most all the same.
+        value.parse().map_or(AFTER_MAX, Duration::from_secs)
+    } else {
+        let date = jiff::fmt::rfc2822::parse(value).ok()?;
+        now.until(Time::from_ms(date.timestamp().as_millisecond()))
+    };
+    Some(asked.min(AFTER_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_asked_for_in_seconds_or_by_a_date() {
+        let now = Time::from_ms(784_111_777_000); // 1994-11-06 08:49:37, the RFC's own moment
+        let asked = |value| retry_after(value, now).map(|wait| wait.as_secs());
+        assert_eq!(asked("120"), Some(120));
+        assert_eq!(asked(" 0 "), Some(0));
+        assert_eq!(asked("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60));
+        assert_eq!(asked("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
+        assert_eq!(asked("Thu, 31 Dec 2099 23:59:59 GMT"), Some(3_600));
+        assert_eq!(asked("99999999999999999999999"), Some(3_600));
+        assert_eq!([asked("-1"), asked("soon"), asked(""), asked("1.5")], [None; 4]);
+    }
+
+    #[test]
+    fn every_status_says_what_to_do() {
+        let veil = Veil::new(None, &[]);
+        let said = |status: u16| {
+            let status = StatusCode::from_u16(status).unwrap();
+            Answer { status, body: b"no\n <b>".to_vec(), after: Some(Duration::from_secs(9)), veil: &veil }.accepted()
+        };
+        let after = Some(Duration::from_secs(9));
+        assert_eq!([said(200), said(202), said(204)], [Ok(()), Ok(()), Ok(())]);
+        for status in [408, 425, 429, 500, 502, 503, 504] {
+            let Err(SendError::Later { why, after: asked }) = said(status) else { panic!("{status}") };
+            assert!(why.starts_with(&format!("HTTP {status} ")) && why.ends_with(": no <b>"), "{why}");
+            assert_eq!(asked, after);
+        }
+        for status in [410, 413] {
+            assert!(matches!(said(status), Err(SendError::Gone { .. })), "{status}");
+        }
+        for status in [301, 302, 307, 400, 401, 403, 404, 405, 418, 422] {
+            assert!(matches!(said(status), Err(SendError::Refused { .. })), "{status}");
+        }
+    }
+}

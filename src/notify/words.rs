@@ -1,0 +1,109 @@
+//! The few words that channels add to a message, in its language. It must never say what a message means beyond its
+//! mood: title and lead do.
+
+use jiff::tz::{Offset, TimeZone};
+
+use crate::domain::{
+    message::{Language, Message, Mood},
+    time::Time,
+};
+
+/// What a mood asks of whoever reads it, in a word or two.
+pub(super) const fn mood(message: &Message) -> &'static str {
+    match (message.language, message.mood) {
+        (Language::En, Mood::Fired) => "Action needed",
+        (Language::En, Mood::Repeated) => "Still needs action",
+        (Language::En, Mood::Resolved) => "Resolved",
+        (Language::En, Mood::News) => "Notice",
+        (Language::Zh, Mood::Fired) => "需要处理",
+        (Language::Zh, Mood::Repeated) => "仍需处理",
+        (Language::Zh, Mood::Resolved) => "已解决",
+        (Language::Zh, Mood::News) => "通知",
+    }
+}
+
+/// Mood and title in one line, as a list of chats shows it.
+pub(super) fn headline(message: &Message, title: &str) -> String {
+    match message.language {
+        Language::En => format!("{}: {title}", mood(message)),
+        Language::Zh => format!("【{}】{title}", mood(message)),
+    }
+}
+
+/// A column's head and one cell under it.
+pub(super) fn labelled(language: Language, head: &str, cell: &str) -> String {
+    match language {
+        Language::En => format!("{head}: {cell}"),
+        Language::Zh => format!("{head}：{cell}"),
+    }
+}
+
+/// How many are not in the table, or how many there are when it shows none; nothing when it shows all.
+pub(super) fn more(language: Language, shown: usize, total: usize) -> Option<String> {
+    let rest = total.checked_sub(shown).filter(|rest| *rest > 0)?;
+    Some(match (language, shown) {
+        (Language::En, 0) => format!("{total} in all"),
+        (Language::Zh, 0) => format!("共 {total} 条"),
+        (Language::En, _) => format!("…and {rest} more"),
+        (Language::Zh, _) => format!("……另有 {rest} 条"),
+    })
+}
+
+/// What a link is called.
+pub(super) const fn see(language: Language) -> &'static str {
+    match language {
+        Language::En => "See details",
+        Language::Zh => "查看详情",
+    }
+}
+
+/// A command to run.
+pub(super) fn run(language: Language, command: &str) -> String {
+    match language {
+        Language::En => format!("Or run: {command}"),
+        Language::Zh => format!("或运行：{command}"),
+    }
+}
+
+/// Who says it, and when it happened: a message may come hours later, when its channel was down. Robots that ask for a
+/// keyword find our name here.
+pub(super) fn footer(message: &Message) -> String {
+    let (offset, zone) = match message.language {
+        Language::En => (Offset::UTC, "UTC"),
+        Language::Zh => (Offset::constant(8), "北京时间"),
+    };
+    match civil(message.at, offset) {
+        Some(moment) => format!("amplinkd · {moment} {zone}"),
+        None => "amplinkd".to_owned(),
+    }
+}
+
+fn civil(at: Time, offset: Offset) -> Option<String> {
+    let moment = jiff::Timestamp::from_millisecond(at.ms()).ok()?;
+    Some(moment.to_zoned(TimeZone::fixed(offset)).strftime("%Y-%m-%d %H:%M").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::text::tests::message, *};
+
+    #[test]
+    fn the_table_never_hides_how_many_there_are() {
+        let zh = |shown, total| more(Language::Zh, shown, total).unwrap_or_default();
+        let en = |shown, total| more(Language::En, shown, total).unwrap_or_default();
+        assert_eq!([zh(3, 3), zh(3, 34), zh(0, 34)], ["", "……另有 31 条", "共 34 条"]);
+        assert_eq!([en(3, 3), en(3, 34), en(0, 34)], ["", "…and 31 more", "34 in all"]);
+        // A total below what is shown would be our own mistake; it hides nothing.
+        assert_eq!(en(3, 2), "");
+    }
+
+    #[test]
+    fn every_language_tells_its_own_time() {
+        let mut message = message();
+        assert_eq!(footer(&message), "amplinkd · 2026-11-23 03:03 北京时间");
+        message.language = Language::En;
+        assert_eq!(footer(&message), "amplinkd · 2026-11-22 19:03 UTC");
+        message.at = Time::from_ms(i64::MAX);
+        assert_eq!(footer(&message), "amplinkd");
+    }
+}

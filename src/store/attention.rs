@@ -1,0 +1,264 @@
+//! What the watch reads: events it has not seen, requests and what belongs to them, alerts that are open or due, and what
+//! holds back more than one request. It must never write.
+
+use std::collections::HashMap;
+
+use sqlx::FromRow;
+
+use super::{Store, StoreError, alerts::AlertRow, bulk, gates::Gate, request_row::RequestRow};
+use crate::domain::{
+    attention::{OpenConflict, Subject},
+    request::Request,
+    time::Time,
+};
+
+/// An event that the watch has not seen.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct News {
+    /// Its place.
+    pub seq: i64,
+    /// Its id.
+    pub id: String,
+    /// Its type.
+    #[sqlx(rename = "type")]
+    pub kind: String,
+    /// The request's or the account's id.
+    pub subject: String,
+    /// Its key of order; of alerts, their reason.
+    pub partition_key: String,
+    /// Of alerts: the age from which the channels are told that it is for.
+    pub reach: Option<i64>,
+}
+
+/// An account that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Troubled {
+    /// The account.
+    pub account: String,
+    /// `WeChat`'s code, when it is suspended.
+    pub errcode: Option<i64>,
+    /// Its text; of other troubles the last error.
+    pub said: Option<String>,
+    /// Since when, milliseconds UTC.
+    pub since: i64,
+}
+
+const NEWS: &str = "
+    SELECT seq, id, type, subject, partition_key, reach FROM outbox WHERE seq > $1 ORDER BY seq LIMIT $2";
+
+const VIGILS: &str = "SELECT request_id FROM vigil WHERE due_at <= $1 ORDER BY due_at LIMIT $2";
+
+const NEXT_VIGIL: &str = "SELECT min(due_at) FROM vigil";
+
+// Of requests that are over: whether a later one asks for the same, or undoes it.
+const SUCCEEDED: &str = "
+    SELECT r.id
+    FROM jsonb_each($1) AS j
+    CROSS JOIN request AS r ON r.id = j.value
+    WHERE r.finished_at IS NOT NULL
+      AND EXISTS (SELECT 1 FROM request AS n INDEXED BY request_by_account
+                  WHERE n.account = r.account AND n.id > r.id AND n.program = r.program
+                    AND (n.kind = r.kind OR r.state = 'unlinked'))";
+
+const REQUESTS: &str = "
+    SELECT r.id, r.kind, r.account, r.program, r.username, r.notify_users, r.show_profile, r.state, r.outcome_unknown,
+           r.deferred_until, r.failure, r.since, r.requested_at, r.finished_at, r.attempt, r.called_at, r.seen_status,
+           r.baseline_rejected, r.doubt, r.doubt_at, r.errcode, r.errmsg, r.retry_of, r.key, r.labels, r.version
+    FROM jsonb_each($1) AS j CROSS JOIN request AS r ON r.id = j.value";
+
+const CONFLICTS: &str = "
+    SELECT c.request_id, c.id, c.kind, c.errcode, c.at
+    FROM jsonb_each($1) AS j CROSS JOIN conflict AS c ON c.request_id = j.value
+    WHERE c.resolved_at IS NULL
+    ORDER BY c.id";
+
+const RELATED: &str = "
+    SELECT DISTINCT l.request_id
+    FROM jsonb_each($1) AS j
+    CROSS JOIN request AS r ON r.id = j.value
+    CROSS JOIN alert AS l INDEXED BY alert_of_pair ON l.account = r.account AND l.program = r.program
+    WHERE l.resolved_at IS NULL AND l.request_id IS NOT NULL AND l.request_id <> r.id";
+
+const OF_REQUESTS: &str = "
+    SELECT l.id, l.key, l.rule, l.reason, l.request_id, l.account, l.program, l.state, l.since, l.fired_at,
+           l.acknowledged_at, l.snoozed_until, l.resolved_at, l.resolution, l.notified_at, l.notify_at, l.reach,
+           l.message_en, l.message_zh, l.version
+    FROM jsonb_each($1) AS j CROSS JOIN alert AS l INDEXED BY alert_of_request ON l.request_id = j.value
+    WHERE l.resolved_at IS NULL";
+
+const STANDING: &str = "
+    SELECT l.id, l.key, l.rule, l.reason, l.request_id, l.account, l.program, l.state, l.since, l.fired_at,
+           l.acknowledged_at, l.snoozed_until, l.resolved_at, l.resolution, l.notified_at, l.notify_at, l.reach,
+           l.message_en, l.message_zh, l.version
+    FROM alert AS l INDEXED BY alert_of_request
+    WHERE l.request_id IS NULL AND l.resolved_at IS NULL";
+
+// From reason to reason along the index, however many alerts each has.
+const DUE_REASONS: &str = "
+    WITH RECURSIVE known (reason) AS (
+        SELECT min(f.reason) FROM alert AS f WHERE f.notify_at IS NOT NULL
+        UNION ALL
+        SELECT (SELECT min(l.reason) FROM alert AS l WHERE l.notify_at IS NOT NULL AND l.reason > known.reason)
+        FROM known WHERE known.reason IS NOT NULL
+    )
+    SELECT known.reason,
+           (SELECT min(l.notify_at) FROM alert AS l WHERE l.notify_at IS NOT NULL AND l.reason = known.reason)
+    FROM known WHERE known.reason IS NOT NULL";
+
+const TO_TELL: &str = "
+    SELECT l.id, l.key, l.rule, l.reason, l.request_id, l.account, l.program, l.state, l.since, l.fired_at,
+           l.acknowledged_at, l.snoozed_until, l.resolved_at, l.resolution, l.notified_at, l.notify_at, l.reach,
+           l.message_en, l.message_zh, l.version
+    FROM alert AS l INDEXED BY alert_to_tell
+    WHERE l.reason = $1 AND l.notify_at <= $2 AND (l.state <> 'snoozed' OR l.notify_at <= $3)
+    ORDER BY l.notify_at, l.since, l.id
+    LIMIT $4";
+
+const SUSPENDED: &str = "
+    SELECT a.account, a.errcode, a.errmsg AS said, a.since
+    FROM account AS a INDEXED BY account_suspended
+    WHERE a.state = 'suspended' AND a.suspended_by = 'wechat'";
+
+const WITHOUT_TOKEN: &str = "
+    SELECT a.account, NULL AS errcode, a.last_error AS said, coalesce(a.checked_at, a.since) AS since
+    FROM account AS a INDEXED BY account_without_token
+    WHERE a.trouble = 'token' AND a.failures >= 3
+    LIMIT $1";
+
+const SPENT: &str = "
+    SELECT a.account, NULL AS errcode, NULL AS said, a.budget_day AS since
+    FROM account AS a
+    WHERE a.budget_day >= $1 AND a.budget_used >= $2
+    LIMIT $3";
+
+const GATES: &str = "SELECT kind, subject, until, errcode, errmsg, at FROM gate WHERE kind IN ('ip', 'api_day')";
+
+impl Store {
+    /// Events after `seq`, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn news(&self, seq: i64, limit: u32) -> Result<Vec<News>, StoreError> {
+        Ok(sqlx::query_as(NEWS).bind(seq).bind(limit).fetch_all(self.readers()).await?)
+    }
+
+    /// Requests that must be looked at again by now.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn vigils(&self, now: i64, limit: u32) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(VIGILS).bind(now).bind(limit).fetch_all(self.readers()).await?)
+    }
+
+    /// When the next request must be looked at again.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn next_vigil(&self) -> Result<Option<i64>, StoreError> {
+        Ok(sqlx::query_scalar(NEXT_VIGIL).fetch_one(self.readers()).await?)
+    }
+
+    /// Other requests for the same pairs that have an open alert: what happens to the one may concern the other.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn alerted_for_the_same(&self, requests: &[String]) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(RELATED).bind(bulk::json(requests)).fetch_all(self.readers()).await?)
+    }
+
+    /// Requests with what belongs to them. One whose row is not legal is left out: it must not hold up the others.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing can be read.
+    pub async fn subjects(&self, requests: &[String]) -> Result<Vec<Subject>, StoreError> {
+        let ids = bulk::json(requests);
+        let mut connection = self.readers().acquire().await?;
+        let rows: Vec<RequestRow> = sqlx::query_as(REQUESTS).bind(&ids).fetch_all(&mut *connection).await?;
+        let open: Vec<(String, String, String, Option<i64>, i64)> =
+            sqlx::query_as(CONFLICTS).bind(&ids).fetch_all(&mut *connection).await?;
+        let succeeded: Vec<String> = sqlx::query_scalar(SUCCEEDED).bind(&ids).fetch_all(&mut *connection).await?;
+        let mut conflicts: HashMap<String, Vec<OpenConflict>> = HashMap::new();
+        for (request, id, kind, errcode, at) in open {
+            let conflict = OpenConflict { id, kind, errcode, at: Time::from_ms(at) };
+            conflicts.entry(request).or_default().push(conflict);
+        }
+        let subject = |request: Request| Subject {
+            conflicts: conflicts.remove(request.id.as_str()).unwrap_or_default(),
+            is_succeeded: succeeded.iter().any(|id| id == request.id.as_str()),
+            request,
+        };
+        // What is wrong with the others is said by whoever drives them.
+        Ok(rows.into_iter().filter_map(|row| Request::try_from(row).ok()).map(subject).collect())
+    }
+
+    /// Alerts of these requests that are not over.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn open_alerts_of(&self, requests: &[String]) -> Result<Vec<AlertRow>, StoreError> {
+        Ok(sqlx::query_as(OF_REQUESTS).bind(bulk::json(requests)).fetch_all(self.readers()).await?)
+    }
+
+    /// Alerts of no request that are not over.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn standing_alerts(&self) -> Result<Vec<AlertRow>, StoreError> {
+        Ok(sqlx::query_as(STANDING).fetch_all(self.readers()).await?)
+    }
+
+    /// Reasons of which something is to be told, and when the first of each is.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn reasons_to_tell(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        Ok(sqlx::query_as(DUE_REASONS).fetch_all(self.readers()).await?)
+    }
+
+    /// Alerts of one reason to be told up to `within`; of those that were silenced, up to `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn alerts_to_tell(
+        &self,
+        reason: &str,
+        within: i64,
+        now: i64,
+        limit: u32,
+    ) -> Result<Vec<AlertRow>, StoreError> {
+        let query = sqlx::query_as(TO_TELL).bind(reason).bind(within).bind(now).bind(limit);
+        Ok(query.fetch_all(self.readers()).await?)
+    }
+
+    /// Accounts that `WeChat` does not let us speak for.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn suspended_by_wechat(&self) -> Result<Vec<Troubled>, StoreError> {
+        Ok(sqlx::query_as(SUSPENDED).fetch_all(self.readers()).await?)
+    }
+
+    /// Accounts whose token could not be had three times in a row; at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn without_token(&self, limit: u32) -> Result<Vec<Troubled>, StoreError> {
+        Ok(sqlx::query_as(WITHOUT_TOKEN).bind(limit).fetch_all(self.readers()).await?)
+    }
+
+    /// Accounts whose looks of this Beijing day are used up; at most `limit`. Reads every account.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn spent(&self, day: i64, budget: u32, limit: u32) -> Result<Vec<Troubled>, StoreError> {
+        Ok(sqlx::query_as(SPENT).bind(day).bind(budget).bind(limit).fetch_all(self.readers()).await?)
+    }
+
+    /// Gates that hold back whole accounts.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn account_gates(&self) -> Result<Vec<Gate>, StoreError> {
+        Ok(sqlx::query_as(GATES).fetch_all(self.readers()).await?)
+    }
+}

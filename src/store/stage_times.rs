@@ -1,0 +1,311 @@
+//! How long settled requests spent in each stage, read off their recorded moves, the newest first. It must never read more
+//! requests than its limit, however many there are.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Map, Value};
+use sqlx::{FromRow, QueryBuilder, Sqlite};
+
+use super::{Store, StoreError, bulk, request_page, views::RequestFilter};
+use crate::domain::{
+    approval::{Ended, Stretch, life_ended, stage_ended},
+    attention::Stage,
+    percentile::Spread,
+    time::Time,
+};
+
+/// Settled requests that are looked at for one report, the newest: a second's work with a million of them.
+pub const REPORT_REQUESTS: usize = 20_000;
+
+/// The same for learning when an approval is late: a 95th percentile of as many hardly moves with more.
+pub const LEARN_REQUESTS: usize = 10_000;
+
+/// Requests in one read: a read transaction must stay short, or the log cannot be folded into the file.
+const PAGE: usize = 1_000;
+
+const SETTLED: &str = "
+    SELECT id, kind, account, requested_at, labels
+    FROM request WHERE 1 = 1";
+
+// Each move beside the one before it: both are found by the key.
+const MOVES: &str = "
+    SELECT j.key AS place, m.from_state, m.to_state, m.cause, m.at, b.at AS entered_at
+    FROM json_each($1) AS j
+    CROSS JOIN transition AS m ON m.request_id = j.value
+    CROSS JOIN transition AS b ON b.request_id = m.request_id AND b.seq = m.seq - 1
+    WHERE m.from_state IS NOT NULL";
+
+/// Which requests are measured. Everything that is set must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Only this account's.
+    pub account: Option<String>,
+    /// Only those with these labels.
+    pub labels: Vec<(String, String)>,
+    /// Only those that were asked from then on.
+    pub since: Option<Time>,
+    /// What is measured apart from each other.
+    pub by: By,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// What is measured apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum By {
+    /// Everything together.
+    #[default]
+    Nothing,
+    /// Each account.
+    Account,
+    /// Each value of the label with this name.
+    Label(String),
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StageTimes {
+    /// How many settled requests were looked at.
+    pub requests: usize,
+    /// Whether there are older ones that were not.
+    pub is_cut: bool,
+    /// The account or the label's value, none for everything and for those without the label; and its figures.
+    pub groups: BTreeMap<Option<String>, BTreeMap<&'static str, Tally>>,
+}
+
+/// One stage of one group; [`Stretch::as_str`] names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How long whoever was waited for took.
+    pub took: Spread,
+    /// How many ended otherwise.
+    pub otherwise: usize,
+}
+
+/// What the past teaches of one stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lesson {
+    /// The stage.
+    pub stage: Stage,
+    /// Approvals behind it.
+    pub count: u64,
+    /// What 95 of 100 of them did not exceed; zero without any.
+    pub p95: Duration,
+}
+
+#[derive(Debug, FromRow)]
+struct Settled {
+    id: String,
+    kind: String,
+    account: String,
+    requested_at: i64,
+    #[sqlx(json)]
+    labels: Map<String, Value>,
+}
+
+#[derive(Debug, FromRow)]
+struct Move {
+    place: i64,
+    from_state: String,
+    to_state: String,
+    cause: String,
+    at: i64,
+    entered_at: i64,
+}
+
+/// Durations as they are gathered.
+type Gathered = BTreeMap<Option<String>, BTreeMap<&'static str, (Vec<Duration>, usize)>>;
+
+impl Store {
+    /// How long the newest settled requests spent in each stage.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing can be read.
+    pub async fn stage_times(&self, sample: &Sample) -> Result<StageTimes, StoreError> {
+        let mut filter = RequestFilter {
+            account: sample.account.clone(),
+            labels: sample.labels.clone(),
+            open: Some(false),
+            ..RequestFilter::default()
+        };
+        let since = sample.since.map_or(i64::MIN, Time::ms);
+        let (mut requests, mut is_cut, mut gathered) = (0, false, Gathered::new());
+        loop {
+            let wanted = PAGE.min(sample.limit - requests);
+            if wanted == 0 {
+                is_cut = self.settled(&filter, 1).await?.iter().any(|one| one.requested_at >= since);
+                break;
+            }
+            let page = self.settled(&filter, wanted).await?;
+            let Some(last) = page.last() else { break };
+            filter.after = Some(last.id.clone());
+            let page: Vec<Settled> = page.into_iter().filter(|one| one.requested_at >= since).collect();
+            // Ids sort by the time of asking, so that all further ones are older still.
+            if page.is_empty() {
+                break;
+            }
+            requests += page.len();
+            self.measure(&page, &sample.by, &mut gathered).await?;
+        }
+        Ok(StageTimes { requests, is_cut, groups: spread(gathered) })
+    }
+
+    /// What the newest settled requests teach of each stage.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing can be read.
+    pub async fn lessons(&self) -> Result<[Lesson; Stage::ALL.len()], StoreError> {
+        let sample = Sample { limit: LEARN_REQUESTS, ..Sample::default() };
+        let times = self.stage_times(&sample).await?;
+        let all = times.groups.get(&None);
+        Ok(Stage::ALL.map(|stage| {
+            let took = all.and_then(|stages| stages.get(stage.as_str())).map(|tally| &tally.took);
+            let count = took.map_or(0, |took| took.count() as u64);
+            Lesson { stage, count, p95: took.and_then(|took| took.percentile(95)).unwrap_or_default() }
+        }))
+    }
+
+    async fn settled(&self, filter: &RequestFilter, limit: usize) -> Result<Vec<Settled>, StoreError> {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(SETTLED);
+        request_page::push(&mut query, filter, u32::try_from(limit).unwrap_or(u32::MAX));
+        Ok(query.build_query_as().fetch_all(self.readers()).await?)
+    }
+
+    async fn measure(&self, page: &[Settled], by: &By, gathered: &mut Gathered) -> Result<(), StoreError> {
+        let ids: Vec<&str> = page.iter().map(|request| request.id.as_str()).collect();
+        let moves: Vec<Move> = sqlx::query_as(MOVES).bind(bulk::json(&ids)).fetch_all(self.readers()).await?;
+        for one in &moves {
+            let Some(request) = usize::try_from(one.place).ok().and_then(|place| page.get(place)) else { continue };
+            for (stretch, how, took) in ended(request, one) {
+                let stages = gathered.entry(by.group(request)).or_default();
+                let (all, otherwise) = stages.entry(stretch.as_str()).or_default();
+                match how {
+                    Ended::Forward => all.push(took),
+                    Ended::Otherwise => *otherwise += 1,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl By {
+    fn group(&self, request: &Settled) -> Option<String> {
+        match self {
+            Self::Nothing => None,
+            Self::Account => Some(request.account.clone()),
+            Self::Label(name) => request.labels.get(name).and_then(Value::as_str).map(str::to_owned),
+        }
+    }
+}
+
+/// What a move ends, how, and how long that had lasted.
+fn ended(request: &Settled, one: &Move) -> impl Iterator<Item = (Stretch, Ended, Duration)> {
+    let lasted = |from: i64| Time::from_ms(one.at).since(Time::from_ms(from));
+    let stage = stage_ended(&request.kind, &one.from_state, &one.to_state)
+        .map(|(stage, how)| (Stretch::Stage(stage), how, lasted(one.entered_at)));
+    let life = life_ended(&request.kind, &one.from_state, &one.cause, &one.to_state)
+        .map(|how| (Stretch::Total, how, lasted(request.requested_at)));
+    stage.into_iter().chain(life)
+}
+
+fn spread(gathered: Gathered) -> BTreeMap<Option<String>, BTreeMap<&'static str, Tally>> {
+    let tally = |(took, otherwise)| Tally { took: Spread::of(took), otherwise };
+    let group = |stages: BTreeMap<&'static str, _>| stages.into_iter().map(|(name, one)| (name, tally(one))).collect();
+    gathered.into_iter().map(|(name, stages)| (name, group(stages))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+
+    use super::*;
+    use crate::store::{Location, Role};
+
+    /// An hour.
+    const H: i64 = 3_600_000;
+
+    /// Ten links of two accounts that both administrators approved in 1 h and in `n` h, one that the account's did not,
+    /// one that waits, one that was there before, one unlink.
+    const LIVES: &str = "
+        INSERT INTO account (account, state, since) VALUES ('wxa', 'active', 0), ('wxb', 'active', 0);
+        WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 14)
+        INSERT INTO request (id, kind, account, program, notify_users, show_profile, state, outcome_unknown, since,
+                             requested_at, finished_at, attempt, baseline_rejected, labels, version, last_seq, chain)
+        SELECT printf('%08d', n), CASE n WHEN 14 THEN 'unlink' ELSE 'link' END, CASE n % 2 WHEN 0 THEN 'wxa' ELSE 'wxb' END,
+               'wxp' || n, 0, 0,
+               CASE n WHEN 11 THEN 'lapsed' WHEN 12 THEN 'awaiting_account_admin' WHEN 14 THEN 'unlinked' ELSE 'linked' END,
+               0, 0, n * 1000, CASE n WHEN 12 THEN NULL ELSE 0 END, 0, 0,
+               CASE WHEN n > 5 THEN '{\"shop\":\"12\"}' ELSE '{}' END, 0, 1, zeroblob(32)
+        FROM c;
+        INSERT INTO request_label (name, value, request_id)
+        SELECT 'shop', '12', id FROM request WHERE labels <> '{}';
+        INSERT INTO transition (request_id, seq, from_state, to_state, at, cause, hash)
+        SELECT id, 1, NULL, 'requested', requested_at, 'accepted', zeroblob(32) FROM request
+        UNION ALL SELECT id, 2, 'requested', CASE id WHEN '00000013' THEN 'linked' ELSE 'initiated' END, requested_at,
+                         'listing', zeroblob(32) FROM request
+        UNION ALL SELECT id, 3, 'initiated', CASE id WHEN '00000014' THEN 'unlinked' ELSE 'awaiting_account_admin' END,
+                         requested_at, 'listing', zeroblob(32) FROM request WHERE id <> '00000013'
+        UNION ALL SELECT id, 4, 'awaiting_account_admin',
+                         CASE id WHEN '00000011' THEN 'lapsed' ELSE 'awaiting_program_admin' END, requested_at + 3600000,
+                         'listing', zeroblob(32) FROM request WHERE id < '00000012'
+        UNION ALL SELECT id, 5, 'awaiting_program_admin', 'linked', requested_at + 3600000 * (id + 1), 'listing',
+                         zeroblob(32) FROM request WHERE id < '00000011'";
+
+    async fn lived() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let store = Store::open(&location, Role::Tool).await.unwrap();
+        let options = SqliteConnectOptions::new().filename(&location.path);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::raw_sql(LIVES).execute(&mut connection).await.unwrap();
+        (folder, store)
+    }
+
+    fn figures(times: &StageTimes, group: Option<&str>, stage: &str) -> (usize, i64, usize) {
+        let Some(tally) = times.groups.get(&group.map(str::to_owned)).and_then(|stages| stages.get(stage)) else {
+            return (0, 0, 0);
+        };
+        let median = tally.took.median().unwrap_or_default();
+        (tally.took.count(), i64::try_from(median.as_millis()).unwrap() / H, tally.otherwise)
+    }
+
+    #[tokio::test]
+    async fn only_what_somebody_approved_is_measured() {
+        let (_folder, store) = lived().await;
+        let all = Sample { limit: 100, ..Sample::default() };
+        let times = store.stage_times(&all).await.unwrap();
+        assert_eq!((times.requests, times.is_cut), (13, false));
+        let of = |stage| figures(&times, None, stage);
+        assert_eq!([of("account_admin"), of("program_admin")], [(10, 1, 1), (10, 5, 0)]);
+        assert_eq!([of("initiated"), of("unlink"), of("total")], [(11, 0, 0), (1, 0, 0), (11, 6, 1)]);
+        let lessons = store.lessons().await.unwrap();
+        let learned: Vec<_> = lessons.iter().map(|one| (one.count, one.p95.as_secs() / 3_600)).collect();
+        assert_eq!(learned, [(10, 1), (10, 10), (1, 0), (11, 0)]);
+    }
+
+    #[tokio::test]
+    async fn a_sample_is_narrowed_grouped_and_bounded() {
+        let (_folder, store) = lived().await;
+        let sample = |account: Option<&str>, by, limit| Sample {
+            account: account.map(str::to_owned),
+            by,
+            limit,
+            ..Sample::default()
+        };
+        let by_account = store.stage_times(&sample(None, By::Account, 100)).await.unwrap();
+        assert_eq!(figures(&by_account, Some("wxa"), "account_admin"), (5, 1, 0));
+        assert_eq!(figures(&by_account, Some("wxb"), "account_admin"), (5, 1, 1));
+        let by_shop = store.stage_times(&sample(None, By::Label("shop".to_owned()), 100)).await.unwrap();
+        assert_eq!(figures(&by_shop, Some("12"), "program_admin"), (5, 8, 0));
+        assert_eq!(figures(&by_shop, None, "program_admin"), (5, 3, 0));
+        let of_one = store.stage_times(&sample(Some("wxb"), By::Nothing, 100)).await.unwrap();
+        assert_eq!(of_one.requests, 7);
+        let newest = store.stage_times(&sample(None, By::Nothing, 4)).await.unwrap();
+        assert_eq!((newest.requests, newest.is_cut, figures(&newest, None, "program_admin")), (4, true, (1, 10, 0)));
+        let labelled = Sample { labels: vec![("shop".to_owned(), "12".to_owned())], ..sample(None, By::Nothing, 100) };
+        assert_eq!(store.stage_times(&labelled).await.unwrap().requests, 8);
+        let lately = Sample { since: Some(Time::from_ms(10_000)), ..sample(None, By::Nothing, 100) };
+        assert_eq!(store.stage_times(&lately).await.unwrap().requests, 4);
+    }
+}

@@ -1,0 +1,178 @@
+//! A nasty service: it keeps a ledger of everything that it was sent, and answers as its mood says. It must never share
+//! code with the channel that it tests.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use amplinkd::clock::{Clock, ManualClock};
+use axum::{
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use base64::Engine as _;
+use hmac::Mac as _;
+
+/// The key of every channel.
+const KEY: &[u8; 24] = b"four and twenty letters.";
+
+/// What it does with a message.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Answer {
+    /// The status; 0 stands for 200.
+    pub(super) status: u16,
+    /// Seconds of `Retry-After`.
+    pub(super) after: Option<u64>,
+    /// Machine time before it answers.
+    pub(super) wait: Duration,
+}
+
+impl Answer {
+    pub(super) const TAKEN: Self = Self { status: 200, after: None, wait: Duration::ZERO };
+    pub(super) const AWAY: Self = Self { status: 503, ..Self::TAKEN };
+}
+
+/// One arrival.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    pub(super) channel: String,
+    pub(super) id: String,
+    pub(super) key: String,
+    pub(super) sequence: i64,
+    /// On the stopwatch.
+    pub(super) at: Duration,
+    /// Whether the signature is right.
+    pub(super) signed: bool,
+    pub(super) status: u16,
+}
+
+impl Arrival {
+    pub(super) fn was_taken(&self) -> bool {
+        self.status == 200
+    }
+}
+
+type Mood = Box<dyn FnMut(&Arrival) -> Answer + Send>;
+
+struct Desk {
+    clock: Arc<ManualClock>,
+    ledger: Mutex<Vec<Arrival>>,
+    mood: Mutex<Mood>,
+}
+
+/// The service.
+#[derive(Clone)]
+pub(super) struct Receiver {
+    pub(super) url: String,
+    desk: Arc<Desk>,
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Receiver {
+    /// One that takes everything.
+    pub(super) async fn start(clock: Arc<ManualClock>) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let desk = Desk { clock, ledger: Mutex::default(), mood: Mutex::new(Box::new(|_| Answer::TAKEN)) };
+        let desk = Arc::new(desk);
+        let app = axum::Router::new().route("/{channel}", axum::routing::post(take)).with_state(Arc::clone(&desk));
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { url, desk }
+    }
+
+    /// The secret of every channel, as it is configured.
+    pub(super) fn secret() -> String {
+        format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode(KEY))
+    }
+
+    /// What it does from now on.
+    pub(super) fn mood(&self, mood: impl FnMut(&Arrival) -> Answer + Send + 'static) {
+        *self.desk.mood.lock().unwrap() = Box::new(mood);
+    }
+
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Vec<Arrival>> {
+        self.desk.ledger.lock().unwrap()
+    }
+
+    /// How often it was called for a channel.
+    pub(super) fn calls(&self, channel: &str) -> usize {
+        self.ledger().iter().filter(|arrival| arrival.channel == channel).count()
+    }
+
+    /// What it took of a channel: how often each event.
+    pub(super) fn taken(&self, channel: &str) -> BTreeMap<String, usize> {
+        let mut taken = BTreeMap::new();
+        for arrival in self.ledger().iter().filter(|arrival| arrival.channel == channel && arrival.was_taken()) {
+            *taken.entry(arrival.id.clone()).or_default() += 1;
+        }
+        taken
+    }
+
+    /// Every message was signed, and of each key the first arrivals of a channel and what it took first are in order.
+    pub(super) fn assert_in_order(&self, case: &str) {
+        let ledger = self.ledger();
+        let (mut arrived, mut taken) = (BTreeMap::new(), BTreeMap::new());
+        for arrival in ledger.iter() {
+            assert!(arrival.signed, "{case}: {arrival:?}");
+            let key = (arrival.channel.clone(), arrival.key.clone());
+            let newest: &mut i64 = arrived.entry(key.clone()).or_default();
+            let done: &mut i64 = taken.entry(key).or_default();
+            if arrival.sequence > *newest {
+                assert_eq!(*newest, *done, "{case}: {arrival:?} came before the one before it was taken");
+                *newest = arrival.sequence;
+            }
+            assert!(arrival.sequence >= *done, "{case}: {arrival:?} came again after a later one");
+            if arrival.was_taken() {
+                *done = arrival.sequence;
+            }
+        }
+    }
+}
+
+async fn take(
+    State(desk): State<Arc<Desk>>,
+    Path(channel): Path<String>,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
+    let header = |name: &str| headers[name].to_str().unwrap().to_owned();
+    let (id, signature) = (header("webhook-id"), header("webhook-signature"));
+    let event: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let text = |name: &str| event[name].as_str().unwrap().to_owned();
+    assert_eq!((text("id"), text("type")), (id.clone(), "amplinkd.request.linked".to_owned()));
+    let mut arrival = Arrival {
+        channel,
+        key: text("partitionkey"),
+        sequence: text("sequence").parse().unwrap(),
+        at: desk.clock.monotonic(),
+        signed: signature == sign(&format!("{id}.{}.{body}", header("webhook-timestamp"))),
+        id,
+        status: 200,
+    };
+    let answer = (desk.mood.lock().unwrap())(&arrival);
+    arrival.status = if answer.status == 0 { 200 } else { answer.status };
+    let status = StatusCode::from_u16(arrival.status).unwrap();
+    desk.ledger.lock().unwrap().push(arrival);
+    if !answer.wait.is_zero() {
+        tokio::time::sleep(answer.wait).await;
+    }
+    match answer.after {
+        Some(after) => (status, [("retry-after", after.to_string())], "later").into_response(),
+        None => (status, "as I like").into_response(),
+    }
+}
+
+fn sign(text: &str) -> String {
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(KEY).unwrap();
+    mac.update(text.as_bytes());
+    format!("v1,{}", base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes()))
+}

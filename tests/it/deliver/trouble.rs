@@ -1,0 +1,121 @@
+//! Refusals, dead letters and hands that ask for them again. It must never be that a dead letter is a lost one.
+
+use amplinkd::clock::Clock;
+
+use super::{Answer, Post, hours, minutes};
+
+const REFUSED: Answer = Answer { status: 400, ..Answer::TAKEN };
+const GONE: Answer = Answer { status: 413, ..Answer::TAKEN };
+
+#[tokio::test]
+async fn what_is_refused_is_tried_five_times_within_minutes_and_given_up() {
+    let mut post = Post::open(&["hook"]).await;
+    let first = post.owe("one").await;
+    let second = post.owe("one").await;
+    let bad = first.clone();
+    post.receiver.mood(move |arrival| if arrival.id == bad { REFUSED } else { Answer::TAKEN });
+    let began = post.clock.monotonic();
+    post.run_for(minutes(3)).await;
+    assert_eq!(post.delivery(&first, "hook").await, ("dead".to_owned(), 5, 5));
+    assert_eq!(post.delivery(&second, "hook").await, ("delivered".to_owned(), 1, 0), "its key goes on");
+    let ledger = post.receiver.ledger().clone();
+    let took = ledger[4].at - began;
+    assert!(ledger.len() == 6 && minutes(1) <= took && took <= minutes(2), "{took:?}");
+}
+
+#[tokio::test]
+async fn what_will_never_be_taken_is_given_up_at_once() {
+    let mut post = Post::open(&["hook"]).await;
+    post.receiver.mood(|arrival| if arrival.key == "long" { GONE } else { Answer::TAKEN });
+    let long = post.owe("long").await;
+    let short = post.owe("short").await;
+    post.settle().await;
+    assert_eq!(post.delivery(&long, "hook").await, ("dead".to_owned(), 1, 0));
+    assert_eq!(post.delivery(&short, "hook").await.0, "delivered");
+    post.settle().await;
+    assert_eq!(post.health("hook").dead, 1);
+    post.restart().await;
+    post.settle().await;
+    assert_eq!(post.health("hook").dead, 1, "a new process counts them, too");
+    assert_eq!(post.store().dead_deliveries().await.unwrap()["hook"], 1);
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_is_asked_for_again_is_sent_under_its_own_id() {
+    let mut post = Post::open(&["hook"]).await;
+    post.receiver.mood(|_| REFUSED);
+    let letter = post.owe("one").await;
+    post.run_for(minutes(3)).await;
+    let later = post.owe("one").await;
+    post.receiver.mood(|_| Answer::TAKEN);
+    post.run_for(minutes(1)).await;
+    let now = post.clock.now().ms();
+    post.sql(&format!("UPDATE delivery SET state = 'pending', refusals = 0, next_at = {now} WHERE state = 'dead'"))
+        .await;
+    post.settle().await;
+    assert_eq!(post.delivery(&letter, "hook").await, ("delivered".to_owned(), 6, 0));
+    assert_eq!(post.receiver.taken("hook").into_iter().collect::<Vec<_>>(), [(letter, 1), (later, 1)]);
+    post.run_for(minutes(2)).await;
+    assert_eq!(post.health("hook"), amplinkd::engine::deliver::Health::default());
+}
+
+#[tokio::test]
+async fn a_service_that_refuses_us_costs_a_few_letters_and_not_all() {
+    let mut post = Post::open(&["hook"]).await;
+    post.receiver.mood(|_| Answer { status: 401, ..Answer::TAKEN });
+    for _ in 0..12 {
+        post.owe_many(20).await;
+        post.run_for(minutes(10)).await;
+    }
+    let dead = post.count("state = 'dead'").await;
+    assert!(dead <= 12, "{dead} of 240 within two hours");
+    assert!(post.health("hook").since.is_some());
+    post.receiver.mood(|_| Answer::TAKEN);
+    post.run_for(minutes(15)).await;
+    assert_eq!(post.count("state = 'delivered'").await, 240 - dead);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_channel_that_was_taken_away_is_given_up_and_says_why() {
+    let mut post = Post::open(&["hook", "gone"]).await;
+    post.receiver.mood(|_| Answer::AWAY);
+    post.owe_many(30).await;
+    post.run_for(minutes(1)).await;
+    post.channels = vec!["hook"];
+    post.restart().await;
+    let why = "channel is no longer configured";
+    assert_eq!(post.count(&format!("channel = 'gone' AND state = 'dead' AND last_error = '{why}'")).await, 30);
+    assert_eq!(post.count("channel = 'hook' AND state = 'pending'").await, 30);
+    post.receiver.mood(|_| Answer::TAKEN);
+    post.run_for(minutes(10)).await;
+    assert_eq!(post.receiver.taken("hook").len(), 30);
+    assert_eq!(post.store().waiting_deliveries().await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_delays_only_itself() {
+    let mut post = Post::open(&["hook"]).await;
+    let broken = post.owe("broken").await;
+    post.owe_many(5).await;
+    post.sql(&format!("UPDATE delivery SET attempts = '3 or so' WHERE event_id = '{broken}'")).await;
+    post.settle().await;
+    assert_eq!(post.receiver.taken("hook").len(), 5);
+    post.sql(&format!("UPDATE delivery SET attempts = 3 WHERE event_id = '{broken}'")).await;
+    post.settle().await;
+    assert_eq!(post.receiver.taken("hook").len(), 6);
+}
+
+#[tokio::test]
+async fn what_was_old_before_it_was_ever_tried_has_its_tries() {
+    let mut post = Post::open(&["hook"]).await;
+    post.owe_many(3).await;
+    post.stop().await;
+    post.clock.advance(hours(24 * 30));
+    post.start().await;
+    post.receiver.mood(|_| Answer::AWAY);
+    post.settle().await;
+    assert_eq!(post.count("state = 'pending' AND attempts = 1").await, 3, "not given up by its first failure");
+    post.receiver.mood(|_| Answer::TAKEN);
+    post.run_for(minutes(1)).await;
+    assert_eq!(post.receiver.taken("hook").len(), 3);
+}

@@ -1,0 +1,97 @@
+//! Stories of Slack's incoming webhook, told by a channel that answers as the real one does. They must never need its
+//! network.
+
+use serde_json::Value;
+
+use super::*;
+
+const HOOK: &str = "/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX";
+
+/// A channel that checks blocks as Slack does.
+fn workspace(received: &Received) -> Reply {
+    let refused = |status: u16, words: &str| Reply::Status(status, words.to_owned());
+    if received.path != HOOK {
+        return refused(404, "no_service");
+    }
+    let Ok(body) = serde_json::from_slice::<Value>(&received.body) else { return refused(400, "invalid_payload") };
+    if body["text"].as_str().is_none_or(str::is_empty) {
+        return refused(400, "no_text");
+    }
+    let Some(blocks) = body["blocks"].as_array().filter(|blocks| !blocks.is_empty() && blocks.len() <= 50) else {
+        return refused(400, "invalid_blocks");
+    };
+    if blocks.iter().all(is_block) { Reply::Status(200, "ok".to_owned()) } else { refused(400, "invalid_blocks") }
+}
+
+fn is_block(block: &Value) -> bool {
+    let text = |text: &Value, kinds: &[&str], most: usize| {
+        let kind = text["type"].as_str().unwrap_or_default();
+        let only_where_it_may = text.get("verbatim").is_none() || kind == "mrkdwn";
+        let length = text["text"].as_str().unwrap_or_default().chars().count();
+        kinds.contains(&kind) && only_where_it_may && (1..=most).contains(&length)
+    };
+    match block["type"].as_str().unwrap_or_default() {
+        "header" => text(&block["text"], &["plain_text"], 150),
+        "section" => text(&block["text"], &["plain_text", "mrkdwn"], 3_000),
+        "context" => block["elements"].as_array().is_some_and(|all| {
+            (1..=10).contains(&all.len()) && all.iter().all(|one| text(one, &["plain_text", "mrkdwn"], 3_000))
+        }),
+        _ => false,
+    }
+}
+
+async fn sent(server: &Server, message: &Message) -> (&'static str, Option<u64>, String) {
+    outcome(channel(Kind::Slack, &format!("{}{HOOK}", server.url), &[]).send(message, NOW).await)
+}
+
+#[tokio::test]
+async fn a_channel_is_told() {
+    let server = Server::start(workspace).await;
+    let message = Message { language: Language::En, title: "The administrator agreed".to_owned(), ..message() };
+    assert_eq!(sent(&server, &message).await, ("sent", None, String::new()));
+    let body = server.only().json();
+    assert_eq!(body["text"], "Action needed: The administrator agreed");
+    assert_eq!(body["blocks"][0]["text"]["text"], "Action needed: The administrator agreed");
+}
+
+#[tokio::test]
+async fn a_long_list_is_cut_to_what_a_channel_takes() {
+    let server = Server::start(workspace).await;
+    let message = Message { title: "长".repeat(400), lead: "&".repeat(5_000), ..crowd(5_000) };
+    assert_eq!(sent(&server, &message).await.0, "sent");
+    let table = server.only().json()["blocks"][2]["text"]["text"].as_str().unwrap().to_owned();
+    assert!(table.chars().count() > 2_900 && table.contains("\n……另有 49"), "{table}");
+}
+
+#[tokio::test]
+async fn nobody_is_woken_by_a_name() {
+    let server = Server::start(workspace).await;
+    let mut message = message();
+    message.rows[0][0] = "<!channel> <@U012AB3CD>".to_owned();
+    assert_eq!(sent(&server, &message).await.0, "sent");
+    let received = server.only();
+    assert!(received.text().contains("&lt;!channel&gt; &lt;@U012AB3CD&gt;") && !received.text().contains("<!"));
+}
+
+#[tokio::test]
+async fn each_answer_says_what_is_to_be_done() {
+    let wait = vec![("retry-after", "30".to_owned())];
+    let said = |status: u16, words: &str| Reply::Status(status, words.to_owned());
+    for (reply, expected) in [
+        (
+            Reply::With(429, wait, "rate_limited".to_owned()),
+            ("later", Some(30), "HTTP 429 Too Many Requests: rate_limited"),
+        ),
+        (said(400, "invalid_payload"), ("refused", None, "HTTP 400 Bad Request: invalid_payload")),
+        (said(403, "action_prohibited"), ("refused", None, "HTTP 403 Forbidden: action_prohibited")),
+        (said(404, "no_service"), ("refused", None, "HTTP 404 Not Found: no_service")),
+        (said(410, "channel_is_archived"), ("gone", None, "HTTP 410 Gone: channel_is_archived")),
+        (said(500, "rollup_error"), ("later", None, "HTTP 500 Internal Server Error: rollup_error")),
+        (said(200, "<html>log in</html>"), ("later", None, "HTTP 200 OK without \"ok\": <html>log in</html>")),
+        (said(200, r#"{"ok":true}"#), ("sent", None, "")),
+    ] {
+        let server = Server::always(reply).await;
+        let (what, after, why) = sent(&server, &message()).await;
+        assert_eq!((what, after, why.as_str()), expected);
+    }
+}

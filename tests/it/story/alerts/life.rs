@@ -1,0 +1,157 @@
+//! An alert's life: told once, told again, to more people as it ages, silent at night, over; together with its like.
+
+use amplinkd::domain::attention::QuietHours;
+
+use super::*;
+
+/// Requests for links of one program by as many accounts, all at once, which nobody will ever answer.
+async fn ask_for(guarded: &mut Guarded, count: usize) {
+    guarded.daemon.nobody_answers();
+    let wishes = (0..count).map(|number| {
+        wish(Kind::Link(LinkOptions::default()), &format!("wxcccc{number:012}"), &format!("wxdddd{number:012}"))
+    });
+    guarded.daemon.engine().recorder().accept(wishes.collect()).await.unwrap();
+}
+
+#[tokio::test]
+async fn many_that_are_stuck_at_once_are_one_message() {
+    let mut guarded = Guarded::start().await;
+    ask_for(&mut guarded, 60).await;
+    guarded.run_for(hours(30)).await;
+    let events = guarded.events().await;
+    assert_eq!(guarded.of("stuck").await.len(), 60);
+    assert_eq!(events.iter().map(|event| event.count).sum::<i64>(), 60);
+    // They were not listed in one moment: whatever came within the time of grouping is together.
+    assert!(events.len() <= 3, "{events:#?}");
+    assert_eq!(events[0].subject, "stuck.account_admin");
+}
+
+#[tokio::test]
+async fn at_night_nobody_is_disturbed_and_in_the_morning_nothing_is_lost() {
+    // Asked at eight in the morning of Beijing, it is stuck at eight of the next: quiet until ten.
+    let mut guarded = Guarded::with(|alerting| {
+        alerting.quiet = Some(QuietHours { from: 22 * 60, until: 10 * 60, zone: chrono_tz::Asia::Shanghai });
+    })
+    .await;
+    guarded.daemon.nobody_answers();
+    guarded.daemon.link().await;
+    guarded.run_for(hours(25)).await;
+    let alert = guarded.the("stuck").await;
+    assert_eq!((alert.state.as_str(), alert.notifications), ("firing", 0));
+    assert_eq!(guarded.events().await, []);
+    guarded.restart().await;
+    guarded.run_for(hours(2)).await;
+    let events = guarded.events().await;
+    assert_eq!(events.len(), 1);
+    let ten = MORNING + hours(26);
+    assert!(events[0].at >= ten.ms() && events[0].at < (ten + minutes(2)).ms(), "{events:?}");
+}
+
+#[tokio::test]
+async fn what_fires_and_ends_in_one_night_is_told_in_its_order() {
+    let mut guarded = Guarded::with(|alerting| {
+        alerting.quiet = Some(QuietHours { from: 22 * 60, until: 10 * 60, zone: chrono_tz::Asia::Shanghai });
+        alerting.quiet_except = Vec::new();
+    })
+    .await;
+    guarded.daemon.people(PlanSet {
+        account_admin: Some(approves_after(Span::minutes(25 * 60))),
+        program_admin: Some(approves_after(Span::hours(1))),
+        unlink: None,
+    });
+    guarded.daemon.link().await;
+    guarded.run_for(hours(25) + minutes(59)).await;
+    assert_eq!(guarded.told().await, Vec::<String>::new());
+    guarded.run_for(hours(3)).await;
+    assert_eq!(guarded.told().await, ["fired", "resolved"]);
+}
+
+#[tokio::test]
+async fn an_old_alert_reaches_more_people_once() {
+    let mut guarded = Guarded::with(|alerting| {
+        alerting.repeat_every = None;
+        alerting.subscriptions.push(Subscription { after: days(2), transitions: false, ..everything("boss") });
+    })
+    .await;
+    guarded.daemon.nobody_answers();
+    guarded.daemon.link().await;
+    guarded.run_for(days(5)).await;
+    let reach: Vec<_> = guarded.events().await.iter().map(|event| (event.kind.clone(), event.reach)).collect();
+    let fired = "amplinkd.alert.fired".to_owned();
+    assert_eq!(reach, [(fired.clone(), 0), (fired, days(2).as_millis().try_into().unwrap())]);
+    assert_eq!(guarded.queue("boss").await, ["amplinkd.alert.fired"]);
+    guarded.agree();
+    guarded.run_for(hours(3)).await;
+    assert_eq!(guarded.queue("boss").await, ["amplinkd.alert.fired", "amplinkd.alert.resolved"]);
+}
+
+#[tokio::test]
+async fn a_restart_at_any_moment_neither_repeats_nor_misses() {
+    let mut guarded = Guarded::start().await;
+    guarded.daemon.people(PlanSet {
+        account_admin: Some(approves_after(Span::hours(30))),
+        program_admin: Some(approves_after(Span::hours(1))),
+        unlink: None,
+    });
+    guarded.daemon.link().await;
+    for _ in 0..66 {
+        guarded.run_for(minutes(30)).await;
+        guarded.restart().await;
+    }
+    assert_eq!(guarded.told().await, ["fired", "resolved"]);
+    assert_eq!(guarded.the("stuck").await.notifications, 2);
+}
+
+#[tokio::test]
+async fn a_death_in_any_write_of_the_watch_neither_repeats_nor_misses() {
+    for on in ["INSERT ON alert", "UPDATE ON alert", "INSERT ON vigil", "UPDATE ON watch", "INSERT ON delivery"] {
+        let mut guarded = Guarded::start().await;
+        guarded.daemon.people(PlanSet {
+            account_admin: Some(approves_after(Span::hours(30))),
+            program_admin: Some(approves_after(Span::hours(1))),
+            unlink: None,
+        });
+        guarded.daemon.link().await;
+        guarded.run_for(hours(23)).await;
+        guarded
+            .daemon
+            .sql(&format!("CREATE TRIGGER refuse BEFORE {on} BEGIN SELECT RAISE(ABORT, 'refused'); END"))
+            .await;
+        for _ in 0..9 {
+            guarded.daemon.clock.advance(hours(1));
+            guarded.daemon.settle().await;
+            // Whatever it wanted to write is not there, and the process dies of it.
+            let _ = guarded.watch.as_mut().unwrap().settle().await;
+            guarded.watch = None;
+            guarded.guard_if_possible().await;
+        }
+        guarded.daemon.sql("DROP TRIGGER refuse").await;
+        guarded.restart().await;
+        guarded.run_for(hours(4)).await;
+        let told = guarded.told().await;
+        // While nothing could be written it may have been over before it was known.
+        assert!(told == ["fired", "resolved"] || told.is_empty(), "{on}: {told:?}");
+        assert_eq!(
+            guarded.queue("ops").await.iter().filter(|kind| kind.starts_with("amplinkd.alert")).count(),
+            told.len()
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_event_is_queued_once_for_whoever_wants_it() {
+    let mut guarded = Guarded::with(|alerting| {
+        let none = Subscription { alerts: None, transitions: false, conflicts: false, ..everything("silent") };
+        alerting.subscriptions.push(none);
+    })
+    .await;
+    let link = guarded.daemon.link().await;
+    guarded.run_for(hours(3)).await;
+    guarded.restart().await;
+    guarded.run_for(hours(1)).await;
+    let states = guarded.daemon.story(&link).await;
+    let queue: Vec<String> =
+        guarded.queue("ops").await.iter().map(|kind| kind.trim_start_matches("amplinkd.request.").to_owned()).collect();
+    assert_eq!(queue.join(" "), states);
+    assert_eq!(guarded.queue("silent").await, Vec::<String>::new());
+}
