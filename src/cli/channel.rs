@@ -37,7 +37,7 @@ Examples:
   amplinkd channel test ops --event resolved
 
 It sends from here, at once, past the daemon, quiet hours and the database. The daemon need not run. A test alert in
-Alertmanager is over with --event resolved, or by itself after its own time.")]
+Alertmanager is over with --event resolved, or by itself after some days.")]
     Test {
         /// The channel's name
         name: String,
