@@ -28,6 +28,8 @@ pub mod db;
 
 pub mod config;
 
+pub mod people;
+
 pub mod run;
 
 pub mod demo;

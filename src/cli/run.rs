@@ -6,10 +6,17 @@ use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 use anyhow::Context;
 use sd_notify::NotifyState;
 
+use super::people;
 use crate::{
     clock::{SharedClock, SystemClock},
     config::{Config, TokenSource as Source},
-    engine::{Engine, Readings, Settings, drive::Driver},
+    engine::{
+        Engine, Readings, Settings,
+        deliver::Deliver,
+        drive::Driver,
+        pulse::Pulse,
+        watch::{Alarm, Watch},
+    },
     schedule::Chores,
     shutdown::Shutdown,
     store::{Location, Role, Store},
@@ -41,10 +48,17 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
 
     let clock: SharedClock = Arc::new(SystemClock::new());
     let wechat = wechat(&config, &clock)?;
+    let (outlets, heartbeat) = (people::outlets(&config.alerts)?, people::heartbeat(&config)?);
     let location = Location { path: config.database.path.clone(), mode: config.database.mode };
     let store = Store::open(&location, Role::Daemon).await?;
     let engine = Engine::new(store, wechat, clock, settings(&config)?);
     let driver = Driver::start(Arc::clone(&engine)).await?;
+    let (store, clock) = (engine.store().clone(), Arc::clone(engine.clock()));
+    let deliver = Deliver::new(store, clock, outlets, config.alerts.give_up_after);
+    let alerting = people::settings(&config.alerts);
+    let alarm = Alarm::new(Arc::clone(&engine), &alerting.subscriptions, deliver.outlets());
+    let guard = Watch::start(Arc::clone(&engine), alerting, deliver.channels().clone()).await?;
+    let pulse = heartbeat.map(|heartbeat| Pulse::new(Arc::clone(&engine), heartbeat, config.heartbeat.every));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         database = %location.path.display(),
@@ -59,7 +73,16 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
         shutdown.ask();
         ended
     };
-    let (ended, (), ()) = tokio::join!(work, chores.run(&shutdown), watch(&engine, &shutdown));
+    let beat = async {
+        if let Some(pulse) = pulse {
+            pulse.run(&shutdown).await;
+        }
+    };
+    let tell = async {
+        // What it still finds out is sent by the next process: it is written down.
+        tokio::join!(guard.run(&shutdown), deliver.run(&shutdown), alarm.run(&shutdown), beat)
+    };
+    let (ended, (), (), _) = tokio::join!(work, chores.run(&shutdown), watch(&engine, &shutdown), tell);
     drop(ended.context("the loop panicked, which is a defect of amplinkd")?);
     engine.store().clone().close().await;
     tracing::info!(readings = ?engine.readings(), "amplinkd has ended");

@@ -36,7 +36,7 @@ pub struct Message {
     pub id: String,
     /// Its type, such as `amplinkd.alert.fired`.
     pub kind: String,
-    /// The request's or the account's id; of several together, the name of their group.
+    /// The request's or the account's id; of several together, the first one's.
     pub subject: String,
     /// Events with the same key come in order.
     pub partition_key: String,

@@ -56,6 +56,8 @@ pub mod upkeep;
 
 pub mod watch;
 
+pub mod pulse;
+
 use std::{
     num::NonZeroU32,
     sync::{

@@ -13,6 +13,8 @@ use crate::{domain::time::Time, store::Health};
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     since: Mutex<Option<Time>>,
+    /// The last one that is over: when it began, when it ended.
+    last: Mutex<Option<(Time, Time)>>,
 }
 
 impl Outage {
@@ -20,6 +22,18 @@ impl Outage {
     pub(super) fn since(&self) -> Option<Time> {
         // Nothing in here panics halfway through a change.
         *self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last one that is over: when it began, when it ended.
+    pub(super) fn last(&self) -> Option<(Time, Time)> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn over(&self, now: Time) {
+        if let Some(since) = self.since() {
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((since, now));
+        }
+        self.set(None);
     }
 
     fn set(&self, since: Option<Time>) {
@@ -43,7 +57,7 @@ impl Engine {
                 }
                 (None, Some((at, before))) => {
                     began = None;
-                    self.outage.set(None);
+                    self.outage.over(self.clock().now());
                     let lasted = self.clock().monotonic().saturating_sub(at);
                     tracing::warn!(
                         lasted_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),

@@ -1,5 +1,5 @@
-//! A robot in a group of `DingTalk` (钉钉), in its own dialect of Markdown. It must never mention anybody: whom it wakes is
-//! the group's own setting.
+//! A robot in a group of `DingTalk` (钉钉), in its own dialect of Markdown. It must never mention anybody: whom it
+//! wakes is the group's own setting.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use super::{
 };
 use crate::domain::{message::Message, time::Time};
 
-/// Twenty messages in a minute for each robot (<https://open.dingtalk.com/document/robots/custom-robot-access>), one after
-/// the other, so that they stand in the group as they happened.
-pub(super) const PACE: Pace = Pace { at_once: 1, most: Some((20, Duration::from_secs(60))) };
+/// Twenty messages in a minute for each robot (<https://open.dingtalk.com/document/robots/custom-robot-access>), one
+/// after the other, so that they stand in the group as they happened.
+pub(super) const PACE: Pace = Pace { at_once: 1, most: Some((20, Duration::from_mins(1))) };
 
 /// Bytes of a whole body: more is answered with 460101, "message too long, exceed 20000 bytes"
 /// (<https://github.com/timonwong/prometheus-webhook-dingtalk/issues/30>; the documentation has no number).
@@ -28,13 +28,13 @@ const BODY_BYTES_MAX: usize = 20_000;
 
 /// How long a robot is silenced after a message too many
 /// (<https://open.dingtalk.com/document/robots/custom-robot-access>: "会限流10分钟").
-const AFTER_TOO_MANY: Duration = Duration::from_secs(600);
+const AFTER_TOO_MANY: Duration = Duration::from_mins(10);
 
 /// How the robot answers (<https://open.dingtalk.com/document/robots/custom-robot-access>).
 const NAMES: Names = Names { code: &["errcode"], words: &["errmsg"] };
 
-/// A robot. Its address holds its token; with a secret, each message is signed with the first one. A robot has one secret
-/// only, so those of before are not used.
+/// A robot. Its address holds its token; with a secret, each message is signed with the first one. A robot has one
+/// secret only, so those of before are not used.
 #[derive(Debug)]
 pub struct Dingtalk {
     http: Http,
@@ -72,7 +72,7 @@ fn signed(url: &Url, secret: Option<&SecretString>, now: Time) -> Url {
 fn meaning(code: i64, words: &str) -> Meaning {
     match code {
         -1 => Meaning::Later(None),
-        // 130101 and 410100: "send too fast, exceed 20 times per minute". 660026: the same, of late.
+        // 130101: "send too fast, exceed 20 times per minute". The others are told of for the same; no page has them.
         130_101 | 410_100 | 660_026 => Meaning::Later(Some(AFTER_TOO_MANY)),
         _ if words.contains("too fast") => Meaning::Later(Some(AFTER_TOO_MANY)),
         // The group was dissolved.
@@ -97,20 +97,19 @@ fn compose(shown: &Shown<'_>) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// The message in the dialect of <https://open.dingtalk.com/document/robots/custom-robot-access>: headings, bold, links and
-/// lists. Older clients know no tables, and a line ends only at an empty one.
+/// The message in the dialect of <https://open.dingtalk.com/document/robots/custom-robot-access>: headings, bold, links
+/// and lists. Older clients know no tables, and a line ends only at an empty one.
 fn text(shown: &Shown<'_>, headline: &str) -> String {
     let mut parts = vec![format!("### {headline}")];
     if !shown.lead.is_empty() {
         parts.push(full_width(&shown.lead));
     }
     let listed = |line: String| format!("- {line}");
-    let lines: Vec<String> = match shown.only_row(full_width) {
-        Some(lines) => lines.into_iter().map(listed).collect(),
-        None => {
-            parts.extend(shown.heads(full_width));
-            shown.lines(full_width, "**").map(listed).collect()
-        }
+    let lines: Vec<String> = if let Some(lines) = shown.only_row(full_width) {
+        lines.into_iter().map(listed).collect()
+    } else {
+        parts.extend(shown.heads(full_width));
+        shown.lines(full_width, "**").map(listed).collect()
     };
     if !lines.is_empty() {
         parts.push(lines.join("\n"));
@@ -150,7 +149,7 @@ mod tests {
              - **茶馆** · wx00000000000000cc · 2天 22小时\n\n\
              ……另有 31 条\n\n\
              [查看详情](https://amplinkd.example/alerts?rule=stuck)\n\n\
-             或运行：amplinkd alert list --rule stuck\n\n\
+             运行：amplinkd alert list --rule stuck\n\n\
              amplinkd · 2026-11-23 03:03 北京时间"
         );
     }
@@ -172,7 +171,7 @@ mod tests {
     fn a_body_is_as_long_as_it_may_be_and_no_longer() {
         // Quotes and backslashes take two bytes in JSON.
         let row = |n: usize| vec![format!("\"公众号\"{n:03}"), format!("wx{n:016x}"), "等待三天四小时".to_owned()];
-        for pad in 0..40 {
+        for pad in (0..40).step_by(7) {
             let message =
                 Message { lead: "\"".repeat(pad), rows: (0..300).map(row).collect(), total: 1_000, ..message() };
             let length = body(&message).len();

@@ -1,5 +1,5 @@
-//! One event as other systems read it: a CloudEvent, the same bytes in every retry. It must never hold words for people
-//! that the event's own data does not hold.
+//! One event as other systems read it: a `CloudEvent`, the same bytes in every retry. It must never hold words for
+//! people that the event's own data does not hold.
 
 use serde::Serialize;
 use serde_json::value::RawValue;

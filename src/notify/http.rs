@@ -1,6 +1,6 @@
-//! One POST to one address, as every channel that speaks HTTP needs it: one deadline, a bounded answer, faults in words.
-//! It must never send a request twice, follow a redirect, use a proxy of the environment, or show an address: a robot's
-//! address is its key.
+//! One POST to one address, as every channel that speaks HTTP needs it: one deadline, a bounded answer, faults in
+//! words. It must never send a request twice, follow a redirect, use a proxy of the environment, or show an address: a
+//! robot's address is its key.
 
 use std::{error::Error as _, fmt, fmt::Write as _, time::Duration};
 
@@ -19,17 +19,17 @@ const USER_AGENT: &str = concat!("amplinkd/", env!("CARGO_PKG_VERSION"));
 /// The type of every robot's body.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
-/// Bytes of an answer that are read. Documented ones have a few hundred; pages of errors in between have a few thousand,
-/// and nobody needs more of those.
+/// Bytes of an answer that are read. Documented ones have a few hundred; pages of errors in between have a few
+/// thousand, and nobody needs more of those.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
 
-/// The longest a connection lies idle. Servers keep theirs 5 seconds or longer; a shorter wait here makes it rare that a
-/// message is written into a connection which the server just closes.
+/// The longest a connection lies idle. Servers keep theirs 5 seconds or longer; a shorter wait here makes it rare that
+/// a message is written into a connection which the server just closes.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 
-/// The longest wait that a service may ask for. A wrong clock or a typing error over there must not silence a channel for
-/// days: after an hour we ask again.
-pub(super) const AFTER_MAX: Duration = Duration::from_secs(3_600);
+/// The longest wait that a service may ask for. A wrong clock or a typing error over there must not silence a channel
+/// for days: after an hour we ask again.
+pub(super) const AFTER_MAX: Duration = Duration::from_hours(1);
 
 /// Where one channel's messages go, with the connections to there.
 #[derive(Clone)]
@@ -58,9 +58,14 @@ pub(super) struct Post {
 }
 
 impl Post {
+    /// A POST of a body of this type.
+    pub(super) fn new(content_type: HeaderValue, body: Vec<u8>) -> Self {
+        Self { content_type, headers: HeaderMap::new(), body }
+    }
+
     /// A POST of JSON.
     pub(super) fn json(body: Vec<u8>) -> Self {
-        Self { content_type: JSON, headers: HeaderMap::new(), body }
+        Self::new(JSON, body)
     }
 
     /// The same with one more header. A value that no header can hold is left out; ours are ids and numbers.
@@ -159,10 +164,8 @@ impl Answer<'_> {
         let why = if status.is_redirection() {
             // Where to is not said: it may be the same address with the same key.
             format!("HTTP {status}: it points to another address, and redirects are not followed")
-        } else if words.is_empty() {
-            format!("HTTP {status}")
         } else {
-            format!("HTTP {status}: {words}")
+            said(&format!("HTTP {status}"), &words)
         };
         Err(match status {
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
@@ -173,6 +176,11 @@ impl Answer<'_> {
             _ => SendError::Refused { why },
         })
     }
+}
+
+/// What happened, and the service's own words for it when there are any.
+pub(super) fn said(what: &str, words: &str) -> String {
+    if words.is_empty() { what.to_owned() } else { format!("{what}: {words}") }
 }
 
 /// A client with this room's habits. Calling it installs the one TLS provider of the process where none is yet.
@@ -211,7 +219,8 @@ fn explain(error: reqwest::Error) -> String {
 }
 
 /// How long `Retry-After` asks us to wait: seconds, or a date (RFC 9110, section 10.2.3,
-/// <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>). Nothing when it can be read as neither; at most [`AFTER_MAX`].
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>). Nothing when it can be read as neither; at most
+/// [`AFTER_MAX`].
 fn retry_after(value: &str, now: Time) -> Option<Duration> {
     let value = value.trim();
     let asked = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {

@@ -34,7 +34,8 @@ impl Log {
     #[expect(clippy::unused_async, reason = "as every channel; this one waits for nothing")]
     pub(super) async fn send(&self, message: &Message, _: Time) -> Result<(), SendError> {
         let line = Line::of(message);
-        // The level of a line is fixed where it is written, so there are two of them.
+        // The level of a line is fixed where it is written, so there are two of them. Texts are given as texts, which are
+        // written in quotes: no title can pretend to be a field.
         macro_rules! write_line {
             ($level:ident) => {
                 tracing::$level!(
@@ -42,12 +43,12 @@ impl Log {
                     event.id = %line.id,
                     event.type = %line.kind,
                     event.sequence = message.sequence,
-                    subject = %line.subject,
+                    subject = line.subject.as_str(),
                     total = message.total,
-                    title = %line.title,
-                    lead = %line.lead,
+                    title = line.title.as_str(),
+                    lead = line.lead.as_str(),
                     rows = line.rows,
-                    hint = %line.hint,
+                    hint = line.hint.as_str(),
                     link = line.link,
                     "{}",
                     line.what

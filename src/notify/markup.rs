@@ -1,9 +1,9 @@
 //! How other people's texts are kept from being taken for markup. It must never change a character that an id is made
 //! of: what is shown must still be found when it is copied.
 
-/// The text for a dialect in which a backslash may not escape, as those of `WeCom` and `DingTalk`: what would be markup is
-/// written with its full-width twin, which every client shows and none obeys. `<` goes with it, and so do mentions such
-/// as `<@all>` and `<font …>`.
+/// The text for a dialect in which a backslash may not escape, as those of `WeCom` and `DingTalk`: what would be markup
+/// is written with its full-width twin, which every client shows and none obeys. `<` goes with it, and so do mentions
+/// such as `<@all>` and `<font …>`.
 pub(super) fn full_width(text: &str) -> String {
     replaced(text, |c| match c {
         '<' => "＜",
@@ -18,8 +18,9 @@ pub(super) fn full_width(text: &str) -> String {
     })
 }
 
-/// The text for Slack's mrkdwn: its three entities (<https://docs.slack.dev/messaging/formatting-message-text#escaping>),
-/// and full-width twins for what it knows no escape of.
+/// The text for Slack's mrkdwn: its three entities
+/// (<https://docs.slack.dev/messaging/formatting-message-text#escaping>), and full-width twins for what it knows no
+/// escape of.
 pub(super) fn slack(text: &str) -> String {
     replaced(text, |c| match c {
         '&' => "&amp;",
@@ -38,8 +39,8 @@ pub(super) fn code(command: &str) -> String {
 }
 
 /// Each character as `twin` says, or as it is where that says nothing. An underscore between letters and digits, as in
-/// `gh_0123`, is part of a name and stays; elsewhere it would begin emphasis. A mark at the beginning would make a heading,
-/// a list or a line.
+/// `gh_0123`, is part of a name and stays; elsewhere it would begin emphasis. A mark at the beginning would make a
+/// heading, a list or a line.
 fn replaced(text: &str, twin: impl Fn(char) -> &'static str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut before = None;

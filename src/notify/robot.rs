@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{SendError, http::Answer};
+use super::{
+    SendError,
+    http::{Answer, said},
+};
 
 /// What a service's own code asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +30,8 @@ pub(super) struct Names {
     pub(super) words: &'static [&'static str],
 }
 
-/// Whether the robot took the message. A status that asks to wait counts before the code; `meaning` says what a code other
-/// than zero asks for.
+/// Whether the robot took the message. A status that asks to wait counts before the code; `meaning` says what a code
+/// other than zero asks for.
 pub(super) fn verdict(
     answer: &Answer<'_>,
     names: Names,
@@ -44,14 +47,14 @@ pub(super) fn verdict(
         (Some(0), Ok(())) => return Ok(()),
         (Some(0) | None, Err(error)) => return Err(error),
         (None, Ok(())) => {
-            let why = format!("HTTP {} without a code: {}", answer.status, answer.words());
+            let why = said(&format!("HTTP {} without a code", answer.status), &answer.words());
             return Err(SendError::Later { why, after: None });
         }
         (Some(code), Ok(()) | Err(_)) => {
             (code, names.words.iter().find_map(|name| body.get(name)?.as_str()).unwrap_or_default())
         }
     };
-    let why = format!("{} {code}: {}", names.code[0], answer.shown(words));
+    let why = said(&format!("{} {code}", names.code[0]), &answer.shown(words));
     Err(match meaning(code, words) {
         Meaning::Later(after) => SendError::Later { why, after: after.max(answer.after) },
         Meaning::Refused => SendError::Refused { why },

@@ -1,6 +1,8 @@
 //! What of a message a chat shows, cut to what its service takes: the last rows go first, who must act goes last. It
 //! must never drop a row without saying how many are missing.
 
+use std::fmt::Write as _;
+
 use reqwest::Url;
 
 use super::{
@@ -123,8 +125,8 @@ impl<'m> Shown<'m> {
     }
 }
 
-/// Writes the message down with as many rows as fit. When it does not even fit without rows, the lead and then the title
-/// are halved until it does, so that something is told in any case.
+/// Writes the message down with as many rows as fit. When it does not even fit without rows, the lead and then the
+/// title are halved until it does, so that something is told in any case.
 pub(super) fn fit<T>(message: &Message, compose: impl Fn(&Shown<'_>) -> T, fits: impl Fn(&T) -> bool) -> T {
     let mut whole = Shown::of(message);
     let try_rows = |count: usize| Some(compose(&whole.with_rows(count))).filter(&fits);
@@ -162,8 +164,9 @@ fn safe_link(link: &str) -> Option<String> {
     let mut safe = String::new();
     for c in url.as_str().chars() {
         match c {
-            '(' | ')' | '[' | ']' | '|' | '\\' | '`' | '*' | '<' | '>' | '"' | '\'' => {
-                safe.push_str(&format!("%{:02X}", u32::from(c)));
+            '(' | ')' | '|' | '\\' | '`' | '*' | '<' | '>' | '"' | '\'' => {
+                // Writing to a String cannot fail.
+                let _ = write!(safe, "%{:02X}", u32::from(c));
             }
             _ => safe.push(c),
         }
@@ -238,6 +241,7 @@ mod tests {
     fn a_link_cannot_be_left_before_its_end() {
         let link = |text| safe_link(text).unwrap_or_default();
         assert_eq!(link("https://a.example/x y?q=(1)|<2>"), "https://a.example/x%20y?q=%281%29%7C%3C2%3E");
+        assert_eq!(link("http://[::1]:8080/a"), "http://[::1]:8080/a");
         assert_eq!([link("javascript:alert(1)"), link("amplinkd.example")], ["", ""]);
         assert_eq!(link(&format!("https://a.example/{}", "x".repeat(LINK_MAX))), "");
     }

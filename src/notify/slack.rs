@@ -1,4 +1,5 @@
-//! An incoming webhook of Slack, with blocks. It must never mention anybody: whom it wakes is the channel's own setting.
+//! An incoming webhook of Slack, with blocks. It must never mention anybody: whom it wakes is the channel's own
+//! setting.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     ChannelError, ChannelSettings, Pace, SendError,
-    http::{Answer, Http, Post},
+    http::{Answer, Http, Post, said},
     markup::{code, slack},
     shown::{Shown, fit},
     text::clip,
@@ -20,8 +21,8 @@ pub(super) const PACE: Pace = Pace { at_once: 1, most: Some((1, Duration::from_s
 /// Characters of a header (<https://docs.slack.dev/reference/block-kit/blocks/header-block>).
 const HEADER_MAX: usize = 150;
 
-/// Characters of a text (<https://docs.slack.dev/reference/block-kit/composition-objects/text-object>). The table is one
-/// text: some forty rows, which is more than a phone shows without folding.
+/// Characters of a text (<https://docs.slack.dev/reference/block-kit/composition-objects/text-object>). The table is
+/// one text: some forty rows, which is more than a phone shows without folding.
 const TEXT_MAX: usize = 3_000;
 
 /// An address that posts into one channel. The whole address is the key; secrets are not used.
@@ -43,12 +44,13 @@ impl Slack {
             return Ok(());
         }
         // A page of log-in or of maintenance comes with 200 too.
-        Err(SendError::Later { why: format!("HTTP {} without \"ok\": {}", answer.status, answer.words()), after: None })
+        let why = said(&format!("HTTP {} without \"ok\"", answer.status), &answer.words());
+        Err(SendError::Later { why, after: None })
     }
 }
 
-/// Slack says `ok` (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>); services that take the
-/// same messages say it in JSON.
+/// Slack says `ok` (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>); services that take
+/// the same messages say it in JSON.
 fn says_ok(answer: &Answer<'_>) -> bool {
     if answer.body.trim_ascii().eq_ignore_ascii_case(b"ok") {
         return true;
@@ -149,7 +151,7 @@ mod tests {
                     { "type": "section", "text": {
                         "type": "mrkdwn",
                         "text": "<https://amplinkd.example/alerts?rule=stuck|See details>\n\
-                                 Or run: `amplinkd alert list --rule stuck`",
+                                 Run: `amplinkd alert list --rule stuck`",
                         "verbatim": true,
                     } },
                     { "type": "context", "elements": [
@@ -162,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_text_is_as_long_as_it_may_be_and_no_longer() {
-        for pad in 0..40 {
+        for pad in (0..40).step_by(7) {
             let row = |n: usize| vec![format!("{}公众号{n:03}", "&".repeat(pad)), format!("wx{n:016x}")];
             let message = Message { rows: (0..300).map(row).collect(), total: 300, ..message() };
             let length = body(&message)["blocks"][2]["text"]["text"].as_str().unwrap().chars().count();

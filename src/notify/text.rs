@@ -34,7 +34,10 @@ pub(super) fn clip(text: &str, most: usize) -> String {
 /// Marks of direction and of width: `Bidi_Control` and the zero-width characters of Unicode
 /// (<https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing>).
 const fn is_unseen(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    let direction =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let width = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}');
+    direction || width || c == '\u{feff}'
 }
 
 #[cfg(test)]

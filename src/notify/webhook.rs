@@ -1,12 +1,12 @@
-//! A signed POST of the event for other systems: Standard Webhooks around a CloudEvent. It must never send the words for
-//! people, or two different bodies for one event.
+//! A signed POST of the event for other systems: Standard Webhooks around a `CloudEvent`. It must never send the words
+//! for people, or two different bodies for one event.
 
 use base64::{
     Engine as _,
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
 use super::{
@@ -52,14 +52,13 @@ impl Webhook {
     pub(super) async fn send(&self, message: &Message, now: Time) -> Result<(), SendError> {
         let body = cloud_event(message);
         let timestamp = now.ms().div_euclid(1_000).to_string();
-        let mut post =
-            Post { content_type: HeaderValue::from_static(CONTENT_TYPE), headers: HeaderMap::new(), body: Vec::new() }
-                .header("webhook-id", &message.id)
-                .header("webhook-timestamp", &timestamp);
+        let signatures = self.signatures(&message.id, &timestamp, &body);
+        let mut post = Post::new(HeaderValue::from_static(CONTENT_TYPE), body.into_bytes())
+            .header("webhook-id", &message.id)
+            .header("webhook-timestamp", &timestamp);
         if !self.keys.is_empty() {
-            post = post.header("webhook-signature", &self.signatures(&message.id, &timestamp, &body));
+            post = post.header("webhook-signature", &signatures);
         }
-        post.body = body.into_bytes();
         self.http.post(post, now).await?.accepted()
     }
 
@@ -71,10 +70,11 @@ impl Webhook {
     }
 }
 
-/// The key in a secret. One without the prefix is refused although some libraries take it: a password that happens to be
-/// base64 would be decoded here and taken as it is over there, and every signature would be wrong.
+/// The key in a secret. One without the prefix is refused although some libraries take it: a password that happens to
+/// be base64 would be decoded here and taken as it is over there, and every signature would be wrong.
 fn key(secret: &SecretString) -> Result<SecretSlice<u8>, String> {
-    let needed = "it must be \"whsec_\" and then 24 to 64 random bytes in base64, as `echo whsec_$(openssl rand -base64 32)` makes one";
+    let needed = "it must be \"whsec_\" and then 24 to 64 random bytes in base64, as \
+                  `echo whsec_$(openssl rand -base64 32)` makes one";
     let encoded = secret.expose_secret().trim().strip_prefix(SECRET_PREFIX);
     let encoded = encoded.ok_or_else(|| format!("a secret does not begin with \"whsec_\": {needed}"))?;
     let bytes = BASE64.decode(encoded).map_err(|_| format!("a secret is not base64 after \"whsec_\": {needed}"))?;

@@ -1,5 +1,5 @@
-//! A robot in a group of `WeCom` (企业微信), in its own dialect of Markdown. It must never mention anybody: whom it wakes is
-//! the group's own setting.
+//! A robot in a group of `WeCom` (企业微信), in its own dialect of Markdown. It must never mention anybody: whom it
+//! wakes is the group's own setting.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use crate::domain::{
     time::Time,
 };
 
-/// Twenty messages in a minute for each robot (<https://developer.work.weixin.qq.com/document/path/91770>), one after the
-/// other, so that they stand in the group as they happened.
-pub(super) const PACE: Pace = Pace { at_once: 1, most: Some((20, Duration::from_secs(60))) };
+/// Twenty messages in a minute for each robot (<https://developer.work.weixin.qq.com/document/path/91770>), one after
+/// the other, so that they stand in the group as they happened.
+pub(super) const PACE: Pace = Pace { at_once: 1, most: Some((20, Duration::from_mins(1))) };
 
 /// Bytes of a message's content in UTF-8 (<https://developer.work.weixin.qq.com/document/path/91770>).
 const CONTENT_BYTES_MAX: usize = 4_096;
 
 /// How long to wait after a message too many: the limit counts by the minute (the same page).
-const AFTER_TOO_MANY: Duration = Duration::from_secs(60);
+const AFTER_TOO_MANY: Duration = Duration::from_mins(1);
 
-/// How the robot answers (<https://developer.work.weixin.qq.com/document/path/90313>).
+/// How the robot answers (<https://developer.work.weixin.qq.com/document/path/90455>).
 const NAMES: Names = Names { code: &["errcode"], words: &["errmsg"] };
 
 /// A robot. Its address holds its key; it knows no signatures, and secrets are not used.
@@ -48,8 +48,8 @@ impl Wecom {
     }
 }
 
-/// What a code asks for (<https://developer.work.weixin.qq.com/document/path/90313>). One that the page does not have is
-/// refused, which is tried again a few times all the same.
+/// What a code asks for (<https://developer.work.weixin.qq.com/document/path/90455>). One that the page does not have
+/// is refused, which is tried again a few times all the same.
 const fn meaning(code: i64) -> Meaning {
     match code {
         // Busy; two writers at once.
@@ -61,8 +61,8 @@ const fn meaning(code: i64) -> Meaning {
     }
 }
 
-/// The message in the dialect of <https://developer.work.weixin.qq.com/document/path/91770>: headings, bold, links, code,
-/// quotes, and three colours by name.
+/// The message in the dialect of <https://developer.work.weixin.qq.com/document/path/91770>: headings, bold, links,
+/// code, quotes, and three colours by name.
 fn content(message: &Message) -> String {
     fit(message, compose, |content| content.len() <= CONTENT_BYTES_MAX)
 }
@@ -133,7 +133,7 @@ mod tests {
 > <font color="comment">……另有 31 条</font>
 
 [查看详情](https://amplinkd.example/alerts?rule=stuck)
-或运行：`amplinkd alert list --rule stuck`
+运行：`amplinkd alert list --rule stuck`
 <font color="comment">amplinkd · 2026-11-23 03:03 北京时间</font>"#
         );
     }

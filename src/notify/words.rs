@@ -60,8 +60,8 @@ pub(super) const fn see(language: Language) -> &'static str {
 /// A command to run.
 pub(super) fn run(language: Language, command: &str) -> String {
     match language {
-        Language::En => format!("Or run: {command}"),
-        Language::Zh => format!("或运行：{command}"),
+        Language::En => format!("Run: {command}"),
+        Language::Zh => format!("运行：{command}"),
     }
 }
 

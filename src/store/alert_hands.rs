@@ -36,17 +36,17 @@ const RESOLVE: &str = "
     WHERE id IN (SELECT j.value FROM json_each($1) AS j) AND state IN ('firing', 'acknowledged', 'snoozed')
     RETURNING id";
 
-// How often it was tried stays known.
+// How often it was tried stays known; how long it may be tried begins anew.
 const RETRY: &str = "
     UPDATE delivery
-    SET state = 'pending', next_at = $2, refusals = 0
+    SET state = 'pending', next_at = $2, refusals = 0, created_at = $2
     WHERE id IN (
         SELECT d.id FROM delivery AS d INDEXED BY delivery_dead
         WHERE d.channel = $1 AND d.state = 'dead' ORDER BY d.id LIMIT $3)";
 
 const RETRY_SOME: &str = "
     UPDATE delivery
-    SET state = 'pending', next_at = $2, refusals = 0
+    SET state = 'pending', next_at = $2, refusals = 0, created_at = $2
     WHERE channel = $1 AND state = 'dead' AND id IN (SELECT j.value FROM json_each($3) AS j)";
 
 /// Messages made due in one transaction, so that nobody waits long behind it.

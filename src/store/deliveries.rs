@@ -272,7 +272,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read.
-    pub async fn dead_deliveries(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+    pub async fn count_dead(&self) -> Result<BTreeMap<String, u64>, StoreError> {
         let rows: Vec<(String, i64)> = sqlx::query_as(DEAD).fetch_all(self.readers()).await?;
         Ok(rows.into_iter().map(|(channel, count)| (channel, count.unsigned_abs())).collect())
     }

@@ -109,7 +109,7 @@ pub struct Event {
     /// As in `amplinkd.request.linked`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The request's or the account's id; of several alerts together, the name of their group.
+    /// The request's or the account's id; of several alerts together, the first one's.
     pub subject: String,
     /// Events with the same key are delivered in order.
     pub partition_key: String,

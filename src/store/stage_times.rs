@@ -9,7 +9,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 use super::{Store, StoreError, bulk, request_page, views::RequestFilter};
 use crate::domain::{
     approval::{Ended, Stretch, life_ended, stage_ended},
-    attention::Stage,
+    attention::{RIPE_AFTER, Stage},
     percentile::Spread,
     time::Time,
 };
@@ -44,6 +44,8 @@ pub struct Sample {
     pub labels: Vec<(String, String)>,
     /// Only those that were asked from then on.
     pub since: Option<Time>,
+    /// Only those that were asked before then, and of these only stages that were entered before then.
+    pub until: Option<Time>,
     /// What is measured apart from each other.
     pub by: By,
     /// At most so many.
@@ -126,6 +128,7 @@ impl Store {
             account: sample.account.clone(),
             labels: sample.labels.clone(),
             open: Some(false),
+            after: sample.until.map(first_id),
             ..RequestFilter::default()
         };
         let since = sample.since.map_or(i64::MIN, Time::ms);
@@ -145,17 +148,17 @@ impl Store {
                 break;
             }
             requests += page.len();
-            self.measure(&page, &sample.by, &mut gathered).await?;
+            self.measure(&page, sample, &mut gathered).await?;
         }
         Ok(StageTimes { requests, is_cut, groups: spread(gathered) })
     }
 
-    /// What the newest settled requests teach of each stage.
+    /// What settled requests teach of each stage: the newest of those that were asked long enough ago.
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read.
-    pub async fn lessons(&self) -> Result<[Lesson; Stage::ALL.len()], StoreError> {
-        let sample = Sample { limit: LEARN_REQUESTS, ..Sample::default() };
+    pub async fn lessons(&self, now: Time) -> Result<[Lesson; Stage::ALL.len()], StoreError> {
+        let sample = Sample { until: Some(now - RIPE_AFTER), limit: LEARN_REQUESTS, ..Sample::default() };
         let times = self.stage_times(&sample).await?;
         let all = times.groups.get(&None);
         Ok(Stage::ALL.map(|stage| {
@@ -171,13 +174,14 @@ impl Store {
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
     }
 
-    async fn measure(&self, page: &[Settled], by: &By, gathered: &mut Gathered) -> Result<(), StoreError> {
+    async fn measure(&self, page: &[Settled], sample: &Sample, gathered: &mut Gathered) -> Result<(), StoreError> {
+        let until = sample.until.map_or(i64::MAX, Time::ms);
         let ids: Vec<&str> = page.iter().map(|request| request.id.as_str()).collect();
         let moves: Vec<Move> = sqlx::query_as(MOVES).bind(bulk::json(&ids)).fetch_all(self.readers()).await?;
-        for one in &moves {
+        for one in moves.iter().filter(|one| one.entered_at < until) {
             let Some(request) = usize::try_from(one.place).ok().and_then(|place| page.get(place)) else { continue };
             for (stretch, how, took) in ended(request, one) {
-                let stages = gathered.entry(by.group(request)).or_default();
+                let stages = gathered.entry(sample.by.group(request)).or_default();
                 let (all, otherwise) = stages.entry(stretch.as_str()).or_default();
                 match how {
                     Ended::Forward => all.push(took),
@@ -197,6 +201,12 @@ impl By {
             Self::Label(name) => request.labels.get(name).and_then(Value::as_str).map(str::to_owned),
         }
     }
+}
+
+/// What no request has that was asked at this moment, and every later one comes after: ids are `UUIDv7`.
+fn first_id(at: Time) -> String {
+    let ms = at.ms().max(0);
+    format!("{:08x}-{:04x}-7000-8000-000000000000", ms >> 16, ms & 0xffff)
 }
 
 /// What a move ends, how, and how long that had lasted.
@@ -232,25 +242,25 @@ mod tests {
         WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 14)
         INSERT INTO request (id, kind, account, program, notify_users, show_profile, state, outcome_unknown, since,
                              requested_at, finished_at, attempt, baseline_rejected, labels, version, last_seq, chain)
-        SELECT printf('%08d', n), CASE n WHEN 14 THEN 'unlink' ELSE 'link' END, CASE n % 2 WHEN 0 THEN 'wxa' ELSE 'wxb' END,
-               'wxp' || n, 0, 0,
+        SELECT printf('00000000-%04x-7000-8000-%012x', n * 1000, n), CASE n WHEN 14 THEN 'unlink' ELSE 'link' END,
+               CASE n % 2 WHEN 0 THEN 'wxa' ELSE 'wxb' END, 'wxp' || n, 0, 0,
                CASE n WHEN 11 THEN 'lapsed' WHEN 12 THEN 'awaiting_account_admin' WHEN 14 THEN 'unlinked' ELSE 'linked' END,
-               0, 0, n * 1000, CASE n WHEN 12 THEN NULL ELSE 0 END, 0, 0,
+               0, 0, n * 1000, CASE n WHEN 12 THEN NULL ELSE 0 END, n, 0,
                CASE WHEN n > 5 THEN '{\"shop\":\"12\"}' ELSE '{}' END, 0, 1, zeroblob(32)
         FROM c;
         INSERT INTO request_label (name, value, request_id)
         SELECT 'shop', '12', id FROM request WHERE labels <> '{}';
         INSERT INTO transition (request_id, seq, from_state, to_state, at, cause, hash)
         SELECT id, 1, NULL, 'requested', requested_at, 'accepted', zeroblob(32) FROM request
-        UNION ALL SELECT id, 2, 'requested', CASE id WHEN '00000013' THEN 'linked' ELSE 'initiated' END, requested_at,
+        UNION ALL SELECT id, 2, 'requested', CASE attempt WHEN 13 THEN 'linked' ELSE 'initiated' END, requested_at,
                          'listing', zeroblob(32) FROM request
-        UNION ALL SELECT id, 3, 'initiated', CASE id WHEN '00000014' THEN 'unlinked' ELSE 'awaiting_account_admin' END,
-                         requested_at, 'listing', zeroblob(32) FROM request WHERE id <> '00000013'
+        UNION ALL SELECT id, 3, 'initiated', CASE attempt WHEN 14 THEN 'unlinked' ELSE 'awaiting_account_admin' END,
+                         requested_at, 'listing', zeroblob(32) FROM request WHERE attempt <> 13
         UNION ALL SELECT id, 4, 'awaiting_account_admin',
-                         CASE id WHEN '00000011' THEN 'lapsed' ELSE 'awaiting_program_admin' END, requested_at + 3600000,
-                         'listing', zeroblob(32) FROM request WHERE id < '00000012'
-        UNION ALL SELECT id, 5, 'awaiting_program_admin', 'linked', requested_at + 3600000 * (id + 1), 'listing',
-                         zeroblob(32) FROM request WHERE id < '00000011'";
+                         CASE attempt WHEN 11 THEN 'lapsed' ELSE 'awaiting_program_admin' END, requested_at + 3600000,
+                         'listing', zeroblob(32) FROM request WHERE attempt < 12
+        UNION ALL SELECT id, 5, 'awaiting_program_admin', 'linked', requested_at + 3600000 * (attempt + 1), 'listing',
+                         zeroblob(32) FROM request WHERE attempt < 11";
 
     async fn lived() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
@@ -279,9 +289,20 @@ mod tests {
         let of = |stage| figures(&times, None, stage);
         assert_eq!([of("account_admin"), of("program_admin")], [(10, 1, 1), (10, 5, 0)]);
         assert_eq!([of("initiated"), of("unlink"), of("total")], [(11, 0, 0), (1, 0, 0), (11, 6, 1)]);
-        let lessons = store.lessons().await.unwrap();
-        let learned: Vec<_> = lessons.iter().map(|one| (one.count, one.p95.as_secs() / 3_600)).collect();
-        assert_eq!(learned, [(10, 1), (10, 10), (1, 0), (11, 0)]);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_ripe_teaches_nothing() {
+        let (_folder, store) = lived().await;
+        let learned = async |now| {
+            let lessons = store.lessons(now).await.unwrap();
+            lessons.map(|one| (one.count, one.p95.as_secs() / 3_600))
+        };
+        let much_later = Time::from_ms(24 * H) + RIPE_AFTER;
+        assert_eq!(learned(much_later).await, [(10, 1), (10, 10), (1, 0), (11, 0)]);
+        // The first four were asked by then, and nobody had been asked for the second approval.
+        assert_eq!(learned(Time::from_ms(4_500) + RIPE_AFTER).await, [(4, 1), (0, 0), (0, 0), (4, 0)]);
+        assert_eq!(learned(Time::from_ms(24 * H)).await, [(0, 0); 4]);
     }
 
     #[tokio::test]

@@ -14,6 +14,11 @@ const SHORTEST: Duration = Duration::from_hours(1);
 /// The longest that is learned for people: after two weeks somebody must hear of it, however patient the past was.
 const LONGEST: Duration = Duration::from_hours(14 * 24);
 
+/// How long ago somebody must have been asked for the answer to teach anything. Of those asked yesterday only the quick
+/// have answered: after a large import they alone would be known, and everybody else would soon count as late. As old as
+/// the longest that is learned, so that no answer below it can be missing.
+pub const RIPE_AFTER: Duration = LONGEST;
+
 /// The longest that is learned for `WeChat` itself, which lists an invitation by machine: where that took days, it was a
 /// fault and is no measure.
 const LONGEST_OF_A_MACHINE: Duration = Duration::from_hours(24);

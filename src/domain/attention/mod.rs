@@ -20,7 +20,7 @@ use super::{
 };
 
 pub use self::{
-    learned::{LEARNED_FROM, learned},
+    learned::{LEARNED_FROM, RIPE_AFTER, learned},
     policy::{Attention, Lesson, Override, QuietHours, StuckAfter, Threshold, Thresholds, Whose},
     request::{OpenConflict, Subject, of_request},
     standing::{Plight, of_plight},

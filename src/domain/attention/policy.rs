@@ -120,6 +120,16 @@ pub struct Thresholds {
 }
 
 impl Thresholds {
+    /// Whether any of them is learned.
+    #[must_use]
+    pub fn learn(&self) -> bool {
+        let is_learned = |stage: Stage| {
+            let own = self.overrides.iter().filter_map(|one| one.of(stage));
+            own.chain([self.stuck_after.of(stage)]).any(|threshold| threshold == Threshold::Learned)
+        };
+        Stage::ALL.into_iter().any(is_learned)
+    }
+
     /// What holds for this request in this stage.
     #[must_use]
     pub fn of(&self, request: &Request, stage: Stage) -> Threshold {

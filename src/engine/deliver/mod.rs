@@ -81,6 +81,12 @@ impl Deliver {
         &self.channels
     }
 
+    /// All of them, to be spoken to beside what is owed.
+    #[must_use]
+    pub fn outlets(&self) -> Vec<Arc<Outlet>> {
+        self.seats.iter().map(|seat| Arc::clone(&seat.outlet)).collect()
+    }
+
     /// Gives up what waits for channels that are no longer configured; call it once, at the start.
     ///
     /// # Errors

@@ -28,6 +28,11 @@ impl Subscription {
         i64::try_from(self.after.as_millis()).unwrap_or(i64::MAX)
     }
 
+    /// Whether it gets alerts of this rule.
+    pub(super) fn gets(&self, rule: Rule) -> bool {
+        self.alerts.as_ref().is_some_and(|rules| rules.is_empty() || rules.contains(&rule))
+    }
+
     fn wants(&self, event: &News) -> bool {
         let kind = event.kind.as_str();
         if kind.starts_with("amplinkd.request.") {
@@ -36,15 +41,14 @@ impl Subscription {
         if kind.starts_with("amplinkd.conflict.") {
             return self.conflicts;
         }
-        let (Some(rules), Some(reach)) = (&self.alerts, event.reach) else { return false };
-        let is_of_mine = rules.is_empty() || rule_of(&event.partition_key).is_some_and(|rule| rules.contains(&rule));
+        let (Some(rule), Some(reach)) = (rule_of(&event.partition_key), event.reach) else { return false };
         let is_for_me = match kind {
             // Each age is told for the first time by an event of its own.
             "amplinkd.alert.fired" => self.after_ms() == reach,
             "amplinkd.alert.repeated" | "amplinkd.alert.resolved" => self.after_ms() <= reach,
             _ => false,
         };
-        is_of_mine && is_for_me
+        is_for_me && self.gets(rule)
     }
 }
 

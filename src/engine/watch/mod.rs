@@ -3,8 +3,10 @@
 //! and never hold up a poll.
 //!
 //! `reconcile` compares what holds with what was told, `standing` looks at what is not about one request, `tell` makes
-//! events of alerts that are due, `fan_out` gives events to channels. How far it has come stands in the database, and
+//! events of alerts that are due, `fan_out` gives events to channels; `alarm` alone tells what cannot be written. How far it has come stands in the database, and
 //! moves in the transaction that writes what came of it.
+
+mod alarm;
 
 mod fan_out;
 
@@ -20,12 +22,12 @@ use std::{
     time::Duration,
 };
 
-pub use self::fan_out::Subscription;
 use self::reconcile::reconcile;
-use super::Engine;
+pub use self::{alarm::Alarm, fan_out::Subscription};
+use super::{Engine, deliver::Channels};
 use crate::{
     domain::{
-        attention::{Attention, QuietHours, Rule, Subject, of_request},
+        attention::{Attention, Lesson, QuietHours, Rule, Subject, learned, of_request},
         time::Time,
     },
     shutdown::Shutdown,
@@ -78,11 +80,21 @@ impl Default for Settings {
     }
 }
 
+/// Whether a lesson is worth looking at every request again: one that differs by less than a tenth is not.
+fn is_news(known: Option<Lesson>, lesson: Option<Lesson>) -> bool {
+    match (known, lesson) {
+        (Some(known), Some(lesson)) => known.after.abs_diff(lesson.after) > known.after / 10,
+        (None, None) => false,
+        (Some(_), None) | (None, Some(_)) => true,
+    }
+}
+
 /// The one watch of a daemon.
 #[derive(Debug)]
 pub struct Watch {
     engine: Arc<Engine>,
     settings: Settings,
+    channels: Channels,
     /// The last event that was read.
     seq: i64,
     /// When it last looked around, on the stopwatch.
@@ -96,8 +108,8 @@ impl Watch {
     ///
     /// # Errors
     /// [`StoreError`] when the database cannot be read or written.
-    pub async fn start(engine: Arc<Engine>, settings: Settings) -> Result<Self, StoreError> {
-        let mut watch = Self { engine, settings, seq: 0, looked_at: None, learned_at: None };
+    pub async fn start(engine: Arc<Engine>, settings: Settings, channels: Channels) -> Result<Self, StoreError> {
+        let mut watch = Self { engine, settings, channels, seq: 0, looked_at: None, learned_at: None };
         watch.learn().await?;
         watch.seq = watch.take_up().await?;
         Ok(watch)
@@ -166,8 +178,9 @@ impl Watch {
 
     /// Makes the rules those that every request is looked at by.
     async fn take_up(&self) -> Result<i64, StoreError> {
-        let Attention { thresholds, lessons, keep_outcomes, zone } = &self.settings.attention;
-        let policy = format!("{thresholds:?} {lessons:?} {keep_outcomes:?} {zone:?}");
+        let Attention { thresholds, lessons, keep_outcomes, zone: _ } = &self.settings.attention;
+        let lessons = lessons.map(|lesson| lesson.map(|lesson| lesson.after));
+        let policy = format!("{thresholds:?} {lessons:?} {keep_outcomes:?}");
         self.store().begin_watch(policy, self.engine.clock().now().ms()).await
     }
 
@@ -182,8 +195,11 @@ impl Watch {
         let mut step = self.look_at(&news, vigils, now).await?;
         step.deliveries = fan_out::deliveries(&self.settings.subscriptions, &news, now);
         step.seq = news.last().map(|event| event.seq);
-        let seq = step.seq;
+        let (seq, is_owed) = (step.seq, !step.deliveries.is_empty());
         self.store().watch(step).await?;
+        if is_owed {
+            self.channels.ring();
+        }
         self.seq = seq.unwrap_or(self.seq);
         Ok(true)
     }
@@ -224,10 +240,22 @@ impl Watch {
     }
 
     /// Learns from settled requests how long they usually take. Answers whether that changes anything.
-    #[expect(clippy::unused_async, reason = "the store's lessons are read here")]
     async fn learn(&mut self) -> Result<bool, StoreError> {
         self.learned_at = Some(self.engine.clock().monotonic());
-        Ok(false)
+        if !self.settings.attention.thresholds.learn() {
+            return Ok(false);
+        }
+        let mut has_changed = false;
+        for taught in self.store().lessons(self.engine.clock().now()).await? {
+            let after = learned(taught.stage, taught.count, taught.p95);
+            let lesson = after.map(|after| Lesson { after, requests: taught.count });
+            let known = &mut self.settings.attention.lessons[taught.stage as usize];
+            if is_news(*known, lesson) {
+                *known = lesson;
+                has_changed = true;
+            }
+        }
+        Ok(has_changed)
     }
 
     /// Whether alerts of this reason must wait for the end of the quiet hours.

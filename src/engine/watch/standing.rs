@@ -1,9 +1,9 @@
 //! What is not about one request: accounts, our address, tokens, channels, the daemon. It must never call anybody to find
 //! out: it reads what others have written down.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
-use super::{Watch, reconcile::alert};
+use super::{super::deliver::Health, Watch, reconcile::alert};
 use crate::{
     domain::{
         attention::{Concern, Plight, Rule, of_plight},
@@ -20,6 +20,15 @@ use crate::{
 
 /// Accounts without a token that are named one by one. More of them at once are one trouble: their common source.
 const WITHOUT_TOKEN_MAX: u32 = 100;
+
+/// How long nothing must have been written for it to be told: a backup that holds the file is over by then.
+const OUTAGE_TOLD: Duration = Duration::from_secs(30);
+
+/// How long it is told of after it ended.
+const OUTAGE_KEPT: Duration = Duration::from_mins(10);
+
+/// How long a channel may take nothing before that is told: longer than a service that is restarted needs.
+const CHANNEL_FAILING_AFTER: Duration = Duration::from_mins(5);
 
 /// Accounts with a spent budget that are told of in one look.
 const SPENT_MAX: u32 = 10_000;
@@ -71,8 +80,10 @@ impl Watch {
                 plights.push(Plight::BudgetExhausted { account, refusal: Some(refusal), since, until });
             }
         }
-        plights.extend(self.channels(now, &mut looked_at));
+        looked_at.insert(Rule::ChannelFailing);
+        plights.extend(self.channels(now));
         plights.extend(self.daemon(now, &mut looked_at));
+        plights.extend(self.outage(now));
         // Two of one key, as a spent budget and a spent quota of one account, are one trouble.
         let zone = self.settings.attention.zone;
         let mut keys = HashSet::new();
@@ -111,9 +122,32 @@ impl Watch {
         Ok(spent.into_iter().filter_map(plight).collect())
     }
 
-    #[expect(clippy::unused_self, reason = "the channels' health is read here")]
-    fn channels(&self, _now: Time, _looked_at: &mut HashSet<Rule>) -> Vec<Plight> {
-        Vec::new()
+    /// Channels that have taken nothing for a while, or for which messages were given up.
+    fn channels(&self, now: Time) -> Vec<Plight> {
+        let is_failing = |health: &Health| {
+            health.dead > 0 || health.since.is_some_and(|since| now.since(since) >= CHANNEL_FAILING_AFTER)
+        };
+        let failing = self.channels.health().into_iter().filter(|(_, health)| is_failing(health));
+        failing
+            .map(|(channel, health)| Plight::ChannelFailing {
+                channel,
+                error: health.last_error.unwrap_or_else(|| "messages were given up".to_owned()),
+                dead: health.dead,
+                since: health.since.unwrap_or(now),
+            })
+            .collect()
+    }
+
+    /// That nothing could be written, once that can be written.
+    fn outage(&self, now: Time) -> Option<Plight> {
+        let (since, ended) = self.engine.outage.last()?;
+        let is_worth_telling = ended.since(since) >= OUTAGE_TOLD && now.since(ended) < OUTAGE_KEPT;
+        is_worth_telling.then(|| Plight::Daemon {
+            finding: "unwritable".to_owned(),
+            example: format!("nothing could be written to the database until {ended}, and nothing was sent to WeChat"),
+            count: 1,
+            since,
+        })
     }
 
     /// What the last audit found; nothing is known before the first.

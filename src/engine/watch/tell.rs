@@ -144,11 +144,8 @@ fn event(telling: Telling, reach: i64, reason: &str, rows: &[&AlertRow], now: Ti
         title_zh,
         alerts: rows.iter().map(|row| facts(row)).collect(),
     };
-    // Of one alone: whom it is about. Of several: what they have in common.
-    let subject = match rows {
-        [one] => one.request_id.clone().or_else(|| one.account.clone()),
-        _ => None,
-    };
+    // Whom it is about; of several, the one that is due the longest.
+    let subject = rows.first().and_then(|first| first.request_id.clone().or_else(|| first.account.clone()));
     Event {
         id: new_id(),
         kind: format!("amplinkd.alert.{}", telling.as_str()),

@@ -12,7 +12,10 @@ use lettre::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::super::text::{clip, one_line};
+use super::super::{
+    text::{clip, one_line},
+    words,
+};
 use crate::domain::{
     message::{Language, Message},
     time::Time,
@@ -64,7 +67,7 @@ pub(super) fn write(message: &Message, envelope: &Envelope, now: Time) -> Result
     let mut builder = MessageBuilder::new()
         .from(envelope.from.clone())
         .date(date(now))
-        .subject(format!("{PREFIX}{}", clip(&one_line(&message.title), SUBJECT_CHARS_MAX)))
+        .subject(format!("{PREFIX}{}", title(message)))
         .message_id(Some(format!("<{}@{domain}>", name(&message.id))))
         // The thread's first mail was never sent; programs group by the name alone.
         .in_reply_to(thread.clone())
@@ -93,6 +96,11 @@ fn name(id: &str) -> String {
     if fits { id.to_owned() } else { fingerprint(id) }
 }
 
+/// What it is about and what it asks for, in one line.
+fn title(message: &Message) -> String {
+    words::headline(message, &clip(&one_line(&message.title), SUBJECT_CHARS_MAX))
+}
+
 /// 128 bits of a hash in hexadecimal.
 fn fingerprint(text: &str) -> String {
     use std::fmt::Write as _;
@@ -103,29 +111,15 @@ fn fingerprint(text: &str) -> String {
     })
 }
 
-/// The words around a table.
-struct Words {
-    lang: &'static str,
-    more: fn(usize) -> String,
-    link: &'static str,
-    hint: &'static str,
-}
-
-const ENGLISH: Words =
-    Words { lang: "en", more: |count| format!("and {count} more"), link: "See", hint: "On the server" };
-
-const CHINESE: Words =
-    Words { lang: "zh-CN", more: |count| format!("还有 {count} 条"), link: "查看", hint: "在服务器上执行" };
-
 /// A message cut to what a mail takes, its texts in single lines.
 struct Body {
-    words: &'static Words,
+    language: Language,
     title: String,
     lead: String,
     columns: Vec<String>,
     rows: Vec<Vec<String>>,
-    /// How many rows are missing.
-    more: usize,
+    /// How many rows are missing, in words.
+    more: Option<String>,
     link: Option<String>,
     hint: String,
 }
@@ -140,15 +134,13 @@ impl Body {
         });
         let rows: Vec<Vec<String>> = rows.collect();
         Self {
-            words: match message.language {
-                Language::En => &ENGLISH,
-                Language::Zh => &CHINESE,
-            },
-            title: clip(&one_line(&message.title), SUBJECT_CHARS_MAX),
+            language: message.language,
+            title: title(message),
             lead: clip(&one_line(&message.lead), LEAD_CHARS_MAX),
             columns: cells(&message.columns),
             // Without a table, `total` counts what the words already speak of.
-            more: if message.rows.is_empty() { 0 } else { message.total.max(message.rows.len()) - rows.len() },
+            more: words::more(message.language, rows.len(), message.total.max(message.rows.len()))
+                .filter(|_| !message.rows.is_empty()),
             rows,
             link: message.link.as_deref().map(|link| clip(&one_line(link), HINT_CHARS_MAX)),
             hint: clip(&one_line(&message.hint), HINT_CHARS_MAX),
@@ -163,14 +155,12 @@ impl Body {
         if !self.rows.is_empty() {
             let mut lines: Vec<String> =
                 std::iter::once(&self.columns).chain(&self.rows).map(|r| r.join(" | ")).collect();
-            if self.more > 0 {
-                lines.push((self.words.more)(self.more));
-            }
+            lines.extend(self.more.clone());
             blocks.push(lines.join("\n"));
         }
         let mut last = Vec::new();
-        last.extend(self.link.as_ref().map(|link| format!("{}: {link}", self.words.link)));
-        last.extend((!self.hint.is_empty()).then(|| format!("{}: {}", self.words.hint, self.hint)));
+        last.extend(self.link.as_ref().map(|link| words::labelled(self.language, words::see(self.language), link)));
+        last.extend((!self.hint.is_empty()).then(|| words::run(self.language, &self.hint)));
         if !last.is_empty() {
             blocks.push(last.join("\n"));
         }
@@ -183,7 +173,10 @@ impl Body {
         let mut parts = vec![format!(
             "<!doctype html>\n<html lang=\"{}\"><head><meta charset=\"utf-8\"></head>\n\
              <body style=\"font-family:sans-serif;font-size:14px\">\n<h2 style=\"font-size:18px\">{}</h2>\n",
-            self.words.lang,
+            match self.language {
+                Language::En => "en",
+                Language::Zh => "zh-CN",
+            },
             escaped(&self.title)
         )];
         parts.extend((!self.lead.is_empty()).then(|| paragraph(&escaped(&self.lead))));
@@ -193,11 +186,12 @@ impl Body {
             parts.push(html_row("th align=\"left\"", &self.columns));
             parts.extend(self.rows.iter().map(|row| html_row("td", row)));
             parts.push("</table>\n".to_owned());
-            parts.extend((self.more > 0).then(|| paragraph(&(self.words.more)(self.more))));
+            parts.extend(self.more.as_deref().map(paragraph));
         }
-        parts.extend(self.link.as_ref().map(|link| paragraph(&format!("{}: {}", self.words.link, html_link(link)))));
-        let hint = || paragraph(&format!("{}: <code>{}</code>", self.words.hint, escaped(&self.hint)));
-        parts.extend((!self.hint.is_empty()).then(hint));
+        let link = |link| words::labelled(self.language, words::see(self.language), &html_link(link));
+        parts.extend(self.link.as_deref().map(|to| paragraph(&link(to))));
+        let hint = || format!("<code>{}</code>", escaped(&self.hint));
+        parts.extend((!self.hint.is_empty()).then(|| paragraph(&words::run(self.language, &hint()))));
         let origin = escaped(&origin(message));
         parts.push(format!("<p style=\"color:#888;font-size:12px\">{origin}</p>\n</body></html>\n"));
         parts.concat()
@@ -206,7 +200,7 @@ impl Body {
 
 /// Where a mail comes from, for whoever asks later.
 fn origin(message: &Message) -> String {
-    one_line(&format!("{} {} {}", message.kind, message.id, message.at))
+    one_line(&format!("{} · {} {}", words::footer(message), message.kind, message.id))
 }
 
 /// A row of cells; `tag` may carry attributes.

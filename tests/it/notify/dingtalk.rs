@@ -76,7 +76,8 @@ async fn a_wrong_secret_or_a_wrong_clock_is_for_a_person() {
 
 #[tokio::test]
 async fn each_answer_says_what_is_to_be_done() {
-    let too_fast = r#"{"status":1111,"wait":5,"source":"x5","punish":"deny","uuid":"9f","errcode": 130101,"errmsg": "send too fast, exceed 20 times per minute"}"#;
+    let too_fast = r#"{"status":1111,"wait":5,"source":"x5","punish":"deny","uuid":"9f8c",
+        "errcode": 130101,"errmsg": "send too fast, exceed 20 times per minute"}"#;
     for (body, expected) in [
         (too_fast, ("later", Some(600), "errcode 130101: send too fast, exceed 20 times per minute")),
         (r#"{"errcode":660026,"errmsg":"limited"}"#, ("later", Some(600), "errcode 660026: limited")),

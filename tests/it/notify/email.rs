@@ -42,7 +42,7 @@ async fn a_mail_tells_everything_in_text_and_in_html() {
     assert_eq!(send(&server, &message()).await.0, "sent");
 
     let mail = server.only_mail();
-    assert_eq!(mail.header("Subject"), "[amplinkd] 3 个关联请求在等公众号管理员");
+    assert_eq!(mail.header("Subject"), "[amplinkd] 【需要处理】3 个关联请求在等公众号管理员");
     assert_eq!(mail.header("From"), "amplinkd <amplinkd@example.com>");
     assert_eq!(mail.header("To"), "运维 <ops@example.com>, boss@example.com");
     assert_eq!(mail.header("Date"), "Sun, 22 Nov 2026 19:03:08 +0000");
@@ -61,7 +61,7 @@ async fn a_mail_tells_everything_in_text_and_in_html() {
     }
     assert!(mail.text.contains("公众号 | 小程序 | 已等待\n小店 | wx00000000000000aa | 3天 4小时\n"), "{}", mail.text);
     assert!(mail.html.contains("<td>小店</td><td>wx00000000000000aa</td>"), "{}", mail.html);
-    assert!(!mail.text.contains("还有"), "nothing is missing");
+    assert!(!mail.text.contains("另有"), "nothing is missing");
 
     let login = BASE64_STANDARD.encode("\0alerts@example.com\0hunter2");
     let commands = server.heard().commands;
@@ -98,6 +98,13 @@ async fn a_retry_is_the_same_mail_and_what_follows_joins_its_thread() {
     assert_eq!(threads[0], threads[2]);
     assert_ne!(threads[0], threads[3]);
     assert_eq!(header(&mails[2], "In-Reply-To: "), Some(threads[0].clone()));
+}
+
+#[tokio::test]
+async fn the_subject_says_that_it_is_over() {
+    let server = SmtpServer::friendly().await;
+    send(&server, &Message { mood: Mood::Resolved, language: Language::En, ..message() }).await;
+    assert!(server.only_mail().header("Subject").starts_with("[amplinkd] Resolved: 3 "));
 }
 
 #[tokio::test]
@@ -221,7 +228,7 @@ async fn strangers_texts_are_neither_headers_nor_markup() {
     };
     assert_eq!(send(&server, &nasty).await.0, "sent");
     let mail = server.only_mail();
-    assert_eq!(mail.header("Subject"), "[amplinkd] a Bcc: thief@example.com <b>");
+    assert_eq!(mail.header("Subject"), "[amplinkd] 【需要处理】a Bcc: thief@example.com <b>");
     let names: Vec<&str> = mail.headers.keys().map(String::as_str).collect();
     let known = [
         "Auto-Submitted",
@@ -256,7 +263,7 @@ async fn a_line_that_is_a_dot_does_not_end_the_mail() {
     };
     assert_eq!(send(&server, &dot).await.0, "sent");
     let text = server.only_mail().text;
-    assert!(text.starts_with(".\n\n.\n\n") && text.contains("\n..\n") && text.contains("On the server"), "{text}");
+    assert!(text.contains("\n\n.\n\n") && text.contains("\n..\n") && text.contains("Run: "), "{text}");
 }
 
 #[tokio::test]
@@ -264,8 +271,8 @@ async fn a_long_subject_is_folded_between_characters() {
     let server = SmtpServer::friendly().await;
     send(&server, &Message { title: "等待公众号管理员".repeat(100), ..message() }).await;
     let subject = server.only_mail().header("Subject").to_owned();
-    assert_eq!(subject.chars().count(), "[amplinkd] ".len() + 200);
-    assert!(subject.starts_with("[amplinkd] 等待公众号管理员等") && subject.ends_with('…'), "{subject}");
+    assert_eq!(subject.chars().count(), "[amplinkd] 【需要处理】".chars().count() + 200);
+    assert!(subject.starts_with("[amplinkd] 【需要处理】等待公众号管理员等") && subject.ends_with('…'), "{subject}");
 }
 
 #[tokio::test]
@@ -287,7 +294,7 @@ async fn a_long_table_is_cut_and_says_how_much_is_missing() {
     send(&server, &many).await;
     let mail = server.only_mail();
     assert!(mail.text.contains("小店 199 |") && !mail.text.contains("小店 200 |"), "{}", mail.text);
-    assert!(mail.text.contains("还有 99800 条") && mail.html.contains("还有 99800 条"));
+    assert!(mail.text.contains("另有 99800 条") && mail.html.contains("另有 99800 条"));
 }
 
 #[tokio::test]

@@ -27,18 +27,32 @@ impl io::Write for Lines {
     }
 }
 
-/// What the channel logs of a message, as JSON.
-async fn logged(message: &Message) -> serde_json::Value {
+/// The only line that the channel logs of a message, where `listener` turns it into text.
+async fn line<S>(message: &Message, listener: impl FnOnce(Lines) -> S) -> String
+where
+    S: tracing::Subscriber + Send + Sync + 'static,
+{
     let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let guard = tracing::subscriber::set_default(listener(lines.clone()));
     channel(Kind::Log, "https://unused.example/?key=hunter2", &["hunter2"]).send(message, NOW).await.unwrap();
     drop(guard);
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(!text.contains("hunter2"));
-    serde_json::from_str(&text).unwrap()
+    text
+}
+
+/// What the channel logs of a message, as JSON.
+async fn logged(message: &Message) -> serde_json::Value {
+    let listener = |lines: Lines| tracing_subscriber::fmt().json().with_writer(move || lines.clone()).finish();
+    serde_json::from_str(&line(message, listener).await).unwrap()
+}
+
+/// The same for people.
+async fn written(message: &Message) -> String {
+    let listener =
+        |lines: Lines| tracing_subscriber::fmt().with_ansi(false).with_writer(move || lines.clone()).finish();
+    line(message, listener).await
 }
 
 #[tokio::test]
@@ -80,4 +94,11 @@ async fn a_strangers_line_break_makes_no_second_line() {
     let rows = line["fields"]["rows"].as_str().unwrap();
     assert!(rows.starts_with("0 xxx") && rows.contains("; 4 xxx") && !rows.contains("; 5 xxx") && rows.len() < 3_000);
     assert_eq!(line["fields"].get("link"), None);
+}
+
+#[tokio::test]
+async fn no_title_pretends_to_be_a_field() {
+    let line = written(&Message { title: "a\" total=0 event.id=b".to_owned(), ..message() }).await;
+    assert!(line.contains(r#" title="a\" total=0 event.id=b" "#), "{line}");
+    assert!(written(&message()).await.contains(" title=\"3 个关联请求在等公众号管理员\" lead=\"请"));
 }

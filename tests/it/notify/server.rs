@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
@@ -127,6 +128,14 @@ async fn write(reply: Reply) -> Response {
     }
 }
 
+/// A port at which nobody listens, and which nobody else gets as long as it is held; its address.
+pub(super) fn closed() -> (tokio::net::TcpSocket, SocketAddr) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
 /// A server that writes these bytes as soon as it has read something, and then nothing more; its address.
 pub(super) async fn raw(bytes: &'static str) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -135,7 +144,7 @@ pub(super) async fn raw(bytes: &'static str) -> String {
         // Held, so that no connection ends.
         let mut open = Vec::new();
         while let Ok((mut stream, _)) = listener.accept().await {
-            let mut piece = [0; 65_536];
+            let mut piece = [0; 4_096];
             let _ = stream.read(&mut piece).await;
             let _ = stream.write_all(bytes.as_bytes()).await;
             open.push(stream);

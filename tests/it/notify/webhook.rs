@@ -5,7 +5,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-use super::{server::raw, *};
+use super::{
+    server::{closed, raw},
+    *,
+};
 
 const CURRENT: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -88,7 +91,7 @@ async fn a_key_is_changed_without_a_pause() {
 async fn a_retry_has_the_same_id_and_body_and_a_signature_of_its_own() {
     let server = Server::always(Reply::Status(200, String::new())).await;
     let channel = channel(Kind::Webhook, &server.url, &[CURRENT]);
-    let later = NOW + Duration::from_secs(3_600);
+    let later = NOW + Duration::from_hours(1);
     channel.send(&message(), NOW).await.unwrap();
     channel.send(&message(), later).await.unwrap();
     let received = server.received();
@@ -152,7 +155,7 @@ async fn silence_and_a_closed_door_are_for_later() {
     let (what, after, why) = outcome(quick(&silent.url).send(&message(), NOW).await);
     assert_eq!((what, after, why.as_str()), ("later", None, "no answer within 300ms"));
 
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_held, nobody) = closed();
     let (what, after, why) =
         outcome(channel(Kind::Webhook, &format!("http://{nobody}/"), &[]).send(&message(), NOW).await);
     assert_eq!((what, after), ("later", None));

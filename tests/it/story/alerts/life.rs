@@ -23,7 +23,6 @@ async fn many_that_are_stuck_at_once_are_one_message() {
     assert_eq!(events.iter().map(|event| event.count).sum::<i64>(), 60);
     // They were not listed in one moment: whatever came within the time of grouping is together.
     assert!(events.len() <= 3, "{events:#?}");
-    assert_eq!(events[0].subject, "stuck.account_admin");
 }
 
 #[tokio::test]
@@ -123,7 +122,7 @@ async fn a_death_in_any_write_of_the_watch_neither_repeats_nor_misses() {
             // Whatever it wanted to write is not there, and the process dies of it.
             let _ = guarded.watch.as_mut().unwrap().settle().await;
             guarded.watch = None;
-            guarded.guard_if_possible().await;
+            guarded.guard().await;
         }
         guarded.daemon.sql("DROP TRIGGER refuse").await;
         guarded.restart().await;

@@ -1,12 +1,17 @@
 //! Who is told what, and when: the daemon and its watch in a small world. Stories look at `v_alert` and at the events, as
 //! everybody outside can. They must never reach into the watch.
 
+mod hands;
+
 mod life;
 
 mod rules;
 
 use amplinkd::{
-    engine::watch::{Settings as Alerting, Subscription, Watch},
+    engine::{
+        deliver::Deliver,
+        watch::{Settings as Alerting, Subscription, Watch},
+    },
     sim::By,
 };
 
@@ -79,8 +84,10 @@ impl Guarded {
     }
 
     async fn guard(&mut self) {
-        let watch = Watch::start(Arc::clone(self.daemon.engine()), self.alerting.clone()).await.unwrap();
-        self.watch = Some(watch);
+        let engine = self.daemon.engine();
+        let (store, clock) = (engine.store().clone(), Arc::clone(engine.clock()));
+        let channels = Deliver::new(store, clock, Vec::new(), days(3)).channels().clone();
+        self.watch = Some(Watch::start(Arc::clone(engine), self.alerting.clone(), channels).await.unwrap());
     }
 
     /// Ends and starts the process.
@@ -180,12 +187,5 @@ impl Guarded {
     pub(crate) fn agree(&self) {
         let now = self.daemon.sim.now();
         self.daemon.sim.world().approve(ACCOUNT, PROGRAM, By::AccountAdmin, now).unwrap();
-    }
-
-    /// Starts the watch of a process whose database may refuse it.
-    async fn guard_if_possible(&mut self) {
-        let (engine, alerting) = (Arc::clone(self.daemon.engine()), self.alerting.clone());
-        let watch = Watch::start(engine, alerting).await.unwrap();
-        self.watch = Some(watch);
     }
 }

@@ -1,0 +1,77 @@
+//! Joins the configuration with those who tell people: the watch, the channels, the heartbeat. It must never decide
+//! anything.
+
+use anyhow::Context;
+
+use crate::{
+    config::{Alerts, ChannelConfig, Config, EventClass},
+    domain::attention::{Attention, Rule},
+    engine::{
+        deliver::Outlet,
+        watch::{Settings, Subscription},
+    },
+    notify::{Channel, heartbeat::Heartbeat},
+};
+
+/// What the watch is told of the configuration.
+#[must_use]
+pub fn settings(alerts: &Alerts) -> Settings {
+    let attention = Attention {
+        thresholds: alerts.thresholds.clone(),
+        keep_outcomes: alerts.keep_outcomes,
+        zone: alerts.zone,
+        ..Attention::default()
+    };
+    Settings {
+        attention,
+        repeat_every: alerts.repeat_every,
+        group_within: alerts.group_within,
+        quiet: alerts.quiet,
+        quiet_except: rules(&alerts.quiet_except),
+        subscriptions: alerts.channels.iter().map(subscription).collect(),
+    }
+}
+
+fn rules(words: &[String]) -> Vec<Rule> {
+    words.iter().filter_map(|word| Rule::from_word(word)).collect()
+}
+
+fn subscription(channel: &ChannelConfig) -> Subscription {
+    let wants = |class| channel.events.contains(&class);
+    Subscription {
+        channel: channel.name.clone(),
+        alerts: wants(EventClass::Alert).then(|| rules(&channel.rules)),
+        after: channel.after.unwrap_or_default(),
+        transitions: wants(EventClass::Transition),
+        conflicts: wants(EventClass::Conflict),
+    }
+}
+
+/// The channels, ready to send.
+///
+/// # Errors
+/// A channel whose settings cannot work; the sentence says which and why.
+pub fn outlets(alerts: &Alerts) -> anyhow::Result<Vec<Outlet>> {
+    let outlet = |config: &ChannelConfig| {
+        let channel = Channel::new(&config.settings())?;
+        Ok(Outlet {
+            name: config.name.clone(),
+            pace: channel.pace(),
+            channel,
+            language: config.language,
+            zone: alerts.zone,
+            link: alerts.link.clone(),
+        })
+    };
+    alerts.channels.iter().map(outlet).collect()
+}
+
+/// The dead man's switch, when there is one.
+///
+/// # Errors
+/// An address that cannot be called.
+pub fn heartbeat(config: &Config) -> anyhow::Result<Option<Heartbeat>> {
+    let section = &config.heartbeat;
+    let Some(url) = section.url.clone() else { return Ok(None) };
+    Heartbeat::new(url, section.timeout).map(Some).context("[heartbeat] url")
+}

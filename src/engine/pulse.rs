@@ -1,0 +1,91 @@
+//! The dead man's switch: says on schedule that all is well, only while it is. It must never say so when it has not
+//! looked: whoever hears nothing must be able to rely on it.
+
+use std::{fmt::Write, sync::Arc, time::Duration};
+
+use super::{Engine, Readings};
+use crate::{notify::heartbeat::Heartbeat, shutdown::Shutdown};
+
+/// Findings that are named one by one.
+const NAMED_MAX: usize = 20;
+
+/// Tells somebody outside that this daemon lives.
+#[derive(Debug)]
+pub struct Pulse {
+    engine: Arc<Engine>,
+    heartbeat: Heartbeat,
+    every: Duration,
+    /// Rounds of the loop at the last beat.
+    turns: Option<u64>,
+    /// Whether the last beat arrived.
+    is_heard: bool,
+}
+
+impl Pulse {
+    /// Nothing is told before [`Pulse::run`].
+    #[must_use]
+    pub const fn new(engine: Arc<Engine>, heartbeat: Heartbeat, every: Duration) -> Self {
+        Self { engine, heartbeat, every, turns: None, is_heard: true }
+    }
+
+    /// Beats until the end is asked for.
+    pub async fn run(mut self, shutdown: &Shutdown) {
+        while !shutdown.asked() {
+            // Both ends of a beat are said, so that the service knows how long the look took.
+            self.beat().await;
+            let next = self.engine.clock().monotonic() + self.every;
+            tokio::select! {
+                () = shutdown.wait() => {}
+                () = self.engine.clock().sleep_until(next) => {}
+            }
+        }
+    }
+
+    /// One look, and what is said of it.
+    pub async fn beat(&mut self) {
+        let engine = Arc::clone(&self.engine);
+        let now = || engine.clock().now();
+        let begun = self.heartbeat.start(now()).await;
+        let wrong = self.wrong().await;
+        let said = if wrong.is_empty() {
+            self.heartbeat.ok(now()).await
+        } else {
+            tracing::error!(findings = wrong, "the heartbeat fails");
+            self.heartbeat.fail(&wrong, now()).await
+        };
+        let heard = begun.and(said);
+        match (&heard, self.is_heard) {
+            (Err(error), true) => tracing::warn!(error = %error, "the heartbeat is not heard; tried again"),
+            (Ok(()), false) => tracing::info!("the heartbeat is heard again"),
+            (Err(_), false) | (Ok(()), true) => {}
+        }
+        self.is_heard = heard.is_ok();
+    }
+
+    /// Why this daemon is not well; empty when it is.
+    async fn wrong(&mut self) -> String {
+        let mut wrong = String::new();
+        let readings: Readings = self.engine.readings();
+        if self.turns.replace(readings.turns) == Some(readings.turns) {
+            wrong.push_str("the loop stands still\n");
+        }
+        if let Some(since) = readings.unwritable_since {
+            let _ = writeln!(wrong, "nothing can be written since {since}");
+        }
+        match self.engine.recorder().audit().await {
+            Ok(findings) => {
+                for found in findings.iter().take(NAMED_MAX) {
+                    let _ = writeln!(wrong, "{} {}: {}", found.rule, found.subject, found.finding);
+                }
+                if findings.len() > NAMED_MAX {
+                    let _ = writeln!(wrong, "and {} more: amplinkd audit", findings.len() - NAMED_MAX);
+                }
+                self.engine.note_audit(findings);
+            }
+            Err(error) => {
+                let _ = writeln!(wrong, "the audit cannot be made: {error}");
+            }
+        }
+        wrong
+    }
+}

@@ -1,0 +1,137 @@
+//! The one alert that cannot wait to be written: that nothing can be written. It is told to every channel directly, once an
+//! outage. It must never tell anything else: whatever can be written is written first.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::JoinSet;
+
+use super::{
+    super::{Engine, deliver::Outlet},
+    fan_out::Subscription,
+};
+use crate::{
+    clock::SharedClock,
+    domain::{
+        attention::{Concern, Plight, Rule, group_sentence, of_plight},
+        message::AlertFacts,
+        telling::{self, AlertNews, Told},
+        time::Time,
+    },
+    shutdown::Shutdown,
+};
+
+/// How long nothing can be written before people are told: a backup that holds the file is over by then.
+const TELL_AFTER: Duration = Duration::from_secs(30);
+
+/// How often that is asked.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How often at most a channel is tried that does not take it.
+const TRIES: u32 = 5;
+
+/// How long between two tries.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Tells that nothing can be written.
+#[derive(Debug)]
+pub struct Alarm {
+    engine: Arc<Engine>,
+    outlets: Vec<Arc<Outlet>>,
+}
+
+impl Alarm {
+    /// For those of the channels that are told of the daemon's alerts at once.
+    #[must_use]
+    pub fn new(engine: Arc<Engine>, subscriptions: &[Subscription], outlets: Vec<Arc<Outlet>>) -> Self {
+        let is_told = |outlet: &Arc<Outlet>| {
+            subscriptions.iter().any(|one| one.channel == outlet.name && one.after.is_zero() && one.gets(Rule::Daemon))
+        };
+        Self { engine, outlets: outlets.into_iter().filter(is_told).collect() }
+    }
+
+    /// Watches until the end is asked for.
+    pub async fn run(self, shutdown: &Shutdown) {
+        let mut told = None;
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !shutdown.asked() {
+            tokio::select! {
+                () = shutdown.wait() => return,
+                _ = tick.tick() => {}
+            }
+            let Some(since) = self.engine.readings().unwritable_since else { continue };
+            if told == Some(since) || self.engine.clock().now().since(since) < TELL_AFTER {
+                continue;
+            }
+            told = Some(since);
+            tokio::select! {
+                () = shutdown.wait() => return,
+                () = self.tell(since) => {}
+            }
+        }
+    }
+
+    async fn tell(&self, since: Time) {
+        let why = self.engine.store().health().borrow().wrong.as_ref().map(ToString::to_string).unwrap_or_default();
+        let event = event(since, why, self.engine.clock().now());
+        // One that hangs holds up no other.
+        let mut sending = JoinSet::new();
+        for outlet in &self.outlets {
+            sending.spawn(send(Arc::clone(outlet), event.clone(), Arc::clone(self.engine.clock())));
+        }
+        while sending.join_next().await.is_some() {}
+    }
+}
+
+async fn send(outlet: Arc<Outlet>, event: Told, clock: SharedClock) {
+    let message = telling::message(&event, outlet.language, outlet.zone, outlet.link.as_deref());
+    for _ in 0..TRIES {
+        match outlet.channel.send(&message, clock.now()).await {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(channel = outlet.name, error = %error, "the alarm was not taken"),
+        }
+        clock.sleep_until(clock.monotonic() + PAUSE).await;
+    }
+}
+
+/// As the watch would have written it.
+fn event(since: Time, why: String, now: Time) -> Told {
+    let plight = Plight::Daemon { finding: "unwritable".to_owned(), example: why, count: 1, since };
+    let Concern { rule, key, reason, en, zh, .. } = of_plight(&plight, chrono_tz::Asia::Shanghai);
+    let (title_en, title_zh) = group_sentence(rule, &reason, 1);
+    // The same in every try, and another in the next outage.
+    let id = format!("{}/{}", key, since.ms());
+    let facts = AlertFacts {
+        alert: id.clone(),
+        key: key.clone(),
+        rule: rule.as_str().to_owned(),
+        reason: reason.clone(),
+        request: None,
+        account: None,
+        program: None,
+        since: since.ms(),
+        fired_at: now.ms(),
+        resolved_at: None,
+        message_en: en,
+        message_zh: zh,
+    };
+    let news = AlertNews {
+        rule: rule.as_str().to_owned(),
+        reason: reason.clone(),
+        state: "fired".to_owned(),
+        count: 1,
+        level: 0,
+        title_en,
+        title_zh,
+        alerts: vec![facts],
+    };
+    Told {
+        id,
+        kind: "amplinkd.alert.fired".to_owned(),
+        subject: key,
+        partition_key: reason,
+        sequence: 0,
+        at: now,
+        data: news.to_json(),
+    }
+}
