@@ -34,11 +34,13 @@ pub enum Chore {
     Housekeeping,
     /// Proves that nothing has stalled.
     Audit,
+    /// Tells people of the day.
+    Digest,
 }
 
 impl Chore {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Drift, Self::Housekeeping, Self::Audit];
+    pub const ALL: [Self; 4] = [Self::Drift, Self::Housekeeping, Self::Audit, Self::Digest];
 
     /// Its name in the database.
     #[must_use]
@@ -47,6 +49,7 @@ impl Chore {
             Self::Drift => "drift",
             Self::Housekeeping => "housekeeping",
             Self::Audit => "audit",
+            Self::Digest => "digest",
         }
     }
 
@@ -55,6 +58,7 @@ impl Chore {
             Self::Drift => &schedule.drift,
             Self::Housekeeping => &schedule.housekeeping,
             Self::Audit => &schedule.audit,
+            Self::Digest => &schedule.digest,
         }
     }
 }
@@ -236,6 +240,7 @@ impl Chores {
             Chore::Drift => self.engine.begin_drift().await.map_err(|error| error.to_string()),
             Chore::Housekeeping => self.engine.keep_house().await.map(drop).map_err(|error| error.to_string()),
             Chore::Audit => self.audit().await,
+            Chore::Digest => self.engine.tell_digest(chore.name()).await.map_err(|error| error.to_string()),
         };
         let now = self.engine.clock().now();
         self.plan.tried(chore, now);

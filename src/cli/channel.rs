@@ -37,7 +37,7 @@ Examples:
   amplinkd channel test ops --event resolved
 
 It sends from here, at once, past the daemon, quiet hours and the database. The daemon need not run. A test alert in
-Alertmanager is over with --event resolved, or by itself after its own time.")]
+Alertmanager is over with --event resolved, or by itself after some days.")]
     Test {
         /// The channel's name
         name: String,
@@ -95,8 +95,8 @@ struct Row {
     name: String,
     kind: Option<&'static str>,
     events: Vec<&'static str>,
-    pending: i64,
-    dead: i64,
+    pending: u64,
+    dead: u64,
     delivered_at: Option<String>,
     last_error: Option<String>,
 }
@@ -219,7 +219,7 @@ async fn test(context: &Context, name: &str, event: Event) -> anyhow::Result<()>
         telemetry::start(&config.log)?;
     }
     let clock = SystemClock::new();
-    let message = sample::message(settings, event, &clock);
+    let message = sample::message(&config.alerts, settings, event, &clock);
     let began = clock.now();
     if let Err(wrong) = channel.send(&message, began).await {
         let meaning = match &wrong {
@@ -240,7 +240,7 @@ async fn dead(context: &Context, desk: &Desk, name: &str, ids: &[String]) -> any
     let mut printer = context.printer(if is_table { &DEAD_TABLE[..] } else { &DEAD_FIELDS[..] });
     let (mut after, mut count) = (String::new(), 0_u64);
     loop {
-        let page = desk.store().dead_deliveries(name, &after, PAGE).await?;
+        let page = desk.store().given_up(name, &after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after.clone_from(&last.id);
         for row in page.into_iter().filter(|row| ids.is_empty() || ids.contains(&row.id)) {

@@ -22,6 +22,8 @@ pub mod alert;
 
 pub mod channel;
 
+pub mod report;
+
 pub mod audit;
 
 pub mod db;
@@ -117,6 +119,8 @@ pub enum Command {
     /// See the channels on which people are told, try them, send again what was given up
     #[command(subcommand)]
     Channel(channel::Command),
+    /// See how long approvals take, and whether nudges help
+    Report(report::Report),
     /// Prove that every open request has a next step; exit code 3 when one has not
     Audit(audit::Audit),
     /// Copy the database, or check the whole file
@@ -182,6 +186,7 @@ async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Conflict(command) => conflict::run(&context, command).await,
         Command::Alert(command) => alert::run(&context, command).await,
         Command::Channel(command) => channel::run(&context, command).await,
+        Command::Report(report) => report::run(&context, report).await,
         Command::Audit(command) => audit::run(&context, command).await,
         Command::Db(command) => db::run(&context, command).await,
         Command::Config(ConfigCommand::Check) => {

@@ -31,6 +31,31 @@ pub fn to_the_second(text: &str) -> String {
     text.get(..SECOND).unwrap_or(text).replace('T', " ")
 }
 
+/// A span as people write it on a command line: "90m", "36h", "30d", "4w".
+///
+/// # Errors
+/// A sentence when it is none, or longer than ten years.
+pub fn span(text: &str) -> Result<Duration, String> {
+    /// Ten years: further back nothing is.
+    const HOURS_MAX: u64 = 3_650 * 24;
+    let wrong = || "a span is a number and m, h, d or w, as in 30d".to_owned();
+    let text = text.trim();
+    let (at, unit) = text.char_indices().next_back().ok_or_else(wrong)?;
+    let count: u64 = text[..at].parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 7 * 86_400,
+        _ => return Err(wrong()),
+    };
+    let span = Duration::from_secs(count.saturating_mul(seconds));
+    if span.is_zero() || span > Duration::from_hours(HOURS_MAX) {
+        return Err("a span is longer than nothing and at most ten years".to_owned());
+    }
+    Ok(span)
+}
+
 fn in_one_unit(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
@@ -44,6 +69,15 @@ fn in_one_unit(span: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_are_read_as_people_write_them() {
+        let hours = |text| span(text).map(|span| span.as_secs() / 3_600);
+        assert_eq!(["90m", "36h", "30d", "4w"].map(hours), [Ok(1), Ok(36), Ok(720), Ok(672)]);
+        for wrong in ["", "d", "0d", "-1d", "30", "1y", "30 tagé", "99999999999999999999d", "4000d"] {
+            assert!(span(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_glance_needs_one_unit() {

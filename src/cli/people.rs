@@ -4,7 +4,7 @@
 use anyhow::Context;
 
 use crate::{
-    config::{Alerts, ChannelConfig, Config, EventClass},
+    config::{Alerts, ChannelConfig, Config, Digest, EventClass},
     domain::attention::{Attention, Rule},
     engine::{
         deliver::Outlet,
@@ -15,7 +15,8 @@ use crate::{
 
 /// What the watch is told of the configuration.
 #[must_use]
-pub fn settings(alerts: &Alerts) -> Settings {
+pub fn settings(config: &Config) -> Settings {
+    let Config { alerts, digest, .. } = config;
     let attention = Attention {
         thresholds: alerts.thresholds.clone(),
         keep_outcomes: alerts.keep_outcomes,
@@ -28,7 +29,7 @@ pub fn settings(alerts: &Alerts) -> Settings {
         group_within: alerts.group_within,
         quiet: alerts.quiet,
         quiet_except: rules(&alerts.quiet_except),
-        subscriptions: alerts.channels.iter().map(subscription).collect(),
+        subscriptions: alerts.channels.iter().map(|channel| subscription(channel, digest)).collect(),
     }
 }
 
@@ -36,7 +37,7 @@ fn rules(words: &[String]) -> Vec<Rule> {
     words.iter().filter_map(|word| Rule::from_word(word)).collect()
 }
 
-fn subscription(channel: &ChannelConfig) -> Subscription {
+fn subscription(channel: &ChannelConfig, digest: &Digest) -> Subscription {
     let wants = |class| channel.events.contains(&class);
     Subscription {
         channel: channel.name.clone(),
@@ -44,6 +45,7 @@ fn subscription(channel: &ChannelConfig) -> Subscription {
         after: channel.after.unwrap_or_default(),
         transitions: wants(EventClass::Transition),
         conflicts: wants(EventClass::Conflict),
+        digests: digest.channels.contains(&channel.name),
     }
 }
 

@@ -55,7 +55,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let driver = Driver::start(Arc::clone(&engine)).await?;
     let (store, clock) = (engine.store().clone(), Arc::clone(engine.clock()));
     let deliver = Deliver::new(store, clock, outlets, config.alerts.give_up_after);
-    let alerting = people::settings(&config.alerts);
+    let alerting = people::settings(&config);
     let alarm = Alarm::new(Arc::clone(&engine), &alerting.subscriptions, deliver.outlets());
     let guard = Watch::start(Arc::clone(&engine), alerting, deliver.channels().clone()).await?;
     let pulse = heartbeat.map(|heartbeat| Pulse::new(Arc::clone(&engine), heartbeat, config.heartbeat.every));

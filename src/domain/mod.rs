@@ -3,7 +3,8 @@
 //! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means,
 //! [`plan`] for what comes next and when, [`identify`] for whose item is whose, [`history`] for what was recorded,
 //! [`attention`] for what people must know, [`message`] and [`telling`] for the words of it,
-//! [`approval`] and [`percentile`] for how long people took.
+//! [`approval`] and [`percentile`] for how long people took, [`nudge`] for the word to somebody who takes long,
+//! [`digest`] for a day in one message.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -38,3 +39,7 @@ pub mod attention;
 pub mod approval;
 
 pub mod percentile;
+
+pub mod nudge;
+
+pub mod digest;

@@ -67,8 +67,14 @@ pub struct Words {
     pub lead: String,
     /// The heads of the table's columns.
     pub columns: Vec<String>,
-    /// The table.
+    /// The table; each row as long as `columns`.
     pub rows: Vec<Vec<String>>,
+    /// How many things it concerns.
+    #[serde(default)]
+    pub total: usize,
+    /// The command that shows more.
+    #[serde(default)]
+    pub hint: String,
 }
 
 /// The data of an event that is for people alone, such as a digest or a nudge.
@@ -107,7 +113,8 @@ pub fn message(event: &Told, language: Language, zone: chrono_tz::Tz, link: Opti
         of_alerts(&mut message, news, zone, link);
     } else if let Ok(Note { en, zh }) = serde_json::from_str::<Note>(&event.data) {
         let words = if language == Language::En { en } else { zh };
-        (message.title, message.lead, message.total) = (words.title, words.lead, words.rows.len());
+        (message.title, message.lead, message.hint) = (words.title, words.lead, words.hint);
+        message.total = words.total.max(words.rows.len());
         (message.columns, message.rows) = (words.columns, words.rows);
     } else if let Ok(change) = serde_json::from_str::<Change>(&event.data) {
         of_change(&mut message, &change, zone);

@@ -58,6 +58,8 @@ pub mod watch;
 
 pub mod pulse;
 
+mod digest;
+
 use std::{
     num::NonZeroU32,
     sync::{

@@ -29,10 +29,11 @@ const SNOOZE: &str = "
     WHERE id IN (SELECT j.value FROM json_each($1) AS j) AND state IN ('firing', 'acknowledged', 'snoozed')
     RETURNING id";
 
-// Whoever was told of it is told that it is over.
+// Whoever was told of it is told that it is over; who never heard of it needs no word.
 const RESOLVE: &str = "
     UPDATE alert
-    SET state = 'resolved', resolved_at = $2, resolution = 'operator', notify_at = $2, version = version + 1
+    SET state = 'resolved', resolved_at = $2, resolution = 'operator',
+        notify_at = CASE WHEN reach IS NOT NULL THEN $2 END, version = version + 1
     WHERE id IN (SELECT j.value FROM json_each($1) AS j) AND state IN ('firing', 'acknowledged', 'snoozed')
     RETURNING id";
 
@@ -40,12 +41,17 @@ const RESOLVE: &str = "
 const RETRY: &str = "
     UPDATE delivery
     SET state = 'pending', next_at = $2, refusals = 0, created_at = $2
-    WHERE channel = $1 AND state = 'dead'";
+    WHERE id IN (
+        SELECT d.id FROM delivery AS d INDEXED BY delivery_dead
+        WHERE d.channel = $1 AND d.state = 'dead' ORDER BY d.id LIMIT $3)";
 
 const RETRY_SOME: &str = "
     UPDATE delivery
     SET state = 'pending', next_at = $2, refusals = 0, created_at = $2
     WHERE channel = $1 AND state = 'dead' AND id IN (SELECT j.value FROM json_each($3) AS j)";
+
+/// Messages made due in one transaction, so that nobody waits long behind it.
+const RETRY_MAX: u32 = 10_000;
 
 impl Store {
     /// Takes firing and snoozed alerts: nobody is told of them again. Answers which were changed.
@@ -72,23 +78,33 @@ impl Store {
         self.changed(Hand::Resolve { ids, now }).await
     }
 
-    /// Makes messages of a channel due that were given up: these, or all. Answers how many.
+    /// Makes messages of a channel due that were given up: these, or all, the oldest first. Answers how many.
     ///
     /// # Errors
-    /// [`StoreError`]: nothing was written.
+    /// [`StoreError`]: the pages so far are due, the rest stays given up.
     pub async fn retry_deliveries(
         &self,
         channel: String,
         ids: Option<Vec<String>>,
         now: Time,
     ) -> Result<u64, StoreError> {
-        self.done(Work::Hand(Hand::Retry { channel, ids, now })).await
+        if ids.is_some() {
+            return self.done(Work::Hand(Hand::Retry { channel, ids, now })).await;
+        }
+        let mut retried = 0;
+        loop {
+            let page = self.done(Work::Hand(Hand::Retry { channel: channel.clone(), ids: None, now })).await?;
+            retried += page;
+            if page < u64::from(RETRY_MAX) {
+                return Ok(retried);
+            }
+        }
     }
 
     async fn changed(&self, hand: Hand) -> Result<Vec<String>, StoreError> {
         match self.writer.ask(Work::Hand(hand)).await? {
             Reply::Changed(ids) => Ok(ids),
-            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Done(_) => Err(StoreError::closed()),
+            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Nudged(_) | Reply::Done(_) => Err(StoreError::closed()),
         }
     }
 }
@@ -99,8 +115,10 @@ pub(super) async fn work(tx: &mut SqliteConnection, hand: &Hand) -> Result<Reply
         Hand::Snooze { ids, until } => change(tx, SNOOZE, ids, *until).await,
         Hand::Resolve { ids, now } => change(tx, RESOLVE, ids, *now).await,
         Hand::Retry { channel, ids, now } => {
-            let sql = if ids.is_some() { RETRY_SOME } else { RETRY };
-            let query = sqlx::query(sql).bind(channel).bind(now.ms()).bind(ids.as_deref().map(bulk::json));
+            let query = match ids {
+                Some(ids) => sqlx::query(RETRY_SOME).bind(channel).bind(now.ms()).bind(bulk::json(ids)),
+                None => sqlx::query(RETRY).bind(channel).bind(now.ms()).bind(RETRY_MAX),
+            };
             Ok(Reply::Done(query.execute(tx).await?.rows_affected()))
         }
     }

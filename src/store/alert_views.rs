@@ -57,9 +57,9 @@ pub struct ChannelFigures {
     /// The channel's name.
     pub channel: String,
     /// Messages that wait, or wait to be tried again.
-    pub pending: i64,
+    pub pending: u64,
     /// Messages that were given up.
-    pub dead: i64,
+    pub dead: u64,
     /// When it last took one, as the views write times.
     pub delivered_at: Option<String>,
     /// What the last failed try of a message met that is still owed, or else of one that was given up.
@@ -101,18 +101,14 @@ const DEAD: &str = "
                  WHERE d.channel = $1 AND d.state = 'dead' AND d.id > $2 ORDER BY d.id LIMIT $3)
     ORDER BY id";
 
-const PENDING_COUNTS: &str = "
-    SELECT d.channel, count(d.next_at) FROM delivery AS d INDEXED BY delivery_pending
-    WHERE d.state = 'pending' GROUP BY d.channel";
-
 const DEAD_COUNTS: &str = "
     SELECT d.channel, count(d.id) FROM delivery AS d INDEXED BY delivery_dead
     WHERE d.state = 'dead' GROUP BY d.channel";
 
-// From the newest: of a channel that works it is among the first.
 const LAST_DELIVERED: &str = "
-    SELECT strftime('%Y-%m-%dT%H:%M:%fZ', d.delivered_at / 1000.0, 'unixepoch') FROM delivery AS d
-    WHERE d.channel = $1 AND d.state = 'delivered' ORDER BY d.id DESC LIMIT 1";
+    SELECT strftime('%Y-%m-%dT%H:%M:%fZ', d.delivered_at / 1000.0, 'unixepoch')
+    FROM delivery AS d INDEXED BY delivery_done
+    WHERE d.channel = $1 AND d.state = 'delivered' ORDER BY d.delivered_at DESC LIMIT 1";
 
 // What has failed waits for longer than what was not tried yet.
 const PENDING_ERROR: &str = "
@@ -164,12 +160,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn dead_deliveries(
-        &self,
-        channel: &str,
-        after: &str,
-        limit: u32,
-    ) -> Result<Vec<DeliveryView>, StoreError> {
+    pub async fn given_up(&self, channel: &str, after: &str, limit: u32) -> Result<Vec<DeliveryView>, StoreError> {
         Ok(sqlx::query_as(DEAD).bind(channel).bind(after).bind(limit).fetch_all(self.readers()).await?)
     }
 
@@ -179,16 +170,12 @@ impl Store {
     /// [`StoreError`] when it cannot be read.
     pub async fn channel_figures(&self, names: &[&str]) -> Result<Vec<ChannelFigures>, StoreError> {
         let mut all: Vec<ChannelFigures> = names.iter().map(|name| ChannelFigures::of(name)).collect();
-        for (sql, dead) in [(PENDING_COUNTS, false), (DEAD_COUNTS, true)] {
-            let counts: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(self.readers()).await?;
-            for (channel, count) in counts {
-                let known = all.iter().position(|figures| figures.channel == channel);
-                let at = known.unwrap_or_else(|| {
-                    all.push(ChannelFigures::of(&channel));
-                    all.len() - 1
-                });
-                *(if dead { &mut all[at].dead } else { &mut all[at].pending }) = count;
-            }
+        for (channel, waiting) in self.waiting_deliveries().await? {
+            figures_of(&mut all, channel).pending = waiting.pending;
+        }
+        let dead: Vec<(String, i64)> = sqlx::query_as(DEAD_COUNTS).fetch_all(self.readers()).await?;
+        for (channel, count) in dead {
+            figures_of(&mut all, channel).dead = count.unsigned_abs();
         }
         for figures in &mut all {
             figures.delivered_at = self.of_channel(LAST_DELIVERED, &figures.channel).await?;
@@ -209,6 +196,15 @@ impl ChannelFigures {
     fn of(channel: &str) -> Self {
         Self { channel: channel.to_owned(), ..Self::default() }
     }
+}
+
+/// Those of this channel, at the end when it has none yet.
+fn figures_of(all: &mut Vec<ChannelFigures>, channel: String) -> &mut ChannelFigures {
+    let at = all.iter().position(|figures| figures.channel == channel).unwrap_or_else(|| {
+        all.push(ChannelFigures { channel, ..ChannelFigures::default() });
+        all.len() - 1
+    });
+    &mut all[at]
 }
 
 /// Narrows a query of `v_alert` to one page, newest first: by the index that has it in order, if one has.
@@ -284,7 +280,7 @@ mod tests {
             plans.push(query);
             assert!(store.alert_page(&filter, Some("0197"), 50).await.unwrap().is_empty());
         }
-        for sql in [DELIVERIES_OF_ALERT, DEAD, PENDING_COUNTS, DEAD_COUNTS, PENDING_ERROR, DEAD_ERROR] {
+        for sql in [DELIVERIES_OF_ALERT, DEAD, DEAD_COUNTS, LAST_DELIVERED, PENDING_ERROR, DEAD_ERROR] {
             let mut query = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             query.push(sql);
             plans.push(query);
@@ -295,7 +291,7 @@ mod tests {
             assert!(!steps.iter().any(|(.., step)| scans(step)), "{steps:#?}");
         }
         assert!(store.deliveries_of_alert("0197").await.unwrap().is_empty());
-        assert!(store.dead_deliveries("ops", "", 50).await.unwrap().is_empty());
+        assert!(store.given_up("ops", "", 50).await.unwrap().is_empty());
         assert_eq!(store.channel_figures(&["ops"]).await.unwrap(), [ChannelFigures::of("ops")]);
         store.close().await;
     }

@@ -52,7 +52,12 @@ mod request_page;
 pub mod pages;
 
 pub mod alert_views;
+
 pub mod stage_times;
+
+pub mod nudges;
+
+pub mod digest;
 
 mod alert_hands;
 
@@ -102,7 +107,7 @@ impl Store {
     pub async fn record(&self, record: Record) -> Result<Recorded, StoreError> {
         match self.writer.ask(Work::Record(Box::new(record))).await? {
             Reply::Recorded(recorded) => Ok(recorded),
-            Reply::Accepted(_) | Reply::Done(_) | Reply::Changed(_) => Err(StoreError::closed()),
+            Reply::Accepted(_) | Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }
     }
 
@@ -122,7 +127,7 @@ impl Store {
     pub async fn accept(&self, requests: Vec<Request>, now: Time) -> Result<Vec<Accepted>, StoreError> {
         match self.writer.ask(Work::Accept(requests, now)).await? {
             Reply::Accepted(accepted) => Ok(accepted),
-            Reply::Recorded(_) | Reply::Done(_) | Reply::Changed(_) => Err(StoreError::closed()),
+            Reply::Recorded(_) | Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }
     }
 
@@ -203,7 +208,7 @@ impl Store {
     async fn done(&self, work: Work) -> Result<u64, StoreError> {
         match self.writer.ask(work).await? {
             Reply::Done(count) => Ok(count),
-            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Changed(_) => Err(StoreError::closed()),
+            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Nudged(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }
     }
 }

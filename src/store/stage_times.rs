@@ -14,7 +14,7 @@ use crate::domain::{
     time::Time,
 };
 
-/// Settled requests that are looked at for one report, the newest: a second's work with a million of them.
+/// Settled requests that are looked at for one report, the newest: a second's work, however many there are.
 pub const REPORT_REQUESTS: usize = 20_000;
 
 /// The same for learning when an approval is late: a 95th percentile of as many hardly moves with more.
@@ -27,13 +27,14 @@ const SETTLED: &str = "
     SELECT id, kind, account, requested_at, labels
     FROM request WHERE 1 = 1";
 
-// Each move beside the one before it: both are found by the key.
+// Each move that may end something, beside the one before it: both are found by the key.
 const MOVES: &str = "
     SELECT j.key AS place, m.from_state, m.to_state, m.cause, m.at, b.at AS entered_at
     FROM json_each($1) AS j
     CROSS JOIN transition AS m ON m.request_id = j.value
     CROSS JOIN transition AS b ON b.request_id = m.request_id AND b.seq = m.seq - 1
-    WHERE m.from_state IS NOT NULL";
+    WHERE m.from_state IN ('initiated', 'awaiting_account_admin', 'awaiting_program_admin')
+       OR m.to_state IN ('linked', 'unlinked', 'rejected', 'failed', 'lapsed', 'cancelled')";
 
 /// Which requests are measured. Everything that is set must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -181,7 +182,7 @@ impl Store {
         for one in moves.iter().filter(|one| one.entered_at < until) {
             let Some(request) = usize::try_from(one.place).ok().and_then(|place| page.get(place)) else { continue };
             for (stretch, how, took) in ended(request, one) {
-                let stages = gathered.entry(sample.by.group(request)).or_default();
+                let stages = gathered.entry(sample.by.group(&request.account, &request.labels)).or_default();
                 let (all, otherwise) = stages.entry(stretch.as_str()).or_default();
                 match how {
                     Ended::Forward => all.push(took),
@@ -194,11 +195,12 @@ impl Store {
 }
 
 impl By {
-    fn group(&self, request: &Settled) -> Option<String> {
+    /// The group of a request of this account with these labels.
+    pub(super) fn group(&self, account: &str, labels: &Map<String, Value>) -> Option<String> {
         match self {
             Self::Nothing => None,
-            Self::Account => Some(request.account.clone()),
-            Self::Label(name) => request.labels.get(name).and_then(Value::as_str).map(str::to_owned),
+            Self::Account => Some(account.to_owned()),
+            Self::Label(name) => labels.get(name).and_then(Value::as_str).map(str::to_owned),
         }
     }
 }

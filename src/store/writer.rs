@@ -11,6 +11,7 @@ use super::{
     alert_hands::{self, Hand},
     alerts::{self, WatchRecord},
     deliveries::{self, DeliveryResult},
+    nudges::{self, NewNudge, Nudged, Occasion},
     record,
     requests::{self, Accepted},
     upkeep::{self, Keep},
@@ -40,6 +41,7 @@ pub(super) enum Work {
     Delivered(Vec<DeliveryResult>),
     CloseChannels(Vec<String>),
     Hasten(String, Time),
+    Nudge(Vec<NewNudge>, Occasion),
     Job { name: &'static str, ran: Option<Time>, due: Option<Time> },
     Hand(Hand),
     Close,
@@ -50,6 +52,7 @@ pub(super) enum Work {
 pub(super) enum Reply {
     Recorded(Recorded),
     Accepted(Vec<Accepted>),
+    Nudged(Vec<Nudged>),
     Done(u64),
     /// The ids of what was changed.
     Changed(Vec<String>),
@@ -237,6 +240,7 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
         Work::Delivered(results) => deliveries::write(tx, results).await.map(Reply::Done),
         Work::CloseChannels(configured) => deliveries::close(tx, configured).await.map(Reply::Done),
         Work::Hasten(channel, now) => deliveries::hasten(tx, channel, *now).await.map(Reply::Done),
+        Work::Nudge(new, occasion) => nudges::write(tx, new, *occasion).await.map(Reply::Nudged),
         Work::Job { name, ran, due } => upkeep::mark_job(tx, name, *ran, *due).await.map(Reply::Done),
         Work::Hand(hand) => alert_hands::work(tx, hand).await,
     }

@@ -8,6 +8,8 @@ mod files;
 mod history;
 mod import;
 mod many;
+mod nudge;
+mod report;
 mod requests;
 mod restore;
 

@@ -200,7 +200,13 @@ const ALERTS: &str = "
     INSERT INTO delivery (id, event_id, seq, partition_key, channel, state, created_at, last_error)
     SELECT 'f', id, seq, partition_key, 'post', 'dead', 1, 'HTTP 404' FROM outbox LIMIT 1;
     INSERT INTO delivery (id, event_id, seq, partition_key, channel, state, created_at, delivered_at)
-    SELECT 'e', id, seq, partition_key, 'chat', 'delivered', 1, 2 FROM outbox LIMIT 1";
+    SELECT 'e', id, seq, partition_key, 'chat', 'delivered', 1, 2 FROM outbox LIMIT 1;
+    INSERT INTO nudge (id, request_id, stage, seq, language, text, at, effect_ms)
+    SELECT 'n' || m.request_id, m.request_id, 'account_admin', m.seq - 1, 'zh', 'text', m.at - 1000, 86400000
+    FROM transition AS m WHERE m.from_state = 'awaiting_account_admin'
+    UNION ALL
+    SELECT 'w' || r.id, r.id, 'account_admin', r.last_seq, 'en', 'text', r.since + 1000, 86400000
+    FROM request AS r WHERE r.state = 'awaiting_account_admin'";
 
 /// The database as a reader beside the daemon meets it. The folder must outlive the connection.
 async fn lived() -> (tempfile::TempDir, World, SqliteConnection) {

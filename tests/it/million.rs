@@ -70,6 +70,13 @@ async fn an_audit_of_a_million_requests_is_cheap_enough_for_every_minute() {
     let times = recorder.store().stage_times(&Sample { limit: REPORT_REQUESTS, ..Sample::default() }).await.unwrap();
     assert_eq!((times.requests, times.is_cut), (REPORT_REQUESTS, true));
     println!("approval times of the newest {REPORT_REQUESTS}: {:?}", stopwatch.monotonic().saturating_sub(begun));
+    let begun = stopwatch.monotonic();
+    recorder.store().lessons(NOW + Duration::from_hours(24 * 30)).await.unwrap();
+    println!("what they teach: {:?}", stopwatch.monotonic().saturating_sub(begun));
+    let begun = stopwatch.monotonic();
+    let digest = recorder.store().digest(NOW - Duration::from_hours(24), NOW).await.unwrap();
+    assert_eq!(digest.waiting(), 500_000);
+    println!("the digest: {:?}", stopwatch.monotonic().saturating_sub(begun));
     took.sort();
     println!("an audit: median {:?}, longest {:?}; with every history: {all:?}", took[10], took[19]);
     assert!(took[10] < Duration::from_secs(1), "{took:?}");

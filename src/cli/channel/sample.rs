@@ -1,10 +1,16 @@
-//! The message with which a channel is tried. It must never read like something that has happened: every part that a
-//! person sees first says that it is a test.
+//! The message with which a channel is tried: built as the real ones are, of things that are nobody's. It must never read
+//! like something that has happened: what a person sees first says that it is a test.
+
+use serde_json::json;
 
 use crate::{
     clock::Clock,
-    config::ChannelConfig,
-    domain::message::{AlertFacts, Language, Message, Mood},
+    config::{Alerts, ChannelConfig},
+    domain::{
+        message::{AlertFacts, Language, Message},
+        telling::{self, AlertNews, Told},
+        time::Time,
+    },
 };
 
 /// What the message tells of.
@@ -20,7 +26,7 @@ pub enum Event {
     Conflict,
 }
 
-/// Names in the example that belong to nobody.
+/// Names that belong to nobody.
 const REQUEST: &str = "00000000-0000-7000-8000-000000000000";
 const ACCOUNT: &str = "wx0123456789abcdef";
 const PROGRAM: &str = "wxfedcba9876543210";
@@ -45,96 +51,112 @@ impl Event {
         }
     }
 
-    const fn mood(self) -> Mood {
+    /// The event's data, as the daemon writes it.
+    fn data(self, channel: &str, now: Time) -> String {
         match self {
-            Self::Alert => Mood::Fired,
-            Self::Resolved => Mood::Resolved,
-            Self::Transition | Self::Conflict => Mood::News,
-        }
-    }
-
-    const fn title(self, language: Language) -> &'static str {
-        match (self, language) {
-            (Self::Alert, Language::En) => "Test: 1 link request waits for the account's administrator",
-            (Self::Alert, Language::Zh) => "测试：1 个关联请求在等公众号管理员确认",
-            (Self::Resolved, Language::En) => "Test: over: 1 link request waited for the account's administrator",
-            (Self::Resolved, Language::Zh) => "测试：已恢复，1 个关联请求曾在等公众号管理员确认",
-            (Self::Transition, Language::En) => "Test: a link request is now awaiting_account_admin",
-            (Self::Transition, Language::Zh) => "测试：一个关联请求进入 awaiting_account_admin",
-            (Self::Conflict, Language::En) => "Test: WeChat contradicts our record of a link request",
-            (Self::Conflict, Language::Zh) => "测试：微信与我们对一个关联请求的记录不一致",
+            Self::Alert => news("fired", None, channel, now),
+            Self::Resolved => news("resolved", Some(now), channel, now),
+            Self::Transition => json!({
+                "test": true, "request": REQUEST, "kind": "link", "account": ACCOUNT, "program": PROGRAM,
+                "from": "initiated", "to": "awaiting_account_admin", "at": now.to_string(), "cause": "test",
+                "attempt": 1, "errcode": null, "labels": {},
+            })
+            .to_string(),
+            Self::Conflict => json!({
+                "test": true, "conflict": REQUEST, "request": REQUEST, "account": ACCOUNT, "program": PROGRAM,
+                "kind": "test", "errcode": null, "our_state": "initiated", "their_status": 1, "at": now.to_string(),
+                "labels": {},
+            })
+            .to_string(),
         }
     }
 }
 
-/// The message for this channel, in its language, with a new id.
-pub(super) fn message(channel: &ChannelConfig, event: Event, clock: &dyn Clock) -> Message {
-    let now = clock.now();
-    let language = channel.language;
-    let (lead, columns) = match language {
-        Language::En => {
-            ("This is a test by `amplinkd channel test`: nobody must do anything.", ["request", "account", "program"])
-        }
-        Language::Zh => ("这是 `amplinkd channel test` 发出的测试消息，无需处理。", ["请求", "公众号", "小程序"]),
-    };
-    let alert = || AlertFacts {
+/// One alert. Its key is the channel's own, so that `resolved` ends what `alert` began where somebody keeps them.
+fn news(state: &str, resolved_at: Option<Time>, channel: &str, now: Time) -> String {
+    let alert = AlertFacts {
         alert: REQUEST.to_owned(),
-        key: format!("test/{}", channel.name),
+        key: format!("test/{channel}"),
         rule: "test".to_owned(),
-        reason: "test.channel".to_owned(),
+        reason: "test".to_owned(),
         request: Some(REQUEST.to_owned()),
         account: Some(ACCOUNT.to_owned()),
         program: Some(PROGRAM.to_owned()),
         since: now.ms(),
         fired_at: now.ms(),
-        resolved_at: (event == Event::Resolved).then_some(now.ms()),
-        message_en: Event::Alert.title(Language::En).to_owned(),
-        message_zh: Event::Alert.title(Language::Zh).to_owned(),
+        resolved_at: resolved_at.map(Time::ms),
+        message_en: "Test: the account's administrator has not answered an invitation that nobody sent".to_owned(),
+        message_zh: "测试：公众号管理员尚未确认一个并未发出的邀请".to_owned(),
     };
-    let is_alert = matches!(event, Event::Alert | Event::Resolved);
-    let alerts: Vec<AlertFacts> = is_alert.then(alert).into_iter().collect();
-    let data = serde_json::json!({
-        "test": true, "request": REQUEST, "account": ACCOUNT, "program": PROGRAM, "alerts": alerts,
-    });
-    Message {
+    let news = AlertNews {
+        rule: "test".to_owned(),
+        reason: "test".to_owned(),
+        state: state.to_owned(),
+        count: 1,
+        level: 0,
+        title_en: "Test: 1 link request waits for the account's administrator".to_owned(),
+        title_zh: "测试：1 个关联请求在等公众号管理员确认".to_owned(),
+        alerts: vec![alert],
+    };
+    news.to_json()
+}
+
+/// The message for this channel, in its language, with a new id.
+pub(super) fn message(alerts: &Alerts, channel: &ChannelConfig, event: Event, clock: &dyn Clock) -> Message {
+    let now = clock.now();
+    let told = Told {
         id: new_id(clock),
         kind: event.kind().to_owned(),
         subject: REQUEST.to_owned(),
         partition_key: format!("test/{}", channel.name),
         sequence: 0,
         at: now,
-        data: data.to_string(),
-        mood: event.mood(),
-        language,
-        title: event.title(language).to_owned(),
-        lead: lead.to_owned(),
-        columns: columns.map(str::to_owned).to_vec(),
-        rows: vec![[REQUEST, ACCOUNT, PROGRAM].map(str::to_owned).to_vec()],
-        total: 1,
-        link: None,
+        data: event.data(&channel.name, now),
+    };
+    let plain = telling::message(&told, channel.language, alerts.zone, alerts.link.as_deref());
+    let (title, lead) = match channel.language {
+        Language::En => ("Test: ", "This is a test by `amplinkd channel test`; nobody must do anything. "),
+        Language::Zh => ("测试：", "这是 `amplinkd channel test` 发出的测试消息，无需处理。"),
+    };
+    // Of an alert its own words say so already: some channels show nothing else.
+    let title = if plain.title.contains(title) { "" } else { title };
+    Message {
+        title: format!("{title}{}", plain.title),
+        lead: format!("{lead}{}", plain.lead),
         hint: "amplinkd channel list".to_owned(),
-        alerts,
+        ..plain
     }
 }
 
 /// A `UUIDv7`: a service that has seen an id before takes the message for a repetition.
 fn new_id(clock: &dyn Clock) -> String {
     let ms = u64::try_from(clock.now().ms()).unwrap_or_default();
-    let chance = [clock.random().to_be_bytes(), clock.random().to_be_bytes()].concat();
+    let chance = u128::from(clock.random()) << u64::BITS | u128::from(clock.random());
     let mut bytes = [0; 10];
-    bytes.copy_from_slice(&chance[..10]);
+    bytes.copy_from_slice(&chance.to_be_bytes()[..10]);
     uuid::Builder::from_unix_timestamp_millis(ms, &bytes).into_uuid().to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{clock::ManualClock, config::Config, domain::message::Mood};
 
     #[test]
-    fn every_title_says_that_it_is_a_test() {
-        for event in [Event::Alert, Event::Resolved, Event::Transition, Event::Conflict] {
-            assert!(event.title(Language::En).starts_with("Test"));
-            assert!(event.title(Language::Zh).starts_with("测试"));
+    fn every_event_is_told_as_a_test_in_the_words_of_the_real_ones() {
+        let text = "[[alerts.channel]]\nname = \"a\"\nkind = \"log\"\nlanguage = \"en\"\n\
+                    [[alerts.channel]]\nname = \"b\"\nkind = \"log\"";
+        let alerts = Config::inspect_text("a.toml".into(), text, &[]).unwrap().config.alerts;
+        let clock = ManualClock::starting_at(Time::from_ms(1_773_100_800_000));
+        for (channel, title) in alerts.channels.iter().zip(["Test: ", "测试："]) {
+            for event in [Event::Alert, Event::Resolved, Event::Transition, Event::Conflict] {
+                let message = message(&alerts, channel, event, &*clock);
+                assert_eq!(message.title.matches(title).count(), 1, "{message:?}");
+                // One whose data cannot be read has its type for a title.
+                assert!(!message.title.contains("amplinkd."), "{message:?}");
+                assert_eq!(message.mood == Mood::Resolved, event == Event::Resolved);
+                assert_eq!(message.alerts.is_empty(), matches!(event, Event::Transition | Event::Conflict));
+            }
         }
     }
 }

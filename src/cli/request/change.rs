@@ -73,6 +73,22 @@ pub struct Choice {
     pub yes: bool,
 }
 
+impl Choice {
+    /// Refuses a choice of nothing, and one of ids and filters at once.
+    ///
+    /// # Errors
+    /// [`Usage`], with `word` for what would be done.
+    pub(super) fn must_name_some(&self, word: &str) -> Result<(), Usage> {
+        match (self.ids.is_empty(), self.filters.is_empty()) {
+            (true, true) => {
+                Err(Usage(format!("say which requests to {word}: their ids, or filters such as --account")))
+            }
+            (false, false) => Err(Usage("give ids or filters, not both".to_owned())),
+            (true, false) | (false, true) => Ok(()),
+        }
+    }
+}
+
 /// What is done to each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Act {
@@ -118,14 +134,7 @@ pub(super) async fn retry(context: &Context, retry: Retry) -> anyhow::Result<End
 }
 
 async fn change(context: &Context, choice: Choice, act: Act) -> anyhow::Result<Ending> {
-    match (choice.ids.is_empty(), choice.filters.is_empty()) {
-        (true, true) => {
-            let word = act.word();
-            return Err(Usage(format!("say which requests to {word}: their ids, or filters such as --account")).into());
-        }
-        (false, false) => return Err(Usage("give ids or filters, not both".to_owned()).into()),
-        (true, false) | (false, true) => {}
-    }
+    choice.must_name_some(act.word())?;
     context
         .at_desk(async |desk| {
             let ids = if choice.ids.is_empty() {
@@ -183,7 +192,8 @@ async fn is_latest_of_its_pair(desk: &Desk, row: &RequestView) -> anyhow::Result
     Ok(latest.first().is_some_and(|latest| latest.id == row.id))
 }
 
-fn requests(count: usize) -> String {
+/// "1 request", "2 requests".
+pub(super) fn requests(count: usize) -> String {
     if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
 }
 
@@ -254,13 +264,21 @@ async fn report(context: &Context, desk: &Desk, outcome: Outcome, act: Act) -> a
     if existing > 0 {
         note(format!("{} for a pair that is open again already: that one is shown", requests(existing)));
     }
-    match failures.as_slice() {
+    fail(act.word(), &failures)
+}
+
+/// Tells what could not be done, if anything; the rest is done.
+///
+/// # Errors
+/// When there is any failure.
+pub(super) fn fail(word: &str, failures: &[String]) -> anyhow::Result<()> {
+    match failures {
         [] => Ok(()),
         [only] => bail!("{only}"),
         many => {
             let told = many.iter().take(FAILURES_TOLD_MAX).map(|failure| format!("\n  {failure}"));
             let told: String = told.collect();
-            bail!("could not {} {}:{told}", act.word(), requests(many.len()))
+            bail!("could not {word} {}:{told}", requests(many.len()))
         }
     }
 }

@@ -55,7 +55,7 @@ pub struct Filters {
 ///
 /// # Errors
 /// A sentence when there is no "=" or no name before it.
-pub(super) fn label(text: &str) -> Result<(String, String), String> {
+pub(in crate::cli) fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("a label is NAME=VALUE, as in shop=12".to_owned()),

@@ -8,16 +8,19 @@ mod filters;
 
 mod list;
 
+mod nudge;
+
 mod show;
 
 mod watch;
 
-pub(super) use self::ask::key_lost;
+pub(super) use self::{ask::key_lost, filters::label};
 pub use self::{
     ask::{Link, Unlink},
     change::{Cancel, Retry},
     filters::Filters,
     list::List,
+    nudge::Nudge,
     show::{Explain, History},
     watch::Watch,
 };
@@ -53,6 +56,8 @@ pub enum Command {
     Cancel(Cancel),
     /// Ask again for what finished requests were for
     Retry(Retry),
+    /// Word a reminder for the administrator who has not answered, to paste or to send
+    Nudge(Nudge),
     /// Say in sentences why a request is where it is, who must act, and what comes next
     Explain(Explain),
 }
@@ -100,6 +105,7 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> 
         Command::Watch(watch) => watch::run(context, watch).await,
         Command::Cancel(cancel) => change::cancel(context, cancel).await,
         Command::Retry(retry) => change::retry(context, retry).await,
+        Command::Nudge(nudge) => nudge::run(context, nudge).await,
         Command::Explain(explain) => show::explain(context, &explain).await,
     }
 }

@@ -7,6 +7,9 @@ use crate::{
     store::{alerts::NewDelivery, attention::News, record::new_id},
 };
 
+/// The type of the summary of a day.
+pub(in crate::engine) const DIGEST: &str = "amplinkd.digest";
+
 /// What a channel asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
@@ -20,6 +23,8 @@ pub struct Subscription {
     pub transitions: bool,
     /// Whether it gets conflicts.
     pub conflicts: bool,
+    /// Whether it gets the summary of the day.
+    pub digests: bool,
 }
 
 impl Subscription {
@@ -40,6 +45,9 @@ impl Subscription {
         }
         if kind.starts_with("amplinkd.conflict.") {
             return self.conflicts;
+        }
+        if kind == DIGEST {
+            return self.digests;
         }
         let (Some(rule), Some(reach)) = (rule_of(&event.partition_key), event.reach) else { return false };
         let is_for_me = match kind {

@@ -22,6 +22,7 @@ use std::{
     time::Duration,
 };
 
+pub(super) use self::fan_out::DIGEST;
 use self::reconcile::reconcile;
 pub use self::{alarm::Alarm, fan_out::Subscription};
 use super::{Engine, deliver::Channels};

@@ -1,6 +1,8 @@
 //! Who is told what, and when: the daemon and its watch in a small world. Stories look at `v_alert` and at the events, as
 //! everybody outside can. They must never reach into the watch.
 
+mod channels;
+
 mod hands;
 
 mod life;
@@ -9,7 +11,7 @@ mod rules;
 
 use amplinkd::{
     engine::{
-        deliver::Deliver,
+        deliver::{Deliver, Outlet},
         watch::{Settings as Alerting, Subscription, Watch},
     },
     sim::By,
@@ -25,6 +27,7 @@ pub(crate) fn everything(channel: &str) -> Subscription {
         after: Duration::ZERO,
         transitions: true,
         conflicts: true,
+        digests: true,
     }
 }
 
@@ -33,6 +36,8 @@ pub(crate) struct Guarded {
     pub(crate) daemon: Daemon,
     pub(crate) alerting: Alerting,
     watch: Option<Watch>,
+    /// The channels themselves, in the stories that send.
+    deliver: Option<Deliver>,
 }
 
 /// An alert as its view shows it.
@@ -78,7 +83,7 @@ impl Guarded {
     pub(crate) async fn around(daemon: Daemon, change: impl FnOnce(&mut Alerting)) -> Self {
         let mut alerting = Alerting { subscriptions: vec![everything("ops")], ..Alerting::default() };
         change(&mut alerting);
-        let mut guarded = Self { daemon, alerting, watch: None };
+        let mut guarded = Self { daemon, alerting, watch: None, deliver: None };
         guarded.guard().await;
         guarded
     }
@@ -101,6 +106,18 @@ impl Guarded {
     pub(crate) async fn settle(&mut self) {
         self.daemon.settle().await;
         self.watch.as_mut().unwrap().settle().await.unwrap();
+        if let Some(deliver) = &mut self.deliver {
+            deliver.settle().await.unwrap();
+        }
+    }
+
+    /// From now on what is queued is sent.
+    pub(crate) async fn post(&mut self, outlets: Vec<Outlet>) {
+        let engine = self.daemon.engine();
+        let deliver = Deliver::new(engine.store().clone(), Arc::clone(engine.clock()), outlets, days(3));
+        let channels = deliver.channels().clone();
+        self.watch = Some(Watch::start(Arc::clone(engine), self.alerting.clone(), channels).await.unwrap());
+        self.deliver = Some(deliver);
     }
 
     /// Lets time pass, from due time to due time.
@@ -115,11 +132,12 @@ impl Guarded {
             }
             let driver = self.daemon.running.as_ref().unwrap().1.next_due().unwrap_or(Duration::MAX);
             let watch = self.watch.as_ref().unwrap().next_due().await.unwrap();
-            let step = driver
-                .min(watch.unwrap_or(Duration::MAX))
-                .max(now + Duration::from_millis(1))
-                .min(now + STEP_MAX)
-                .min(end);
+            let post = match &mut self.deliver {
+                Some(deliver) => deliver.next_due().await.unwrap(),
+                None => None,
+            };
+            let due = [Some(driver), watch, post].into_iter().flatten().min().unwrap_or(Duration::MAX);
+            let step = due.max(now + Duration::from_millis(1)).min(now + STEP_MAX).min(end);
             clock.advance(step.saturating_sub(now));
         }
     }

@@ -1,0 +1,383 @@
+//! `amplinkd report`: how long approvals took, and whether nudges brought them about. It must never read every request:
+//! the newest settled ones tell enough.
+
+mod digest;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    io::{self, Write as _},
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use super::{
+    context::{Context, Desk, Ending, Usage, note},
+    moment,
+    output::{self, Column, Format},
+    request::label,
+    value::legible,
+};
+use crate::{
+    domain::{
+        approval::Stretch,
+        id::AccountId,
+        percentile::Spread,
+        time::{Time, in_words},
+    },
+    store::{
+        nudges::{Effect, Effects},
+        stage_times::{By, REPORT_REQUESTS, Sample, StageTimes, Tally},
+    },
+};
+
+/// Groups in a table: two screens; the other formats have all.
+const TABLE_GROUPS: usize = 50;
+
+/// See how long approvals take, and whether nudges help
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd report
+  amplinkd report --since 30d --account wx0123456789abcdef
+  amplinkd report --by label shop -o csv > approvals.csv
+  amplinkd report --digest
+
+The times are those of the newest 20,000 settled requests that the filters name, and as exact as the polling interval.
+Only approvals count; what was rejected, lapsed, failed or cancelled is counted beside them. What still waits is in
+none of the figures, so that the true ones are higher. A percentile is the nearest rank: one of the measured times.")]
+pub struct Report {
+    /// One row for each account, or for each value of a label
+    #[arg(long, num_args = 1..=2, value_names = ["account|label", "NAME"])]
+    pub by: Vec<String>,
+    /// Only this official account's
+    #[arg(long, help_heading = "Which requests (all that is given must hold)")]
+    pub account: Option<AccountId>,
+    /// Only those with this label; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, help_heading = "Which requests (all that is given must hold)")]
+    pub labels: Vec<(String, String)>,
+    /// Only what was asked, and nudged, within so long: 30d
+    #[arg(long, value_name = "SPAN", value_parser = moment::span, help_heading = "Which requests (all that is given must hold)")]
+    pub since: Option<Duration>,
+    /// The daily digest as it would be sent now, instead of approval times
+    #[arg(long, conflicts_with_all = ["by", "account", "labels", "since"])]
+    pub digest: bool,
+    /// The digest's language [default: that of alerts]
+    #[arg(long, value_parser = ["zh", "en"], requires = "digest")]
+    pub language: Option<String>,
+}
+
+const FIELDS: [Column; 12] = [
+    Column::hidden("group"),
+    Column::hidden("stage"),
+    Column::hidden("approved"),
+    Column::hidden("median_seconds"),
+    Column::hidden("p90_seconds"),
+    Column::hidden("p95_seconds"),
+    Column::hidden("ended_otherwise"),
+    Column::hidden("nudges"),
+    Column::hidden("nudges_undecided"),
+    Column::hidden("nudges_effective"),
+    Column::hidden("nudges_effective_percent"),
+    Column::hidden("median_seconds_after_nudge"),
+];
+
+/// One stage of one group.
+#[derive(Debug, Clone, Serialize)]
+struct Row {
+    /// The account or the label's value; none without `--by`, and for requests without the label.
+    group: Option<String>,
+    stage: &'static str,
+    approved: usize,
+    median_seconds: Option<u64>,
+    p90_seconds: Option<u64>,
+    p95_seconds: Option<u64>,
+    ended_otherwise: usize,
+    nudges: usize,
+    nudges_undecided: usize,
+    nudges_effective: usize,
+    nudges_effective_percent: Option<usize>,
+    median_seconds_after_nudge: Option<u64>,
+}
+
+/// The same for people.
+#[derive(Debug, Serialize)]
+struct Glance {
+    group: String,
+    stage: &'static str,
+    median: Option<String>,
+    p90: Option<String>,
+    p95: Option<String>,
+    approved: usize,
+    otherwise: usize,
+}
+
+const TIMES: [Column; 6] = [
+    Column::shown("stage", "STAGE"),
+    Column::shown("median", "MEDIAN"),
+    Column::shown("p90", "90%"),
+    Column::shown("p95", "95%"),
+    Column::shown("approved", "APPROVED"),
+    Column::shown("otherwise", "ENDED OTHERWISE"),
+];
+
+const TIMES_BY: [Column; 7] = [
+    Column::shown("group", "GROUP"),
+    Column::shown("stage", "STAGE"),
+    Column::shown("median", "MEDIAN"),
+    Column::shown("p90", "90%"),
+    Column::shown("p95", "95%"),
+    Column::shown("approved", "APPROVED"),
+    Column::shown("otherwise", "ENDED OTHERWISE"),
+];
+
+/// What came of nudges, for people.
+#[derive(Debug, Serialize)]
+struct NudgeGlance {
+    group: String,
+    stage: &'static str,
+    nudges: usize,
+    effective: String,
+    undecided: usize,
+    after: Option<String>,
+    median: Option<String>,
+}
+
+const NUDGES: [Column; 6] = [
+    Column::shown("stage", "STAGE"),
+    Column::shown("nudges", "NUDGED"),
+    Column::shown("effective", "APPROVED IN TIME"),
+    Column::shown("undecided", "TIME NOT OVER"),
+    Column::shown("after", "MEDIAN AFTER A NUDGE"),
+    Column::shown("median", "MEDIAN OF ALL"),
+];
+
+const NUDGES_BY: [Column; 7] = [
+    Column::shown("group", "GROUP"),
+    Column::shown("stage", "STAGE"),
+    Column::shown("nudges", "NUDGED"),
+    Column::shown("effective", "APPROVED IN TIME"),
+    Column::shown("undecided", "TIME NOT OVER"),
+    Column::shown("after", "MEDIAN AFTER A NUDGE"),
+    Column::shown("median", "MEDIAN OF ALL"),
+];
+
+/// Prints the report.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn run(context: &Context, report: Report) -> anyhow::Result<Ending> {
+    if report.digest {
+        return digest::run(context, report.language.as_deref()).await;
+    }
+    let by = by(&report.by)?;
+    context
+        .at_desk(async |desk| {
+            let now = desk.now();
+            let sample = Sample {
+                account: report.account.as_ref().map(ToString::to_string),
+                labels: report.labels.clone(),
+                since: report.since.map(|span| now - span),
+                until: None,
+                by,
+                limit: REPORT_REQUESTS,
+            };
+            let times = desk.store().stage_times(&sample).await?;
+            let effects = desk.store().nudge_effects(&sample, now).await?;
+            let rows = rows(&times, &effects, &sample.by);
+            if context.format == Format::Table {
+                print(&table(context, desk, &sample, &times, &rows)?)
+            } else {
+                context.print_rows(&FIELDS, &rows)
+            }
+        })
+        .await?;
+    Ok(Ending::Well)
+}
+
+fn by(words: &[String]) -> Result<By, Usage> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] => Ok(By::Nothing),
+        ["account"] => Ok(By::Account),
+        ["label", name] => Ok(By::Label((*name).to_owned())),
+        [..] => Err(Usage("--by takes \"account\", or \"label\" and the label's name".to_owned())),
+    }
+}
+
+/// Every stage of every group that has one; without groups every stage there is.
+fn rows(times: &StageTimes, effects: &Effects, by: &By) -> Vec<Row> {
+    let mut groups: BTreeSet<&Option<String>> = times.groups.keys().chain(effects.keys()).collect();
+    if *by == By::Nothing {
+        groups.insert(&None);
+    }
+    let mut rows = Vec::new();
+    for group in groups {
+        for stretch in Stretch::ALL {
+            let tally = times.groups.get(group).and_then(|stages| stages.get(stretch.as_str()));
+            let effect = effects.get(group).and_then(|stages| stages.get(stretch.as_str()));
+            if *by == By::Nothing || tally.is_some() || effect.is_some() {
+                rows.push(Row::of(group.clone(), stretch, tally, effect));
+            }
+        }
+    }
+    rows
+}
+
+impl Row {
+    fn of(group: Option<String>, stretch: Stretch, tally: Option<&Tally>, effect: Option<&Effect>) -> Self {
+        let took = tally.map(|tally| &tally.took);
+        let at = |percent| took.and_then(|took: &Spread| took.percentile(percent)).map(|one| one.as_secs());
+        let effect = effect.cloned().unwrap_or_default();
+        let decided = effect.nudges - effect.undecided;
+        Self {
+            group,
+            stage: stretch.as_str(),
+            approved: took.map_or(0, Spread::count),
+            median_seconds: at(50),
+            p90_seconds: at(90),
+            p95_seconds: at(95),
+            ended_otherwise: tally.map_or(0, |tally| tally.otherwise),
+            nudges: effect.nudges,
+            nudges_undecided: effect.undecided,
+            nudges_effective: effect.effective,
+            nudges_effective_percent: (effect.effective * 100).checked_div(decided),
+            median_seconds_after_nudge: effect.took.median().map(|one| one.as_secs()),
+        }
+    }
+}
+
+fn table(context: &Context, desk: &Desk, sample: &Sample, times: &StageTimes, rows: &[Row]) -> anyhow::Result<String> {
+    if times.requests == 0 && rows.iter().all(|row| row.nudges == 0) {
+        return Ok(nothing_yet(sample));
+    }
+    let is_grouped = sample.by != By::Nothing;
+    let mut text = format!("{}\n\n", heading(sample, times));
+    let shown: Vec<Glance> =
+        few(rows).filter(|row| !is_grouped || row.approved + row.ended_otherwise > 0).map(Glance::of).collect();
+    text += &drawn(context, if is_grouped { &TIMES_BY } else { &TIMES }, &shown)?;
+    if !is_grouped && let Some(stages) = times.groups.get(&None) {
+        text += &histograms(stages);
+    }
+    let nudged: Vec<NudgeGlance> = few(rows).filter(|row| row.nudges > 0).map(NudgeGlance::of).collect();
+    if nudged.is_empty() {
+        text += "\nNobody was nudged: `amplinkd request nudge ID` words a reminder for whoever has not answered.\n";
+    } else {
+        let within = in_words(desk.config.nudge.effect_within);
+        let _ = writeln!(
+            text,
+            "\nNudges: how many were followed by an approval in time (now {within}, [nudge] effect_within)\n"
+        );
+        text += &drawn(context, if is_grouped { &NUDGES_BY } else { &NUDGES }, &nudged)?;
+    }
+    let groups = rows.iter().map(|row| &row.group).collect::<BTreeSet<_>>().len();
+    if groups > TABLE_GROUPS {
+        note(format!("showing {TABLE_GROUPS} of {groups} groups; -o csv has all"));
+    }
+    Ok(text)
+}
+
+/// The rows of as many groups as a table shows.
+fn few(rows: &[Row]) -> impl Iterator<Item = &Row> {
+    let mut groups = BTreeSet::new();
+    rows.iter().take_while(move |row| {
+        groups.insert(row.group.clone());
+        groups.len() <= TABLE_GROUPS
+    })
+}
+
+fn nothing_yet(sample: &Sample) -> String {
+    if sample.account.is_none() && sample.labels.is_empty() && sample.since.is_none() {
+        return "No request has come to its end yet, so there is nothing to measure.\n\
+                `amplinkd request list --open` shows what is under way; come back when the first approvals are in.\n"
+            .to_owned();
+    }
+    "No settled request fits these filters. Without them, `amplinkd report` measures everything there is.\n".to_owned()
+}
+
+fn heading(sample: &Sample, times: &StageTimes) -> String {
+    let mut of: Vec<String> = Vec::new();
+    of.extend(sample.account.as_ref().map(|account| format!("account {account}")));
+    of.extend(sample.labels.iter().map(|(name, value)| format!("{}={}", legible(name), legible(value))));
+    of.extend(sample.since.map(|since| format!("asked since {}", day(since))));
+    let of = if of.is_empty() { String::new() } else { format!(" ({})", of.join(", ")) };
+    let which = if times.is_cut { "the newest " } else { "" };
+    let requests = if times.requests == 1 { "request" } else { "requests" };
+    format!("How long approvals took, in {which}{} settled {requests}{of}", times.requests)
+}
+
+/// A moment to the minute, in UTC.
+fn day(at: Time) -> String {
+    let text = moment::to_the_second(&at.to_string());
+    format!("{} UTC", text.get(..16).unwrap_or(&text))
+}
+
+fn histograms(stages: &BTreeMap<&'static str, Tally>) -> String {
+    let mut text = String::new();
+    for stretch in Stretch::ALL {
+        let bars = stages.get(stretch.as_str()).map(|tally| tally.took.histogram()).unwrap_or_default();
+        if bars.is_empty() {
+            continue;
+        }
+        let _ = writeln!(text, "\n{}: {}", stretch.as_str(), stretch.meaning());
+        for bar in bars {
+            let line = format!(
+                "  {:>9}  {} {}",
+                bar.range,
+                bar.drawn,
+                if bar.count == 0 { String::new() } else { bar.count.to_string() }
+            );
+            text += line.trim_end();
+            text.push('\n');
+        }
+    }
+    text
+}
+
+impl Glance {
+    fn of(row: &Row) -> Self {
+        Self {
+            group: row.group.clone().unwrap_or_else(|| "(none)".to_owned()),
+            stage: row.stage,
+            median: row.median_seconds.map(worded),
+            p90: row.p90_seconds.map(worded),
+            p95: row.p95_seconds.map(worded),
+            approved: row.approved,
+            otherwise: row.ended_otherwise,
+        }
+    }
+}
+
+impl NudgeGlance {
+    fn of(row: &Row) -> Self {
+        let percent = row.nudges_effective_percent.map(|percent| format!(" ({percent}%)")).unwrap_or_default();
+        Self {
+            group: row.group.clone().unwrap_or_else(|| "(none)".to_owned()),
+            stage: row.stage,
+            nudges: row.nudges,
+            effective: format!("{}{percent}", row.nudges_effective),
+            undecided: row.nudges_undecided,
+            after: row.median_seconds_after_nudge.map(worded),
+            median: row.median_seconds.map(worded),
+        }
+    }
+}
+
+fn worded(seconds: u64) -> String {
+    in_words(Duration::from_secs(seconds))
+}
+
+fn drawn<T: Serialize>(context: &Context, columns: &[Column], rows: &[T]) -> anyhow::Result<String> {
+    let mut text = Vec::new();
+    output::print(&mut text, context.format, context.look, columns, rows)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// To stdout; a reader who has gone is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(wrong) if wrong.kind() != io::ErrorKind::BrokenPipe => Err(wrong.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

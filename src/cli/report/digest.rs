@@ -1,0 +1,66 @@
+//! `amplinkd report --digest`: the daily digest of this moment. It must never send it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::Value;
+
+use super::{drawn, print};
+use crate::{
+    cli::{
+        context::{Context, Ending},
+        output::{Column, Format},
+        value::legible,
+    },
+    domain::{
+        digest::{AGES, columns},
+        message::Language,
+        telling::Words,
+    },
+};
+
+/// What is news in a digest.
+const DAY: Duration = Duration::from_hours(24);
+
+/// The table's columns by their places: the heads depend on the language.
+const PLACES: [&str; 2 + AGES.len()] = ["0", "1", "2", "3", "4", "5"];
+
+/// Prints the digest: the words for people, the figures for programs.
+///
+/// # Errors
+/// When the database cannot be read.
+pub(super) async fn run(context: &Context, language: Option<&str>) -> anyhow::Result<Ending> {
+    context
+        .at_desk(async |desk| {
+            let now = desk.now();
+            let digest = desk.store().digest(now - DAY, now).await?;
+            if context.format != Format::Table {
+                return context.print_one(&digest);
+            }
+            let language = match language {
+                Some("en") => Language::En,
+                Some(_) => Language::Zh,
+                None => desk.config.alerts.language,
+            };
+            print(&told(context, &digest.words(language), language)?)
+        })
+        .await?;
+    Ok(Ending::Well)
+}
+
+fn told(context: &Context, words: &Words, language: Language) -> anyhow::Result<String> {
+    let mut text = format!("{}\n\n{}\n", legible(&words.title), legible(&words.lead));
+    if !words.rows.is_empty() {
+        let mut heads = columns(language).into_iter();
+        let shown = PLACES.map(|place| Column::shown(place, heads.next().unwrap_or_default()));
+        let rows: Vec<BTreeMap<&str, Value>> =
+            words.rows.iter().map(|row| PLACES.into_iter().zip(row.iter().map(|cell| value(cell))).collect()).collect();
+        text.push('\n');
+        text += &drawn(context, &shown, &rows)?;
+    }
+    Ok(text)
+}
+
+/// A number where it is one, so that the table sets it right.
+fn value(cell: &str) -> Value {
+    cell.parse::<u64>().map_or_else(|_| Value::from(cell), Value::from)
+}

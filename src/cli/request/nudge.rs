@@ -1,0 +1,348 @@
+//! `request nudge`: a ready word to the administrator who has not answered, printed, and sent where a channel is set. It
+//! must never send to many unasked.
+
+use std::{
+    collections::HashSet,
+    fmt::Write as _,
+    io::{self, Write as _},
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use super::change::{Choice, fail, requests};
+use crate::{
+    cli::{
+        context::{Context, Desk, Ending, Usage, agree, note},
+        output::{Column, Format},
+        value::legible,
+    },
+    domain::{
+        id::RequestId,
+        message::Language,
+        nudge::{Facts, Refusal, Urgency, Way, soon_after, stage, word},
+        request::Request,
+        time::{Time, in_words},
+    },
+    engine::accept::AskError,
+    store::{
+        nudges::{Background, NewNudge, Nudged, Occasion},
+        views::RequestFilter,
+    },
+};
+
+/// Rows read, and nudges written, at once.
+const PAGE: u32 = 500;
+
+/// The states in which somebody can be nudged; of `initiated` only unlinks.
+const STATES: [&str; 3] = ["initiated", "awaiting_account_admin", "awaiting_program_admin"];
+
+/// Word a reminder for the administrator who has not answered, to paste or to send
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd request nudge 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b
+  amplinkd request nudge --account wx0123456789abcdef --dry-run
+  amplinkd request nudge --state awaiting_program_admin --label shop=12 --yes
+
+The words say who must agree to what, since when it waits, and what arrived in WeChat. They are printed, and sent as well
+when [nudge] channels names a channel for the request's labels: the daemon delivers them. Each nudge is remembered in
+v_nudge, and `amplinkd report` tells what they brought about. A request is nudged again after [nudge] min_interval; in
+quiet hours nothing is sent. --force overrides both.")]
+pub struct Nudge {
+    /// Which
+    #[command(flatten)]
+    pub choice: Choice,
+    /// The language of the words [default: that of alerts]
+    #[arg(long, value_parser = ["zh", "en"])]
+    pub language: Option<String>,
+    /// Send nothing, whatever channel is set
+    #[arg(long)]
+    pub print_only: bool,
+    /// Also shortly after another nudge, and in quiet hours
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// What the configuration says of nudges.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    occasion: Occasion,
+    language: Language,
+    urgency: Urgency,
+}
+
+/// A nudge about to be made, and where its words go.
+#[derive(Debug)]
+struct Planned {
+    nudge: NewNudge,
+    way: Way,
+}
+
+const FIELDS: [Column; 8] = [
+    Column::hidden("nudge"),
+    Column::hidden("request_id"),
+    Column::hidden("account"),
+    Column::hidden("program"),
+    Column::hidden("stage"),
+    Column::hidden("language"),
+    Column::hidden("channel"),
+    Column::hidden("text"),
+];
+
+/// What is printed of a nudge.
+#[derive(Debug, Serialize)]
+struct Said {
+    /// Its id in `v_nudge`; none when nothing was remembered.
+    nudge: Option<String>,
+    request_id: String,
+    account: String,
+    program: String,
+    stage: &'static str,
+    language: &'static str,
+    /// Where it is sent.
+    channel: Option<String>,
+    text: String,
+}
+
+/// Makes nudges.
+///
+/// # Errors
+/// When somebody cannot be nudged; the others are.
+pub(super) async fn run(context: &Context, nudge: Nudge) -> anyhow::Result<Ending> {
+    nudge.choice.must_name_some("nudge")?;
+    context
+        .at_desk(async |desk| {
+            let rules = nudge.rules(desk);
+            let (chosen, mut failures) = nudge.chosen(desk).await?;
+            let (planned, refused) = plan(desk, &nudge, rules, &chosen).await?;
+            if nudge.choice.ids.is_empty() {
+                tell_left_alone(&refused, rules.occasion.min_interval);
+            } else {
+                failures.extend(refused.iter().map(ToString::to_string));
+            }
+            if nudge.choice.dry_run {
+                note(format!("{} to nudge; nothing was remembered or sent", requests(planned.len())));
+                print(context, &planned.iter().map(|planned| planned.said(None)).collect::<Vec<_>>())?;
+                return fail("nudge", &failures);
+            }
+            if nudge.choice.ids.is_empty() && !planned.is_empty() {
+                agree(&format!("nudge {}", requests(planned.len())), "which, and the words", nudge.choice.yes)?;
+            }
+            let (said, moved) = write(desk, &planned, rules.occasion).await;
+            failures.extend(moved);
+            if !said.is_empty() || !context.is_table() {
+                print(context, &said)?;
+            }
+            fail("nudge", &failures)
+        })
+        .await?;
+    Ok(Ending::Well)
+}
+
+impl Nudge {
+    fn rules(&self, desk: &Desk) -> Rules {
+        let config = &desk.config;
+        let min_interval = if self.force { Duration::ZERO } else { config.nudge.min_interval };
+        Rules {
+            occasion: Occasion { now: desk.now(), min_interval, effect_within: config.nudge.effect_within },
+            language: match self.language.as_deref() {
+                Some("en") => Language::En,
+                Some(_) => Language::Zh,
+                None => config.alerts.language,
+            },
+            urgency: if self.force { Urgency::Forced } else { Urgency::Usual },
+        }
+    }
+
+    /// The requests that are meant, each once, and what is wrong with ids.
+    async fn chosen(&self, desk: &Desk) -> anyhow::Result<(Vec<Request>, Vec<String>)> {
+        let ids = if self.choice.ids.is_empty() { self.meant(desk).await? } else { self.choice.ids.clone() };
+        let (mut chosen, mut failures, mut met) = (Vec::new(), Vec::new(), HashSet::new());
+        for id in ids.into_iter().filter(|id| met.insert(id.clone())) {
+            match desk.store().request(&id).await? {
+                Some(request) => chosen.push(request),
+                None => failures.push(AskError::NoRequest(id).to_string()),
+            }
+        }
+        Ok((chosen, failures))
+    }
+
+    /// Everything that the filters name and that waits for an administrator.
+    async fn meant(&self, desk: &Desk) -> anyhow::Result<Vec<RequestId>> {
+        let filters = &self.choice.filters;
+        if filters.finished {
+            return Err(
+                Usage("nudge takes requests that wait for an administrator, not finished ones".to_owned()).into()
+            );
+        }
+        let mut filter = RequestFilter { open: Some(true), ..filters.for_store() };
+        if filter.states.is_empty() {
+            filter.states = STATES.map(str::to_owned).to_vec();
+        }
+        let mut ids = Vec::new();
+        loop {
+            let page = desk.store().list_requests(&filter, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(ids) };
+            filter.after = Some(last.id.clone());
+            let waits =
+                page.iter().filter(|row| matches!(row.waiting_on.as_deref(), Some("account_admin" | "program_admin")));
+            for row in waits {
+                ids.push(row.id.parse()?);
+            }
+        }
+    }
+}
+
+/// Words for everybody who may be nudged, and why the others may not.
+async fn plan(
+    desk: &Desk,
+    nudge: &Nudge,
+    rules: Rules,
+    chosen: &[Request],
+) -> anyhow::Result<(Vec<Planned>, Vec<Refusal>)> {
+    let (mut planned, mut refused) = (Vec::new(), Vec::new());
+    for some in chosen.chunks(PAGE as usize) {
+        let ids: Vec<&str> = some.iter().map(|request| request.id.as_str()).collect();
+        let known = desk.store().nudge_background(&ids).await?;
+        for request in some {
+            let background = known.get(request.id.as_str()).cloned().unwrap_or_default();
+            let channel = desk.config.nudge.channel_of(&request.labels).filter(|_| !nudge.print_only);
+            let way = Way::of(channel, rules.urgency, desk.config.alerts.quiet, rules.occasion.now);
+            match worded(request, &background, rules) {
+                Ok(new) => planned.push(Planned { nudge: new, way }),
+                Err(refusal) => refused.push(refusal),
+            }
+        }
+    }
+    for one in &mut planned {
+        one.nudge.channel = match &one.way {
+            Way::Sent(channel) => Some(channel.clone()),
+            Way::Printed | Way::Quiet(_) => None,
+        };
+    }
+    tell_ways(&planned);
+    Ok((planned, refused))
+}
+
+fn worded(request: &Request, background: &Background, rules: Rules) -> Result<NewNudge, Refusal> {
+    let stage = stage(request).ok_or_else(|| Refusal::nobody(request))?;
+    let Occasion { now, min_interval, .. } = rules.occasion;
+    soon_after(request.id.as_str(), background.last.map(Time::from_ms), min_interval, now)?;
+    let facts = Facts {
+        stage,
+        account: request.account.as_str(),
+        account_name: background.account_name.as_deref(),
+        program: request.program.as_str(),
+        program_name: background.program_name.as_deref(),
+        since: request.since,
+        now,
+    };
+    Ok(NewNudge {
+        request_id: request.id.to_string(),
+        account: request.account.to_string(),
+        program: request.program.to_string(),
+        state: request.state.as_str(),
+        since: request.since,
+        stage: stage.as_str(),
+        language: word(rules.language),
+        channel: None,
+        title: facts.title(rules.language),
+        text: facts.text(rules.language),
+    })
+}
+
+/// Of what filters name, only what may be nudged is meant; that something was left out is told.
+fn tell_left_alone(refused: &[Refusal], min_interval: Duration) {
+    let too_soon = refused.iter().filter(|refusal| matches!(refusal, Refusal::TooSoon { .. })).count();
+    if too_soon > 0 {
+        note(format!(
+            "{} nudged less than {} ago and left alone; --force does not wait",
+            requests(too_soon),
+            in_words(min_interval)
+        ));
+    }
+}
+
+fn tell_ways(planned: &[Planned]) {
+    let mut quiet: Vec<&str> = Vec::new();
+    for one in planned {
+        match &one.way {
+            Way::Quiet(channel) if !quiet.contains(&channel.as_str()) => quiet.push(channel),
+            Way::Quiet(_) | Way::Printed | Way::Sent(_) => {}
+        }
+    }
+    if !quiet.is_empty() {
+        let quiet = quiet.join(", ");
+        note(format!("quiet hours ([alerts] quiet_hours): printed and not sent to {quiet}; --force sends"));
+    }
+}
+
+/// Remembers nudges, with the messages that they owe; answers what was said, and why the rest was not. What was
+/// remembered is said, also when the database fails after it.
+async fn write(desk: &Desk, planned: &[Planned], occasion: Occasion) -> (Vec<Said>, Vec<String>) {
+    let (mut said, mut failures) = (Vec::with_capacity(planned.len()), Vec::new());
+    for some in planned.chunks(PAGE as usize) {
+        let new: Vec<NewNudge> = some.iter().map(|planned| planned.nudge.clone()).collect();
+        let replies = match desk.store().nudge(new, occasion).await {
+            Ok(replies) => replies,
+            Err(error) => {
+                failures.push(error.to_string());
+                break;
+            }
+        };
+        for (planned, reply) in some.iter().zip(replies) {
+            let id = planned.nudge.request_id.clone();
+            match reply {
+                Nudged::Written(nudge) => said.push(planned.said(Some(nudge))),
+                Nudged::Moved => failures.push(Refusal::Moved { id }.to_string()),
+                Nudged::TooSoon(last) => {
+                    let (ago, min_interval) = (occasion.now.since(last), occasion.min_interval);
+                    failures.push(Refusal::TooSoon { id, last, ago, min_interval }.to_string());
+                }
+            }
+        }
+    }
+    (said, failures)
+}
+
+impl Planned {
+    fn said(&self, nudge: Option<String>) -> Said {
+        let NewNudge { request_id, account, program, stage, language, channel, text, .. } = self.nudge.clone();
+        Said { nudge, request_id, account, program, stage, language, channel, text }
+    }
+}
+
+fn print(context: &Context, said: &[Said]) -> anyhow::Result<()> {
+    if context.format != Format::Table {
+        return context.print_rows(&FIELDS, said);
+    }
+    let mut text = String::new();
+    for (place, one) in said.iter().enumerate() {
+        if said.len() > 1 {
+            text.push_str(if place == 0 { "" } else { "\n" });
+            let _ = writeln!(text, "--- {} of {}: {} ---\n", place + 1, said.len(), one.request_id);
+        }
+        for line in one.text.lines() {
+            text += &legible(line);
+            text.push('\n');
+        }
+    }
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(wrong) if wrong.kind() != io::ErrorKind::BrokenPipe => return Err(wrong.into()),
+        Ok(()) | Err(_) => {}
+    }
+    let remembered = said.iter().filter(|one| one.nudge.is_some());
+    let mut channels: Vec<&str> = remembered.filter_map(|one| one.channel.as_deref()).collect();
+    let sent = channels.len();
+    channels.sort_unstable();
+    channels.dedup();
+    if sent > 0 {
+        note(format!("{} given to the daemon to send to {}", nudges(sent), channels.join(", ")));
+    }
+    Ok(())
+}
+
+fn nudges(count: usize) -> String {
+    if count == 1 { "1 nudge".to_owned() } else { format!("{count} nudges") }
+}

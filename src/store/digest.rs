@@ -1,0 +1,157 @@
+//! The figures of the daily digest. It must never read a finished request, nor an event from before the day: what is open
+//! is counted once a day.
+
+use sqlx::FromRow;
+
+use super::{Store, StoreError};
+use crate::domain::{
+    attention::Stage,
+    digest::{AGES, Count, Digest, Waiting},
+    time::Time,
+};
+
+/// Milliseconds of one day.
+const DAY_MS: i64 = 86_400_000;
+
+// Every end leaves an event in the same transaction. A link that is no more has vanished, which is a conflict, or was
+// unlinked as another request had asked.
+const NEWS: &str = "
+    SELECT CASE WHEN o.type = 'amplinkd.conflict.opened' THEN 'vanished'
+                ELSE substr(o.type, length('amplinkd.request.') + 1) END AS word, count(*) AS count
+    FROM outbox AS o INDEXED BY outbox_by_time
+    WHERE o.at >= $1
+      AND (o.type IN ('amplinkd.request.linked', 'amplinkd.request.rejected', 'amplinkd.request.failed',
+                      'amplinkd.request.lapsed', 'amplinkd.request.cancelled')
+           OR (o.type = 'amplinkd.request.unlinked' AND o.data ->> 'kind' = 'unlink')
+           OR (o.type = 'amplinkd.conflict.opened' AND o.data ->> 'kind' = 'vanished'))
+    GROUP BY word ORDER BY count DESC, word";
+
+const WAITING: &str = "
+    SELECT r.state, r.kind, count(*) FILTER (WHERE r.since > $1) AS first,
+           count(*) FILTER (WHERE r.since <= $1 AND r.since > $2) AS second,
+           count(*) FILTER (WHERE r.since <= $2 AND r.since > $3) AS third,
+           count(*) FILTER (WHERE r.since <= $3) AS fourth
+    FROM request AS r INDEXED BY request_by_state
+    WHERE r.state IN ('initiated', 'awaiting_account_admin', 'awaiting_program_admin')
+    GROUP BY r.state, r.kind";
+
+const DEFERRED: &str = "SELECT count(*) FROM request INDEXED BY request_by_state WHERE state = 'deferred'";
+
+const STUCK: &str = "SELECT count(*) FROM alert INDEXED BY alert_by_rule WHERE rule = 'stuck' AND resolved_at IS NULL";
+
+const GATES: &str = "
+    SELECT g.kind AS word, count(*) AS count FROM gate AS g WHERE g.until > $1
+    GROUP BY g.kind ORDER BY count DESC, word";
+
+const CONFLICTS: &str = "
+    SELECT c.kind AS word, count(*) AS count FROM conflict AS c INDEXED BY conflict_open WHERE c.resolved_at IS NULL
+    GROUP BY c.kind ORDER BY count DESC, word";
+
+const FIRING: &str = "
+    SELECT l.rule AS word, count(*) AS count FROM alert AS l INDEXED BY alert_by_state WHERE l.state = 'firing'
+    GROUP BY l.rule ORDER BY count DESC, word";
+
+const DEAD: &str = "SELECT count(*) FROM delivery INDEXED BY delivery_dead WHERE state = 'dead'";
+
+#[derive(Debug, FromRow)]
+struct WordRow {
+    word: String,
+    count: i64,
+}
+
+#[derive(Debug, FromRow)]
+struct WaitingRow {
+    state: String,
+    kind: String,
+    first: i64,
+    second: i64,
+    third: i64,
+    fourth: i64,
+}
+
+impl Store {
+    /// The figures since a moment, which is at most thirty days ago: older events are gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing can be read.
+    pub async fn digest(&self, since: Time, now: Time) -> Result<Digest, StoreError> {
+        let mut ended = self.words(NEWS, since.ms()).await?;
+        let vanished = ended.iter().position(|count| count.word == "vanished").map(|at| ended.remove(at).count);
+        Ok(Digest {
+            since,
+            at: now,
+            ended,
+            vanished: vanished.unwrap_or(0),
+            waiting: self.waiting(now).await?,
+            stuck: self.number(STUCK).await?,
+            deferred: self.number(DEFERRED).await?,
+            gates: self.words(GATES, now.ms()).await?,
+            conflicts: self.words(CONFLICTS, 0).await?,
+            firing: self.words(FIRING, 0).await?,
+            dead: self.number(DEAD).await?,
+        })
+    }
+
+    async fn words(&self, sql: &'static str, moment: i64) -> Result<Vec<Count>, StoreError> {
+        let query = sqlx::query_as(sql);
+        let query = if sql.contains("$1") { query.bind(moment) } else { query };
+        let rows: Vec<WordRow> = query.fetch_all(self.readers()).await?;
+        Ok(rows.into_iter().map(|row| Count { word: row.word, count: whole(row.count) }).collect())
+    }
+
+    async fn number(&self, sql: &'static str) -> Result<u64, StoreError> {
+        Ok(whole(sqlx::query_scalar(sql).fetch_one(self.readers()).await?))
+    }
+
+    async fn waiting(&self, now: Time) -> Result<Vec<Waiting>, StoreError> {
+        let mut query = sqlx::query_as(WAITING);
+        for days in AGES.iter().filter_map(|(days, ..)| *days) {
+            query = query.bind(now.ms() - i64::from(days) * DAY_MS);
+        }
+        let rows: Vec<WaitingRow> = query.fetch_all(self.readers()).await?;
+        let of = |stage: Stage| {
+            let row = rows.iter().find(|row| row.stage() == Some(stage))?;
+            Some(Waiting { stage, by_age: [row.first, row.second, row.third, row.fourth].map(whole) })
+        };
+        Ok(Stage::ALL.into_iter().filter_map(of).collect())
+    }
+}
+
+impl WaitingRow {
+    fn stage(&self) -> Option<Stage> {
+        match (self.state.as_str(), self.kind.as_str()) {
+            ("initiated", "link") => Some(Stage::Initiated),
+            ("initiated", "unlink") => Some(Stage::Unlink),
+            ("awaiting_account_admin", _) => Some(Stage::AccountAdmin),
+            ("awaiting_program_admin", _) => Some(Stage::ProgramAdmin),
+            _ => None,
+        }
+    }
+}
+
+fn whole(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Location, Role};
+
+    #[tokio::test]
+    async fn no_count_reads_a_whole_table_that_grows() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let store = Store::open(&location, Role::Tool).await.unwrap();
+        for sql in [NEWS, WAITING, DEFERRED, STUCK, CONFLICTS, FIRING, DEAD] {
+            let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+            let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(plan).fetch_all(store.readers()).await.unwrap();
+            // These two indexes hold nothing but what is counted.
+            let is_narrow = |step: &str| step.contains("conflict_open") || step.contains("delivery_dead");
+            let whole = plan.iter().any(|(.., step)| step.starts_with("SCAN") && !is_narrow(step));
+            assert!(!whole, "{sql}: {plan:#?}");
+        }
+        let quiet = store.digest(Time::from_ms(0), Time::from_ms(DAY_MS)).await.unwrap();
+        assert_eq!(quiet, Digest { at: Time::from_ms(DAY_MS), ..Digest::default() });
+    }
+}
