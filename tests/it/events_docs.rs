@@ -13,6 +13,7 @@ use std::{
 use amplinkd::{
     clock::{Clock as _, SystemClock},
     domain::{
+        id::RequestId,
         message::{Language, Message},
         request::{Failure, Kind, LinkOptions, Outcome, Request, State},
         telling::{self, Note, Told, Words},
@@ -20,7 +21,10 @@ use amplinkd::{
     },
     notify::{Channel, ChannelSettings, Kind as ChannelKind, event::cloud_event},
     sim::{Flags, PlanSet, Span, approves_after},
-    store::record::Event,
+    store::{
+        nudges::{NewNudge, Occasion},
+        record::Event,
+    },
 };
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -103,6 +107,8 @@ async fn weeks() -> (Vec<Told>, Request) {
     let link = guarded.daemon.ask(wish).await;
     guarded.daemon.ask(to_link(ACCOUNT, OTHER_PROGRAM)).await;
     guarded.run_for(days(3)).await;
+    nudge(&guarded, &link).await;
+    guarded.daemon.engine().tell_digest("digest").await.unwrap();
     guarded.daemon.people(PlanSet {
         account_admin: Some(approves_after(Span::hours(1))),
         program_admin: Some(approves_after(Span::hours(1))),
@@ -114,6 +120,26 @@ async fn weeks() -> (Vec<Told>, Request) {
     guarded.run_for(days(1) + minutes(30)).await;
     let request = guarded.daemon.request(&link).await;
     (outbox(&guarded).await, request)
+}
+
+/// A reminder that is to be sent.
+async fn nudge(guarded: &Guarded, link: &RequestId) {
+    let request = guarded.daemon.request(link).await;
+    let nudge = NewNudge {
+        request_id: link.to_string(),
+        account: request.account.to_string(),
+        program: request.program.to_string(),
+        state: request.state.as_str(),
+        since: request.since,
+        stage: "account_admin",
+        language: "zh",
+        channel: Some("ops".to_owned()),
+        title: "……".to_owned(),
+        text: "您好".to_owned(),
+    };
+    let now = guarded.daemon.clock.now();
+    let occasion = Occasion { now, min_interval: days(1), effect_within: days(1) };
+    guarded.daemon.store().nudge(vec![nudge], occasion).await.unwrap();
 }
 
 /// Every step that a request can have told, of both kinds.
@@ -128,45 +154,23 @@ fn steps(request: &Request) -> Vec<Told> {
     begun.into_iter().chain(moved).collect()
 }
 
-fn words() -> Words {
-    let texts = |texts: [&str; 2]| texts.map(str::to_owned).to_vec();
-    Words {
-        title: "98 wait".to_owned(),
-        lead: String::new(),
-        columns: texts(["what", "total"]),
-        rows: vec![texts(["linked", "12"])],
-    }
-}
-
-/// Words for people: a digest, and a nudge as `request nudge` makes it.
-fn notes() -> Vec<Told> {
-    let note = serde_json::to_value(Note { en: words(), zh: words() }).unwrap();
-    let mut nudge = note.clone();
-    for (name, text) in [
-        ("request", "0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b"),
-        ("account", ACCOUNT),
-        ("program", PROGRAM),
-        ("stage", "unlink"),
-        ("text", "Hello"),
-        ("language", "en"),
-    ] {
-        nudge[name] = text.into();
-    }
-    let told = |kind: &str, data: Value| Told {
+/// An event as an operator's own system gets it, in ASCII.
+fn digest() -> Told {
+    let words = Words { title: "98 wait".to_owned(), ..Words::default() };
+    Told {
         id: "0197c2da-6f70-7182-9394-afb02c3d4e5f".to_owned(),
-        kind: kind.to_owned(),
+        kind: "amplinkd.digest".to_owned(),
         subject: "digest".to_owned(),
         partition_key: "digest".to_owned(),
         sequence: 8,
         at: Time::from_ms(0),
-        data: data.to_string(),
-    };
-    vec![told("amplinkd.digest", note), told("amplinkd.nudge", nudge)]
+        data: serde_json::to_string(&Note { en: words.clone(), zh: words }).unwrap(),
+    }
 }
 
 async fn everything() -> Vec<Value> {
     let (lived, request) = weeks().await;
-    lived.iter().chain(&steps(&request)).chain(&notes()).map(sent).collect()
+    lived.iter().chain(&steps(&request)).map(sent).collect()
 }
 
 /// The paths of all objects in a value, the outermost first.
@@ -294,8 +298,7 @@ async fn posted(secrets: &[&str]) -> Post {
         from: None,
         to: Vec::new(),
     });
-    let (channel, notes) = (channel.unwrap(), notes());
-    let message = message(&notes[1]);
+    let (channel, message) = (channel.unwrap(), message(&digest()));
     let (post, taken) = tokio::join!(receive(&listener), channel.send(&message, SystemClock::new().now()));
     taken.unwrap();
     post
@@ -337,7 +340,7 @@ async fn the_recipes_take_what_a_webhook_sends_and_nothing_else() {
             [check(&both, SECRET), check(&both, next), check(&one, next)],
             [Some(true), Some(true), Some(false)]
         );
-        let changed = one.body.replace("Hello", "Hullo");
+        let changed = one.body.replace("98", "99");
         assert_eq!(is_verified(language, &one.headers, &changed, SECRET), Some(false), "{language}");
         let mut old = one.headers.clone();
         old["webhook-timestamp"] = "1614265330".into();
