@@ -1,5 +1,5 @@
-//! What docs/database.md, docs/alerts.md and the READMEs promise: every query runs and finds what it is for, every column is
-//! described, times are RFC 3339, the configuration is legal. It must never test what the views are built from.
+//! What docs/database.md promises: every query, there and in other documents, runs and finds what it is for, every column
+//! is described, times are RFC 3339. It must never test what the views are built from.
 
 #![expect(clippy::unwrap_used, reason = "the lint's exception for tests does not reach their helpers")]
 
@@ -7,7 +7,6 @@ use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use amplinkd::{
     clock::{Clock as _, ManualClock, SystemClock},
-    config::Config,
     domain::{
         errcode::Refusal,
         listing::Status,
@@ -32,9 +31,7 @@ const DOCUMENT: &str = include_str!("../../docs/database.md");
 
 const ALERTS_DOCUMENT: &str = include_str!("../../docs/alerts.md");
 
-const EVENTS_DOCUMENT: &str = include_str!("../../docs/events.md");
-
-const READMES: [&str; 2] = [include_str!("../../README.md"), include_str!("../../README.zh-CN.md")];
+const README: &str = include_str!("../../README.md");
 
 /// As many example queries as are promised.
 const QUERIES_MIN: usize = 10;
@@ -222,7 +219,7 @@ async fn lived() -> (tempfile::TempDir, World, SqliteConnection) {
 }
 
 /// Every fenced block of a language in a text.
-fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
+pub(crate) fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
     let fence = format!("```{language}\n");
     text.split(fence.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap_or("").trim()).collect()
 }
@@ -241,45 +238,8 @@ async fn every_query_runs_and_finds_something() {
     let (_folder, _world, mut reader) = lived().await;
     let in_document = queries(DOCUMENT);
     assert!(in_document.len() >= QUERIES_MIN, "{} queries", in_document.len());
-    for query in in_document.into_iter().chain(queries(ALERTS_DOCUMENT)).chain(queries(READMES[0])) {
+    for query in in_document.into_iter().chain(queries(ALERTS_DOCUMENT)).chain(queries(README)) {
         assert!(!run(&mut reader, query).await.is_empty(), "no row:\n{query}");
-    }
-}
-
-#[test]
-fn both_readmes_show_the_same_commands_configuration_and_queries() {
-    for language in ["sh", "toml", "sql"] {
-        let [english, chinese] = READMES.map(|text| blocks(text, language));
-        assert!(!english.is_empty() && english == chinese, "{language}:\n{english:#?}\n{chinese:#?}");
-    }
-}
-
-#[test]
-fn the_first_configuration_is_legal() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("amplinkd.toml");
-    std::fs::write(&file, blocks(READMES[0], "toml")[0]).unwrap();
-    std::fs::write(folder.path().join("token-service.key"), "Bearer 1").unwrap();
-    let config = Config::load(Some(&file), []).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(config.policy(), Policy::default(), "what is said to be the default");
-}
-
-/// A configuration and its secrets as a document shows them, each secret in its file.
-#[test]
-fn every_piece_of_configuration_is_legal() {
-    let pieces = [ALERTS_DOCUMENT, EVENTS_DOCUMENT, READMES[0]].map(|text| blocks(text, "toml"));
-    assert!(pieces.iter().all(|pieces| !pieces.is_empty()));
-    for piece in pieces.iter().flatten() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = piece.lines().filter_map(|line| line.split('"').nth(1).filter(|_| line.contains("_file = ")));
-        for file in files.chain(["token-service.key"]) {
-            std::fs::write(folder.path().join(file), "https://hooks.example/1").unwrap();
-        }
-        let tokens = "\n[tokens.headers_file]\nAuthorization = \"token-service.key\"\n";
-        let tokens = if piece.contains("[tokens.headers_file]") { "" } else { tokens };
-        let file = folder.path().join("amplinkd.toml");
-        std::fs::write(&file, format!("{piece}{tokens}")).unwrap();
-        Config::load(Some(&file), []).unwrap_or_else(|error| panic!("{error}\n{piece}"));
     }
 }
 

@@ -54,8 +54,7 @@ const STATES: [State; 12] = [
 
 /// Every fenced block of a language.
 fn blocks(language: &str) -> Vec<&'static str> {
-    let fence = format!("```{language}\n");
-    DOCUMENT.split(fence.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap_or("")).collect()
+    crate::database_docs::blocks(DOCUMENT, language)
 }
 
 fn document_schema() -> Value {

@@ -5,6 +5,7 @@
 mod bytes;
 mod cli;
 mod config;
+mod config_docs;
 mod database_docs;
 mod deliver;
 mod domain;
