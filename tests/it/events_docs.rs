@@ -180,7 +180,7 @@ fn objects(value: &Value, path: &str, found: &mut Vec<String>) {
             fields.iter().for_each(|(name, field)| objects(field, &format!("{path}/{name}"), found));
         }
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(at, item)| objects(item, &format!("{path}/{at}"), found))
+            items.iter().enumerate().for_each(|(at, item)| objects(item, &format!("{path}/{at}"), found));
         }
         _ => {}
     }
@@ -315,16 +315,12 @@ fn run(program: &str, flag: &str, recipe: &str, body: &str) -> Option<bool> {
 /// What the recipe of a language says of a body with these headers, for a receiver that knows this secret.
 fn is_verified(language: &str, headers: &Value, body: &str, secret: &str) -> Option<bool> {
     let [recipe] = blocks(language)[..] else { panic!("one recipe in {language}") };
-    match language {
-        "python" => {
-            let call = format!("import sys\nverify(sys.stdin.buffer.read(), {headers}, [{secret:?}])");
-            run("python3", "-c", &format!("{recipe}\n{call}"), body)
-        }
-        _ => {
-            let call = format!("verify(require(\"node:fs\").readFileSync(0), {headers}, [{secret:?}]);");
-            run("node", "-e", &format!("{recipe}\n{call}"), body)
-        }
-    }
+    let (program, flag, call) = if language == "python" {
+        ("python3", "-c", format!("import sys\nverify(sys.stdin.buffer.read(), {headers}, [{secret:?}])"))
+    } else {
+        ("node", "-e", format!("verify(require(\"node:fs\").readFileSync(0), {headers}, [{secret:?}]);"))
+    };
+    run(program, flag, &format!("{recipe}\n{call}"), body)
 }
 
 #[tokio::test]
