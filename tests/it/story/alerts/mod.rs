@@ -3,6 +3,8 @@
 
 mod life;
 
+mod many;
+
 mod rules;
 
 use amplinkd::{
