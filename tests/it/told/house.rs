@@ -28,6 +28,10 @@ use super::receiver::Receiver;
 /// How long anything may take before a story gives up on it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often a file is looked at to see it being written, and how often at most.
+const LOOK_EVERY: Duration = Duration::from_micros(50);
+const LOOKS_MAX: u32 = 600_000;
+
 /// Requests of one account.
 const SHARE: usize = 4;
 
@@ -72,6 +76,8 @@ pub(super) struct House {
     daemon: Option<Child>,
     /// Everything that every daemon here has said.
     lines: Arc<Mutex<Vec<String>>>,
+    /// A daemon that says this dies of it, so much later.
+    last_words: Arc<Mutex<Option<(&'static str, Duration)>>>,
 }
 
 /// A webhook that is told everything.
@@ -93,8 +99,11 @@ impl House {
     /// A house whose `[alerts]` section and all after it is this.
     pub(super) async fn build(alerts: &str) -> Self {
         let sim = Sim::start(SimConfig { seed: 5, ..SimConfig::default() }).await.unwrap();
+        // Which of two unnamed rejections is whose is another story.
+        sim.world().switches.rejected_items_have_appid = true;
         let folder = tempfile::tempdir().unwrap();
-        let house = Self { sim, folder, recorder: None, daemon: None, lines: Arc::default() };
+        let house =
+            Self { sim, folder, recorder: None, daemon: None, lines: Arc::default(), last_words: Arc::default() };
         house.configure(alerts);
         house
     }
@@ -120,7 +129,7 @@ impl House {
             appear_within = "1s"
             [log]
             format = "json"
-            filter = "trace,hyper=trace,hyper_util=trace,reqwest=trace,sqlx=info"
+            filter = "trace,hyper=trace,hyper_util=trace"
             [alerts]
             {alerts}
             "#,
@@ -146,8 +155,15 @@ impl House {
         assert!(self.daemon.is_none(), "one daemon at a time");
         let mut child = self.command("run").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (said, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&self.lines));
+        let (pid, last_words) = (Pid::from_child(&child), Arc::clone(&self.last_words));
         std::thread::spawn(move || {
             for line in said.lines().map_while(Result::ok) {
+                // Nobody has waited for it yet, so that the number is still its own.
+                let is_last = last_words.lock().unwrap().take_if(|(words, _)| line.contains(*words));
+                if let Some((_, after)) = is_last {
+                    std::thread::sleep(after);
+                    kill_process(pid, Signal::KILL).unwrap();
+                }
                 kept.lock().unwrap().push(line);
             }
         });
@@ -172,6 +188,30 @@ impl House {
         let mut daemon = self.daemon.take().unwrap();
         daemon.kill().unwrap();
         daemon.wait().unwrap();
+    }
+
+    /// Ends the daemon so long after it says this.
+    pub(super) async fn kill_after(&mut self, words: &'static str, after: Duration) {
+        *self.last_words.lock().unwrap() = Some((words, after));
+        let mut daemon = self.daemon.take().unwrap();
+        self.until(&format!("it says {words}"), async |_| daemon.try_wait().unwrap().is_some()).await;
+    }
+
+    /// Ends the daemon while it, or somebody beside it, writes to the database for so many times.
+    pub(super) fn kill_in_write(&mut self, writes: usize) {
+        let log = self.path("amplinkd.db-wal");
+        let stands = || log.metadata().ok().map(|found| (found.len(), found.modified().ok()));
+        tokio::task::block_in_place(|| {
+            for _ in 0..writes {
+                let before = stands();
+                let is_other = |_| {
+                    std::thread::sleep(LOOK_EVERY);
+                    stands() != before
+                };
+                assert!((0..LOOKS_MAX).any(is_other), "nobody writes");
+            }
+        });
+        self.kill();
     }
 
     /// Ends the daemon in good order.
@@ -205,8 +245,10 @@ impl House {
                 tokio::time::sleep(Duration::from_millis(40)).await;
             }
         };
-        let came = tokio::time::timeout(PATIENCE, wait).await;
-        assert!(came.is_ok(), "never: {what}\n{}", self.tail());
+        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+            let listed = self.command("request list --open -o csv").output().unwrap();
+            panic!("never: {what}\n{}\n{}", self.tail(), String::from_utf8_lossy(&listed.stdout));
+        }
     }
 
     /// Asks for links, each with the fate of its number.

@@ -12,13 +12,16 @@ use super::{
 };
 
 /// Kills.
-const KILLS: usize = 36;
+const KILLS: usize = 48;
 
 /// Requests asked for before each of them.
 const AT_ONCE: usize = 2;
 
 /// Kills that a stuck request waits until its administrators agree.
 const STUCK_FOR: usize = 8;
+
+/// Writes to the database, of which the last one is met.
+const WRITES: usize = 12;
 
 /// One who mostly takes what comes, late and in any order, and now and then does whatever services do.
 fn moody(seed: u64) -> impl FnMut(&super::receiver::Arrival) -> Answer {
@@ -35,7 +38,7 @@ fn moody(seed: u64) -> impl FnMut(&super::receiver::Arrival) -> Answer {
 
 /// Kills the daemon at one of the moments; whether it was the one that was meant.
 async fn kill_at_a_moment(house: &mut House, turn: usize, receiver: &Receiver, luck: &mut StdRng) -> bool {
-    match turn % 4 {
+    match turn % 6 {
         // It has a message and has not answered.
         0 => {
             receiver.fall_silent();
@@ -58,9 +61,19 @@ async fn kill_at_a_moment(house: &mut House, turn: usize, receiver: &Receiver, l
             receiver.listen();
             true
         }
-        _ => {
+        3 => {
             tokio::time::sleep(Duration::from_millis(luck.random_range(0..700))).await;
             house.kill();
+            true
+        }
+        // What came of it is being written.
+        4 => {
+            house.kill_in_write(luck.random_range(1..WRITES));
+            true
+        }
+        // It has made up its mind what to tell, and has written that or not.
+        _ => {
+            house.kill_after("alerts are told", Duration::from_micros(luck.random_range(0..8_000))).await;
             true
         }
     }
@@ -77,7 +90,7 @@ async fn many_kills_lose_no_message_and_keep_their_order() {
     let (mut luck, mut hits) = (StdRng::seed_from_u64(3), 0);
     for turn in 0..KILLS {
         house.ask(turn * AT_ONCE..(turn + 1) * AT_ONCE).await;
-        let receiver = if turn % 8 < 4 { &here } else { &there };
+        let receiver = if turn % 12 < 6 { &here } else { &there };
         hits += usize::from(kill_at_a_moment(&mut house, turn, receiver, &mut luck).await);
         house.release(0..turn.saturating_sub(STUCK_FOR) * AT_ONCE);
         house.spawn();
