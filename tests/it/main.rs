@@ -20,4 +20,5 @@ mod sim;
 mod simulation;
 mod story;
 mod tidy;
+mod told;
 mod wechat;
