@@ -71,7 +71,7 @@ pub(super) struct WrittenAlerts {
     pub(super) stuck_after: WrittenStuckAfter,
     #[serde(deserialize_with = "value::patience")]
     pub(super) repeat_every: Option<Duration>,
-    #[serde(deserialize_with = "value::duration")]
+    #[serde(deserialize_with = "value::delay")]
     pub(super) group_within: Duration,
     #[serde(deserialize_with = "quiet_hours")]
     pub(super) quiet_hours: Option<Hours>,

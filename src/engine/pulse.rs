@@ -9,14 +9,17 @@ use crate::{notify::heartbeat::Heartbeat, shutdown::Shutdown};
 /// Findings that are named one by one.
 const NAMED_MAX: usize = 20;
 
+/// Rounds of the loop come several times a second; so long without one is a loop that stands still.
+const STANDSTILL: Duration = Duration::from_secs(10);
+
 /// Tells somebody outside that this daemon lives.
 #[derive(Debug)]
 pub struct Pulse {
     engine: Arc<Engine>,
     heartbeat: Heartbeat,
     every: Duration,
-    /// Rounds of the loop at the last beat.
-    turns: Option<u64>,
+    /// Rounds of the loop at the last beat, and the first beat that saw so many, on the stopwatch.
+    turns: Option<(u64, Duration)>,
     /// Whether the last beat arrived.
     is_heard: bool,
 }
@@ -66,7 +69,12 @@ impl Pulse {
     async fn wrong(&mut self) -> String {
         let mut wrong = String::new();
         let readings: Readings = self.engine.readings();
-        if self.turns.replace(readings.turns) == Some(readings.turns) {
+        let now = self.engine.clock().monotonic();
+        let (_, since) = *self.turns.insert(match self.turns {
+            Some((turns, since)) if turns == readings.turns => (turns, since),
+            Some(_) | None => (readings.turns, now),
+        });
+        if now.saturating_sub(since) >= STANDSTILL {
             wrong.push_str("the loop stands still\n");
         }
         if let Some(since) = readings.unwritable_since {

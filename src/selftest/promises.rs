@@ -163,6 +163,10 @@ impl Promises {
         let mut ids = Vec::new();
         for event in events.into_iter().rev() {
             self.last_event = event.seq;
+            // The others tell people of what these have caused.
+            if !["amplinkd.request.", "amplinkd.conflict."].iter().any(|kind| event.kind.starts_with(kind)) {
+                continue;
+            }
             if !ids.contains(&event.subject) {
                 ids.push(event.subject.clone());
             }

@@ -162,7 +162,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn alerted_for_the_same(&self, requests: &[String]) -> Result<Vec<String>, StoreError> {
+    pub async fn alerted_for_the_same(&self, requests: &[&str]) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(RELATED).bind(bulk::json(requests)).fetch_all(self.readers()).await?)
     }
 

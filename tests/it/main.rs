@@ -21,4 +21,5 @@ mod sim;
 mod simulation;
 mod story;
 mod tidy;
+mod told;
 mod wechat;

@@ -209,10 +209,12 @@ impl Watch {
     async fn look_at(&self, news: &[News], vigils: Vec<String>, now: Time) -> Result<WatchRecord, StoreError> {
         let about =
             |event: &&News| event.kind.starts_with("amplinkd.request.") || event.kind.starts_with("amplinkd.conflict.");
-        let moved: BTreeSet<String> = news.iter().filter(about).map(|event| event.subject.clone()).collect();
-        let mut requests: Vec<String> = moved.into_iter().collect();
+        let named: BTreeSet<&str> = news.iter().filter(about).map(|event| event.subject.as_str()).collect();
         // A later request for the same pair is what makes an earlier one's end old news.
-        requests.extend(self.store().alerted_for_the_same(&requests).await?);
+        let mut requests = self.store().alerted_for_the_same(&named.into_iter().collect::<Vec<_>>()).await?;
+        // What was only asked for concerns nobody yet: an import of a million costs no look.
+        let moved = news.iter().filter(about).filter(|event| event.kind != "amplinkd.request.requested");
+        requests.extend(moved.map(|event| event.subject.clone()));
         requests.extend(vigils);
         requests.sort_unstable();
         requests.dedup();

@@ -154,3 +154,26 @@ async fn every_event_is_queued_once_for_whoever_wants_it() {
     assert_eq!(queue.join(" "), states);
     assert_eq!(guarded.queue("silent").await, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn the_day_is_told_to_whoever_wants_it() {
+    let mut guarded = Guarded::with(|alerting| {
+        alerting.subscriptions.push(Subscription { digests: false, ..everything("chat") });
+    })
+    .await;
+    guarded.daemon.link().await;
+    guarded.run_for(hours(4)).await;
+    guarded.daemon.engine().tell_digest("digest").await.unwrap();
+    guarded.settle().await;
+    for (channel, digests) in [("ops", 1), ("chat", 0)] {
+        let queue = guarded.queue(channel).await;
+        assert_eq!(queue.iter().filter(|kind| *kind == "amplinkd.digest").count(), digests, "{channel}");
+    }
+    let mut connection = guarded.daemon.connection().await;
+    let sql = "SELECT data FROM outbox WHERE type = 'amplinkd.digest'";
+    let data: String = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+    let data: serde_json::Value = serde_json::from_str(&data).unwrap();
+    assert!(data["en"]["title"].as_str().unwrap().contains("1 linked"), "{data}");
+    assert!(data["zh"]["title"].as_str().unwrap().contains("关联成功"), "{data}");
+    assert_eq!(data["figures"]["ended"][0]["count"], 1);
+}

@@ -7,6 +7,8 @@ mod hands;
 
 mod life;
 
+mod many;
+
 mod rules;
 
 use amplinkd::{

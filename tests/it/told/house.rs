@@ -1,0 +1,369 @@
+//! Where the stories of telling happen: a world, a database, the real binary between them, and those it tells. It must
+//! never steer the process but by its configuration, its end and its database.
+
+use std::{
+    io::{BufRead, BufReader},
+    ops::Range,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use amplinkd::{
+    clock::{Clock, SharedClock, SystemClock},
+    domain::{
+        policy::Policy,
+        request::{Kind, LinkOptions},
+    },
+    engine::{accept::Wish, record::Recorder},
+    sim::{By, Phase, PlanSet, Sim, SimConfig, Span, approves_after, never_answers, refuses_after},
+    store::{Location, Role, Store},
+};
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use super::receiver::Receiver;
+
+/// How long anything may take before a story gives up on it.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a file is looked at to see it being written, and how often at most.
+const LOOK_EVERY: Duration = Duration::from_micros(50);
+const LOOKS_MAX: u32 = 600_000;
+
+/// Requests of one account.
+const SHARE: usize = 4;
+
+/// Alerts that come within seconds, and once.
+pub(super) const QUICK: &str = r#"
+    stuck_after = { account_admin = "1s", program_admin = "1s", unlink = "1s", initiated = "1m" }
+    group_within = "200ms"
+    repeat_every = "never""#;
+
+/// What happens to a request, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Both administrators agree.
+    Approved,
+    /// Nobody answers, so that it is stuck, until it is [`House::release`]d.
+    Stuck,
+    /// The program's administrator says no.
+    Rejected,
+    /// Somebody began the link in the account's console: a conflict, and then approved.
+    Contested,
+    /// The account's administrator says no, which looks as if it had never been.
+    Lapsed,
+}
+
+impl Fate {
+    pub(super) const fn of(number: usize) -> Self {
+        match number % 5 {
+            0 => Self::Approved,
+            1 => Self::Stuck,
+            2 => Self::Rejected,
+            3 => Self::Contested,
+            _ => Self::Lapsed,
+        }
+    }
+}
+
+/// A world, a folder with a configuration, and a daemon or none.
+pub(super) struct House {
+    pub(super) sim: Sim,
+    folder: tempfile::TempDir,
+    recorder: Option<Recorder>,
+    daemon: Option<Child>,
+    /// Everything that every daemon here has said.
+    lines: Arc<Mutex<Vec<String>>>,
+    /// A daemon that says this dies of it, so much later.
+    last_words: Arc<Mutex<Option<(&'static str, Duration)>>>,
+}
+
+/// A webhook that is told everything.
+pub(super) fn everything(name: &str, receiver: &Receiver) -> String {
+    let (url, secret) = (receiver.url(), Receiver::secret());
+    format!(
+        "
+        [[alerts.channel]]
+        name = \"{name}\"
+        kind = \"webhook\"
+        url = \"{url}/{name}\"
+        secret = \"{secret}\"
+        timeout = \"1s\"
+        events = [\"alert\", \"transition\", \"conflict\"]"
+    )
+}
+
+impl House {
+    /// A house whose `[alerts]` section and all after it is this.
+    pub(super) async fn build(alerts: &str) -> Self {
+        let sim = Sim::start(SimConfig { seed: 5, ..SimConfig::default() }).await.unwrap();
+        // Which of two unnamed rejections is whose is another story.
+        sim.world().switches.rejected_items_have_appid = true;
+        let folder = tempfile::tempdir().unwrap();
+        let house =
+            Self { sim, folder, recorder: None, daemon: None, lines: Arc::default(), last_words: Arc::default() };
+        house.configure(alerts);
+        house
+    }
+
+    /// Writes the configuration anew, for the next start.
+    pub(super) fn configure(&self, alerts: &str) {
+        let config = format!(
+            r#"
+            [database]
+            url = "sqlite:amplinkd.db"
+            [wechat]
+            base_url = "{}"
+            timeout = "2s"
+            per_second = 100000
+            [tokens]
+            source = "http"
+            url = "{}?appid={{account}}"
+            [polling]
+            steps = [ {{ every = "200ms" }} ]
+            daily_budget = 1000000
+            [policy]
+            attempts = 50
+            appear_within = "1s"
+            [log]
+            format = "json"
+            filter = "trace,hyper=trace,hyper_util=trace"
+            [alerts]
+            {alerts}
+            "#,
+            self.sim.url(),
+            self.sim.token_url()
+        );
+        std::fs::write(self.path("amplinkd.toml"), config).unwrap();
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_amplinkd"));
+        command.current_dir(self.folder.path()).env_remove("AMPLINKD_CONFIG").stdin(Stdio::null());
+        command.arg("-c").arg(self.path("amplinkd.toml")).args(arguments.split_whitespace());
+        command
+    }
+
+    /// Starts a daemon, and does not wait for it.
+    pub(super) fn spawn(&mut self) {
+        assert!(self.daemon.is_none(), "one daemon at a time");
+        let mut child = self.command("run").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let (said, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&self.lines));
+        let (pid, last_words) = (Pid::from_child(&child), Arc::clone(&self.last_words));
+        std::thread::spawn(move || {
+            for line in said.lines().map_while(Result::ok) {
+                // Nobody has waited for it yet, so that the number is still its own.
+                let is_last = last_words.lock().unwrap().take_if(|(words, _)| line.contains(*words));
+                if let Some((_, after)) = is_last {
+                    std::thread::sleep(after);
+                    kill_process(pid, Signal::KILL).unwrap();
+                }
+                kept.lock().unwrap().push(line);
+            }
+        });
+        self.daemon = Some(child);
+    }
+
+    /// Starts a daemon that is up.
+    pub(super) async fn start(&mut self) {
+        let before = self.said("amplinkd is running");
+        self.spawn();
+        self.until("the daemon is up", async |house| house.said("amplinkd is running") > before).await;
+        if self.recorder.is_none() {
+            let location = Location { path: self.path("amplinkd.db"), mode: 0o640 };
+            let store = Store::open(&location, Role::Tool).await.unwrap();
+            let clock: SharedClock = Arc::new(SystemClock::new());
+            self.recorder = Some(Recorder::new(store, clock, Policy::default()));
+        }
+    }
+
+    /// Ends the daemon at this very moment.
+    pub(super) fn kill(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+
+    /// Ends the daemon so long after it says this.
+    pub(super) async fn kill_after(&mut self, words: &'static str, after: Duration) {
+        *self.last_words.lock().unwrap() = Some((words, after));
+        let mut daemon = self.daemon.take().unwrap();
+        self.until(&format!("it says {words}"), async |_| daemon.try_wait().unwrap().is_some()).await;
+    }
+
+    /// Ends the daemon while it, or somebody beside it, writes to the database for so many times.
+    pub(super) fn kill_in_write(&mut self, writes: usize) {
+        let log = self.path("amplinkd.db-wal");
+        let stands = || log.metadata().ok().map(|found| (found.len(), found.modified().ok()));
+        tokio::task::block_in_place(|| {
+            for _ in 0..writes {
+                let before = stands();
+                let is_other = |_| {
+                    std::thread::sleep(LOOK_EVERY);
+                    stands() != before
+                };
+                assert!((0..LOOKS_MAX).any(is_other), "nobody writes");
+            }
+        });
+        self.kill();
+    }
+
+    /// Ends the daemon in good order.
+    pub(super) async fn stop(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
+        self.until("it ends", async |_| daemon.try_wait().unwrap().is_some()).await;
+    }
+
+    /// How often this was said, by all daemons together.
+    pub(super) fn said(&self, words: &str) -> usize {
+        self.lines().iter().filter(|line| line.contains(words)).count()
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// The last loud words of the daemons.
+    fn tail(&self) -> String {
+        let lines = self.lines();
+        let is_loud = |line: &&String| line.contains("\"WARN\"") || line.contains("\"ERROR\"");
+        let loud: Vec<&str> = lines.iter().filter(is_loud).map(String::as_str).collect();
+        loud[loud.len().saturating_sub(25)..].join("\n")
+    }
+
+    /// Waits until it is so; the limit only ends what would last for ever.
+    pub(super) async fn until(&self, what: &str, mut is_so: impl AsyncFnMut(&Self) -> bool) {
+        let wait = async {
+            while !is_so(self).await {
+                tokio::time::sleep(Duration::from_millis(40)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+            let listed = self.command("request list --open -o csv").output().unwrap();
+            panic!("never: {what}\n{}\n{}", self.tail(), String::from_utf8_lossy(&listed.stdout));
+        }
+    }
+
+    /// Asks for links, each with the fate of its number.
+    pub(super) async fn ask(&self, numbers: Range<usize>) {
+        let now = self.sim.now();
+        for number in numbers.clone() {
+            let soon = Some(approves_after(Span::millis(600)));
+            let (account_admin, program_admin) = match Fate::of(number) {
+                Fate::Approved | Fate::Contested => (soon, soon),
+                Fate::Stuck => (Some(never_answers()), Some(never_answers())),
+                Fate::Rejected => (soon, Some(refuses_after(Span::millis(600)))),
+                Fate::Lapsed => (Some(refuses_after(Span::millis(600))), soon),
+            };
+            let mut world = self.sim.world();
+            let plans = PlanSet { account_admin, program_admin, unlink: None };
+            world.plans.set(None, Some(&program(number)), plans);
+            if Fate::of(number) == Fate::Contested {
+                world.place(&account(number), &program(number), Phase::AwaitingProgramAdmin, now).unwrap();
+            }
+        }
+        self.recorder.as_ref().unwrap().accept(numbers.map(wish).collect()).await.unwrap();
+    }
+
+    /// Those that nobody answered are agreed to, as far as they wait for somebody already.
+    pub(super) fn release(&self, numbers: Range<usize>) {
+        let now = self.sim.now();
+        let mut world = self.sim.world();
+        for number in numbers.filter(|number| Fate::of(*number) == Fate::Stuck) {
+            for by in [By::AccountAdmin, By::ProgramAdmin] {
+                // It may not wait for this one yet, or no longer.
+                let _ = world.approve(&account(number), &program(number), by, now);
+            }
+        }
+    }
+
+    /// A connection of somebody else to the file.
+    pub(super) async fn connection(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.path("amplinkd.db")).busy_timeout(PATIENCE);
+        SqliteConnection::connect_with(&options).await.unwrap()
+    }
+
+    /// Runs SQL behind the daemon's back.
+    pub(super) async fn sql(&self, statements: &str) {
+        let mut connection = self.connection().await;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// One number out of the database.
+    pub(super) async fn count(&self, query: &str) -> i64 {
+        let mut connection = self.connection().await;
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned()));
+        let count = query.fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        count
+    }
+
+    /// Whether nothing is left to be found out or told: no event unread, no alert to be told, no message unsent.
+    pub(super) async fn is_told(&self) -> bool {
+        let left = format!(
+            "SELECT (SELECT count(*) FROM outbox WHERE seq > (SELECT seq FROM watch))
+                  + (SELECT count(*) FROM vigil WHERE due_at < {})
+                  + (SELECT count(*) FROM alert WHERE notify_at IS NOT NULL)
+                  + (SELECT count(*) FROM delivery WHERE state = 'pending')",
+            now() + 3_600_000
+        );
+        self.count(&left).await == 0
+    }
+
+    /// Requests under way.
+    pub(super) async fn open(&self) -> i64 {
+        self.count("SELECT count(*) FROM v_request WHERE finished_at IS NULL").await
+    }
+
+    /// The program's own checks find nothing, and nothing in it ever panicked.
+    pub(super) fn assert_sound(&self) {
+        for check in ["audit", "db verify"] {
+            let said = self.command(check).output().unwrap();
+            let words = [said.stdout, said.stderr].map(|words| String::from_utf8_lossy(&words).into_owned()).concat();
+            assert!(said.status.success(), "{check}: {words}");
+        }
+        assert_eq!(self.said("panicked"), 0, "{}", self.tail());
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            // It may have ended by itself.
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+    }
+}
+
+/// The calendar, milliseconds UTC.
+pub(super) fn now() -> i64 {
+    SystemClock::new().now().ms()
+}
+
+fn wish(number: usize) -> Wish {
+    Wish {
+        kind: Kind::Link(LinkOptions::default()),
+        account: account(number).parse().unwrap(),
+        program: program(number).parse().unwrap(),
+        username: None,
+        key: Some(format!("told {number}")),
+        labels: std::collections::BTreeMap::new(),
+    }
+}
+
+fn account(number: usize) -> String {
+    format!("wxacc{:013}", number / SHARE)
+}
+
+fn program(number: usize) -> String {
+    format!("wxprg{number:013}")
+}
