@@ -51,6 +51,8 @@ pub struct Message {
     pub mood: Mood,
     /// The language of what follows.
     pub language: Language,
+    /// The zone of its times.
+    pub zone: chrono_tz::Tz,
     /// One line, without an end mark: "3 link requests wait for account administrators".
     pub title: String,
     /// A sentence or two: who must do what. May be empty.
@@ -98,6 +100,9 @@ pub struct AlertFacts {
     /// When it was over, likewise.
     #[serde(default, with = "moment_if", skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<i64>,
+    /// How it was over: `over`, `operator`, or `aged_out` when nobody acted and it is old news.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<String>,
     /// Who must act, in English.
     pub message_en: String,
     /// Who must act, in Chinese.

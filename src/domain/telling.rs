@@ -100,6 +100,7 @@ pub fn message(event: &Told, language: Language, zone: chrono_tz::Tz, link: Opti
         data: event.data.clone(),
         mood: Mood::News,
         language,
+        zone,
         title: event.kind.clone(),
         lead: String::new(),
         columns: Vec::new(),
@@ -127,10 +128,12 @@ fn of_alerts(message: &mut Message, news: AlertNews, zone: chrono_tz::Tz, link: 
     let say = |en: &str, zh: &str| if is_english { en.to_owned() } else { zh.to_owned() };
     let sentence = |alert: &AlertFacts| if is_english { alert.message_en.clone() } else { alert.message_zh.clone() };
     let title = if is_english { &news.title_en } else { &news.title_zh };
-    (message.mood, message.title) = match news.state.as_str() {
-        "resolved" => (Mood::Resolved, format!("{}{title}", say("Over: ", "已结束："))),
-        "repeated" => (Mood::Repeated, format!("{}{title}", say("Still: ", "仍未处理："))),
-        _ => (Mood::Fired, title.clone()),
+    message.title.clone_from(title);
+    message.mood = match news.state.as_str() {
+        "resolved" => Mood::Resolved,
+        _ if !wants_a_person(&news.reason) => Mood::News,
+        "repeated" => Mood::Repeated,
+        _ => Mood::Fired,
     };
     message.total = news.count;
     message.link = link.map(|link| link.replace("{rule}", &news.rule));
@@ -140,6 +143,9 @@ fn of_alerts(message: &mut Message, news: AlertNews, zone: chrono_tz::Tz, link: 
             message.lead = match one.resolved_at {
                 Some(at) if news.state == "resolved" => {
                     let at = moment(at);
+                    if one.resolution.as_deref() == Some("aged_out") {
+                        message.title = say(&format!("Nobody acted: {title}"), &format!("无人处理：{title}"));
+                    }
                     say(
                         &format!("Over since {at}. It was: {}", one.message_en),
                         &format!("已于 {at} 结束。原告警：{}", one.message_zh),
@@ -161,6 +167,12 @@ fn of_alerts(message: &mut Message, news: AlertNews, zone: chrono_tz::Tz, link: 
         }
     }
     message.alerts = news.alerts;
+}
+
+/// Whether somebody must act on alerts of this reason: the others end by themselves.
+fn wants_a_person(reason: &str) -> bool {
+    !["deferred.monthly_quota", "conflict.invitation_already_out", "conflict.already_linked", "conflict.adopted"]
+        .contains(&reason)
 }
 
 /// What distinguishes several alerts of one reason.

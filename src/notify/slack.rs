@@ -155,7 +155,7 @@ mod tests {
                         "verbatim": true,
                     } },
                     { "type": "context", "elements": [
-                        { "type": "plain_text", "text": "amplinkd · 2026-11-22 19:03 UTC", "emoji": false },
+                        { "type": "plain_text", "text": "amplinkd · 2026-11-23 03:03 Beijing time", "emoji": false },
                     ] },
                 ],
             })

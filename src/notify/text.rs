@@ -61,6 +61,7 @@ pub(super) mod tests {
             data: r#"{"alerts": [1, 2.50, "公众号"]}"#.to_owned(),
             mood: Mood::Fired,
             language: Language::Zh,
+            zone: chrono_tz::Asia::Shanghai,
             title: "3 个关联请求在等公众号管理员".to_owned(),
             lead: "请提醒管理员打开微信中的“公众平台安全助手”并同意。".to_owned(),
             columns: ["公众号", "小程序", "已等待"].map(str::to_owned).to_vec(),

@@ -162,7 +162,7 @@ mod tests {
 > Program: wx00000000000000aa
 > Waited: 3d 4h
 
-<font color="comment">amplinkd · 2026-11-22 19:03 UTC</font>"#
+<font color="comment">amplinkd · 2026-11-23 03:03 Beijing time</font>"#
         );
     }
 

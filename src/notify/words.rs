@@ -1,12 +1,7 @@
 //! The few words that channels add to a message, in its language. It must never say what a message means beyond its
 //! mood: title and lead do.
 
-use jiff::tz::{Offset, TimeZone};
-
-use crate::domain::{
-    message::{Language, Message, Mood},
-    time::Time,
-};
+use crate::domain::message::{Language, Message, Mood};
 
 /// What a mood asks of whoever reads it, in a word or two.
 pub(super) const fn mood(message: &Message) -> &'static str {
@@ -68,24 +63,21 @@ pub(super) fn run(language: Language, command: &str) -> String {
 /// Who says it, and when it happened: a message may come hours later, when its channel was down. Robots that ask for a
 /// keyword find our name here.
 pub(super) fn footer(message: &Message) -> String {
-    let (offset, zone) = match message.language {
-        Language::En => (Offset::UTC, "UTC"),
-        Language::Zh => (Offset::constant(8), "北京时间"),
+    let Some(moment) = chrono::DateTime::from_timestamp_millis(message.at.ms()) else { return "amplinkd".to_owned() };
+    let moment = moment.with_timezone(&message.zone);
+    let zone = match (message.zone, message.language) {
+        (chrono_tz::UTC, _) => "UTC".to_owned(),
+        (chrono_tz::Asia::Shanghai, Language::En) => "Beijing time".to_owned(),
+        (chrono_tz::Asia::Shanghai, Language::Zh) => "北京时间".to_owned(),
+        _ => moment.format("UTC%:z").to_string(),
     };
-    match civil(message.at, offset) {
-        Some(moment) => format!("amplinkd · {moment} {zone}"),
-        None => "amplinkd".to_owned(),
-    }
-}
-
-fn civil(at: Time, offset: Offset) -> Option<String> {
-    let moment = jiff::Timestamp::from_millisecond(at.ms()).ok()?;
-    Some(moment.to_zoned(TimeZone::fixed(offset)).strftime("%Y-%m-%d %H:%M").to_string())
+    format!("amplinkd · {} {zone}", moment.format("%Y-%m-%d %H:%M"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{super::text::tests::message, *};
+    use crate::domain::time::Time;
 
     #[test]
     fn the_table_never_hides_how_many_there_are() {
@@ -98,11 +90,15 @@ mod tests {
     }
 
     #[test]
-    fn every_language_tells_its_own_time() {
+    fn the_time_is_that_of_the_operators_zone() {
         let mut message = message();
         assert_eq!(footer(&message), "amplinkd · 2026-11-23 03:03 北京时间");
         message.language = Language::En;
+        assert_eq!(footer(&message), "amplinkd · 2026-11-23 03:03 Beijing time");
+        message.zone = chrono_tz::UTC;
         assert_eq!(footer(&message), "amplinkd · 2026-11-22 19:03 UTC");
+        message.zone = chrono_tz::Asia::Tokyo;
+        assert_eq!(footer(&message), "amplinkd · 2026-11-23 04:03 UTC+09:00");
         message.at = Time::from_ms(i64::MAX);
         assert_eq!(footer(&message), "amplinkd");
     }

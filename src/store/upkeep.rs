@@ -35,6 +35,13 @@ const PRUNE_EVENTS: &str = "
           AND o.seq <= coalesce((SELECT w.seq FROM watch AS w), o.seq)
         ORDER BY o.at LIMIT $2)";
 
+// The oldest come first in the order of their ids.
+const PRUNE_ALERTS: &str = "
+    DELETE FROM alert WHERE id IN (
+        SELECT l.id FROM alert AS l INDEXED BY alert_by_state
+        WHERE l.state = 'resolved' AND l.resolved_at < $1 AND l.notify_at IS NULL
+        ORDER BY l.id LIMIT $2)";
+
 const PRUNE_GATES: &str = "DELETE FROM gate WHERE until <= $1";
 
 const MARK_JOB: &str = "
@@ -59,14 +66,20 @@ pub struct JobRow {
 pub struct Keep {
     /// Events, and messages that were delivered.
     pub events: Time,
-    /// Messages that were given up: a person may still ask for them.
+    /// Messages that were given up, as a person may still ask for them; and alerts that are over.
     pub dead: Time,
 }
 
 pub(super) async fn prune(tx: &mut SqliteConnection, keep: Keep, now: Time) -> Result<u64, StoreError> {
     let mut taken = 0;
     // An event goes after the last of its messages.
-    for (statement, before) in [(PRUNE_DELIVERED, keep.events), (PRUNE_DEAD, keep.dead), (PRUNE_EVENTS, keep.events)] {
+    let spent = [
+        (PRUNE_DELIVERED, keep.events),
+        (PRUNE_DEAD, keep.dead),
+        (PRUNE_EVENTS, keep.events),
+        (PRUNE_ALERTS, keep.dead),
+    ];
+    for (statement, before) in spent {
         taken += sqlx::query(statement).bind(before.ms()).bind(PRUNE_MAX).execute(&mut *tx).await?.rows_affected();
     }
     Ok(taken + sqlx::query(PRUNE_GATES).bind(now.ms()).execute(tx).await?.rows_affected())

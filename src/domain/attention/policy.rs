@@ -25,7 +25,7 @@ pub struct StuckAfter {
     pub program_admin: Threshold,
     /// An unlink that the account's administrator has not confirmed.
     pub unlink: Threshold,
-    /// Called, and not listed yet; or not called yet.
+    /// Called, and not listed yet.
     pub initiated: Threshold,
 }
 

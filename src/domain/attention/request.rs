@@ -61,7 +61,7 @@ fn of_state(subject: &Subject, attention: &Attention) -> Option<Concern> {
             Some(concern)
         }
         (State::Rejected, _) => ended(subject, Rule::Rejected, "rejected.program_admin", attention),
-        (State::Lapsed, _) => ended(subject, Rule::Lapsed, "lapsed.unlisted", attention),
+        (State::Lapsed, _) => ended(subject, Rule::Lapsed, "lapsed.unanswered", attention),
         (State::Failed(failure), _) => ended(subject, Rule::Failed, failed(failure), attention),
         (State::Unlinked, Kind::Link(_)) => ended(subject, Rule::Vanished, "vanished.unlisted", attention),
         // What waits for us is the daemon's affair, and what a person ended is known to a person.

@@ -140,11 +140,11 @@ pub(super) fn ended(request: &Request, rule: Rule, zone: Tz) -> Both {
         ),
         (Rule::Lapsed, _) => (
             format!(
-                "left WeChat's list unanswered at {at} (refused by the account's administrator, expired or withdrawn: nothing tells which): ask the administrator of account {}, then {again}.",
+                "ended unanswered at {at} (it left WeChat's list: refused by the account's administrator, expired or withdrawn, nothing tells which; or the policy's deadline passed): ask the administrator of account {}, then {again}.",
                 request.account
             ),
             format!(
-                "已于 {at} 未经同意而从列表中消失（管理员拒绝、过期或被撤回，微信不予区分）；请询问公众号 {} 的管理员，{again_zh}。",
+                "已于 {at} 未获答复而结束（从列表中消失：管理员拒绝、过期或被撤回，微信不予区分；或超过策略期限）；请询问公众号 {} 的管理员，{again_zh}。",
                 request.account
             ),
         ),

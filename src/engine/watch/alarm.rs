@@ -112,12 +112,13 @@ fn event(since: Time, why: String, now: Time) -> Told {
         since: since.ms(),
         fired_at: now.ms(),
         resolved_at: None,
+        resolution: None,
         message_en: en,
         message_zh: zh,
     };
     let news = AlertNews {
         rule: rule.as_str().to_owned(),
-        reason: reason.clone(),
+        reason,
         state: "fired".to_owned(),
         count: 1,
         level: 0,
@@ -129,8 +130,9 @@ fn event(since: Time, why: String, now: Time) -> Told {
         id,
         kind: "amplinkd.alert.fired".to_owned(),
         subject: key,
-        partition_key: reason,
-        sequence: 0,
+        // What is not written has no place among the others; a later one comes after it.
+        partition_key: "alarm".to_owned(),
+        sequence: since.ms(),
         at: now,
         data: news.to_json(),
     }

@@ -98,6 +98,10 @@ pub struct Watch {
     channels: Channels,
     /// The last event that was read.
     seq: i64,
+    /// Since when what has no time of its own is so, by its key.
+    noticed: HashMap<String, i64>,
+    /// When it began, on the stopwatch.
+    began: Duration,
     /// When it last looked around, on the stopwatch.
     looked_at: Option<Duration>,
     /// When it last learned, on the stopwatch.
@@ -110,7 +114,8 @@ impl Watch {
     /// # Errors
     /// [`StoreError`] when the database cannot be read or written.
     pub async fn start(engine: Arc<Engine>, settings: Settings, channels: Channels) -> Result<Self, StoreError> {
-        let mut watch = Self { engine, settings, channels, seq: 0, looked_at: None, learned_at: None };
+        let (noticed, began) = (HashMap::new(), engine.clock().monotonic());
+        let mut watch = Self { engine, settings, channels, noticed, began, seq: 0, looked_at: None, learned_at: None };
         watch.learn().await?;
         watch.seq = watch.take_up().await?;
         Ok(watch)

@@ -13,7 +13,7 @@ use crate::{
     },
     store::{
         StoreError,
-        alerts::{Over, WatchRecord},
+        alerts::{AlertRow, Over, WatchRecord},
         attention::Troubled,
     },
 };
@@ -39,8 +39,9 @@ impl Watch {
         let now = self.engine.clock().now();
         let (plights, looked_at) = self.plights(now).await?;
         let zone = self.settings.attention.zone;
-        let concerns: Vec<Concern> = plights.iter().map(|plight| of_plight(plight, zone)).collect();
+        let mut concerns: Vec<Concern> = plights.iter().map(|plight| of_plight(plight, zone)).collect();
         let open = self.store().standing_alerts().await?;
+        self.notice(&mut concerns, &open);
         let known: HashSet<&str> = open.iter().map(|alert| alert.key.as_str()).collect();
         let held: HashSet<&str> = concerns.iter().map(|concern| concern.key.as_str()).collect();
         let mut step = WatchRecord::default();
@@ -54,6 +55,23 @@ impl Watch {
         let news = concerns.iter().filter(|concern| !known.contains(concern.key.as_str()));
         step.fired = news.map(|concern| alert(concern.clone(), now, within)).collect();
         if step.is_empty() { Ok(()) } else { self.store().watch(step).await }
+    }
+
+    /// What is only noticed has begun when it was first noticed: once an operator has ended it, it stays ended.
+    fn notice(&mut self, concerns: &mut [Concern], open: &[AlertRow]) {
+        let held: HashSet<&str> = concerns.iter().map(|concern| concern.key.as_str()).collect();
+        self.noticed.retain(|key, _| held.contains(key.as_str()));
+        for concern in concerns {
+            let has_no_time = matches!(
+                concern.rule,
+                Rule::Daemon | Rule::ChannelFailing | Rule::BudgetExhausted | Rule::IpNotAllowed
+            );
+            if has_no_time {
+                let told = open.iter().find(|alert| alert.key == concern.key).map(|alert| alert.since);
+                let since = self.noticed.entry(concern.key.clone()).or_insert(told.unwrap_or(concern.since.ms()));
+                concern.since = Time::from_ms(*since);
+            }
+        }
     }
 
     /// Everything that holds back more than one request, and the rules that could be looked at.
@@ -80,7 +98,10 @@ impl Watch {
                 plights.push(Plight::BudgetExhausted { account, refusal: Some(refusal), since, until });
             }
         }
-        looked_at.insert(Rule::ChannelFailing);
+        // A channel that was failing has not been tried yet when a process begins.
+        if self.engine.clock().monotonic().saturating_sub(self.began) >= CHANNEL_FAILING_AFTER {
+            looked_at.insert(Rule::ChannelFailing);
+        }
         plights.extend(self.channels(now));
         plights.extend(self.daemon(now, &mut looked_at));
         plights.extend(self.outage(now));

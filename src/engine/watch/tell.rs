@@ -169,6 +169,7 @@ fn facts(row: &AlertRow) -> AlertFacts {
         since: row.since,
         fired_at: row.fired_at,
         resolved_at: row.resolved_at,
+        resolution: row.resolution.clone(),
         message_en: row.message_en.clone(),
         message_zh: row.message_zh.clone(),
     }

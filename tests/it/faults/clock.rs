@@ -22,9 +22,10 @@ const SCHEDULE: &str = r#"
             drift = "*/4 * * * * *"
             housekeeping = "*/3 * * * * *"
             audit = "*/2 * * * * *"
+            digest = "*/5 * * * * *"
 "#;
 
-const JOBS: usize = 3;
+const JOBS: usize = 4;
 
 /// Several times what every job waits for its next time.
 const PAUSED: Duration = Duration::from_secs(12);

@@ -76,6 +76,7 @@ fn message() -> Message {
         data: r#"{"rule":"stuck","total":3}"#.to_owned(),
         mood: Mood::Fired,
         language: Language::Zh,
+        zone: chrono_tz::Asia::Shanghai,
         title: "3 个关联请求在等公众号管理员".to_owned(),
         lead: "请提醒管理员在微信里同意。".to_owned(),
         columns: ["公众号", "小程序", "已等待"].map(str::to_owned).to_vec(),

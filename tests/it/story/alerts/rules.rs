@@ -138,7 +138,7 @@ async fn what_left_the_list_unanswered_is_told() {
     guarded.daemon.link().await;
     guarded.run_for(hours(6)).await;
     let alert = guarded.the("lapsed").await;
-    assert_eq!(alert.reason, "lapsed.unlisted");
+    assert_eq!(alert.reason, "lapsed.unanswered");
     assert!(alert.message_en.contains(&format!("ask the administrator of account {ACCOUNT}")), "{}", alert.message_en);
 }
 
