@@ -25,7 +25,7 @@ fn action(arrival: &Arrival) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_beats_while_all_is_well_fails_with_what_is_not_and_stops_with_its_daemon() {
-    let pulse = Receiver::start().await;
+    let pulse = Receiver::start();
     let section = format!("\n[heartbeat]\nurl = \"{}{CHECK}\"\nevery = \"100ms\"\ntimeout = \"5s\"", pulse.url());
     let mut house = House::build(&[QUICK, &section].concat()).await;
     house.start().await;
@@ -49,7 +49,9 @@ async fn it_beats_while_all_is_well_fails_with_what_is_not_and_stops_with_its_da
     let due = super::house::now() + 3_600_000;
     house.sql(&format!("UPDATE job SET due_at = {due} WHERE name = 'drift'")).await;
     let known = pulse.calls();
-    house.until("it is well again", async |_| said(&pulse, known).iter().any(|arrival| action(arrival) == "")).await;
+    house
+        .until("it is well again", async |_| said(&pulse, known).iter().any(|arrival| action(arrival).is_empty()))
+        .await;
 
     house.kill();
     // What was under way arrives now or never.

@@ -26,7 +26,7 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use super::receiver::Receiver;
 
 /// How long anything may take before a story gives up on it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often a file is looked at to see it being written, and how often at most.
 const LOOK_EVERY: Duration = Duration::from_micros(50);
