@@ -63,3 +63,18 @@ async fn it_beats_while_all_is_well_fails_with_what_is_not_and_stops_with_its_da
     house.until("it beats again", async |_| pulse.calls() >= known + 4).await;
     house.assert_sound();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_hangs_holds_up_neither_work_nor_the_end() {
+    let pulse = Receiver::start();
+    pulse.fall_silent();
+    let section = format!("\n[heartbeat]\nurl = \"{}{CHECK}\"\ntimeout = \"1h\"", pulse.url());
+    let mut house = House::build(&[QUICK, &section].concat()).await;
+    house.start().await;
+    house.ask(0..1).await;
+    house.until("the heartbeat hangs", async |_| pulse.calls() == 1).await;
+    house.until("its request ends", async |house| house.open().await == 0).await;
+    house.stop().await;
+    assert_eq!(pulse.calls(), 1);
+    house.assert_sound();
+}
