@@ -34,8 +34,9 @@ impl Pulse {
     /// Beats until the end is asked for.
     pub async fn run(mut self, shutdown: &Shutdown) {
         while !shutdown.asked() {
-            // Both ends of a beat are said, so that the service knows how long the look took.
-            self.beat().await;
+            // Both ends of a beat are said, so that the service knows how long the look took. One that hangs does not hold
+            // up the end.
+            shutdown.unless_asked(self.beat()).await;
             let next = self.engine.clock().monotonic() + self.every;
             tokio::select! {
                 () = shutdown.wait() => {}

@@ -25,7 +25,7 @@ fn action(arrival: &Arrival) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_beats_while_all_is_well_fails_with_what_is_not_and_stops_with_its_daemon() {
-    let pulse = Receiver::start().await;
+    let pulse = Receiver::start();
     let section = format!("\n[heartbeat]\nurl = \"{}{CHECK}\"\nevery = \"100ms\"\ntimeout = \"5s\"", pulse.url());
     let mut house = House::build(&[QUICK, &section].concat()).await;
     house.start().await;
@@ -49,7 +49,9 @@ async fn it_beats_while_all_is_well_fails_with_what_is_not_and_stops_with_its_da
     let due = super::house::now() + 3_600_000;
     house.sql(&format!("UPDATE job SET due_at = {due} WHERE name = 'drift'")).await;
     let known = pulse.calls();
-    house.until("it is well again", async |_| said(&pulse, known).iter().any(|arrival| action(arrival) == "")).await;
+    house
+        .until("it is well again", async |_| said(&pulse, known).iter().any(|arrival| action(arrival).is_empty()))
+        .await;
 
     house.kill();
     // What was under way arrives now or never.
@@ -59,5 +61,20 @@ async fn it_beats_while_all_is_well_fails_with_what_is_not_and_stops_with_its_da
     assert_eq!(pulse.calls(), known, "the dead say nothing");
     house.start().await;
     house.until("it beats again", async |_| pulse.calls() >= known + 4).await;
+    house.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_hangs_holds_up_neither_work_nor_the_end() {
+    let pulse = Receiver::start();
+    pulse.fall_silent();
+    let section = format!("\n[heartbeat]\nurl = \"{}{CHECK}\"\ntimeout = \"1h\"", pulse.url());
+    let mut house = House::build(&[QUICK, &section].concat()).await;
+    house.start().await;
+    house.ask(0..1).await;
+    house.until("the heartbeat hangs", async |_| pulse.calls() == 1).await;
+    house.until("its request ends", async |house| house.open().await == 0).await;
+    house.stop().await;
+    assert_eq!(pulse.calls(), 1);
     house.assert_sound();
 }

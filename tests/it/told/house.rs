@@ -26,7 +26,7 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use super::receiver::Receiver;
 
 /// How long anything may take before a story gives up on it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often a file is looked at to see it being written, and how often at most.
 const LOOK_EVERY: Duration = Duration::from_micros(50);
@@ -73,11 +73,22 @@ pub(super) struct House {
     pub(super) sim: Sim,
     folder: tempfile::TempDir,
     recorder: Option<Recorder>,
-    daemon: Option<Child>,
+    daemon: Option<Daemon>,
     /// Everything that every daemon here has said.
     lines: Arc<Mutex<Vec<String>>>,
     /// A daemon that says this dies of it, so much later.
     last_words: Arc<Mutex<Option<(&'static str, Duration)>>>,
+}
+
+/// A process, which ends with its story however that ends.
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A webhook that is told everything.
@@ -167,7 +178,7 @@ impl House {
                 kept.lock().unwrap().push(line);
             }
         });
-        self.daemon = Some(child);
+        self.daemon = Some(Daemon(child));
     }
 
     /// Starts a daemon that is up.
@@ -185,16 +196,14 @@ impl House {
 
     /// Ends the daemon at this very moment.
     pub(super) fn kill(&mut self) {
-        let mut daemon = self.daemon.take().unwrap();
-        daemon.kill().unwrap();
-        daemon.wait().unwrap();
+        drop(self.daemon.take().unwrap());
     }
 
     /// Ends the daemon so long after it says this.
     pub(super) async fn kill_after(&mut self, words: &'static str, after: Duration) {
         *self.last_words.lock().unwrap() = Some((words, after));
         let mut daemon = self.daemon.take().unwrap();
-        self.until(&format!("it says {words}"), async |_| daemon.try_wait().unwrap().is_some()).await;
+        self.until(&format!("it says {words}"), async |_| daemon.0.try_wait().unwrap().is_some()).await;
     }
 
     /// Ends the daemon while it, or somebody beside it, writes to the database for so many times.
@@ -217,8 +226,8 @@ impl House {
     /// Ends the daemon in good order.
     pub(super) async fn stop(&mut self) {
         let mut daemon = self.daemon.take().unwrap();
-        kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
-        self.until("it ends", async |_| daemon.try_wait().unwrap().is_some()).await;
+        kill_process(Pid::from_child(&daemon.0), Signal::TERM).unwrap();
+        self.until("it ends", async |_| daemon.0.try_wait().unwrap().is_some()).await;
     }
 
     /// How often this was said, by all daemons together.
@@ -331,16 +340,6 @@ impl House {
             assert!(said.status.success(), "{check}: {words}");
         }
         assert_eq!(self.said("panicked"), 0, "{}", self.tail());
-    }
-}
-
-impl Drop for House {
-    fn drop(&mut self) {
-        if let Some(mut daemon) = self.daemon.take() {
-            // It may have ended by itself.
-            let _ = daemon.kill();
-            let _ = daemon.wait();
-        }
     }
 }
 

@@ -81,7 +81,7 @@ async fn kill_at_a_moment(house: &mut House, turn: usize, receiver: &Receiver, l
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_kills_lose_no_message_and_keep_their_order() {
-    let (here, there) = (Receiver::start().await, Receiver::start().await);
+    let (here, there) = (Receiver::start(), Receiver::start());
     let channels = [QUICK, &everything("here", &here), &everything("there", &there)].concat();
     let mut house = House::build(&channels).await;
     house.start().await;

@@ -19,7 +19,7 @@ async fn tried(house: &House) -> (i64, i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_holds_up_nobody_else_and_loses_nothing() {
-    let (away, there) = (Receiver::start().await, Receiver::start().await);
+    let (away, there) = (Receiver::start(), Receiver::start());
     let channels = [QUICK, &everything("away", &away), &everything("there", &there)].concat();
     let mut house = House::build(&channels).await;
     away.mood(|_| Answer::Status(500));

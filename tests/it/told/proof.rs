@@ -32,12 +32,11 @@ fn first_arrivals(events: Vec<Event>) -> Vec<Event> {
     let mut known: HashMap<String, String> = HashMap::new();
     let mut first = Vec::new();
     for event in events {
-        match known.get(&event.id) {
-            Some(body) => assert_eq!(*body, event.body, "one event, two bodies"),
-            None => {
-                known.insert(event.id.clone(), event.body.clone());
-                first.push(event);
-            }
+        if let Some(body) = known.get(&event.id) {
+            assert_eq!(*body, event.body, "one event, two bodies");
+        } else {
+            known.insert(event.id.clone(), event.body.clone());
+            first.push(event);
         }
     }
     first

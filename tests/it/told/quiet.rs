@@ -20,7 +20,7 @@ fn around_now() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_quiet_hours_alerts_wait_and_after_them_each_is_told_once() {
-    let receiver = Receiver::start().await;
+    let receiver = Receiver::start();
     let channel = everything("ops", &receiver);
     let mut house = House::build(&[around_now(), channel.clone()].concat()).await;
     house.start().await;

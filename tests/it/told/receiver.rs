@@ -138,7 +138,7 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     /// One that takes everything.
-    pub(crate) async fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let held = socket("127.0.0.1:0".parse().unwrap());
         let desk = Desk {
             ledger: Mutex::default(),

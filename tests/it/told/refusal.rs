@@ -9,7 +9,7 @@ use super::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_message_that_is_refused_dies_alone_and_can_be_had_again() {
-    let (picky, there) = (Receiver::start().await, Receiver::start().await);
+    let (picky, there) = (Receiver::start(), Receiver::start());
     let channels = [QUICK, &everything("picky", &picky), &everything("there", &there)].concat();
     let mut house = House::build(&channels).await;
     // The first request to be linked cannot be told to this one.

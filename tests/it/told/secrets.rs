@@ -34,7 +34,7 @@ async fn columns(house: &House) -> Vec<(String, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_in_the_log_or_in_the_database() {
-    let (hook, robot, pulse) = (Receiver::start().await, Receiver::start().await, Receiver::start().await);
+    let (hook, robot, pulse) = (Receiver::start(), Receiver::start(), Receiver::start());
     for receiver in [&hook, &robot, &pulse] {
         // They quote what they were sent, and each other's secrets, before they take it.
         let mut calls = 0;
