@@ -45,11 +45,25 @@ pub struct AlertNews {
     pub title_en: String,
     /// The same in Chinese.
     pub title_zh: String,
-    /// All of them, the oldest first.
+    /// All of them, the one that is due the longest first.
     pub alerts: Vec<AlertFacts>,
+    /// To other systems: the keys of those that are not listed any more, so that the body stays below a megabyte.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<String>,
 }
 
+/// Alerts that are told to other systems with everything: about 800 bytes each. Servers commonly take a megabyte
+/// (<https://nginx.org/en/docs/http/ngx_http_core_module.html#client_max_body_size>).
+const LISTED_MAX: usize = 500;
+
 impl AlertNews {
+    /// The same, the first of them listed and the others by their keys alone.
+    fn shortened(mut self) -> Self {
+        let rest = self.alerts.split_off(LISTED_MAX.min(self.alerts.len()));
+        self.more = rest.into_iter().map(|alert| alert.key).collect();
+        self
+    }
+
     /// As the event's data.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -165,6 +179,9 @@ fn of_alerts(message: &mut Message, news: AlertNews, zone: chrono_tz::Tz, link: 
             message.hint = format!("amplinkd alert list --rule {}{state}", news.rule);
             (message.columns, message.rows) = table(many, is_english, moment);
         }
+    }
+    if news.alerts.len() > LISTED_MAX {
+        message.data = news.clone().shortened().to_json();
     }
     message.alerts = news.alerts;
 }

@@ -246,6 +246,7 @@ mod tests {
             since: 0,
             fired_at: 1_000,
             resolved_at: None,
+            resolution: None,
             message_en: "The administrator must agree".to_owned(),
             message_zh: "管理员须同意".to_owned(),
         }

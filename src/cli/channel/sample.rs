@@ -85,6 +85,7 @@ fn news(state: &str, resolved_at: Option<Time>, channel: &str, now: Time) -> Str
         since: now.ms(),
         fired_at: now.ms(),
         resolved_at: resolved_at.map(Time::ms),
+        resolution: resolved_at.map(|_| "over".to_owned()),
         message_en: "Test: the account's administrator has not answered an invitation that nobody sent".to_owned(),
         message_zh: "测试：公众号管理员尚未确认一个并未发出的邀请".to_owned(),
     };
@@ -97,6 +98,7 @@ fn news(state: &str, resolved_at: Option<Time>, channel: &str, now: Time) -> Str
         title_en: "Test: 1 link request waits for the account's administrator".to_owned(),
         title_zh: "测试：1 个关联请求在等公众号管理员确认".to_owned(),
         alerts: vec![alert],
+        more: Vec::new(),
     };
     news.to_json()
 }

@@ -125,6 +125,7 @@ fn event(since: Time, why: String, now: Time) -> Told {
         title_en,
         title_zh,
         alerts: vec![facts],
+        more: Vec::new(),
     };
     Told {
         id,

@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// Alerts in one event. More of one reason at once are told in several.
-const GROUP_MAX: u32 = 20_000;
+/// Alerts in one event: as many as fit into a megabyte by their keys. More of one reason at once are told in several.
+const GROUP_MAX: u32 = 10_000;
 
 /// What is told of an alert, and in which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,6 +143,7 @@ fn event(telling: Telling, reach: i64, reason: &str, rows: &[&AlertRow], now: Ti
         title_en,
         title_zh,
         alerts: rows.iter().map(|row| facts(row)).collect(),
+        more: Vec::new(),
     };
     // Whom it is about; of several, the one that is due the longest.
     let subject = rows.first().and_then(|first| first.request_id.clone().or_else(|| first.account.clone()));

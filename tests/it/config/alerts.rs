@@ -112,7 +112,6 @@ fn a_mistake_in_alerts_is_answered_with_its_place_and_what_is_allowed() {
         ),
         ("[alerts]\nstuck_after = { unlink = \"soon\" }".to_owned(), "\"learned\" is allowed too"),
         ("[alerts]\nlanguage = \"de\"".to_owned(), "unknown word `de`, expected `en` or `zh`"),
-        ("[alerts]\ngroup_within = \"0s\"".to_owned(), "longer than nothing"),
         ("[[alerts.override]]\nstuck_after = {}".to_owned(), "FILE:1:1: [[alerts.override]]: say whose thresholds"),
         (
             "[[alerts.override]]\nlabel = \"shop\"\nstuck_after = {}".to_owned(),

@@ -104,6 +104,7 @@ fn facts(number: usize) -> AlertFacts {
         since: NOW.ms() - 80 * HOUR,
         fired_at: NOW.ms() - 8 * HOUR,
         resolved_at: None,
+        resolution: None,
         message_en: "The account's administrator must agree".to_owned(),
         message_zh: "公众号管理员须在微信里同意".to_owned(),
     }

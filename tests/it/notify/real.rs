@@ -81,6 +81,7 @@ async fn alertmanager_shows_an_alert_until_it_is_over() {
         since: now().ms() - 80 * 3_600_000,
         fired_at: now().ms() - 1_000,
         resolved_at: None,
+        resolution: None,
         message_en: "The account's administrator must agree".to_owned(),
         message_zh: "公众号管理员须在微信里同意".to_owned(),
     };

@@ -73,10 +73,14 @@ impl Told {
         assert_eq!((events.len(), self.robot.calls()), (number, number));
         let event = events.last().unwrap();
         assert_eq!(event.kind, kind);
-        let mut alerts = event.alerts();
-        alerts.sort_unstable();
-        alerts.dedup();
-        assert_eq!(alerts.len(), MANY);
+        let data = &serde_json::from_str::<serde_json::Value>(&event.body).unwrap()["data"];
+        let listed = data["alerts"].as_array().unwrap().iter().map(|alert| alert["key"].as_str().unwrap());
+        let more = data["more"].as_array().unwrap().iter().map(|key| key.as_str().unwrap());
+        let mut keys: Vec<&str> = listed.chain(more).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!((keys.len(), data["count"].as_u64()), (MANY, Some(10_000)));
+        assert!(event.body.len() < 1_000_000, "{}", event.body.len());
         let ledger = self.robot.ledger();
         let body: serde_json::Value = serde_json::from_str(&ledger.last().unwrap().body).unwrap();
         let content = body["markdown"]["content"].as_str().unwrap();
