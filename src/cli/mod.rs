@@ -179,7 +179,7 @@ async fn run(cli: Cli) -> anyhow::Result<Ending> {
     let context = Context { config: cli.config, format: cli.output, look: Look::of_stdout() };
     match cli.command {
         Command::Demo(command) => demo::run(&command).await.map(|()| Ending::Well),
-        Command::Run(run::Run {}) => run::run(context.config.as_deref()).await.map(|()| Ending::Well),
+        Command::Run(run::Run {}) => Box::pin(run::run(context.config.as_deref())).await.map(|()| Ending::Well),
         Command::Request(command) => request::run(&context, command).await,
         Command::Account(command) => account::run(&context, command).await,
         Command::Program(command) => program::run(&context, command).await,

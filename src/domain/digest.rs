@@ -131,6 +131,8 @@ impl Digest {
             (self.vanished, say.of("links vanished unasked", "未经请求而消失的关联")),
             (self.dead, say.of("messages not delivered", "未能送达的消息")),
             (self.ended_as(&["failed"]), say.of("failed", "失败")),
+            (self.ended_as(&["rejected"]), say.of("refused", "被拒绝")),
+            (self.ended_as(&["lapsed"]), say.of("left unanswered", "未获答复")),
             (conflicts, say.of("open conflicts", "未解决的冲突")),
         ];
         let wants: Vec<String> =
