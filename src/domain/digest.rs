@@ -251,13 +251,16 @@ mod tests {
     fn a_digest_says_first_what_needs_a_person() {
         let words = busy().words(Language::En);
         assert_eq!(words.title, "12 linked and 3 ended otherwise since yesterday; 41 wait, 3 too long");
-        assert_eq!(words.lead, "To look at: 3 waiting too long, 1 links vanished unasked, 1 failed, 2 open conflicts.");
+        assert_eq!(
+            words.lead,
+            "To look at: 3 waiting too long, 1 links vanished unasked, 1 failed, 2 refused, 2 open conflicts."
+        );
         assert_eq!(words.rows[0], ["waits for the account's administrator", "37", "30", "5", "", "2"]);
         assert_eq!(words.rows.len(), 2 + 3 + 1 + 2 + 3);
         assert_eq!(words.total, 41);
         let words = busy().words(Language::Zh);
         assert_eq!(words.title, "昨日以来关联成功12个，未成功3个；等待中41个，其中卡住3个");
-        assert_eq!(words.lead, "需要处理：等待过久3个、未经请求而消失的关联1个、失败1个、未解决的冲突2个。");
+        assert_eq!(words.lead, "需要处理：等待过久3个、未经请求而消失的关联1个、失败1个、被拒绝2个、未解决的冲突2个。");
     }
 
     #[test]
