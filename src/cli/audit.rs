@@ -20,6 +20,8 @@ What is looked for; a step counts as overdue 15 minutes after its time:
   conflict_left_open     a conflict that its request has left behind
   wakeup_left            a command that the daemon has not noticed
   delivery_stuck         a message that was neither sent nor given up
+  event_unread           an event that nobody has looked at: alerts and messages stand still
+  vigil_overdue          a request whose time for an alert has come, and nobody looked
   cron_silent            a cron job that did not run
   copy_waits             a copy that was put back and on which no daemon has started
   state_without_history  a request whose last transition is missing

@@ -114,7 +114,7 @@ impl Default for WrittenAlerts {
 
 /// A table of thresholds; what is not written keeps what holds without it.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table such as { account_admin = \"1d\", program_admin = \"2d\" }")]
 pub(super) struct WrittenStuckAfter {
     #[serde(deserialize_with = "threshold")]
     account_admin: Option<Threshold>,

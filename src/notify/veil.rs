@@ -3,6 +3,7 @@
 
 use std::{collections::HashSet, fmt};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -104,7 +105,12 @@ impl Veil {
 /// Everything in an address that may be a key: the user and the password, what a query's names stand for, and the parts
 /// of the path that are no plain words. Both as they are written and as they are meant.
 fn keys_in(url: &Url) -> Vec<String> {
-    let mut keys = vec![url.username().to_owned(), url.password().unwrap_or_default().to_owned()];
+    let (user, password) = (url.username(), url.password().unwrap_or_default());
+    // As the header of a call carries both, and as a service may quote it.
+    let mut keys = vec![user.to_owned(), password.to_owned()];
+    if !password.is_empty() {
+        keys.push(STANDARD.encode(format!("{user}:{password}")));
+    }
     for pair in url.query().unwrap_or_default().split('&') {
         keys.push(pair.split_once('=').map_or(pair, |(_, value)| value).to_owned());
     }
@@ -124,6 +130,12 @@ mod tests {
     fn veil(url: &str, secrets: &[&str]) -> Veil {
         let secrets: Vec<SecretString> = secrets.iter().map(|secret| SecretString::from(*secret)).collect();
         Veil::new(Some(&Url::parse(url).unwrap()), &secrets)
+    }
+
+    #[test]
+    fn a_password_is_hidden_as_a_header_carries_it_too() {
+        let veil = veil("http://user7:pw7890@h/x", &[]);
+        assert_eq!(veil.words("Authorization: Basic dXNlcjc6cHc3ODkw"), "Authorization: Basic [secret]");
     }
 
     #[test]

@@ -66,8 +66,10 @@ pub struct Told {
     pub id: String,
     /// The version that was read: when a person has changed it since, only that it was told is written.
     pub version: i64,
-    /// When it was told.
-    pub at: i64,
+    /// When it was last told to those who know of it.
+    pub at: Option<i64>,
+    /// In how many events.
+    pub events: usize,
     /// When it is to be told again.
     pub notify_at: Option<i64>,
     /// Which channels know of it now.
@@ -161,7 +163,7 @@ const DELIVER: &str = "
 
 const TELL: &str = "
     UPDATE alert
-    SET notified_at = j.value ->> 'at', notifications = alert.notifications + 1, reach = j.value ->> 'reach',
+    SET notified_at = j.value ->> 'at', notifications = alert.notifications + (j.value ->> 'events'), reach = j.value ->> 'reach',
         notify_at = CASE WHEN alert.version = j.value ->> 'version' THEN j.value ->> 'notify_at'
                          ELSE alert.notify_at END,
         state = CASE WHEN alert.version = j.value ->> 'version' AND alert.state = 'snoozed' THEN 'firing'
@@ -175,6 +177,10 @@ const READ_ON: &str = "UPDATE watch SET seq = $1 WHERE one = 1";
 const BEGIN: &str = "
     INSERT INTO watch (one, seq, policy) VALUES (1, 0, $1)
     ON CONFLICT (one) DO UPDATE SET policy = excluded.policy";
+
+// When each is to be told again follows from other numbers now.
+const TELL_AGAIN: &str = "
+    UPDATE alert SET notify_at = $1, version = version + 1 WHERE state = 'firing' AND reach IS NOT NULL";
 
 const LOOK_AGAIN: &str = "
     INSERT INTO vigil (request_id, due_at)
@@ -202,6 +208,7 @@ pub(super) async fn write(tx: &mut SqliteConnection, step: &WatchRecord) -> Resu
 /// The rules are these from now on: every open request is looked at again.
 pub(super) async fn begin(tx: &mut SqliteConnection, policy: &str, now: i64) -> Result<u64, StoreError> {
     sqlx::query(BEGIN).bind(policy).execute(&mut *tx).await?;
+    sqlx::query(TELL_AGAIN).bind(now).execute(&mut *tx).await?;
     Ok(sqlx::query(LOOK_AGAIN).bind(now).execute(tx).await?.rows_affected())
 }
 

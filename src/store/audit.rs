@@ -99,6 +99,22 @@ const DELIVERY_STUCK: &str = "
           WHERE e.channel = d.channel AND e.partition_key = d.partition_key AND e.state = 'pending' AND e.seq < d.seq)
     LIMIT $2";
 
+// The events are read in their order: the first that was not shows how far behind the watch is.
+const EVENT_UNREAD: &str = "
+    SELECT 'event_unread' AS rule, o.subject AS subject,
+           o.type || ' of ' || strftime('%Y-%m-%dT%H:%M:%fZ', o.at / 1000.0, 'unixepoch')
+           || ' was not looked at, so alerts and messages stand still: see the log, else restart the daemon' AS finding
+    FROM watch AS w CROSS JOIN outbox AS o ON o.seq = (SELECT min(n.seq) FROM outbox AS n WHERE n.seq > w.seq)
+    WHERE o.at < $1
+    LIMIT $2";
+
+const VIGIL_OVERDUE: &str = "
+    SELECT 'vigil_overdue' AS rule, v.request_id AS subject,
+           'should have been looked at for alerts by ' || strftime('%Y-%m-%dT%H:%M:%fZ', v.due_at / 1000.0, 'unixepoch')
+           || ': see the log, else restart the daemon' AS finding
+    FROM vigil AS v WHERE v.due_at < $1
+    LIMIT $2";
+
 const CRON_SILENT: &str = "
     SELECT 'cron_silent' AS rule, w.name AS subject,
            'should have run by ' || strftime('%Y-%m-%dT%H:%M:%fZ', w.due_at / 1000.0, 'unixepoch')
@@ -114,7 +130,7 @@ const COPY_WAITS: &str = "
     LIMIT $2";
 
 /// The rules that an index answers alone.
-const RULES: [&str; 9] = [
+const RULES: [&str; 11] = [
     NO_NEXT_STEP,
     OVERDUE,
     DEFERRED_OVERDUE,
@@ -122,6 +138,8 @@ const RULES: [&str; 9] = [
     CONFLICT_LEFT_OPEN,
     WAKEUP_LEFT,
     DELIVERY_STUCK,
+    EVENT_UNREAD,
+    VIGIL_OVERDUE,
     CRON_SILENT,
     COPY_WAITS,
 ];

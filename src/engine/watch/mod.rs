@@ -186,7 +186,9 @@ impl Watch {
     async fn take_up(&self) -> Result<i64, StoreError> {
         let Attention { thresholds, lessons, keep_outcomes, zone: _ } = &self.settings.attention;
         let lessons = lessons.map(|lesson| lesson.map(|lesson| lesson.after));
-        let policy = format!("{thresholds:?} {lessons:?} {keep_outcomes:?}");
+        let ages: Vec<i64> = self.settings.subscriptions.iter().map(Subscription::after_ms).collect();
+        let repeat_every = self.settings.repeat_every;
+        let policy = format!("{thresholds:?} {lessons:?} {keep_outcomes:?} {repeat_every:?} {ages:?}");
         self.store().begin_watch(policy, self.engine.clock().now().ms()).await
     }
 

@@ -30,6 +30,9 @@ const OUTAGE_KEPT: Duration = Duration::from_mins(10);
 /// How long a channel may take nothing before that is told: longer than a service that is restarted needs.
 const CHANNEL_FAILING_AFTER: Duration = Duration::from_mins(5);
 
+/// The key of the alert of more than that.
+const CROWD: &str = "token_failing/all";
+
 /// Accounts with a spent budget that are told of in one look.
 const SPENT_MAX: u32 = 10_000;
 
@@ -41,14 +44,16 @@ impl Watch {
         let zone = self.settings.attention.zone;
         let mut concerns: Vec<Concern> = plights.iter().map(|plight| of_plight(plight, zone)).collect();
         let open = self.store().standing_alerts().await?;
-        self.notice(&mut concerns, &open);
+        self.notice(&mut concerns, &open, now);
         let known: HashSet<&str> = open.iter().map(|alert| alert.key.as_str()).collect();
         let held: HashSet<&str> = concerns.iter().map(|concern| concern.key.as_str()).collect();
         let mut step = WatchRecord::default();
         let within = self.settings.group_within;
         for told in &open {
             let is_looked_at = Rule::from_word(&told.rule).is_some_and(|rule| looked_at.contains(&rule));
-            if is_looked_at && !held.contains(told.key.as_str()) {
+            // While too many are without a token to name them, those that were named stay so.
+            let is_in_crowd = told.rule == Rule::TokenFailing.as_str() && held.contains(CROWD);
+            if is_looked_at && !is_in_crowd && !held.contains(told.key.as_str()) {
                 step.over.push(Over(told.id.clone(), now.ms(), "over", (now + within).ms()));
             }
         }
@@ -58,17 +63,14 @@ impl Watch {
     }
 
     /// What is only noticed has begun when it was first noticed: once an operator has ended it, it stays ended.
-    fn notice(&mut self, concerns: &mut [Concern], open: &[AlertRow]) {
+    fn notice(&mut self, concerns: &mut [Concern], open: &[AlertRow], now: Time) {
         let held: HashSet<&str> = concerns.iter().map(|concern| concern.key.as_str()).collect();
         self.noticed.retain(|key, _| held.contains(key.as_str()));
         for concern in concerns {
-            let has_no_time = matches!(
-                concern.rule,
-                Rule::Daemon | Rule::ChannelFailing | Rule::BudgetExhausted | Rule::IpNotAllowed
-            );
-            if has_no_time {
+            // Only a suspension is written down with the moment from which it holds.
+            if concern.rule != Rule::AccountSuspended {
                 let told = open.iter().find(|alert| alert.key == concern.key).map(|alert| alert.since);
-                let since = self.noticed.entry(concern.key.clone()).or_insert(told.unwrap_or(concern.since.ms()));
+                let since = self.noticed.entry(concern.key.clone()).or_insert(told.unwrap_or(now.ms()));
                 concern.since = Time::from_ms(*since);
             }
         }

@@ -51,9 +51,11 @@ impl Watch {
             let within = (now + self.settings.group_within).ms();
             let rows = self.store().alerts_to_tell(&reason, within, now.ms(), GROUP_MAX).await?;
             let step = self.step(&reason, &rows, now);
-            tracing::warn!(reason, alerts = rows.len(), events = step.events.len(), "alerts are told");
+            if !step.events.is_empty() {
+                tracing::warn!(reason, alerts = rows.len(), events = step.events.len(), "alerts are told");
+                has_told = true;
+            }
             self.store().watch(step).await?;
-            has_told = true;
         }
         Ok(has_told)
     }
@@ -65,14 +67,20 @@ impl Watch {
         for row in rows {
             let tellings = self.tellings(row, now);
             let reach = tellings.iter().map(|(_, reach)| *reach).chain(row.reach).max().unwrap_or(0);
-            for telling in tellings {
-                groups.entry(telling).or_default().push(row);
+            for telling in &tellings {
+                groups.entry(*telling).or_default().push(row);
             }
-            let notify_at = if row.resolved_at.is_some() { None } else { self.again_at(row, reach, now) };
+            // Who is told for the first time does not put off the others' reminder.
+            let is_further = row.reach.is_some() && tellings.iter().all(|(telling, _)| *telling == Telling::Fired);
+            let at = if is_further { row.notified_at } else { Some(now.ms()) };
+            let again = self.again_at(row, reach, at.map_or(now, Time::from_ms));
+            let notify_at = if row.resolved_at.is_some() { None } else { again };
+            let events = tellings.len();
             told.push(Told {
                 id: row.id.clone(),
                 version: row.version,
-                at: now.ms(),
+                at,
+                events,
                 notify_at: notify_at.map(Time::ms),
                 reach,
             });
@@ -122,8 +130,8 @@ impl Watch {
     }
 
     /// When an alert is to be told again, or to further channels.
-    fn again_at(&self, row: &AlertRow, reach: i64, now: Time) -> Option<Time> {
-        let again = self.settings.repeat_every.map(|every| now + every);
+    fn again_at(&self, row: &AlertRow, reach: i64, told: Time) -> Option<Time> {
+        let again = self.settings.repeat_every.map(|every| told + every);
         let next_age = self.ages().find(|after| *after > reach);
         let further = next_age
             .map(|after| Time::from_ms(row.fired_at) + Duration::from_millis(u64::try_from(after).unwrap_or(0)));

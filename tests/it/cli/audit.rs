@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{ACCOUNT, Desk, OTHER, PROGRAM};
 
 /// A fault, made by hand, and the rule that finds it.
-const FAULTS: [(&str, &str); 14] = [
+const FAULTS: [(&str, &str); 16] = [
     ("no_next_step", "UPDATE account SET next_check_at = NULL"),
     ("overdue", "UPDATE account SET next_check_at = 1"),
     ("deferred_overdue", "UPDATE request SET state = 'deferred', deferred_until = 1"),
@@ -21,6 +21,8 @@ const FAULTS: [(&str, &str); 14] = [
         "INSERT INTO delivery (id, event_id, seq, partition_key, channel, state, created_at, next_at)
          SELECT 'd', id, seq, partition_key, 'on-call', 'pending', 1, 1 FROM outbox",
     ),
+    ("event_unread", "INSERT INTO watch (one, seq, policy) VALUES (1, 0, ''); UPDATE outbox SET at = 1"),
+    ("vigil_overdue", "INSERT INTO vigil (request_id, due_at) SELECT id, 1 FROM request"),
     ("cron_silent", "INSERT INTO job (name, due_at) VALUES ('audit', 1)"),
     ("copy_waits", "INSERT INTO copy (made_at) VALUES (1)"),
     ("state_without_history", "DELETE FROM transition"),

@@ -177,3 +177,31 @@ async fn the_day_is_told_to_whoever_wants_it() {
     assert!(data["zh"]["title"].as_str().unwrap().contains("关联成功"), "{data}");
     assert_eq!(data["figures"]["ended"][0]["count"], 1);
 }
+
+#[tokio::test]
+async fn telling_more_people_puts_off_nobodys_reminder() {
+    let mut guarded = Guarded::with(|alerting| {
+        alerting.repeat_every = Some(days(1));
+        alerting.subscriptions.push(Subscription { after: hours(12), transitions: false, ..everything("boss") });
+    })
+    .await;
+    guarded.daemon.nobody_answers();
+    guarded.daemon.link().await;
+    guarded.run_for(hours(24 + 25)).await;
+    assert_eq!(guarded.told().await, ["fired", "fired", "repeated"]);
+    assert_eq!(guarded.queue("boss").await, ["amplinkd.alert.fired", "amplinkd.alert.repeated"]);
+}
+
+#[tokio::test]
+async fn a_reminder_that_was_off_is_on_again_for_what_already_fires() {
+    let mut guarded = Guarded::with(|alerting| alerting.repeat_every = None).await;
+    guarded.daemon.nobody_answers();
+    guarded.daemon.link().await;
+    guarded.run_for(hours(60)).await;
+    assert_eq!(guarded.told().await, ["fired"]);
+    guarded.alerting.repeat_every = Some(days(1));
+    guarded.restart().await;
+    guarded.run_for(hours(1)).await;
+    assert_eq!(guarded.told().await, ["fired", "repeated"]);
+    assert_eq!(guarded.the("stuck").await.notifications, 2);
+}

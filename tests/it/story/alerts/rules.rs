@@ -310,3 +310,19 @@ async fn a_learned_threshold_is_what_the_past_teaches_and_says_so() {
     assert_eq!(alert.request_id.as_deref(), Some(link.as_str()));
     assert!(alert.message_en.contains("the 95th percentile of the last 60 approvals"), "{}", alert.message_en);
 }
+
+#[tokio::test]
+async fn a_token_that_fails_again_without_a_good_look_between_is_told_again() {
+    let mut guarded = Guarded::start().await;
+    guarded.daemon.sim.world().account(ACCOUNT).answers_always = Some(40_001);
+    guarded.daemon.link().await;
+    guarded.run_for(hours(1)).await;
+    assert_eq!(guarded.the("token_failing").await.state, "firing");
+    guarded.daemon.sim.world().account(ACCOUNT).answers_always = Some(-1);
+    guarded.run_for(hours(2)).await;
+    assert_eq!(guarded.the("token_failing").await.state, "resolved");
+    guarded.daemon.sim.world().account(ACCOUNT).answers_always = Some(40_001);
+    guarded.run_for(hours(2)).await;
+    let states: Vec<_> = guarded.of("token_failing").await.into_iter().map(|alert| alert.state).collect();
+    assert_eq!(states, ["resolved", "firing"]);
+}
