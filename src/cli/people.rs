@@ -5,7 +5,7 @@ use anyhow::Context;
 
 use crate::{
     config::{Alerts, ChannelConfig, Config, Digest, EventClass},
-    domain::attention::{Attention, Rule},
+    domain::attention::Attention,
     engine::{
         deliver::Outlet,
         watch::{Settings, Subscription},
@@ -28,20 +28,16 @@ pub fn settings(config: &Config) -> Settings {
         repeat_every: alerts.repeat_every,
         group_within: alerts.group_within,
         quiet: alerts.quiet,
-        quiet_except: rules(&alerts.quiet_except),
+        quiet_except: alerts.quiet_except.clone(),
         subscriptions: alerts.channels.iter().map(|channel| subscription(channel, digest)).collect(),
     }
-}
-
-fn rules(words: &[String]) -> Vec<Rule> {
-    words.iter().filter_map(|word| Rule::from_word(word)).collect()
 }
 
 fn subscription(channel: &ChannelConfig, digest: &Digest) -> Subscription {
     let wants = |class| channel.events.contains(&class);
     Subscription {
         channel: channel.name.clone(),
-        alerts: wants(EventClass::Alert).then(|| rules(&channel.rules)),
+        alerts: wants(EventClass::Alert).then(|| channel.rules.clone()),
         after: channel.after.unwrap_or_default(),
         transitions: wants(EventClass::Transition),
         conflicts: wants(EventClass::Conflict),

@@ -12,27 +12,10 @@ use super::{
     value::{self, Text, duration_text},
 };
 use crate::domain::{
-    attention::{Override, QuietHours, Stage, StuckAfter, Threshold, Thresholds, Whose},
+    attention::{Override, QuietHours, Rule, Stage, StuckAfter, Threshold, Thresholds, Whose},
     id::AccountId,
     message::Language,
 };
-
-/// Every rule that makes an alert, in the words of `v_alert.rule`.
-pub const RULES: [&str; 13] = [
-    "stuck",
-    "rejected",
-    "failed",
-    "lapsed",
-    "deferred",
-    "vanished",
-    "conflict",
-    "account_suspended",
-    "ip_not_allowed",
-    "budget_exhausted",
-    "token_failing",
-    "channel_failing",
-    "daemon",
-];
 
 /// Minutes of a day.
 const DAY: u16 = 24 * 60;
@@ -48,8 +31,8 @@ pub struct Alerts {
     pub group_within: Duration,
     /// When nobody is to be disturbed; `None` is never.
     pub quiet: Option<QuietHours>,
-    /// Rules that are told at once in quiet hours too; each is one of [`RULES`].
-    pub quiet_except: Vec<String>,
+    /// Rules that are told at once in quiet hours too.
+    pub quiet_except: Vec<Rule>,
     /// The zone of the quiet hours and of times in messages.
     pub zone: chrono_tz::Tz,
     /// The language of messages, where a channel has none of its own.
@@ -76,7 +59,7 @@ pub(super) struct WrittenAlerts {
     #[serde(deserialize_with = "quiet_hours")]
     pub(super) quiet_hours: Option<Hours>,
     #[serde(deserialize_with = "rules")]
-    pub(super) quiet_except: Vec<String>,
+    pub(super) quiet_except: Vec<Rule>,
     #[serde(deserialize_with = "value::timezone")]
     pub(super) timezone: chrono_tz::Tz,
     pub(super) language: Language,
@@ -100,7 +83,7 @@ impl Default for WrittenAlerts {
             group_within: Duration::from_secs(30),
             quiet_hours: None,
             // Without the daemon nobody follows anything: that must not wait for the morning.
-            quiet_except: vec!["daemon".to_owned()],
+            quiet_except: vec![Rule::Daemon],
             timezone: super::Schedule::default().timezone,
             language: Language::default(),
             link: String::new(),
@@ -222,12 +205,11 @@ pub(super) fn label(text: &str) -> Result<(String, String), String> {
 }
 
 /// Some rules, by their words.
-pub(super) fn rules<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    let rules = Vec::<String>::deserialize(from)?;
-    if rules.iter().any(|rule| !RULES.contains(&rule.as_str())) {
-        return Err(D::Error::custom(format!("no such rule: expected some of {}", RULES.join(", "))));
-    }
-    Ok(rules)
+pub(super) fn rules<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Rule>, D::Error> {
+    let words = Vec::<String>::deserialize(from)?;
+    let rules: Option<Vec<Rule>> = words.iter().map(|word| Rule::from_word(word)).collect();
+    let known = || Rule::ALL.map(Rule::as_str).join(", ");
+    rules.ok_or_else(|| D::Error::custom(format!("no such rule: expected some of {}", known())))
 }
 
 /// Quiet hours before their zone is known: two minutes of the day.

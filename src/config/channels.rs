@@ -12,7 +12,7 @@ use super::{
     value::{self, Text},
 };
 use crate::{
-    domain::message::Language,
+    domain::{attention::Rule, message::Language},
     notify::{ChannelSettings, Kind},
 };
 
@@ -60,7 +60,7 @@ pub struct ChannelConfig {
     /// What it is told of; never empty.
     pub events: Vec<EventClass>,
     /// Of alerts, only those of these rules; empty is all.
-    pub rules: Vec<String>,
+    pub rules: Vec<Rule>,
     /// Of alerts, only those that fire for so long; `None` is at once.
     pub after: Option<Duration>,
     /// The language of its messages.
@@ -130,7 +130,7 @@ pub(super) struct WrittenChannel {
     #[serde(default = "alerts_alone", deserialize_with = "events")]
     events: Vec<EventClass>,
     #[serde(default, deserialize_with = "alerts::rules")]
-    rules: Vec<String>,
+    rules: Vec<Rule>,
     #[serde(default, deserialize_with = "value::delay")]
     after: Duration,
     #[serde(default)]

@@ -25,7 +25,7 @@ use serde::Deserialize;
 
 use self::secret::Secrets;
 pub use self::{
-    alerts::{Alerts, RULES},
+    alerts::Alerts,
     channels::{ChannelConfig, EventClass},
     digest::{Digest, Nudge, Route},
     error::ConfigError,

@@ -122,7 +122,7 @@ fn alerts_values(alerts: &WrittenAlerts) -> [(&'static str, String); 12] {
         ("alerts.repeat_every", repeat_every.map_or_else(never, duration_text)),
         ("alerts.group_within", duration_text(*group_within)),
         ("alerts.quiet_hours", quiet_hours.map_or_else(never, Hours::shown)),
-        ("alerts.quiet_except", listed(quiet_except.iter().map(|rule| quoted(rule)))),
+        ("alerts.quiet_except", listed(quiet_except.iter().map(|rule| quoted(rule.as_str())))),
         ("alerts.timezone", timezone.name().to_owned()),
         ("alerts.language", language.to_owned()),
         ("alerts.link", link.clone()),

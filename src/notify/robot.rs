@@ -30,6 +30,11 @@ pub(super) struct Names {
     pub(super) words: &'static [&'static str],
 }
 
+/// A code, also one that a proxy made a text of.
+fn number(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
 /// Whether the robot took the message. A status that asks to wait counts before the code; `meaning` says what a code
 /// other than zero asks for.
 pub(super) fn verdict(
@@ -42,7 +47,7 @@ pub(super) fn verdict(
         return accepted;
     }
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let code = names.code.iter().find_map(|name| body.get(name)?.as_i64());
+    let code = names.code.iter().find_map(|name| number(body.get(name)?));
     let (code, words) = match (code, accepted) {
         (Some(0), Ok(())) => return Ok(()),
         (Some(0) | None, Err(error)) => return Err(error),

@@ -1,8 +1,10 @@
 //! Which alerts a command means, said once for every command that takes many. It must never read anything.
 
 use crate::{
-    config::RULES,
-    domain::id::{AccountId, RequestId},
+    domain::{
+        attention::Rule,
+        id::{AccountId, RequestId},
+    },
     store::alert_views::{AlertFilter, OPEN},
 };
 
@@ -17,7 +19,7 @@ pub struct Filters {
     #[arg(long, value_parser = ["firing", "acknowledged", "snoozed", "resolved", "open", "all"], hide_possible_values = false)]
     pub state: Option<String>,
     /// Only of this rule
-    #[arg(long, value_parser = RULES)]
+    #[arg(long, value_parser = Rule::ALL.map(Rule::as_str))]
     pub rule: Option<String>,
     /// Only this official account's
     #[arg(long)]
