@@ -202,13 +202,13 @@ async fn a_job_that_fails_is_tried_again_at_its_next_time() {
     let mut chores = start(&daemon).await;
     let missed = next_morning() + minutes(30);
     daemon.clock.advance(missed.since(daemon.clock.now()) + minutes(3));
-    daemon.sql("ALTER TABLE outbox RENAME TO elsewhere").await;
+    daemon.sql("ALTER TABLE gate RENAME TO elsewhere").await;
     assert!(chores.make_up().await);
     let [drift, housekeeping, audit, _] = jobs(&daemon).await;
     assert!(drift.ran_at.is_some() && audit.ran_at.is_some(), "one that fails holds up no other");
     assert_eq!((housekeeping.ran_at, housekeeping.due_at), (None, Some(missed)), "what it missed stays to be seen");
 
-    daemon.sql("ALTER TABLE elsewhere RENAME TO outbox").await;
+    daemon.sql("ALTER TABLE elsewhere RENAME TO gate").await;
     assert!(!chores.make_up().await, "not at once");
     chores.wake(Chore::Housekeeping).await;
     assert_eq!(jobs(&daemon).await[1].ran_at, None, "not when somebody fires twice");
