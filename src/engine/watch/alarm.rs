@@ -8,16 +8,18 @@ use tokio::task::JoinSet;
 use super::{
     super::{Engine, deliver::Outlet},
     fan_out::Subscription,
+    reconcile::alert,
+    tell::{self, Telling},
 };
 use crate::{
     clock::SharedClock,
     domain::{
-        attention::{Concern, Plight, Rule, group_sentence, of_plight},
-        message::AlertFacts,
-        telling::{self, AlertNews, Told},
+        attention::{Plight, Rule, of_plight},
+        telling::{self, Told},
         time::Time,
     },
     shutdown::Shutdown,
+    store::record::Event,
 };
 
 /// How long nothing can be written before people are told: a backup that holds the file is over by then.
@@ -97,44 +99,18 @@ async fn send(outlet: Arc<Outlet>, event: Told, clock: SharedClock) {
 /// As the watch would have written it.
 fn event(since: Time, why: String, now: Time) -> Told {
     let plight = Plight::Daemon { finding: "unwritable".to_owned(), example: why, count: 1, since };
-    let Concern { rule, key, reason, en, zh, .. } = of_plight(&plight, chrono_tz::Asia::Shanghai);
-    let (title_en, title_zh) = group_sentence(rule, &reason, 1);
+    let mut row = alert(of_plight(&plight, chrono_tz::Asia::Shanghai), now, Duration::ZERO);
     // The same in every try, and another in the next outage.
-    let id = format!("{}/{}", key, since.ms());
-    let facts = AlertFacts {
-        alert: id.clone(),
-        key: key.clone(),
-        rule: rule.as_str().to_owned(),
-        reason: reason.clone(),
-        request: None,
-        account: None,
-        program: None,
-        since: since.ms(),
-        fired_at: now.ms(),
-        resolved_at: None,
-        resolution: None,
-        message_en: en,
-        message_zh: zh,
-    };
-    let news = AlertNews {
-        rule: rule.as_str().to_owned(),
-        reason,
-        state: "fired".to_owned(),
-        count: 1,
-        level: 0,
-        title_en,
-        title_zh,
-        alerts: vec![facts],
-        more: Vec::new(),
-    };
+    row.id = format!("{}/{}", row.key, since.ms());
+    let Event { kind, data, .. } = tell::event(Telling::Fired, 0, &row.reason, &[&row], now);
     Told {
-        id,
-        kind: "amplinkd.alert.fired".to_owned(),
-        subject: key,
+        id: row.id,
+        kind,
+        subject: row.key,
         // What is not written has no place among the others; a later one comes after it.
         partition_key: "alarm".to_owned(),
         sequence: since.ms(),
         at: now,
-        data: news.to_json(),
+        data,
     }
 }

@@ -96,6 +96,8 @@ pub struct Watch {
     engine: Arc<Engine>,
     settings: Settings,
     channels: Channels,
+    /// The ages from which on further channels are told, ascending, milliseconds.
+    ages: Vec<i64>,
     /// The last event that was read.
     seq: i64,
     /// Since when what has no time of its own is so, by its key.
@@ -115,7 +117,10 @@ impl Watch {
     /// [`StoreError`] when the database cannot be read or written.
     pub async fn start(engine: Arc<Engine>, settings: Settings, channels: Channels) -> Result<Self, StoreError> {
         let (noticed, began) = (HashMap::new(), engine.clock().monotonic());
-        let mut watch = Self { engine, settings, channels, noticed, began, seq: 0, looked_at: None, learned_at: None };
+        let ages: BTreeSet<i64> = settings.subscriptions.iter().map(Subscription::after_ms).collect();
+        let ages = ages.into_iter().filter(|after| *after > 0).collect();
+        let mut watch =
+            Self { engine, settings, channels, ages, noticed, began, seq: 0, looked_at: None, learned_at: None };
         watch.learn().await?;
         watch.seq = watch.take_up().await?;
         Ok(watch)

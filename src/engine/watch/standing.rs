@@ -1,7 +1,10 @@
 //! What is not about one request: accounts, our address, tokens, channels, the daemon. It must never call anybody to find
 //! out: it reads what others have written down.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use super::{super::deliver::Health, Watch, reconcile::alert};
 use crate::{
@@ -13,7 +16,7 @@ use crate::{
     },
     store::{
         StoreError,
-        alerts::{AlertRow, Over, WatchRecord},
+        alerts::{Over, WatchRecord},
         attention::Troubled,
     },
 };
@@ -43,9 +46,12 @@ impl Watch {
         let (plights, looked_at) = self.plights(now).await?;
         let zone = self.settings.attention.zone;
         let mut concerns: Vec<Concern> = plights.iter().map(|plight| of_plight(plight, zone)).collect();
+        // Two of one key, as a spent budget and a spent quota of one account, are one trouble.
+        let mut keys = HashSet::new();
+        concerns.retain(|concern| keys.insert(concern.key.clone()));
         let open = self.store().standing_alerts().await?;
-        self.notice(&mut concerns, &open, now);
-        let known: HashSet<&str> = open.iter().map(|alert| alert.key.as_str()).collect();
+        let known: HashMap<&str, i64> = open.iter().map(|alert| (alert.key.as_str(), alert.since)).collect();
+        self.notice(&mut concerns, &known, now);
         let held: HashSet<&str> = concerns.iter().map(|concern| concern.key.as_str()).collect();
         let mut step = WatchRecord::default();
         let within = self.settings.group_within;
@@ -57,19 +63,19 @@ impl Watch {
                 step.over.push(Over(told.id.clone(), now.ms(), "over", (now + within).ms()));
             }
         }
-        let news = concerns.iter().filter(|concern| !known.contains(concern.key.as_str()));
+        let news = concerns.iter().filter(|concern| !known.contains_key(concern.key.as_str()));
         step.fired = news.map(|concern| alert(concern.clone(), now, within)).collect();
         if step.is_empty() { Ok(()) } else { self.store().watch(step).await }
     }
 
     /// What is only noticed has begun when it was first noticed: once an operator has ended it, it stays ended.
-    fn notice(&mut self, concerns: &mut [Concern], open: &[AlertRow], now: Time) {
+    fn notice(&mut self, concerns: &mut [Concern], known: &HashMap<&str, i64>, now: Time) {
         let held: HashSet<&str> = concerns.iter().map(|concern| concern.key.as_str()).collect();
         self.noticed.retain(|key, _| held.contains(key.as_str()));
         for concern in concerns {
             // Only a suspension is written down with the moment from which it holds.
             if concern.rule != Rule::AccountSuspended {
-                let told = open.iter().find(|alert| alert.key == concern.key).map(|alert| alert.since);
+                let told = known.get(concern.key.as_str()).copied();
                 let since = self.noticed.entry(concern.key.clone()).or_insert(told.unwrap_or(now.ms()));
                 concern.since = Time::from_ms(*since);
             }
@@ -80,14 +86,14 @@ impl Watch {
     async fn plights(&self, now: Time) -> Result<(Vec<Plight>, HashSet<Rule>), StoreError> {
         let store = self.store();
         let mut plights = Vec::new();
-        let mut looked_at = HashSet::from([Rule::AccountSuspended, Rule::IpNotAllowed, Rule::TokenFailing]);
+        let mut looked_at =
+            HashSet::from([Rule::AccountSuspended, Rule::IpNotAllowed, Rule::TokenFailing, Rule::BudgetExhausted]);
         for Troubled { account, errcode, said, since } in store.suspended_by_wechat().await? {
             let Ok(account) = account.parse() else { continue };
             let refusal = Refusal { errcode: errcode.unwrap_or(0), errmsg: said.unwrap_or_default() };
             plights.push(Plight::AccountSuspended { account, refusal, since: Time::from_ms(since) });
         }
         plights.extend(self.without_token().await?);
-        looked_at.insert(Rule::BudgetExhausted);
         plights.extend(self.spent(now).await?);
         for gate in store.account_gates().await? {
             let refusal = Refusal { errcode: gate.errcode, errmsg: gate.errmsg };
@@ -107,10 +113,6 @@ impl Watch {
         plights.extend(self.channels(now));
         plights.extend(self.daemon(now, &mut looked_at));
         plights.extend(self.outage(now));
-        // Two of one key, as a spent budget and a spent quota of one account, are one trouble.
-        let zone = self.settings.attention.zone;
-        let mut keys = HashSet::new();
-        plights.retain(|plight| keys.insert(of_plight(plight, zone).key));
         Ok((plights, looked_at))
     }
 

@@ -23,7 +23,7 @@ const GROUP_MAX: u32 = 10_000;
 
 /// What is told of an alert, and in which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Telling {
+pub(super) enum Telling {
     Fired,
     Repeated,
     Resolved,
@@ -91,17 +91,18 @@ impl Watch {
 
     /// What is to be told of one alert: each age of its channels for the first time, then again, then its end.
     fn tellings(&self, row: &AlertRow, now: Time) -> Vec<(Telling, i64)> {
-        let fired_at = Time::from_ms(row.fired_at);
-        let end = row.resolved_at.map_or(now, Time::from_ms);
         let mut tellings: Vec<(Telling, i64)> = Vec::new();
         if row.reach.is_none() {
             tellings.push((Telling::Fired, 0));
         }
         if row.resolved_at.is_none() {
-            let age = i64::try_from(end.since(fired_at).as_millis()).unwrap_or(i64::MAX);
+            let age = i64::try_from(now.since(Time::from_ms(row.fired_at)).as_millis()).unwrap_or(i64::MAX);
             let known = row.reach.unwrap_or(0);
             tellings.extend(
-                self.ages().filter(|after| known < *after && *after <= age).map(|after| (Telling::Fired, after)),
+                self.ages
+                    .iter()
+                    .filter(|after| known < **after && **after <= age)
+                    .map(|after| (Telling::Fired, *after)),
             );
         }
         let reach = tellings.iter().map(|(_, reach)| *reach).chain(row.reach).max().unwrap_or(0);
@@ -121,25 +122,18 @@ impl Watch {
         tellings
     }
 
-    /// The ages from which on further channels are told, ascending, milliseconds.
-    fn ages(&self) -> impl Iterator<Item = i64> {
-        let mut ages: Vec<i64> = self.settings.subscriptions.iter().map(super::Subscription::after_ms).collect();
-        ages.sort_unstable();
-        ages.dedup();
-        ages.into_iter().filter(|after| *after > 0)
-    }
-
     /// When an alert is to be told again, or to further channels.
     fn again_at(&self, row: &AlertRow, reach: i64, told: Time) -> Option<Time> {
         let again = self.settings.repeat_every.map(|every| told + every);
-        let next_age = self.ages().find(|after| *after > reach);
+        let next_age = self.ages.iter().copied().find(|after| *after > reach);
         let further = next_age
             .map(|after| Time::from_ms(row.fired_at) + Duration::from_millis(u64::try_from(after).unwrap_or(0)));
         [again, further].into_iter().flatten().min()
     }
 }
 
-fn event(telling: Telling, reach: i64, reason: &str, rows: &[&AlertRow], now: Time) -> Event {
+/// The event that tells this of these alerts, which have one reason.
+pub(super) fn event(telling: Telling, reach: i64, reason: &str, rows: &[&AlertRow], now: Time) -> Event {
     let rule = rule_of(reason).unwrap_or(Rule::Daemon);
     let (title_en, title_zh) = group_sentence(rule, reason, rows.len());
     let news = AlertNews {
