@@ -34,6 +34,8 @@ mod restore;
 
 mod arrivals;
 
+mod learn;
+
 mod memories;
 
 mod promise;

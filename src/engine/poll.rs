@@ -1,28 +1,19 @@
 //! One look at one account: read its list, let the domain say what it means for every request, write that, make the calls
 //! that have become due. It must never decide, and never take an unreadable answer for an empty list.
 
-use std::collections::HashSet;
-
-use super::{
-    Engine, Meters,
-    agenda::Facts,
-    memories::{Memories, mirror_into},
-    record::{self, STALE_RETRIES_MAX},
-    setback::stops_the_account,
-};
+use super::{Engine, Meters, agenda::Facts, learn::Learned, setback::stops_the_account};
 use crate::{
     domain::{
-        decide::decide,
+        account::Trouble,
         errcode::{Class, Refusal},
-        id::{AccountId, RequestId},
-        identify::{Findings, identify},
-        listing::{Listing, Status},
+        id::AccountId,
+        listing::Listing,
         observation::Observation,
-        plan::{AccountPlan, Action, next_action},
-        request::{Baseline, Request, State},
+        plan::{Action, next_action},
+        request::{Request, State},
         time::Time,
     },
-    store::{Record, Recorded, StoreError, accounts::Trouble},
+    store::{Record, StoreError},
     wechat::{CallError, RawListing, ReadError, TokenError},
 };
 
@@ -98,7 +89,13 @@ impl Engine {
             }
             Answer::Listing(listing, hash) => {
                 self.allowed(&look).await?;
-                Box::pin(self.learn(look, &listing, hash)).await
+                match Box::pin(self.learn(&look, &listing, hash)).await? {
+                    Some(learned) => Box::pin(self.call_those_ready(look, learned)).await,
+                    None => {
+                        let why = "the account's requests kept changing while its list was read".to_owned();
+                        Box::pin(self.failed(look, why, Trouble::Unreadable)).await
+                    }
+                }
             }
             Answer::Refused(refusal) => Box::pin(self.refused(look, &refusal)).await,
             Answer::Failed(why, trouble) => Box::pin(self.failed(look, why, trouble)).await,
@@ -130,7 +127,9 @@ impl Engine {
                 return Answer::Refused(refusal);
             }
             Err(error @ CallError::NoToken(_)) => return Answer::Failed(error.to_string(), Trouble::Token),
-            Err(error) => return Answer::Failed(error.to_string(), Trouble::Other),
+            Err(error @ (CallError::NotSent(_) | CallError::Lost(_))) => {
+                return Answer::Failed(error.to_string(), Trouble::Unreachable);
+            }
         };
         let hash = raw.fingerprint().cast_signed();
         let settled = !must_read && !look.facts.is_suspended && look.facts.failures == 0;
@@ -149,7 +148,7 @@ impl Engine {
                 }
                 Answer::Refused(refusal)
             }
-            Err(ReadError::Unreadable(why)) => Answer::Failed(why, Trouble::Other),
+            Err(ReadError::Unreadable(why)) => Answer::Failed(why, Trouble::Unreadable),
         }
     }
 
@@ -161,94 +160,9 @@ impl Engine {
         Box::pin(self.recorder.write(record)).await.map(drop)
     }
 
-    /// A readable list: decide every request of the account, write it all at once, then call for those that are due.
-    async fn learn(&self, look: Look<'_>, listing: &Listing, hash: i64) -> Result<Polled, StoreError> {
-        let mut apart = HashSet::new();
-        for _ in 0..=STALE_RETRIES_MAX {
-            let Watched { mut requests, bad } = self.watched(look.account).await?;
-            requests.retain(|request| !apart.contains(&request.id));
-            let mirror = self.store().mirrored(look.account).await?;
-            let usernames: Vec<&str> = listing.items.iter().filter_map(|item| item.username.as_deref()).collect();
-            let known = Memories {
-                names: self.store().programs_named(&usernames).await?,
-                mirror: &mirror,
-                knows_every_request: bad == 0 && apart.is_empty(),
-            };
-            let mut findings = identify(listing, &requests, &known);
-            if self.calendar_was_stepped() {
-                hold_back_ages(&mut findings, &requests);
-            }
-            let (next, mut record) = self.decide_all(&requests, &findings, look.now);
-            mirror_into(&mut record, look.account, listing, &known, look.now);
-            let plan = self.plan(look.facts.row, &next, look.now);
-            // The same bytes may mean more once another listing has taught a name: they must be read again.
-            let hash = if findings.observations.contains(&Observation::Unidentified) { None } else { Some(hash) };
-            record.account = Some(Self::account_update(&look, plan, hash));
-            match self.recorder.write(record).await {
-                Ok(Recorded::Written) => {}
-                Ok(Recorded::Stale) => continue,
-                Err(error) if error.is_of_one_row() => {
-                    let bad = self.write_apart(&requests, &findings, look.now).await?;
-                    if bad.is_empty() {
-                        return Err(error);
-                    }
-                    apart.extend(bad);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            }
-            warn_of_unknown_statuses(look.account, listing);
-            return self.call_those_ready(look, next, plan, hash).await;
-        }
-        self.failed(look, "the account's requests kept changing while its list was read".to_owned(), Trouble::Other)
-            .await
-    }
-
-    /// Writes every request's part alone, because together they were refused; those that are refused alone, too, are
-    /// left out from now on, so that they hold up only themselves.
-    async fn write_apart(
-        &self,
-        requests: &[Request],
-        findings: &Findings,
-        now: Time,
-    ) -> Result<Vec<RequestId>, StoreError> {
-        let mut bad = Vec::new();
-        for change in self.decide_all(requests, findings, now).1.changes {
-            let id = change.request.id.clone();
-            match self.recorder.write(Record { changes: vec![change], ..Record::default() }).await {
-                Ok(Recorded::Written | Recorded::Stale) => {}
-                Err(error) if error.is_of_one_row() => {
-                    tracing::error!(request.id = %id, error = %error, "db.bad_row");
-                    bad.push(id);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(bad)
-    }
-
-    fn decide_all(&self, requests: &[Request], findings: &Findings, now: Time) -> (Vec<Request>, Record) {
-        let mut record = Record::default();
-        let mut next = Vec::with_capacity(requests.len());
-        for (index, (request, seen)) in requests.iter().zip(&findings.observations).enumerate() {
-            let mut decision = decide(request, seen, self.policy(), now);
-            if let Some(username) = findings.usernames.get(&index) {
-                decision.next.username = Some(username.clone());
-            }
-            let (after, change) = record::change(request, seen, decision, now);
-            record.changes.extend(change);
-            next.push(after);
-        }
-        (next, record)
-    }
-
-    async fn call_those_ready(
-        &self,
-        look: Look<'_>,
-        mut requests: Vec<Request>,
-        plan: AccountPlan,
-        hash: Option<i64>,
-    ) -> Result<Polled, StoreError> {
+    /// Makes the calls that the list has allowed, one after the other.
+    async fn call_those_ready(&self, look: Look<'_>, learned: Learned) -> Result<Polled, StoreError> {
+        let Learned { mut requests, plan, hash } = learned;
         let mut look = look;
         let mut changed = self.expire(&mut requests, look.now).await?;
         for request in &mut requests {
@@ -309,55 +223,8 @@ impl Engine {
         }
         Ok(expired)
     }
-
-    /// Every request that the account's list may move. A row that is not legal holds up itself alone.
-    pub(super) async fn watched(&self, account: &AccountId) -> Result<Watched, StoreError> {
-        let mut watched = Watched { requests: Vec::new(), bad: 0 };
-        for row in self.store().watched_requests(account).await? {
-            match row {
-                Ok(request) => watched.requests.push(request),
-                Err(bad) => {
-                    tracing::error!(account = %account, error = %bad, "db.bad_row");
-                    watched.bad += 1;
-                }
-            }
-        }
-        Ok(watched)
-    }
-}
-
-/// The requests of an account that its list may move.
-pub(super) struct Watched {
-    pub(super) requests: Vec<Request>,
-    /// Rows beside them that are not legal.
-    bad: usize,
-}
-
-/// While nobody knows how old anything is, nothing is evidence that counts only after a time: not to be listed, an old
-/// rejection that still stands, an unlink that has not shown yet.
-fn hold_back_ages(findings: &mut Findings, requests: &[Request]) {
-    for (seen, request) in findings.observations.iter_mut().zip(requests) {
-        let is_initiating_unlink = !request.is_link() && matches!(request.state, State::Initiating(_));
-        let depends_on_age = match seen {
-            Observation::Absent | Observation::AbsentAsAsked => true,
-            Observation::Listed(Status::Rejected) => request.memory.baseline == Baseline::Rejected,
-            Observation::Listed(_) => is_initiating_unlink,
-            _ => false,
-        };
-        if depends_on_age {
-            *seen = Observation::Unidentified;
-        }
-    }
 }
 
 fn warn_of_bad_row(request: &Request, error: &StoreError) {
     tracing::error!(request.id = %request.id, error = %error, "db.bad_row");
-}
-
-fn warn_of_unknown_statuses(account: &AccountId, listing: &Listing) {
-    for item in &listing.items {
-        if let Status::Other(status) = item.status {
-            tracing::warn!(account = %account, program = item.appid, username = item.username, status, "an undocumented status is listed: kept, and nothing is decided by it");
-        }
-    }
 }
