@@ -14,6 +14,8 @@ pub mod id;
 
 pub mod request;
 
+pub mod account;
+
 pub mod observation;
 
 pub mod errcode;

@@ -62,6 +62,7 @@ impl Engine {
             failures: look.facts.failures,
             last_error: None,
             trouble: None,
+            unread_since: None,
             standing: None,
         });
         self.recorder.write(Record { account, ..Record::default() }).await?;
@@ -103,6 +104,7 @@ impl Engine {
             failures: 0,
             last_error: None,
             trouble: None,
+            unread_since: None,
             standing: look.facts.is_suspended.then_some((Standing::Active, look.now)),
         }
     }

@@ -10,12 +10,13 @@ use super::{
 };
 use crate::{
     domain::{
+        account::Trouble,
         errcode::{Class, Refusal},
         time::Time,
     },
     store::{
         Record, StoreError,
-        accounts::{AccountUpdate, Standing, Trouble},
+        accounts::{AccountUpdate, Standing},
     },
 };
 
@@ -71,10 +72,10 @@ impl Engine {
             | Class::AccountMonth
             | Class::Final
             | Class::Busy
-            | Class::Unknown => return self.failed(look, refusal.to_string(), Trouble::Other).await,
+            | Class::Unknown => return self.failed(look, refusal.to_string(), Trouble::Refused).await,
             Class::TokenBad => return self.failed(look, refusal.to_string(), Trouble::Token).await,
         };
-        self.set_back(look, record, standing, due, (refusal.to_string(), Trouble::Other)).await
+        self.set_back(look, record, standing, due, (refusal.to_string(), Trouble::Refused)).await
     }
 
     pub(super) async fn failed(&self, look: Look<'_>, why: String, trouble: Trouble) -> Result<Polled, StoreError> {
@@ -112,6 +113,7 @@ impl Engine {
             failures,
             last_error: Some(why),
             trouble: Some(trouble),
+            unread_since: (!is_suspended).then_some(look.now),
             standing,
         });
         self.recorder.write(record).await?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::{Store, StoreError, bulk};
-use crate::domain::{id::AccountId, time::Time};
+use crate::domain::{account::Trouble, id::AccountId, time::Time};
 
 /// An account as the engine works with it.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -75,15 +75,6 @@ pub struct Reservation(
     pub Option<i64>,
 );
 
-/// Why a look at an account taught nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
-    /// No token that `WeChat` takes.
-    Token,
-    /// Anything else.
-    Other,
-}
-
 /// What a poll learned about its account.
 #[derive(Debug, Clone)]
 pub struct AccountUpdate {
@@ -105,6 +96,8 @@ pub struct AccountUpdate {
     pub last_error: Option<String>,
     /// What kind of failure that was.
     pub trouble: Option<Trouble>,
+    /// Since when its list cannot be read, unless that is known already; `None`: it can, or nobody tries.
+    pub unread_since: Option<Time>,
     /// A change of standing.
     pub standing: Option<(Standing, Time)>,
 }
@@ -120,6 +113,7 @@ struct UpdateRow<'a> {
     failures: u32,
     error: Option<&'a str>,
     trouble: Option<&'static str>,
+    unread: Option<i64>,
     standing: Option<i64>,
     state: Option<&'static str>,
     by: Option<&'static str>,
@@ -145,10 +139,8 @@ impl<'a> From<&'a AccountUpdate> for UpdateRow<'a> {
             hash: update.listing_hash,
             failures: update.failures,
             error: update.last_error.as_deref(),
-            trouble: update.trouble.map(|trouble| match trouble {
-                Trouble::Token => "token",
-                Trouble::Other => "other",
-            }),
+            trouble: update.trouble.map(Trouble::as_str),
+            unread: update.unread_since.map(Time::ms),
             standing: update.standing.as_ref().map(|(_, at)| at.ms()),
             state,
             by,
@@ -184,6 +176,8 @@ const UPDATE: &str = "
                      ELSE coalesce(j.value ->> 'error', account.last_error) END,
         trouble = CASE WHEN j.value ->> 'failures' = 0 THEN NULL
                   ELSE coalesce(j.value ->> 'trouble', account.trouble) END,
+        unread_since = CASE WHEN j.value ->> 'unread' IS NULL THEN NULL
+                       ELSE coalesce(account.unread_since, j.value ->> 'unread') END,
         state = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
                      THEN account.state ELSE j.value ->> 'state' END,
         suspended_by = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
@@ -225,7 +219,7 @@ const WAKE: &str = "
 const STAND: &str = "
     UPDATE account
     SET state = $2, suspended_by = $3, errcode = NULL, errmsg = NULL, since = $4, next_check_at = $5, reread_at = $4,
-        failures = 0, trouble = NULL
+        failures = 0, trouble = NULL, unread_since = NULL
     WHERE account = $1";
 
 const DRIFT_PAGE: &str = "

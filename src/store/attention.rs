@@ -121,8 +121,8 @@ const SUSPENDED: &str = "
 
 const WITHOUT_TOKEN: &str = "
     SELECT a.account, NULL AS errcode, a.last_error AS said, coalesce(a.checked_at, a.since) AS since
-    FROM account AS a INDEXED BY account_without_token
-    WHERE a.trouble = 'token' AND a.failures >= 3
+    FROM account AS a INDEXED BY account_unread
+    WHERE a.unread_since IS NOT NULL AND a.trouble = 'token' AND a.failures >= 3
     LIMIT $1";
 
 const SPENT: &str = "

@@ -22,7 +22,7 @@ use super::{Store, StoreError, writer::Writer};
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// The `user_version` that the last migration leaves behind.
-const SCHEMA: i64 = 4;
+const SCHEMA: i64 = 5;
 
 /// How long a statement waits for another process: longer than an import of 100,000 lines holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);

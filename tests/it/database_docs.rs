@@ -140,6 +140,7 @@ impl World {
             failures: 1,
             last_error: Some("errcode 61007".to_owned()),
             trouble: None,
+            unread_since: None,
             standing: Some((standing, now)),
         };
         self.recorder.store().record(Record { account: Some(account), ..Record::default() }).await.unwrap();
