@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use amplinkd::{domain::time::Time, engine::rounds::next_round};
+use amplinkd::domain::{alignment::next_round, time::Time};
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode},

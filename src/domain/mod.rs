@@ -16,6 +16,14 @@ pub mod request;
 
 pub mod account;
 
+pub mod backoff;
+
+pub mod alignment;
+
+pub mod pace;
+
+pub mod capacity;
+
 pub mod observation;
 
 pub mod errcode;

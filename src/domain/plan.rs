@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     listing::Status,
+    pace::Pace,
     policy::Policy,
     request::{Kind, Request, State},
     time::Time,
@@ -103,14 +104,30 @@ pub struct AccountPlan {
     pub reread_at: Option<Time>,
 }
 
-/// One plan from all requests of one account.
+/// One plan from all requests of one account. Before `calls_from` none of its calls is made: a request that waits for
+/// nothing else waits for that.
 #[must_use]
-pub fn plan_account<'a>(requests: impl IntoIterator<Item = &'a Request>, policy: &Policy, now: Time) -> AccountPlan {
+pub fn plan_account<'a>(
+    requests: impl IntoIterator<Item = &'a Request>,
+    pace: Pace<'_>,
+    calls_from: Option<Time>,
+    now: Time,
+) -> AccountPlan {
     let mut plan = AccountPlan::default();
     for request in requests {
-        let Some(step) = next_action(request, policy, now) else { continue };
-        plan.due = earlier(plan.due, Some(step.due));
-        plan.reread_at = earlier(plan.reread_at, reread_at(request, policy, now));
+        let Some(step) = next_action(request, pace.policy, now) else { continue };
+        let held = calls_from.filter(|from| *from > now && matches!(request.state, State::Requested));
+        let due = match step.action {
+            Action::Look => now + pace.stretched(now.until(step.due)),
+            Action::Call | Action::Resume | Action::Expire => step.due,
+        };
+        if let Some(from) = held.filter(|_| step.action != Action::Expire) {
+            plan.due = earlier(plan.due, Some(from));
+            plan.reread_at = earlier(plan.reread_at, Some(from));
+            continue;
+        }
+        plan.due = earlier(plan.due, Some(due));
+        plan.reread_at = earlier(plan.reread_at, reread_at(request, pace.policy, now));
         if !matches!(request.state, State::Deferred(_)) {
             plan.pace_from = plan.pace_from.max(Some(request.since));
         }

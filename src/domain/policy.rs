@@ -68,6 +68,32 @@ impl Steps {
     }
 }
 
+/// One step of the staircase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The age from which it holds.
+    pub from: Duration,
+    /// The age up to which it holds; `None`: from there on.
+    pub until: Option<Duration>,
+    /// How long to wait between looks.
+    pub every: Duration,
+}
+
+impl Steps {
+    /// Every step, the youngest first.
+    pub fn iter(&self) -> impl Iterator<Item = Step> {
+        let from = std::iter::once(Duration::ZERO).chain(self.early.iter().map(|(until, _)| *until));
+        let steps = self.early.iter().map(|(until, every)| (Some(*until), *every)).chain([(None, self.last)]);
+        from.zip(steps).map(|(from, (until, every))| Step { from, until, every })
+    }
+
+    /// The step that an age has come to, by its place.
+    #[must_use]
+    pub fn place(&self, age: Duration) -> usize {
+        self.early.iter().position(|(until, _)| age < *until).unwrap_or(self.early.len())
+    }
+}
+
 impl Default for Steps {
     fn default() -> Self {
         let (s, m, h, d) = (Duration::from_secs, Duration::from_mins, Duration::from_hours, Duration::from_hours(24));

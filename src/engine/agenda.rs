@@ -7,30 +7,12 @@ use std::{
     time::Duration,
 };
 
-use crate::domain::{id::AccountId, time::Time};
-
-/// What a poll must know of its account without asking the database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
-    /// The row's number: neighbours are polled together.
-    pub row: i64,
-    /// Fingerprint of the last listing that was recorded.
-    pub listing_hash: Option<i64>,
-    /// Since when its youngest waiting state stands.
-    pub pace_from: Option<Time>,
-    /// From when on an unchanged listing must be read.
-    pub reread_at: Option<Time>,
-    /// When a listing was last received.
-    pub checked_at: Option<Time>,
-    /// Polls in a row that failed.
-    pub failures: u32,
-    /// Whether `WeChat` suspended it: polls are slow probes then.
-    pub is_suspended: bool,
-    /// The Beijing day of the budget.
-    pub budget_day: i64,
-    /// `wxamplinkget` calls of that day.
-    pub budget_used: i64,
-}
+use crate::domain::{
+    account::{AccountState, Budget, Calls, Status},
+    id::AccountId,
+    pace::Class,
+    time::Time,
+};
 
 /// Where an account is on its round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +29,7 @@ enum Phase {
     Busy,
 }
 
-/// An account, packed: [`Facts`] without the room that its absences take.
+/// An account, packed: an [`AccountState`] without the room that its absences take.
 #[derive(Debug)]
 struct Slot {
     id: i64,
@@ -58,8 +40,9 @@ struct Slot {
     listing_hash: i64,
     pace_from: i64,
     reread_at: i64,
-    checked_at: i64,
-    failures: u32,
+    read_at: i64,
+    /// Seldom there: whatever is not well with it.
+    ails: Option<Box<Ails>>,
     budget_day: i32,
     budget_used: u32,
     /// Marks entries of the heaps that were overtaken. It outlives the account, so that nothing said of the last one in
@@ -67,38 +50,58 @@ struct Slot {
     round: u32,
     account: AccountId,
     has_hash: bool,
-    is_suspended: bool,
+    asked: bool,
+    class: Class,
     phase: Phase,
+}
+
+/// What is not well with an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ails {
+    status: Status,
+    failures: u32,
+    calls: Calls,
+}
+
+impl Ails {
+    /// Nothing.
+    const NONE: Self =
+        Self { status: Status::Active, failures: 0, calls: Calls { refused: 0, since: None, after: None } };
 }
 
 /// A time of the calendar that is not there.
 const NEVER: i64 = i64::MIN;
 
 impl Slot {
-    fn facts(&self) -> Facts {
+    fn state(&self) -> AccountState {
         let time = |ms| (ms != NEVER).then(|| Time::from_ms(ms));
-        Facts {
+        let Ails { status, failures, calls } = self.ails.as_deref().copied().unwrap_or(Ails::NONE);
+        AccountState {
             row: self.id,
-            listing_hash: self.has_hash.then_some(self.listing_hash),
+            status,
+            failures,
+            calls,
+            due: None,
+            asked: self.asked,
             pace_from: time(self.pace_from),
             reread_at: time(self.reread_at),
-            checked_at: time(self.checked_at),
-            failures: self.failures,
-            is_suspended: self.is_suspended,
-            budget_day: self.budget_day.into(),
-            budget_used: self.budget_used.into(),
+            read_at: time(self.read_at),
+            listing_hash: self.has_hash.then_some(self.listing_hash),
+            budget: Budget { day: self.budget_day.into(), used: self.budget_used.into() },
         }
     }
 
-    fn keep(&mut self, facts: &Facts) {
+    fn keep(&mut self, state: &AccountState) {
         let ms = |time: Option<Time>| time.map_or(NEVER, Time::ms);
-        (self.has_hash, self.listing_hash) = (facts.listing_hash.is_some(), facts.listing_hash.unwrap_or_default());
-        (self.pace_from, self.reread_at) = (ms(facts.pace_from), ms(facts.reread_at));
-        self.checked_at = ms(facts.checked_at);
-        (self.failures, self.is_suspended) = (facts.failures, facts.is_suspended);
+        (self.has_hash, self.listing_hash) = (state.listing_hash.is_some(), state.listing_hash.unwrap_or_default());
+        (self.pace_from, self.reread_at) = (ms(state.pace_from), ms(state.reread_at));
+        self.read_at = ms(state.read_at);
+        self.asked = state.asked;
+        let ails = Ails { status: state.status, failures: state.failures, calls: state.calls };
+        self.ails = (ails != Ails::NONE).then(|| Box::new(ails));
         // A day or a count that does not fit was never true, and the largest one still forbids what it forbade.
-        self.budget_day = i32::try_from(facts.budget_day).unwrap_or(i32::MAX);
-        self.budget_used = u32::try_from(facts.budget_used.max(0)).unwrap_or(u32::MAX);
+        self.budget_day = i32::try_from(state.budget.day).unwrap_or(i32::MAX);
+        self.budget_used = u32::try_from(state.budget.used.max(0)).unwrap_or(u32::MAX);
     }
 }
 
@@ -121,6 +124,9 @@ impl From<Moment> for Duration {
 /// An entry of a heap, slot and round behind its time: the earliest due first.
 type Entry = Reverse<(Moment, u32, u32)>;
 
+/// A heap for each class, in the order of [`Class::ALL`].
+type Heaps = [BinaryHeap<Entry>; Class::ALL.len()];
+
 /// All accounts with something due.
 #[derive(Debug, Default)]
 pub struct Agenda {
@@ -129,8 +135,8 @@ pub struct Agenda {
     vacant: Vec<u32>,
     /// The slot of every account.
     places: HashMap<i64, u32>,
-    waiting: BinaryHeap<Entry>,
-    reserved: BinaryHeap<Entry>,
+    waiting: Heaps,
+    reserved: Heaps,
 }
 
 /// How polls are written down together.
@@ -138,8 +144,10 @@ pub struct Agenda {
 pub struct Batching {
     /// How long before its time the first of a batch is written down.
     pub begin_ahead: Duration,
-    /// As many as are written down before there is no hurry with more.
+    /// Of each class, as many as are written down before there is no hurry with more.
     pub enough: usize,
+    /// Of each class, as many as one batch takes.
+    pub most: usize,
 }
 
 /// An account whose next poll is to be written down.
@@ -147,8 +155,8 @@ pub struct Batching {
 pub struct Candidate<'a> {
     /// The account.
     pub account: &'a AccountId,
-    /// What is known of it.
-    pub facts: &'a mut Facts,
+    /// How it stands.
+    pub state: &'a mut AccountState,
     /// When that poll is due, on the stopwatch.
     pub due: Duration,
     /// When it is due after the poll, if nothing changes; on the stopwatch.
@@ -162,10 +170,19 @@ pub struct Next {
     pub id: i64,
     /// The account.
     pub account: AccountId,
-    /// What is known of it.
-    pub facts: Facts,
+    /// How it stands.
+    pub state: AccountState,
     /// How long its time has passed.
     pub late: Duration,
+}
+
+/// A poll that was written down and will not be made.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unmade {
+    /// How the account stands, the look given back.
+    pub state: AccountState,
+    /// When the poll was due, on the stopwatch.
+    pub due: Duration,
 }
 
 impl Agenda {
@@ -181,15 +198,21 @@ impl Agenda {
         self.places.is_empty()
     }
 
+    /// How every account stands.
+    pub fn states(&self) -> impl Iterator<Item = AccountState> {
+        self.slots.iter().filter(|slot| slot.phase != Phase::Gone).map(Slot::state)
+    }
+
     /// Puts an account on the agenda, or moves it there. One whose poll is under way keeps its round.
-    pub fn put(&mut self, account: AccountId, facts: &Facts, due: Duration) {
-        let id = facts.row;
+    pub fn put(&mut self, account: AccountId, state: &AccountState, due: Duration, class: Class) {
+        let id = state.row;
         if self.is_at_work(id) {
             return;
         }
         let place = self.place_for(id, account);
         if let Some(slot) = self.slots.get_mut(place as usize) {
-            slot.keep(facts);
+            slot.keep(state);
+            slot.class = class;
             wait(slot, &mut self.waiting, place, due.into());
         }
     }
@@ -206,14 +229,15 @@ impl Agenda {
             listing_hash: 0,
             pace_from: NEVER,
             reread_at: NEVER,
-            checked_at: NEVER,
-            failures: 0,
+            read_at: NEVER,
+            ails: None,
             budget_day: 0,
             budget_used: 0,
             round: 0,
             account,
             has_hash: false,
-            is_suspended: false,
+            asked: false,
+            class: Class::Drift,
             phase: Phase::Gone,
         };
         let place = if let Some(place) = self.vacant.pop() {
@@ -252,10 +276,16 @@ impl Agenda {
         self.places.contains_key(&id)
     }
 
-    /// What is known of an account; of one whose poll is under way, what was known before.
+    /// How an account stands; of one whose poll is under way, how it stood before.
     #[must_use]
-    pub fn facts(&self, id: i64) -> Option<Facts> {
-        self.slot(id).map(Slot::facts)
+    pub fn state(&self, id: i64) -> Option<AccountState> {
+        self.slot(id).map(Slot::state)
+    }
+
+    /// The name of an account.
+    #[must_use]
+    pub fn name(&self, id: i64) -> Option<&AccountId> {
+        self.slot(id).map(|slot| &slot.account)
     }
 
     /// Takes an account off the agenda; its name, when it was there.
@@ -267,33 +297,37 @@ impl Agenda {
         Some(slot.account.to_string())
     }
 
-    /// Takes accounts that are due by `horizon`, oldest first, at most `limit`, to have their polls written down.
+    /// Takes accounts that are due by `horizon`, of each class the oldest first, to have their polls written down.
     /// `prepare` sets when each is due afterwards; where it answers no, the account waits until then instead.
     pub fn reserve(
         &mut self,
         horizon: Duration,
-        limit: usize,
+        batching: Batching,
         mut prepare: impl FnMut(Candidate<'_>) -> Prepared,
     ) -> Vec<i64> {
         let (mut taken, horizon) = (Vec::new(), horizon.into());
-        while taken.len() < limit
-            && let Some(Reverse((due, place, round))) = self.waiting.peek().copied()
-            && due <= horizon
-        {
-            self.waiting.pop();
-            let slot = self.slots.get_mut(place as usize);
-            let slot = slot.filter(|slot| slot.round == round && slot.phase == Phase::Waiting);
-            let Some(slot) = slot else { continue };
-            let (mut facts, mut then) = (slot.facts(), slot.then.into());
-            let candidate = Candidate { account: &slot.account, facts: &mut facts, due: due.into(), then: &mut then };
-            let prepared = prepare(candidate);
-            slot.keep(&facts);
-            slot.then = then.into();
-            match prepared {
-                Prepared::Poll => slot.phase = Phase::Reserving,
-                Prepared::Wait => wait(slot, &mut self.waiting, place, then.into()),
+        for class in Class::ALL {
+            let first = taken.len();
+            while taken.len() - first < batching.most
+                && let Some(Reverse((due, place, round))) = self.waiting[class as usize].peek().copied()
+                && due <= horizon
+            {
+                self.waiting[class as usize].pop();
+                let slot = self.slots.get_mut(place as usize);
+                let slot = slot.filter(|slot| slot.round == round && slot.phase == Phase::Waiting);
+                let Some(slot) = slot else { continue };
+                let (mut state, mut then) = (slot.state(), slot.then.into());
+                let candidate =
+                    Candidate { account: &slot.account, state: &mut state, due: due.into(), then: &mut then };
+                let prepared = prepare(candidate);
+                slot.keep(&state);
+                slot.then = then.into();
+                match prepared {
+                    Prepared::Poll => slot.phase = Phase::Reserving,
+                    Prepared::Wait => wait(slot, &mut self.waiting, place, then.into()),
+                }
+                taken.push(slot.id);
             }
-            taken.push(slot.id);
         }
         taken
     }
@@ -303,8 +337,8 @@ impl Agenda {
         for id in ids {
             if let Some((place, slot)) = self.slot_in(*id, Phase::Reserving) {
                 slot.phase = Phase::Reserved;
-                let entry = Reverse((slot.due, place, slot.round));
-                self.reserved.push(entry);
+                let (entry, class) = (Reverse((slot.due, place, slot.round)), slot.class);
+                self.reserved[class as usize].push(entry);
             }
         }
     }
@@ -322,60 +356,81 @@ impl Agenda {
         }
     }
 
-    /// The next account whose reserved poll is due at `now`.
-    pub fn next(&mut self, now: Duration) -> Option<Next> {
-        while let Some(Reverse((due, place, round))) = self.reserved.peek().copied()
-            && due <= now.into()
-        {
-            self.reserved.pop();
-            let slot = self.slots.get_mut(place as usize);
-            if let Some(slot) = slot.filter(|slot| slot.round == round && slot.phase == Phase::Reserved) {
-                slot.phase = Phase::Busy;
-                let late = now.saturating_sub(due.into());
-                return Some(Next { id: slot.id, account: slot.account.clone(), facts: slot.facts(), late });
+    /// Polls that were written down and are not begun: they will not be made.
+    pub fn unmade(&mut self) -> Vec<Unmade> {
+        let slots = self.slots.iter_mut().filter(|slot| slot.phase == Phase::Reserved);
+        slots
+            .map(|slot| {
+                slot.phase = Phase::Waiting;
+                let state = slot.state();
+                Unmade { state: AccountState { budget: state.budget.given_back(), ..state }, due: slot.due.into() }
+            })
+            .collect()
+    }
+
+    /// Whether an account of this class is due and written down.
+    pub fn is_ready(&mut self, class: Class, now: Duration) -> bool {
+        while let Some(Reverse((due, place, round))) = self.reserved[class as usize].peek().copied() {
+            let slot = self.slots.get(place as usize);
+            if slot.is_some_and(|slot| slot.round == round && slot.phase == Phase::Reserved) {
+                return due <= now.into();
             }
+            self.reserved[class as usize].pop();
         }
-        None
+        false
+    }
+
+    /// The next account of this class whose reserved poll is due at `now`.
+    pub fn next(&mut self, class: Class, now: Duration) -> Option<Next> {
+        if !self.is_ready(class, now) {
+            return None;
+        }
+        let Reverse((due, place, _)) = self.reserved[class as usize].pop()?;
+        let slot = self.slots.get_mut(place as usize)?;
+        slot.phase = Phase::Busy;
+        let late = now.saturating_sub(due.into());
+        Some(Next { id: slot.id, account: slot.account.clone(), state: slot.state(), late })
     }
 
     /// A poll is over: the account waits until `due`, or until the time that was reserved for it.
-    pub fn back(&mut self, id: i64, facts: &Facts, due: Option<Duration>) {
+    pub fn back(&mut self, id: i64, state: &AccountState, due: Option<Duration>, class: Class) {
         if let Some(place) = self.places.get(&id).copied()
             && let Some(slot) = self.slots.get_mut(place as usize)
         {
-            slot.keep(facts);
+            slot.keep(state);
+            slot.class = class;
             let due = due.map_or(slot.then, Moment::from);
             wait(slot, &mut self.waiting, place, due);
         }
     }
 
     /// From when on it is time to have more polls written down; `None` while enough of them are. One that is due before
-    /// all that are written down never waits for a full batch.
+    /// all of its class that are written down never waits for a full batch.
     #[must_use]
     pub fn next_reserve(&self, batching: Batching) -> Option<Duration> {
-        let Reverse((due, ..)) = *self.waiting.peek()?;
-        let is_urgent = self.reserved.peek().is_none_or(|Reverse((first, ..))| due < *first);
-        (is_urgent || self.reserved.len() < batching.enough)
-            .then(|| Duration::from(due).saturating_sub(batching.begin_ahead))
+        let of_class = |(waiting, reserved): (&BinaryHeap<Entry>, &BinaryHeap<Entry>)| {
+            let Reverse((due, ..)) = *waiting.peek()?;
+            let is_urgent = reserved.peek().is_none_or(|Reverse((first, ..))| due < *first);
+            (is_urgent || reserved.len() < batching.enough)
+                .then(|| Duration::from(due).saturating_sub(batching.begin_ahead))
+        };
+        self.waiting.iter().zip(&self.reserved).filter_map(of_class).min()
     }
 
-    /// When something is next to be done, on the stopwatch: polls to be written down, or one to be made.
+    /// When a poll that is written down is next due, on the stopwatch.
     #[must_use]
-    pub fn next_due(&self, batching: Batching) -> Option<Duration> {
-        let reserved = self.reserved.peek().map(|Reverse((due, ..))| Duration::from(*due));
-        match (self.next_reserve(batching), reserved) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (one, other) => one.or(other),
-        }
+    pub fn next_ready(&self) -> Option<Duration> {
+        let first = self.reserved.iter().filter_map(BinaryHeap::peek);
+        first.map(|Reverse((due, ..))| Duration::from(*due)).min()
     }
 }
 
 /// The slot's account waits until `due`, and whatever its heap entries said before no longer holds.
-fn wait(slot: &mut Slot, waiting: &mut BinaryHeap<Entry>, place: u32, due: Moment) {
+fn wait(slot: &mut Slot, waiting: &mut Heaps, place: u32, due: Moment) {
     slot.phase = Phase::Waiting;
     slot.due = due;
     slot.round = slot.round.wrapping_add(1);
-    waiting.push(Reverse((due, place, slot.round)));
+    waiting[slot.class as usize].push(Reverse((due, place, slot.round)));
 }
 
 /// What to do with an account that is due.
@@ -390,65 +445,56 @@ pub enum Prepared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::account::SuspendedBy;
 
     fn account(id: i64) -> AccountId {
         format!("wx{id:016}").parse().unwrap()
     }
 
-    fn facts(row: i64) -> Facts {
-        Facts {
-            row,
-            listing_hash: None,
-            pace_from: None,
-            reread_at: None,
-            checked_at: None,
-            failures: 0,
-            is_suspended: false,
-            budget_day: 0,
-            budget_used: 0,
-        }
+    const fn state(row: i64) -> AccountState {
+        AccountState::new(row)
     }
 
     const S: fn(u64) -> Duration = Duration::from_secs;
-    const AT_ONCE: Batching = Batching { begin_ahead: Duration::ZERO, enough: 1 };
+    const AT_ONCE: Batching = Batching { begin_ahead: Duration::ZERO, enough: 1, most: 10 };
 
     fn agenda(dues: &[(i64, u64)]) -> Agenda {
         let mut agenda = Agenda::default();
         for (id, due) in dues {
-            agenda.put(account(*id), &facts(*id), S(*due));
+            agenda.put(account(*id), &state(*id), S(*due), Class::Old);
         }
         agenda
     }
 
     fn poll_all(agenda: &mut Agenda, now: u64) -> Vec<i64> {
-        let taken = agenda.reserve(S(now), 10, |candidate| {
+        let taken = agenda.reserve(S(now), AT_ONCE, |candidate| {
             *candidate.then = S(now + 100);
             Prepared::Poll
         });
         agenda.reserved(&taken);
-        std::iter::from_fn(|| agenda.next(S(now)).map(|next| next.id)).collect()
+        std::iter::from_fn(|| agenda.next(Class::Old, S(now)).map(|next| next.id)).collect()
     }
 
     #[test]
     fn the_oldest_goes_first_and_nobody_before_its_time() {
         let mut agenda = agenda(&[(1, 30), (2, 10), (3, 20), (4, 99)]);
         assert_eq!(poll_all(&mut agenda, 30), [2, 3, 1]);
-        assert_eq!(agenda.next_due(AT_ONCE), Some(S(99)));
+        assert_eq!(agenda.next_reserve(AT_ONCE), Some(S(99)));
     }
 
     #[test]
     fn an_unchanged_account_comes_back_at_the_time_that_was_reserved() {
         let mut agenda = agenda(&[(1, 10)]);
         assert_eq!(poll_all(&mut agenda, 10), [1]);
-        assert_eq!(agenda.next_due(AT_ONCE), None, "it is busy");
-        agenda.back(1, &facts(1), None);
-        assert_eq!(agenda.next_due(AT_ONCE), Some(S(110)));
+        assert_eq!(agenda.next_reserve(AT_ONCE), None, "it is busy");
+        agenda.back(1, &state(1), None, Class::Old);
+        assert_eq!(agenda.next_reserve(AT_ONCE), Some(S(110)));
     }
 
     #[test]
     fn an_account_that_was_moved_is_polled_once() {
         let mut agenda = agenda(&[(1, 50)]);
-        agenda.put(account(1), &facts(1), S(10));
+        agenda.put(account(1), &state(1), S(10), Class::Old);
         assert_eq!(poll_all(&mut agenda, 60), [1]);
     }
 
@@ -456,7 +502,7 @@ mod tests {
     fn an_account_that_left_and_came_back_is_never_polled_twice_at_once() {
         let mut agenda = agenda(&[(1, 5)]);
         assert!(agenda.remove(1).is_some());
-        agenda.put(account(1), &facts(1), S(0));
+        agenda.put(account(1), &state(1), S(0), Class::Old);
         assert_eq!(poll_all(&mut agenda, 0), [1]);
         assert_eq!(poll_all(&mut agenda, 7), [0_i64; 0], "the old entry is dead and the account is busy");
     }
@@ -465,7 +511,7 @@ mod tests {
     fn an_entry_of_an_account_that_left_is_not_taken_for_the_next_one_in_its_place() {
         let mut agenda = agenda(&[(1, 5)]);
         agenda.remove(1);
-        agenda.put(account(2), &facts(2), S(50));
+        agenda.put(account(2), &state(2), S(50), Class::Old);
         assert_eq!((agenda.slots.len(), agenda.len()), (1, 1), "the place is used again");
         assert_eq!(poll_all(&mut agenda, 10), [0_i64; 0]);
         assert_eq!(poll_all(&mut agenda, 50), [2]);
@@ -474,49 +520,78 @@ mod tests {
     #[test]
     fn nothing_that_is_known_of_an_account_is_lost_by_packing_it() {
         let time = |ms| Some(Time::from_ms(ms));
-        let full = Facts {
+        let full = AccountState {
             row: i64::MAX,
+            status: Status::Suspended(SuspendedBy::Wechat),
+            failures: u32::MAX,
+            calls: Calls { refused: 3, since: time(5), after: time(7) },
+            due: None,
+            asked: true,
             listing_hash: Some(-1),
             pace_from: time(0),
             reread_at: time(1_795_000_000_000),
-            checked_at: time(-1),
-            failures: u32::MAX,
-            is_suspended: true,
-            budget_day: 20_779,
-            budget_used: 500,
+            read_at: time(-1),
+            budget: Budget { day: 20_779, used: 500 },
         };
-        for known in [full.clone(), facts(7), Facts { listing_hash: Some(0), ..facts(8) }] {
+        for known in [full.clone(), state(7), AccountState { listing_hash: Some(0), ..state(8) }] {
             let mut agenda = Agenda::default();
-            agenda.put(account(1), &known, S(10));
-            assert_eq!(agenda.facts(known.row), Some(known));
+            agenda.put(account(1), &known, S(10), Class::Old);
+            assert_eq!(agenda.state(known.row), Some(known));
         }
         let mut agenda = Agenda::default();
-        agenda.put(account(1), &Facts { budget_used: i64::MAX, ..full }, S(10));
-        assert_eq!(agenda.facts(i64::MAX).unwrap().budget_used, i64::from(u32::MAX), "still more than any budget");
+        agenda.put(account(1), &AccountState { budget: Budget { day: 0, used: i64::MAX }, ..full }, S(10), Class::Old);
+        assert_eq!(agenda.state(i64::MAX).unwrap().budget.used, i64::from(u32::MAX), "still more than any budget");
+    }
+
+    #[test]
+    fn a_class_is_never_behind_another_one() {
+        let mut agenda = Agenda::default();
+        for id in 1..=50 {
+            agenda.put(account(id), &state(id), S(1), Class::Young);
+        }
+        agenda.put(account(99), &state(99), S(9), Class::Asked);
+        let taken = agenda.reserve(S(10), AT_ONCE, |_| Prepared::Poll);
+        agenda.reserved(&taken);
+        assert_eq!(agenda.next(Class::Asked, S(10)).map(|next| next.id), Some(99));
+        assert!(agenda.is_ready(Class::Young, S(10)) && !agenda.is_ready(Class::Old, S(10)));
+    }
+
+    #[test]
+    fn polls_that_will_not_be_made_are_given_back() {
+        let mut agenda = Agenda::default();
+        agenda.put(account(1), &state(1), S(10), Class::Old);
+        let taken = agenda.reserve(S(10), AT_ONCE, |candidate| {
+            candidate.state.budget = candidate.state.budget.taken();
+            *candidate.then = S(99);
+            Prepared::Poll
+        });
+        agenda.reserved(&taken);
+        assert_eq!(agenda.unmade(), [Unmade { state: state(1), due: S(10) }]);
+        assert_eq!(agenda.unmade(), []);
     }
 
     #[test]
     fn an_account_takes_a_few_dozen_bytes() {
-        assert!(size_of::<Slot>() <= 96, "{}", size_of::<Slot>());
+        assert!(size_of::<Slot>() <= 104, "{}", size_of::<Slot>());
         assert!(size_of::<Entry>() <= 16, "{}", size_of::<Entry>());
     }
 
     #[test]
     fn a_poll_that_could_not_be_written_down_is_not_made() {
         let mut agenda = agenda(&[(1, 10)]);
-        let taken = agenda.reserve(S(10), 10, |_| Prepared::Poll);
+        let taken = agenda.reserve(S(10), AT_ONCE, |_| Prepared::Poll);
         agenda.unreserved(&taken, S(15));
-        assert_eq!(agenda.next(S(12)), None);
-        assert_eq!(agenda.next_due(AT_ONCE), Some(S(15)));
+        assert_eq!(agenda.next(Class::Old, S(12)), None);
+        assert_eq!(agenda.next_reserve(AT_ONCE), Some(S(15)));
     }
 
     #[test]
     fn polls_are_written_down_in_batches_but_an_urgent_one_at_once() {
         let mut agenda = agenda(&[(1, 10), (2, 20)]);
-        let taken = agenda.reserve(S(15), 10, |_| Prepared::Poll);
+        let taken = agenda.reserve(S(15), AT_ONCE, |_| Prepared::Poll);
         agenda.reserved(&taken);
         assert_eq!(agenda.next_reserve(AT_ONCE), None, "one is enough");
-        agenda.put(account(3), &facts(3), S(5));
+        agenda.put(account(3), &state(3), S(5), Class::Old);
         assert_eq!(agenda.next_reserve(AT_ONCE), Some(S(5)));
     }
 }

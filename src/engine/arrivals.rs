@@ -1,21 +1,25 @@
 //! How accounts come onto the agenda: at the start, on a wake-up, and when one was made due in the moment it left. It must
 //! never poll.
 
-use std::{collections::HashSet, sync::atomic::Ordering, time::Duration};
+use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
 
 use super::{
-    agenda::Facts,
-    drive::{Driver, FROM_THE_START, PAGE, PANIC_PAUSE},
-    promise::Begun,
-    rest::AT_ONCE,
+    completion_guard::ClockReading,
+    drive::{Driver, FROM_THE_START, PAGE},
 };
 use crate::{
-    domain::time::Time,
-    store::{StoreError, accounts::AccountRow},
+    domain::{
+        account::{AT_ONCE, Status, SuspendedBy},
+        time::Time,
+    },
+    store::{BadRow, StoreError, accounts::Account},
 };
 
 /// How far ahead of the calendar a look can be that was made under it: clocks of machines differ by a little.
 const AHEAD_MAX: Duration = Duration::from_secs(5);
+
+/// How long an account rests whose open request no poll can read.
+const UNREADABLE_PAUSE: Duration = Duration::from_mins(5);
 
 impl Driver {
     /// Everything that brings accounts: the next page of a start or of a drift check, wake-ups, a near miss.
@@ -32,7 +36,7 @@ impl Driver {
     /// The calendar was stepped, or the machine slept, which the stopwatch does not count: what is written down is due by
     /// the calendar, so that every account is put where it belongs now.
     fn heed_steps(&mut self) {
-        let now = Begun::now(self.engine.clock());
+        let now = ClockReading::now(self.engine.clock());
         let apart = self.together.apart(now);
         self.together = now;
         if apart > AHEAD_MAX {
@@ -66,12 +70,13 @@ impl Driver {
     /// The next page of accounts with something due; nothing when all are on the agenda.
     pub(super) async fn load_page(&mut self) -> Result<(), StoreError> {
         let Some(after) = self.loading else { return Ok(()) };
-        let rows = self.engine.store().due_accounts(after, PAGE).await?;
-        self.loading = rows.last().filter(|_| rows.len() == PAGE as usize).map(|row| (due_of(row), row.id));
-        for row in rows {
-            if self.rereading || !self.agenda.holds(row.id) {
-                let due = Time::from_ms(due_of(&row));
-                self.put(&row, due);
+        let page = self.engine.store().due_accounts(after, PAGE).await?;
+        self.loading = page.next;
+        warn_of_bad_rows(&page.bad);
+        for account in page.accounts {
+            if self.rereading || !self.agenda.holds(account.state.row) {
+                let due = account.state.due.unwrap_or(AT_ONCE);
+                self.put(account, due);
             }
         }
         self.rereading &= self.loading.is_some();
@@ -83,13 +88,14 @@ impl Driver {
         if self.left.is_empty() {
             return Ok(());
         }
-        let rows = self.engine.store().accounts(&self.left).await?;
+        let page = self.engine.store().accounts(&self.left).await?;
         self.left.clear();
-        for row in rows {
-            let Some(due) = row.next_check_at.filter(|_| !self.agenda.holds(row.id)) else { continue };
+        warn_of_bad_rows(&page.bad);
+        for account in page.accounts {
+            let Some(due) = account.state.due.filter(|_| !self.agenda.holds(account.state.row)) else { continue };
             // Zero is what the store writes where a request is open that no poll can read: it must not be asked in a loop.
-            let soonest = if due > 0 { Time::from_ms(due) } else { self.engine.clock().now() + PANIC_PAUSE };
-            self.put(&row, soonest);
+            let soonest = if due > AT_ONCE { due } else { self.engine.clock().now() + UNREADABLE_PAUSE };
+            self.put(account, soonest);
         }
         Ok(())
     }
@@ -99,61 +105,62 @@ impl Driver {
     pub(super) async fn take_wakeups(&mut self, after: i64) -> Result<(), StoreError> {
         let woken = self.engine.store().wakeups(after, PAGE).await?;
         self.waking = None;
-        let Some(last) = woken.last().map(|(seq, _)| *seq) else { return Ok(()) };
+        let Some(last) = woken.last().map(|wakeup| wakeup.seq) else { return Ok(()) };
         let is_full = woken.len() == PAGE as usize;
-        let mut names: Vec<String> = woken.into_iter().map(|(_, account)| account).collect();
-        names.sort_unstable();
-        names.dedup();
+        let mut asked: HashMap<String, bool> = HashMap::new();
+        for wakeup in woken {
+            *asked.entry(wakeup.account).or_default() |= wakeup.asked;
+        }
         let now = self.engine.clock().now();
-        let rows = self.engine.store().accounts(&names).await?;
-        let (rows, kept): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| !self.agenda.is_at_work(row.id));
-        let kept: HashSet<&str> = kept.iter().map(|row| row.account.as_str()).collect();
-        names.retain(|name| !kept.contains(name.as_str()));
-        self.engine.store().take_wakeups(last, names, now).await?;
-        for row in rows {
-            self.wake(row, now);
+        let names: Vec<String> = asked.keys().cloned().collect();
+        let page = self.engine.store().accounts(&names).await?;
+        warn_of_bad_rows(&page.bad);
+        let (accounts, kept): (Vec<_>, Vec<_>) =
+            page.accounts.into_iter().partition(|account| !self.agenda.is_at_work(account.state.row));
+        for account in kept {
+            asked.remove(account.id.as_str());
+        }
+        let mut taken: Vec<(String, bool)> = asked.iter().map(|(name, asked)| (name.clone(), *asked)).collect();
+        taken.sort_unstable();
+        self.engine.store().take_wakeups(last, taken, now).await?;
+        for account in accounts {
+            let is_asked = asked.get(account.id.as_str()).is_some_and(|asked| *asked);
+            self.wake(account, is_asked, now);
         }
         self.waking = is_full.then_some(last);
         Ok(())
     }
 
-    fn wake(&mut self, row: AccountRow, now: Time) {
-        match row.suspended_by.as_deref() {
-            Some("operator") => drop(self.agenda.remove(row.id)),
-            Some(_) => {
-                let due = row.next_check_at.map_or(now, Time::from_ms);
-                self.put(&row, due);
+    fn wake(&mut self, mut account: Account, is_asked: bool, now: Time) {
+        match account.state.status {
+            Status::Suspended(SuspendedBy::Operator) => drop(self.agenda.remove(account.state.row)),
+            Status::Suspended(SuspendedBy::Wechat) => {
+                let due = account.state.due.unwrap_or(now);
+                self.put(account, due);
             }
-            None => self.put(&AccountRow { reread_at: Some(AT_ONCE.ms()), ..row }, now),
+            Status::Active | Status::Unread { .. } => {
+                account.state.reread_at = Some(AT_ONCE);
+                account.state.asked |= is_asked;
+                self.put(account, now);
+            }
         }
     }
 
-    fn put(&mut self, row: &AccountRow, due: Time) {
-        let Ok(account) = row.account.parse() else {
-            tracing::error!(account = row.account, "db.bad_row: an account's name is not an appid; it is left alone");
-            return;
-        };
+    fn put(&mut self, account: Account, due: Time) {
+        let Account { id, state } = account;
         // One that was looked at in the future was written down under another calendar: its time means nothing.
         let now = self.engine.clock().now();
-        let is_from_elsewhere = row.checked_at.is_some_and(|at| Time::from_ms(at) > now + AHEAD_MAX);
+        let is_from_elsewhere = state.read_at.is_some_and(|at| at > now + AHEAD_MAX);
         let due = self.on_stopwatch(if is_from_elsewhere { now } else { due });
-        let facts = Facts {
-            row: row.id,
-            listing_hash: row.listing_hash,
-            pace_from: row.pace_from.map(Time::from_ms),
-            reread_at: row.reread_at.map(Time::from_ms),
-            checked_at: row.checked_at.map(Time::from_ms),
-            failures: u32::try_from(row.failures).unwrap_or(u32::MAX),
-            is_suspended: row.suspended_by.is_some(),
-            budget_day: row.budget_day,
-            budget_used: row.budget_used,
-        };
-        self.agenda.put(account, &facts, due);
+        self.agenda.put(id, &state, due, state.class(now));
     }
 }
 
-fn due_of(row: &AccountRow) -> i64 {
-    row.next_check_at.unwrap_or(0)
+/// They are left alone, and named by the audit.
+fn warn_of_bad_rows(rows: &[BadRow]) {
+    for bad in rows {
+        tracing::error!(error = %bad, "db.bad_row");
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! The loop: takes what is due from the agenda, has it written down ahead, polls it, puts it back. It must never wait for
-//! a poll, and never make one that is not written down.
+//! The loop: takes what is due from the agenda, has it written down ahead, deals out turns, polls, puts it back. It never
+//! waits for a poll: whatever is due meanwhile would wait, too.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -10,32 +11,26 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
     Engine, Meters,
-    agenda::{Agenda, Batching, Facts, Next},
+    agenda::{Agenda, Next},
+    calls::Pending,
+    completion_guard::{ClockReading, CompletionGuard, Report, Work},
     gates::Admission,
     poll::{Due, Polled},
-    promise::{Begun, Promise, Report},
     recall::forget_calls,
     restore::reconcile,
-    setback::{DOUBLINGS_MAX, RETRY_MAX},
+    write_ahead::AHEAD,
 };
 use crate::{
-    domain::{policy::LOOK_EVERY_MAX, time::Time},
+    domain::{
+        account::{AccountState, RETRY_MAX},
+        backoff::Backoff,
+        pace::{Class, Turn, Turns},
+        policy::LOOK_EVERY_MAX,
+        time::Time,
+    },
     shutdown::Shutdown,
     store::StoreError,
 };
-
-/// How far ahead of their time polls are written down, all of that span in one transaction.
-const AHEAD: Duration = Duration::from_secs(2);
-
-/// How long before the first of them that is done: longer than a disk takes for it.
-const BEGIN_AHEAD: Duration = Duration::from_millis(500);
-
-/// Polls written down in one transaction: a few milliseconds of the writer's time.
-const RESERVE_MAX: usize = 2_000;
-
-/// Polls written down and not yet begun, for every one that can be under way, at which the next batch is begun. Of those
-/// that answer in a few milliseconds, so many take longer than a transaction of a batch.
-const SPARE_POLLS: usize = 16;
 
 /// Accounts read in one step of the start, and wake-ups in one look: what is due meanwhile waits as long as that takes.
 pub(super) const PAGE: u32 = 2_000;
@@ -49,8 +44,8 @@ const TICK: Duration = Duration::from_millis(250);
 /// How long the loop waits after the database would not be written.
 const DISK_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long an account rests whose poll panicked.
-pub(super) const PANIC_PAUSE: Duration = Duration::from_mins(5);
+/// Pauses of an account whose poll could not be written down.
+const UNWRITTEN: Backoff = Backoff::new(DISK_PAUSE, RETRY_MAX);
 
 /// How long polls under way may take to finish when the daemon ends: longer than a call's timeout.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -62,16 +57,24 @@ pub struct Driver {
     pub(super) agenda: Agenda,
     reports: mpsc::UnboundedReceiver<Report>,
     reporter: mpsc::UnboundedSender<Report>,
-    /// Polls under way.
+    /// Polls and calls under way.
     busy: usize,
+    /// Accounts whose list has just allowed calls, each of which waits for its turn.
+    calls: VecDeque<(i64, ClockReading, Box<Pending>)>,
+    /// Whose turn it is.
+    turns: Turns,
+    /// No turn is left before this, on the stopwatch.
+    next_turn: Option<Duration>,
     /// Whether a reservation is being written.
     reserving: bool,
+    /// When the plan was last made, on the stopwatch.
+    pub(super) planned_at: Option<Duration>,
     /// Where the start has come to, in (due, row) order; `None` when everything is on the agenda.
     pub(super) loading: Option<(i64, i64)>,
     /// Whether what is read moves accounts that are on the agenda, too.
     pub(super) rereading: bool,
     /// Both clocks, as they were last seen to run together.
-    pub(super) together: Begun,
+    pub(super) together: ClockReading,
     /// The wake-up that was read last while there are more; `None` when all that there were have been read.
     pub(super) waking: Option<i64>,
     /// A page of either could not be read: it waits for the next tick.
@@ -92,14 +95,18 @@ impl Driver {
         engine.gates.load(engine.store().closed_gates(engine.clock().now().ms()).await?);
         forget_calls(&engine).await?;
         let (reporter, reports) = mpsc::unbounded_channel();
-        let together = Begun::now(engine.clock());
+        let together = ClockReading::now(engine.clock());
         let mut driver = Self {
             engine,
             agenda: Agenda::default(),
             reports,
             reporter,
             busy: 0,
+            calls: VecDeque::new(),
+            turns: Turns::default(),
+            next_turn: None,
             reserving: false,
+            planned_at: None,
             loading: Some(FROM_THE_START),
             rereading: false,
             together,
@@ -147,12 +154,17 @@ impl Driver {
             self.engine.meters.on_agenda.store(self.agenda.len() as u64, Ordering::Relaxed);
         }
         self.engine.is_ending.store(true, Ordering::Relaxed);
+        // Their lists are read again by the next process.
+        self.calls.clear();
         let drained = tokio::time::timeout(DRAIN, self.finish()).await;
         if drained.is_err() {
             tracing::warn!(
                 polls = self.busy,
                 "ended with polls under way: the next start looks at their accounts again"
             );
+        }
+        if let Err(error) = self.give_back().await {
+            tracing::warn!(error = %error, "polls that were written down and not made count as made");
         }
     }
 
@@ -178,7 +190,10 @@ impl Driver {
     /// When something is next to be done, on the stopwatch.
     #[must_use]
     pub fn next_due(&self) -> Option<Duration> {
-        let due = self.agenda.next_due(self.batching())?;
+        let call = (!self.calls.is_empty()).then_some(Duration::ZERO);
+        let begin = [call, self.agenda.next_ready()].into_iter().flatten().min();
+        let begin = begin.map(|due| self.next_turn.map_or(due, |turn| due.max(turn)));
+        let due = [begin, self.agenda.next_reserve(self.engine.batching())].into_iter().flatten().min()?;
         Some(self.resting_until.map_or(due, |until| due.max(until)))
     }
 
@@ -208,6 +223,7 @@ impl Driver {
         if is_resting {
             return;
         }
+        self.plan_ahead().await;
         match self.take_arrivals().await {
             Err(error) if error.is_of_disk() => self.rest_after(&error),
             Err(error) => tracing::error!(error = %error, "engine.refresh.failed"),
@@ -245,14 +261,8 @@ impl Driver {
         clock.monotonic() + clock.now().until(due).min(LOOK_EVERY_MAX)
     }
 
-    /// The next batch is begun while so many are still to be made that none of them waits for a disk.
-    fn batching(&self) -> Batching {
-        let enough = self.engine.settings.in_flight.saturating_mul(SPARE_POLLS).min(RESERVE_MAX);
-        Batching { begin_ahead: BEGIN_AHEAD, enough }
-    }
-
     fn sleep_until(&self) -> crate::clock::Sleep {
-        let has_room = self.busy < self.engine.settings.in_flight && !self.reserving;
+        let has_room = self.busy < self.engine.in_flight_max() && !self.reserving;
         match self.next_due().filter(|_| has_room) {
             Some(due) => self.engine.clock().sleep_until(due.max(self.gate_opens())),
             None => Box::pin(std::future::pending()),
@@ -274,31 +284,64 @@ impl Driver {
         }
         self.resting_until = None;
         self.reserve(now);
-        while self.busy < self.engine.settings.in_flight {
-            // An account is taken before the gate is asked, so that a probe is never let through for nobody.
-            let Some(Next { id, account, mut facts, late }) = self.agenda.next(now) else { return };
-            let admission = self.engine.gates.admit(self.engine.clock().now());
-            if let Admission::Closed(until) = admission {
-                facts.budget_used = facts.budget_used.saturating_sub(1);
-                let due = self.on_stopwatch(until) + self.engine.spread(Duration::from_secs(1));
-                self.agenda.back(id, &facts, Some(due));
-                continue;
+        while self.busy < self.engine.in_flight_max() {
+            let Some(turn) = self.take_turn(now) else { return };
+            match turn {
+                Turn::Call => self.begin_call(),
+                Turn::Look(class) => self.begin_look(class, now),
             }
-            self.busy += 1;
-            self.engine.meters.lateness.note(late);
-            let engine = Arc::clone(&self.engine);
-            let begun = Begun::now(engine.clock());
-            let probe = (admission == Admission::Probe).then(|| Arc::clone(&engine));
-            let mut promise = Promise::new(id, begun, probe, self.reporter.clone());
-            tokio::spawn(async move {
-                promise.keep(engine.poll(&account, facts).await);
-            });
         }
+    }
+
+    /// Whose turn it is now; nobody's when nothing is due, or this second's turns are used up.
+    fn take_turn(&mut self, now: Duration) -> Option<Turn> {
+        let ready = Class::ALL.map(|class| self.agenda.is_ready(class, now));
+        if self.calls.is_empty() && !ready.contains(&true) {
+            return None;
+        }
+        self.next_turn = self.engine.take_permit().err();
+        if self.next_turn.is_some() {
+            return None;
+        }
+        self.turns.next(!self.calls.is_empty(), |class| ready[class as usize])
+    }
+
+    fn begin_call(&mut self) {
+        let Some((id, begun, pending)) = self.calls.pop_front() else { return };
+        let engine = Arc::clone(&self.engine);
+        let mut guard = CompletionGuard::new(id, Work::Poll, begun, None, self.reporter.clone());
+        self.busy += 1;
+        tokio::spawn(async move {
+            guard.report(engine.call_next(pending).await);
+        });
+    }
+
+    fn begin_look(&mut self, class: Class, now: Duration) {
+        // An account is taken before the gate is asked, so that a probe is never let through for nobody.
+        let Some(Next { id, account, mut state, late }) = self.agenda.next(class, now) else { return };
+        let calendar = self.engine.clock().now();
+        let admission = self.engine.gates.admit(calendar);
+        if let Admission::Closed(until) = admission {
+            state.budget = state.budget.given_back();
+            let due = self.on_stopwatch(until) + self.engine.spread(Duration::from_secs(1));
+            let class = state.class(calendar);
+            self.agenda.back(id, &state, Some(due), class);
+            return;
+        }
+        self.busy += 1;
+        self.engine.meters.lateness.note(late);
+        let engine = Arc::clone(&self.engine);
+        let begun = ClockReading::now(engine.clock());
+        let probe = (admission == Admission::Probe).then(|| Arc::clone(&engine));
+        let mut guard = CompletionGuard::new(id, Work::Poll, begun, probe, self.reporter.clone());
+        tokio::spawn(async move {
+            guard.report(engine.poll(&account, state).await);
+        });
     }
 
     /// Has the polls of the next moments written down, all in one transaction.
     fn reserve(&mut self, now: Duration) {
-        let is_time = self.agenda.next_reserve(self.batching()).is_some_and(|from| from <= now);
+        let is_time = self.agenda.next_reserve(self.engine.batching()).is_some_and(|from| from <= now);
         if self.reserving || !is_time {
             return;
         }
@@ -307,7 +350,7 @@ impl Driver {
         let calendar = engine.clock().now();
         let ids = self
             .agenda
-            .reserve(now + AHEAD, RESERVE_MAX, |candidate| engine.prepare(candidate, now, calendar, &mut rows));
+            .reserve(now + AHEAD, engine.batching(), |candidate| engine.prepare(candidate, now, calendar, &mut rows));
         if ids.is_empty() {
             return;
         }
@@ -333,38 +376,63 @@ impl Driver {
             }
             Report::Polled(id, begun, polled) => {
                 self.busy = self.busy.saturating_sub(1);
-                self.back(id, begun, polled);
+                match polled {
+                    Some(Ok(Polled::Calls(pending))) => self.calls.push_back((id, begun, pending)),
+                    Some(Ok(Polled::Done { state, due })) => self.back(id, begun, &state, due),
+                    Some(Err(error)) if error.is_of_disk() => {
+                        self.rest_after(&error);
+                        self.back_unwritten(id);
+                    }
+                    Some(Err(error)) => {
+                        tracing::error!(error = %error, "engine.poll: what was learned could not be written; the account is looked at again");
+                        self.note_broken(id, begun, error.to_string());
+                    }
+                    None => {
+                        tracing::error!(account.row = id, "engine.poll panicked, which is a defect: the account rests");
+                        self.note_broken(id, begun, "the look ended in a defect of amplinkd: see its log".to_owned());
+                    }
+                }
+            }
+            Report::Broken(id, begun, noted) => {
+                self.busy = self.busy.saturating_sub(1);
+                match noted {
+                    Some(Ok(Polled::Done { state, due })) => self.back(id, begun, &state, due),
+                    Some(Ok(Polled::Calls(_)) | Err(_)) | None => self.back_unwritten(id),
+                }
             }
         }
     }
 
-    fn back(&mut self, id: i64, begun: Begun, polled: Option<Result<Polled, StoreError>>) {
-        let now = self.engine.clock().monotonic();
-        let Some(before) = self.agenda.facts(id) else { return };
-        match polled {
-            Some(Ok(polled)) => match polled.due {
-                Due::AsReserved => self.agenda.back(id, &polled.facts, None),
-                Due::At(due) => {
-                    // A poll during which the calendar was stepped back wrote a time that lies that much too far ahead.
-                    let due = self.on_stopwatch(due).min(begun.stopwatch + begun.calendar.until(due));
-                    self.agenda.back(id, &polled.facts, Some(due));
-                }
-                Due::Never => self.left.extend(self.agenda.remove(id)),
-            },
-            Some(Err(error)) => {
-                if error.is_of_disk() {
-                    self.rest_after(&error);
-                } else {
-                    tracing::error!(error = %error, "engine.poll: what was learned could not be written; the account is looked at again");
-                }
-                let failures = before.failures.saturating_add(1);
-                let pause = DISK_PAUSE.saturating_mul(1 << before.failures.min(DOUBLINGS_MAX)).min(RETRY_MAX);
-                self.agenda.back(id, &Facts { failures, ..before }, Some(now + pause));
+    fn back(&mut self, id: i64, begun: ClockReading, state: &AccountState, due: Due) {
+        let class = state.class(self.engine.clock().now());
+        match due {
+            Due::AsReserved => self.agenda.back(id, state, None, class),
+            Due::At(due) => {
+                // A poll during which the calendar was stepped back wrote a time that lies that much too far ahead.
+                let due = self.on_stopwatch(due).min(begun.stopwatch + begun.calendar.until(due));
+                self.agenda.back(id, state, Some(due), class);
             }
-            None => {
-                tracing::error!(account.row = id, "engine.poll panicked, which is a defect: the account rests");
-                self.agenda.back(id, &before, Some(now + PANIC_PAUSE));
-            }
+            Due::Never => self.left.extend(self.agenda.remove(id)),
         }
+    }
+
+    /// Nothing could be written of it: it is tried again after a pause.
+    fn back_unwritten(&mut self, id: i64) {
+        let Some(before) = self.agenda.state(id) else { return };
+        let clock = self.engine.clock();
+        let (due, class) = (clock.monotonic() + UNWRITTEN.after(before.failures), before.class(clock.now()));
+        let failures = before.failures.saturating_add(1);
+        self.agenda.back(id, &AccountState { failures, ..before }, Some(due), class);
+    }
+
+    /// A look ended in a defect, or in a row that would not be written: that is written down as any other failure is.
+    fn note_broken(&mut self, id: i64, begun: ClockReading, why: String) {
+        let (Some(state), Some(account)) = (self.agenda.state(id), self.agenda.name(id).cloned()) else { return };
+        let engine = Arc::clone(&self.engine);
+        let mut guard = CompletionGuard::new(id, Work::Note, begun, None, self.reporter.clone());
+        self.busy += 1;
+        tokio::spawn(async move {
+            guard.report(engine.broken(&account, state, why).await);
+        });
     }
 }

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     domain::{
+        account::Outcome,
         decide::decide,
         id::{AccountId, RequestId},
         identify::{Findings, identify},
@@ -20,7 +21,7 @@ use crate::{
         request::{Baseline, Request, State},
         time::Time,
     },
-    store::{Record, Recorded, StoreError},
+    store::{Record, Recorded, StoreError, accounts::AccountUpdate},
 };
 
 /// What a readable list left behind: it is written down.
@@ -62,10 +63,11 @@ impl Engine {
             }
             let (next, mut record) = self.decide_all(&requests, &findings, look.now);
             mirror_into(&mut record, look.account, listing, &known, look.now);
-            let plan = self.plan(look.facts.row, &next, look.now);
+            let plan = self.plan(&look.state, &next, look.now);
             // The same bytes may mean more once another listing has taught a name: they must be read again.
             let hash = if findings.observations.contains(&Observation::Unidentified) { None } else { Some(hash) };
-            record.account = Some(Self::account_update(look, plan, hash));
+            let state = self.after(&look.state, Outcome::Listed { plan, hash }, look.now);
+            record.account = Some(AccountUpdate::of(look.account, &state, look.now));
             match self.recorder.write(record).await {
                 Ok(Recorded::Written) => {}
                 Ok(Recorded::Stale) => continue,

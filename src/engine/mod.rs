@@ -38,17 +38,17 @@ mod learn;
 
 mod memories;
 
-mod promise;
+mod completion_guard;
 
-mod reserve;
+mod write_ahead;
 
 pub mod poll;
 
-mod rest;
+pub mod calls;
 
-pub mod rounds;
+mod permits;
 
-mod setback;
+mod pacing;
 
 pub mod record;
 
@@ -68,11 +68,12 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-
-use self::{gates::Gates, lateness::Lateness, outage::Outage, record::Recorder, steps::Steps};
+use self::{
+    gates::Gates, lateness::Lateness, outage::Outage, pacing::Pacing, permits::Permits, record::Recorder, steps::Steps,
+};
 use crate::{
     clock::SharedClock,
     domain::{policy::Policy, time::Time},
@@ -100,7 +101,8 @@ pub struct Engine {
     wechat: Wechat,
     settings: Settings,
     gates: Gates,
-    limiter: DefaultDirectRateLimiter,
+    permits: Permits,
+    pacing: Pacing,
     meters: Meters,
     steps: Steps,
     outage: Outage,
@@ -175,7 +177,8 @@ impl Engine {
     /// Joins the rooms. Nothing moves before [`drive::Driver`] does.
     #[must_use]
     pub fn new(store: Store, wechat: Wechat, clock: SharedClock, settings: Settings) -> Arc<Self> {
-        let limiter = RateLimiter::direct(Quota::per_second(settings.per_second));
+        let permits = Permits::new(settings.per_second, Arc::clone(&clock));
+        let pacing = Pacing::default();
         let (gates, meters) = (Gates::default(), Meters::default());
         let recorder = Recorder::new(store, clock, settings.policy.clone());
         let steps = Steps::beginning(recorder.clock().now(), recorder.clock().monotonic());
@@ -186,7 +189,8 @@ impl Engine {
             wechat,
             settings,
             gates,
-            limiter,
+            permits,
+            pacing,
             meters,
             steps,
             outage,
@@ -272,8 +276,16 @@ impl Engine {
         self.recorder.policy()
     }
 
-    /// Waits for this second's share of calls. Every call to `WeChat` goes through here.
-    async fn take_turn(&self) {
-        self.limiter.until_ready().await;
+    /// Takes one of this second's turns; otherwise when the next one comes, on the stopwatch. Every call to `WeChat` has one.
+    fn take_permit(&self) -> Result<(), Duration> {
+        self.permits.take()
+    }
+
+    /// Polls and calls that may be under way: no more than a few seconds of turns.
+    fn in_flight_max(&self) -> usize {
+        /// Seconds of turns: longer than most answers take.
+        const TURNS_S: usize = 3;
+        let turns = usize::try_from(self.settings.per_second.get()).unwrap_or(usize::MAX).saturating_mul(TURNS_S);
+        self.settings.in_flight.min(turns).max(1)
     }
 }

@@ -1,32 +1,41 @@
-//! One look at one account: read its list, let the domain say what it means for every request, write that, make the calls
-//! that have become due. It must never decide, and never take an unreadable answer for an empty list.
+//! One look at one account: its list is read, `domain` says what that makes of its requests and of the account, and that is
+//! written. The calls that the list allows wait for their turns in [`super::calls`].
 
-use super::{Engine, Meters, agenda::Facts, learn::Learned, setback::stops_the_account};
+use super::{Engine, Meters, calls::Pending, learn::Learned};
 use crate::{
     domain::{
-        account::Trouble,
+        account::{AccountState, Outcome, Status, TOO_FAST_PAUSE, Trouble},
         errcode::{Class, Refusal},
         id::AccountId,
         listing::Listing,
         observation::Observation,
-        plan::{Action, next_action},
+        pace::Pace,
+        plan::{AccountPlan, Action, next_action, plan_account},
         request::{Request, State},
         time::Time,
     },
-    store::{Record, StoreError},
+    store::{Record, StoreError, accounts::AccountUpdate, gates::Gate},
     wechat::{CallError, RawListing, ReadError, TokenError},
 };
 
 /// The name of the call that reads a list, as its daily quota knows it.
 pub(super) const LISTING_API: &str = "wxamplinkget";
 
-/// What a look at an account leaves behind.
+/// Looks in a row that taught nothing before a deadline ends a request unread: a list that can be had has its say first.
+const UNREAD_BEFORE_EXPIRY: u32 = 3;
+
+/// What a look at an account, or a call for it, leaves behind.
 #[derive(Debug)]
-pub struct Polled {
-    /// What is known of the account now.
-    pub facts: Facts,
-    /// When it is due.
-    pub due: Due,
+pub enum Polled {
+    /// It is over.
+    Done {
+        /// How the account stands now.
+        state: AccountState,
+        /// When it is due.
+        due: Due,
+    },
+    /// Its list allows calls, which wait for their turns.
+    Calls(Box<Pending>),
 }
 
 /// When an account is due after a poll.
@@ -38,6 +47,14 @@ pub enum Due {
     At(Time),
     /// Never: nothing is open.
     Never,
+}
+
+impl Polled {
+    /// It is over, and due when its state says so.
+    pub(super) fn done(state: AccountState) -> Self {
+        let due = state.due.map_or(Due::Never, Due::At);
+        Self::Done { state, due }
+    }
 }
 
 /// What came of asking for a list.
@@ -53,29 +70,32 @@ enum Answer {
 }
 
 /// An account that is being looked at.
+#[derive(Debug)]
 pub(super) struct Look<'a> {
     pub(super) account: &'a AccountId,
-    pub(super) facts: Facts,
+    /// How it stood before.
+    pub(super) state: AccountState,
+    /// When the look was made; once there is an answer, when that came.
     pub(super) now: Time,
 }
 
 impl Engine {
-    /// Looks at one account.
+    /// Looks at one account; the turn for it is taken.
     ///
     /// # Errors
     /// [`StoreError`]: what was learned could not be written, so it was not learned; the next look will find it again.
     #[tracing::instrument(name = "engine.poll", level = "debug", skip_all, fields(account = %account))]
-    pub async fn poll(&self, account: &AccountId, facts: Facts) -> Result<Polled, StoreError> {
-        let now = self.clock().now();
-        let look = Look { account, facts, now };
-        let must_read = look.facts.reread_at.is_some_and(|at| at <= now);
+    pub async fn poll(&self, account: &AccountId, state: AccountState) -> Result<Polled, StoreError> {
+        let mut look = Look { account, state, now: self.clock().now() };
+        let must_read = look.state.reread_at.is_some_and(|at| at <= look.now);
         // What few polls come to is kept in boxes of its own: the future of the many stays small.
         if must_read && let Some(polled) = Box::pin(self.pass_time(&look)).await? {
             return Ok(polled);
         }
-        self.take_turn().await;
         Meters::count(&self.meters.polls);
         let answer = self.ask(&look, must_read).await;
+        // A list is as old as its answer, not as the question.
+        look.now = self.clock().now();
         if !matches!(answer, Answer::Unchanged | Answer::Listing(..)) {
             Meters::count(&self.meters.failed_polls);
         }
@@ -83,23 +103,38 @@ impl Engine {
             Answer::Unchanged => {
                 Meters::count(&self.meters.unchanged);
                 self.allowed(&look).await?;
-                let waits = look.facts.pace_from.or(look.facts.reread_at).is_some();
-                let due = if waits { Due::AsReserved } else { Box::pin(self.nothing_waits(&look)).await? };
-                Ok(Polled { facts: Facts { checked_at: Some(now), failures: 0, ..look.facts }, due })
+                let state = self.after(&look.state, Outcome::Unchanged, look.now);
+                if look.state.pace_from.or(look.state.reread_at).is_none() {
+                    return Box::pin(self.nothing_waits(&look, &state)).await;
+                }
+                Ok(Polled::Done { state, due: Due::AsReserved })
             }
             Answer::Listing(listing, hash) => {
                 self.allowed(&look).await?;
-                match Box::pin(self.learn(&look, &listing, hash)).await? {
-                    Some(learned) => Box::pin(self.call_those_ready(look, learned)).await,
-                    None => {
-                        let why = "the account's requests kept changing while its list was read".to_owned();
-                        Box::pin(self.failed(look, why, Trouble::Unreadable)).await
-                    }
+                if let Some(learned) = Box::pin(self.learn(&look, &listing, hash)).await? {
+                    return Box::pin(self.learned(&look, learned)).await;
                 }
+                let why = "the account's requests kept changing while its list was read".to_owned();
+                Box::pin(self.failed(&look, why, Trouble::Unreadable)).await
             }
-            Answer::Refused(refusal) => Box::pin(self.refused(look, &refusal)).await,
-            Answer::Failed(why, trouble) => Box::pin(self.failed(look, why, trouble)).await,
+            Answer::Refused(refusal) => Box::pin(self.refused(&look, &refusal)).await,
+            Answer::Failed(why, trouble) => Box::pin(self.failed(&look, why, trouble)).await,
         }
+    }
+
+    /// The account's state after what came of it.
+    pub(super) fn after(&self, state: &AccountState, outcome: Outcome, now: Time) -> AccountState {
+        state.after(outcome, self.pace(), now)
+    }
+
+    /// The policy as it is kept at the moment.
+    pub(super) fn pace(&self) -> Pace<'_> {
+        Pace { policy: self.policy(), stretch: self.stretch() }
+    }
+
+    /// What all requests of an account need of it.
+    pub(super) fn plan(&self, state: &AccountState, requests: &[Request], now: Time) -> AccountPlan {
+        plan_account(requests, self.pace(), state.calls.held_until(now), now)
     }
 
     /// Tells requests whose quota has rolled over. Answers when nothing is left that needs the list.
@@ -116,8 +151,9 @@ impl Engine {
         if requests.iter().any(|request| request.is_open() || matches!(request.state, State::Linked)) {
             return Ok(None);
         }
-        let plan = self.plan(look.facts.row, &requests, look.now);
-        self.rest_unasked(look, plan).await.map(Some)
+        let plan = self.plan(&look.state, &requests, look.now);
+        let state = self.after(&look.state, Outcome::Moved { plan }, look.now);
+        self.write_state(look, state, Record::default()).await.map(Some)
     }
 
     async fn ask(&self, look: &Look<'_>, must_read: bool) -> Answer {
@@ -132,8 +168,8 @@ impl Engine {
             }
         };
         let hash = raw.fingerprint().cast_signed();
-        let settled = !must_read && !look.facts.is_suspended && look.facts.failures == 0;
-        if settled && look.facts.listing_hash == Some(hash) {
+        let settled = !must_read && look.state.status == Status::Active && look.state.failures == 0;
+        if settled && look.state.listing_hash == Some(hash) {
             return Answer::Unchanged;
         }
         self.read(look, &raw, hash)
@@ -160,41 +196,115 @@ impl Engine {
         Box::pin(self.recorder.write(record)).await.map(drop)
     }
 
-    /// Makes the calls that the list has allowed, one after the other.
-    async fn call_those_ready(&self, look: Look<'_>, learned: Learned) -> Result<Polled, StoreError> {
+    /// A list was read and written down: deadlines have their say, then the calls that it allows.
+    async fn learned(&self, look: &Look<'_>, learned: Learned) -> Result<Polled, StoreError> {
         let Learned { mut requests, plan, hash } = learned;
-        let mut look = look;
-        let mut changed = self.expire(&mut requests, look.now).await?;
-        for request in &mut requests {
-            // A look grows old while the calls before this one are made.
-            let now = self.clock().now();
-            let ready = next_action(request, self.policy(), now).is_some_and(|step| step.action == Action::Call);
-            if !ready {
-                continue;
-            }
-            changed = true;
-            let (after, refusal) = match self.submit(request).await {
-                Ok(submitted) => submitted,
-                Err(error) if error.is_of_one_row() => {
-                    warn_of_bad_row(request, &error);
-                    request.looked_at = None;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            *request = after;
-            if let Some(refusal) = refusal.filter(|refusal| stops_the_account(refusal.class())) {
-                let plan = self.plan(look.facts.row, &requests, self.clock().now());
-                look.facts = Self::polled(&look.facts, plan, look.now, hash).facts;
-                return self.refused(look, &refusal).await;
-            }
+        let state = self.after(&look.state, Outcome::Listed { plan, hash }, look.now);
+        if look.state.is_suspended() {
+            tracing::warn!(account = %look.account, "the account answers again: resumed");
         }
-        if !changed {
-            return Ok(Self::polled(&look.facts, plan, look.now, hash));
+        let has_changed = self.expire(&mut requests, look.now).await?;
+        let pending = Pending::new(look.account.clone(), state, requests);
+        if pending.is_ready(self.policy(), self.clock().now()) {
+            return Ok(Polled::Calls(Box::new(pending)));
         }
-        look.now = self.clock().now();
-        let plan = self.plan(look.facts.row, &requests, look.now);
-        self.rest(&look, plan, hash).await
+        if has_changed { self.settle_calls(pending).await } else { Ok(Polled::done(pending.state)) }
+    }
+
+    /// The same list as ever, and nothing of this account is open: it leaves the agenda until cron or a request brings it
+    /// back.
+    async fn nothing_waits(&self, look: &Look<'_>, state: &AccountState) -> Result<Polled, StoreError> {
+        let plan = AccountPlan::default();
+        let state = self.after(state, Outcome::Moved { plan }, look.now);
+        self.write_state(look, state, Record::default()).await
+    }
+
+    /// `WeChat` will not tell: hold back what the code concerns, and nothing more.
+    pub(super) async fn refused(&self, look: &Look<'_>, refusal: &Refusal) -> Result<Polled, StoreError> {
+        let mut record = Record::default();
+        let mut state = self.after(&look.state, Outcome::Refused(refusal.class()), look.now);
+        if let Some(gate) = self.gate_of_list(look, refusal) {
+            let until = Time::from_ms(gate.until) + self.spread(TOO_FAST_PAUSE);
+            state = self.after(&state, Outcome::HeldBack(until), look.now);
+            record.gates.push(gate);
+        }
+        if state.is_suspended() && !look.state.is_suspended() {
+            tracing::error!(account = %look.account, refusal = %refusal, "account suspended: a person must act");
+        }
+        self.unread(look, state, refusal.to_string(), Some(refusal.clone()), record).await
+    }
+
+    /// The gate that a refused list closes: the account is due when that opens.
+    fn gate_of_list(&self, look: &Look<'_>, refusal: &Refusal) -> Option<Gate> {
+        match refusal.class() {
+            Class::IpNotAllowed => Some(self.close_address(refusal, look.now)),
+            Class::DailyQuota => Some(self.gates.close_api(look.account, LISTING_API, refusal, look.now)),
+            _ => None,
+        }
+    }
+
+    /// Our address is refused: no account can be reached.
+    pub(super) fn close_address(&self, refusal: &Refusal, now: Time) -> Gate {
+        let (gate, is_news) = self.gates.close_ip(refusal, now);
+        if is_news {
+            tracing::error!(
+                errcode = refusal.errcode,
+                errmsg = refusal.errmsg,
+                "our address is not on WeChat's whitelist: no account can be reached; add it, calls go on by themselves"
+            );
+        }
+        gate
+    }
+
+    pub(super) async fn failed(&self, look: &Look<'_>, why: String, trouble: Trouble) -> Result<Polled, StoreError> {
+        let state = self.after(&look.state, Outcome::Failed(trouble), look.now);
+        self.unread(look, state, why, None, Record::default()).await
+    }
+
+    /// A look that ended in a defect of ours, or whose result could not be written.
+    pub(super) async fn broken(
+        &self,
+        account: &AccountId,
+        state: AccountState,
+        why: String,
+    ) -> Result<Polled, StoreError> {
+        let look = Look { account, state, now: self.clock().now() };
+        let state = self.after(&look.state, Outcome::Panicked, look.now);
+        let update = AccountUpdate { error: Some(why), ..AccountUpdate::of(account, &state, look.now) };
+        self.recorder.write(Record { account: Some(update), ..Record::default() }).await?;
+        Ok(Polled::done(state))
+    }
+
+    /// A look that taught nothing about requests: remember why, and when to try again.
+    async fn unread(
+        &self,
+        look: &Look<'_>,
+        state: AccountState,
+        why: String,
+        refusal: Option<Refusal>,
+        mut record: Record,
+    ) -> Result<Polled, StoreError> {
+        tracing::warn!(account = %look.account, failures = state.failures, error = why, "engine.poll.failed");
+        if state.failures >= UNREAD_BEFORE_EXPIRY || state.is_suspended() {
+            let mut requests = self.watched(look.account).await?.requests;
+            self.expire(&mut requests, look.now).await?;
+        }
+        let update = AccountUpdate::of(look.account, &state, look.now);
+        record.account = Some(AccountUpdate { error: Some(why), refusal, ..update });
+        self.recorder.write(record).await?;
+        Ok(Polled::done(state))
+    }
+
+    /// Writes how the account stands, with whatever belongs to it.
+    pub(super) async fn write_state(
+        &self,
+        look: &Look<'_>,
+        state: AccountState,
+        mut record: Record,
+    ) -> Result<Polled, StoreError> {
+        record.account = Some(AccountUpdate::of(look.account, &state, look.now));
+        self.recorder.write(record).await?;
+        Ok(Polled::done(state))
     }
 
     /// Tells one request what time alone has brought. A row that is not legal holds up itself alone.
@@ -225,6 +335,6 @@ impl Engine {
     }
 }
 
-fn warn_of_bad_row(request: &Request, error: &StoreError) {
+pub(super) fn warn_of_bad_row(request: &Request, error: &StoreError) {
     tracing::error!(request.id = %request.id, error = %error, "db.bad_row");
 }

@@ -6,12 +6,11 @@ use std::{
     time::Duration,
 };
 
-use backon::{BackoffBuilder, ExponentialBuilder};
-
 use super::ids::Ids;
 use crate::{
     clock::SharedClock,
     domain::{
+        backoff::Backoff,
         decide::{Decision, decide},
         id::RequestId,
         listing::Status,
@@ -29,8 +28,8 @@ use crate::{
 /// Records tried again after losing a race. Three losses in a row mean a hot loop, which should be seen, not hidden.
 pub(super) const STALE_RETRIES_MAX: u32 = 3;
 
-/// The longest pause between two tries to write what `WeChat` has already answered.
-const REWRITE_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Pauses between two tries to write what `WeChat` has already answered.
+const REWRITE: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
 
 /// Decides and prepares what must be written; nothing when nothing changes. Answers the request as it is then.
 #[must_use]
@@ -210,8 +209,7 @@ impl Recorder {
     /// [`Self::observe`] for what has already happened outside: tried until it is written. While it is not, this
     /// account rests and nothing else of it is sent.
     pub(super) async fn observe_surely(&self, request: &Request, seen: &Observation, more: Record) -> Request {
-        let mut pauses = ExponentialBuilder::default().with_max_delay(REWRITE_PAUSE_MAX).without_max_times().build();
-        let mut refused = 0;
+        let (mut refused, mut tries) = (0, 0_u32);
         loop {
             match self.try_observe(request, seen, more.clone()).await {
                 Ok(Observed { wrote: Wrote::LostEveryRace, .. }) => {}
@@ -230,7 +228,8 @@ impl Recorder {
                         // That nothing can be written is said once for all of them, where it is watched.
                         tracing::debug!(request.id = %request.id, error = %error, "engine.record.waits_for_the_disk");
                     }
-                    tokio::time::sleep(pauses.next().unwrap_or(REWRITE_PAUSE_MAX)).await;
+                    tokio::time::sleep(REWRITE.after(tries)).await;
+                    tries = tries.saturating_add(1);
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::promise::Begun;
+use super::completion_guard::ClockReading;
 use crate::domain::time::Time;
 
 /// A difference that slewing, load and rounding explain. A step is larger.
@@ -20,7 +20,7 @@ pub(super) struct Steps {
 
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    together: Begun,
+    together: ClockReading,
     /// When the last step was noticed, on the stopwatch.
     stepped: Option<Duration>,
 }
@@ -28,14 +28,14 @@ struct Seen {
 impl Steps {
     /// Both run together from here on.
     pub(super) const fn beginning(calendar: Time, stopwatch: Duration) -> Self {
-        Self { seen: Mutex::new(Seen { together: Begun { calendar, stopwatch }, stepped: None }) }
+        Self { seen: Mutex::new(Seen { together: ClockReading { calendar, stopwatch }, stepped: None }) }
     }
 
     /// Whether a step was noticed within the last `span` of the stopwatch.
     pub(super) fn doubtful(&self, calendar: Time, stopwatch: Duration, span: Duration) -> bool {
         // Nothing in here panics halfway through a change.
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Begun { calendar, stopwatch };
+        let now = ClockReading { calendar, stopwatch };
         let stepped = if seen.together.apart(now) > TOLERATED { Some(stopwatch) } else { seen.stepped };
         *seen = Seen { together: now, stepped };
         stepped.is_some_and(|at| stopwatch.saturating_sub(at) < span)

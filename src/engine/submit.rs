@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::{Engine, Meters, record::Wrote};
 use crate::{
     domain::{
+        account::{Status, SuspendedBy},
         decide::after_the_month,
         errcode::{Class, Refusal},
         id::AccountId,
@@ -17,44 +18,76 @@ use crate::{
     wechat::{CallError, LinkOptions, Token, TokenError},
 };
 
+/// What became of a request whose list allowed a call.
+#[derive(Debug)]
+pub(super) struct Submitted {
+    /// The request as it is then.
+    pub(super) request: Request,
+    /// What the call came to.
+    pub(super) came: Came,
+}
+
+/// What a call came to.
+#[derive(Debug)]
+pub(super) enum Came {
+    /// None was made: it is held back, or not wanted any more.
+    NotCalled,
+    /// `errcode` 0.
+    Accepted,
+    /// Another `errcode`, of the call or of the token for it.
+    Refused(Refusal),
+    /// It was surely not sent, and why.
+    NotSent(String),
+    /// Its answer was lost.
+    Lost,
+}
+
+impl Submitted {
+    const fn not_called(request: Request) -> Self {
+        Self { request, came: Came::NotCalled }
+    }
+}
+
 impl Engine {
-    /// Makes the call of a request whose list was just read. Answers the request as it is then, and the refusal that
-    /// the whole account may have to heed.
+    /// Makes the call of a request whose list was just read; the turn for it is taken. Answers the request as it is then,
+    /// and what the call came to, which the whole account may have to heed.
     ///
     /// # Errors
     /// [`StoreError`]: the intent could not be written, so nothing was called.
     #[tracing::instrument(name = "engine.submit", level = "debug", skip_all, fields(request.id = %request.id))]
-    pub(super) async fn submit(&self, request: &Request) -> Result<(Request, Option<Refusal>), StoreError> {
+    pub(super) async fn submit(&self, request: &Request) -> Result<Submitted, StoreError> {
         let now = self.clock().now();
         // The quota is one of links: an unlink is not held back by it.
         if request.is_link()
             && let Some(gate) = self.gates.program(&request.program, now)
         {
-            return Ok((self.hold_back(request, &gate).await?, None));
+            return Ok(Submitted::not_called(self.hold_back(request, &gate).await?));
         }
         if self.gates.api(&request.account, api(request.kind), now).is_some() {
-            return Ok((unlooked(request), None));
+            return Ok(Submitted::not_called(unlooked(request)));
         }
         let token = match self.wechat.ticket(&request.account).await {
             Ok(token) => token,
-            Err(error) => return Ok((unlooked(request), refusal_of(error))),
+            Err(error) => return Ok(Submitted { request: unlooked(request), came: not_sent(error) }),
         };
         if self.must_not_call(&request.account).await? {
-            return Ok((unlooked(request), None));
+            return Ok(Submitted::not_called(unlooked(request)));
         }
         let intent = self.recorder.try_observe(request, &Observation::CallStarted, Record::default()).await?;
         let started = intent.request;
         if intent.wrote != Wrote::TheMove || !matches!(started.state, State::Initiating(Outcome::Pending)) {
             // Only the one who wrote the intent may call. Somebody changed the request meanwhile, as a cancel does.
-            return Ok((started, None));
+            return Ok(Submitted::not_called(started));
         }
-        self.take_turn().await;
         Meters::count(&self.meters.calls);
         let answer = self.call(&started, &token).await;
-        let (seen, refusal) = observed(answer);
-        let gates = refusal.iter().filter_map(|refusal| self.gate_of(&started, refusal, self.clock().now())).collect();
+        let (seen, came) = observed(answer);
+        let gates = match &came {
+            Came::Refused(refusal) => self.gate_of(&started, refusal, self.clock().now()).into_iter().collect(),
+            Came::NotCalled | Came::Accepted | Came::NotSent(_) | Came::Lost => Vec::new(),
+        };
         let answered = self.recorder.observe_surely(&started, &seen, Record { gates, ..Record::default() }).await;
-        Ok((answered, refusal))
+        Ok(Submitted { request: answered, came })
     }
 
     /// Whether an operator has suspended the account since its list was asked for, or the daemon is to end.
@@ -62,8 +95,8 @@ impl Engine {
         if self.is_ending.load(Ordering::Relaxed) {
             return Ok(true);
         }
-        let rows = self.store().accounts(&[account.to_string()]).await?;
-        Ok(rows.iter().any(|row| row.suspended_by.as_deref() == Some("operator")))
+        let rows = self.store().accounts(&[account.to_string()]).await?.accounts;
+        Ok(rows.iter().any(|row| row.state.status == Status::Suspended(SuspendedBy::Operator)))
     }
 
     async fn call(&self, request: &Request, token: &Token) -> Result<(), CallError> {
@@ -89,6 +122,7 @@ impl Engine {
     fn gate_of(&self, request: &Request, refusal: &Refusal, now: Time) -> Option<Gate> {
         match (refusal.class(), request.kind) {
             (Class::ProgramMonth, Kind::Link(_)) => Some(self.gates.close_program(&request.program, refusal, now)),
+            (Class::IpNotAllowed, _) => Some(self.close_address(refusal, now)),
             (Class::DailyQuota, kind) => Some(self.gates.close_api(&request.account, api(kind), refusal, now)),
             _ => None,
         }
@@ -108,24 +142,24 @@ const fn api(kind: Kind) -> &'static str {
     }
 }
 
-fn observed(answer: Result<(), CallError>) -> (Observation, Option<Refusal>) {
+fn observed(answer: Result<(), CallError>) -> (Observation, Came) {
     match answer {
-        Ok(()) => (Observation::CallAccepted, None),
-        Err(CallError::Refused(refusal)) => (Observation::CallRefused(refusal.clone()), Some(refusal)),
+        Ok(()) => (Observation::CallAccepted, Came::Accepted),
+        Err(CallError::Refused(refusal)) => (Observation::CallRefused(refusal.clone()), Came::Refused(refusal)),
         Err(error @ (CallError::NoToken(_) | CallError::NotSent(_))) => {
             tracing::warn!(error = %error, "engine.submit.not_sent");
-            (Observation::CallNotSent, refusal_of(error))
+            (Observation::CallNotSent, not_sent(error))
         }
         Err(error @ CallError::Lost(_)) => {
             tracing::warn!(error = %error, "engine.submit.outcome_unknown");
-            (Observation::CallLost, None)
+            (Observation::CallLost, Came::Lost)
         }
     }
 }
 
-fn refusal_of(error: CallError) -> Option<Refusal> {
+fn not_sent(error: CallError) -> Came {
     match error {
-        CallError::Refused(refusal) | CallError::NoToken(TokenError::Refused(refusal)) => Some(refusal),
-        CallError::NoToken(_) | CallError::NotSent(_) | CallError::Lost(_) => None,
+        CallError::Refused(refusal) | CallError::NoToken(TokenError::Refused(refusal)) => Came::Refused(refusal),
+        CallError::NoToken(_) | CallError::NotSent(_) | CallError::Lost(_) => Came::NotSent(error.to_string()),
     }
 }

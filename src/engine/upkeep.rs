@@ -9,8 +9,14 @@ use crate::store::{StoreError, upkeep::Keep};
 /// Accounts that one transaction makes due: a few milliseconds of the writer's time.
 const DRIFT_PAGE: u32 = 5_000;
 
-/// A drift check of all accounts is spread over this time, so that it leaves room for open requests.
+/// A drift check of all accounts is spread over at least this time, so that it leaves room for open requests.
 const DRIFT_SPREAD: Duration = Duration::from_hours(1);
+
+/// Of all turns, the part that a drift check may take on average.
+const DRIFT_PART: f64 = 0.25;
+
+/// It is over before the next one begins.
+const DRIFT_SPREAD_MAX: Duration = Duration::from_hours(20);
 
 /// How long messages to the outside are kept that nobody is owed any more.
 const KEEP_EVENTS: Duration = Duration::from_hours(24 * 30);
@@ -27,7 +33,10 @@ impl Engine {
     #[tracing::instrument(name = "engine.drift", skip_all, err)]
     pub async fn begin_drift(&self) -> Result<(), StoreError> {
         let now = self.clock().now();
-        let spread_ms = i64::try_from(DRIFT_SPREAD.as_millis()).unwrap_or(i64::MAX);
+        let linked = self.store().linked_accounts().await?;
+        self.note_linked(linked);
+        let spread = DRIFT_SPREAD.max(self.time_for_looks(linked).mul_f64(1.0 / DRIFT_PART)).min(DRIFT_SPREAD_MAX);
+        let spread_ms = i64::try_from(spread.as_millis()).unwrap_or(i64::MAX);
         let mut after = 0;
         loop {
             let last = self.store().begin_drift(after, DRIFT_PAGE, now, spread_ms).await?;

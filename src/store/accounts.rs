@@ -2,162 +2,74 @@
 //! of an account with an open request.
 
 use serde::Serialize;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::{FromRow, Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Store, StoreError, bulk};
-use crate::domain::{account::Trouble, id::AccountId, time::Time};
+pub use super::account_row::Account;
+use super::{
+    BadRow, Store, StoreError,
+    account_row::{AccountRow, UpdateRow, select_accounts},
+    bulk,
+};
+use crate::domain::{account::AccountState, errcode::Refusal, id::AccountId, time::Time};
 
-/// An account as the engine works with it.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct AccountRow {
-    /// The row's number, its handle in memory.
-    pub id: i64,
-    /// The account.
-    pub account: String,
-    /// `operator`, `wechat`, or nobody.
-    pub suspended_by: Option<String>,
-    /// When it is due, in milliseconds UTC; `None` when nothing waits.
-    pub next_check_at: Option<i64>,
-    /// Since when its youngest waiting state stands.
-    pub pace_from: Option<i64>,
-    /// From when on an unchanged listing must be read.
-    pub reread_at: Option<i64>,
-    /// When a listing was last received.
-    pub checked_at: Option<i64>,
-    /// The fingerprint of the last listing that was recorded.
-    pub listing_hash: Option<i64>,
-    /// Polls in a row that failed.
-    pub failures: i64,
-    /// The Beijing day of the budget.
-    pub budget_day: i64,
-    /// `wxamplinkget` calls of that day.
-    pub budget_used: i64,
-}
-
-/// Whether we may call for an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a person says of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// We may.
+    /// We may call.
     Active,
-    /// An operator said no: nothing is called until an operator says yes.
+    /// Nothing is called until a person says so.
     SuspendedByOperator,
-    /// `WeChat` said no: a slow probe finds out when it says yes again.
-    SuspendedByWechat {
-        /// The code it said.
-        errcode: i64,
-        /// Its text.
-        errmsg: String,
-    },
 }
 
-impl Standing {
-    fn columns(&self) -> (&'static str, Option<&'static str>, Option<i64>, Option<&str>) {
-        match self {
-            Self::Active => ("active", None, None, None),
-            Self::SuspendedByOperator => ("suspended", Some("operator"), None, None),
-            Self::SuspendedByWechat { errcode, errmsg } => ("suspended", Some("wechat"), Some(*errcode), Some(errmsg)),
-        }
-    }
+/// How urgent it is that somebody wants an account looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// Somebody waits for the answer: it goes before all others.
+    Asked,
+    /// As anything new, as by an import.
+    Usual,
 }
 
 /// What a poll that is about to be made must leave on disk first.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Reservation(
+pub struct Reservation {
     /// The row's number.
-    pub i64,
+    pub row: i64,
     /// When the account is due after that poll, milliseconds UTC.
-    pub i64,
+    pub due: i64,
     /// The Beijing day of the budget.
-    pub i64,
+    pub day: i64,
     /// The budget used, that poll included.
-    pub i64,
+    pub used: i64,
     /// When a listing was last received.
-    pub Option<i64>,
-);
+    pub read: Option<i64>,
+}
 
-/// What a poll learned about its account.
+/// What a look, or the calls that followed it, made of an account.
 #[derive(Debug, Clone)]
 pub struct AccountUpdate {
     /// The account.
     pub account: AccountId,
-    /// When it is due; `None` when nothing waits.
-    pub next_check_at: Option<Time>,
-    /// Since when its youngest waiting state stands.
-    pub pace_from: Option<Time>,
-    /// From when on an unchanged listing must be read.
-    pub reread_at: Option<Time>,
-    /// When a listing was last received.
-    pub checked_at: Option<Time>,
-    /// The fingerprint of that listing.
-    pub listing_hash: Option<i64>,
-    /// Polls in a row that failed.
-    pub failures: u32,
-    /// What the last failure was.
-    pub last_error: Option<String>,
-    /// What kind of failure that was.
-    pub trouble: Option<Trouble>,
-    /// Since when its list cannot be read, unless that is known already; `None`: it can, or nobody tries.
-    pub unread_since: Option<Time>,
-    /// A change of standing.
-    pub standing: Option<(Standing, Time)>,
-}
-
-#[derive(Serialize)]
-struct UpdateRow<'a> {
-    account: &'a AccountId,
-    next: Option<i64>,
-    pace: Option<i64>,
-    reread: Option<i64>,
-    checked: Option<i64>,
-    hash: Option<i64>,
-    failures: u32,
-    error: Option<&'a str>,
-    trouble: Option<&'static str>,
-    unread: Option<i64>,
-    standing: Option<i64>,
-    state: Option<&'static str>,
-    by: Option<&'static str>,
-    code: Option<i64>,
-    msg: Option<&'a str>,
-}
-
-impl<'a> From<&'a AccountUpdate> for UpdateRow<'a> {
-    fn from(update: &'a AccountUpdate) -> Self {
-        let (state, by, code, msg) = match &update.standing {
-            Some((standing, _)) => {
-                let (state, by, code, msg) = standing.columns();
-                (Some(state), by, code, msg)
-            }
-            None => (None, None, None, None),
-        };
-        Self {
-            account: &update.account,
-            next: update.next_check_at.map(Time::ms),
-            pace: update.pace_from.map(Time::ms),
-            reread: update.reread_at.map(Time::ms),
-            checked: update.checked_at.map(Time::ms),
-            hash: update.listing_hash,
-            failures: update.failures,
-            error: update.last_error.as_deref(),
-            trouble: update.trouble.map(Trouble::as_str),
-            unread: update.unread_since.map(Time::ms),
-            standing: update.standing.as_ref().map(|(_, at)| at.ms()),
-            state,
-            by,
-            code,
-            msg,
-        }
-    }
+    /// How it stands from now on.
+    pub state: AccountState,
+    /// When that was learned.
+    pub at: Time,
+    /// What the last failure of a look was; kept while it fails.
+    pub error: Option<String>,
+    /// The code by which `WeChat` suspended it; kept while it is suspended.
+    pub refusal: Option<Refusal>,
+    /// What the last refused call was; kept while calls are refused.
+    pub call_error: Option<String>,
 }
 
 // An operator may have suspended the account while this was under way.
 const RESERVE: &str = "
     UPDATE account
-    SET next_check_at = CASE WHEN account.suspended_by = 'operator' THEN NULL ELSE j.value ->> 1 END,
-        budget_day = j.value ->> 2, budget_used = j.value ->> 3,
-        checked_at = j.value ->> 4
+    SET next_check_at = CASE WHEN account.suspended_by = 'operator' THEN NULL ELSE j.value ->> 'due' END,
+        budget_day = j.value ->> 'day', budget_used = j.value ->> 'used',
+        checked_at = j.value ->> 'read'
     FROM jsonb_each($1) AS j
-    WHERE account.id = j.value ->> 0";
+    WHERE account.id = j.value ->> 'row'";
 
 // An operator's suspension outlives what a poll under way has learned, and no account with an open request loses its
 // due time to a poll that did not know of it.
@@ -170,24 +82,26 @@ const UPDATE: &str = "
                 WHERE r.account = account.account AND r.finished_at IS NULL) THEN 0
             ELSE j.value ->> 'next'
         END,
+        asked = j.value ->> 'asked',
         pace_from = j.value ->> 'pace', reread_at = j.value ->> 'reread', checked_at = j.value ->> 'checked',
         listing_hash = j.value ->> 'hash', failures = j.value ->> 'failures',
-        last_error = CASE WHEN j.value ->> 'failures' = 0 THEN NULL
-                     ELSE coalesce(j.value ->> 'error', account.last_error) END,
-        trouble = CASE WHEN j.value ->> 'failures' = 0 THEN NULL
-                  ELSE coalesce(j.value ->> 'trouble', account.trouble) END,
-        unread_since = CASE WHEN j.value ->> 'unread' IS NULL THEN NULL
-                       ELSE coalesce(account.unread_since, j.value ->> 'unread') END,
-        state = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
-                     THEN account.state ELSE j.value ->> 'state' END,
-        suspended_by = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
-                     THEN account.suspended_by ELSE j.value ->> 'by' END,
-        errcode = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
-                     THEN account.errcode ELSE j.value ->> 'code' END,
-        errmsg = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
-                     THEN account.errmsg ELSE j.value ->> 'msg' END,
-        since = CASE WHEN j.value ->> 'standing' IS NULL OR account.suspended_by = 'operator'
-                     THEN account.since ELSE j.value ->> 'standing' END
+        last_error = coalesce(j.value ->> 'error',
+                     CASE WHEN j.value ->> 'failures' > 0 THEN account.last_error END),
+        trouble = CASE WHEN account.suspended_by = 'operator' THEN NULL ELSE j.value ->> 'trouble' END,
+        unread_since = CASE WHEN account.suspended_by = 'operator' THEN NULL ELSE j.value ->> 'unread' END,
+        call_failures = j.value ->> 'refused', calls_refused_since = j.value ->> 'refused_since',
+        call_after = j.value ->> 'call_after',
+        call_error = CASE WHEN j.value ->> 'refused' = 0 THEN NULL
+                     ELSE coalesce(j.value ->> 'call_error', account.call_error) END,
+        state = CASE WHEN account.suspended_by = 'operator' OR j.value ->> 'by' IS NOT NULL
+                THEN 'suspended' ELSE 'active' END,
+        suspended_by = CASE WHEN account.suspended_by = 'operator' THEN 'operator' ELSE j.value ->> 'by' END,
+        errcode = CASE WHEN account.suspended_by = 'operator' THEN account.errcode
+                  WHEN j.value ->> 'by' IS NULL THEN NULL ELSE coalesce(j.value ->> 'code', account.errcode) END,
+        errmsg = CASE WHEN account.suspended_by = 'operator' THEN account.errmsg
+                 WHEN j.value ->> 'by' IS NULL THEN NULL ELSE coalesce(j.value ->> 'msg', account.errmsg) END,
+        since = CASE WHEN account.suspended_by = 'operator' OR account.suspended_by IS j.value ->> 'by'
+                THEN account.since ELSE j.value ->> 'at' END
     FROM jsonb_each($1) AS j
     WHERE account.account = j.value ->> 'account'";
 
@@ -212,14 +126,15 @@ const WAKE: &str = "
             WHEN 'wechat' THEN coalesce(account.next_check_at, $2)
             ELSE $2
         END,
-        reread_at = $2
-    FROM json_each($1) AS j
-    WHERE account.account = j.value";
+        reread_at = $2, asked = max(account.asked, j.value ->> 1)
+    FROM jsonb_each($1) AS j
+    WHERE account.account = j.value ->> 0";
 
 const STAND: &str = "
     UPDATE account
     SET state = $2, suspended_by = $3, errcode = NULL, errmsg = NULL, since = $4, next_check_at = $5, reread_at = $4,
-        failures = 0, trouble = NULL, unread_since = NULL
+        failures = 0, last_error = NULL, trouble = NULL, unread_since = NULL, asked = $6,
+        call_failures = 0, calls_refused_since = NULL, call_after = NULL, call_error = NULL
     WHERE account = $1";
 
 const DRIFT_PAGE: &str = "
@@ -229,62 +144,106 @@ const DRIFT_PAGE: &str = "
                   WHERE r.account = a.account AND r.state = 'linked')
     ORDER BY a.id LIMIT $2";
 
+const LINKED: &str = "
+    SELECT count(*) FROM account AS a
+    WHERE a.next_check_at IS NULL AND a.suspended_by IS NULL
+      AND EXISTS (SELECT 1 FROM request AS r INDEXED BY request_watched
+                  WHERE r.account = a.account AND r.state = 'linked')";
+
 const DRIFT: &str = "
     UPDATE account SET next_check_at = j.value ->> 1 FROM jsonb_each($1) AS j
     WHERE account.id = j.value ->> 0 AND account.next_check_at IS NULL";
 
 // Two statements: an import makes a million accounts due at one moment, and where both columns are compared at once, every
 // page reads all of that moment from its beginning.
-const OPEN_AT: &str = "
-    SELECT id, account, suspended_by, next_check_at, pace_from, reread_at, checked_at, listing_hash, failures,
-           budget_day, budget_used
-    FROM account INDEXED BY account_due
-    WHERE next_check_at = $1 AND id > $2
-    ORDER BY id LIMIT $3";
+const DUE_AT: &str = select_accounts!(
+    "account AS a INDEXED BY account_due WHERE a.next_check_at = $1 AND a.id > $2 ORDER BY a.id LIMIT $3"
+);
 
-const OPEN_LATER: &str = "
-    SELECT id, account, suspended_by, next_check_at, pace_from, reread_at, checked_at, listing_hash, failures,
-           budget_day, budget_used
-    FROM account INDEXED BY account_due
-    WHERE next_check_at > $1
-    ORDER BY next_check_at, id LIMIT $2";
+const DUE_LATER: &str = select_accounts!(
+    "account AS a INDEXED BY account_due WHERE a.next_check_at > $1 ORDER BY a.next_check_at, a.id LIMIT $2"
+);
 
-const BY_NAME: &str = "
-    SELECT a.id, a.account, a.suspended_by, a.next_check_at, a.pace_from, a.reread_at, a.checked_at, a.listing_hash,
-           a.failures, a.budget_day, a.budget_used
-    FROM jsonb_each($1) AS j JOIN account AS a ON a.account = j.value";
+const BY_NAME: &str = select_accounts!("jsonb_each($1) AS j JOIN account AS a ON a.account = j.value");
+
+/// Accounts of one page. A row that is not legal is an error of its own and holds up no other.
+#[derive(Debug, Default)]
+pub struct Accounts {
+    /// The legal ones.
+    pub accounts: Vec<Account>,
+    /// The others.
+    pub bad: Vec<BadRow>,
+    /// Where the next page begins, in (due, row) order; `None` after the last.
+    pub next: Option<(i64, i64)>,
+}
+
+impl Accounts {
+    fn take(&mut self, rows: Vec<SqliteRow>) {
+        for row in rows {
+            match AccountRow::from_row(&row) {
+                Ok(row) => match Account::try_from(row) {
+                    Ok(account) => self.accounts.push(account),
+                    Err(bad) => self.bad.push(bad),
+                },
+                Err(error) => self.bad.push(mistyped(&row, &error)),
+            }
+        }
+    }
+}
+
+/// A row that holds a value of another type than its column's.
+fn mistyped(row: &SqliteRow, error: &sqlx::Error) -> BadRow {
+    let id = row.try_get::<String, _>("account").or_else(|_| row.try_get::<i64, _>("id").map(|id| id.to_string()));
+    BadRow { table: "account", id: id.unwrap_or_default(), column: "a column", value: error.to_string() }
+}
 
 impl Store {
     /// Accounts with something due, oldest first: the next `limit` after (due, row) `after`.
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read.
-    pub async fn due_accounts(&self, after: (i64, i64), limit: u32) -> Result<Vec<AccountRow>, StoreError> {
+    pub async fn due_accounts(&self, after: (i64, i64), limit: u32) -> Result<Accounts, StoreError> {
         let (due, row) = after;
-        let mut page: Vec<AccountRow> =
-            sqlx::query_as(OPEN_AT).bind(due).bind(row).bind(limit).fetch_all(self.readers()).await?;
-        let rest = limit.saturating_sub(u32::try_from(page.len()).unwrap_or(limit));
+        let query = sqlx::query(DUE_AT).bind(due).bind(row).bind(limit);
+        let mut rows = query.fetch_all(self.readers()).await?;
+        let rest = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(limit));
         if rest > 0 {
-            let later: Vec<AccountRow> =
-                sqlx::query_as(OPEN_LATER).bind(due).bind(rest).fetch_all(self.readers()).await?;
-            page.extend(later);
+            let query = sqlx::query(DUE_LATER).bind(due).bind(rest);
+            rows.extend(query.fetch_all(self.readers()).await?);
         }
-        Ok(page)
+        let last = rows.last().filter(|_| rows.len() == limit as usize);
+        // Where a due time is no number there are only such behind it: texts come after all numbers.
+        let next = last.and_then(|row| Some((row.try_get("next_check_at").ok()?, row.try_get("id").ok()?)));
+        let mut accounts = Accounts { next, ..Accounts::default() };
+        accounts.take(rows);
+        Ok(accounts)
+    }
+
+    /// How many accounts have nothing but linked requests: what a drift check looks at. Reads every account.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing can be read.
+    pub async fn linked_accounts(&self) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar(LINKED).fetch_one(self.readers()).await?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// These accounts, as far as they are known.
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read.
-    pub async fn accounts(&self, names: &[String]) -> Result<Vec<AccountRow>, StoreError> {
-        Ok(sqlx::query_as(BY_NAME).bind(bulk::json(names)).fetch_all(self.readers()).await?)
+    pub async fn accounts(&self, names: &[String]) -> Result<Accounts, StoreError> {
+        let query = sqlx::query(BY_NAME).bind(bulk::json(names));
+        let mut accounts = Accounts::default();
+        accounts.take(query.fetch_all(self.readers()).await?);
+        Ok(accounts)
     }
 }
 
 pub(super) async fn reserve(tx: &mut SqliteConnection, rows: &[Reservation]) -> Result<u64, StoreError> {
     let mut rows = rows.to_vec();
     // In the order of the table: neighbours are on one page, which is then found and written once.
-    rows.sort_unstable_by_key(|Reservation(row, ..)| *row);
+    rows.sort_unstable_by_key(|reservation| reservation.row);
     bulk::execute(tx, RESERVE, &rows).await
 }
 
@@ -300,7 +259,7 @@ pub(super) async fn make_due(tx: &mut SqliteConnection, accounts: &[&str], now: 
 }
 
 /// Makes those of the accounts that are known due now.
-pub(super) async fn wake(tx: &mut SqliteConnection, accounts: &[String], now: Time) -> Result<(), StoreError> {
+pub(super) async fn wake(tx: &mut SqliteConnection, accounts: &[(String, bool)], now: Time) -> Result<(), StoreError> {
     sqlx::query(WAKE).bind(bulk::json(accounts)).bind(now.ms()).execute(tx).await?;
     Ok(())
 }
@@ -308,22 +267,25 @@ pub(super) async fn wake(tx: &mut SqliteConnection, accounts: &[String], now: Ti
 pub(super) async fn set_standing(
     tx: &mut SqliteConnection,
     account: &AccountId,
-    standing: &Standing,
+    standing: Standing,
     now: Time,
 ) -> Result<u64, StoreError> {
-    let (state, by, ..) = standing.columns();
-    let due = matches!(standing, Standing::Active).then_some(now.ms());
+    let (state, by, due) = match standing {
+        Standing::Active => ("active", None, Some(now.ms())),
+        Standing::SuspendedByOperator => ("suspended", Some("operator"), None),
+    };
     let changed = sqlx::query(STAND)
         .bind(account.as_str())
         .bind(state)
         .bind(by)
         .bind(now.ms())
         .bind(due)
+        .bind(i64::from(due.is_some()))
         .execute(&mut *tx)
         .await?
         .rows_affected();
     if changed > 0 {
-        super::wakeups::add(tx, &[account.as_str()], now).await?;
+        super::wakeups::add(tx, &[account.as_str()], now, Urgency::Asked).await?;
     }
     Ok(changed)
 }
@@ -344,6 +306,15 @@ pub(super) async fn begin_drift(
     Ok(page.last().and_then(|id| u64::try_from(*id).ok()).unwrap_or(0))
 }
 
+impl AccountUpdate {
+    /// How an account stands, without any words.
+    #[must_use]
+    pub fn of(account: &AccountId, state: &AccountState, at: Time) -> Self {
+        let (error, refusal, call_error) = (None, None, None);
+        Self { account: account.clone(), state: state.clone(), at, error, refusal, call_error }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use sqlx::{QueryBuilder, Sqlite};
@@ -355,7 +326,7 @@ mod tests {
     async fn a_page_of_a_start_begins_where_the_last_one_ended_and_not_at_the_beginning_of_its_moment() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
-        for (sql, wanted) in [(OPEN_AT, "(next_check_at=? AND rowid>?)"), (OPEN_LATER, "(next_check_at>?)")] {
+        for (sql, wanted) in [(DUE_AT, "(next_check_at=? AND rowid>?)"), (DUE_LATER, "(next_check_at>?)")] {
             let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             let steps: Vec<(i64, i64, i64, String)> =
                 query.push(sql).build_query_as().fetch_all(store.readers()).await.unwrap();

@@ -17,6 +17,8 @@ mod chain;
 
 mod request_row;
 
+mod account_row;
+
 pub mod requests;
 
 pub mod accounts;
@@ -26,6 +28,8 @@ pub mod programs;
 pub mod gates;
 
 pub mod wakeups;
+
+pub mod pace;
 
 pub mod deliveries;
 
@@ -139,12 +143,13 @@ impl Store {
         self.done(Work::Standing(account.clone(), standing, now)).await
     }
 
-    /// Takes wake-up rows up to `seq` away for these accounts, and makes the accounts due.
+    /// Takes wake-up rows up to `seq` away for these accounts, and makes the accounts due; beside each, whether somebody
+    /// waits for the answer.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written; the rows are still there.
-    pub async fn take_wakeups(&self, seq: i64, accounts: Vec<String>, now: Time) -> Result<(), StoreError> {
-        self.done(Work::TakeWakeups(seq, accounts, now)).await.map(drop)
+    pub async fn take_wakeups(&self, seq: i64, woken: Vec<(String, bool)>, now: Time) -> Result<(), StoreError> {
+        self.done(Work::TakeWakeups(seq, woken, now)).await.map(drop)
     }
 
     /// Asks the daemon to look at this account at once.

@@ -7,7 +7,9 @@ use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::{
-    BadRow, Store, StoreError, accounts, bulk,
+    BadRow, Store, StoreError,
+    accounts::{self, Urgency},
+    bulk,
     chain::{self, Head},
     record::{self, Event, Transition},
     request_row::RequestRow,
@@ -199,7 +201,7 @@ async fn insert(tx: &mut SqliteConnection, fresh: &[&Request], now: Time) -> Res
         insert_some(tx, some, now).await?;
     }
     for some in accounts.chunks(bulk::CHUNK) {
-        wakeups::add(tx, some, now).await?;
+        wakeups::add(tx, some, now, Urgency::Usual).await?;
     }
     Ok(())
 }

@@ -1,33 +1,54 @@
 //! Rows of `wakeup`: how a command tells the daemon that an account changed. It must never be the only place where an
 //! account's being due is written.
 
-use sqlx::SqliteConnection;
+use sqlx::{FromRow, SqliteConnection};
 
-use super::{Store, StoreError, accounts, bulk};
+use super::{
+    Store, StoreError,
+    accounts::{self, Urgency},
+    bulk,
+};
 use crate::domain::{id::AccountId, time::Time};
 
-const ADD: &str = "INSERT INTO wakeup (account, at) SELECT j.value, $2 FROM json_each($1) AS j";
+const ADD: &str = "INSERT INTO wakeup (account, at, asked) SELECT j.value, $2, $3 FROM json_each($1) AS j";
 // A command wakes an account whose request it has just changed: that change says when.
 const WAKE: &str = "
-    INSERT INTO wakeup (account, at)
-    SELECT $1, coalesce((SELECT max(r.since) FROM request AS r INDEXED BY request_by_account WHERE r.account = $1), 0)";
+    INSERT INTO wakeup (account, at, asked)
+    SELECT $1, coalesce((SELECT max(r.since) FROM request AS r INDEXED BY request_by_account WHERE r.account = $1), 0), 1";
 // In the order of writing, so that a million of an import are read once and not again for every page.
-const WAITING: &str = "SELECT seq, account FROM wakeup WHERE seq > $1 ORDER BY seq LIMIT $2";
+const WAITING: &str = "SELECT seq, account, asked FROM wakeup WHERE seq > $1 ORDER BY seq LIMIT $2";
 const TAKE: &str = "DELETE FROM wakeup WHERE seq <= $1 AND account IN (SELECT j.value FROM json_each($2) AS j)";
+
+/// An account that somebody wants looked at.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Wakeup {
+    /// Its place in the order of writing.
+    pub seq: i64,
+    /// The account.
+    pub account: String,
+    /// Whether somebody waits for the answer.
+    pub asked: bool,
+}
 
 impl Store {
     /// Wake-ups after the one with number `after`, in the order of writing, at most `limit`.
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read.
-    pub async fn wakeups(&self, after: i64, limit: u32) -> Result<Vec<(i64, String)>, StoreError> {
+    pub async fn wakeups(&self, after: i64, limit: u32) -> Result<Vec<Wakeup>, StoreError> {
         Ok(sqlx::query_as(WAITING).bind(after).bind(limit).fetch_all(self.readers()).await?)
     }
 }
 
-pub(super) async fn add(tx: &mut SqliteConnection, accounts: &[&str], now: Time) -> Result<(), StoreError> {
+pub(super) async fn add(
+    tx: &mut SqliteConnection,
+    accounts: &[&str],
+    now: Time,
+    urgency: Urgency,
+) -> Result<(), StoreError> {
     if !accounts.is_empty() {
-        sqlx::query(ADD).bind(bulk::json(accounts)).bind(now.ms()).execute(tx).await?;
+        let asked = urgency == Urgency::Asked;
+        sqlx::query(ADD).bind(bulk::json(accounts)).bind(now.ms()).bind(asked).execute(tx).await?;
     }
     Ok(())
 }
@@ -36,7 +57,13 @@ pub(super) async fn wake(tx: &mut SqliteConnection, account: &AccountId) -> Resu
     Ok(sqlx::query(WAKE).bind(account.as_str()).execute(tx).await?.rows_affected())
 }
 
-pub(super) async fn take(tx: &mut SqliteConnection, seq: i64, names: &[String], now: Time) -> Result<u64, StoreError> {
-    accounts::wake(tx, names, now).await?;
-    Ok(sqlx::query(TAKE).bind(seq).bind(bulk::json(names)).execute(tx).await?.rows_affected())
+pub(super) async fn take(
+    tx: &mut SqliteConnection,
+    seq: i64,
+    woken: &[(String, bool)],
+    now: Time,
+) -> Result<u64, StoreError> {
+    accounts::wake(tx, woken, now).await?;
+    let names: Vec<&str> = woken.iter().map(|(account, _)| account.as_str()).collect();
+    Ok(sqlx::query(TAKE).bind(seq).bind(bulk::json(&names)).execute(tx).await?.rows_affected())
 }

@@ -12,6 +12,7 @@ use super::{
     alerts::{self, WatchRecord},
     deliveries::{self, DeliveryResult},
     nudges::{self, NewNudge, Nudged, Occasion},
+    pace::{self, PaceRow},
     record,
     requests::{self, Accepted},
     upkeep::{self, Keep},
@@ -32,7 +33,7 @@ pub(super) enum Work {
     Reserve(Vec<Reservation>),
     Accept(Vec<Request>, Time),
     Standing(AccountId, Standing, Time),
-    TakeWakeups(i64, Vec<String>, Time),
+    TakeWakeups(i64, Vec<(String, bool)>, Time),
     Wake(AccountId),
     Drift { after: i64, limit: u32, now: Time, spread_ms: i64 },
     Watch(Box<WatchRecord>),
@@ -44,6 +45,7 @@ pub(super) enum Work {
     Nudge(Vec<NewNudge>, Occasion),
     Job { name: &'static str, ran: Option<Time>, due: Option<Time> },
     Hand(Hand),
+    Pace(PaceRow),
     Close,
 }
 
@@ -227,7 +229,7 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
         Work::Reserve(reservations) => accounts::reserve(tx, reservations).await.map(Reply::Done),
         Work::Accept(new, now) => requests::accept(tx, new, *now).await.map(Reply::Accepted),
         Work::Standing(account, standing, now) => {
-            accounts::set_standing(tx, account, standing, *now).await.map(Reply::Done)
+            accounts::set_standing(tx, account, *standing, *now).await.map(Reply::Done)
         }
         Work::TakeWakeups(seq, accounts, now) => wakeups::take(tx, *seq, accounts, *now).await.map(Reply::Done),
         Work::Wake(account) => wakeups::wake(tx, account).await.map(Reply::Done),
@@ -242,6 +244,7 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
         Work::Hasten(channel, now) => deliveries::hasten(tx, channel, *now).await.map(Reply::Done),
         Work::Nudge(new, occasion) => nudges::write(tx, new, *occasion).await.map(Reply::Nudged),
         Work::Job { name, ran, due } => upkeep::mark_job(tx, name, *ran, *due).await.map(Reply::Done),
+        Work::Pace(row) => pace::set(tx, *row).await.map(Reply::Done),
         Work::Hand(hand) => alert_hands::work(tx, hand).await,
     }
 }

@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 use amplinkd::{
     clock::{Clock as _, ManualClock, SystemClock},
     domain::{
+        account::{AccountState, Status as AccountStatus, SuspendedBy},
         errcode::Refusal,
         listing::Status,
         observation::Observation as O,
@@ -15,12 +16,7 @@ use amplinkd::{
         request::{Kind, LinkOptions, Request},
     },
     engine::{accept::Wish, record::Recorder},
-    store::{
-        Location, Record, Role, Store,
-        accounts::{AccountUpdate, Standing},
-        gates::Gate,
-        programs::ItemRow,
-    },
+    store::{Location, Record, Role, Store, accounts::AccountUpdate, gates::Gate, programs::ItemRow},
 };
 use sqlx::{
     AssertSqlSafe, Column as _, ConnectOptions as _, Row as _, SqliteConnection, ValueRef as _,
@@ -128,20 +124,18 @@ impl World {
 
     async fn suspend(&self) {
         let now = self.clock.now();
-        let standing =
-            Standing::SuspendedByWechat { errcode: 61_007, errmsg: "as the platform puts it rid: 1".to_owned() };
-        let account = AccountUpdate {
-            account: SUSPENDED.parse().unwrap(),
-            next_check_at: Some(now + hours(1)),
-            pace_from: None,
-            reread_at: None,
-            checked_at: Some(now),
-            listing_hash: None,
+        let state = AccountState {
+            status: AccountStatus::Suspended(SuspendedBy::Wechat),
             failures: 1,
-            last_error: Some("errcode 61007".to_owned()),
-            trouble: None,
-            unread_since: None,
-            standing: Some((standing, now)),
+            due: Some(now + hours(1)),
+            read_at: Some(now),
+            ..AccountState::new(0)
+        };
+        let refusal = Refusal { errcode: 61_007, errmsg: "as the platform puts it rid: 1".to_owned() };
+        let account = AccountUpdate {
+            error: Some("errcode 61007".to_owned()),
+            refusal: Some(refusal),
+            ..AccountUpdate::of(&SUSPENDED.parse().unwrap(), &state, now)
         };
         self.recorder.store().record(Record { account: Some(account), ..Record::default() }).await.unwrap();
     }

@@ -1,5 +1,6 @@
 //! The pure core, tested: the whole table, properties, stories. It must never start a runtime, a database or a server.
 
+mod account;
 mod history;
 mod identify;
 mod markdown;

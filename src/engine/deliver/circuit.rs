@@ -4,6 +4,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use crate::domain::backoff::Backoff;
+
 /// Different messages that failed since the last one was taken, at which the service counts as away.
 pub(super) const FAILURES: usize = 5;
 
@@ -15,6 +17,9 @@ pub(super) const PAUSE_MIN: Duration = Duration::from_secs(5);
 
 /// The longest pause: how late at most we notice that a service is back.
 pub(super) const PAUSE_MAX: Duration = Duration::from_mins(5);
+
+/// The pauses between.
+const PAUSES: Backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
 
 /// How long at most one message alone holds up the channel by the answer "not before": when others are told the same,
 /// it holds for as long as the service says.
@@ -125,7 +130,7 @@ impl Circuit {
     }
 
     fn pause(&mut self, now: Duration, reaction: Reaction) -> Reaction {
-        let pause = PAUSE_MIN.saturating_mul(1 << self.pauses.min(16)).min(PAUSE_MAX);
+        let pause = PAUSES.after(self.pauses);
         self.pauses = self.pauses.saturating_add(1);
         self.probe = None;
         self.paused_until = now + pause;

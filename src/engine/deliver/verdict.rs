@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
-
 use crate::{
-    domain::time::Time,
+    domain::{backoff::Backoff, time::Time},
     notify::SendError,
     store::deliveries::{DueDelivery, Outcome},
 };
@@ -74,11 +72,7 @@ pub(super) fn verdict(due: &DueDelivery, sent: &Result<(), SendError>, moment: M
 
 /// The pause after `failures` failures before this one, and up to as much again by chance.
 fn pause(least: Duration, failures: i64, chance: u64) -> Duration {
-    let builder = ExponentialBuilder::default().with_min_delay(least).with_max_delay(PAUSE_MAX).with_factor(2.0);
-    let pauses = builder.without_max_times().with_jitter().with_jitter_seed(chance).build();
-    // The longest is reached long before; a row that somebody changed costs no more than that.
-    let failures = usize::try_from(failures).unwrap_or(0).min(64);
-    pauses.into_iter().nth(failures).unwrap_or(PAUSE_MAX)
+    Backoff::new(least, PAUSE_MAX).after_spread(u32::try_from(failures).unwrap_or(u32::MAX), chance)
 }
 
 fn short(why: &str) -> String {

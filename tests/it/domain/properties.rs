@@ -6,6 +6,7 @@ use amplinkd::domain::{
     decide::{Verdict, decide, verdict},
     listing::Status,
     observation::Observation,
+    pace::{Pace, Stretch},
     plan::{Action, next_action, plan_account, reread_at},
     policy::{LOOK_EVERY_MAX, Policy},
     request::{Failure, State},
@@ -17,6 +18,10 @@ use super::{
     refused,
     walk::{Teller, is_readable, listings, lives, observations, statuses, waits},
 };
+
+fn unstretched(policy: &Policy) -> Pace<'_> {
+    Pace { policy, stretch: Stretch::NONE }
+}
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() }
@@ -97,7 +102,7 @@ proptest! {
         let now = family.iter().map(|life| life.now).max().unwrap_or_default();
         let requests: Vec<_> = family.into_iter().map(|life| life.request).collect();
         let first = requests.iter().filter_map(|request| next_action(request, &policy, now)).map(|step| step.due).min();
-        let plan = plan_account(&requests, &policy, now);
+        let plan = plan_account(&requests, unstretched(&policy), None, now);
         prop_assert_eq!(plan.due, first);
         prop_assert!(plan.due.is_some() || !requests.iter().any(amplinkd::domain::request::Request::is_open));
         for request in &requests {
@@ -198,7 +203,7 @@ proptest! {
             for mut request in [life.request.clone(), super::link()] {
                 request.state = if far == 1 { State::Initiating(amplinkd::domain::request::Outcome::Pending) } else { request.state };
                 let next = decide(&request, &seen, &life.policy, now).next;
-                let planned = plan_account([&next], &life.policy, now);
+                let planned = plan_account([&next], unstretched(&life.policy), None, now);
                 prop_assert!(planned.due.is_some() || !next.is_open());
             }
         }

@@ -1,5 +1,6 @@
 //! When an account comes round again if nothing changes: spread over time, but together with its neighbours on disk, so that
-//! one transaction that writes a batch down touches few pages. It must never bring one before its time, nor much later.
+//! one transaction that writes a batch down touches few pages. Never before its time, nor much later: what is overdue is
+//! judged by these waits.
 //!
 //! Every block of neighbouring rows has moments of its own, one after the other at a little more than the wait between two
 //! looks. An account that meets its block's next moment within what a due time may be put off waits for it, and meets every
@@ -9,7 +10,7 @@
 
 use std::time::Duration;
 
-use crate::domain::time::Time;
+use super::time::Time;
 
 /// The most that a due time is put off to spread the load; well below what the audit calls overdue.
 const PUT_OFF_MAX: Duration = Duration::from_mins(5);
@@ -18,7 +19,8 @@ const PUT_OFF_MAX: Duration = Duration::from_mins(5);
 const BLOCK_ROWS: i64 = 64;
 
 /// The most by which a wait may grow for the sake of the spread.
-pub(super) fn put_off(wait: Duration) -> Duration {
+#[must_use]
+pub fn put_off(wait: Duration) -> Duration {
     (wait / 10).min(PUT_OFF_MAX)
 }
 

@@ -1,5 +1,5 @@
-//! What tasks tell the loop, and the promise that every poll tells it how it ended. It must never be forgotten: dropping
-//! it tells, too.
+//! What tasks tell the loop, and the guard by which every poll tells it how it ended: dropping it tells, too, or an account
+//! would stay under way for ever.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,17 +14,28 @@ pub(super) enum Report {
     /// Polls were written down, or could not be.
     Reserved(Vec<i64>, Result<(), StoreError>),
     /// A poll is over; when it began, and what came of it. Nothing came of one that panicked.
-    Polled(i64, Begun, Option<Result<Polled, StoreError>>),
+    Polled(i64, ClockReading, Option<Result<Polled, StoreError>>),
+    /// That a poll broke was written down, or could not be.
+    Broken(i64, ClockReading, Option<Result<Polled, StoreError>>),
+}
+
+/// What a task is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    /// A look, or a call that followed from one.
+    Poll,
+    /// Writing down that a poll broke.
+    Note,
 }
 
 /// When a poll began, as both clocks showed it: the calendar may be stepped before it is over.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Begun {
+pub(super) struct ClockReading {
     pub(super) calendar: Time,
     pub(super) stopwatch: Duration,
 }
 
-impl Begun {
+impl ClockReading {
     pub(super) fn now(clock: &SharedClock) -> Self {
         Self { calendar: clock.now(), stopwatch: clock.monotonic() }
     }
@@ -38,42 +49,48 @@ impl Begun {
 
 /// Tells the loop that a poll is over, also when it panicked or was dropped.
 #[derive(Debug)]
-pub(super) struct Promise {
+pub(super) struct CompletionGuard {
     /// The row of its account, until the end is told.
     id: Option<i64>,
-    begun: Begun,
+    work: Work,
+    begun: ClockReading,
     /// When it is the one poll that probes a closed address gate.
     probe: Option<Arc<Engine>>,
     reporter: mpsc::UnboundedSender<Report>,
 }
 
-impl Promise {
+impl CompletionGuard {
     pub(super) const fn new(
         id: i64,
-        begun: Begun,
+        work: Work,
+        begun: ClockReading,
         probe: Option<Arc<Engine>>,
         reporter: mpsc::UnboundedSender<Report>,
     ) -> Self {
-        Self { id: Some(id), begun, probe, reporter }
+        Self { id: Some(id), work, begun, probe, reporter }
     }
 
-    pub(super) fn keep(&mut self, polled: Result<Polled, StoreError>) {
-        self.report(Some(polled));
+    pub(super) fn report(&mut self, polled: Result<Polled, StoreError>) {
+        self.end(Some(polled));
     }
 
-    fn report(&mut self, polled: Option<Result<Polled, StoreError>>) {
+    fn end(&mut self, polled: Option<Result<Polled, StoreError>>) {
         if let Some(engine) = self.probe.take() {
             engine.gates.probe_over(engine.clock().now());
         }
         if let Some(id) = self.id.take() {
+            let report = match self.work {
+                Work::Poll => Report::Polled(id, self.begun, polled),
+                Work::Note => Report::Broken(id, self.begun, polled),
+            };
             // The loop is gone when the daemon has ended.
-            let _ = self.reporter.send(Report::Polled(id, self.begun, polled));
+            let _ = self.reporter.send(report);
         }
     }
 }
 
-impl Drop for Promise {
+impl Drop for CompletionGuard {
     fn drop(&mut self) {
-        self.report(None);
+        self.end(None);
     }
 }

@@ -1,0 +1,59 @@
+//! Turns: so many calls to `WeChat` a second, counted on our own stopwatch. Only the loop takes them, so that nobody waits
+//! in a herd: it knows when the next one comes and who goes then.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::Clock,
+    middleware::NoOpMiddleware,
+    state::{InMemoryState, NotKeyed},
+};
+
+use crate::clock::SharedClock;
+
+/// The stopwatch, as the rate limiter reads it.
+#[derive(Debug, Clone)]
+struct Stopwatch(SharedClock);
+
+impl Clock for Stopwatch {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.monotonic()
+    }
+}
+
+/// This second's turns.
+#[derive(Debug)]
+pub(super) struct Permits(RateLimiter<NotKeyed, InMemoryState, Stopwatch, NoOpMiddleware<Duration>>);
+
+impl Permits {
+    /// So many a second, and at most as many at once.
+    pub(super) fn new(per_second: NonZeroU32, clock: SharedClock) -> Self {
+        Self(RateLimiter::direct_with_clock(Quota::per_second(per_second), Stopwatch(clock)))
+    }
+
+    /// Takes one; otherwise when the next one comes, on the stopwatch.
+    pub(super) fn take(&self) -> Result<(), Duration> {
+        self.0.check().map_err(|not_until| not_until.earliest_possible())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::ManualClock, domain::time::Time};
+
+    #[test]
+    fn a_second_has_so_many_turns_and_the_next_one_is_known() {
+        let clock = ManualClock::starting_at(Time::from_ms(0));
+        let permits = Permits::new(NonZeroU32::new(2).unwrap(), clock.clone());
+        assert_eq!((permits.take(), permits.take()), (Ok(()), Ok(())));
+        let next = permits.take().unwrap_err();
+        assert_eq!(next, Duration::from_millis(500));
+        clock.advance(next);
+        assert_eq!(permits.take(), Ok(()));
+        assert!(permits.take().is_err());
+    }
+}

@@ -1,0 +1,113 @@
+//! What is written down ahead of a poll: when its account is due afterwards, and what it costs of the day's budget. No poll
+//! is made that is not written down, so that a crash loop spends no more than the budget; one that is written down and not
+//! made is given back when the daemon ends in good order.
+
+use std::time::Duration;
+
+use super::{
+    Engine,
+    agenda::{Batching, Candidate, Prepared},
+    drive::Driver,
+    poll::LISTING_API,
+};
+use crate::{
+    clock::moment_within,
+    domain::time::Time,
+    store::{StoreError, accounts::Reservation},
+};
+
+/// How far ahead of their time polls are written down, all of that span in one transaction.
+pub(super) const AHEAD: Duration = Duration::from_secs(2);
+
+/// How long before the first of them that is done: longer than a disk takes for it.
+const BEGIN_AHEAD: Duration = Duration::from_millis(500);
+
+/// Polls of one class written down in one transaction: a few milliseconds of the writer's time.
+const RESERVE_MAX: usize = 2_000;
+
+/// Polls written down and not yet begun, for every one that can be under way, at which the next batch is begun. Of those
+/// that answer in a few milliseconds, so many take longer than a transaction of a batch.
+const SPARE_POLLS: usize = 16;
+
+/// Seconds of turns that are written down at most: what waits longer for its turn need not be on disk yet.
+const TURNS_AHEAD_S: usize = 4;
+
+impl Engine {
+    /// The next batch is begun while so many are still to be made that none of them waits for a disk.
+    pub(super) fn batching(&self) -> Batching {
+        let turns = usize::try_from(self.settings.per_second.get()).unwrap_or(usize::MAX).saturating_mul(TURNS_AHEAD_S);
+        let most = RESERVE_MAX.min(turns);
+        let enough = self.in_flight_max().saturating_mul(SPARE_POLLS).min(most);
+        Batching { begin_ahead: BEGIN_AHEAD, enough, most }
+    }
+
+    /// When an account is due after the poll that is about to be made, and whether its budget allows that poll.
+    pub(super) fn prepare(
+        &self,
+        candidate: Candidate<'_>,
+        stopwatch: Duration,
+        now: Time,
+        rows: &mut Vec<Reservation>,
+    ) -> Prepared {
+        let Candidate { account, state, due: begins, then } = candidate;
+        state.budget = state.budget.on(now.beijing_day());
+        let exhausted = state.budget.used >= i64::from(self.settings.daily_budget)
+            || self.gates.api(account, LISTING_API, now).is_some();
+        let due = if exhausted {
+            self.note_spent_budget(now);
+            tracing::warn!(
+                account = %account,
+                used = state.budget.used,
+                budget = self.settings.daily_budget,
+                "the account's polls of this Beijing day are used up; they go on tomorrow"
+            );
+            now.next_beijing_day() + self.spread(Duration::from_mins(10))
+        } else {
+            state.budget = state.budget.taken();
+            // It is written down a moment before its time, and waits from its time on.
+            state.due_if_unchanged(self.pace(), now + begins.saturating_sub(stopwatch))
+        };
+        *then = stopwatch + now.until(due);
+        rows.push(Reservation {
+            row: state.row,
+            due: due.ms(),
+            day: state.budget.day,
+            used: state.budget.used,
+            read: state.read_at.map(Time::ms),
+        });
+        if exhausted { Prepared::Wait } else { Prepared::Poll }
+    }
+
+    /// A moment within `within`, so that what was held back together does not go on together.
+    pub(super) fn spread(&self, within: Duration) -> Duration {
+        moment_within(&**self.clock(), within)
+    }
+}
+
+impl Driver {
+    /// Gives back polls that were written down and will not be made: their accounts are due as they were.
+    ///
+    /// # Errors
+    /// [`StoreError`]: they count as made.
+    pub(super) async fn give_back(&mut self) -> Result<(), StoreError> {
+        let clock = self.engine.clock();
+        let (calendar, stopwatch) = (clock.now(), clock.monotonic());
+        let rows: Vec<Reservation> = self
+            .agenda
+            .unmade()
+            .into_iter()
+            .map(|unmade| Reservation {
+                row: unmade.state.row,
+                due: (calendar + unmade.due.saturating_sub(stopwatch)).ms(),
+                day: unmade.state.budget.day,
+                used: unmade.state.budget.used,
+                read: unmade.state.read_at.map(Time::ms),
+            })
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        tracing::debug!(polls = rows.len(), "engine.drive.gave_back");
+        self.engine.store().reserve(rows).await
+    }
+}

@@ -1,0 +1,159 @@
+//! Rows of `account` and what they mean: into exactly the legal states, and back. A row that is not legal is an error that
+//! names it, so that it delays only itself.
+
+use serde::Serialize;
+use sqlx::FromRow;
+
+use super::{BadRow, accounts::AccountUpdate};
+use crate::domain::{
+    account::{AccountState, Budget, Calls, Status, SuspendedBy, Trouble},
+    id::AccountId,
+    time::Time,
+};
+
+/// A row as the database holds it, as far as the engine works with it.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub(super) struct AccountRow {
+    pub(super) id: i64,
+    pub(super) account: String,
+    suspended_by: Option<String>,
+    pub(super) next_check_at: Option<i64>,
+    asked: i64,
+    pace_from: Option<i64>,
+    reread_at: Option<i64>,
+    checked_at: Option<i64>,
+    listing_hash: Option<i64>,
+    failures: i64,
+    trouble: Option<String>,
+    unread_since: Option<i64>,
+    call_failures: i64,
+    calls_refused_since: Option<i64>,
+    call_after: Option<i64>,
+    budget_day: i64,
+    budget_used: i64,
+}
+
+/// The statement that reads rows of `account`, which it calls `a`.
+macro_rules! select_accounts {
+    ($from:literal) => {
+        concat!(
+            "SELECT a.id, a.account, a.suspended_by, a.next_check_at, a.asked, a.pace_from, a.reread_at, a.checked_at,
+                    a.listing_hash, a.failures, a.trouble, a.unread_since, a.call_failures, a.calls_refused_since,
+                    a.call_after, a.budget_day, a.budget_used
+             FROM ",
+            $from
+        )
+    };
+}
+pub(super) use select_accounts;
+
+/// An account as the engine works with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its appid.
+    pub id: AccountId,
+    /// How it stands.
+    pub state: AccountState,
+}
+
+impl TryFrom<AccountRow> for Account {
+    type Error = BadRow;
+
+    fn try_from(row: AccountRow) -> Result<Self, BadRow> {
+        let bad = |column, value: &dyn std::fmt::Debug| BadRow {
+            table: "account",
+            id: row.account.clone(),
+            column,
+            value: format!("{value:?}").trim_matches('"').to_owned(),
+        };
+        let count = |column, value: i64| u32::try_from(value).map_err(|_| bad(column, &value));
+        let trouble = match row.trouble.as_deref() {
+            Some(word) => Some(Trouble::from_word(word).ok_or_else(|| bad("trouble", &word))?),
+            None => None,
+        };
+        let suspended_by = match row.suspended_by.as_deref() {
+            Some(word) => Some(SuspendedBy::from_word(word).ok_or_else(|| bad("suspended_by", &word))?),
+            None => None,
+        };
+        let status = match (suspended_by, row.unread_since, trouble) {
+            (Some(by), _, _) => Status::Suspended(by),
+            (None, Some(since), Some(trouble)) => Status::Unread { since: Time::from_ms(since), trouble },
+            (None, None, _) => Status::Active,
+            (None, Some(since), None) => return Err(bad("unread_since", &since)),
+        };
+        let state = AccountState {
+            row: row.id,
+            status,
+            failures: count("failures", row.failures)?,
+            calls: Calls {
+                refused: count("call_failures", row.call_failures)?,
+                since: row.calls_refused_since.map(Time::from_ms),
+                after: row.call_after.map(Time::from_ms),
+            },
+            due: row.next_check_at.map(Time::from_ms),
+            asked: row.asked == 1,
+            pace_from: row.pace_from.map(Time::from_ms),
+            reread_at: row.reread_at.map(Time::from_ms),
+            read_at: row.checked_at.map(Time::from_ms),
+            listing_hash: row.listing_hash,
+            budget: Budget { day: row.budget_day, used: row.budget_used },
+        };
+        Ok(Self { id: row.account.parse().map_err(|_| bad("account", &row.account))?, state })
+    }
+}
+
+/// What a poll writes of its account.
+#[derive(Serialize)]
+pub(super) struct UpdateRow<'a> {
+    account: &'a AccountId,
+    at: i64,
+    next: Option<i64>,
+    asked: bool,
+    pace: Option<i64>,
+    reread: Option<i64>,
+    checked: Option<i64>,
+    hash: Option<i64>,
+    failures: u32,
+    error: Option<&'a str>,
+    trouble: Option<&'static str>,
+    unread: Option<i64>,
+    by: Option<&'static str>,
+    code: Option<i64>,
+    msg: Option<&'a str>,
+    refused: u32,
+    refused_since: Option<i64>,
+    call_after: Option<i64>,
+    call_error: Option<&'a str>,
+}
+
+impl<'a> From<&'a AccountUpdate> for UpdateRow<'a> {
+    fn from(update: &'a AccountUpdate) -> Self {
+        let state = &update.state;
+        let (by, unread, trouble) = match state.status {
+            Status::Active => (None, None, None),
+            Status::Unread { since, trouble } => (None, Some(since.ms()), Some(trouble.as_str())),
+            Status::Suspended(by) => (Some(by.as_str()), None, None),
+        };
+        Self {
+            account: &update.account,
+            at: update.at.ms(),
+            next: state.due.map(Time::ms),
+            asked: state.asked,
+            pace: state.pace_from.map(Time::ms),
+            reread: state.reread_at.map(Time::ms),
+            checked: state.read_at.map(Time::ms),
+            hash: state.listing_hash,
+            failures: state.failures,
+            error: update.error.as_deref(),
+            trouble,
+            unread,
+            by,
+            code: update.refusal.as_ref().map(|refusal| refusal.errcode),
+            msg: update.refusal.as_ref().map(|refusal| refusal.errmsg.as_str()),
+            refused: state.calls.refused,
+            refused_since: state.calls.since.map(Time::ms),
+            call_after: state.calls.after.map(Time::ms),
+            call_error: update.call_error.as_deref(),
+        }
+    }
+}

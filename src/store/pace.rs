@@ -1,0 +1,82 @@
+//! The row of `pace`: the plan that the daemon works by, for whoever judges from outside whether something is late.
+
+use sqlx::{FromRow, SqliteConnection};
+
+use super::{Store, StoreError, writer::Work};
+use crate::domain::{capacity::CapacityPlan, pace::Stretch, time::Time};
+
+/// The plan in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+pub struct PaceRow {
+    /// By how much all intervals are stretched, in thousandths.
+    pub stretch: u32,
+    /// How late a look may be by it, milliseconds.
+    pub late_ms: i64,
+    /// Since when the stretch is above 2, milliseconds UTC; `None` while it is not.
+    pub strained_since: Option<i64>,
+    /// When it was made, milliseconds UTC.
+    pub at: i64,
+}
+
+impl PaceRow {
+    /// A plan of this moment.
+    #[must_use]
+    pub fn of(plan: &CapacityPlan, is_strained: bool, now: Time) -> Self {
+        Self {
+            stretch: plan.stretch.thousandths(),
+            late_ms: i64::try_from(plan.late.as_millis()).unwrap_or(i64::MAX),
+            strained_since: is_strained.then_some(now.ms()),
+            at: now.ms(),
+        }
+    }
+
+    /// By how much all intervals are stretched.
+    #[must_use]
+    pub const fn stretch(&self) -> Stretch {
+        Stretch::from_thousandths(self.stretch)
+    }
+}
+
+const SET: &str = "
+    INSERT INTO pace (one, stretch, late_ms, strained_since, at) VALUES (1, $1, $2, $3, $4)
+    ON CONFLICT (one) DO UPDATE
+    SET stretch = excluded.stretch, late_ms = excluded.late_ms, at = excluded.at,
+        strained_since = CASE WHEN excluded.strained_since IS NULL THEN NULL
+                         ELSE coalesce(pace.strained_since, excluded.strained_since) END";
+
+const PACE: &str = "SELECT stretch, late_ms, strained_since, at FROM pace";
+
+impl Store {
+    /// Writes the plan down, unless it says what is there.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it was not written.
+    pub async fn set_pace(&self, row: PaceRow) -> Result<(), StoreError> {
+        if self.pace().await?.is_none_or(|known| known.differs(row)) {
+            self.done(Work::Pace(row)).await?;
+        }
+        Ok(())
+    }
+
+    /// The plan that a daemon last worked by.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn pace(&self) -> Result<Option<PaceRow>, StoreError> {
+        Ok(sqlx::query_as(PACE).fetch_optional(self.readers()).await?)
+    }
+}
+
+impl PaceRow {
+    /// Whether another plan is worth a write: one that differs by more than a hundredth, or in being strained.
+    const fn differs(self, other: Self) -> bool {
+        self.stretch.abs_diff(other.stretch) > self.stretch / 100
+            || self.strained_since.is_some() != other.strained_since.is_some()
+    }
+}
+
+pub(super) async fn set(tx: &mut SqliteConnection, row: PaceRow) -> Result<u64, StoreError> {
+    let PaceRow { stretch, late_ms, strained_since, at } = row;
+    let query = sqlx::query(SET).bind(stretch).bind(late_ms).bind(strained_since).bind(at);
+    Ok(query.execute(tx).await?.rows_affected())
+}
