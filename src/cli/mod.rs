@@ -24,6 +24,8 @@ pub mod channel;
 
 pub mod report;
 
+pub mod plan;
+
 pub mod audit;
 
 pub mod db;
@@ -121,6 +123,8 @@ pub enum Command {
     Channel(channel::Command),
     /// See how long approvals take, and whether nudges help
     Report(report::Report),
+    /// Show what all accounts need of looks, what is allowed, and how late each class will be
+    Plan(plan::Plan),
     /// Prove that every open request has a next step; exit code 3 when one has not
     Audit(audit::Audit),
     /// Copy the database, or check the whole file
@@ -187,11 +191,12 @@ async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Alert(command) => alert::run(&context, command).await,
         Command::Channel(command) => channel::run(&context, command).await,
         Command::Report(report) => report::run(&context, report).await,
+        Command::Plan(command) => plan::run(&context, command).await,
         Command::Audit(command) => audit::run(&context, command).await,
         Command::Db(command) => db::run(&context, command).await,
         Command::Config(ConfigCommand::Check) => {
             config::check(context.config.as_deref(), context.format)?;
-            Ok(Ending::Well)
+            plan::warn_when_short(&context).await.map(|()| Ending::Well)
         }
         Command::Simulate(command) => {
             let shutdown = Shutdown::new();

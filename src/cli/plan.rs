@@ -1,0 +1,233 @@
+//! `amplinkd plan`: what all accounts demand of looks, what the configuration allows, how late each class will be, and what
+//! to change.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use serde::Serialize;
+
+use super::{
+    context::{Context, Desk, Ending, note},
+    output::Column,
+};
+use crate::domain::{
+    capacity::{CapacityPlan, ClassPlan, Supply},
+    time::in_words,
+};
+
+/// Show how many looks all accounts need, what is allowed, and how late each class will be
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd plan
+  amplinkd plan --per-second 400          as it would be with another [wechat] per_second
+  amplinkd plan -o json
+
+Classes, the most urgent first; each has a guaranteed share of all turns:
+  asked   somebody asked for this look (request link, account check) and waits
+  young   something of the account is in its first hour
+  old     everything that is open stands longer
+  drift   nothing is open: is what was linked still linked?
+
+Where demand exceeds supply, all intervals are stretched by the same factor. Exit codes: 0 demand is met,
+3 it is not, 1 error.")]
+pub struct Plan {
+    /// Plan with this many calls a second instead of the configured ones
+    #[arg(long, value_name = "CALLS")]
+    pub per_second: Option<NonZeroU32>,
+}
+
+const COLUMNS: [Column; 8] = [
+    Column::shown("class", "CLASS"),
+    Column::shown("accounts", "ACCOUNTS"),
+    Column::shown("per_second", "LOOKS/S"),
+    Column::shown("per_day", "LOOKS/DAY"),
+    Column::shown("configured", "CONFIGURED"),
+    Column::shown("stretched", "STRETCHED"),
+    Column::shown("late", "LATER BY"),
+    Column::hidden("share"),
+];
+
+/// The plan as one document.
+#[derive(Debug, Serialize)]
+struct Document {
+    demand_per_second: f64,
+    demand_per_day: f64,
+    supply_per_second: f64,
+    per_second: u32,
+    per_second_needed: u64,
+    daily_budget: u32,
+    looks_of_the_first_day: u64,
+    /// By how much all intervals are stretched; 1 is as configured.
+    stretch: f64,
+    /// By how much the running daemon stretches them; null before the first.
+    stretch_in_force: Option<f64>,
+    is_met: bool,
+    classes: Vec<Row>,
+    advice: Vec<String>,
+}
+
+/// A class of the plan.
+#[derive(Debug, Serialize)]
+struct Row {
+    class: &'static str,
+    accounts: u64,
+    demand_per_second: f64,
+    demand_per_day: f64,
+    /// Mean interval as configured, seconds; null without accounts.
+    every_seconds: Option<u64>,
+    /// The same as it is kept.
+    stretched_seconds: Option<u64>,
+    late_seconds: u64,
+}
+
+/// A row of the table.
+#[derive(Debug, Serialize)]
+struct Glance {
+    class: &'static str,
+    accounts: u64,
+    per_second: String,
+    per_day: String,
+    configured: Option<String>,
+    stretched: Option<String>,
+    late: Option<String>,
+}
+
+/// Makes the plan for the accounts as they are.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn run(context: &Context, plan: Plan) -> anyhow::Result<Ending> {
+    context.at_desk(async |desk| show(context, desk, &plan).await).await
+}
+
+async fn show(context: &Context, desk: &Desk, asked: &Plan) -> anyhow::Result<Ending> {
+    let supply = Supply {
+        per_second: asked.per_second.map_or(desk.config.wechat.per_second, NonZeroU32::get),
+        daily_budget: desk.config.polling.daily_budget,
+    };
+    let policy = desk.config.policy();
+    let plan = CapacityPlan::of(&desk.store().census(&policy, desk.now()).await?, &policy, supply);
+    let in_force = desk.store().pace().await?.map(|row| factor(row.stretch().thousandths()));
+    let advice = advice(&plan, supply);
+    if context.is_table() {
+        let rows: Vec<Glance> = plan.classes.iter().map(glance).collect();
+        context.print_rows(&COLUMNS[..7], &rows)?;
+        for line in summary(&plan, supply).into_iter().chain(advice) {
+            note(line);
+        }
+    } else {
+        context.print_one(&document(&plan, supply, in_force, advice))?;
+    }
+    Ok(if plan.is_met() { Ending::Well } else { Ending::ProblemsFound })
+}
+
+/// Says when the accounts of the configured database need more looks than are allowed; nothing when there is none yet.
+///
+/// # Errors
+/// When the database is there and cannot be read.
+pub async fn warn_when_short(context: &Context) -> anyhow::Result<()> {
+    if !context.config()?.database.path.exists() {
+        return Ok(());
+    }
+    let short = context
+        .at_desk(async |desk| {
+            let config = &desk.config;
+            let supply = Supply { per_second: config.wechat.per_second, daily_budget: config.polling.daily_budget };
+            let policy = config.policy();
+            let plan = CapacityPlan::of(&desk.store().census(&policy, desk.now()).await?, &policy, supply);
+            let advice = advice(&plan, supply);
+            Ok(if advice.is_empty() { None } else { Some((summary(&plan, supply), advice)) })
+        })
+        .await?;
+    for line in short.into_iter().flat_map(|(summary, advice)| summary.into_iter().chain(advice)) {
+        note(line);
+    }
+    Ok(())
+}
+
+fn factor(thousandths: u32) -> f64 {
+    f64::from(thousandths) / 1_000.0
+}
+
+fn document(plan: &CapacityPlan, supply: Supply, stretch_in_force: Option<f64>, advice: Vec<String>) -> Document {
+    Document {
+        demand_per_second: plan.demand_per_second,
+        demand_per_day: plan.classes.iter().map(ClassPlan::demand_per_day).sum(),
+        supply_per_second: plan.supply_per_second,
+        per_second: supply.per_second,
+        per_second_needed: plan.per_second_needed(),
+        daily_budget: supply.daily_budget,
+        looks_of_the_first_day: plan.first_day,
+        stretch: factor(plan.stretch.thousandths()),
+        stretch_in_force,
+        is_met: plan.is_met(),
+        classes: plan.classes.iter().map(row).collect(),
+        advice,
+    }
+}
+
+fn row(class: &ClassPlan) -> Row {
+    Row {
+        class: class.class.as_str(),
+        accounts: class.accounts,
+        demand_per_second: class.demand_per_second,
+        demand_per_day: class.demand_per_day(),
+        every_seconds: class.every.map(|every| every.as_secs()),
+        stretched_seconds: class.stretched.map(|every| every.as_secs()),
+        late_seconds: class.late().as_secs(),
+    }
+}
+
+fn glance(class: &ClassPlan) -> Glance {
+    let words = |span: Duration| in_words(Duration::from_secs(span.as_secs()));
+    Glance {
+        class: class.class.as_str(),
+        accounts: class.accounts,
+        per_second: format!("{:.1}", class.demand_per_second),
+        per_day: format!("{:.0}", class.demand_per_day()),
+        configured: class.every.map(words),
+        stretched: class.stretched.map(words),
+        late: class.every.map(|_| words(class.late())),
+    }
+}
+
+/// Demand and supply, in two lines; also for `amplinkd status` and the start of the daemon.
+#[must_use]
+pub fn summary(plan: &CapacityPlan, supply: Supply) -> [String; 2] {
+    let stretch = factor(plan.stretch.thousandths());
+    let kept = if plan.is_met() {
+        "every interval is kept as configured".to_owned()
+    } else {
+        format!("every interval is stretched {stretch:.1} times")
+    };
+    [
+        format!(
+            "demand {:.1} looks/s, supply {:.1} looks/s ([wechat] per_second = {}): {kept}",
+            plan.demand_per_second, plan.supply_per_second, supply.per_second
+        ),
+        format!(
+            "a request that nobody answers costs its account {} looks on the first day; [polling] daily_budget = {}",
+            plan.first_day, supply.daily_budget
+        ),
+    ]
+}
+
+/// What to change, if anything.
+#[must_use]
+pub fn advice(plan: &CapacityPlan, supply: Supply) -> Vec<String> {
+    let mut advice = Vec::new();
+    if !plan.is_met() {
+        advice.push(format!(
+            "to keep the intervals, set [wechat] per_second to {} or more, or lengthen the last steps of [polling] steps",
+            plan.per_second_needed()
+        ));
+    }
+    if plan.first_day > u64::from(supply.daily_budget) {
+        advice.push(format!(
+            "[polling] daily_budget = {} is used up before the first day is over: raise it above {}, or lengthen the \
+             first steps",
+            supply.daily_budget, plan.first_day
+        ));
+    }
+    advice
+}
