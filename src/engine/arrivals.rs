@@ -24,6 +24,7 @@ const UNREADABLE_PAUSE: Duration = Duration::from_mins(5);
 impl Driver {
     /// Everything that brings accounts: the next page of a start or of a drift check, wake-ups, a near miss.
     pub(super) async fn take_arrivals(&mut self) -> Result<(), StoreError> {
+        self.plan_ahead().await;
         self.heed_steps();
         if self.engine.reload.swap(false, Ordering::AcqRel) {
             self.loading = Some(FROM_THE_START);
@@ -165,46 +166,18 @@ fn warn_of_bad_rows(rows: &[BadRow]) {
 
 #[cfg(test)]
 mod tests {
-    use std::{num::NonZeroU32, sync::Arc};
+    use std::sync::Arc;
 
     use super::*;
-    use crate::{
-        clock::{ManualClock, SharedClock},
-        domain::{
-            policy::Policy,
-            request::{Kind, LinkOptions},
-        },
-        engine::{Engine, Settings, accept::Wish},
-        store::{Location, Role, Store},
-        wechat::{Client, ClientConfig, TokenSource, Tokens, Wechat},
-    };
+    use crate::engine::fixture::{self, wish};
 
     /// More than two pages, all due at the same moment, as an import leaves them.
     const MANY: usize = 2 * PAGE as usize + 7;
 
-    fn wish(number: usize) -> Wish {
-        Wish {
-            kind: Kind::Link(LinkOptions::default()),
-            account: format!("wx{number:016}").parse().unwrap(),
-            program: "wxfedcba9876543210".parse().unwrap(),
-            username: None,
-            key: None,
-            labels: std::collections::BTreeMap::new(),
-        }
-    }
-
     #[tokio::test]
     async fn a_start_brings_everybody_page_by_page_and_a_page_that_fails_waits_for_the_next_tick() {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
-        let store = Store::open(&location, Role::Daemon).await.unwrap();
-        let clock: SharedClock = ManualClock::starting_at(Time::from_ms(1_795_000_000_000));
-        let nowhere = ClientConfig { base_url: "http://127.0.0.1:9".to_owned(), ..ClientConfig::default() };
-        let tokens = Tokens::new(TokenSource::Static(std::collections::HashMap::new()), Arc::clone(&clock)).unwrap();
-        let wechat = Wechat::new(Client::new(&nowhere).unwrap(), tokens);
-        let settings =
-            Settings { policy: Policy::default(), in_flight: 1, per_second: NonZeroU32::MIN, daily_budget: 1 };
-        let engine = Engine::new(store, wechat, clock, settings);
+        let engine = fixture::engine(folder.path()).await;
         engine.recorder().accept((0..MANY).map(wish).collect()).await.unwrap();
 
         let mut driver = Driver::start(Arc::clone(&engine)).await.unwrap();

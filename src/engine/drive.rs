@@ -223,7 +223,6 @@ impl Driver {
         if is_resting {
             return;
         }
-        self.plan_ahead().await;
         match self.take_arrivals().await {
             Err(error) if error.is_of_disk() => self.rest_after(&error),
             Err(error) => tracing::error!(error = %error, "engine.refresh.failed"),
@@ -434,5 +433,32 @@ impl Driver {
         tokio::spawn(async move {
             guard.report(engine.broken(&account, state, why).await);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{domain::account::Trouble, engine::fixture};
+
+    #[tokio::test]
+    async fn a_look_that_panics_is_a_failure_like_any_other_and_is_written_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = fixture::engine(folder.path()).await;
+        engine.recorder().accept(vec![fixture::wish(1)]).await.unwrap();
+        let mut driver = Driver::start(Arc::clone(&engine)).await.unwrap();
+        for failures in 1..=3 {
+            driver.take(Report::Polled(1, ClockReading::now(engine.clock()), None));
+            driver.busy = 1;
+            driver.finish().await;
+            let state = driver.agenda.state(1).unwrap();
+            assert_eq!(state.failures, failures);
+        }
+        let account = engine.store().account_views(None, None, 1).await.unwrap().remove(0);
+        assert_eq!((account.failures, account.last_error.is_some()), (3, true), "{account:?}");
+        let known = engine.store().accounts(&[account.account]).await.unwrap().accounts.remove(0);
+        let since = engine.clock().now();
+        assert_eq!(known.state.status, crate::domain::account::Status::Unread { since, trouble: Trouble::Unreadable });
+        engine.store().clone().close().await;
     }
 }

@@ -46,6 +46,9 @@ pub mod poll;
 
 pub mod calls;
 
+#[cfg(test)]
+mod fixture;
+
 mod permits;
 
 mod pacing;

@@ -223,6 +223,7 @@ struct AccountChange {
     account: String,
     owner: Option<String>,
     answers_always: Option<i64>,
+    calls_answer: Option<i64>,
 }
 
 async fn account(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
@@ -230,6 +231,7 @@ async fn account(State(shared): State<Shared>, body: Bytes) -> Result<Response, 
         let known = world.account(&asked.account);
         // Absent ends it, so that "authorized again" is the shortest request.
         known.answers_always = asked.answers_always;
+        known.calls_answer = asked.calls_answer;
         if let Some(owner) = asked.owner {
             known.owner = owner;
         }

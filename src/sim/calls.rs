@@ -125,7 +125,8 @@ impl World {
         }
         let limit = self.quotas.calls_per_day;
         let known = self.up_to_date(account, now);
-        if let Some(code) = known.answers_always {
+        let of_calls = known.calls_answer.filter(|_| matches!(api, Api::Link | Api::Unlink));
+        if let Some(code) = known.answers_always.or(of_calls) {
             return Err(code);
         }
         if known.today.take(api, now, limit) { Ok(()) } else { Err(errcode::DAILY_QUOTA) }

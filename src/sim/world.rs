@@ -103,6 +103,8 @@ pub struct Account {
     pub owner: String,
     /// A code that every call of this account answers, such as 61007 for a permission not granted.
     pub answers_always: Option<i64>,
+    /// A code that its calls of `wxamplink` and `wxampunlink` answer while its list can be read.
+    pub calls_answer: Option<i64>,
     /// Its links in the order they began.
     pub links: Vec<Link>,
     /// What it used of the monthly quotas.
@@ -244,6 +246,7 @@ impl Account {
         Self {
             owner: owner(seed, account),
             answers_always: None,
+            calls_answer: None,
             links: Vec::new(),
             month: AccountMonth::default(),
             today: CallsToday::default(),

@@ -332,7 +332,7 @@ proptest! {
         match state.status {
             Status::Suspended(SuspendedBy::Operator) => prop_assert_eq!(state.due, None),
             Status::Active | Status::Unread { .. } | Status::Suspended(SuspendedBy::Wechat) => {
-                let longest = LOOK_EVERY_MAX + Duration::from_mins(5) + Duration::from_secs(90_000);
+                let longest = LOOK_EVERY_MAX + Duration::from_mins(5) + Duration::from_hours(25);
                 prop_assert!(state.due.is_some_and(|due| due <= now + longest), "{state:?}");
             }
         }

@@ -15,6 +15,8 @@ mod door;
 
 mod link;
 
+mod pacing;
+
 mod quota;
 
 mod trouble;
