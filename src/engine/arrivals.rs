@@ -12,7 +12,7 @@ use crate::{
         account::{AT_ONCE, Status, SuspendedBy},
         time::Time,
     },
-    store::{BadRow, StoreError, accounts::Account},
+    store::{StoreError, accounts::Account},
 };
 
 /// How far ahead of the calendar a look can be that was made under it: clocks of machines differ by a little.
@@ -20,6 +20,9 @@ const AHEAD_MAX: Duration = Duration::from_secs(5);
 
 /// How long an account rests whose open request no poll can read.
 const UNREADABLE_PAUSE: Duration = Duration::from_mins(5);
+
+/// How often accounts are looked at whose rows were not legal: a person who mends one sees it go on.
+const MENDED_EVERY: Duration = Duration::from_secs(10);
 
 impl Driver {
     /// Everything that brings accounts: the next page of a start or of a drift check, wake-ups, a near miss.
@@ -31,7 +34,24 @@ impl Driver {
         }
         self.load_later = false;
         self.take_wakeups(self.waking.unwrap_or(0)).await?;
+        self.take_up_the_mended().await?;
         self.look_after_those_who_left().await
+    }
+
+    /// Accounts whose rows were not legal, once somebody has mended them.
+    async fn take_up_the_mended(&mut self) -> Result<(), StoreError> {
+        let now = self.engine.clock().monotonic();
+        if self.mended_at.is_some_and(|at| now.saturating_sub(at) < MENDED_EVERY) {
+            return Ok(());
+        }
+        self.mended_at = Some(now);
+        for account in self.engine.store().mended_accounts().await? {
+            tracing::info!(account = %account.id, "the account's row is legal again: it is taken up");
+            if let Some(due) = account.state.due.filter(|_| !self.agenda.holds(account.state.row)) {
+                self.put(account, due);
+            }
+        }
+        Ok(())
     }
 
     /// The calendar was stepped, or the machine slept, which the stopwatch does not count: what is written down is due by
@@ -73,7 +93,6 @@ impl Driver {
         let Some(after) = self.loading else { return Ok(()) };
         let page = self.engine.store().due_accounts(after, PAGE).await?;
         self.loading = page.next;
-        warn_of_bad_rows(&page.bad);
         for account in page.accounts {
             if self.rereading || !self.agenda.holds(account.state.row) {
                 let due = account.state.due.unwrap_or(AT_ONCE);
@@ -89,10 +108,9 @@ impl Driver {
         if self.left.is_empty() {
             return Ok(());
         }
-        let page = self.engine.store().accounts(&self.left).await?;
+        let accounts = self.engine.store().accounts(&self.left).await?;
         self.left.clear();
-        warn_of_bad_rows(&page.bad);
-        for account in page.accounts {
+        for account in accounts {
             let Some(due) = account.state.due.filter(|_| !self.agenda.holds(account.state.row)) else { continue };
             // Zero is what the store writes where a request is open that no poll can read: it must not be asked in a loop.
             let soonest = if due > AT_ONCE { due } else { self.engine.clock().now() + UNREADABLE_PAUSE };
@@ -114,10 +132,9 @@ impl Driver {
         }
         let now = self.engine.clock().now();
         let names: Vec<String> = asked.keys().cloned().collect();
-        let page = self.engine.store().accounts(&names).await?;
-        warn_of_bad_rows(&page.bad);
+        let known = self.engine.store().accounts(&names).await?;
         let (accounts, kept): (Vec<_>, Vec<_>) =
-            page.accounts.into_iter().partition(|account| !self.agenda.is_at_work(account.state.row));
+            known.into_iter().partition(|account| !self.agenda.is_at_work(account.state.row));
         for account in kept {
             asked.remove(account.id.as_str());
         }
@@ -154,13 +171,6 @@ impl Driver {
         let is_from_elsewhere = state.read_at.is_some_and(|at| at > now + AHEAD_MAX);
         let due = self.on_stopwatch(if is_from_elsewhere { now } else { due });
         self.agenda.put(id, &state, due, state.class(now));
-    }
-}
-
-/// They are left alone, and named by the audit.
-fn warn_of_bad_rows(rows: &[BadRow]) {
-    for bad in rows {
-        tracing::error!(error = %bad, "db.bad_row");
     }
 }
 

@@ -83,6 +83,8 @@ pub struct Driver {
     resting_until: Option<Duration>,
     /// Accounts that left because nothing of theirs was due; somebody may have made them due in that very moment.
     pub(super) left: Vec<String>,
+    /// When accounts whose rows were not legal were last looked at, on the stopwatch.
+    pub(super) mended_at: Option<Duration>,
 }
 
 impl Driver {
@@ -114,6 +116,7 @@ impl Driver {
             load_later: false,
             resting_until: None,
             left: Vec::new(),
+            mended_at: None,
         };
         driver.load_page().await?;
         Ok(driver)
@@ -456,7 +459,7 @@ mod tests {
         }
         let account = engine.store().account_views(None, None, 1).await.unwrap().remove(0);
         assert_eq!((account.failures, account.last_error.is_some()), (3, true), "{account:?}");
-        let known = engine.store().accounts(&[account.account]).await.unwrap().accounts.remove(0);
+        let known = engine.store().accounts(&[account.account]).await.unwrap().remove(0);
         let since = engine.clock().now();
         assert_eq!(known.state.status, crate::domain::account::Status::Unread { since, trouble: Trouble::Unreadable });
         engine.store().clone().close().await;

@@ -17,7 +17,13 @@ pub(super) async fn forget_calls(engine: &Engine) -> Result<(), StoreError> {
         let Some(last) = ids.last() else { return Ok(()) };
         after.clone_from(last);
         for id in ids {
-            let Ok(id) = id.parse() else { continue };
+            let Ok(id) = id.parse() else {
+                tracing::error!(
+                    request.id = id,
+                    "db.bad_row: a request's id is no id; its call is out, and nobody can follow it"
+                );
+                continue;
+            };
             match forget_call(engine, &id).await {
                 Ok(()) => {}
                 // It holds up itself alone, not the daemon.

@@ -90,13 +90,14 @@ impl Engine {
         Ok(Submitted { request: answered, came })
     }
 
-    /// Whether an operator has suspended the account since its list was asked for, or the daemon is to end.
+    /// Whether an operator has suspended the account since its list was asked for, or its row has become one that says
+    /// nothing for certain, or the daemon is to end.
     async fn must_not_call(&self, account: &AccountId) -> Result<bool, StoreError> {
         if self.is_ending.load(Ordering::Relaxed) {
             return Ok(true);
         }
-        let rows = self.store().accounts(&[account.to_string()]).await?.accounts;
-        Ok(rows.iter().any(|row| row.state.status == Status::Suspended(SuspendedBy::Operator)))
+        let accounts = self.store().accounts(&[account.to_string()]).await?;
+        Ok(accounts.first().is_none_or(|known| known.state.status == Status::Suspended(SuspendedBy::Operator)))
     }
 
     async fn call(&self, request: &Request, token: &Token) -> Result<(), CallError> {

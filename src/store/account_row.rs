@@ -60,12 +60,8 @@ impl TryFrom<AccountRow> for Account {
     type Error = BadRow;
 
     fn try_from(row: AccountRow) -> Result<Self, BadRow> {
-        let bad = |column, value: &dyn std::fmt::Debug| BadRow {
-            table: "account",
-            id: row.account.clone(),
-            column,
-            value: format!("{value:?}").trim_matches('"').to_owned(),
-        };
+        let bad =
+            |column, value: &dyn std::fmt::Display| BadRow::new("account", &row.account, column, &value.to_string());
         let count = |column, value: i64| u32::try_from(value).map_err(|_| bad(column, &value));
         let trouble = match row.trouble.as_deref() {
             Some(word) => Some(Trouble::from_word(word).ok_or_else(|| bad("trouble", &word))?),

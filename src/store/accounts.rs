@@ -2,15 +2,19 @@
 //! of an account with an open request.
 
 use serde::Serialize;
-use sqlx::{FromRow, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 pub use super::account_row::Account;
 use super::{
-    BadRow, Store, StoreError,
-    account_row::{AccountRow, UpdateRow, select_accounts},
+    Store, StoreError,
+    account_row::{UpdateRow, select_accounts},
     bulk,
+    decode::{self, Table},
 };
 use crate::domain::{account::AccountState, errcode::Refusal, id::AccountId, time::Time};
+
+/// The table.
+pub(super) const ACCOUNT: Table = Table { name: "account", key: &["account"] };
 
 /// What a person says of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,10 +127,10 @@ const WAKE: &str = "
     UPDATE account
     SET next_check_at = CASE account.suspended_by
             WHEN 'operator' THEN NULL
-            WHEN 'wechat' THEN coalesce(account.next_check_at, $2)
-            ELSE $2
+            WHEN 'wechat' THEN coalesce(account.next_check_at, j.value ->> 1)
+            ELSE j.value ->> 1
         END,
-        reread_at = $2, asked = max(account.asked, j.value ->> 1)
+        reread_at = j.value ->> 1, asked = max(account.asked, j.value ->> 2)
     FROM jsonb_each($1) AS j
     WHERE account.account = j.value ->> 0";
 
@@ -166,57 +170,30 @@ const DUE_LATER: &str = select_accounts!(
 
 const BY_NAME: &str = select_accounts!("jsonb_each($1) AS j JOIN account AS a ON a.account = j.value");
 
-/// Accounts of one page. A row that is not legal is an error of its own and holds up no other.
-#[derive(Debug, Default)]
-pub struct Accounts {
-    /// The legal ones.
+/// A page of accounts with something due.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DuePage {
+    /// Those that are legal.
     pub accounts: Vec<Account>,
-    /// The others.
-    pub bad: Vec<BadRow>,
-    /// Where the next page begins, in (due, row) order; `None` after the last.
+    /// After which (due, row) the next page begins; `None`: there is none.
     pub next: Option<(i64, i64)>,
 }
 
-impl Accounts {
-    fn take(&mut self, rows: Vec<SqliteRow>) {
-        for row in rows {
-            match AccountRow::from_row(&row) {
-                Ok(row) => match Account::try_from(row) {
-                    Ok(account) => self.accounts.push(account),
-                    Err(bad) => self.bad.push(bad),
-                },
-                Err(error) => self.bad.push(mistyped(&row, &error)),
-            }
-        }
-    }
-}
-
-/// A row that holds a value of another type than its column's.
-fn mistyped(row: &SqliteRow, error: &sqlx::Error) -> BadRow {
-    let id = row.try_get::<String, _>("account").or_else(|_| row.try_get::<i64, _>("id").map(|id| id.to_string()));
-    BadRow { table: "account", id: id.unwrap_or_default(), column: "a column", value: error.to_string() }
-}
-
 impl Store {
-    /// Accounts with something due, oldest first: the next `limit` after (due, row) `after`.
+    /// Accounts with something due, oldest first: the next `limit` after (due, row) `after`. One whose row is not legal is
+    /// left out, and told of.
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read.
-    pub async fn due_accounts(&self, after: (i64, i64), limit: u32) -> Result<Accounts, StoreError> {
+    pub async fn due_accounts(&self, after: (i64, i64), limit: u32) -> Result<DuePage, StoreError> {
         let (due, row) = after;
-        let query = sqlx::query(DUE_AT).bind(due).bind(row).bind(limit);
-        let mut rows = query.fetch_all(self.readers()).await?;
-        let rest = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(limit));
+        let mut page = sqlx::query(DUE_AT).bind(due).bind(row).bind(limit).fetch_all(self.readers()).await?;
+        let rest = limit.saturating_sub(u32::try_from(page.len()).unwrap_or(limit));
         if rest > 0 {
-            let query = sqlx::query(DUE_LATER).bind(due).bind(rest);
-            rows.extend(query.fetch_all(self.readers()).await?);
+            page.extend(sqlx::query(DUE_LATER).bind(due).bind(rest).fetch_all(self.readers()).await?);
         }
-        let last = rows.last().filter(|_| rows.len() == limit as usize);
-        // Where a due time is no number there are only such behind it: texts come after all numbers.
-        let next = last.and_then(|row| Some((row.try_get("next_check_at").ok()?, row.try_get("id").ok()?)));
-        let mut accounts = Accounts { next, ..Accounts::default() };
-        accounts.take(rows);
-        Ok(accounts)
+        let is_full = u32::try_from(page.len()).unwrap_or(limit) >= limit;
+        Ok(DuePage { next: page.last().filter(|_| is_full).and_then(place), accounts: self.legal(&page) })
     }
 
     /// How many accounts have nothing but linked requests: what a drift check looks at. Reads every account.
@@ -228,15 +205,23 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// These accounts, as far as they are known.
+    /// These accounts, as far as they are known and legal.
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read.
-    pub async fn accounts(&self, names: &[String]) -> Result<Accounts, StoreError> {
-        let query = sqlx::query(BY_NAME).bind(bulk::json(names));
-        let mut accounts = Accounts::default();
-        accounts.take(query.fetch_all(self.readers()).await?);
-        Ok(accounts)
+    pub async fn accounts(&self, names: &[String]) -> Result<Vec<Account>, StoreError> {
+        Ok(self.legal(&sqlx::query(BY_NAME).bind(bulk::json(names)).fetch_all(self.readers()).await?))
+    }
+}
+
+/// The place of a row in the order of due times. Whatever is no number comes after all numbers, and nothing after it is
+/// legal.
+fn place(row: &SqliteRow) -> Option<(i64, i64)> {
+    let (due, id) = (decode::column::<i64>(row, "next_check_at"), decode::column(row, "id")?);
+    match due {
+        Some(due) => Some((due, id)),
+        #[expect(clippy::cast_possible_truncation, reason = "it saturates, and the order stays")]
+        None => decode::column::<f64>(row, "next_check_at").map(|due| (due.ceil() as i64, i64::MIN)),
     }
 }
 
@@ -244,7 +229,7 @@ pub(super) async fn reserve(tx: &mut SqliteConnection, rows: &[Reservation]) -> 
     let mut rows = rows.to_vec();
     // In the order of the table: neighbours are on one page, which is then found and written once.
     rows.sort_unstable_by_key(|reservation| reservation.row);
-    bulk::execute(tx, RESERVE, &rows).await
+    Ok(bulk::execute_apart(tx, RESERVE, &rows).await?.0)
 }
 
 pub(super) async fn update(tx: &mut SqliteConnection, updates: &[&AccountUpdate]) -> Result<(), StoreError> {
@@ -260,8 +245,9 @@ pub(super) async fn make_due(tx: &mut SqliteConnection, accounts: &[&str], now: 
 
 /// Makes those of the accounts that are known due now.
 pub(super) async fn wake(tx: &mut SqliteConnection, accounts: &[(String, bool)], now: Time) -> Result<(), StoreError> {
-    sqlx::query(WAKE).bind(bulk::json(accounts)).bind(now.ms()).execute(tx).await?;
-    Ok(())
+    let rows: Vec<(&str, i64, bool)> =
+        accounts.iter().map(|(account, asked)| (account.as_str(), now.ms(), *asked)).collect();
+    bulk::execute_apart(tx, WAKE, &rows).await.map(drop)
 }
 
 pub(super) async fn set_standing(

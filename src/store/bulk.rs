@@ -22,6 +22,36 @@ pub(super) async fn execute<T: Serialize>(
     Ok(changed)
 }
 
+/// [`execute`], but what the database refuses because of a row that somebody changed past us holds up no other: the places
+/// in `rows` of those that were refused. A statement that fails leaves nothing behind, so the halves can be tried alone.
+pub(super) async fn execute_apart<T: Serialize>(
+    tx: &mut SqliteConnection,
+    sql: &'static str,
+    rows: &[T],
+) -> Result<(u64, Vec<usize>), StoreError> {
+    let (mut changed, mut refused) = (0, Vec::new());
+    let mut waiting: Vec<std::ops::Range<usize>> = Vec::new();
+    for first in (0..rows.len()).step_by(CHUNK) {
+        waiting.push(first..rows.len().min(first + CHUNK));
+        while let Some(part) = waiting.pop() {
+            let done = sqlx::query(sql).bind(json(&rows[part.clone()])).execute(&mut *tx).await;
+            match done.map_err(StoreError::from) {
+                Ok(done) => changed += done.rows_affected(),
+                Err(error) if !error.is_of_one_row() => return Err(error),
+                Err(error) if part.len() == 1 => {
+                    tracing::error!(row = json(&rows[part.clone()]), error = %error, "db.bad_row");
+                    refused.push(part.start);
+                }
+                Err(_) => {
+                    let middle = part.start + part.len() / 2;
+                    waiting.extend([middle..part.end, part.start..middle]);
+                }
+            }
+        }
+    }
+    Ok((changed, refused))
+}
+
 /// Rows as the JSON array that `json_each` reads.
 pub(super) fn json<T: Serialize>(rows: &[T]) -> String {
     // Rows are numbers, texts and nulls; nothing of them can fail to be written.

@@ -89,7 +89,7 @@ pub(super) async fn heads(
     let rows: Vec<(String, i64, Vec<u8>)> = sqlx::query_as(HEADS).bind(bulk::json(expected)).fetch_all(tx).await?;
     let head = |(id, seq, chain): (String, i64, Vec<u8>)| match Hash::try_from(chain.as_slice()) {
         Ok(hash) => Ok((id, Head { seq, hash })),
-        Err(_) => Err(BadRow { table: "request", id, column: "chain", value: hex(&chain) }.into()),
+        Err(_) => Err(BadRow::new("request", &id, "chain", &hex(&chain)).into()),
     };
     rows.into_iter().map(head).collect()
 }

@@ -3,9 +3,18 @@
 
 use std::path::Path;
 
-use sqlx::{Connection, FromRow, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{
+    Connection, FromRow, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteRow},
+};
 
-use super::{BadRow, Store, StoreError, open, request_row::RequestRow};
+use super::{
+    BadRow, Store, StoreError, bulk,
+    decode::{self, Table},
+    open,
+    request_row::RequestRow,
+    requests::REQUEST,
+};
 use crate::domain::{
     observation::Since,
     request::{Baseline, Request},
@@ -18,7 +27,11 @@ const MARK: &str = "
 
 const RESTORED: &str = "UPDATE copy SET restored_at = $1";
 
-const COPY: &str = "SELECT max(made_at), max(restored_at) FROM copy HAVING count(*) > 0";
+// A mark that cannot be read is a mark all the same.
+const COPY: &str = "SELECT made_at, restored_at FROM copy ORDER BY rowid DESC LIMIT 1";
+
+/// The table.
+const MARKS: Table = Table { name: "copy", key: &["made_at"] };
 
 // An old rejection has no appid in the list: it is found by any name that is known of it.
 const TO_RECONCILE: &str = "
@@ -36,11 +49,15 @@ const TO_RECONCILE: &str = "
     ORDER BY r.id LIMIT $2";
 
 // Whatever an account's list was when the copy was made, it is read anew, and first where something is open.
-const REREAD: &str = "UPDATE account SET listing_hash = NULL WHERE listing_hash IS NOT NULL";
-const LOOK: &str = "
-    UPDATE account SET reread_at = 0, pace_from = $1, next_check_at = $1
+const WITH_LISTS: &str = "SELECT id FROM account WHERE listing_hash IS NOT NULL";
+const REREAD: &str = "UPDATE account SET listing_hash = NULL FROM json_each($1) AS j WHERE account.id = j.value";
+const OPEN: &str = "
+    SELECT id FROM account
     WHERE coalesce(suspended_by, '') <> 'operator'
       AND account IN (SELECT r.account FROM request AS r INDEXED BY request_one_open WHERE r.finished_at IS NULL)";
+const LOOK: &str = "
+    UPDATE account SET reread_at = 0, pace_from = j.value ->> 1, next_check_at = j.value ->> 1
+    FROM jsonb_each($1) AS j WHERE account.id = j.value ->> 0";
 
 const UNSALVAGE: &str = "DELETE FROM salvage";
 const UNMARK: &str = "DELETE FROM copy";
@@ -222,9 +239,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn copied(&self) -> Result<Option<Copied>, StoreError> {
-        let row: Option<(i64, Option<i64>)> = sqlx::query_as(COPY).fetch_optional(self.readers()).await?;
-        Ok(row
-            .map(|(made, restored)| Copied { made_at: Time::from_ms(made), restored_at: restored.map(Time::from_ms) }))
+        let Some(row) = sqlx::query(COPY).fetch_optional(self.readers()).await? else { return Ok(None) };
+        let (made, restored) = decode::one(&row, MARKS).inspect_err(decode::tell).unwrap_or((0, None));
+        Ok(Some(Copied { made_at: Time::from_ms(made), restored_at: restored.map(Time::from_ms) }))
     }
 
     /// Requests that the copy may know less of than `WeChat` does, a page after `after`.
@@ -232,9 +249,18 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn to_reconcile(&self, after: &str, limit: u32) -> Result<Vec<Unsure>, StoreError> {
-        let rows: Vec<UnsureRow> =
-            sqlx::query_as(TO_RECONCILE).bind(after).bind(limit).fetch_all(self.readers()).await?;
-        Ok(rows.into_iter().map(Unsure::from).collect())
+        let rows = sqlx::query(TO_RECONCILE).bind(after).bind(limit).fetch_all(self.readers()).await?;
+        let unsure = |row: &SqliteRow| match decode::one::<UnsureRow>(row, REQUEST) {
+            Ok(row) => Some(Unsure::from(row)),
+            Err(bad) => Some(Unsure::unreadable(decode::column(row, "id")?, bad)),
+        };
+        Ok(rows.iter().filter_map(unsure).collect())
+    }
+}
+
+impl Unsure {
+    const fn unreadable(id: String, bad: BadRow) -> Self {
+        Self { id, request: Err(bad), since: Since::Unknown, baseline: Baseline::Clear }
     }
 }
 
@@ -253,8 +279,11 @@ impl From<UnsureRow> for Unsure {
 
 /// Everything that the copy may know too little of is decided: every account's list is read anew, and the mark goes.
 pub(super) async fn reconciled(tx: &mut SqliteConnection, now: Time) -> Result<(), StoreError> {
-    sqlx::query(REREAD).execute(&mut *tx).await?;
-    sqlx::query(LOOK).bind(now.ms()).execute(&mut *tx).await?;
+    let with_lists: Vec<i64> = sqlx::query_scalar(WITH_LISTS).fetch_all(&mut *tx).await?;
+    bulk::execute_apart(tx, REREAD, &with_lists).await?;
+    let open: Vec<i64> = sqlx::query_scalar(OPEN).fetch_all(&mut *tx).await?;
+    let open: Vec<(i64, i64)> = open.into_iter().map(|id| (id, now.ms())).collect();
+    bulk::execute_apart(tx, LOOK, &open).await?;
     sqlx::query(UNSALVAGE).execute(&mut *tx).await?;
     sqlx::query(UNMARK).execute(tx).await?;
     Ok(())

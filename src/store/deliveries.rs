@@ -4,13 +4,23 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sqlx::{FromRow, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{FromRow, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Store, StoreError, bulk, writer::Work};
+use super::{
+    BadRow, Store, StoreError, bulk,
+    decode::{self, Table},
+    writer::Work,
+};
 use crate::domain::time::Time;
 
 /// Rows given up in one transaction, so that nobody waits long behind it.
 const CLOSE_MAX: u32 = 10_000;
+
+/// The table.
+const DELIVERY: Table = Table { name: "delivery", key: &["id"] };
+
+/// The same, summed up by channel.
+const OF_CHANNEL: Table = Table { name: "delivery", key: &["channel"] };
 
 /// Why a delivery ended whose channel an operator took away.
 pub const NOT_CONFIGURED: &str = "channel is no longer configured";
@@ -122,13 +132,15 @@ impl<'r> From<&'r DeliveryResult> for ResultRow<'r> {
 }
 
 // Ordered by the index, so that a hundred thousand that wait cost nothing: it reads as many as it answers, and those
-// that wait behind one of their own key.
+// that wait behind one of their own key. What could not be written down when it is sent must not be sent: a last error of
+// another type would refuse that.
 const DUE: &str = "
     SELECT d.id, d.event_id, o.type AS kind, o.subject, d.partition_key, d.seq, o.at, o.data, d.attempts, d.refusals,
            d.created_at
     FROM delivery AS d INDEXED BY delivery_pending
     CROSS JOIN outbox AS o ON o.id = d.event_id
     WHERE d.channel = $1 AND d.state = 'pending' AND d.next_at BETWEEN $2 AND $3 AND d.attempts <= $4
+      AND typeof(d.last_error) IN ('text', 'null')
       AND NOT EXISTS (
           SELECT 1 FROM delivery AS e INDEXED BY delivery_in_order
           WHERE e.channel = d.channel AND e.partition_key = d.partition_key AND e.state = 'pending' AND e.seq < d.seq)
@@ -144,7 +156,7 @@ const HEADS: &str = "
             SELECT min(e.seq) FROM delivery AS e INDEXED BY delivery_in_order
             WHERE e.channel = $1 AND e.partition_key = j.value AND e.state = 'pending')
     CROSS JOIN outbox AS o ON o.id = d.event_id
-    WHERE d.next_at <= $3";
+    WHERE d.next_at <= $3 AND typeof(d.last_error) IN ('text', 'null')";
 
 const NEXT: &str = "
     SELECT d.next_at FROM delivery AS d INDEXED BY delivery_pending
@@ -162,18 +174,22 @@ const DELIVERED: &str = "
     FROM jsonb_each($1) AS j
     WHERE delivery.id = j.value ->> 'id' AND delivery.state = 'pending'";
 
+const OF_OTHERS: &str = "
+    SELECT d.id FROM delivery AS d INDEXED BY delivery_pending
+    WHERE d.state = 'pending' AND d.channel NOT IN (SELECT j.value FROM json_each($1) AS j) AND typeof(d.id) = 'text'
+    LIMIT $2";
+
 const CLOSE: &str = "
-    UPDATE delivery SET state = 'dead', next_at = NULL, last_error = $2
-    WHERE id IN (
-        SELECT d.id FROM delivery AS d INDEXED BY delivery_pending
-        WHERE d.state = 'pending' AND d.channel NOT IN (SELECT j.value FROM json_each($1) AS j)
-        LIMIT $3)";
+    UPDATE delivery SET state = 'dead', next_at = NULL, last_error = j.value ->> 1
+    FROM jsonb_each($1) AS j WHERE delivery.id = j.value ->> 0";
+
+const PUT_OFF: &str = "
+    SELECT d.id FROM delivery AS d INDEXED BY delivery_pending
+    WHERE d.channel = $1 AND d.state = 'pending' AND d.next_at > $2 AND typeof(d.id) = 'text' LIMIT $3";
 
 const HASTEN: &str = "
-    UPDATE delivery SET next_at = $2
-    WHERE id IN (
-        SELECT d.id FROM delivery AS d INDEXED BY delivery_pending
-        WHERE d.channel = $1 AND d.state = 'pending' AND d.next_at > $2 LIMIT $3)";
+    UPDATE delivery SET next_at = j.value ->> 1
+    FROM jsonb_each($1) AS j WHERE delivery.id = j.value ->> 0";
 
 const DEAD: &str = "
     SELECT d.channel, count(*) FROM delivery AS d INDEXED BY delivery_dead WHERE d.state = 'dead' GROUP BY d.channel";
@@ -182,7 +198,7 @@ const DEAD_OF: &str = "
     SELECT count(*) FROM delivery AS d INDEXED BY delivery_dead WHERE d.state = 'dead' AND d.channel = $1";
 
 const DELIVERED_SINCE: &str = "
-    SELECT d.delivered_at FROM delivery AS d INDEXED BY delivery_done
+    SELECT d.delivered_at, d.id FROM delivery AS d INDEXED BY delivery_done
     WHERE d.state = 'delivered' AND d.channel = $1 AND d.delivered_at > $2
     ORDER BY d.delivered_at DESC LIMIT $3";
 
@@ -213,7 +229,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<DueDelivery>, StoreError> {
         let query = sqlx::query(DUE).bind(channel).bind(from).bind(to).bind(due.attempts_max).bind(limit);
-        Ok(legible(query.fetch_all(self.readers()).await?))
+        Ok(legal(&query.fetch_all(self.readers()).await?))
     }
 
     /// The first that waits under each of these keys, where it is due at `now`.
@@ -222,7 +238,7 @@ impl Store {
     /// As [`Store::due_deliveries`].
     pub async fn next_of(&self, channel: &str, keys: &[&str], now: Time) -> Result<Vec<DueDelivery>, StoreError> {
         let query = sqlx::query(HEADS).bind(channel).bind(bulk::json(keys)).bind(now.ms());
-        Ok(legible(query.fetch_all(self.readers()).await?))
+        Ok(legal(&query.fetch_all(self.readers()).await?))
     }
 
     /// When a channel is to be sent something next; `None`: nothing waits.
@@ -230,8 +246,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn next_delivery(&self, channel: &str) -> Result<Option<Time>, StoreError> {
-        let next: Option<i64> = sqlx::query_scalar(NEXT).bind(channel).fetch_optional(self.readers()).await?;
-        Ok(next.map(Time::from_ms))
+        let next = sqlx::query(NEXT).bind(channel).fetch_all(self.readers()).await?;
+        Ok(decode::legible(&next, OF_CHANNEL).pop().map(|(next,)| Time::from_ms(next)))
     }
 
     /// Writes what became of tries; the number of deliveries that were still pending.
@@ -273,8 +289,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn count_dead(&self) -> Result<BTreeMap<String, u64>, StoreError> {
-        let rows: Vec<(String, i64)> = sqlx::query_as(DEAD).fetch_all(self.readers()).await?;
-        Ok(rows.into_iter().map(|(channel, count)| (channel, count.unsigned_abs())).collect())
+        let rows = decode::legible(&sqlx::query(DEAD).fetch_all(self.readers()).await?, OF_CHANNEL).into_iter();
+        Ok(rows.map(|(channel, count): (String, i64)| (channel, count.unsigned_abs())).collect())
     }
 
     /// How many messages a channel never took.
@@ -291,9 +307,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn delivered_since(&self, channel: &str, since: Time, limit: u32) -> Result<Vec<Time>, StoreError> {
-        let query = sqlx::query_scalar(DELIVERED_SINCE).bind(channel).bind(since.ms()).bind(limit);
-        let moments: Vec<i64> = query.fetch_all(self.readers()).await?;
-        Ok(moments.into_iter().map(Time::from_ms).collect())
+        let query = sqlx::query(DELIVERED_SINCE).bind(channel).bind(since.ms()).bind(limit);
+        let moments = decode::legible(&query.fetch_all(self.readers()).await?, DELIVERY).into_iter();
+        Ok(moments.map(|(at, _): (i64, String)| Time::from_ms(at)).collect())
     }
 
     /// What waits for each channel. It reads all that waits: for people, not for a loop.
@@ -301,7 +317,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn waiting_deliveries(&self) -> Result<BTreeMap<String, Waiting>, StoreError> {
-        let rows: Vec<(String, i64, i64)> = sqlx::query_as(WAITING).fetch_all(self.readers()).await?;
+        let rows = decode::legible(&sqlx::query(WAITING).fetch_all(self.readers()).await?, OF_CHANNEL);
         let waiting = |(channel, count, oldest): (String, i64, i64)| {
             (channel, Waiting { pending: count.unsigned_abs(), oldest: Time::from_ms(oldest) })
         };
@@ -309,17 +325,17 @@ impl Store {
     }
 }
 
-/// The rows that can be read: one that somebody changed delays only itself and what comes after it under its key.
-fn legible(rows: Vec<SqliteRow>) -> Vec<DueDelivery> {
-    let read = |row: SqliteRow| match DueDelivery::from_row(&row) {
-        Ok(due) => Some(due),
-        Err(error) => {
-            let id = row.try_get_unchecked::<String, _>("id").unwrap_or_default();
-            tracing::error!(delivery.id = id, error = %error, "db.delivery: a row was changed and cannot be read; it waits");
-            None
+/// The rows that are legal: one that somebody changed delays only itself and what comes after it under its key.
+fn legal(rows: &[SqliteRow]) -> Vec<DueDelivery> {
+    let counted = |due: DueDelivery| {
+        let wrong = [("attempts", due.attempts), ("refusals", due.refusals)].into_iter().find(|(_, count)| *count < 0);
+        match wrong {
+            Some((column, count)) => Err(BadRow::new("delivery", &due.id, column, &count.to_string())),
+            None => Ok(due),
         }
     };
-    rows.into_iter().filter_map(read).collect()
+    let read = decode::rows::<DueDelivery>(rows, DELIVERY).into_iter().map(|row| row.and_then(counted));
+    read.filter_map(|row| row.inspect_err(decode::tell).ok()).collect()
 }
 
 pub(super) async fn write(tx: &mut SqliteConnection, results: &[DeliveryResult]) -> Result<u64, StoreError> {
@@ -327,17 +343,23 @@ pub(super) async fn write(tx: &mut SqliteConnection, results: &[DeliveryResult])
 }
 
 pub(super) async fn close(tx: &mut SqliteConnection, configured: &[String]) -> Result<u64, StoreError> {
-    let query = sqlx::query(CLOSE).bind(bulk::json(configured)).bind(NOT_CONFIGURED).bind(CLOSE_MAX);
-    Ok(query.execute(tx).await?.rows_affected())
+    let query = sqlx::query_scalar(OF_OTHERS).bind(bulk::json(configured)).bind(CLOSE_MAX);
+    let ids: Vec<String> = query.fetch_all(&mut *tx).await?;
+    let rows: Vec<(String, &str)> = ids.into_iter().map(|id| (id, NOT_CONFIGURED)).collect();
+    Ok(bulk::execute_apart(tx, CLOSE, &rows).await?.0)
 }
 
 pub(super) async fn hasten(tx: &mut SqliteConnection, channel: &str, now: Time) -> Result<u64, StoreError> {
-    let query = sqlx::query(HASTEN).bind(channel).bind(now.ms()).bind(CLOSE_MAX);
-    Ok(query.execute(tx).await?.rows_affected())
+    let query = sqlx::query_scalar(PUT_OFF).bind(channel).bind(now.ms()).bind(CLOSE_MAX);
+    let ids: Vec<String> = query.fetch_all(&mut *tx).await?;
+    let rows: Vec<(String, i64)> = ids.into_iter().map(|id| (id, now.ms())).collect();
+    Ok(bulk::execute_apart(tx, HASTEN, &rows).await?.0)
 }
 
 #[cfg(test)]
 mod tests {
+    use sqlx::Row;
+
     use super::*;
     use crate::store::{Location, Role};
 

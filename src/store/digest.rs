@@ -3,7 +3,10 @@
 
 use sqlx::FromRow;
 
-use super::{Store, StoreError};
+use super::{
+    Store, StoreError,
+    decode::{self, Table},
+};
 use crate::domain::{
     attention::Stage,
     digest::{AGES, Count, Digest, Waiting},
@@ -53,6 +56,12 @@ const FIRING: &str = "
 
 const DEAD: &str = "SELECT count(*) FROM delivery INDEXED BY delivery_dead WHERE state = 'dead'";
 
+/// Rows that share a word. One whose word is none is left out of the figures, and told of.
+const FIGURE: Table = Table { name: "digest", key: &["word"] };
+
+/// Requests that share a stage.
+const STAGE: Table = Table { name: "request", key: &["state", "kind"] };
+
 #[derive(Debug, FromRow)]
 struct WordRow {
     word: String,
@@ -93,9 +102,9 @@ impl Store {
     }
 
     async fn words(&self, sql: &'static str, moment: i64) -> Result<Vec<Count>, StoreError> {
-        let query = sqlx::query_as(sql);
+        let query = sqlx::query(sql);
         let query = if sql.contains("$1") { query.bind(moment) } else { query };
-        let rows: Vec<WordRow> = query.fetch_all(self.readers()).await?;
+        let rows = decode::legible::<WordRow>(&query.fetch_all(self.readers()).await?, FIGURE);
         Ok(rows.into_iter().map(|row| Count { word: row.word, count: whole(row.count) }).collect())
     }
 
@@ -104,11 +113,11 @@ impl Store {
     }
 
     async fn waiting(&self, now: Time) -> Result<Vec<Waiting>, StoreError> {
-        let mut query = sqlx::query_as(WAITING);
+        let mut query = sqlx::query(WAITING);
         for days in AGES.iter().filter_map(|(days, ..)| *days) {
             query = query.bind(now.ms() - i64::from(days) * DAY_MS);
         }
-        let rows: Vec<WaitingRow> = query.fetch_all(self.readers()).await?;
+        let rows = decode::legible::<WaitingRow>(&query.fetch_all(self.readers()).await?, STAGE);
         let of = |stage: Stage| {
             let row = rows.iter().find(|row| row.stage() == Some(stage))?;
             Some(Waiting { stage, by_age: [row.first, row.second, row.third, row.fourth].map(whole) })

@@ -1,6 +1,6 @@
 //! What can go wrong with the database, said by what to do next. It must never hold a value that was being written.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// Why nothing was written, or nothing could be read.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -71,7 +71,7 @@ pub struct BadRow {
     /// The row.
     pub id: String,
     /// The column.
-    pub column: &'static str,
+    pub column: Cow<'static, str>,
     /// What it holds.
     pub value: String,
 }

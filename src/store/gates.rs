@@ -3,7 +3,10 @@
 use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{Store, StoreError, bulk};
+use super::{
+    Store, StoreError, bulk,
+    decode::{self, Table},
+};
 
 /// A closed gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
@@ -22,6 +25,9 @@ pub struct Gate {
     pub at: i64,
 }
 
+/// The table.
+pub(super) const GATE: Table = Table { name: "gate", key: &["kind", "subject"] };
+
 const CLOSE: &str = "
     INSERT INTO gate (kind, subject, until, errcode, errmsg, at)
     SELECT j.value ->> 'kind', j.value ->> 'subject', j.value ->> 'until', j.value ->> 'errcode',
@@ -37,12 +43,12 @@ const OPEN: &str = "
 const CLOSED: &str = "SELECT kind, subject, until, errcode, errmsg, at FROM gate WHERE until > $1";
 
 impl Store {
-    /// Gates that are closed at `now`, milliseconds UTC.
+    /// Gates that are closed at `now`, milliseconds UTC. One whose row is not legal holds nobody back.
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn closed_gates(&self, now: i64) -> Result<Vec<Gate>, StoreError> {
-        Ok(sqlx::query_as(CLOSED).bind(now).fetch_all(self.readers()).await?)
+        Ok(decode::legible(&sqlx::query(CLOSED).bind(now).fetch_all(self.readers()).await?, GATE))
     }
 }
 

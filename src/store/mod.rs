@@ -13,6 +13,8 @@ mod writer;
 
 mod bulk;
 
+mod decode;
+
 mod chain;
 
 mod request_row;
@@ -22,6 +24,8 @@ mod account_row;
 pub mod requests;
 
 pub mod accounts;
+
+mod left_out;
 
 pub mod programs;
 
@@ -92,6 +96,8 @@ pub struct Store {
     /// Held for as long as a daemon drives the file.
     lock: Option<Arc<std::fs::File>>,
     place: open::Place,
+    /// Accounts whose rows are not legal.
+    left_out: left_out::LeftOut,
 }
 
 /// What became of a [`Record`].

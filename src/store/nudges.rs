@@ -12,7 +12,9 @@ use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{
     Store, StoreError, bulk,
+    decode::{self, Table},
     record::{self, Event, new_id},
+    requests::REQUEST,
     stage_times::{By, Sample},
     writer::{Reply, Work},
 };
@@ -94,6 +96,12 @@ pub struct Effect {
 /// By group, as in [`super::stage_times::StageTimes`], and by stage.
 pub type Effects = BTreeMap<Option<String>, BTreeMap<String, Effect>>;
 
+/// The table.
+const NUDGE: Table = Table { name: "nudge", key: &["id"] };
+
+/// What belongs to a request, by its id.
+const OF_REQUEST: Table = Table { name: "request", key: &["request_id"] };
+
 // The account's own list names the program best; any other will do. An official account may stand in a list, too.
 const BACKGROUND: &str = "
     SELECT r.id AS request_id, (SELECT max(n.at) FROM nudge AS n WHERE n.request_id = r.id) AS last,
@@ -126,8 +134,8 @@ const DELIVER: &str = "
     CROSS JOIN outbox AS o ON o.id = j.value ->> 'event_id'";
 
 const EFFECTS: &str = "
-    SELECT n.stage, n.at, n.effect_ms, t.at AS approved_at, r.last_seq = n.seq AS waits, r.account, r.labels
-    FROM (SELECT m.request_id, m.stage, m.seq, m.at, m.effect_ms FROM nudge AS m ORDER BY m.id DESC LIMIT ";
+    SELECT n.id, n.stage, n.at, n.effect_ms, t.at AS approved_at, r.last_seq = n.seq AS waits, r.account, r.labels
+    FROM (SELECT m.id, m.request_id, m.stage, m.seq, m.at, m.effect_ms FROM nudge AS m ORDER BY m.id DESC LIMIT ";
 
 const EFFECTS_OF: &str = ") AS n
     CROSS JOIN request AS r ON r.id = n.request_id
@@ -182,8 +190,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn nudge_background(&self, ids: &[&str]) -> Result<HashMap<String, Background>, StoreError> {
-        let rows: Vec<Background> = sqlx::query_as(BACKGROUND).bind(bulk::json(ids)).fetch_all(self.readers()).await?;
-        Ok(rows.into_iter().map(|row| (row.request_id.clone(), row)).collect())
+        let rows = sqlx::query(BACKGROUND).bind(bulk::json(ids)).fetch_all(self.readers()).await?;
+        let rows = decode::legible::<Background>(&rows, OF_REQUEST).into_iter();
+        Ok(rows.map(|row| (row.request_id.clone(), row)).collect())
     }
 
     /// Writes nudges with the messages they owe, and answers each in its order.
@@ -212,8 +221,8 @@ impl Store {
             query.push(" AND EXISTS (SELECT 1 FROM request_label AS m WHERE m.request_id = r.id AND m.name = ");
             query.push_bind(name.clone()).push(" AND m.value = ").push_bind(value.clone()).push(")");
         }
-        let rows: Vec<EffectRow> = query.build_query_as().fetch_all(self.readers()).await?;
-        Ok(effects(&rows, &sample.by, now))
+        let rows = query.build().fetch_all(self.readers()).await?;
+        Ok(effects(&decode::legible(&rows, NUDGE), &sample.by, now))
     }
 }
 
@@ -224,8 +233,10 @@ pub(super) async fn write(
     occasion: Occasion,
 ) -> Result<Vec<Nudged>, StoreError> {
     let ids: Vec<&str> = nudges.iter().map(|nudge| nudge.request_id.as_str()).collect();
-    let standing: Vec<Standing> = sqlx::query_as(STANDING).bind(bulk::json(&ids)).fetch_all(&mut *tx).await?;
-    let mut standing: HashMap<String, Standing> = standing.into_iter().map(|row| (row.id.clone(), row)).collect();
+    let standing = sqlx::query(STANDING).bind(bulk::json(&ids)).fetch_all(&mut *tx).await?;
+    // A request whose row is not legal is not nudged about: nobody knows where it stands, or when it last was.
+    let standing = decode::legible::<Standing>(&standing, REQUEST).into_iter();
+    let mut standing: HashMap<String, Standing> = standing.map(|row| (row.id.clone(), row)).collect();
     let (mut rows, mut events, mut deliveries, mut replies) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for nudge in nudges {
         // Taken out, so that a second nudge of the same request finds it moved.

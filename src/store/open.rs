@@ -17,7 +17,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Store, StoreError, writer::Writer};
+use super::{Store, StoreError, left_out::LeftOut, writer::Writer};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -170,7 +170,7 @@ impl Store {
             .test_before_acquire(false)
             .connect_lazy_with(options.clone().read_only(true).pragma("cache_size", "-2000").pragma("query_only", "1"));
         let place = Place::of(path).map_err(|source| OpenError::File { path: path.clone(), source })?;
-        Ok(Self { readers, writer: Writer::start(connection, options), lock, place })
+        Ok(Self { readers, writer: Writer::start(connection, options), lock, place, left_out: LeftOut::default() })
     }
 }
 

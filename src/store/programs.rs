@@ -6,7 +6,10 @@ use std::collections::HashMap;
 use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{Store, StoreError, bulk};
+use super::{
+    Store, StoreError, bulk,
+    decode::{self, Table},
+};
 use crate::domain::{
     id::{AccountId, ProgramId, Username},
     listing::{Item, Listing},
@@ -52,6 +55,10 @@ pub struct ItemRow {
     pub gone_at: Option<i64>,
 }
 
+/// The tables.
+const PROGRAM: Table = Table { name: "program", key: &["account", "item"] };
+const PROGRAM_NAME: Table = Table { name: "program_name", key: &["username"] };
+
 const MIRROR: &str = "
     INSERT INTO program (account, item, program, username, status, nickname, headimg_url, email, source, selected,
                          nearby_display_status, released, copy_verify_status, func_infos, status_since, first_seen_at)
@@ -92,7 +99,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn mirrored(&self, account: &AccountId) -> Result<Vec<ItemRow>, StoreError> {
-        Ok(sqlx::query_as(OF_ACCOUNT).bind(account.as_str()).fetch_all(self.readers()).await?)
+        let rows = sqlx::query(OF_ACCOUNT).bind(account.as_str()).fetch_all(self.readers()).await?;
+        Ok(decode::legible(&rows, PROGRAM))
     }
 
     /// The programs with these `gh_` ids, as far as any listing taught them.
@@ -103,9 +111,9 @@ impl Store {
         if names.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows: Vec<(String, String)> =
-            sqlx::query_as(NAMES).bind(bulk::json(names)).fetch_all(self.readers()).await?;
-        Ok(rows.into_iter().filter_map(|(username, program)| Some((username, program.parse().ok()?))).collect())
+        let rows = sqlx::query(NAMES).bind(bulk::json(names)).fetch_all(self.readers()).await?;
+        let rows = decode::legible::<(String, String)>(&rows, PROGRAM_NAME).into_iter();
+        Ok(rows.filter_map(|(username, program)| Some((username, program.parse().ok()?))).collect())
     }
 }
 
@@ -177,10 +185,10 @@ pub(super) async fn mirror(
     items: &[&ItemRow],
     gone: &[&(String, String, i64)],
 ) -> Result<(), StoreError> {
-    bulk::execute(tx, MIRROR, items).await?;
-    bulk::execute(tx, GONE, gone).await.map(drop)
+    bulk::execute_apart(tx, MIRROR, items).await?;
+    bulk::execute_apart(tx, GONE, gone).await.map(drop)
 }
 
 pub(super) async fn learn(tx: &mut SqliteConnection, names: &[&(Username, ProgramId, i64)]) -> Result<(), StoreError> {
-    bulk::execute(tx, LEARN, names).await.map(drop)
+    bulk::execute_apart(tx, LEARN, names).await.map(drop)
 }

@@ -106,8 +106,7 @@ impl TryFrom<RequestRow> for Request {
     type Error = BadRow;
 
     fn try_from(row: RequestRow) -> Result<Self, BadRow> {
-        let bad =
-            |column, value: &str| BadRow { table: "request", id: row.id.clone(), column, value: value.to_owned() };
+        let bad = |column, value: &str| BadRow::new("request", &row.id, column, value);
         let labels: BTreeMap<String, String> =
             serde_json::from_str(&row.labels).map_err(|_| bad("labels", &row.labels))?;
         Ok(Self {

@@ -11,6 +11,7 @@ use super::{
     accounts::{self, Urgency},
     bulk,
     chain::{self, Head},
+    decode::{self, Table},
     record::{self, Event, Transition},
     request_row::RequestRow,
     wakeups,
@@ -29,6 +30,9 @@ pub struct Accepted {
     /// Whether it was there before.
     pub existing: bool,
 }
+
+/// The table.
+pub(super) const REQUEST: Table = Table { name: "request", key: &["id"] };
 
 // By name of the index: the planner prefers the one of all requests, and every poll would read the finished ones too.
 const OF_ACCOUNT: &str = "
@@ -112,8 +116,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn watched_requests(&self, account: &AccountId) -> Result<Vec<Result<Request, BadRow>>, StoreError> {
-        let rows: Vec<RequestRow> = sqlx::query_as(OF_ACCOUNT).bind(account.as_str()).fetch_all(self.readers()).await?;
-        Ok(rows.into_iter().map(Request::try_from).collect())
+        let rows = sqlx::query(OF_ACCOUNT).bind(account.as_str()).fetch_all(self.readers()).await?;
+        let rows = decode::rows::<RequestRow>(&rows, REQUEST).into_iter();
+        Ok(rows.map(|row| row.and_then(Request::try_from)).collect())
     }
 
     /// One request.
@@ -121,7 +126,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read or is not legal.
     pub async fn request(&self, id: &RequestId) -> Result<Option<Request>, StoreError> {
-        let row: Option<RequestRow> = sqlx::query_as(BY_ID).bind(id.as_str()).fetch_optional(self.readers()).await?;
+        let row = sqlx::query(BY_ID).bind(id.as_str()).fetch_optional(self.readers()).await?;
+        let row = row.map(|row| decode::one::<RequestRow>(&row, REQUEST)).transpose()?;
         Ok(row.map(Request::try_from).transpose()?)
     }
 
@@ -130,7 +136,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn calling(&self, after: &str, limit: u32) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar(CALLING).bind(after).bind(limit).fetch_all(self.readers()).await?)
+        let rows = sqlx::query(CALLING).bind(after).bind(limit).fetch_all(self.readers()).await?;
+        Ok(decode::legible(&rows, REQUEST).into_iter().map(|(id,)| id).collect())
     }
 }
 

@@ -2,7 +2,11 @@
 
 use sqlx::SqliteConnection;
 
-use super::{Store, StoreError, writer::Work};
+use super::{
+    Store, StoreError,
+    decode::{self, Table},
+    writer::Work,
+};
 use crate::domain::time::Time;
 
 /// Rows taken away in one transaction, so that nobody waits long behind it.
@@ -43,6 +47,9 @@ const PRUNE_ALERTS: &str = "
         ORDER BY l.id LIMIT $2)";
 
 const PRUNE_GATES: &str = "DELETE FROM gate WHERE until <= $1";
+
+/// The table.
+const JOB: Table = Table { name: "job", key: &["name"] };
 
 const MARK_JOB: &str = "
     INSERT INTO job (name, ran_at, due_at) VALUES ($1, $2, $3)
@@ -101,7 +108,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn jobs(&self) -> Result<Vec<JobRow>, StoreError> {
-        let rows: Vec<(String, Option<i64>, Option<i64>)> = sqlx::query_as(JOBS).fetch_all(self.readers()).await?;
+        let rows = decode::legible(&sqlx::query(JOBS).fetch_all(self.readers()).await?, JOB);
         let job = |(name, ran, due): (String, Option<i64>, Option<i64>)| JobRow {
             name,
             ran_at: ran.map(Time::from_ms),

@@ -7,16 +7,22 @@ use super::{
     Store, StoreError,
     accounts::{self, Urgency},
     bulk,
+    decode::{self, Table},
 };
 use crate::domain::{id::AccountId, time::Time};
+
+/// The table.
+const WAKEUP: Table = Table { name: "wakeup", key: &["seq"] };
 
 const ADD: &str = "INSERT INTO wakeup (account, at, asked) SELECT j.value, $2, $3 FROM json_each($1) AS j";
 // A command wakes an account whose request it has just changed: that change says when.
 const WAKE: &str = "
     INSERT INTO wakeup (account, at, asked)
     SELECT $1, coalesce((SELECT max(r.since) FROM request AS r INDEXED BY request_by_account WHERE r.account = $1), 0), 1";
-// In the order of writing, so that a million of an import are read once and not again for every page.
-const WAITING: &str = "SELECT seq, account, asked FROM wakeup WHERE seq > $1 ORDER BY seq LIMIT $2";
+// In the order of writing, so that a million of an import are read once and not again for every page. A row that names no
+// account would stand before the others for ever.
+const WAITING: &str = "
+    SELECT seq, account, asked FROM wakeup WHERE seq > $1 AND typeof(account) = 'text' ORDER BY seq LIMIT $2";
 const TAKE: &str = "DELETE FROM wakeup WHERE seq <= $1 AND account IN (SELECT j.value FROM json_each($2) AS j)";
 
 /// An account that somebody wants looked at.
@@ -36,7 +42,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn wakeups(&self, after: i64, limit: u32) -> Result<Vec<Wakeup>, StoreError> {
-        Ok(sqlx::query_as(WAITING).bind(after).bind(limit).fetch_all(self.readers()).await?)
+        Ok(decode::legible(&sqlx::query(WAITING).bind(after).bind(limit).fetch_all(self.readers()).await?, WAKEUP))
     }
 }
 
