@@ -17,7 +17,7 @@ use super::{
     output::Column,
 };
 use crate::clock::{Clock, SystemClock};
-use crate::store::{Location, OpenError, Role, Store, StoreError, verify::Damage};
+use crate::store::{Location, OpenError, Role, Store, StoreError, beside::is_still, verify::Damage};
 
 /// Findings in one report: the first hundred tell as much as a million.
 const FINDINGS_MAX: u32 = 100;
@@ -102,6 +102,12 @@ async fn backup(context: &Context, location: &Location, to: &Path) -> anyhow::Re
 async fn copy(location: &Location, to: &Path, file: &File, mode: u32) -> anyhow::Result<u64> {
     file.set_permissions(PermissionsExt::from_mode(mode))?;
     Store::backup(&location.path, to, SystemClock::new().now()).await?;
+    if !is_still(file, to) {
+        bail!(
+            "somebody put another file in the place of {} while it was written: look who may write there",
+            to.display()
+        );
+    }
     if let Some(damage) = Store::verify(to, 1).await?.first() {
         bail!("the copy does not hold together ({}: {}); run `amplinkd db verify`", damage.id, damage.finding);
     }

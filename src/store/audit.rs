@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{OpenError, Store, StoreError, open};
+use super::{OpenError, Store, StoreError, lock};
 
 /// Requests whose end of history is compared in one audit: a few milliseconds.
 const HISTORIES: u32 = 20_000;
@@ -210,11 +210,8 @@ impl Store {
     /// # Errors
     /// [`OpenError`] when nobody can tell.
     pub fn is_driven(path: &Path) -> Result<bool, OpenError> {
-        match open::lock(path) {
-            Ok(_) => Ok(false),
-            Err(OpenError::Locked(_)) => Ok(true),
-            Err(error) => Err(error),
-        }
+        // The lock stands beside the file itself, whatever name leads there.
+        lock::is_held(&path.canonicalize().unwrap_or_else(|_| path.to_owned()))
     }
 }
 

@@ -7,6 +7,12 @@ pub mod error;
 
 pub mod open;
 
+pub mod beside;
+
+mod lock;
+
+pub mod check;
+
 pub mod record;
 
 mod writer;
@@ -96,6 +102,8 @@ pub struct Store {
     /// Held for as long as a daemon drives the file.
     lock: Option<Arc<std::fs::File>>,
     place: open::Place,
+    /// The file was too large to be checked when it was opened.
+    is_unchecked: bool,
     /// Accounts whose rows are not legal.
     left_out: left_out::LeftOut,
 }

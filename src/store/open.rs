@@ -2,9 +2,9 @@
 //! file that is newer than this program.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::OpenOptions,
     io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
@@ -17,12 +17,19 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Store, StoreError, left_out::LeftOut, writer::Writer};
+use super::{
+    Store, StoreError,
+    beside::{self, Planted},
+    check,
+    left_out::LeftOut,
+    lock::{Purpose, lock_soon, lock_to_migrate},
+    writer::Writer,
+};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// The `user_version` that the last migration leaves behind.
-const SCHEMA: i64 = 5;
+pub(super) const SCHEMA: i64 = 5;
 
 /// How long a statement waits for another process: longer than an import of 100,000 lines holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,9 +38,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// stay below what counts as a standstill, and far below the 30 s of systemd's watchdog.
 const DAEMON_BUSY_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How often and how far apart a lock is tried that somebody holds.
-const LOCK_TRIES: u32 = 10;
-const LOCK_PAUSE: Duration = Duration::from_millis(100);
+/// How far apart and how often opening is tried while somebody else makes the file: as long as a statement waits.
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
+const OPEN_TRIES: u32 = 1_500;
 
 /// Pages the writer keeps in memory, as `SQLite` counts them: negative is KiB. A group of decisions touches a few pages of
 /// every table for each request; with `SQLite`'s 2 MiB they were read again and again.
@@ -84,6 +91,12 @@ pub enum OpenError {
     /// A second daemon.
     #[error("another amplinkd drives {}: one database has one daemon (its lock is {}.lock)", .0.display(), .0.display())]
     Locked(PathBuf),
+    /// Something else stands where a file of ours should.
+    #[error(transparent)]
+    Planted(#[from] Planted),
+    /// Another process brings it up to date and does not come to its end.
+    #[error("{} is being brought up to date by another amplinkd: try again when that has ended", .0.display())]
+    Migrating(PathBuf),
     /// Made by a newer program.
     #[error("{} was made by a newer amplinkd (schema {version}): use that version, or restore a backup", path.display())]
     Newer {
@@ -144,7 +157,8 @@ impl Store {
         create(location).map_err(unusable)?;
         // Of all names that lead to the file, one: the lock stands beside it.
         let path = &path.canonicalize().map_err(unusable)?;
-        let lock = if role == Role::Daemon { Some(Arc::new(lock_soon(path).await?)) } else { None };
+        beside::check_neighbours(path)?;
+        let lock = if role == Role::Daemon { Some(Arc::new(lock_soon(path, Purpose::Drive).await?)) } else { None };
 
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -156,21 +170,29 @@ impl Store {
             .pragma("wal_autocheckpoint", LOG_PAGES)
             .statement_cache_capacity(256)
             .disable_statement_logging();
-        let mut connection = options.connect().await.map_err(failed)?;
+        let mut connection = connect_soon(&options).await.map_err(failed)?;
         check_library(&mut connection).await.map_err(failed)??;
         match role {
             Role::Daemon => migrate(&mut connection, path).await?,
             Role::Tool => migrate_alone(&mut connection, path).await?,
         }
-        if role == Role::Daemon {
-            check(&mut connection, path).await?;
+        let is_unchecked = role == Role::Daemon && !check::is_first(path);
+        if role == Role::Daemon && !is_unchecked {
+            check::first(path).await?;
         }
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .test_before_acquire(false)
             .connect_lazy_with(options.clone().read_only(true).pragma("cache_size", "-2000").pragma("query_only", "1"));
         let place = Place::of(path).map_err(|source| OpenError::File { path: path.clone(), source })?;
-        Ok(Self { readers, writer: Writer::start(connection, options), lock, place, left_out: LeftOut::default() })
+        Ok(Self {
+            readers,
+            writer: Writer::start(connection, options),
+            lock,
+            place,
+            is_unchecked,
+            left_out: LeftOut::default(),
+        })
     }
 }
 
@@ -186,6 +208,11 @@ impl Place {
     fn of(path: &Path) -> io::Result<Self> {
         let file = std::fs::metadata(path)?;
         Ok(Self { path: path.to_owned(), device: file.dev(), inode: file.ino() })
+    }
+
+    /// Its name.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Whether the name still means this file.
@@ -204,31 +231,23 @@ fn create(location: &Location) -> io::Result<()> {
     }
 }
 
-/// Takes the lock; a command that brings the file up to date holds it for a moment.
-pub(super) async fn lock_soon(path: &Path) -> Result<File, OpenError> {
-    for _ in 0..LOCK_TRIES {
-        match lock(path) {
-            Err(OpenError::Locked(_)) => tokio::time::sleep(LOCK_PAUSE).await,
+/// Connects. Whoever is first makes a write-ahead log of a new file, for which nobody else may look at it; `SQLite` does
+/// not wait for that by itself (<https://www.sqlite.org/wal.html#busy>), so that two who come at one moment would fail.
+async fn connect_soon(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    for _ in 0..OPEN_TRIES {
+        match options.connect().await {
+            Err(busy) if is_busy(&busy) => tokio::time::sleep(OPEN_PAUSE).await,
             other => return other,
         }
     }
-    lock(path)
+    options.connect().await
 }
 
-pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".lock");
-    let failed = |source| OpenError::File { path: PathBuf::from(&beside), source };
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&beside).map_err(failed)?;
-    // Whoever makes it, root with a command too: it is for the owner of the database. Others may not give files away.
-    if let Ok(database) = path.metadata() {
-        let _ = fchown(&file, Some(database.uid()), Some(database.gid()));
-    }
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
+fn is_busy(error: &sqlx::Error) -> bool {
+    // "database is locked" and its extended codes, which have it in their low byte.
+    let code =
+        error.as_database_error().and_then(sqlx::error::DatabaseError::code).and_then(|code| code.parse::<i32>().ok());
+    code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
 }
 
 async fn check_library(connection: &mut SqliteConnection) -> Result<Result<(), OpenError>, sqlx::Error> {
@@ -241,16 +260,9 @@ async fn check_library(connection: &mut SqliteConnection) -> Result<Result<(), O
 
 /// Brings the file up to date for a command: not under a daemon that knows only the schema it found.
 async fn migrate_alone(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    if schema(connection, path).await? >= SCHEMA {
-        return migrate(connection, path).await;
-    }
-    let lock = match lock_soon(path).await {
-        // Whoever holds it may have brought the file up to date meanwhile.
-        Err(OpenError::Locked(path)) => match schema(connection, &path).await? {
-            SCHEMA.. => None,
-            version => return Err(OpenError::Older { path, version }),
-        },
-        lock => Some(lock?),
+    let lock = match schema(connection, path).await? {
+        SCHEMA.. => None,
+        _ => lock_to_migrate(path, async || schema(connection, path).await).await?,
     };
     let migrated = migrate(connection, path).await;
     drop(lock);
@@ -316,23 +328,6 @@ fn unmigrated(error: MigrateError, path: &Path) -> OpenError {
         },
         other => OpenError::Foreign { path, reason: other.to_string() },
     }
-}
-
-async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    let failed = |source: sqlx::Error| OpenError::Store { path: path.to_owned(), source: source.into() };
-    // A row that is not legal holds up itself alone, not the daemon: `db verify` tells of it, and so does the log.
-    set_row_checks(connection, "PRAGMA ignore_check_constraints = 1").await.map_err(failed)?;
-    let report: String =
-        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *connection).await.map_err(failed)?;
-    set_row_checks(connection, "PRAGMA ignore_check_constraints = 0").await.map_err(failed)?;
-    if report == "ok" {
-        return Ok(());
-    }
-    Err(OpenError::Damaged { path: path.to_owned(), report })
-}
-
-async fn set_row_checks(connection: &mut SqliteConnection, pragma: &'static str) -> Result<(), sqlx::Error> {
-    sqlx::query(pragma).execute(connection).await.map(drop)
 }
 
 /// A connection of its own, for what must not share the pool: backups and whole-file checks.

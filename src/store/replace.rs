@@ -10,13 +10,12 @@ use std::{
 
 use super::{
     Location, OpenError, Role, Store, StoreError,
+    beside::{self, NEIGHBOURS, Planted},
     copies::{Contents, Salvaged},
-    open::{lock_soon, schema_of},
+    lock::{Purpose, lock_soon},
+    open::schema_of,
 };
 use crate::domain::time::Time;
-
-/// What stands beside a database and belongs to it.
-const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Why a copy was not put back. The database is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +23,9 @@ pub enum ReplaceError {
     /// A daemon runs.
     #[error("a daemon runs on {}: stop it first, for it would go on writing to what is replaced", .0.display())]
     Driven(PathBuf),
+    /// Something else stands where a file of ours should.
+    #[error(transparent)]
+    Planted(#[from] Planted),
     /// It is not worth putting back.
     #[error("{} is not put back: {reason}", file.display())]
     Unfit {
@@ -68,30 +70,37 @@ impl Ready {
     pub async fn make(location: &Location, file: &Path, now: Time) -> Result<Self, ReplaceError> {
         let failed = |source| ReplaceError::File { path: location.path.clone(), source };
         let database = whole_name(&location.path).map_err(failed)?;
-        let lock = match lock_soon(&database).await {
+        beside::check_neighbours(&database)?;
+        let lock = match lock_soon(&database, Purpose::Replace).await {
             Ok(lock) => lock,
             Err(OpenError::File { path, source }) => return Err(ReplaceError::File { path, source }),
+            Err(OpenError::Planted(planted)) => return Err(planted.into()),
             Err(_) => return Err(ReplaceError::Driven(database)),
         };
         let unfit = |reason: String| ReplaceError::Unfit { file: file.to_owned(), reason };
         if fs::canonicalize(file).map_err(|missing| unfit(missing.to_string()))? == database {
             return Err(unfit("it is the database itself".to_owned()));
         }
-        let copy = with_suffix(&database, ".restoring");
+        let copy = beside::name(&database, ".restoring");
         let contents = Contents { requests: 0, open: 0, to_reconcile: 0, made_at: None };
         let mut ready = Self { database, copy, lock: Some(lock), contents, salvaged: None, unreadable: None };
         ready.clear();
-        ready.create(location.mode).map_err(|source| ReplaceError::File { path: ready.copy.clone(), source })?;
+        let unwritable = |source| ReplaceError::File { path: ready.copy.clone(), source };
+        let made = ready.create(location.mode).map_err(unwritable)?;
         ready
             .fill(file, now)
             .await
             .map_err(|reason| unfit(reason.replace(&*ready.copy.to_string_lossy(), &file.to_string_lossy())))?;
+        if !beside::is_still(&made, &ready.copy) {
+            let source = io::Error::other("somebody put another file in its place while it was written");
+            return Err(ReplaceError::File { path: ready.copy.clone(), source });
+        }
         ready.salvage().await;
         Ok(ready)
     }
 
     /// An empty file with the mode and the owner of the database.
-    fn create(&self, mode: u32) -> io::Result<()> {
+    fn create(&self, mode: u32) -> io::Result<File> {
         let old = fs::metadata(&self.database).ok();
         let mode = old.as_ref().map_or(mode, |old| old.permissions().mode() & 0o777);
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&self.copy)?;
@@ -100,7 +109,7 @@ impl Ready {
             // Others than root may not give files away; then it is theirs already, or the daemon will say so.
             let _ = fchown(&file, Some(old.uid()), Some(old.gid()));
         }
-        Ok(())
+        Ok(file)
     }
 
     /// Copies, brings up to date, checks and marks; or says what is wrong.
@@ -166,9 +175,9 @@ impl Ready {
 
     /// What an earlier try left behind; under the lock it is nobody's.
     fn clear(&self) {
-        for suffix in BESIDE.into_iter().chain(["", ".lock"]) {
+        for suffix in NEIGHBOURS.into_iter().chain(["", ".lock"]) {
             // Usually there is none.
-            let _ = fs::remove_file(with_suffix(&self.copy, suffix));
+            let _ = fs::remove_file(beside::name(&self.copy, suffix));
         }
     }
 }
@@ -191,8 +200,8 @@ fn keep(database: &Path, aside: &Path) -> io::Result<()> {
 }
 
 fn keep_neighbours(database: &Path, aside: &Path) -> io::Result<()> {
-    for suffix in BESIDE {
-        match fs::rename(with_suffix(database, suffix), with_suffix(aside, suffix)) {
+    for suffix in NEIGHBOURS {
+        match fs::rename(beside::name(database, suffix), beside::name(aside, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
@@ -206,8 +215,8 @@ fn free_name(database: &Path, now: Time) -> PathBuf {
         1 => format!(".replaced-{moment}"),
         _ => format!(".replaced-{moment}-{number}"),
     });
-    let mut free = names.map(|suffix| with_suffix(database, &suffix)).filter(|name| !name.exists());
-    free.next().unwrap_or_else(|| with_suffix(database, ".replaced"))
+    let mut free = names.map(|suffix| beside::name(database, &suffix)).filter(|name| !name.exists());
+    free.next().unwrap_or_else(|| beside::name(database, ".replaced"))
 }
 
 /// Of all names that lead to the file, one; the file need not be there yet.
@@ -218,10 +227,4 @@ fn whole_name(path: &Path) -> io::Result<PathBuf> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     Ok(folder.canonicalize()?.join(name))
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }

@@ -3,6 +3,7 @@
 
 mod alert;
 mod audit;
+mod beside;
 mod channel;
 mod files;
 mod history;
