@@ -23,14 +23,15 @@ What is looked for; a step counts as overdue 15 minutes after its time:
   event_unread           an event that nobody has looked at: alerts and messages stand still
   vigil_overdue          a request whose time for an alert has come, and nobody looked
   cron_silent            a cron job that did not run
+  bad_row                a row that somebody changed into one that is not legal: it is left alone
   copy_waits             a copy that was put back and on which no daemon has started
   state_without_history  a request whose last transition is missing
   state_differs          a request that does not stand where its last transition led
   chain_broken           a last transition that is not the one which was written
 
-Indexes answer all but the last three, which compare the end of every history with its request: 20,000 in one audit,
-other ones each time (docs/database.md has the figures). --all compares all of them, `amplinkd db verify` replays
-them from the first step.
+Indexes answer all but bad_row, which reads 5,000 rows of every table in one audit, and the last three, which compare the
+end of every history with its request: 20,000 in one audit; other ones each time (docs/database.md has the figures).
+--all reads and compares all of them, `amplinkd db verify` replays every history from the first step.
 
 Exit codes: 0 all is well, 3 problems found, 1 it could not look.")]
 pub struct Audit {

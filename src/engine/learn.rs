@@ -64,8 +64,10 @@ impl Engine {
             let (next, mut record) = self.decide_all(&requests, &findings, look.now);
             mirror_into(&mut record, look.account, listing, &known, look.now);
             let plan = self.plan(&look.state, &next, look.now);
-            // The same bytes may mean more once another listing has taught a name: they must be read again.
-            let hash = if findings.observations.contains(&Observation::Unidentified) { None } else { Some(hash) };
+            // The same bytes may mean more once another listing has taught a name, or somebody has mended a row: they must
+            // be read again.
+            let says_all = known.knows_every_request && !findings.observations.contains(&Observation::Unidentified);
+            let hash = says_all.then_some(hash);
             let state = self.after(&look.state, Outcome::Listed { plan, hash }, look.now);
             record.account = Some(AccountUpdate::of(look.account, &state, look.now));
             match self.recorder.write(record).await {

@@ -6,7 +6,11 @@ use std::path::Path;
 use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{OpenError, Store, StoreError, lock};
+use super::{
+    OpenError, Store, StoreError,
+    decode::{self, Table},
+    lock,
+};
 
 /// Requests whose end of history is compared in one audit: a few milliseconds.
 const HISTORIES: u32 = 20_000;
@@ -21,6 +25,9 @@ pub struct Finding {
     /// What is wrong and what to do, as a sentence.
     pub finding: String,
 }
+
+/// A row that cannot even be named is one of those that the search for them names.
+const FINDING: Table = Table { name: "audit", key: &["rule", "subject"] };
 
 // An account that an operator suspended waits for that operator.
 const NO_NEXT_STEP: &str = "
@@ -189,9 +196,10 @@ impl Store {
         let mut connection = self.readers().acquire().await?;
         let mut found: Vec<Finding> = Vec::new();
         for rule in RULES {
-            let rows = sqlx::query_as(rule).bind(overdue_before).bind(limit).fetch_all(&mut *connection).await?;
-            found.extend::<Vec<Finding>>(rows);
+            let rows = sqlx::query(rule).bind(overdue_before).bind(limit).fetch_all(&mut *connection).await?;
+            found.extend(decode::legible::<Finding>(&rows, FINDING));
         }
+        found.extend(self.scan.search(&mut connection, histories, limit).await?);
         let requests: i64 = sqlx::query_scalar(COUNT).fetch_one(&mut *connection).await?;
         let slices = u64::try_from(requests).unwrap_or(0).div_ceil(u64::from(HISTORIES)).max(1);
         let (first, last) = match histories {
@@ -220,5 +228,6 @@ async fn histories_from(
     offset: i64,
     limit: u32,
 ) -> Result<Vec<Finding>, StoreError> {
-    Ok(sqlx::query_as(HISTORY).bind(HISTORIES).bind(offset).bind(limit).fetch_all(connection).await?)
+    let rows = sqlx::query(HISTORY).bind(HISTORIES).bind(offset).bind(limit).fetch_all(connection).await?;
+    Ok(decode::legible(&rows, FINDING))
 }

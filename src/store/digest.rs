@@ -16,7 +16,7 @@ use crate::domain::{
 /// Milliseconds of one day.
 const DAY_MS: i64 = 86_400_000;
 
-// Every end leaves an event in the same transaction. A link that is no more has vanished, which is a conflict, or was
+// (A text that is no JSON would fail the whole statement.) Every end leaves an event in the same transaction. A link that is no more has vanished, which is a conflict, or was
 // unlinked as another request had asked.
 const NEWS: &str = "
     SELECT CASE WHEN o.type = 'amplinkd.conflict.opened' THEN 'vanished'
@@ -25,8 +25,8 @@ const NEWS: &str = "
     WHERE o.at >= $1
       AND (o.type IN ('amplinkd.request.linked', 'amplinkd.request.rejected', 'amplinkd.request.failed',
                       'amplinkd.request.lapsed', 'amplinkd.request.cancelled')
-           OR (o.type = 'amplinkd.request.unlinked' AND o.data ->> 'kind' = 'unlink')
-           OR (o.type = 'amplinkd.conflict.opened' AND o.data ->> 'kind' = 'vanished'))
+           OR (o.type = 'amplinkd.request.unlinked' AND CASE WHEN json_valid(o.data) THEN o.data ->> 'kind' END = 'unlink')
+           OR (o.type = 'amplinkd.conflict.opened' AND CASE WHEN json_valid(o.data) THEN o.data ->> 'kind' END = 'vanished'))
     GROUP BY word ORDER BY count DESC, word";
 
 const WAITING: &str = "

@@ -77,6 +77,7 @@ impl Store {
                 decode::tell(&bad);
                 if let Some(id) = decode::column(row, "id") {
                     self.left_out.note(id);
+                    self.scan.suspect(ACCOUNT.name, id);
                 }
                 None
             }

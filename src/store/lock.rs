@@ -21,8 +21,12 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How often it is tried when its holder keeps it, or has not said what for: a second.
 const TRIES: u32 = 50;
 
-/// How often, when its holder brings the file up to date and lets it go then: ten minutes, for the largest file.
-const TRIES_OF_MIGRATION: u32 = 30_000;
+/// How often a daemon tries it whose holder brings the file up to date and lets it go then: ten minutes, for the largest
+/// file.
+const TRIES_OF_DAEMON: u32 = 30_000;
+
+/// How often a command does, whose person waits: half a minute.
+const TRIES_OF_COMMAND: u32 = 1_500;
 
 /// What the lock is held for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +66,7 @@ pub(super) async fn lock_soon(path: &Path, purpose: Purpose) -> Result<File, Ope
         match lock(path, purpose) {
             Err(OpenError::Locked(path)) => {
                 let is_migrating = holder(&path).is_some_and(|holder| holder.purpose == Purpose::Migrate);
-                if tried >= if is_migrating { TRIES_OF_MIGRATION } else { TRIES } {
+                if tried >= if is_migrating { TRIES_OF_DAEMON } else { TRIES } {
                     return Err(OpenError::Locked(path));
                 }
             }
@@ -94,7 +98,7 @@ pub(super) async fn lock_to_migrate(
             return Ok(None);
         }
         let will_migrate = holder(path).is_some_and(|holder| holder.schema >= SCHEMA);
-        if will_migrate && tried >= TRIES_OF_MIGRATION {
+        if will_migrate && tried >= TRIES_OF_COMMAND {
             return Err(OpenError::Migrating(path.to_owned()));
         } else if !will_migrate && tried >= TRIES {
             return Err(OpenError::Older { path: path.to_owned(), version });

@@ -55,6 +55,10 @@ pub mod replace;
 
 pub mod audit;
 
+mod legal;
+
+mod poison;
+
 pub mod alerts;
 
 pub mod attention;
@@ -106,6 +110,8 @@ pub struct Store {
     is_unchecked: bool,
     /// Accounts whose rows are not legal.
     left_out: left_out::LeftOut,
+    /// How far the audit has looked for such rows.
+    scan: poison::Scan,
 }
 
 /// What became of a [`Record`].

@@ -23,6 +23,7 @@ use super::{
     check,
     left_out::LeftOut,
     lock::{Purpose, lock_soon, lock_to_migrate},
+    poison::Scan,
     writer::Writer,
 };
 
@@ -192,6 +193,7 @@ impl Store {
             place,
             is_unchecked,
             left_out: LeftOut::default(),
+            scan: Scan::default(),
         })
     }
 }

@@ -85,6 +85,7 @@ async fn a_command_brings_no_file_up_to_date_under_a_daemon_that_is_older() {
     let daemon = open(&path, Role::Daemon).await.unwrap();
     open(&path, Role::Tool).await.unwrap().close().await;
     sql(&path, "PRAGMA user_version = 1").await;
+    std::fs::write(folder.path().join("amplinkd.db.lock"), "drive 1\n").unwrap();
     let refused = open(&path, Role::Tool).await.unwrap_err();
     assert!(matches!(refused, OpenError::Older { version: 1, .. }), "{refused}");
     daemon.close().await;

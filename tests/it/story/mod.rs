@@ -17,6 +17,8 @@ mod link;
 
 mod pacing;
 
+mod poison;
+
 mod quota;
 
 mod trouble;
