@@ -50,7 +50,10 @@ const VIGILS: &str = "SELECT request_id FROM vigil WHERE due_at <= $1 ORDER BY d
 
 const NEXT_VIGIL: &str = "SELECT min(due_at) FROM vigil";
 
-// Of requests that are over: whether a later one asks for the same, or undoes it.
+// Of requests that are over: whether a later one of the pair has taken their place. Of a link that is gone, one that was
+// asked for after it went and waits or succeeded, an unlink of ours that waits or is what took it away, or another that
+// went with it and tells of it: what was asked for while it still stood, and came to nothing, is no answer. Of another end,
+// one of the same kind that waits, succeeded, or has an end of its own to be told.
 const SUCCEEDED: &str = "
     SELECT r.id
     FROM jsonb_each($1) AS j
@@ -58,7 +61,12 @@ const SUCCEEDED: &str = "
     WHERE r.finished_at IS NOT NULL
       AND EXISTS (SELECT 1 FROM request AS n INDEXED BY request_by_account
                   WHERE n.account = r.account AND n.id > r.id AND n.program = r.program
-                    AND (n.kind = r.kind OR r.state = 'unlinked'))";
+                    AND CASE
+                        WHEN r.state <> 'unlinked' THEN n.kind = r.kind AND n.state <> 'cancelled'
+                        WHEN n.requested_at >= r.since THEN n.finished_at IS NULL OR n.state IN ('linked', 'unlinked')
+                        WHEN n.kind = 'unlink' THEN n.finished_at IS NULL OR n.state = 'unlinked'
+                        ELSE n.state = 'unlinked' AND n.since >= r.since
+                        END)";
 
 const REQUESTS: &str = "
     SELECT r.id, r.kind, r.account, r.program, r.username, r.notify_users, r.show_profile, r.state, r.outcome_unknown,

@@ -27,8 +27,8 @@ pub struct Subject {
     pub request: Request,
     /// Its conflicts that are not resolved.
     pub conflicts: Vec<OpenConflict>,
-    /// Whether somebody has acted on its end: a later request asks for the same, or, of a link that is gone, for the
-    /// opposite.
+    /// Whether somebody has acted on its end: a later request of the pair waits for the same or has come to it, or, of a
+    /// link that is gone, was made after it went or was to take it away.
     pub is_succeeded: bool,
 }
 

@@ -11,6 +11,8 @@ mod many;
 
 mod rules;
 
+mod vanished;
+
 use amplinkd::{
     engine::{
         deliver::{Deliver, Outlet},
