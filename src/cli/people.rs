@@ -20,6 +20,7 @@ pub fn settings(config: &Config) -> Settings {
     let attention = Attention {
         thresholds: alerts.thresholds.clone(),
         keep_outcomes: alerts.keep_outcomes,
+        unread_after: alerts.unread_after,
         zone: alerts.zone,
         ..Attention::default()
     };

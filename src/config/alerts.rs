@@ -12,7 +12,7 @@ use super::{
     value::{self, Text, duration_text},
 };
 use crate::domain::{
-    attention::{Override, QuietHours, Rule, Stage, StuckAfter, Threshold, Thresholds, Whose},
+    attention::{Attention, Override, QuietHours, Rule, Stage, StuckAfter, Threshold, Thresholds, Whose},
     id::AccountId,
     message::Language,
 };
@@ -25,6 +25,8 @@ const DAY: u16 = 24 * 60;
 pub struct Alerts {
     /// How long a stage may last before somebody is told.
     pub thresholds: Thresholds,
+    /// How long an account's list may be unreadable before somebody is told.
+    pub unread_after: Duration,
     /// How often what still fires is told again; `None` is never.
     pub repeat_every: Option<Duration>,
     /// How long alerts are gathered before they are told together.
@@ -52,6 +54,8 @@ pub struct Alerts {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct WrittenAlerts {
     pub(super) stuck_after: WrittenStuckAfter,
+    #[serde(deserialize_with = "value::duration")]
+    pub(super) unread_after: Duration,
     #[serde(deserialize_with = "value::patience")]
     pub(super) repeat_every: Option<Duration>,
     #[serde(deserialize_with = "value::delay")]
@@ -79,6 +83,7 @@ impl Default for WrittenAlerts {
     fn default() -> Self {
         Self {
             stuck_after: WrittenStuckAfter::default(),
+            unread_after: Attention::default().unread_after,
             repeat_every: Some(Duration::from_hours(24)),
             group_within: Duration::from_secs(30),
             quiet_hours: None,
@@ -107,6 +112,8 @@ pub(super) struct WrittenStuckAfter {
     unlink: Option<Threshold>,
     #[serde(deserialize_with = "threshold")]
     initiated: Option<Threshold>,
+    #[serde(deserialize_with = "duration_threshold")]
+    requested: Option<Threshold>,
 }
 
 impl WrittenStuckAfter {
@@ -116,6 +123,7 @@ impl WrittenStuckAfter {
             Stage::ProgramAdmin => self.program_admin,
             Stage::Unlink => self.unlink,
             Stage::Initiated => self.initiated,
+            Stage::Requested => self.requested,
         }
     }
 
@@ -133,12 +141,13 @@ impl WrittenStuckAfter {
     }
 
     fn general(&self) -> StuckAfter {
-        let StuckAfter { account_admin, program_admin, unlink, initiated } = StuckAfter::default();
+        let StuckAfter { account_admin, program_admin, unlink, initiated, requested } = StuckAfter::default();
         StuckAfter {
             account_admin: self.account_admin.unwrap_or(account_admin),
             program_admin: self.program_admin.unwrap_or(program_admin),
             unlink: self.unlink.unwrap_or(unlink),
             initiated: self.initiated.unwrap_or(initiated),
+            requested: self.requested.unwrap_or(requested),
         }
     }
 }
@@ -154,6 +163,11 @@ fn threshold<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Threshold>, D:
             Ok(Some(Threshold::After(wait)))
         },
     })
+}
+
+/// How long we ourselves may take is not learned from how long we took.
+fn duration_threshold<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Threshold>, D::Error> {
+    value::duration(from).map(|wait| Some(Threshold::After(wait)))
 }
 
 /// One `[[alerts.override]]` as it is written.
@@ -185,8 +199,8 @@ impl WrittenOverride {
                 return Err("say whose thresholds these are: `label` or `account`, one of them".to_owned());
             }
         };
-        let WrittenStuckAfter { account_admin, program_admin, unlink, initiated } = self.stuck_after;
-        Ok(Override { whose, account_admin, program_admin, unlink, initiated })
+        let WrittenStuckAfter { account_admin, program_admin, unlink, initiated, requested } = self.stuck_after;
+        Ok(Override { whose, account_admin, program_admin, unlink, initiated, requested })
     }
 }
 
@@ -284,6 +298,7 @@ impl WrittenAlerts {
         let zone = self.timezone;
         Ok(Alerts {
             thresholds: Thresholds { stuck_after: self.stuck_after.general(), overrides },
+            unread_after: self.unread_after,
             repeat_every: self.repeat_every,
             group_within: self.group_within,
             quiet: self.quiet_hours.map(|Hours { from, until }| QuietHours { from, until, zone }),

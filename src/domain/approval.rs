@@ -34,6 +34,7 @@ impl Stretch {
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
+            Self::Stage(Stage::Requested) => "nothing is called yet",
             Self::Stage(Stage::Initiated) => "WeChat took the call, until it lists the link",
             Self::Stage(Stage::AccountAdmin) => "the account's administrator agrees",
             Self::Stage(Stage::ProgramAdmin) => "the program's administrator agrees",

@@ -202,6 +202,7 @@ impl Say {
 
     const fn stage(self, stage: Stage) -> &'static str {
         match stage {
+            Stage::Requested => self.of("not called yet", "尚未发起"),
             Stage::Initiated => self.of("called, not listed yet", "已发起，尚未列出"),
             Stage::AccountAdmin => self.of("waits for the account's administrator", "等待公众号管理员"),
             Stage::ProgramAdmin => self.of("waits for the program's administrator", "等待小程序管理员"),

@@ -204,7 +204,7 @@ impl Facts<'_> {
         let account = in_chinese(self.account_name, self.account);
         let program = in_chinese(self.program_name, self.program);
         let (whom, ask, deed, then) = match self.stage {
-            Stage::AccountAdmin | Stage::Initiated => (
+            Stage::AccountAdmin | Stage::Initiated | Stage::Requested => (
                 format!("公众号{account}的管理员"),
                 format!("小程序{program}申请关联该公众号"),
                 "微信已向公众号管理员的微信发送模板消息，请打开这条消息，同意关联小程序。",
@@ -233,7 +233,7 @@ impl Facts<'_> {
         let account = in_english(self.account_name, self.account);
         let program = in_english(self.program_name, self.program);
         let (whom, ask, deed, then) = match self.stage {
-            Stage::AccountAdmin | Stage::Initiated => (
+            Stage::AccountAdmin | Stage::Initiated | Stage::Requested => (
                 format!("administrator of the official account {account}"),
                 format!("The mini program {program} is to be linked to this account"),
                 "WeChat has sent a template message to the WeChat of the account's administrator: please open it and agree to link the mini program.",

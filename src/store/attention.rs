@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use sqlx::FromRow;
 
-use super::{Store, StoreError, alerts::AlertRow, bulk, gates::Gate, request_row::RequestRow};
+use super::{Store, StoreError, alerts::AlertRow, bulk, gates::Gate, request_row::RequestRow, rows};
 use crate::domain::{
-    attention::{OpenConflict, Subject},
+    attention::{OpenConflict, Reading, Subject, SuspendedBy},
     request::Request,
     time::Time,
 };
@@ -80,12 +80,28 @@ const CONFLICTS: &str = "
     WHERE c.resolved_at IS NULL
     ORDER BY c.id";
 
+// A request of whose pair something happened may be one of those itself: it has gone back to where it was asked.
 const RELATED: &str = "
     SELECT DISTINCT l.request_id
     FROM jsonb_each($1) AS j
     CROSS JOIN request AS r ON r.id = j.value
     CROSS JOIN alert AS l INDEXED BY alert_of_pair ON l.account = r.account AND l.program = r.program
-    WHERE l.resolved_at IS NULL AND l.request_id IS NOT NULL AND l.request_id <> r.id";
+    WHERE l.resolved_at IS NULL AND l.request_id IS NOT NULL";
+
+const READINGS: &str = "
+    SELECT r.id, a.suspended_by, a.since, a.unread_since, a.checked_at
+    FROM jsonb_each($1) AS j
+    CROSS JOIN request AS r ON r.id = j.value
+    CROSS JOIN account AS a ON a.account = r.account";
+
+// How the newest alert of a key ended that began then or later.
+const ENDED: &str = "
+    SELECT e.key
+    FROM (SELECT j.value ->> 0 AS key,
+                 (SELECT l.resolution FROM alert AS l INDEXED BY alert_once
+                  WHERE l.key = j.value ->> 0 AND l.since >= j.value ->> 1 ORDER BY l.since DESC LIMIT 1) AS resolution
+          FROM jsonb_each($1) AS j) AS e
+    WHERE e.resolution = 'over'";
 
 const OF_REQUESTS: &str = "
     SELECT l.id, l.key, l.rule, l.reason, l.request_id, l.account, l.program, l.state, l.since, l.fired_at,
@@ -141,6 +157,31 @@ const SPENT: &str = "
 
 const GATES: &str = "SELECT kind, subject, until, errcode, errmsg, at FROM gate WHERE kind IN ('ip', 'api_day')";
 
+/// Of an account that nobody can look at.
+const NEVER_READ: Reading = Reading::Unread { since: Time::from_ms(0), last_read: None };
+
+#[derive(Debug, FromRow)]
+struct ReadingRow {
+    id: String,
+    suspended_by: Option<String>,
+    since: i64,
+    unread_since: Option<i64>,
+    checked_at: Option<i64>,
+}
+
+impl ReadingRow {
+    fn reading(&self) -> Reading {
+        let last_read = self.checked_at.map(Time::from_ms);
+        let suspended = |by| Reading::Suspended { by, since: Time::from_ms(self.since), last_read };
+        match (self.suspended_by.as_deref(), self.unread_since) {
+            (Some("operator"), _) => suspended(SuspendedBy::Operator),
+            (Some(_), _) => suspended(SuspendedBy::Wechat),
+            (None, Some(since)) => Reading::Unread { since: Time::from_ms(since), last_read },
+            (None, None) => Reading::Read,
+        }
+    }
+}
+
 impl Store {
     /// Events after `seq`, in their order.
     ///
@@ -166,7 +207,7 @@ impl Store {
         Ok(sqlx::query_scalar(NEXT_VIGIL).fetch_one(self.readers()).await?)
     }
 
-    /// Other requests for the same pairs that have an open alert: what happens to the one may concern the other.
+    /// Requests for the same pairs that have an open alert: what happens to the one may concern the other.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
@@ -181,22 +222,35 @@ impl Store {
     pub async fn subjects(&self, requests: &[String]) -> Result<Vec<Subject>, StoreError> {
         let ids = bulk::json(requests);
         let mut connection = self.readers().acquire().await?;
-        let rows: Vec<RequestRow> = sqlx::query_as(REQUESTS).bind(&ids).fetch_all(&mut *connection).await?;
-        let open: Vec<(String, String, String, Option<i64>, i64)> =
-            sqlx::query_as(CONFLICTS).bind(&ids).fetch_all(&mut *connection).await?;
+        let found = sqlx::query(REQUESTS).bind(&ids).fetch_all(&mut *connection).await?;
+        let open = sqlx::query(CONFLICTS).bind(&ids).fetch_all(&mut *connection).await?;
         let succeeded: Vec<String> = sqlx::query_scalar(SUCCEEDED).bind(&ids).fetch_all(&mut *connection).await?;
+        let readings = sqlx::query(READINGS).bind(&ids).fetch_all(&mut *connection).await?;
+        let readings: HashMap<String, Reading> =
+            rows::legal::<ReadingRow>(&readings).into_iter().map(|row| (row.id.clone(), row.reading())).collect();
         let mut conflicts: HashMap<String, Vec<OpenConflict>> = HashMap::new();
-        for (request, id, kind, errcode, at) in open {
+        for (request, id, kind, errcode, at) in rows::legal::<(String, String, String, Option<i64>, i64)>(&open) {
             let conflict = OpenConflict { id, kind, errcode, at: Time::from_ms(at) };
             conflicts.entry(request).or_default().push(conflict);
         }
         let subject = |request: Request| Subject {
             conflicts: conflicts.remove(request.id.as_str()).unwrap_or_default(),
             is_succeeded: succeeded.iter().any(|id| id == request.id.as_str()),
+            // An account whose row is not legal is not read at all.
+            reading: readings.get(request.id.as_str()).copied().unwrap_or(NEVER_READ),
             request,
         };
         // What is wrong with the others is said by whoever drives them.
-        Ok(rows.into_iter().filter_map(|row| Request::try_from(row).ok()).map(subject).collect())
+        let found = rows::legal::<RequestRow>(&found).into_iter();
+        Ok(found.filter_map(|row| Request::try_from(row).ok()).map(subject).collect())
+    }
+
+    /// Which of these, by key and beginning, were told and over, and have had no other end since.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn ended_alerts(&self, begun: &[(&str, i64)]) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(ENDED).bind(bulk::json(begun)).fetch_all(self.readers()).await?)
     }
 
     /// Alerts of these requests that are not over.

@@ -21,6 +21,8 @@ mod bulk;
 
 mod decode;
 
+mod rows;
+
 mod chain;
 
 mod request_row;
@@ -62,6 +64,8 @@ mod poison;
 pub mod alerts;
 
 pub mod attention;
+
+pub mod relook;
 
 pub mod views;
 

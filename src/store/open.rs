@@ -30,7 +30,7 @@ use super::{
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// The `user_version` that the last migration leaves behind.
-pub(super) const SCHEMA: i64 = 5;
+pub(super) const SCHEMA: i64 = 10;
 
 /// How long a statement waits for another process: longer than an import of 100,000 lines holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);

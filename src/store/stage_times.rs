@@ -206,7 +206,7 @@ impl By {
 }
 
 /// What no request has that was asked at this moment, and every later one comes after: ids are `UUIDv7`.
-fn first_id(at: Time) -> String {
+pub(super) fn first_id(at: Time) -> String {
     let ms = at.ms().max(0);
     format!("{:08x}-{:04x}-7000-8000-000000000000", ms >> 16, ms & 0xffff)
 }
@@ -301,10 +301,10 @@ mod tests {
             lessons.map(|one| (one.count, one.p95.as_secs() / 3_600))
         };
         let much_later = Time::from_ms(24 * H) + RIPE_AFTER;
-        assert_eq!(learned(much_later).await, [(10, 1), (10, 10), (1, 0), (11, 0)]);
+        assert_eq!(learned(much_later).await, [(10, 1), (10, 10), (1, 0), (11, 0), (0, 0)]);
         // The first four were asked by then, and nobody had been asked for the second approval.
-        assert_eq!(learned(Time::from_ms(4_500) + RIPE_AFTER).await, [(4, 1), (0, 0), (0, 0), (4, 0)]);
-        assert_eq!(learned(Time::from_ms(24 * H)).await, [(0, 0); 4]);
+        assert_eq!(learned(Time::from_ms(4_500) + RIPE_AFTER).await, [(4, 1), (0, 0), (0, 0), (4, 0), (0, 0)]);
+        assert_eq!(learned(Time::from_ms(24 * H)).await, [(0, 0); 5]);
     }
 
     #[tokio::test]

@@ -14,6 +14,8 @@ mod standing;
 
 mod words;
 
+mod groups;
+
 mod plights;
 
 use super::{
@@ -22,11 +24,12 @@ use super::{
 };
 
 pub use self::{
+    groups::group_sentence,
     learned::{LEARNED_FROM, RIPE_AFTER, learned},
     policy::{Attention, Lesson, Override, QuietHours, StuckAfter, Threshold, Thresholds, Whose},
-    request::{OpenConflict, Subject, of_request},
+    request::{OpenConflict, Reading, Subject, SuspendedBy, of_request},
     standing::{Plight, of_plight},
-    words::{group_sentence, local},
+    words::local,
 };
 
 /// A rule: what kind of thing is told.
@@ -98,6 +101,25 @@ impl Rule {
         }
     }
 
+    /// Whether what it tells of can be over and come back without a beginning of its own: it is told again then.
+    #[must_use]
+    pub const fn comes_back(self) -> bool {
+        match self {
+            Self::Stuck | Self::TokenFailing => true,
+            Self::Rejected
+            | Self::Failed
+            | Self::Lapsed
+            | Self::Deferred
+            | Self::Vanished
+            | Self::Conflict
+            | Self::AccountSuspended
+            | Self::IpNotAllowed
+            | Self::BudgetExhausted
+            | Self::ChannelFailing
+            | Self::Daemon => false,
+        }
+    }
+
     /// The rule with this word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
@@ -116,11 +138,13 @@ pub enum Stage {
     Unlink,
     /// Called, and not listed yet.
     Initiated,
+    /// Not called yet: it waits for us.
+    Requested,
 }
 
 impl Stage {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::AccountAdmin, Self::ProgramAdmin, Self::Unlink, Self::Initiated];
+    pub const ALL: [Self; 5] = [Self::AccountAdmin, Self::ProgramAdmin, Self::Unlink, Self::Initiated, Self::Requested];
 
     /// The word in keys, configuration and SQL.
     #[must_use]
@@ -130,6 +154,7 @@ impl Stage {
             Self::ProgramAdmin => "program_admin",
             Self::Unlink => "unlink",
             Self::Initiated => "initiated",
+            Self::Requested => "requested",
         }
     }
 }

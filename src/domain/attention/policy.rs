@@ -27,6 +27,8 @@ pub struct StuckAfter {
     pub unlink: Threshold,
     /// Called, and not listed yet.
     pub initiated: Threshold,
+    /// Not called yet. It is never learned.
+    pub requested: Threshold,
 }
 
 impl StuckAfter {
@@ -36,7 +38,7 @@ impl StuckAfter {
         match stage {
             Stage::AccountAdmin => Duration::from_hours(24),
             Stage::ProgramAdmin | Stage::Unlink => Duration::from_hours(48),
-            Stage::Initiated => Duration::from_hours(1),
+            Stage::Initiated | Stage::Requested => Duration::from_hours(1),
         }
     }
 
@@ -48,6 +50,7 @@ impl StuckAfter {
             Stage::ProgramAdmin => self.program_admin,
             Stage::Unlink => self.unlink,
             Stage::Initiated => self.initiated,
+            Stage::Requested => self.requested,
         }
     }
 }
@@ -60,6 +63,7 @@ impl Default for StuckAfter {
             program_admin: fixed(Stage::ProgramAdmin),
             unlink: fixed(Stage::Unlink),
             initiated: fixed(Stage::Initiated),
+            requested: fixed(Stage::Requested),
         }
     }
 }
@@ -97,6 +101,8 @@ pub struct Override {
     pub unlink: Option<Threshold>,
     /// As in [`StuckAfter`].
     pub initiated: Option<Threshold>,
+    /// As in [`StuckAfter`].
+    pub requested: Option<Threshold>,
 }
 
 impl Override {
@@ -106,6 +112,7 @@ impl Override {
             Stage::ProgramAdmin => self.program_admin,
             Stage::Unlink => self.unlink,
             Stage::Initiated => self.initiated,
+            Stage::Requested => self.requested,
         }
     }
 }
@@ -128,6 +135,17 @@ impl Thresholds {
             own.chain([self.stuck_after.of(stage)]).any(|threshold| threshold == Threshold::Learned)
         };
         Stage::ALL.into_iter().any(is_learned)
+    }
+
+    /// The shortest that any request has for this stage: what is younger concerns nobody.
+    #[must_use]
+    pub fn shortest(&self, stage: Stage) -> Duration {
+        let own = self.overrides.iter().filter_map(|one| one.of(stage));
+        let durations = own.chain([self.stuck_after.of(stage)]).map(|threshold| match threshold {
+            Threshold::After(after) => after,
+            Threshold::Learned => StuckAfter::fixed(stage),
+        });
+        durations.min().unwrap_or(StuckAfter::fixed(stage))
     }
 
     /// What holds for this request in this stage.
@@ -180,6 +198,8 @@ pub struct Attention {
     pub lessons: [Option<Lesson>; Stage::ALL.len()],
     /// How long an end that somebody should act on is news.
     pub keep_outcomes: Duration,
+    /// How long an account's list may be unreadable before that is told, and nobody is blamed by an older one any more.
+    pub unread_after: Duration,
     /// Whose time the sentences tell.
     pub zone: chrono_tz::Tz,
 }
@@ -202,6 +222,7 @@ impl Default for Attention {
             thresholds: Thresholds::default(),
             lessons: [None; Stage::ALL.len()],
             keep_outcomes: Duration::from_hours(7 * 24),
+            unread_after: Duration::from_mins(15),
             zone: chrono_tz::Asia::Shanghai,
         }
     }

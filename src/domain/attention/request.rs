@@ -1,7 +1,10 @@
 //! What a person must know of one request, by its state alone and by what contradicts it. It must never know whether that
 //! was told already.
 
-use super::{Attention, Concern, Lesson, Rule, Stage, words};
+use super::{
+    Attention, Concern, Rule, Stage,
+    words::{self, Late},
+};
 use crate::domain::{
     request::{Failure, Kind, Request, State},
     time::Time,
@@ -20,6 +23,38 @@ pub struct OpenConflict {
     pub at: Time,
 }
 
+/// Whether the list of a request's account is read: what it showed last is no news of anybody when it is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// It is.
+    Read,
+    /// It cannot be.
+    Unread {
+        /// Since when.
+        since: Time,
+        /// When it was read for the last time; `None`: never.
+        last_read: Option<Time>,
+    },
+    /// Nobody tries.
+    Suspended {
+        /// Who said so.
+        by: SuspendedBy,
+        /// Since when.
+        since: Time,
+        /// As above.
+        last_read: Option<Time>,
+    },
+}
+
+/// Who said that an account is not called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SuspendedBy {
+    /// A person.
+    Operator,
+    /// `WeChat`, which does not let us speak for the account.
+    Wechat,
+}
+
 /// A request with what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
@@ -30,13 +65,15 @@ pub struct Subject {
     /// Whether somebody has acted on its end: a later request of the pair waits for the same or has come to it, or, of a
     /// link that is gone, was made after it went or was to take it away.
     pub is_succeeded: bool,
+    /// Whether its account's list is read.
+    pub reading: Reading,
 }
 
 /// Everything a person must know of a request now or, with time alone, later.
 #[must_use]
-pub fn of_request(subject: &Subject, attention: &Attention) -> Vec<Concern> {
+pub fn of_request(subject: &Subject, attention: &Attention, now: Time) -> Vec<Concern> {
     let request = &subject.request;
-    let mut concerns: Vec<Concern> = of_state(subject, attention).into_iter().collect();
+    let mut concerns: Vec<Concern> = of_state(subject, attention, now).into_iter().collect();
     if request.is_open() || matches!(request.state, State::Linked) {
         // That a link is gone is told by its state.
         let told = |conflict: &&OpenConflict| conflict.kind != "vanished";
@@ -46,14 +83,15 @@ pub fn of_request(subject: &Subject, attention: &Attention) -> Vec<Concern> {
     concerns
 }
 
-fn of_state(subject: &Subject, attention: &Attention) -> Option<Concern> {
+fn of_state(subject: &Subject, attention: &Attention, now: Time) -> Option<Concern> {
     let request = &subject.request;
     match (request.state, request.kind) {
-        (State::AwaitingAccountAdmin, _) => Some(stuck(request, Stage::AccountAdmin, attention)),
-        (State::AwaitingProgramAdmin, _) => Some(stuck(request, Stage::ProgramAdmin, attention)),
-        (State::Initiated, Kind::Unlink) => Some(stuck(request, Stage::Unlink, attention)),
+        (State::Requested, _) => waits_for_us(subject, attention),
+        (State::AwaitingAccountAdmin, _) => Some(stuck(subject, Stage::AccountAdmin, attention, now)),
+        (State::AwaitingProgramAdmin, _) => Some(stuck(subject, Stage::ProgramAdmin, attention, now)),
+        (State::Initiated, Kind::Unlink) => Some(stuck(subject, Stage::Unlink, attention, now)),
         (State::Initiated, Kind::Link(_)) | (State::Initiating(_), _) => {
-            Some(stuck(request, Stage::Initiated, attention))
+            Some(stuck(subject, Stage::Initiated, attention, now))
         }
         (State::Deferred(until), _) => {
             let mut concern = of(request, Rule::Deferred, "deferred.monthly_quota", "");
@@ -64,8 +102,8 @@ fn of_state(subject: &Subject, attention: &Attention) -> Option<Concern> {
         (State::Lapsed, _) => ended(subject, Rule::Lapsed, "lapsed.unanswered", attention),
         (State::Failed(failure), _) => ended(subject, Rule::Failed, failed(failure), attention),
         (State::Unlinked, Kind::Link(_)) => ended(subject, Rule::Vanished, "vanished.unlisted", attention),
-        // What waits for us is the daemon's affair, and what a person ended is known to a person.
-        (State::Requested | State::Linked | State::Cancelled, _) | (State::Unlinked, Kind::Unlink) => None,
+        // What a person ended is known to a person.
+        (State::Linked | State::Cancelled, _) | (State::Unlinked, Kind::Unlink) => None,
     }
 }
 
@@ -95,13 +133,46 @@ fn of(request: &Request, rule: Rule, reason: &str, part: &str) -> Concern {
     }
 }
 
-fn stuck(request: &Request, stage: Stage, attention: &Attention) -> Concern {
-    let (patience, lesson): (_, Option<Lesson>) = attention.patience(request, stage);
-    let word = stage.as_str();
+/// Too long in a stage. While the list that says so is not read any more, nobody is blamed by it: at first nothing new is
+/// told, and once that has lasted, that nobody knows is told in its place.
+fn stuck(subject: &Subject, stage: Stage, attention: &Attention, now: Time) -> Concern {
+    let request = &subject.request;
+    let late = late(request, stage, attention);
+    let doubted_from = match subject.reading {
+        Reading::Read => None,
+        Reading::Unread { since, .. } => Some(since + attention.unread_after),
+        // That it is not read is decided, and told already.
+        Reading::Suspended { .. } => Some(request.since),
+    };
+    let is_doubted = doubted_from.is_some_and(|from| from <= now);
+    let word = if is_doubted { "unread" } else { stage.as_str() };
     let mut concern = of(request, Rule::Stuck, &format!("stuck.{word}"), &format!("/{word}"));
-    concern.from = request.since + patience;
-    (concern.en, concern.zh) = words::stuck(request, stage, patience, lesson, attention.zone);
+    concern.from = doubted_from.into_iter().fold(request.since + late.patience, Time::max);
+    (concern.en, concern.zh) = if is_doubted {
+        words::unknown(request, &late, subject.reading, attention.zone)
+    } else {
+        words::stuck(request, &late, subject.reading, attention.zone)
+    };
     concern
+}
+
+/// Nothing was called for too long. That `WeChat` suspended the account is told of the account, and who suspended it by
+/// hand knows.
+fn waits_for_us(subject: &Subject, attention: &Attention) -> Option<Concern> {
+    let request = &subject.request;
+    if matches!(subject.reading, Reading::Suspended { .. }) {
+        return None;
+    }
+    let late = late(request, Stage::Requested, attention);
+    let mut concern = of(request, Rule::Stuck, "stuck.requested", "/requested");
+    concern.from = request.since + late.patience;
+    (concern.en, concern.zh) = words::stuck(request, &late, subject.reading, attention.zone);
+    Some(concern)
+}
+
+fn late(request: &Request, stage: Stage, attention: &Attention) -> Late {
+    let (patience, lesson) = attention.patience(request, stage);
+    Late { stage, patience, lesson }
 }
 
 /// An end on which a person should act; nothing once somebody has.

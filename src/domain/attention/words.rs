@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::{Lesson, OpenConflict, Rule, Stage};
+use super::{Lesson, OpenConflict, Reading, Rule, Stage, SuspendedBy};
 use crate::domain::{
     errcode::{Refusal, meaning},
+    id::AccountId,
     request::{Failure, Kind, Request, State},
     time::{Time, in_words},
 };
@@ -66,11 +67,29 @@ fn lesson_words(lesson: Option<Lesson>) -> Both {
     }
 }
 
-pub(super) fn stuck(request: &Request, stage: Stage, patience: Duration, lesson: Option<Lesson>, zone: Tz) -> Both {
+/// Why a stage counts as too long.
+pub(super) struct Late {
+    pub(super) stage: Stage,
+    pub(super) patience: Duration,
+    pub(super) lesson: Option<Lesson>,
+}
+
+impl Late {
+    /// "longer than 1d": a half sentence.
+    fn words(&self) -> Both {
+        let (learned, learned_zh) = lesson_words(self.lesson);
+        (
+            format!("longer than {}{learned}", in_words(self.patience)),
+            format!("已超过 {}{learned_zh}", in_chinese(self.patience)),
+        )
+    }
+}
+
+pub(super) fn stuck(request: &Request, late: &Late, reading: Reading, zone: Tz) -> Both {
     let since = local(request.since, zone);
-    let ((what, what_zh), (learned, learned_zh)) = (what(request), lesson_words(lesson));
+    let ((what, what_zh), (longer, longer_zh)) = (what(request), late.words());
     let (account, program) = (&request.account, &request.program);
-    let (who, who_zh) = match stage {
+    let (who, who_zh) = match late.stage {
         Stage::AccountAdmin | Stage::Unlink => (
             format!("the administrator of account {account} must answer the message in WeChat"),
             format!("请公众号 {account} 的管理员在微信中处理确认消息"),
@@ -84,11 +103,66 @@ pub(super) fn stuck(request: &Request, stage: Stage, patience: Duration, lesson:
                 .to_owned(),
             "微信已接收调用或应答丢失，但列表中尚未出现；请运行 `amplinkd request explain` 查看".to_owned(),
         ),
+        Stage::Requested => match unread(&request.account, reading, zone) {
+            Some((unread, unread_zh)) => (
+                format!("nothing was sent to WeChat, for {unread}; whoever mends the account must act"),
+                format!("尚未向微信发起调用，因为{unread_zh}；请先修复该公众号"),
+            ),
+            None => (
+                "nothing was sent to WeChat yet; `amplinkd request explain` says why".to_owned(),
+                "尚未向微信发起调用；请运行 `amplinkd request explain` 查看原因".to_owned(),
+            ),
+        },
     };
     (
-        format!("{what} has waited since {since}, longer than {}{learned}: {who}.", in_words(patience)),
-        format!("{what_zh}：自 {since} 起等待，已超过 {}{learned_zh}；{who_zh}。", in_chinese(patience)),
+        format!("{what} has waited since {since}, {longer}: {who}."),
+        format!("{what_zh}：自 {since} 起等待，{longer_zh}；{who_zh}。"),
     )
+}
+
+/// Of a request that is late by a list which is too old to blame anybody.
+pub(super) fn unknown(request: &Request, late: &Late, reading: Reading, zone: Tz) -> Both {
+    let since = local(request.since, zone);
+    let ((what, what_zh), (longer, longer_zh)) = (what(request), late.words());
+    let (unread, unread_zh) = unread(&request.account, reading, zone).unwrap_or_default();
+    (
+        format!(
+            "{what} had waited since {since}, {longer}, but whether anybody still has to answer is not known: {unread}. \
+             Whoever mends the account must act, and no administrator."
+        ),
+        format!(
+            "{what_zh}：自 {since} 起等待，{longer_zh}，但是否仍待确认不得而知：{unread_zh}。请先修复该公众号，无需催促管理员。"
+        ),
+    )
+}
+
+/// Since when nobody knows what the list of an account shows; nothing while it is read. A half sentence.
+fn unread(account: &AccountId, reading: Reading, zone: Tz) -> Option<Both> {
+    let (last_read, suspended, suspended_zh) = match reading {
+        Reading::Read => return None,
+        Reading::Unread { last_read, .. } => (last_read, String::new(), String::new()),
+        Reading::Suspended { by, since, last_read } => {
+            let (since, (by, by_zh)) = (local(since, zone), suspender(by));
+            (last_read, format!(" (suspended by {by} since {since})"), format!("（自 {since} 起被{by_zh}暂停）"))
+        }
+    };
+    Some(match last_read.map(|at| local(at, zone)) {
+        Some(at) => (
+            format!("the list of account {account} has not been read since {at}{suspended}"),
+            format!("公众号 {account} 的列表自 {at} 起未能读取{suspended_zh}"),
+        ),
+        None => (
+            format!("the list of account {account} was never read{suspended}"),
+            format!("公众号 {account} 的列表从未成功读取{suspended_zh}"),
+        ),
+    })
+}
+
+const fn suspender(by: SuspendedBy) -> (&'static str, &'static str) {
+    match by {
+        SuspendedBy::Wechat => ("WeChat", "微信"),
+        SuspendedBy::Operator => ("an operator", "运维人员"),
+    }
 }
 
 /// What a code means and what helps, as far as the table knows it.
@@ -212,63 +286,4 @@ pub(super) fn conflict(request: &Request, conflict: &OpenConflict, zone: Tz) -> 
         other => (format!("the world contradicts our record: {other}"), format!("微信侧状态与记录不一致：{other}")),
     };
     (format!("{what} met a conflict at {at}{code}: {said}."), format!("{what_zh}：{at} 出现冲突{code_zh}，{said_zh}。"))
-}
-
-/// What several alerts of one reason have in common: the title of their message. It ends without a mark.
-#[must_use]
-pub fn group_sentence(rule: Rule, reason: &str, count: usize) -> Both {
-    let case = reason.split_once('.').map_or("", |(_, case)| case);
-    let many = |one: &str, more: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {more}") };
-    let en = match (rule, case) {
-        (Rule::Stuck, "account_admin") => many(
-            "link waits too long for an account's administrator",
-            "links wait too long for their accounts' administrators",
-        ),
-        (Rule::Stuck, "program_admin") => many(
-            "link waits too long for a program's administrator",
-            "links wait too long for their programs' administrators",
-        ),
-        (Rule::Stuck, "unlink") => many(
-            "unlink waits too long for an account's administrator",
-            "unlinks wait too long for their accounts' administrators",
-        ),
-        (Rule::Stuck, _) => many("call has not appeared in WeChat's list", "calls have not appeared in WeChat's list"),
-        (Rule::Rejected, _) => many("link was refused", "links were refused"),
-        (Rule::Failed, _) => many("request failed", "requests failed"),
-        (Rule::Lapsed, _) => many("request lapsed unanswered", "requests lapsed unanswered"),
-        (Rule::Deferred, _) => many("request waits for next month's quota", "requests wait for next month's quota"),
-        (Rule::Vanished, _) => many("link is gone without our asking", "links are gone without our asking"),
-        (Rule::Conflict, _) => many(&format!("conflict: {}", spaced(case)), &format!("conflicts: {}", spaced(case))),
-        (Rule::AccountSuspended, _) => many("account is suspended by WeChat", "accounts are suspended by WeChat"),
-        (Rule::IpNotAllowed, _) => "Our address is not on WeChat's whitelist".to_owned(),
-        (Rule::BudgetExhausted, _) => {
-            many("account has used up its calls of today", "accounts have used up their calls of today")
-        }
-        (Rule::TokenFailing, _) => many("account has no usable token", "accounts have no usable token"),
-        (Rule::ChannelFailing, _) => many("channel does not take messages", "channels do not take messages"),
-        (Rule::Daemon, _) => format!("amplinkd itself needs an operator: {}", spaced(case)),
-    };
-    let zh = match (rule, case) {
-        (Rule::Stuck, "account_admin") => format!("{count} 个关联等待公众号管理员确认已超时"),
-        (Rule::Stuck, "program_admin") => format!("{count} 个关联等待小程序管理员确认已超时"),
-        (Rule::Stuck, "unlink") => format!("{count} 个解除关联等待公众号管理员确认已超时"),
-        (Rule::Stuck, _) => format!("{count} 个调用未出现在微信列表中"),
-        (Rule::Rejected, _) => format!("{count} 个关联被拒绝"),
-        (Rule::Failed, _) => format!("{count} 个请求失败"),
-        (Rule::Lapsed, _) => format!("{count} 个请求未获答复而失效"),
-        (Rule::Deferred, _) => format!("{count} 个请求等待下月额度"),
-        (Rule::Vanished, _) => format!("{count} 个关联非由我方解除而消失"),
-        (Rule::Conflict, _) => format!("{count} 个冲突（{case}）"),
-        (Rule::AccountSuspended, _) => format!("{count} 个公众号被微信暂停"),
-        (Rule::IpNotAllowed, _) => "出口 IP 不在微信白名单中".to_owned(),
-        (Rule::BudgetExhausted, _) => format!("{count} 个公众号今日调用已用完"),
-        (Rule::TokenFailing, _) => format!("{count} 个公众号无可用 token"),
-        (Rule::ChannelFailing, _) => format!("{count} 个通知渠道无法送达"),
-        (Rule::Daemon, _) => format!("amplinkd 自身需要运维处理：{case}"),
-    };
-    (en, zh)
-}
-
-fn spaced(word: &str) -> String {
-    word.replace('_', " ")
 }

@@ -12,6 +12,8 @@ mod fan_out;
 
 mod reconcile;
 
+mod relook;
+
 mod standing;
 
 mod tell;
@@ -24,6 +26,7 @@ use std::{
 
 pub(super) use self::fan_out::DIGEST;
 use self::reconcile::reconcile;
+use self::relook::Rounds;
 pub use self::{alarm::Alarm, fan_out::Subscription};
 use super::{Engine, deliver::Channels};
 use crate::{
@@ -102,6 +105,8 @@ pub struct Watch {
     seq: i64,
     /// Since when what has no time of its own is so, by its key.
     noticed: HashMap<String, i64>,
+    /// How far requests have been looked at that nothing of their own brings up.
+    rounds: Rounds,
     /// When it began, on the stopwatch.
     began: Duration,
     /// When it last looked around, on the stopwatch.
@@ -119,8 +124,8 @@ impl Watch {
         let (noticed, began) = (HashMap::new(), engine.clock().monotonic());
         let ages: BTreeSet<i64> = settings.subscriptions.iter().map(Subscription::after_ms).collect();
         let ages = ages.into_iter().filter(|after| *after > 0).collect();
-        let mut watch =
-            Self { engine, settings, channels, ages, noticed, began, seq: 0, looked_at: None, learned_at: None };
+        let (rounds, seq, looked_at, learned_at) = (Rounds::default(), 0, None, None);
+        let mut watch = Self { engine, settings, channels, ages, noticed, rounds, began, seq, looked_at, learned_at };
         watch.learn().await?;
         watch.seq = watch.take_up().await?;
         Ok(watch)
@@ -156,6 +161,7 @@ impl Watch {
         }
         while self.take_news().await? {}
         if is_due(self.looked_at, LOOK_AROUND) {
+            self.look_again().await?;
             self.look_around().await?;
             self.looked_at = Some(stopwatch);
         }
@@ -189,11 +195,11 @@ impl Watch {
 
     /// Makes the rules those that every request is looked at by.
     async fn take_up(&self) -> Result<i64, StoreError> {
-        let Attention { thresholds, lessons, keep_outcomes, zone: _ } = &self.settings.attention;
+        let Attention { thresholds, lessons, keep_outcomes, unread_after, zone: _ } = &self.settings.attention;
         let lessons = lessons.map(|lesson| lesson.map(|lesson| lesson.after));
         let ages: Vec<i64> = self.settings.subscriptions.iter().map(Subscription::after_ms).collect();
         let repeat_every = self.settings.repeat_every;
-        let policy = format!("{thresholds:?} {lessons:?} {keep_outcomes:?} {repeat_every:?} {ages:?}");
+        let policy = format!("{thresholds:?} {lessons:?} {keep_outcomes:?} {unread_after:?} {repeat_every:?} {ages:?}");
         self.store().begin_watch(policy, self.engine.clock().now().ms()).await
     }
 
@@ -247,11 +253,27 @@ impl Watch {
                 step.vigils.push((id, None));
                 continue;
             };
-            let concerns = of_request(subject, &self.settings.attention);
+            let concerns = of_request(subject, &self.settings.attention, now);
             let next = reconcile(concerns, &known, now, self.settings.group_within, &mut step);
             step.vigils.push((id, next.map(Time::ms)));
         }
+        self.begin_anew(&mut step.fired, now).await?;
         Ok(step)
+    }
+
+    /// What was told, was over and is so again although it has no new beginning of its own, begins now.
+    async fn begin_anew(&self, fired: &mut [AlertRow], now: Time) -> Result<(), StoreError> {
+        let comes_back = |alert: &&mut AlertRow| Rule::from_word(&alert.rule).is_some_and(Rule::comes_back);
+        let back: Vec<&mut AlertRow> = fired.iter_mut().filter(comes_back).collect();
+        if back.is_empty() {
+            return Ok(());
+        }
+        let begun: Vec<(&str, i64)> = back.iter().map(|alert| (alert.key.as_str(), alert.since)).collect();
+        let ended: BTreeSet<String> = self.store().ended_alerts(&begun).await?.into_iter().collect();
+        for alert in back.into_iter().filter(|alert| ended.contains(&alert.key)) {
+            alert.since = now.ms();
+        }
+        Ok(())
     }
 
     /// Learns from settled requests how long they usually take. Answers whether that changes anything.

@@ -18,7 +18,8 @@ pub(super) fn reconcile(
     group_within: Duration,
     step: &mut WatchRecord,
 ) -> Option<Time> {
-    let is_of = |concern: &Concern, alert: &AlertRow| concern.key == alert.key && concern.since.ms() == alert.since;
+    // What came back after it was over is told with the moment at which it came back.
+    let is_of = |concern: &Concern, alert: &AlertRow| concern.key == alert.key && concern.since.ms() <= alert.since;
     let has_aged = |concern: &Concern| concern.until.is_some_and(|until| until <= now);
     for alert in open {
         let concern = concerns.iter().find(|concern| is_of(concern, alert));

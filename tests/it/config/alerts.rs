@@ -16,7 +16,8 @@ use super::{inspect, refused, value};
 /// Everything that `[alerts]` and its neighbours can hold.
 const ALERTS: &str = r#"
 [alerts]
-stuck_after = { account_admin = "12h", unlink = "learned" }
+stuck_after = { account_admin = "12h", unlink = "learned", requested = "20m" }
+unread_after = "5m"
 repeat_every = "never"
 group_within = "2s"
 quiet_hours = "22:00-08:00"
@@ -63,6 +64,8 @@ fn alerts_have_thresholds_quiet_hours_and_channels() {
     let general = &alerts.thresholds.stuck_after;
     assert_eq!((general.account_admin, general.program_admin), (hours(12), hours(48)));
     assert_eq!((general.unlink, general.initiated), (Threshold::Learned, hours(1)));
+    assert_eq!(general.requested, Threshold::After(Duration::from_mins(20)));
+    assert_eq!(alerts.unread_after, Duration::from_mins(5));
     let whose: Vec<&Whose> = alerts.thresholds.overrides.iter().map(|one| &one.whose).collect();
     let label = Whose::Label("team".to_owned(), "shop".to_owned());
     assert_eq!(whose, [&label, &Whose::Account("wx0123456789abcdef".parse().unwrap())]);
@@ -92,7 +95,7 @@ fn alerts_have_thresholds_quiet_hours_and_channels() {
     ] {
         assert_eq!(value(&loaded, key).0, shown, "{key}");
     }
-    assert_eq!(value(&loaded, "alerts.channel").1, Origin::File(17));
+    assert_eq!(value(&loaded, "alerts.channel").1, Origin::File(18));
 }
 
 #[test]
@@ -111,6 +114,11 @@ fn a_mistake_in_alerts_is_answered_with_its_place_and_what_is_allowed() {
             "[alerts] stuck_after.admin: unknown key `admin`, expected",
         ),
         ("[alerts]\nstuck_after = { unlink = \"soon\" }".to_owned(), "\"learned\" is allowed too"),
+        (
+            "[alerts]\nstuck_after = { requested = \"learned\" }".to_owned(),
+            "[alerts] stuck_after.requested: expected a duration",
+        ),
+        ("[alerts]\nunread_after = \"0s\"".to_owned(), "[alerts] unread_after: expected a duration"),
         ("[alerts]\nlanguage = \"de\"".to_owned(), "unknown word `de`, expected `en` or `zh`"),
         ("[[alerts.override]]\nstuck_after = {}".to_owned(), "FILE:1:1: [[alerts.override]]: say whose thresholds"),
         (

@@ -1,6 +1,8 @@
 //! Who is told what, and when: the daemon and its watch in a small world. Stories look at `v_alert` and at the events, as
 //! everybody outside can. They must never reach into the watch.
 
+mod blame;
+
 mod channels;
 
 mod hands;
@@ -143,6 +145,15 @@ impl Guarded {
             let due = [Some(driver), watch, post].into_iter().flatten().min().unwrap_or(Duration::MAX);
             let step = due.max(now + Duration::from_millis(1)).min(now + STEP_MAX).min(end);
             clock.advance(step.saturating_sub(now));
+        }
+    }
+
+    /// Lets time pass with every look around that a daemon makes in it.
+    pub(crate) async fn attend(&mut self, span: Duration) {
+        let clock = Arc::clone(&self.daemon.clock);
+        let end = clock.monotonic() + span;
+        while clock.monotonic() < end {
+            self.run_for(seconds(15).min(end.saturating_sub(clock.monotonic()))).await;
         }
     }
 

@@ -76,6 +76,7 @@ async fn thresholds_of_a_label_and_of_an_account_override_the_general_ones() {
             program_admin: None,
             unlink: None,
             initiated: None,
+            requested: None,
         };
         alerting.attention.thresholds.overrides = vec![
             own(Whose::Label("team".to_owned(), "shop".to_owned()), 4),

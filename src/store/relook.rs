@@ -1,0 +1,112 @@
+//! Requests that time or their account may have made something else of for people, although nothing of them moved: found a
+//! page at a time, so that however many there are, one look reads as much as another.
+
+use sqlx::FromRow;
+
+use super::{Store, StoreError, rows, stage_times::first_id};
+use crate::domain::time::Time;
+
+/// One page, and where the next one begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Relook {
+    /// Requests to look at.
+    pub requests: Vec<String>,
+    /// The last of the page, `None` when it was the last page.
+    pub last: Option<(String, String)>,
+}
+
+// What is told of a request while its account's list is read, and what while it is not, take each other's place.
+const STALE: &str = "
+    SELECT l.account AS place, l.id AS place_within, l.request_id AS request,
+           CASE WHEN l.reason = 'stuck.requested' THEN a.suspended_by IS NOT NULL
+                ELSE (l.reason = 'stuck.unread')
+                     <> (a.suspended_by IS NOT NULL OR (a.unread_since IS NOT NULL AND a.unread_since <= $4))
+           END AS is_stale
+    FROM (SELECT account, id, request_id, reason FROM alert INDEXED BY alert_stuck
+          WHERE rule = 'stuck' AND resolved_at IS NULL AND (account, id) > ($1, $2)
+          ORDER BY account, id LIMIT $3) AS l
+    LEFT JOIN account AS a ON a.account = l.account";
+
+// An import of a million costs no look at each: only those are looked at that are still not called after all the time that
+// any may have. Those that were told already, or will be looked at by themselves, are left out.
+const UNCALLED: &str = "
+    SELECT '' AS place, r.id AS place_within, r.id AS request,
+           a.suspended_by IS NULL
+           AND NOT EXISTS (SELECT 1 FROM vigil AS v WHERE v.request_id = r.id)
+           AND NOT EXISTS (SELECT 1 FROM alert AS l INDEXED BY alert_once
+                           WHERE l.key = 'stuck/requested/' || r.id AND l.since >= r.since
+                             AND l.resolution IS NOT 'over') AS is_stale
+    FROM (SELECT id, account, since FROM request INDEXED BY request_by_state
+          WHERE state = 'requested' AND id > $1 AND id < $2 ORDER BY id LIMIT $3) AS r
+    LEFT JOIN account AS a ON a.account = r.account";
+
+#[derive(Debug, FromRow)]
+struct Row {
+    place: String,
+    place_within: String,
+    request: String,
+    is_stale: Option<bool>,
+}
+
+impl Store {
+    /// Requests that are told to be stuck by what was known of their account before: not read since `unread_before`, or
+    /// read again. At most `limit` alerts after the one at `after` are looked at.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn stale_stuck(
+        &self,
+        after: &(String, String),
+        unread_before: Time,
+        limit: u32,
+    ) -> Result<Relook, StoreError> {
+        let query = sqlx::query(STALE).bind(&after.0).bind(&after.1).bind(limit).bind(unread_before.ms());
+        Ok(page(rows::legal(&query.fetch_all(self.readers()).await?), limit))
+    }
+
+    /// Requests that were asked for before that moment, are not called yet, and are not told of. At most `limit` after the
+    /// one at `after` are looked at.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn uncalled(
+        &self,
+        after: &(String, String),
+        asked_before: Time,
+        limit: u32,
+    ) -> Result<Relook, StoreError> {
+        let query = sqlx::query(UNCALLED).bind(&after.1).bind(first_id(asked_before)).bind(limit);
+        Ok(page(rows::legal(&query.fetch_all(self.readers()).await?), limit))
+    }
+}
+
+fn page(rows: Vec<Row>, limit: u32) -> Relook {
+    let is_whole = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+    let last = rows.last().filter(|_| is_whole).map(|row| (row.place.clone(), row.place_within.clone()));
+    let stale = rows.into_iter().filter(|row| row.is_stale == Some(true));
+    Relook { requests: stale.map(|row| row.request).collect(), last }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Location, Role};
+
+    #[tokio::test]
+    async fn a_page_begins_where_the_last_one_ended_and_reads_no_more_than_its_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
+        for (sql, wanted) in [
+            (STALE, "SEARCH alert USING INDEX alert_stuck ((account,id)>(?,?))"),
+            (UNCALLED, "SEARCH request USING INDEX request_by_state (state=? AND id>? AND id<?)"),
+        ] {
+            let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+            let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(plan).fetch_all(store.readers()).await.unwrap();
+            let steps: Vec<&str> = plan.iter().map(|(.., step)| step.as_str()).collect();
+            let is_whole = |step: &&str| step.starts_with("SCAN") && !["SCAN l", "SCAN r"].contains(step);
+            assert!(steps.contains(&wanted) && !steps.iter().any(is_whole), "{steps:#?}");
+            assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "it sorts nothing: {steps:#?}");
+        }
+        store.close().await;
+    }
+}
