@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    attention::{QuietHours, Stage},
+    attention::{QuietHours, Reading, Stage},
     message::Language,
     request::{Kind, Request, State},
     time::{Time, in_words},
@@ -62,6 +62,23 @@ pub enum Refusal {
         /// How long must lie between two.
         min_interval: Duration,
     },
+    /// Its account's list is not read, so that whether anybody still has to answer is not known.
+    #[error(
+        "nobody is nudged for request {id}: the list of account {account} has not been read{}{}, so whether anybody still \
+         has to answer is not known; `amplinkd account show {account}` says why",
+        .last_read.map(|at| format!(" since {at}")).unwrap_or_default(),
+        if *.is_suspended { ", for the account is suspended" } else { "" }
+    )]
+    Unread {
+        /// The request.
+        id: String,
+        /// Its account.
+        account: String,
+        /// When the list was read for the last time.
+        last_read: Option<Time>,
+        /// Whether nobody even tries.
+        is_suspended: bool,
+    },
     /// It moved on while the words were found.
     #[error("request {id} moved on just now: look at it again")]
     Moved {
@@ -89,6 +106,20 @@ impl Refusal {
         };
         Self::Nobody { id: request.id.to_string(), why }
     }
+}
+
+/// Whether the list still says who has not answered.
+///
+/// # Errors
+/// [`Refusal::Unread`].
+pub fn still_read(request: &Request, reading: Reading) -> Result<(), Refusal> {
+    let (last_read, is_suspended) = match reading {
+        Reading::Read => return Ok(()),
+        Reading::Unread { last_read, .. } => (last_read, false),
+        Reading::Suspended { last_read, .. } => (last_read, true),
+    };
+    let (id, account) = (request.id.to_string(), request.account.to_string());
+    Err(Refusal::Unread { id, account, last_read, is_suspended })
 }
 
 /// Whether it is too soon after the last one.

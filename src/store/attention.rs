@@ -163,14 +163,21 @@ const NEVER_READ: Reading = Reading::Unread { since: Time::from_ms(0), last_read
 #[derive(Debug, FromRow)]
 struct ReadingRow {
     id: String,
+    #[sqlx(flatten)]
+    reading: ReadingColumns,
+}
+
+/// What an account's row says of whether its list is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, FromRow)]
+pub(super) struct ReadingColumns {
     suspended_by: Option<String>,
     since: i64,
     unread_since: Option<i64>,
     checked_at: Option<i64>,
 }
 
-impl ReadingRow {
-    fn reading(&self) -> Reading {
+impl ReadingColumns {
+    pub(super) fn reading(&self) -> Reading {
         let last_read = self.checked_at.map(Time::from_ms);
         let suspended = |by| Reading::Suspended { by, since: Time::from_ms(self.since), last_read };
         match (self.suspended_by.as_deref(), self.unread_since) {
@@ -227,7 +234,7 @@ impl Store {
         let succeeded: Vec<String> = sqlx::query_scalar(SUCCEEDED).bind(&ids).fetch_all(&mut *connection).await?;
         let readings = sqlx::query(READINGS).bind(&ids).fetch_all(&mut *connection).await?;
         let readings: HashMap<String, Reading> =
-            rows::legal::<ReadingRow>(&readings).into_iter().map(|row| (row.id.clone(), row.reading())).collect();
+            rows::legal::<ReadingRow>(&readings).into_iter().map(|row| (row.id, row.reading.reading())).collect();
         let mut conflicts: HashMap<String, Vec<OpenConflict>> = HashMap::new();
         for (request, id, kind, errcode, at) in rows::legal::<(String, String, String, Option<i64>, i64)>(&open) {
             let conflict = OpenConflict { id, kind, errcode, at: Time::from_ms(at) };

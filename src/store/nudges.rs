@@ -11,14 +11,16 @@ use serde_json::{Map, Value};
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{
-    Store, StoreError, bulk,
+    Store, StoreError,
+    attention::ReadingColumns,
+    bulk,
     decode::{self, Table},
     record::{self, Event, new_id},
     requests::REQUEST,
     stage_times::{By, Sample},
     writer::{Reply, Work},
 };
-use crate::domain::{percentile::Spread, time::Time};
+use crate::domain::{attention::Reading, percentile::Spread, time::Time};
 
 /// A nudge to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub enum Nudged {
     Moved,
     /// Somebody else nudged at this moment: nothing was written.
     TooSoon(Time),
+    /// The account's list has become unreadable: nothing was written.
+    Unread,
 }
 
 /// When and how nudges are made.
@@ -78,6 +82,16 @@ pub struct Background {
     pub account_name: Option<String>,
     /// The program's name, when any listing showed it.
     pub program_name: Option<String>,
+    #[sqlx(flatten)]
+    reading: ReadingColumns,
+}
+
+impl Background {
+    /// Whether the account's list is read.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        self.reading.reading()
+    }
 }
 
 /// What nudges of one stage brought about.
@@ -112,14 +126,18 @@ const BACKGROUND: &str = "
                 WHERE p.account = r.account AND (p.program = r.program OR p.username = r.username) AND p.nickname <> ''
                 ORDER BY p.gone_at IS NOT NULL, p.status_since DESC LIMIT 1),
                (SELECT p.nickname FROM program AS p INDEXED BY program_by_program
-                WHERE p.program = r.program AND p.nickname <> '' LIMIT 1)) AS program_name
+                WHERE p.program = r.program AND p.nickname <> '' LIMIT 1)) AS program_name,
+           a.suspended_by, a.since, a.unread_since, a.checked_at
     FROM json_each($1) AS j
-    CROSS JOIN request AS r ON r.id = j.value";
+    CROSS JOIN request AS r ON r.id = j.value
+    CROSS JOIN account AS a ON a.account = r.account";
 
 const STANDING: &str = "
-    SELECT r.id, r.state, r.since, r.last_seq, (SELECT max(n.at) FROM nudge AS n WHERE n.request_id = r.id) AS last
+    SELECT r.id, r.state, r.since, r.last_seq, (SELECT max(n.at) FROM nudge AS n WHERE n.request_id = r.id) AS last,
+           a.unread_since IS NULL AND a.suspended_by IS NULL AS is_read
     FROM json_each($1) AS j
-    CROSS JOIN request AS r ON r.id = j.value";
+    CROSS JOIN request AS r ON r.id = j.value
+    CROSS JOIN account AS a ON a.account = r.account";
 
 const INSERT: &str = "
     INSERT INTO nudge (id, request_id, stage, seq, language, channel, text, at, effect_ms)
@@ -150,6 +168,7 @@ struct Standing {
     since: i64,
     last_seq: i64,
     last: Option<i64>,
+    is_read: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -247,6 +266,10 @@ pub(super) async fn write(
         };
         if let Some(last) = stands.last.map(Time::from_ms).filter(|last| occasion.is_too_soon(*last)) {
             replies.push(Nudged::TooSoon(last));
+            continue;
+        }
+        if !stands.is_read {
+            replies.push(Nudged::Unread);
             continue;
         }
         let row = nudge.row(stands.last_seq, occasion);
@@ -391,6 +414,17 @@ mod tests {
         assert_eq!(owed(&mut connection).await, 2);
         let much_later = 100 + i64::try_from(DAY.as_millis()).unwrap();
         assert!(matches!(store.nudge(vec![of("r1")], at(much_later)).await.unwrap()[..], [Nudged::Written(_)]));
+    }
+
+    #[tokio::test]
+    async fn nobody_is_nudged_by_a_list_that_has_just_become_unreadable() {
+        let (_folder, store, mut connection) = lived().await;
+        for set in ["unread_since = 7", "unread_since = NULL, state = 'suspended', suspended_by = 'operator'"] {
+            let sql = sqlx::AssertSqlSafe(format!("UPDATE account SET {set}"));
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+            assert_eq!(store.nudge(vec![of("r1")], at(100)).await.unwrap(), [Nudged::Unread], "{set}");
+        }
+        assert_eq!(owed(&mut connection).await, 0);
     }
 
     #[tokio::test]

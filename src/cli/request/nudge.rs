@@ -20,7 +20,7 @@ use crate::{
     domain::{
         id::RequestId,
         message::Language,
-        nudge::{Facts, Refusal, Urgency, Way, soon_after, stage, word},
+        nudge::{Facts, Refusal, Urgency, Way, soon_after, stage, still_read, word},
         request::Request,
         time::{Time, in_words},
     },
@@ -48,7 +48,8 @@ Examples:
 The words say who must agree to what, since when it waits, and what arrived in WeChat. They are printed, and sent as well
 when [nudge] channels names a channel for the request's labels: the daemon delivers them. Each nudge is remembered in
 v_nudge, and `amplinkd report` tells what they brought about. A request is nudged again after [nudge] min_interval; in
-quiet hours nothing is sent. --force overrides both.")]
+quiet hours nothing is sent. --force overrides both. While an account's list cannot be read nobody is nudged for it:
+whoever is meant may have agreed long ago.")]
 pub struct Nudge {
     /// Which
     #[command(flatten)]
@@ -227,6 +228,7 @@ async fn plan(
 
 fn worded(request: &Request, background: &Background, rules: Rules) -> Result<NewNudge, Refusal> {
     let stage = stage(request).ok_or_else(|| Refusal::nobody(request))?;
+    still_read(request, background.reading())?;
     let Occasion { now, min_interval, .. } = rules.occasion;
     soon_after(request.id.as_str(), background.last.map(Time::from_ms), min_interval, now)?;
     let facts = Facts {
@@ -262,6 +264,10 @@ fn tell_left_alone(refused: &[Refusal], min_interval: Duration) {
             in_words(min_interval)
         ));
     }
+    let unread = refused.iter().filter(|refusal| matches!(refusal, Refusal::Unread { .. })).count();
+    if unread > 0 {
+        note(format!("{} left alone: the lists of their accounts are not read", requests(unread)));
+    }
 }
 
 fn tell_ways(planned: &[Planned]) {
@@ -295,7 +301,7 @@ async fn write(desk: &Desk, planned: &[Planned], occasion: Occasion) -> (Vec<Sai
             let id = planned.nudge.request_id.clone();
             match reply {
                 Nudged::Written(nudge) => said.push(planned.said(Some(nudge))),
-                Nudged::Moved => failures.push(Refusal::Moved { id }.to_string()),
+                Nudged::Moved | Nudged::Unread => failures.push(Refusal::Moved { id }.to_string()),
                 Nudged::TooSoon(last) => {
                     let (ago, min_interval) = (occasion.now.since(last), occasion.min_interval);
                     failures.push(Refusal::TooSoon { id, last, ago, min_interval }.to_string());

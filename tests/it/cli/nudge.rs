@@ -62,6 +62,23 @@ fn nobody_is_nudged_twice_in_a_short_while_or_without_need() {
 }
 
 #[test]
+fn nobody_is_nudged_by_a_list_that_is_not_read() {
+    let desk = Desk::new();
+    let id = waiting(&desk, PROGRAM, "");
+    desk.sql("UPDATE account SET unread_since = since, failures = 1, checked_at = 1773100800000");
+    let why = format!("the list of account {ACCOUNT} has not been read since 2026-03-10T00:00:00.000Z");
+    desk.run(&format!("request nudge {id}")).refused(1, &why);
+    desk.run(&format!("request nudge {id} --force")).refused(1, "whether anybody still has to answer is not known");
+    let many = desk.run(&format!("request nudge --account {ACCOUNT} --yes")).well();
+    assert!(many.err.contains("1 request left alone: the lists of their accounts are not read"), "{}", many.err);
+    desk.sql("UPDATE account SET unread_since = NULL, state = 'suspended', suspended_by = 'operator'");
+    desk.run(&format!("request nudge {id}")).refused(1, "for the account is suspended");
+    assert_eq!(desk.number("SELECT count(*) FROM nudge"), 0);
+    desk.sql("UPDATE account SET state = 'active', suspended_by = NULL");
+    desk.run(&format!("request nudge {id}")).well();
+}
+
+#[test]
 fn a_nudge_is_sent_where_its_label_says() {
     let desk = desk_with_channel("");
     let id = waiting(&desk, PROGRAM, "--label team=shop");
