@@ -30,6 +30,7 @@ pub fn settings(config: &Config) -> Settings {
         group_within: alerts.group_within,
         quiet: alerts.quiet,
         quiet_except: alerts.quiet_except.clone(),
+        crowd: alerts.crowd.into(),
         subscriptions: alerts.channels.iter().map(|channel| subscription(channel, digest)).collect(),
     }
 }

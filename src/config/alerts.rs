@@ -20,6 +20,12 @@ use crate::domain::{
 /// Minutes of a day.
 const DAY: u16 = 24 * 60;
 
+/// Fewer accounts are always told of by their names.
+const CROWD_LEAST: u32 = 10;
+
+/// More names in one look are no help to anybody, and each costs a row at every look.
+const CROWD_MOST: u32 = 2_000;
+
 /// `[alerts]`
 #[derive(Debug, Clone)]
 pub struct Alerts {
@@ -27,6 +33,8 @@ pub struct Alerts {
     pub thresholds: Thresholds,
     /// How long an account's list may be unreadable before somebody is told.
     pub unread_after: Duration,
+    /// So many accounts of one trouble are told of as one.
+    pub crowd: u32,
     /// How often what still fires is told again; `None` is never.
     pub repeat_every: Option<Duration>,
     /// How long alerts are gathered before they are told together.
@@ -56,6 +64,8 @@ pub(super) struct WrittenAlerts {
     pub(super) stuck_after: WrittenStuckAfter,
     #[serde(deserialize_with = "value::duration")]
     pub(super) unread_after: Duration,
+    #[serde(deserialize_with = "value::whole::<CROWD_LEAST, CROWD_MOST, _>")]
+    pub(super) crowd: u32,
     #[serde(deserialize_with = "value::patience")]
     pub(super) repeat_every: Option<Duration>,
     #[serde(deserialize_with = "value::delay")]
@@ -84,6 +94,7 @@ impl Default for WrittenAlerts {
         Self {
             stuck_after: WrittenStuckAfter::default(),
             unread_after: Attention::default().unread_after,
+            crowd: 100,
             repeat_every: Some(Duration::from_hours(24)),
             group_within: Duration::from_secs(30),
             quiet_hours: None,
@@ -299,6 +310,7 @@ impl WrittenAlerts {
         Ok(Alerts {
             thresholds: Thresholds { stuck_after: self.stuck_after.general(), overrides },
             unread_after: self.unread_after,
+            crowd: self.crowd,
             repeat_every: self.repeat_every,
             group_within: self.group_within,
             quiet: self.quiet_hours.map(|Hours { from, until }| QuietHours { from, until, zone }),

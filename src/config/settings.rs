@@ -97,10 +97,11 @@ fn values(written: &Written) -> Vec<(&'static str, String)> {
     all
 }
 
-fn alerts_values(alerts: &WrittenAlerts) -> [(&'static str, String); 13] {
+fn alerts_values(alerts: &WrittenAlerts) -> [(&'static str, String); 14] {
     let WrittenAlerts {
         stuck_after,
         unread_after,
+        crowd,
         repeat_every,
         group_within,
         quiet_hours,
@@ -121,6 +122,7 @@ fn alerts_values(alerts: &WrittenAlerts) -> [(&'static str, String); 13] {
     [
         ("alerts.stuck_after", stuck_after.shown(Some(&StuckAfter::default()))),
         ("alerts.unread_after", duration_text(*unread_after)),
+        ("alerts.crowd", crowd.to_string()),
         ("alerts.repeat_every", repeat_every.map_or_else(never, duration_text)),
         ("alerts.group_within", duration_text(*group_within)),
         ("alerts.quiet_hours", quiet_hours.map_or_else(never, Hours::shown)),

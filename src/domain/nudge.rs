@@ -115,7 +115,7 @@ impl Refusal {
 pub fn still_read(request: &Request, reading: Reading) -> Result<(), Refusal> {
     let (last_read, is_suspended) = match reading {
         Reading::Read => return Ok(()),
-        Reading::Unread { last_read, .. } => (last_read, false),
+        Reading::Unread { last_read, .. } | Reading::ShutOut { last_read, .. } => (last_read, false),
         Reading::Suspended { last_read, .. } => (last_read, true),
     };
     let (id, account) = (request.id.to_string(), request.account.to_string());

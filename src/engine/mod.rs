@@ -36,6 +36,8 @@ mod arrivals;
 
 mod learn;
 
+mod looks;
+
 mod memories;
 
 mod completion_guard;
@@ -69,13 +71,14 @@ use std::{
     num::NonZeroU32,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use self::{
-    gates::Gates, lateness::Lateness, outage::Outage, pacing::Pacing, permits::Permits, record::Recorder, steps::Steps,
+    gates::Gates, lateness::Lateness, looks::Looks, outage::Outage, pacing::Pacing, permits::Permits, record::Recorder,
+    steps::Steps,
 };
 use crate::{
     clock::SharedClock,
@@ -115,12 +118,8 @@ pub struct Engine {
     reload: AtomicBool,
     /// What the last audit found; `None` before the first.
     findings: Mutex<Option<Vec<Finding>>>,
-    /// The Beijing day on which accounts had used up their looks, as far as known; [`UNKNOWN_DAY`] before anybody asked.
-    spent_day: AtomicI64,
+    looks: Looks,
 }
-
-/// No day.
-const UNKNOWN_DAY: i64 = i64::MIN;
 
 /// Counts since the start.
 #[derive(Debug, Default)]
@@ -185,7 +184,7 @@ impl Engine {
         let (gates, meters) = (Gates::default(), Meters::default());
         let recorder = Recorder::new(store, clock, settings.policy.clone());
         let steps = Steps::beginning(recorder.clock().now(), recorder.clock().monotonic());
-        let (reload, findings, spent_day) = (AtomicBool::new(false), Mutex::new(None), AtomicI64::new(UNKNOWN_DAY));
+        let (reload, findings, looks) = (AtomicBool::new(false), Mutex::new(None), Looks::default());
         let (outage, is_ending) = (Outage::default(), AtomicBool::new(false));
         Arc::new(Self {
             recorder,
@@ -200,7 +199,7 @@ impl Engine {
             is_ending,
             reload,
             findings,
-            spent_day,
+            looks,
         })
     }
 
@@ -232,23 +231,6 @@ impl Engine {
     #[must_use]
     pub fn findings(&self) -> Option<Vec<Finding>> {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Whether accounts may have used up their looks of this day: they have, or nobody has asked since the start.
-    fn has_spent_budgets(&self, now: Time) -> bool {
-        let day = self.spent_day.load(Ordering::Relaxed);
-        day == UNKNOWN_DAY || day == now.beijing_day()
-    }
-
-    /// An account's looks of this day are used up.
-    fn note_spent_budget(&self, now: Time) {
-        self.spent_day.store(now.beijing_day(), Ordering::Relaxed);
-    }
-
-    /// Nobody had used up anything when this was first asked.
-    fn note_no_spent_budgets(&self) {
-        // Whatever was noted meanwhile stays.
-        let _ = self.spent_day.compare_exchange(UNKNOWN_DAY, UNKNOWN_DAY + 1, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// What was counted since the start.

@@ -96,7 +96,9 @@ impl Engine {
         let answer = self.ask(&look, must_read).await;
         // A list is as old as its answer, not as the question.
         look.now = self.clock().now();
-        if !matches!(answer, Answer::Unchanged | Answer::Listing(..)) {
+        if matches!(answer, Answer::Unchanged | Answer::Listing(..)) {
+            self.looks.note_read(look.state.row, self.clock().monotonic());
+        } else {
             Meters::count(&self.meters.failed_polls);
         }
         match answer {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::moment_within,
-    domain::time::Time,
+    domain::{account::AccountState, time::Time},
     store::{StoreError, accounts::Reservation},
 };
 
@@ -54,7 +54,6 @@ impl Engine {
         let exhausted = state.budget.used >= i64::from(self.settings.daily_budget)
             || self.gates.api(account, LISTING_API, now).is_some();
         let due = if exhausted {
-            self.note_spent_budget(now);
             tracing::warn!(
                 account = %account,
                 used = state.budget.used,
@@ -68,14 +67,20 @@ impl Engine {
             state.due_if_unchanged(self.pace(), now + begins.saturating_sub(stopwatch))
         };
         *then = stopwatch + now.until(due);
-        rows.push(Reservation {
+        rows.push(self.reservation(state, due));
+        if exhausted { Prepared::Wait } else { Prepared::Poll }
+    }
+
+    fn reservation(&self, state: &AccountState, due: Time) -> Reservation {
+        let is_spent = state.budget.used >= i64::from(self.settings.daily_budget);
+        Reservation {
             row: state.row,
             due: due.ms(),
             day: state.budget.day,
             used: state.budget.used,
             read: state.read_at.map(Time::ms),
-        });
-        if exhausted { Prepared::Wait } else { Prepared::Poll }
+            spent: is_spent.then_some(state.budget.day),
+        }
     }
 
     /// A moment within `within`, so that what was held back together does not go on together.
@@ -96,13 +101,7 @@ impl Driver {
             .agenda
             .unmade()
             .into_iter()
-            .map(|unmade| Reservation {
-                row: unmade.state.row,
-                due: (calendar + unmade.due.saturating_sub(stopwatch)).ms(),
-                day: unmade.state.budget.day,
-                used: unmade.state.budget.used,
-                read: unmade.state.read_at.map(Time::ms),
-            })
+            .map(|unmade| self.engine.reservation(&unmade.state, calendar + unmade.due.saturating_sub(stopwatch)))
             .collect();
         if rows.is_empty() {
             return Ok(());

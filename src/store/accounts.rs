@@ -47,6 +47,8 @@ pub struct Reservation {
     pub used: i64,
     /// When a listing was last received.
     pub read: Option<i64>,
+    /// The Beijing day, when its budget is used up.
+    pub spent: Option<i64>,
 }
 
 /// What a look, or the calls that followed it, made of an account.
@@ -71,7 +73,7 @@ const RESERVE: &str = "
     UPDATE account
     SET next_check_at = CASE WHEN account.suspended_by = 'operator' THEN NULL ELSE j.value ->> 'due' END,
         budget_day = j.value ->> 'day', budget_used = j.value ->> 'used',
-        checked_at = j.value ->> 'read'
+        checked_at = j.value ->> 'read', spent_day = j.value ->> 'spent'
     FROM jsonb_each($1) AS j
     WHERE account.id = j.value ->> 'row'";
 

@@ -59,6 +59,10 @@ pub struct AlertRow {
 #[derive(Debug, Clone, Serialize)]
 pub struct Over(pub String, pub i64, pub &'static str, pub i64);
 
+/// An alert whose sentences have changed: id, English, Chinese.
+#[derive(Debug, Clone, Serialize)]
+pub struct Reworded(pub String, pub String, pub String);
+
 /// An alert that was told.
 #[derive(Debug, Clone, Serialize)]
 pub struct Told {
@@ -110,13 +114,15 @@ pub struct WatchRecord {
     pub told: Vec<Told>,
     /// The events that tell of them.
     pub events: Vec<Event>,
+    /// Open alerts that say something else from now on.
+    pub reworded: Vec<Reworded>,
 }
 
 impl WatchRecord {
     /// Whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { seq, over, fired, vigils, deliveries, told, events } = self;
+        let Self { seq, over, fired, vigils, deliveries, told, events, reworded } = self;
         seq.is_none()
             && over.is_empty()
             && fired.is_empty()
@@ -124,6 +130,7 @@ impl WatchRecord {
             && deliveries.is_empty()
             && told.is_empty()
             && events.is_empty()
+            && reworded.is_empty()
     }
 }
 
@@ -172,6 +179,11 @@ const TELL: &str = "
     FROM jsonb_each($1) AS j
     WHERE alert.id = j.value ->> 'id'";
 
+const REWORD: &str = "
+    UPDATE alert SET message_en = j.value ->> 1, message_zh = j.value ->> 2
+    FROM jsonb_each($1) AS j
+    WHERE alert.id = j.value ->> 0 AND alert.resolved_at IS NULL";
+
 const READ_ON: &str = "UPDATE watch SET seq = $1 WHERE one = 1";
 
 const BEGIN: &str = "
@@ -192,6 +204,7 @@ const STANDS: &str = "SELECT seq, policy FROM watch WHERE one = 1";
 pub(super) async fn write(tx: &mut SqliteConnection, step: &WatchRecord) -> Result<u64, StoreError> {
     bulk::execute(tx, OVER, &step.over).await?;
     bulk::execute(tx, FIRE, &step.fired).await?;
+    bulk::execute(tx, REWORD, &step.reworded).await?;
     if !step.vigils.is_empty() {
         bulk::execute(tx, END_VIGIL, &step.vigils).await?;
         bulk::execute(tx, KEEP_VIGIL, &step.vigils).await?;

@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use sqlx::FromRow;
+use sqlx::{FromRow, Row as _};
 
-use super::{Store, StoreError, alerts::AlertRow, bulk, gates::Gate, request_row::RequestRow, rows};
+use super::{Store, StoreError, alerts::AlertRow, bulk, request_row::RequestRow, rows};
 use crate::domain::{
     attention::{OpenConflict, Reading, Subject, SuspendedBy},
     request::Request,
@@ -28,19 +28,6 @@ pub struct News {
     pub partition_key: String,
     /// Of alerts: the age from which the channels are told that it is for.
     pub reach: Option<i64>,
-}
-
-/// An account that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct Troubled {
-    /// The account.
-    pub account: String,
-    /// `WeChat`'s code, when it is suspended.
-    pub errcode: Option<i64>,
-    /// Its text; of other troubles the last error.
-    pub said: Option<String>,
-    /// Since when, milliseconds UTC.
-    pub since: i64,
 }
 
 const NEWS: &str = "
@@ -89,7 +76,9 @@ const RELATED: &str = "
     WHERE l.resolved_at IS NULL AND l.request_id IS NOT NULL";
 
 const READINGS: &str = "
-    SELECT r.id, a.suspended_by, a.since, a.unread_since, a.checked_at
+    SELECT r.id, a.suspended_by, a.since, a.unread_since, a.checked_at,
+           (SELECT g.since FROM alert AS g INDEXED BY alert_one_open
+            WHERE g.key = 'ip_not_allowed/all' AND g.resolved_at IS NULL) AS shut_out_since
     FROM jsonb_each($1) AS j
     CROSS JOIN request AS r ON r.id = j.value
     CROSS JOIN account AS a ON a.account = r.account";
@@ -115,7 +104,24 @@ const STANDING: &str = "
            l.acknowledged_at, l.snoozed_until, l.resolved_at, l.resolution, l.notified_at, l.notify_at, l.reach,
            l.message_en, l.message_zh, l.version
     FROM alert AS l INDEXED BY alert_of_request
-    WHERE l.request_id IS NULL AND l.resolved_at IS NULL";
+    WHERE l.request_id IS NULL AND l.resolved_at IS NULL AND l.id > $1
+    ORDER BY l.id
+    LIMIT $2";
+
+const BY_KEY: &str = "
+    SELECT l.id, l.key, l.rule, l.reason, l.request_id, l.account, l.program, l.state, l.since, l.fired_at,
+           l.acknowledged_at, l.snoozed_until, l.resolved_at, l.resolution, l.notified_at, l.notify_at, l.reach,
+           l.message_en, l.message_zh, l.version
+    FROM jsonb_each($1) AS j CROSS JOIN alert AS l INDEXED BY alert_one_open ON l.key = j.value
+    WHERE l.resolved_at IS NULL";
+
+// What tells of many accounts at once.
+const CROWDS: &str = "
+    SELECT l.key FROM alert AS l INDEXED BY alert_by_rule
+    WHERE l.resolved_at IS NULL AND l.rule IN ('wechat_unreachable', 'accounts_refused')
+    UNION ALL
+    SELECT l.key FROM alert AS l INDEXED BY alert_one_open
+    WHERE l.resolved_at IS NULL AND l.key IN ('token_failing/all', 'calls_refused/all')";
 
 // From reason to reason along the index, however many alerts each has.
 const DUE_REASONS: &str = "
@@ -138,24 +144,14 @@ const TO_TELL: &str = "
     ORDER BY l.notify_at, l.since, l.id
     LIMIT $4";
 
-const SUSPENDED: &str = "
-    SELECT a.account, a.errcode, a.errmsg AS said, a.since
-    FROM account AS a INDEXED BY account_suspended
-    WHERE a.state = 'suspended' AND a.suspended_by = 'wechat'";
-
-const WITHOUT_TOKEN: &str = "
-    SELECT a.account, NULL AS errcode, a.last_error AS said, coalesce(a.checked_at, a.since) AS since
-    FROM account AS a INDEXED BY account_unread
-    WHERE a.unread_since IS NOT NULL AND a.trouble = 'token' AND a.failures >= 3
-    LIMIT $1";
-
-const SPENT: &str = "
-    SELECT a.account, NULL AS errcode, NULL AS said, a.budget_day AS since
-    FROM account AS a
-    WHERE a.budget_day >= $1 AND a.budget_used >= $2
-    LIMIT $3";
-
-const GATES: &str = "SELECT kind, subject, until, errcode, errmsg, at FROM gate WHERE kind IN ('ip', 'api_day')";
+/// Open alerts of no request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StandingPage {
+    /// Those that can be read.
+    pub alerts: Vec<AlertRow>,
+    /// The last one; `None` on the last page.
+    pub last: Option<String>,
+}
 
 /// Of an account that nobody can look at.
 const NEVER_READ: Reading = Reading::Unread { since: Time::from_ms(0), last_read: None };
@@ -174,17 +170,20 @@ pub(super) struct ReadingColumns {
     since: i64,
     unread_since: Option<i64>,
     checked_at: Option<i64>,
+    /// Since when it is told that our address is refused.
+    shut_out_since: Option<i64>,
 }
 
 impl ReadingColumns {
     pub(super) fn reading(&self) -> Reading {
         let last_read = self.checked_at.map(Time::from_ms);
         let suspended = |by| Reading::Suspended { by, since: Time::from_ms(self.since), last_read };
-        match (self.suspended_by.as_deref(), self.unread_since) {
-            (Some("operator"), _) => suspended(SuspendedBy::Operator),
-            (Some(_), _) => suspended(SuspendedBy::Wechat),
-            (None, Some(since)) => Reading::Unread { since: Time::from_ms(since), last_read },
-            (None, None) => Reading::Read,
+        match (self.suspended_by.as_deref(), self.unread_since, self.shut_out_since) {
+            (Some("operator"), ..) => suspended(SuspendedBy::Operator),
+            (Some(_), ..) => suspended(SuspendedBy::Wechat),
+            (None, _, Some(since)) => Reading::ShutOut { since: Time::from_ms(since), last_read },
+            (None, Some(since), None) => Reading::Unread { since: Time::from_ms(since), last_read },
+            (None, None, None) => Reading::Read,
         }
     }
 }
@@ -265,15 +264,37 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn open_alerts_of(&self, requests: &[String]) -> Result<Vec<AlertRow>, StoreError> {
-        Ok(sqlx::query_as(OF_REQUESTS).bind(bulk::json(requests)).fetch_all(self.readers()).await?)
+        Ok(rows::legal(&sqlx::query(OF_REQUESTS).bind(bulk::json(requests)).fetch_all(self.readers()).await?))
     }
 
-    /// Alerts of no request that are not over.
+    /// Alerts of no request that are not over: at most `limit` after the one with this id.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn standing_alerts(&self) -> Result<Vec<AlertRow>, StoreError> {
-        Ok(sqlx::query_as(STANDING).fetch_all(self.readers()).await?)
+    pub async fn standing_alerts(&self, after: &str, limit: u32) -> Result<StandingPage, StoreError> {
+        let found = sqlx::query(STANDING).bind(after).bind(limit).fetch_all(self.readers()).await?;
+        let is_whole = found.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+        let last = found.last().filter(|_| is_whole).and_then(|row| row.try_get("id").ok());
+        Ok(StandingPage { alerts: rows::legal(&found), last })
+    }
+
+    /// Alerts with these keys that are not over.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn alerts_known_by(&self, keys: &[String]) -> Result<Vec<AlertRow>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(rows::legal(&sqlx::query(BY_KEY).bind(bulk::json(keys)).fetch_all(self.readers()).await?))
+    }
+
+    /// The keys of what is told of many accounts as one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn open_crowds(&self) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(CROWDS).fetch_all(self.readers()).await?)
     }
 
     /// Reasons of which something is to be told, and when the first of each is.
@@ -281,7 +302,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn reasons_to_tell(&self) -> Result<Vec<(String, i64)>, StoreError> {
-        Ok(sqlx::query_as(DUE_REASONS).fetch_all(self.readers()).await?)
+        Ok(rows::legal(&sqlx::query(DUE_REASONS).fetch_all(self.readers()).await?))
     }
 
     /// Alerts of one reason to be told up to `within`; of those that were silenced, up to `now`.
@@ -295,39 +316,7 @@ impl Store {
         now: i64,
         limit: u32,
     ) -> Result<Vec<AlertRow>, StoreError> {
-        let query = sqlx::query_as(TO_TELL).bind(reason).bind(within).bind(now).bind(limit);
-        Ok(query.fetch_all(self.readers()).await?)
-    }
-
-    /// Accounts that `WeChat` does not let us speak for.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
-    pub async fn suspended_by_wechat(&self) -> Result<Vec<Troubled>, StoreError> {
-        Ok(sqlx::query_as(SUSPENDED).fetch_all(self.readers()).await?)
-    }
-
-    /// Accounts whose token could not be had three times in a row; at most `limit`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
-    pub async fn without_token(&self, limit: u32) -> Result<Vec<Troubled>, StoreError> {
-        Ok(sqlx::query_as(WITHOUT_TOKEN).bind(limit).fetch_all(self.readers()).await?)
-    }
-
-    /// Accounts whose looks of this Beijing day are used up; at most `limit`. Reads every account.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
-    pub async fn spent(&self, day: i64, budget: u32, limit: u32) -> Result<Vec<Troubled>, StoreError> {
-        Ok(sqlx::query_as(SPENT).bind(day).bind(budget).bind(limit).fetch_all(self.readers()).await?)
-    }
-
-    /// Gates that hold back whole accounts.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
-    pub async fn account_gates(&self) -> Result<Vec<Gate>, StoreError> {
-        Ok(sqlx::query_as(GATES).fetch_all(self.readers()).await?)
+        let query = sqlx::query(TO_TELL).bind(reason).bind(within).bind(now).bind(limit);
+        Ok(rows::legal(&query.fetch_all(self.readers()).await?))
     }
 }

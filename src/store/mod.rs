@@ -67,6 +67,8 @@ pub mod attention;
 
 pub mod relook;
 
+pub mod troubled;
+
 pub mod views;
 
 mod request_page;

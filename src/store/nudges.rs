@@ -127,7 +127,9 @@ const BACKGROUND: &str = "
                 ORDER BY p.gone_at IS NOT NULL, p.status_since DESC LIMIT 1),
                (SELECT p.nickname FROM program AS p INDEXED BY program_by_program
                 WHERE p.program = r.program AND p.nickname <> '' LIMIT 1)) AS program_name,
-           a.suspended_by, a.since, a.unread_since, a.checked_at
+           a.suspended_by, a.since, a.unread_since, a.checked_at,
+           (SELECT g.since FROM alert AS g INDEXED BY alert_one_open
+            WHERE g.key = 'ip_not_allowed/all' AND g.resolved_at IS NULL) AS shut_out_since
     FROM json_each($1) AS j
     CROSS JOIN request AS r ON r.id = j.value
     CROSS JOIN account AS a ON a.account = r.account";

@@ -18,27 +18,29 @@ pub struct Relook {
 // What is told of a request while its account's list is read, and what while it is not, take each other's place.
 const STALE: &str = "
     SELECT l.account AS place, l.id AS place_within, l.request_id AS request,
-           CASE WHEN l.reason = 'stuck.requested' THEN a.suspended_by IS NOT NULL
+           CASE WHEN l.reason = 'stuck.requested' THEN a.suspended_by IS NOT NULL OR g.since IS NOT NULL
                 ELSE (l.reason = 'stuck.unread')
-                     <> (a.suspended_by IS NOT NULL OR (a.unread_since IS NOT NULL AND a.unread_since <= $4))
+                     <> (a.suspended_by IS NOT NULL OR coalesce(g.since, a.unread_since, $4 + 1) <= $4)
            END AS is_stale
     FROM (SELECT account, id, request_id, reason FROM alert INDEXED BY alert_stuck
           WHERE rule = 'stuck' AND resolved_at IS NULL AND (account, id) > ($1, $2)
           ORDER BY account, id LIMIT $3) AS l
-    LEFT JOIN account AS a ON a.account = l.account";
+    LEFT JOIN account AS a ON a.account = l.account
+    LEFT JOIN alert AS g INDEXED BY alert_one_open ON g.key = 'ip_not_allowed/all' AND g.resolved_at IS NULL";
 
 // An import of a million costs no look at each: only those are looked at that are still not called after all the time that
 // any may have. Those that were told already, or will be looked at by themselves, are left out.
 const UNCALLED: &str = "
     SELECT '' AS place, r.id AS place_within, r.id AS request,
-           a.suspended_by IS NULL
+           a.suspended_by IS NULL AND g.since IS NULL
            AND NOT EXISTS (SELECT 1 FROM vigil AS v WHERE v.request_id = r.id)
            AND NOT EXISTS (SELECT 1 FROM alert AS l INDEXED BY alert_once
                            WHERE l.key = 'stuck/requested/' || r.id AND l.since >= r.since
                              AND l.resolution IS NOT 'over') AS is_stale
     FROM (SELECT id, account, since FROM request INDEXED BY request_by_state
           WHERE state = 'requested' AND id > $1 AND id < $2 ORDER BY id LIMIT $3) AS r
-    LEFT JOIN account AS a ON a.account = r.account";
+    LEFT JOIN account AS a ON a.account = r.account
+    LEFT JOIN alert AS g INDEXED BY alert_one_open ON g.key = 'ip_not_allowed/all' AND g.resolved_at IS NULL";
 
 #[derive(Debug, FromRow)]
 struct Row {

@@ -44,6 +44,14 @@ fn english(rule: Rule, case: &str, count: usize) -> String {
             many("account has used up its calls of today", "accounts have used up their calls of today")
         }
         (Rule::TokenFailing, _) => many("account has no usable token", "accounts have no usable token"),
+        (Rule::AccountUnreadable, _) => many("account cannot be read", "accounts cannot be read"),
+        (Rule::WechatUnreachable, _) => "Many accounts cannot be read, for one reason".to_owned(),
+        (Rule::AccountsRefused, code) => format!("Many accounts are suspended by WeChat with errcode {code}"),
+        (Rule::CallsRefused, _) => many("account has its calls refused", "accounts have their calls refused"),
+        (Rule::UnknownStatus, _) => many("undocumented status is listed", "undocumented statuses are listed"),
+        (Rule::ListsEmptied, _) => "Lists are suddenly empty".to_owned(),
+        (Rule::Capacity, _) => "More looks are due than may be made".to_owned(),
+        (Rule::LogLarge, _) => "The database's log does not shrink".to_owned(),
         (Rule::ChannelFailing, _) => many("channel does not take messages", "channels do not take messages"),
         (Rule::Daemon, _) => format!("amplinkd itself needs an operator: {}", spaced(case)),
     }
@@ -67,6 +75,14 @@ fn chinese(rule: Rule, case: &str, count: usize) -> String {
         (Rule::IpNotAllowed, _) => "出口 IP 不在微信白名单中".to_owned(),
         (Rule::BudgetExhausted, _) => format!("{count} 个公众号今日调用已用完"),
         (Rule::TokenFailing, _) => format!("{count} 个公众号无可用 token"),
+        (Rule::AccountUnreadable, _) => format!("{count} 个公众号的列表无法读取"),
+        (Rule::WechatUnreachable, _) => "大量公众号因同一原因无法读取".to_owned(),
+        (Rule::AccountsRefused, code) => format!("大量公众号被微信暂停（errcode {code}）"),
+        (Rule::CallsRefused, _) => format!("{count} 个公众号的调用被拒绝"),
+        (Rule::UnknownStatus, _) => format!("{count} 种未公开的状态出现在列表中"),
+        (Rule::ListsEmptied, _) => "公众号列表突然清空".to_owned(),
+        (Rule::Capacity, _) => "待查公众号超出调用能力".to_owned(),
+        (Rule::LogLarge, _) => "数据库日志持续增长".to_owned(),
         (Rule::ChannelFailing, _) => format!("{count} 个通知渠道无法送达"),
         (Rule::Daemon, _) => format!("amplinkd 自身需要运维处理：{case}"),
     }

@@ -18,17 +18,25 @@ mod groups;
 
 mod plights;
 
+mod troubles;
+
+mod crowd;
+
+mod calm;
+
 use super::{
     id::{AccountId, ProgramId, RequestId},
     time::Time,
 };
 
 pub use self::{
+    calm::{CALM_FOR, Calm, Need},
+    crowd::{CROWD_MIN, Share, Spoken, is_crowd, is_many},
     groups::group_sentence,
     learned::{LEARNED_FROM, RIPE_AFTER, learned},
     policy::{Attention, Lesson, Override, QuietHours, StuckAfter, Threshold, Thresholds, Whose},
     request::{OpenConflict, Reading, Subject, SuspendedBy, of_request},
-    standing::{Plight, of_plight},
+    standing::{Count, Plight, of_plight},
     words::local,
 };
 
@@ -57,6 +65,22 @@ pub enum Rule {
     BudgetExhausted,
     /// No token for an account.
     TokenFailing,
+    /// The list of an account cannot be read.
+    AccountUnreadable,
+    /// The lists of many accounts cannot be read, for one reason.
+    WechatUnreachable,
+    /// `WeChat` does not let us speak for many accounts, with one code.
+    AccountsRefused,
+    /// Calls of an account are refused although its list can be read.
+    CallsRefused,
+    /// A status is listed that no page documents.
+    UnknownStatus,
+    /// Accounts list nothing of all that they listed before.
+    ListsEmptied,
+    /// More is due than may be called.
+    Capacity,
+    /// The log beside the database does not shrink.
+    LogLarge,
     /// Messages do not get through.
     ChannelFailing,
     /// The daemon itself: overdue work, a disk that was full, jobs that did not run.
@@ -65,7 +89,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 21] = [
         Self::Stuck,
         Self::Rejected,
         Self::Failed,
@@ -77,6 +101,14 @@ impl Rule {
         Self::IpNotAllowed,
         Self::BudgetExhausted,
         Self::TokenFailing,
+        Self::AccountUnreadable,
+        Self::WechatUnreachable,
+        Self::AccountsRefused,
+        Self::CallsRefused,
+        Self::UnknownStatus,
+        Self::ListsEmptied,
+        Self::Capacity,
+        Self::LogLarge,
         Self::ChannelFailing,
         Self::Daemon,
     ];
@@ -96,6 +128,14 @@ impl Rule {
             Self::IpNotAllowed => "ip_not_allowed",
             Self::BudgetExhausted => "budget_exhausted",
             Self::TokenFailing => "token_failing",
+            Self::AccountUnreadable => "account_unreadable",
+            Self::WechatUnreachable => "wechat_unreachable",
+            Self::AccountsRefused => "accounts_refused",
+            Self::CallsRefused => "calls_refused",
+            Self::UnknownStatus => "unknown_status",
+            Self::ListsEmptied => "lists_emptied",
+            Self::Capacity => "capacity",
+            Self::LogLarge => "log_large",
             Self::ChannelFailing => "channel_failing",
             Self::Daemon => "daemon",
         }
@@ -105,7 +145,7 @@ impl Rule {
     #[must_use]
     pub const fn comes_back(self) -> bool {
         match self {
-            Self::Stuck | Self::TokenFailing => true,
+            Self::Stuck | Self::TokenFailing | Self::AccountUnreadable | Self::CallsRefused | Self::Capacity => true,
             Self::Rejected
             | Self::Failed
             | Self::Lapsed
@@ -115,6 +155,40 @@ impl Rule {
             | Self::AccountSuspended
             | Self::IpNotAllowed
             | Self::BudgetExhausted
+            | Self::WechatUnreachable
+            | Self::AccountsRefused
+            | Self::UnknownStatus
+            | Self::ListsEmptied
+            | Self::LogLarge
+            | Self::ChannelFailing
+            | Self::Daemon => false,
+        }
+    }
+
+    /// Whether it is over only once it has not held for a while ([`CALM_FOR`]): what fails three times in four would
+    /// otherwise be told, and told to be over, every few minutes.
+    #[must_use]
+    pub const fn lingers(self) -> bool {
+        match self {
+            Self::TokenFailing
+            | Self::AccountUnreadable
+            | Self::WechatUnreachable
+            | Self::AccountsRefused
+            | Self::CallsRefused
+            | Self::UnknownStatus
+            | Self::Capacity
+            | Self::LogLarge => true,
+            Self::Stuck
+            | Self::Rejected
+            | Self::Failed
+            | Self::Lapsed
+            | Self::Deferred
+            | Self::Vanished
+            | Self::Conflict
+            | Self::AccountSuspended
+            | Self::IpNotAllowed
+            | Self::BudgetExhausted
+            | Self::ListsEmptied
             | Self::ChannelFailing
             | Self::Daemon => false,
         }

@@ -3,13 +3,31 @@
 use chrono_tz::Tz;
 
 use super::{
-    Plight,
+    Plight, troubles,
     words::{Both, local, refused},
 };
 use crate::domain::{errcode::Refusal, id::AccountId, time::Time};
 
 pub(super) fn plight(plight: &Plight, zone: Tz) -> Both {
     match plight {
+        Plight::AccountUnreadable { account, trouble, error, since, last_read } => {
+            troubles::unreadable(account, *trouble, error, (*since, *last_read), zone)
+        }
+        Plight::WechatUnreachable { trouble, count, example, error, .. } => {
+            troubles::unreachable(*trouble, *count, example, error)
+        }
+        Plight::AccountsRefused { refusal, count, example, .. } => troubles::accounts_refused(refusal, *count, example),
+        Plight::CallsRefused { account, count, error, since } => {
+            troubles::calls_refused(account, *count, error, &local(*since, zone))
+        }
+        Plight::UnknownStatus { status, count, account, item, .. } => {
+            troubles::unknown_status(*status, *count, account, item)
+        }
+        Plight::ListsEmptied { count, example, since } => {
+            troubles::lists_emptied(*count, example, &local(*since, zone))
+        }
+        Plight::Capacity { stretch, since } => capacity(*stretch, &local(*since, zone)),
+        Plight::LogLarge { bytes, bound, .. } => log_large(*bytes, *bound),
         Plight::AccountSuspended { account, refusal, since } => suspended(account, refusal, &local(*since, zone)),
         Plight::IpNotAllowed { refusal, since } => not_allowed(refusal, &local(*since, zone)),
         Plight::BudgetExhausted { account, refusal, since, until } => {
@@ -86,6 +104,41 @@ fn failing(channel: &str, error: &str, dead: u64, since: &str) -> Both {
     (
         format!("Channel {channel} has not taken messages since {since}: {error}. {lost}"),
         format!("通知渠道 {channel} 自 {since} 起无法送达：{error}。{lost_zh}"),
+    )
+}
+
+/// A stretch in thousandths, as people say it: "2.4".
+fn times(stretch: i64) -> String {
+    format!("{}.{}", stretch / 1_000, stretch % 1_000 / 100)
+}
+
+fn capacity(stretch: i64, since: &str) -> Both {
+    let times = times(stretch);
+    (
+        format!(
+            "More looks at accounts are due than may be made since {since}: all waits are {times} times as long as they are \
+             configured. `amplinkd plan` says what to change: a larger [wechat] per_second, or longer [polling] steps."
+        ),
+        format!(
+            "自 {since} 起待查公众号超出可用调用能力，所有轮询间隔均为配置的 {times} 倍；请运行 `amplinkd plan`，调高 [wechat] per_second 或放宽 [polling] steps。"
+        ),
+    )
+}
+
+/// Bytes in one mebibyte.
+const MIB: u64 = 1 << 20;
+
+fn log_large(bytes: u64, bound: u64) -> Both {
+    let (bytes, bound) = (bytes / MIB, bound / MIB);
+    (
+        format!(
+            "The database's write-ahead log has grown to {bytes} MiB (it should stay below {bound} MiB): somebody has been \
+             reading in one transaction for long, and until it ends the log fills the disk. `lsof` on the file that ends in \
+             -wal names the processes; end the one that is not amplinkd, or its transaction."
+        ),
+        format!(
+            "数据库预写日志已达 {bytes} MiB（应低于 {bound} MiB）：有进程长时间占用读事务，日志将持续增长直至占满磁盘；请对 -wal 文件运行 `lsof` 找出非 amplinkd 的进程并结束其事务。"
+        ),
     )
 }
 

@@ -35,6 +35,13 @@ pub enum Reading {
         /// When it was read for the last time; `None`: never.
         last_read: Option<Time>,
     },
+    /// No account is read: our address is refused.
+    ShutOut {
+        /// Since when that is told.
+        since: Time,
+        /// As above.
+        last_read: Option<Time>,
+    },
     /// Nobody tries.
     Suspended {
         /// Who said so.
@@ -140,7 +147,7 @@ fn stuck(subject: &Subject, stage: Stage, attention: &Attention, now: Time) -> C
     let late = late(request, stage, attention);
     let doubted_from = match subject.reading {
         Reading::Read => None,
-        Reading::Unread { since, .. } => Some(since + attention.unread_after),
+        Reading::Unread { since, .. } | Reading::ShutOut { since, .. } => Some(since + attention.unread_after),
         // That it is not read is decided, and told already.
         Reading::Suspended { .. } => Some(request.since),
     };
@@ -156,12 +163,13 @@ fn stuck(subject: &Subject, stage: Stage, attention: &Attention, now: Time) -> C
     concern
 }
 
-/// Nothing was called for too long. That `WeChat` suspended the account is told of the account, and who suspended it by
-/// hand knows.
+/// Nothing was called for too long. That `WeChat` suspended the account or refuses our address is told as that, and who
+/// suspended it by hand knows.
 fn waits_for_us(subject: &Subject, attention: &Attention) -> Option<Concern> {
     let request = &subject.request;
-    if matches!(subject.reading, Reading::Suspended { .. }) {
-        return None;
+    match subject.reading {
+        Reading::Suspended { .. } | Reading::ShutOut { .. } => return None,
+        Reading::Read | Reading::Unread { .. } => {}
     }
     let late = late(request, Stage::Requested, attention);
     let mut concern = of(request, Rule::Stuck, "stuck.requested", "/requested");

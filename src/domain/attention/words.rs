@@ -140,7 +140,9 @@ pub(super) fn unknown(request: &Request, late: &Late, reading: Reading, zone: Tz
 fn unread(account: &AccountId, reading: Reading, zone: Tz) -> Option<Both> {
     let (last_read, suspended, suspended_zh) = match reading {
         Reading::Read => return None,
-        Reading::Unread { last_read, .. } => (last_read, String::new(), String::new()),
+        Reading::Unread { last_read, .. } | Reading::ShutOut { last_read, .. } => {
+            (last_read, String::new(), String::new())
+        }
         Reading::Suspended { by, since, last_read } => {
             let (since, (by, by_zh)) = (local(since, zone), suspender(by));
             (last_read, format!(" (suspended by {by} since {since})"), format!("（自 {since} 起被{by_zh}暂停）"))

@@ -2,13 +2,19 @@
 //! come; fires and resolves alerts; puts what each channel asked for into its queue. It must never send anything itself,
 //! and never hold up a poll.
 //!
-//! `reconcile` compares what holds with what was told, `standing` looks at what is not about one request, `tell` makes
-//! events of alerts that are due, `fan_out` gives events to channels; `alarm` alone tells what cannot be written. How far it has come stands in the database, and
-//! moves in the transaction that writes what came of it.
+//! `reconcile` compares what holds with what was told, `standing` does so with what is not about one request and what
+//! `plights` saw of that, `relook` brings up requests of which nothing moved, `tell` makes events of alerts that are due,
+//! `fan_out` gives events to channels, `apart` writes piece by piece what cannot be written whole; `alarm` alone tells what
+//! cannot be written at all. How far it has come stands in the database, and moves in the transaction that writes what came
+//! of it.
 
 mod alarm;
 
+mod apart;
+
 mod fan_out;
+
+mod plights;
 
 mod reconcile;
 
@@ -26,8 +32,8 @@ use std::{
 
 pub(super) use self::fan_out::DIGEST;
 use self::reconcile::reconcile;
-use self::relook::Rounds;
 pub use self::{alarm::Alarm, fan_out::Subscription};
+use self::{relook::Rounds, standing::Standing};
 use super::{Engine, deliver::Channels};
 use crate::{
     domain::{
@@ -67,6 +73,8 @@ pub struct Settings {
     pub quiet: Option<QuietHours>,
     /// Rules that are told also then.
     pub quiet_except: Vec<Rule>,
+    /// So many accounts of one trouble are told of as one.
+    pub crowd: u64,
     /// Who is told what.
     pub subscriptions: Vec<Subscription>,
 }
@@ -79,6 +87,7 @@ impl Default for Settings {
             group_within: Duration::from_secs(30),
             quiet: None,
             quiet_except: vec![Rule::Daemon],
+            crowd: 100,
             subscriptions: Vec::new(),
         }
     }
@@ -103,8 +112,12 @@ pub struct Watch {
     ages: Vec<i64>,
     /// The last event that was read.
     seq: i64,
-    /// Since when what has no time of its own is so, by its key.
-    noticed: HashMap<String, i64>,
+    /// What is known between two looks of what is not about one request.
+    standing: Standing,
+    /// Alerts whose rows the database refuses, and before when none is tried again, on the stopwatch.
+    untellable: HashMap<String, Duration>,
+    /// When our address was last known to be refused, on the stopwatch.
+    shut_out_at: Option<Duration>,
     /// How far requests have been looked at that nothing of their own brings up.
     rounds: Rounds,
     /// When it began, on the stopwatch.
@@ -121,11 +134,23 @@ impl Watch {
     /// # Errors
     /// [`StoreError`] when the database cannot be read or written.
     pub async fn start(engine: Arc<Engine>, settings: Settings, channels: Channels) -> Result<Self, StoreError> {
-        let (noticed, began) = (HashMap::new(), engine.clock().monotonic());
+        let began = engine.clock().monotonic();
         let ages: BTreeSet<i64> = settings.subscriptions.iter().map(Subscription::after_ms).collect();
         let ages = ages.into_iter().filter(|after| *after > 0).collect();
-        let (rounds, seq, looked_at, learned_at) = (Rounds::default(), 0, None, None);
-        let mut watch = Self { engine, settings, channels, ages, noticed, rounds, began, seq, looked_at, learned_at };
+        let mut watch = Self {
+            engine,
+            settings,
+            channels,
+            ages,
+            began,
+            standing: Standing::default(),
+            rounds: Rounds::default(),
+            untellable: HashMap::new(),
+            shut_out_at: None,
+            seq: 0,
+            looked_at: None,
+            learned_at: None,
+        };
         watch.learn().await?;
         watch.seq = watch.take_up().await?;
         Ok(watch)
@@ -182,9 +207,10 @@ impl Watch {
         let mut waits: Vec<Duration> = Vec::new();
         waits.extend(store.next_vigil().await?.map(|due| now.until(Time::from_ms(due))));
         for (reason, due) in store.reasons_to_tell().await? {
-            // When quiet hours end is asked for minute by minute: they know whole minutes.
+            // When quiet hours end is asked for minute by minute: they know whole minutes. So is what cannot be told.
             let wait = now.until(Time::from_ms(due));
-            waits.push(if self.is_quiet(&reason, now) { wait.max(Duration::from_mins(1)) } else { wait });
+            let is_held = self.is_quiet(&reason, now) || !self.untellable.is_empty();
+            waits.push(if is_held { wait.max(Duration::from_mins(1)) } else { wait });
         }
         Ok(waits.into_iter().min().map(|wait| stopwatch + wait))
     }
@@ -215,7 +241,7 @@ impl Watch {
         step.deliveries = fan_out::deliveries(&self.settings.subscriptions, &news, now);
         step.seq = news.last().map(|event| event.seq);
         let (seq, is_owed) = (step.seq, !step.deliveries.is_empty());
-        self.store().watch(step).await?;
+        self.write(step).await?;
         if is_owed {
             self.channels.ring();
         }

@@ -30,6 +30,6 @@ impl Watch {
             return Ok(());
         }
         let step = self.look_at(&[], requests, now).await?;
-        self.store().watch(step).await
+        self.write(step).await
     }
 }

@@ -1,200 +1,208 @@
-//! What is not about one request: accounts, our address, tokens, channels, the daemon. It must never call anybody to find
-//! out: it reads what others have written down.
+//! What is not about one request: fires what holds and is not told, ends what is told and holds no more. What may only pause
+//! is over when it has been calm for a while; an account that was told by its name is judged by its own row.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
-use super::{super::deliver::Health, Watch, reconcile::alert};
+use super::{LOOK_AROUND, Watch, plights::Seen, reconcile::alert};
 use crate::{
     domain::{
-        attention::{Concern, Plight, Rule, of_plight},
-        errcode::Refusal,
-        id::AccountId,
+        account::Trouble,
+        attention::{Calm, Concern, Need, Rule, of_plight},
         time::Time,
     },
     store::{
         StoreError,
-        alerts::{Over, WatchRecord},
-        attention::Troubled,
+        alerts::{AlertRow, Over, Reworded, WatchRecord},
+        troubled::AccountNow,
     },
 };
 
-/// Accounts without a token that are named one by one. More of them at once are one trouble: their common source.
-const WITHOUT_TOKEN_MAX: u32 = 100;
+/// Alerts that are open and looked at in one look: more are looked at one page after the other.
+const PAGE: u32 = 1_000;
 
-/// How long nothing must have been written for it to be told: a backup that holds the file is over by then.
-const OUTAGE_TOLD: Duration = Duration::from_secs(30);
+/// What is known between two looks of alerts that are not about a request.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    /// Since when what has no beginning of its own is so, by its key.
+    noticed: HashMap<String, i64>,
+    /// Since when what was told does not hold, by its key.
+    calm: HashMap<String, Calm>,
+    /// The last alert that was looked at; empty at the beginning of a round.
+    last: String,
+}
 
-/// How long it is told of after it ended.
-const OUTAGE_KEPT: Duration = Duration::from_mins(10);
-
-/// How long a channel may take nothing before that is told: longer than a service that is restarted needs.
-const CHANNEL_FAILING_AFTER: Duration = Duration::from_mins(5);
-
-/// The key of the alert of more than that.
-const CROWD: &str = "token_failing/all";
-
-/// Accounts with a spent budget that are told of in one look.
-const SPENT_MAX: u32 = 10_000;
+/// How an open alert stands.
+enum Judgement {
+    /// It holds.
+    Holds,
+    /// It does not hold at this moment.
+    Calm(Need, Option<Time>),
+    /// It is over.
+    Over,
+}
 
 impl Watch {
     /// Fires and resolves what is not about one request.
     pub(super) async fn look_around(&mut self) -> Result<(), StoreError> {
         let now = self.engine.clock().now();
-        let (plights, looked_at) = self.plights(now).await?;
+        let Seen { plights, looked_at } = self.see(now).await?;
         let zone = self.settings.attention.zone;
-        let mut concerns: Vec<Concern> = plights.iter().map(|plight| of_plight(plight, zone)).collect();
-        // Two of one key, as a spent budget and a spent quota of one account, are one trouble.
-        let mut keys = HashSet::new();
-        concerns.retain(|concern| keys.insert(concern.key.clone()));
-        let open = self.store().standing_alerts().await?;
-        let known: HashMap<&str, i64> = open.iter().map(|alert| (alert.key.as_str(), alert.since)).collect();
-        self.notice(&mut concerns, &known, now);
-        let held: HashSet<&str> = concerns.iter().map(|concern| concern.key.as_str()).collect();
+        let mut concerns: BTreeMap<String, Concern> = BTreeMap::new();
+        for plight in &plights {
+            let concern = of_plight(plight, zone);
+            // Two of one key, as a spent budget and a spent quota of one account, are one trouble.
+            concerns.entry(concern.key.clone()).or_insert(concern);
+        }
+        let open = self.open_standing(&concerns).await?;
+        let over = self.judge(&open, &concerns, &looked_at).await?;
+        self.notice(&mut concerns, &open, now);
         let mut step = WatchRecord::default();
         let within = self.settings.group_within;
-        for told in &open {
-            let is_looked_at = Rule::from_word(&told.rule).is_some_and(|rule| looked_at.contains(&rule));
-            // While too many are without a token to name them, those that were named stay so.
-            let is_in_crowd = told.rule == Rule::TokenFailing.as_str() && held.contains(CROWD);
-            if is_looked_at && !is_in_crowd && !held.contains(told.key.as_str()) {
-                step.over.push(Over(told.id.clone(), now.ms(), "over", (now + within).ms()));
+        for key in &over {
+            self.standing.calm.remove(key);
+            step.over.push(Over(open[key].id.clone(), now.ms(), "over", (now + within).ms()));
+        }
+        step.reworded = reworded(&open, &concerns, now + within + LOOK_AROUND);
+        let is_told = |key: &str| open.contains_key(key) && !over.contains(key);
+        let is_news = |concern: &&Concern| {
+            !open.contains_key(&concern.key) && !twins(&concern.key).iter().any(|key| is_told(key))
+        };
+        step.fired = concerns.values().filter(is_news).map(|concern| alert(concern.clone(), now, within)).collect();
+        self.begin_anew(&mut step.fired, now).await?;
+        if step.is_empty() { Ok(()) } else { self.write(step).await }
+    }
+
+    /// Open alerts of no request, by their keys: the next page of all, and every one of what holds now.
+    async fn open_standing(
+        &mut self,
+        concerns: &BTreeMap<String, Concern>,
+    ) -> Result<HashMap<String, AlertRow>, StoreError> {
+        let page = self.store().standing_alerts(&self.standing.last, PAGE).await?;
+        self.standing.last = page.last.unwrap_or_default();
+        let keys: Vec<String> = concerns.keys().flat_map(|key| twins(key).into_iter().chain([key.clone()])).collect();
+        let held = self.store().alerts_known_by(&keys).await?;
+        let crowds = self.store().open_crowds().await?;
+        let crowds = self.store().alerts_known_by(&crowds).await?;
+        let all = page.alerts.into_iter().chain(held).chain(crowds);
+        Ok(all.map(|alert| (alert.key.clone(), alert)).collect())
+    }
+
+    /// Which of these alerts are over.
+    async fn judge(
+        &mut self,
+        open: &HashMap<String, AlertRow>,
+        concerns: &BTreeMap<String, Concern>,
+        looked_at: &HashSet<Rule>,
+    ) -> Result<HashSet<String>, StoreError> {
+        let names: Vec<&str> = open.values().filter_map(|alert| alert.account.as_deref()).collect();
+        let accounts = self.store().accounts_now(&names).await?;
+        let accounts: HashMap<&str, &AccountNow> = accounts.iter().map(|row| (row.account.as_str(), row)).collect();
+        let stopwatch = self.engine.clock().monotonic();
+        let mut over = HashSet::new();
+        for (key, alert) in open {
+            let Some(rule) = Rule::from_word(&alert.rule).filter(|rule| looked_at.contains(rule)) else { continue };
+            let judgement = match alert.account.as_deref() {
+                Some(account) if is_judged_by_its_row(rule) => match accounts.get(account) {
+                    Some(account) => of_account(rule, account),
+                    // A row that is not legal is no evidence.
+                    None => Judgement::Holds,
+                },
+                Some(_) | None if concerns.contains_key(key) => Judgement::Holds,
+                Some(_) | None if rule.lingers() => Judgement::Calm(Need::Nothing, None),
+                Some(_) | None => Judgement::Over,
+            };
+            if self.standing.is_over(key, judgement, stopwatch) {
+                over.insert(key.clone());
             }
         }
-        let news = concerns.iter().filter(|concern| !known.contains_key(concern.key.as_str()));
-        step.fired = news.map(|concern| alert(concern.clone(), now, within)).collect();
-        if step.is_empty() { Ok(()) } else { self.store().watch(step).await }
+        Ok(over)
     }
 
     /// What is only noticed has begun when it was first noticed: once an operator has ended it, it stays ended.
-    fn notice(&mut self, concerns: &mut [Concern], known: &HashMap<&str, i64>, now: Time) {
-        let held: HashSet<&str> = concerns.iter().map(|concern| concern.key.as_str()).collect();
-        self.noticed.retain(|key, _| held.contains(key.as_str()));
-        for concern in concerns {
-            // Only a suspension is written down with the moment from which it holds.
-            if concern.rule != Rule::AccountSuspended {
-                let told = known.get(concern.key.as_str()).copied();
-                let since = self.noticed.entry(concern.key.clone()).or_insert(told.unwrap_or(now.ms()));
-                concern.since = Time::from_ms(*since);
+    fn notice(&mut self, concerns: &mut BTreeMap<String, Concern>, open: &HashMap<String, AlertRow>, now: Time) {
+        self.standing.noticed.retain(|key, _| concerns.contains_key(key));
+        for concern in concerns.values_mut().filter(|concern| !has_a_beginning(concern)) {
+            let told = open.get(&concern.key).map(|alert| alert.since);
+            let since = self.standing.noticed.entry(concern.key.clone()).or_insert(told.unwrap_or(now.ms()));
+            concern.since = Time::from_ms(*since);
+        }
+    }
+}
+
+impl Standing {
+    fn is_over(&mut self, key: &str, judgement: Judgement, now: Duration) -> bool {
+        match judgement {
+            Judgement::Over => true,
+            Judgement::Holds => {
+                self.calm.remove(key);
+                false
+            }
+            Judgement::Calm(need, read_at) => {
+                let calm = self.calm.entry(key.to_owned()).or_insert_with(|| Calm::from(now, read_at));
+                calm.go_on(read_at);
+                calm.is_over(need, now)
             }
         }
     }
+}
 
-    /// Everything that holds back more than one request, and the rules that could be looked at.
-    async fn plights(&self, now: Time) -> Result<(Vec<Plight>, HashSet<Rule>), StoreError> {
-        let store = self.store();
-        let mut plights = Vec::new();
-        let mut looked_at =
-            HashSet::from([Rule::AccountSuspended, Rule::IpNotAllowed, Rule::TokenFailing, Rule::BudgetExhausted]);
-        for Troubled { account, errcode, said, since } in store.suspended_by_wechat().await? {
-            let Ok(account) = account.parse() else { continue };
-            let refusal = Refusal { errcode: errcode.unwrap_or(0), errmsg: said.unwrap_or_default() };
-            plights.push(Plight::AccountSuspended { account, refusal, since: Time::from_ms(since) });
-        }
-        plights.extend(self.without_token().await?);
-        plights.extend(self.spent(now).await?);
-        for gate in store.account_gates().await? {
-            let refusal = Refusal { errcode: gate.errcode, errmsg: gate.errmsg };
-            let (since, until) = (Time::from_ms(gate.at), Time::from_ms(gate.until));
-            if gate.kind == "ip" {
-                plights.push(Plight::IpNotAllowed { refusal, since });
-            } else if until > now
-                && let Some(Ok(account)) = gate.subject.split('/').next().map(str::parse)
-            {
-                plights.push(Plight::BudgetExhausted { account, refusal: Some(refusal), since, until });
-            }
-        }
-        // A channel that was failing has not been tried yet when a process begins.
-        if self.engine.clock().monotonic().saturating_sub(self.began) >= CHANNEL_FAILING_AFTER {
-            looked_at.insert(Rule::ChannelFailing);
-        }
-        plights.extend(self.channels(now));
-        plights.extend(self.daemon(now, &mut looked_at));
-        plights.extend(self.outage(now));
-        Ok((plights, looked_at))
+/// What is told of the same account by another rule: while one of them is told, the other is not.
+fn twins(key: &str) -> Vec<String> {
+    let pair = [Rule::TokenFailing.as_str(), Rule::AccountUnreadable.as_str()];
+    let Some((rule, of)) = key.split_once('/') else { return Vec::new() };
+    if pair.contains(&rule) && of != "all" {
+        pair.iter().filter(|other| **other != rule).map(|other| format!("{other}/{of}")).collect()
+    } else {
+        Vec::new()
     }
+}
 
-    async fn without_token(&self) -> Result<Vec<Plight>, StoreError> {
-        let troubled = self.store().without_token(WITHOUT_TOKEN_MAX + 1).await?;
-        let too_many = troubled.len() > usize::try_from(WITHOUT_TOKEN_MAX).unwrap_or(usize::MAX);
-        let plight = |troubled: &Troubled, account: Option<AccountId>| Plight::TokenFailing {
-            account,
-            error: troubled.said.clone().unwrap_or_default(),
-            since: Time::from_ms(troubled.since),
-        };
-        if too_many {
-            return Ok(troubled.iter().max_by_key(|one| one.since).map(|one| plight(one, None)).into_iter().collect());
-        }
-        Ok(troubled.iter().filter_map(|one| Some(plight(one, Some(one.account.parse().ok()?)))).collect())
+/// Whether it is written down since when this is so.
+fn has_a_beginning(concern: &Concern) -> bool {
+    match concern.rule {
+        Rule::Capacity => true,
+        rule => concern.account.is_some() && is_judged_by_its_row(rule),
     }
+}
 
-    /// Accounts whose looks of today are used up. Every account is read for it, so only when there may be one.
-    async fn spent(&self, now: Time) -> Result<Vec<Plight>, StoreError> {
-        if !self.engine.has_spent_budgets(now) {
-            return Ok(Vec::new());
-        }
-        let day = now.beijing_day();
-        let spent = self.store().spent(day, self.engine.settings.daily_budget, SPENT_MAX).await?;
-        if spent.is_empty() {
-            self.engine.note_no_spent_budgets();
-        }
-        let plight = |one: Troubled| {
-            let account = one.account.parse().ok()?;
-            Some(Plight::BudgetExhausted { account, refusal: None, since: now, until: now.next_beijing_day() })
-        };
-        Ok(spent.into_iter().filter_map(plight).collect())
-    }
+/// Whether an account's own row says if an alert of it still holds: which accounts are named is bounded, and says nothing of
+/// the others.
+const fn is_judged_by_its_row(rule: Rule) -> bool {
+    matches!(rule, Rule::AccountSuspended | Rule::TokenFailing | Rule::AccountUnreadable | Rule::CallsRefused)
+}
 
-    /// Channels that have taken nothing for a while, or for which messages were given up.
-    fn channels(&self, now: Time) -> Vec<Plight> {
-        let is_failing = |health: &Health| {
-            health.dead > 0 || health.since.is_some_and(|since| now.since(since) >= CHANNEL_FAILING_AFTER)
-        };
-        let failing = self.channels.health().into_iter().filter(|(_, health)| is_failing(health));
-        failing
-            .map(|(channel, health)| Plight::ChannelFailing {
-                channel,
-                error: health.last_error.unwrap_or_else(|| "messages were given up".to_owned()),
-                dead: health.dead,
-                since: health.since.unwrap_or(now),
-            })
-            .collect()
+/// Whether this still holds of the account.
+fn of_account(rule: Rule, account: &AccountNow) -> Judgement {
+    let is_of_tokens = account.trouble.as_deref() == Some(Trouble::Token.as_str());
+    let (read_at, waits) = (account.checked_at.map(Time::from_ms), account.next_check_at.is_some());
+    match (rule, account.suspended_by.as_deref()) {
+        (Rule::AccountSuspended, Some("wechat")) => Judgement::Holds,
+        // The suspension is told, or a person's own doing; of what nobody looks at nothing can be said.
+        (_, Some(_)) => Judgement::Over,
+        (Rule::AccountSuspended, None) => Judgement::Over,
+        _ if !waits => Judgement::Over,
+        (Rule::CallsRefused, None) if account.calls_refused_since.is_some() => Judgement::Holds,
+        (Rule::CallsRefused, None) => Judgement::Calm(Need::Nothing, None),
+        (_, None) => match account.unread_since {
+            None => Judgement::Calm(Need::GoodLooks, read_at),
+            Some(_) if is_of_tokens == (rule == Rule::TokenFailing) => Judgement::Holds,
+            // It has another trouble, which is told when this one is over.
+            Some(_) => Judgement::Calm(Need::Nothing, None),
+        },
     }
+}
 
-    /// That nothing could be written, once that can be written.
-    fn outage(&self, now: Time) -> Option<Plight> {
-        let (since, ended) = self.engine.outage.last()?;
-        let is_worth_telling = ended.since(since) >= OUTAGE_TOLD && now.since(ended) < OUTAGE_KEPT;
-        is_worth_telling.then(|| Plight::Daemon {
-            finding: "unwritable".to_owned(),
-            example: format!("nothing could be written to the database until {ended}, and nothing was sent to WeChat"),
-            count: 1,
-            since,
-        })
-    }
-
-    /// What the last audit found; nothing is known before the first.
-    fn daemon(&self, now: Time, looked_at: &mut HashSet<Rule>) -> Vec<Plight> {
-        let Some(findings) = self.engine.findings() else { return Vec::new() };
-        looked_at.insert(Rule::Daemon);
-        let mut plights: Vec<Plight> = Vec::new();
-        for found in findings {
-            let twin = plights.iter_mut().find_map(|plight| match plight {
-                Plight::Daemon { finding, count, .. } if *finding == found.rule => Some(count),
-                _ => None,
-            });
-            match twin {
-                Some(count) => *count += 1,
-                None => plights.push(Plight::Daemon {
-                    example: format!("{}: {}", found.subject, found.finding),
-                    finding: found.rule,
-                    count: 1,
-                    since: now,
-                }),
-            }
-        }
-        plights
-    }
+/// What is told again says how it is then, and not how it was when it began.
+fn reworded(open: &HashMap<String, AlertRow>, concerns: &BTreeMap<String, Concern>, before: Time) -> Vec<Reworded> {
+    let is_due = |alert: &AlertRow| alert.notify_at.is_some_and(|at| at <= before.ms());
+    let due = open.values().filter(|alert| is_due(alert));
+    due.filter_map(|alert| {
+        let concern = concerns.get(&alert.key)?;
+        let is_news = concern.en != alert.message_en || concern.zh != alert.message_zh;
+        is_news.then(|| Reworded(alert.id.clone(), concern.en.clone(), concern.zh.clone()))
+    })
+    .collect()
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Watch, fan_out::rule_of};
+use super::{Watch, apart::AGAIN_AFTER, fan_out::rule_of};
 use crate::{
     domain::{
         attention::{Rule, group_sentence},
@@ -43,21 +43,53 @@ impl Watch {
     /// Tells what is due and may be told. Answers whether anything was.
     pub(super) async fn tell(&mut self) -> Result<bool, StoreError> {
         let now = self.engine.clock().now();
+        let stopwatch = self.engine.clock().monotonic();
+        self.untellable.retain(|_, until| stopwatch < *until);
         let mut has_told = false;
         for (reason, due) in self.store().reasons_to_tell().await? {
             if due > now.ms() || self.is_quiet(&reason, now) {
                 continue;
             }
             let within = (now + self.settings.group_within).ms();
-            let rows = self.store().alerts_to_tell(&reason, within, now.ms(), GROUP_MAX).await?;
-            let step = self.step(&reason, &rows, now);
-            if !step.events.is_empty() {
-                tracing::warn!(reason, alerts = rows.len(), events = step.events.len(), "alerts are told");
-                has_told = true;
+            let mut rows = self.store().alerts_to_tell(&reason, within, now.ms(), GROUP_MAX).await?;
+            rows.retain(|row| !self.untellable.contains_key(&row.id));
+            // One group, unless the database refuses a row of it: then its halves, and theirs.
+            let mut groups = vec![&rows[..]];
+            while let Some(group) = groups.pop().filter(|group| !group.is_empty()) {
+                has_told |= self.tell_of(&reason, group, now, &mut groups).await?;
             }
-            self.store().watch(step).await?;
         }
         Ok(has_told)
+    }
+
+    /// Tells of these alerts together, or leaves two halves of them to be told. Answers whether anything was told.
+    async fn tell_of<'a>(
+        &mut self,
+        reason: &str,
+        rows: &'a [AlertRow],
+        now: Time,
+        rest: &mut Vec<&'a [AlertRow]>,
+    ) -> Result<bool, StoreError> {
+        let step = self.step(reason, rows, now);
+        let events = step.events.len();
+        match self.store().watch(step).await {
+            Ok(()) if events > 0 => {
+                tracing::warn!(reason, alerts = rows.len(), events, "alerts are told");
+                Ok(true)
+            }
+            Ok(()) => Ok(false),
+            Err(error) if error.is_of_one_row() && rows.len() > 1 => {
+                let (first, second) = rows.split_at(rows.len() / 2);
+                rest.extend([second, first]);
+                Ok(false)
+            }
+            Err(error) if error.is_of_one_row() => {
+                tracing::error!(alert = rows[0].id, error = %error, "db.bad_row: the alert cannot be told");
+                self.untellable.insert(rows[0].id.clone(), self.engine.clock().monotonic() + AGAIN_AFTER);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The events of one reason, and what they mean for its alerts.

@@ -1,0 +1,54 @@
+//! Writes what the watch has found, all at once; and piece by piece when the database will not take it whole, so that one
+//! row which somebody made illegal holds up itself alone. The audit names such rows.
+
+use std::time::Duration;
+
+use super::Watch;
+use crate::store::{StoreError, alerts::WatchRecord};
+
+/// How long what the database refused to write of one row waits for another try: somebody may be mending it.
+pub(super) const AGAIN_AFTER: Duration = Duration::from_mins(10);
+
+impl Watch {
+    /// Writes a step.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing, or not all of it, was written; all of it is found again.
+    pub(super) async fn write(&self, step: WatchRecord) -> Result<(), StoreError> {
+        match self.store().watch(step.clone()).await {
+            Err(error) if error.is_of_one_row() => self.write_apart(step, error).await,
+            written => written,
+        }
+    }
+
+    /// What belongs to one alert each alone, and last when all requests are looked at again and how far everything was read.
+    async fn write_apart(&self, step: WatchRecord, why: StoreError) -> Result<(), StoreError> {
+        let WatchRecord { seq, over, fired, mut vigils, deliveries, told, events, reworded } = step;
+        let one = WatchRecord::default;
+        let over = over.into_iter().map(|over| WatchRecord { over: vec![over], ..one() });
+        let fired = fired.into_iter().map(|fired| WatchRecord { fired: vec![fired], ..one() });
+        let reworded = reworded.into_iter().map(|words| WatchRecord { reworded: vec![words], ..one() });
+        let pieces: Vec<WatchRecord> = over.chain(fired).chain(reworded).collect();
+        if pieces.is_empty() {
+            return Err(why);
+        }
+        let mut is_refused = false;
+        for piece in pieces {
+            match self.store().watch(piece).await {
+                Err(error) if error.is_of_one_row() => {
+                    tracing::error!(error = %error, "db.bad_row: what the watch found of it is not written");
+                    is_refused = true;
+                }
+                written => written?,
+            }
+        }
+        if is_refused {
+            let again = (self.engine.clock().now() + AGAIN_AFTER).ms();
+            for (_, due) in &mut vigils {
+                *due = Some(due.map_or(again, |due| due.min(again)));
+            }
+        }
+        let rest = WatchRecord { seq, vigils, deliveries, told, events, ..one() };
+        if rest.is_empty() { Ok(()) } else { self.store().watch(rest).await }
+    }
+}

@@ -1,0 +1,306 @@
+//! What holds back more than one request at this moment, read from what others have written down: accounts, our address,
+//! statuses, channels, the plan, the daemon itself. Of accounts with one trouble either each is named, or all are one.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
+
+use super::{
+    super::{deliver::Health, looks::LATELY},
+    Watch,
+};
+use crate::{
+    domain::{
+        account::Trouble,
+        attention::{Count, Plight, Rule, Share, Spoken, is_crowd, is_many},
+        errcode::Refusal,
+        time::Time,
+    },
+    store::{StoreError, troubled::Troubled},
+};
+
+/// How long nothing must have been written for it to be told: a backup that holds the file is over by then.
+const OUTAGE_TOLD: Duration = Duration::from_secs(30);
+
+/// How long it is told of after it ended.
+const OUTAGE_KEPT: Duration = Duration::from_mins(10);
+
+/// How long a channel may take nothing before that is told: longer than a service that is restarted needs.
+const CHANNEL_FAILING_AFTER: Duration = Duration::from_mins(5);
+
+/// How long the plan must be stretched before that is told: an import is worked off by then.
+const STRAINED_FOR: Duration = Duration::from_hours(1);
+
+/// Accounts with a spent budget that are told of in one look.
+const SPENT_MAX: u32 = 10_000;
+
+/// Findings of the audit that other rules tell of, with their reasons: they are not told twice.
+const TOLD_OTHERWISE: [&str; 1] = ["unread"];
+
+/// What there is.
+pub(super) struct Seen {
+    pub(super) plights: Vec<Plight>,
+    /// The rules that could be looked at: of the others nothing is known, and nothing is over.
+    pub(super) looked_at: HashSet<Rule>,
+}
+
+/// Accounts of one trouble, by the key of what is told of all together.
+fn crowd_of(trouble: Trouble) -> String {
+    match trouble {
+        Trouble::Token => "token_failing/all".to_owned(),
+        Trouble::Refused | Trouble::Unreadable | Trouble::Unreachable => {
+            format!("wechat_unreachable/{}", trouble.as_str())
+        }
+    }
+}
+
+/// The key of what is told of all accounts whose calls are refused.
+const ALL_CALLS: &str = "calls_refused/all";
+
+impl Watch {
+    /// Everything that holds back more than one request, and the rules that could be looked at.
+    pub(super) async fn see(&mut self, now: Time) -> Result<Seen, StoreError> {
+        let mut looked_at = HashSet::from([
+            Rule::AccountSuspended,
+            Rule::AccountsRefused,
+            Rule::IpNotAllowed,
+            Rule::TokenFailing,
+            Rule::AccountUnreadable,
+            Rule::WechatUnreachable,
+            Rule::CallsRefused,
+            Rule::BudgetExhausted,
+            Rule::UnknownStatus,
+            Rule::Capacity,
+        ]);
+        let crowds: BTreeSet<String> = self.store().open_crowds().await?.into_iter().collect();
+        let gates = self.gates(now).await?;
+        if gates.iter().any(|plight| matches!(plight, Plight::IpNotAllowed { .. })) {
+            self.shut_out_at = Some(self.engine.clock().monotonic());
+        }
+        let mut plights = self.suspended(&crowds).await?;
+        plights.extend(self.unread(&crowds, now).await?);
+        plights.extend(self.calls_refused(&crowds, now).await?);
+        plights.extend(self.spent(now).await?);
+        plights.extend(gates);
+        plights.extend(self.unknown_statuses(now).await?);
+        plights.extend(self.capacity(now).await?);
+        // A channel that was failing has not been tried yet when a process begins.
+        if self.watched_for() >= CHANNEL_FAILING_AFTER {
+            looked_at.insert(Rule::ChannelFailing);
+        }
+        plights.extend(self.channels(now));
+        plights.extend(self.daemon(now, &mut looked_at));
+        plights.extend(self.outage(now));
+        Ok(Seen { plights, looked_at })
+    }
+
+    fn watched_for(&self) -> Duration {
+        self.engine.clock().monotonic().saturating_sub(self.began)
+    }
+
+    /// Accounts that `WeChat` does not let us speak for: of each code all as one, or each by its name.
+    async fn suspended(&self, crowds: &BTreeSet<String>) -> Result<Vec<Plight>, StoreError> {
+        let mut plights = Vec::new();
+        let many = self.settings.crowd;
+        for (errcode, count) in self.store().refused_codes().await? {
+            let spoken = spoken(crowds, &format!("{}/{errcode}", Rule::AccountsRefused.as_str()));
+            let refusal = |one: &Troubled| Refusal { errcode, errmsg: one.said.clone().unwrap_or_default() };
+            if is_many(count, many, spoken) {
+                let example = self.store().refused(errcode, 1).await?;
+                plights.extend(example.iter().filter_map(|one| {
+                    let (refusal, example) = (refusal(one), one.account.parse().ok()?);
+                    Some(Plight::AccountsRefused { refusal, count: Count(count), example, since: Time::default() })
+                }));
+            } else if spoken == Spoken::Singly {
+                let each = self.store().refused(errcode, many).await?;
+                plights.extend(each.iter().filter_map(|one| {
+                    let (account, refusal) = (one.account.parse().ok()?, refusal(one));
+                    Some(Plight::AccountSuspended { account, refusal, since: Time::from_ms(one.since) })
+                }));
+            }
+        }
+        Ok(plights)
+    }
+
+    /// Whether every call is refused, or was until a moment ago, because our address is: that is told as such, and an
+    /// account that was refused meanwhile is soon looked at again.
+    fn is_shut_out(&self) -> bool {
+        let stopwatch = self.engine.clock().monotonic();
+        self.shut_out_at.is_some_and(|at| stopwatch.saturating_sub(at) < LATELY)
+    }
+
+    /// Accounts that cannot be read: of each trouble all as one, or each by its name.
+    async fn unread(&self, crowds: &BTreeSet<String>, now: Time) -> Result<Vec<Plight>, StoreError> {
+        let (mut counts, mut plights) = (Vec::new(), Vec::new());
+        for trouble in Trouble::ALL {
+            counts.push((trouble, self.store().unread_count(trouble).await?));
+        }
+        let unread = counts.iter().map(|(_, count)| count).sum();
+        // A process that has just begun does not know yet who is well.
+        let is_counted = self.watched_for() >= LATELY;
+        let read = is_counted.then(|| self.engine.looks.read_lately(self.engine.clock().monotonic()));
+        for (trouble, troubled) in counts {
+            if trouble == Trouble::Refused && self.is_shut_out() {
+                continue;
+            }
+            let due = match trouble {
+                // Whoever runs the tokens can act at once.
+                Trouble::Token => now,
+                Trouble::Refused | Trouble::Unreadable | Trouble::Unreachable => {
+                    now - self.settings.attention.unread_after
+                }
+            };
+            let spoken = spoken(crowds, &crowd_of(trouble));
+            if is_crowd(Share { troubled, unread, read }, self.settings.crowd, spoken) {
+                let longest = self.store().unread(trouble, due, 1).await?;
+                plights.extend(longest.iter().filter_map(|one| as_one(one, trouble, Count(troubled))));
+            } else if spoken == Spoken::Singly {
+                let each = self.store().unread(trouble, due, self.settings.crowd).await?;
+                plights.extend(each.iter().filter_map(|one| by_name(one, trouble)));
+            }
+        }
+        Ok(plights)
+    }
+
+    /// Accounts whose lists can be read and whose calls are refused all the same.
+    async fn calls_refused(&self, crowds: &BTreeSet<String>, now: Time) -> Result<Vec<Plight>, StoreError> {
+        let (many, spoken) = (self.settings.crowd, spoken(crowds, ALL_CALLS));
+        let before = now - self.settings.attention.unread_after;
+        let refused = self.store().calls_refused(before, many).await?;
+        let count = refused.len() as u64;
+        let plight = |one: &Troubled, count| {
+            let (error, since) = (one.said.clone().unwrap_or_default(), Time::from_ms(one.since));
+            Some(Plight::CallsRefused { account: one.account.parse().ok()?, count, error, since })
+        };
+        Ok(if is_many(count, many, spoken) {
+            refused.first().and_then(|one| plight(one, Some(Count(count)))).into_iter().collect()
+        } else if spoken == Spoken::Singly {
+            refused.iter().filter_map(|one| plight(one, None)).collect()
+        } else {
+            Vec::new()
+        })
+    }
+
+    /// Accounts whose looks of today are used up.
+    async fn spent(&self, now: Time) -> Result<Vec<Plight>, StoreError> {
+        let plight = |one: Troubled| {
+            let account = one.account.parse().ok()?;
+            Some(Plight::BudgetExhausted { account, refusal: None, since: now, until: now.next_beijing_day() })
+        };
+        let spent = self.store().spent(now.beijing_day(), SPENT_MAX).await?;
+        Ok(spent.into_iter().filter_map(plight).collect())
+    }
+
+    /// What `WeChat` itself holds back for more than one request.
+    async fn gates(&self, now: Time) -> Result<Vec<Plight>, StoreError> {
+        let mut plights = Vec::new();
+        for gate in self.store().account_gates().await? {
+            let refusal = Refusal { errcode: gate.errcode, errmsg: gate.errmsg };
+            let (since, until) = (Time::from_ms(gate.at), Time::from_ms(gate.until));
+            if gate.kind == "ip" {
+                plights.push(Plight::IpNotAllowed { refusal, since });
+            } else if until > now
+                && let Some(Ok(account)) = gate.subject.split('/').next().map(str::parse)
+            {
+                plights.push(Plight::BudgetExhausted { account, refusal: Some(refusal), since, until });
+            }
+        }
+        Ok(plights)
+    }
+
+    async fn unknown_statuses(&self, now: Time) -> Result<Vec<Plight>, StoreError> {
+        let listed = self.store().unknown_statuses().await?;
+        Ok(listed
+            .into_iter()
+            .filter_map(|one| {
+                let (account, count) = (one.account.parse().ok()?, Count(u64::try_from(one.count).unwrap_or(0)));
+                Some(Plight::UnknownStatus { status: one.status, count, account, item: one.item, since: now })
+            })
+            .collect())
+    }
+
+    /// That all waits are stretched, once they have been for a while.
+    async fn capacity(&self, now: Time) -> Result<Option<Plight>, StoreError> {
+        let Some(pace) = self.store().pace().await? else { return Ok(None) };
+        let since = pace.strained_since.map(Time::from_ms);
+        let strained = since.filter(|since| now.since(*since) >= STRAINED_FOR);
+        Ok(strained.map(|since| Plight::Capacity { stretch: pace.stretch, since }))
+    }
+
+    /// Channels that have taken nothing for a while, or for which messages were given up.
+    fn channels(&self, now: Time) -> Vec<Plight> {
+        let is_failing = |health: &Health| {
+            health.dead > 0 || health.since.is_some_and(|since| now.since(since) >= CHANNEL_FAILING_AFTER)
+        };
+        let failing = self.channels.health().into_iter().filter(|(_, health)| is_failing(health));
+        failing
+            .map(|(channel, health)| Plight::ChannelFailing {
+                channel,
+                error: health.last_error.unwrap_or_else(|| "messages were given up".to_owned()),
+                dead: health.dead,
+                since: health.since.unwrap_or(now),
+            })
+            .collect()
+    }
+
+    /// That nothing could be written, once that can be written.
+    fn outage(&self, now: Time) -> Option<Plight> {
+        let (since, ended) = self.engine.outage.last()?;
+        let is_worth_telling = ended.since(since) >= OUTAGE_TOLD && now.since(ended) < OUTAGE_KEPT;
+        is_worth_telling.then(|| Plight::Daemon {
+            finding: "unwritable".to_owned(),
+            example: format!("nothing could be written to the database until {ended}, and nothing was sent to WeChat"),
+            count: 1,
+            since,
+        })
+    }
+
+    /// What the last audit found; nothing is known before the first.
+    fn daemon(&self, now: Time, looked_at: &mut HashSet<Rule>) -> Vec<Plight> {
+        let Some(findings) = self.engine.findings() else { return Vec::new() };
+        looked_at.insert(Rule::Daemon);
+        let mut plights: Vec<Plight> = Vec::new();
+        for found in findings.into_iter().filter(|found| !TOLD_OTHERWISE.contains(&found.rule.as_str())) {
+            let twin = plights.iter_mut().find_map(|plight| match plight {
+                Plight::Daemon { finding, count, .. } if *finding == found.rule => Some(count),
+                _ => None,
+            });
+            match twin {
+                Some(count) => *count += 1,
+                None => plights.push(Plight::Daemon {
+                    example: format!("{}: {}", found.subject, found.finding),
+                    finding: found.rule,
+                    count: 1,
+                    since: now,
+                }),
+            }
+        }
+        plights
+    }
+}
+
+fn spoken(crowds: &BTreeSet<String>, key: &str) -> Spoken {
+    if crowds.contains(key) { Spoken::AsOne } else { Spoken::Singly }
+}
+
+fn as_one(one: &Troubled, trouble: Trouble, count: Count) -> Option<Plight> {
+    let (error, since) = (one.said.clone().unwrap_or_default(), Time::from_ms(one.since));
+    Some(match trouble {
+        Trouble::Token => Plight::TokenFailing { account: None, error, since },
+        Trouble::Refused | Trouble::Unreadable | Trouble::Unreachable => {
+            Plight::WechatUnreachable { trouble, count, example: one.account.parse().ok()?, error, since }
+        }
+    })
+}
+
+fn by_name(one: &Troubled, trouble: Trouble) -> Option<Plight> {
+    let (account, error) = (one.account.parse().ok()?, one.said.clone().unwrap_or_default());
+    let (since, last_read) = (Time::from_ms(one.since), one.read_at.map(Time::from_ms));
+    Some(match trouble {
+        Trouble::Token => Plight::TokenFailing { account: Some(account), error, since },
+        Trouble::Refused | Trouble::Unreadable | Trouble::Unreachable => {
+            Plight::AccountUnreadable { account, trouble, error, since, last_read }
+        }
+    })
+}
