@@ -21,6 +21,8 @@ What is looked for; a step counts as overdue 15 minutes after its time:
   wakeup_left            a command that the daemon has not noticed
   delivery_stuck         a message that was neither sent nor given up
   event_unread           an event that nobody has looked at: alerts and messages stand still
+  unread                 an account with open requests whose list cannot be read ([alerts] unread_after)
+  alert_untold           an alert that was due and that nobody was told, outside of quiet hours
   vigil_overdue          a request whose time for an alert has come, and nobody looked
   cron_silent            a cron job that did not run
   bad_row                a row that somebody changed into one that is not legal: it is left alone

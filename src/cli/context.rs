@@ -12,7 +12,10 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::output::{self, Column, Format, Look, Printer};
+use super::{
+    output::{self, Column, Format, Look, Printer},
+    people,
+};
 use crate::{
     clock::SystemClock,
     config::{Config, environment},
@@ -102,6 +105,7 @@ impl Context {
         }
         let store = Store::open(&location, Role::Tool).await?;
         let recorder = Arc::new(Recorder::new(store.clone(), Arc::new(SystemClock::new()), config.policy()));
+        recorder.audit_by(people::promised(&config));
         let result = work(&Desk { recorder, config: Arc::new(config) }).await;
         store.close().await;
         result

@@ -7,6 +7,7 @@ use crate::{
     config::{Alerts, ChannelConfig, Config, Digest, EventClass},
     domain::attention::Attention,
     engine::{
+        audit::Promised,
         deliver::Outlet,
         watch::{Settings, Subscription},
     },
@@ -32,6 +33,18 @@ pub fn settings(config: &Config) -> Settings {
         quiet_except: alerts.quiet_except.clone(),
         crowd: alerts.crowd.into(),
         subscriptions: alerts.channels.iter().map(|channel| subscription(channel, digest)).collect(),
+    }
+}
+
+/// When people must have been told, for the audit.
+#[must_use]
+pub fn promised(config: &Config) -> Promised {
+    let alerts = &config.alerts;
+    Promised {
+        unread_after: alerts.unread_after,
+        group_within: alerts.group_within,
+        quiet: alerts.quiet,
+        quiet_except: alerts.quiet_except.clone(),
     }
 }
 

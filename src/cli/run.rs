@@ -52,6 +52,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let location = Location { path: config.database.path.clone(), mode: config.database.mode };
     let store = Store::open(&location, Role::Daemon).await?;
     let engine = Engine::new(store, wechat, clock, settings(&config)?);
+    engine.recorder().audit_by(people::promised(&config));
     let driver = Driver::start(Arc::clone(&engine)).await?;
     let (store, clock) = (engine.store().clone(), Arc::clone(engine.clock()));
     let deliver = Deliver::new(store, clock, outlets, config.alerts.give_up_after);

@@ -1,11 +1,20 @@
-//! The proof that nothing stalls: one bounded query set. It must never repair what it finds.
+//! The proof that nothing stalls and that people are told: one bounded query set. It must never repair what it finds.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 use super::record::Recorder;
-use crate::store::{
-    StoreError,
-    audit::{Finding, Histories},
+use crate::{
+    domain::{
+        attention::{Attention, QuietHours, Rule},
+        time::Time,
+    },
+    store::{
+        StoreError,
+        audit::{Finding, Histories, Telling},
+    },
 };
 
 /// How far past its time a step may be before it counts as stalled: longer than a full agenda takes to be worked off
@@ -15,7 +24,52 @@ pub const OVERDUE_AFTER: Duration = Duration::from_mins(15);
 /// Findings of each rule in one report: the first hundred tell as much as a million, and one rule hides no other.
 pub const FINDINGS_MAX: u32 = 100;
 
+/// When an operator wants people to be told, as `[alerts]` says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promised {
+    /// How long an account's list may be unreadable.
+    pub unread_after: Duration,
+    /// How long the first of a group waits for the others.
+    pub group_within: Duration,
+    /// When nobody is disturbed.
+    pub quiet: Option<QuietHours>,
+    /// Rules that are told also then.
+    pub quiet_except: Vec<Rule>,
+}
+
+impl Default for Promised {
+    fn default() -> Self {
+        Self {
+            unread_after: Attention::default().unread_after,
+            group_within: Duration::from_secs(30),
+            quiet: None,
+            quiet_except: vec![Rule::Daemon],
+        }
+    }
+}
+
+impl Promised {
+    /// By when people should have been told of what.
+    fn by(&self, now: Time) -> Telling {
+        let late = OVERDUE_AFTER + self.group_within;
+        // What was held back through quiet hours has as long after their end, which is at a whole minute.
+        let minutes = (0..=late.as_secs().div_ceil(60)).map(|minutes| now - Duration::from_secs(60 * minutes));
+        let was_quiet = self.quiet.is_some_and(|quiet| minutes.into_iter().any(|at| quiet.hold(at)));
+        Telling {
+            unread_before: now - self.unread_after,
+            due_before: now - late,
+            rules: was_quiet.then(|| self.quiet_except.iter().map(|rule| rule.as_str()).collect()),
+        }
+    }
+}
+
 impl Recorder {
+    /// Has the audit judge by these promises; without, by those that hold without any configuration.
+    pub fn audit_by(&self, promised: Promised) {
+        // Nothing in here panics halfway through a change.
+        *self.promised.lock().unwrap_or_else(PoisonError::into_inner) = promised;
+    }
+
     /// Everything that is lost, stalled or inconsistent; nothing, when all is well. Of the histories one slice is
     /// compared with its requests, the next time the next one; a small database is one slice.
     ///
@@ -41,8 +95,13 @@ impl Recorder {
     }
 
     async fn audited(&self, histories: Histories) -> Result<Vec<Finding>, StoreError> {
-        let overdue_before = self.clock().now() - OVERDUE_AFTER;
-        self.store().audit(overdue_before.ms(), histories, FINDINGS_MAX).await
+        let now = self.clock().now();
+        let telling = self.promised.lock().unwrap_or_else(PoisonError::into_inner).by(now);
+        // While demand exceeds supply, a look is late by plan: that is told as what it is, by the rule `capacity`.
+        let planned = self.store().pace().await?.map_or(Duration::ZERO, |pace| pace.late());
+        let mut found = self.store().audit((now - OVERDUE_AFTER - planned).ms(), histories, FINDINGS_MAX).await?;
+        found.extend(self.store().audit_telling(&telling, FINDINGS_MAX).await?);
+        Ok(found)
     }
 }
 
@@ -51,4 +110,24 @@ const fn scrambled(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tenth of March 2026 in Beijing.
+    fn at(hour: u64, minute: u64) -> Time {
+        Time::from_ms(1_773_072_000_000) + Duration::from_hours(hour) + Duration::from_mins(minute)
+    }
+
+    #[test]
+    fn what_waits_for_the_morning_is_not_late_at_night_nor_when_the_morning_comes() {
+        let quiet = Some(QuietHours { from: 22 * 60, until: 8 * 60, zone: chrono_tz::Asia::Shanghai });
+        let promised = Promised { quiet, ..Promised::default() };
+        let all = |hour, minute| promised.by(at(hour, minute)).rules.is_none();
+        assert!(all(21, 59) && !all(22, 0) && !all(3, 0) && !all(8, 0) && !all(8, 15) && all(8, 16));
+        assert_eq!(promised.by(at(3, 0)).rules, Some(vec!["daemon"]));
+        assert!(Promised::default().by(at(3, 0)).rules.is_none());
+    }
 }

@@ -2,11 +2,14 @@
 //! never decide.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use super::ids::Ids;
+use super::{audit::Promised, ids::Ids};
 use crate::{
     clock::SharedClock,
     domain::{
@@ -130,13 +133,16 @@ pub struct Recorder {
     ids: Ids,
     /// Audits made: each takes the next slice of histories.
     pub(super) audits: AtomicU64,
+    /// When people must have been told, for the audit.
+    pub(super) promised: Mutex<Promised>,
 }
 
 impl Recorder {
     /// Writes to `store`, decides by `policy`.
     #[must_use]
     pub fn new(store: Store, clock: SharedClock, policy: Policy) -> Self {
-        Self { store, clock, policy, transitions: AtomicU64::new(0), ids: Ids::default(), audits: AtomicU64::new(0) }
+        let (transitions, audits) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { store, clock, policy, transitions, ids: Ids::default(), audits, promised: Mutex::default() }
     }
 
     /// The database.

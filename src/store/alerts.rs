@@ -6,9 +6,13 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::{
     Store, StoreError, bulk,
+    decode::Table,
     record::{self, Event},
     writer::Work,
 };
+
+/// The table.
+pub(super) const ALERT: Table = Table { name: "alert", key: &["id"] };
 
 /// A row of `alert`.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]

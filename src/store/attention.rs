@@ -5,12 +5,22 @@ use std::collections::HashMap;
 
 use sqlx::{FromRow, Row as _};
 
-use super::{Store, StoreError, alerts::AlertRow, bulk, request_row::RequestRow, rows};
+use super::{
+    Store, StoreError,
+    accounts::ACCOUNT,
+    alerts::{ALERT, AlertRow},
+    bulk, decode,
+    request_row::RequestRow,
+    requests::REQUEST,
+};
 use crate::domain::{
     attention::{OpenConflict, Reading, Subject, SuspendedBy},
     request::Request,
     time::Time,
 };
+
+/// The table of conflicts.
+const CONFLICT: decode::Table = decode::Table { name: "conflict", key: &["id"] };
 
 /// An event that the watch has not seen.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -232,10 +242,14 @@ impl Store {
         let open = sqlx::query(CONFLICTS).bind(&ids).fetch_all(&mut *connection).await?;
         let succeeded: Vec<String> = sqlx::query_scalar(SUCCEEDED).bind(&ids).fetch_all(&mut *connection).await?;
         let readings = sqlx::query(READINGS).bind(&ids).fetch_all(&mut *connection).await?;
-        let readings: HashMap<String, Reading> =
-            rows::legal::<ReadingRow>(&readings).into_iter().map(|row| (row.id, row.reading.reading())).collect();
+        let readings: HashMap<String, Reading> = decode::legible::<ReadingRow>(&readings, ACCOUNT)
+            .into_iter()
+            .map(|row| (row.id, row.reading.reading()))
+            .collect();
         let mut conflicts: HashMap<String, Vec<OpenConflict>> = HashMap::new();
-        for (request, id, kind, errcode, at) in rows::legal::<(String, String, String, Option<i64>, i64)>(&open) {
+        for (request, id, kind, errcode, at) in
+            decode::legible::<(String, String, String, Option<i64>, i64)>(&open, CONFLICT)
+        {
             let conflict = OpenConflict { id, kind, errcode, at: Time::from_ms(at) };
             conflicts.entry(request).or_default().push(conflict);
         }
@@ -247,7 +261,7 @@ impl Store {
             request,
         };
         // What is wrong with the others is said by whoever drives them.
-        let found = rows::legal::<RequestRow>(&found).into_iter();
+        let found = decode::legible::<RequestRow>(&found, REQUEST).into_iter();
         Ok(found.filter_map(|row| Request::try_from(row).ok()).map(subject).collect())
     }
 
@@ -264,7 +278,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn open_alerts_of(&self, requests: &[String]) -> Result<Vec<AlertRow>, StoreError> {
-        Ok(rows::legal(&sqlx::query(OF_REQUESTS).bind(bulk::json(requests)).fetch_all(self.readers()).await?))
+        Ok(decode::legible(
+            &sqlx::query(OF_REQUESTS).bind(bulk::json(requests)).fetch_all(self.readers()).await?,
+            ALERT,
+        ))
     }
 
     /// Alerts of no request that are not over: at most `limit` after the one with this id.
@@ -275,7 +292,7 @@ impl Store {
         let found = sqlx::query(STANDING).bind(after).bind(limit).fetch_all(self.readers()).await?;
         let is_whole = found.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
         let last = found.last().filter(|_| is_whole).and_then(|row| row.try_get("id").ok());
-        Ok(StandingPage { alerts: rows::legal(&found), last })
+        Ok(StandingPage { alerts: decode::legible(&found, ALERT), last })
     }
 
     /// Alerts with these keys that are not over.
@@ -286,7 +303,7 @@ impl Store {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(rows::legal(&sqlx::query(BY_KEY).bind(bulk::json(keys)).fetch_all(self.readers()).await?))
+        Ok(decode::legible(&sqlx::query(BY_KEY).bind(bulk::json(keys)).fetch_all(self.readers()).await?, ALERT))
     }
 
     /// The keys of what is told of many accounts as one.
@@ -302,7 +319,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn reasons_to_tell(&self) -> Result<Vec<(String, i64)>, StoreError> {
-        Ok(rows::legal(&sqlx::query(DUE_REASONS).fetch_all(self.readers()).await?))
+        Ok(decode::legible(&sqlx::query(DUE_REASONS).fetch_all(self.readers()).await?, ALERT))
     }
 
     /// Alerts of one reason to be told up to `within`; of those that were silenced, up to `now`.
@@ -317,6 +334,6 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<AlertRow>, StoreError> {
         let query = sqlx::query(TO_TELL).bind(reason).bind(within).bind(now).bind(limit);
-        Ok(rows::legal(&query.fetch_all(self.readers()).await?))
+        Ok(decode::legible(&query.fetch_all(self.readers()).await?, ALERT))
     }
 }

@@ -7,10 +7,11 @@ use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::{
-    OpenError, Store, StoreError,
+    OpenError, Store, StoreError, bulk,
     decode::{self, Table},
     lock,
 };
+use crate::domain::time::Time;
 
 /// Requests whose end of history is compared in one audit: a few milliseconds.
 const HISTORIES: u32 = 20_000;
@@ -151,6 +152,54 @@ const RULES: [&str; 11] = [
     COPY_WAITS,
 ];
 
+// Three looks, as people are told. Of accounts that are only watched for what others unlink nothing waits.
+const UNREAD: &str = "
+    SELECT 'unread' AS rule, a.account AS subject,
+           'its list cannot be read since ' || coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', a.unread_since / 1000.0, 'unixepoch'), '?')
+           || ' (' || coalesce(a.trouble, 'no reason was kept') || coalesce(', ' || a.last_error, '')
+           || '), so its open requests stand still: docs/alerts.md says what to do' AS finding
+    FROM (SELECT account, unread_since, trouble, last_error FROM account INDEXED BY account_unread
+          WHERE unread_since IS NOT NULL AND unread_since <= $1 AND failures >= 3 AND state = 'active'
+            AND next_check_at IS NOT NULL
+          ORDER BY unread_since LIMIT $3) AS a
+    WHERE EXISTS (SELECT 1 FROM request AS r INDEXED BY request_one_open
+                  WHERE r.account = a.account AND r.finished_at IS NULL)
+    LIMIT $2";
+
+// The first of each reason that is due, from reason to reason: they are told together.
+const ALERT_UNTOLD: &str = "
+    WITH RECURSIVE known (reason) AS (
+        SELECT min(f.reason) FROM alert AS f INDEXED BY alert_to_tell WHERE f.notify_at IS NOT NULL
+        UNION ALL
+        SELECT (SELECT min(l.reason) FROM alert AS l INDEXED BY alert_to_tell
+                WHERE l.notify_at IS NOT NULL AND l.reason > known.reason)
+        FROM known WHERE known.reason IS NOT NULL
+    )
+    SELECT 'alert_untold' AS rule, l.id AS subject,
+           'an alert of ' || l.reason || ' should have been told by '
+           || coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', l.notify_at / 1000.0, 'unixepoch'), '?')
+           || ' and was not: see the log, else restart the daemon' AS finding
+    FROM known
+    CROSS JOIN alert AS l ON l.id = (
+        SELECT e.id FROM alert AS e INDEXED BY alert_to_tell
+        WHERE e.notify_at IS NOT NULL AND e.reason = known.reason AND e.notify_at < $1 ORDER BY e.notify_at LIMIT 1)
+    WHERE $3 IS NULL OR l.rule IN (SELECT j.value FROM json_each($3) AS j)
+    LIMIT $2";
+
+/// Accounts that cannot be read of which it is asked whether anything of theirs is open.
+const UNREAD_MAX: u32 = 10_000;
+
+/// By when people should have been told of what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Telling {
+    /// Accounts that are unread since before then are told of.
+    pub unread_before: Time,
+    /// Alerts that were due before then are told.
+    pub due_before: Time,
+    /// Those of these rules alone, because the others wait for the end of quiet hours; `None`: of all.
+    pub rules: Option<Vec<&'static str>>,
+}
+
 const COUNT: &str = "SELECT count(*) FROM request";
 
 // A request must stand where its last transition led, and no transition may come after that one.
@@ -181,6 +230,17 @@ pub enum Histories {
     All,
 }
 
+impl Histories {
+    /// Which slices of `each` rows of a table of `rows` are meant.
+    pub(super) fn slices(self, rows: u64, each: u32) -> std::ops::RangeInclusive<u64> {
+        let slices = rows.div_ceil(u64::from(each)).max(1);
+        match self {
+            Self::Turn(turn) => turn % slices..=turn % slices,
+            Self::All => 0..=slices - 1,
+        }
+    }
+}
+
 impl Store {
     /// Everything that is lost, stalled or inconsistent: due before `overdue_before` (milliseconds UTC) and not done, or
     /// not where its history led; at most `limit` of each rule.
@@ -201,15 +261,25 @@ impl Store {
         }
         found.extend(self.scan.search(&mut connection, histories, limit).await?);
         let requests: i64 = sqlx::query_scalar(COUNT).fetch_one(&mut *connection).await?;
-        let slices = u64::try_from(requests).unwrap_or(0).div_ceil(u64::from(HISTORIES)).max(1);
-        let (first, last) = match histories {
-            Histories::Turn(turn) => (turn % slices, turn % slices),
-            Histories::All => (0, slices - 1),
-        };
-        for slice in first..=last {
+        for slice in histories.slices(u64::try_from(requests).unwrap_or(0), HISTORIES) {
             let offset = i64::try_from(slice * u64::from(HISTORIES)).unwrap_or(i64::MAX);
             found.extend(histories_from(&mut connection, offset, limit).await?);
         }
+        Ok(found)
+    }
+
+    /// What people should have been told: accounts that nobody can read, alerts that nobody was told; at most `limit` of
+    /// each.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be asked.
+    pub async fn audit_telling(&self, telling: &Telling, limit: u32) -> Result<Vec<Finding>, StoreError> {
+        let mut connection = self.readers().acquire().await?;
+        let unread = sqlx::query(UNREAD).bind(telling.unread_before.ms()).bind(limit).bind(UNREAD_MAX);
+        let mut found: Vec<Finding> = decode::legible(&unread.fetch_all(&mut *connection).await?, FINDING);
+        let rules = telling.rules.as_ref().map(|rules| bulk::json(rules));
+        let untold = sqlx::query(ALERT_UNTOLD).bind(telling.due_before.ms()).bind(limit).bind(rules);
+        found.extend(decode::legible::<Finding>(&untold.fetch_all(&mut *connection).await?, FINDING));
         Ok(found)
     }
 
@@ -230,4 +300,26 @@ async fn histories_from(
 ) -> Result<Vec<Finding>, StoreError> {
     let rows = sqlx::query(HISTORY).bind(HISTORIES).bind(offset).bind(limit).fetch_all(connection).await?;
     Ok(decode::legible(&rows, FINDING))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Location, Role};
+
+    #[tokio::test]
+    async fn what_people_should_have_been_told_is_found_by_when_it_was_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
+        for (sql, wanted) in [
+            (UNREAD, "SEARCH account USING INDEX account_unread (unread_since>? AND unread_since<?)"),
+            (ALERT_UNTOLD, "SEARCH e USING COVERING INDEX alert_to_tell (reason=? AND notify_at>? AND notify_at<?)"),
+        ] {
+            let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+            let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(plan).fetch_all(store.readers()).await.unwrap();
+            assert!(plan.iter().any(|(.., step)| step == wanted), "{plan:#?}");
+            assert!(!plan.iter().any(|(.., step)| step.contains("TEMP B-TREE")), "it sorts nothing: {plan:#?}");
+        }
+        store.close().await;
+    }
 }

@@ -21,8 +21,6 @@ mod bulk;
 
 mod decode;
 
-mod rows;
-
 mod chain;
 
 mod request_row;

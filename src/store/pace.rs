@@ -1,5 +1,7 @@
 //! The row of `pace`: the plan that the daemon works by, for whoever judges from outside whether something is late.
 
+use std::time::Duration;
+
 use sqlx::{FromRow, QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::{Store, StoreError, writer::Work};
@@ -33,6 +35,12 @@ impl PaceRow {
             strained_since: is_strained.then_some(now.ms()),
             at: now.ms(),
         }
+    }
+
+    /// How late a look may be by it.
+    #[must_use]
+    pub fn late(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.late_ms).unwrap_or(0))
     }
 
     /// By how much all intervals are stretched.

@@ -3,7 +3,7 @@
 
 use sqlx::FromRow;
 
-use super::{Store, StoreError, rows, stage_times::first_id};
+use super::{Store, StoreError, decode, requests::REQUEST, stage_times::first_id};
 use crate::domain::time::Time;
 
 /// One page, and where the next one begins.
@@ -63,7 +63,7 @@ impl Store {
         limit: u32,
     ) -> Result<Relook, StoreError> {
         let query = sqlx::query(STALE).bind(&after.0).bind(&after.1).bind(limit).bind(unread_before.ms());
-        Ok(page(rows::legal(&query.fetch_all(self.readers()).await?), limit))
+        Ok(page(decode::legible(&query.fetch_all(self.readers()).await?, REQUEST), limit))
     }
 
     /// Requests that were asked for before that moment, are not called yet, and are not told of. At most `limit` after the
@@ -78,7 +78,7 @@ impl Store {
         limit: u32,
     ) -> Result<Relook, StoreError> {
         let query = sqlx::query(UNCALLED).bind(&after.1).bind(first_id(asked_before)).bind(limit);
-        Ok(page(rows::legal(&query.fetch_all(self.readers()).await?), limit))
+        Ok(page(decode::legible(&query.fetch_all(self.readers()).await?, REQUEST), limit))
     }
 }
 

@@ -3,7 +3,12 @@
 
 use sqlx::FromRow;
 
-use super::{Store, StoreError, bulk, gates::Gate, rows};
+use super::{
+    Store, StoreError,
+    accounts::ACCOUNT,
+    bulk, decode,
+    gates::{GATE, Gate},
+};
 use crate::domain::{account::Trouble, attention::Count, time::Time};
 
 /// Codes by which accounts are suspended, and statuses that are unknown, of which anybody is told at once: a list may hold
@@ -55,15 +60,6 @@ pub struct Listed {
     pub account: String,
     /// Its item: the program, or its name in the list.
     pub item: String,
-}
-
-/// The plan that the daemon works by, as far as people must know of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
-pub struct Pace {
-    /// By how much all waits are stretched, thousandths.
-    pub stretch: i64,
-    /// Since when that is more than twice; `None` when it is not.
-    pub strained_since: Option<i64>,
 }
 
 // The three looks are those of the index account_unreadable.
@@ -146,8 +142,6 @@ const UNKNOWN_STATUSES: &str = "
 
 const GATES: &str = "SELECT kind, subject, until, errcode, errmsg, at FROM gate WHERE kind IN ('ip', 'api_day')";
 
-const PACE: &str = "SELECT stretch, strained_since FROM pace WHERE one = 1";
-
 /// One more than is counted, so that a count which ended there is known to have.
 fn beyond() -> i64 {
     i64::try_from(Count::MAX + 1).unwrap_or(i64::MAX)
@@ -174,7 +168,7 @@ impl Store {
     pub async fn unread(&self, trouble: Trouble, before: Time, limit: u64) -> Result<Vec<Troubled>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let query = sqlx::query(UNREAD).bind(trouble.as_str()).bind(before.ms()).bind(limit);
-        Ok(rows::legal(&query.fetch_all(self.readers()).await?))
+        Ok(decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT))
     }
 
     /// Codes by which `WeChat` suspended accounts, each with how many, to one more than [`Count::MAX`].
@@ -183,7 +177,7 @@ impl Store {
     /// [`StoreError`] when they cannot be counted.
     pub async fn refused_codes(&self) -> Result<Vec<(i64, u64)>, StoreError> {
         let query = sqlx::query(REFUSED_CODES).bind(KINDS_MAX).bind(beyond());
-        let codes: Vec<(i64, i64)> = rows::legal(&query.fetch_all(self.readers()).await?);
+        let codes: Vec<(i64, i64)> = decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT);
         Ok(codes.into_iter().map(|(code, count)| (code, whole(count))).collect())
     }
 
@@ -193,7 +187,7 @@ impl Store {
     /// [`StoreError`] when they cannot be read.
     pub async fn refused(&self, errcode: i64, limit: u64) -> Result<Vec<Troubled>, StoreError> {
         let query = sqlx::query(REFUSED).bind(errcode).bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        Ok(rows::legal(&query.fetch_all(self.readers()).await?))
+        Ok(decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT))
     }
 
     /// Accounts whose calls were refused three times in a row, and are since before then, the longest first; at most
@@ -203,7 +197,7 @@ impl Store {
     /// [`StoreError`] when they cannot be read.
     pub async fn calls_refused(&self, before: Time, limit: u64) -> Result<Vec<Troubled>, StoreError> {
         let query = sqlx::query(CALLS_REFUSED).bind(before.ms()).bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        Ok(rows::legal(&query.fetch_all(self.readers()).await?))
+        Ok(decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT))
     }
 
     /// Accounts whose looks of this Beijing day are used up; at most `limit`.
@@ -212,7 +206,7 @@ impl Store {
     /// [`StoreError`] when they cannot be read.
     pub async fn spent(&self, day: i64, limit: u32) -> Result<Vec<Troubled>, StoreError> {
         let query = sqlx::query(SPENT).bind(day).bind(limit);
-        Ok(rows::legal(&query.fetch_all(self.readers()).await?))
+        Ok(decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT))
     }
 
     /// These accounts, as far as they are known and their rows are legal.
@@ -223,7 +217,7 @@ impl Store {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(rows::legal(&sqlx::query(NOW).bind(bulk::json(names)).fetch_all(self.readers()).await?))
+        Ok(decode::legible(&sqlx::query(NOW).bind(bulk::json(names)).fetch_all(self.readers()).await?, ACCOUNT))
     }
 
     /// Statuses that no page documents and that something is listed with, the smallest first.
@@ -232,7 +226,7 @@ impl Store {
     /// [`StoreError`] when they cannot be read.
     pub async fn unknown_statuses(&self) -> Result<Vec<Listed>, StoreError> {
         let query = sqlx::query(UNKNOWN_STATUSES).bind(KINDS_MAX).bind(beyond());
-        Ok(rows::legal(&query.fetch_all(self.readers()).await?))
+        Ok(decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT))
     }
 
     /// Gates that hold back whole accounts.
@@ -240,15 +234,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn account_gates(&self) -> Result<Vec<Gate>, StoreError> {
-        Ok(rows::legal(&sqlx::query(GATES).fetch_all(self.readers()).await?))
-    }
-
-    /// The plan, once there is one.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
-    pub async fn pace(&self) -> Result<Option<Pace>, StoreError> {
-        Ok(rows::legal(&sqlx::query(PACE).fetch_all(self.readers()).await?).pop())
+        Ok(decode::legible(&sqlx::query(GATES).fetch_all(self.readers()).await?, GATE))
     }
 }
 

@@ -225,7 +225,7 @@ impl Watch {
         let Some(pace) = self.store().pace().await? else { return Ok(None) };
         let since = pace.strained_since.map(Time::from_ms);
         let strained = since.filter(|since| now.since(*since) >= STRAINED_FOR);
-        Ok(strained.map(|since| Plight::Capacity { stretch: pace.stretch, since }))
+        Ok(strained.map(|since| Plight::Capacity { stretch: i64::from(pace.stretch), since }))
     }
 
     /// Channels that have taken nothing for a while, or for which messages were given up.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{ACCOUNT, Desk, OTHER, PROGRAM};
 
 /// A fault, made by hand, and the rule that finds it.
-const FAULTS: [(&str, &str); 16] = [
+const FAULTS: [(&str, &str); 23] = [
     ("no_next_step", "UPDATE account SET next_check_at = NULL"),
     ("overdue", "UPDATE account SET next_check_at = 1"),
     ("deferred_overdue", "UPDATE request SET state = 'deferred', deferred_until = 1"),
@@ -23,6 +23,36 @@ const FAULTS: [(&str, &str); 16] = [
     ),
     ("event_unread", "INSERT INTO watch (one, seq, policy) VALUES (1, 0, ''); UPDATE outbox SET at = 1"),
     ("vigil_overdue", "INSERT INTO vigil (request_id, due_at) SELECT id, 1 FROM request"),
+    ("unread", "UPDATE account SET unread_since = 1, failures = 3, trouble = 'unreadable', last_error = 'no list'"),
+    (
+        "alert_untold",
+        "INSERT INTO alert (id, key, rule, reason, state, since, fired_at, notify_at, message_en, message_zh)
+         VALUES ('a', 'k', 'stuck', 'stuck.unlink', 'firing', 1, 1, 1, 'en', 'zh')",
+    ),
+    ("bad_row", "PRAGMA ignore_check_constraints = 1; UPDATE account SET trouble = 'odd'"),
+    (
+        "bad_row",
+        "PRAGMA ignore_check_constraints = 1;
+         INSERT INTO alert (id, key, rule, reason, state, since, fired_at, message_en, message_zh)
+         VALUES ('a', 'k', 'stuck', 'stuck.unlink', 'snoozed', 1, 1, 'en', 'zh')",
+    ),
+    (
+        "bad_row",
+        "PRAGMA ignore_check_constraints = 1;
+         INSERT INTO gate (kind, subject, until, errcode, errmsg, at) VALUES ('moon', 'all', 1, 1, '', 1)",
+    ),
+    (
+        "bad_row",
+        "PRAGMA ignore_check_constraints = 1;
+         INSERT INTO pace (one, stretch, late_ms, at) VALUES (1, 1, 1, 1)",
+    ),
+    (
+        "bad_row",
+        "PRAGMA writable_schema = 1;
+         UPDATE sqlite_schema SET sql = replace(sql, ', STRICT', '') WHERE name = 'vigil';
+         PRAGMA writable_schema = RESET;
+         INSERT INTO vigil (request_id, due_at) SELECT id, 'soon' FROM request",
+    ),
     ("cron_silent", "INSERT INTO job (name, due_at) VALUES ('audit', 1)"),
     ("copy_waits", "INSERT INTO copy (made_at) VALUES (1)"),
     ("state_without_history", "DELETE FROM transition"),
@@ -53,6 +83,17 @@ fn every_rule_finds_its_fault_and_says_what_to_do() {
             assert!(said.err.contains("no amplinkd runs on this database"), "{}", said.err);
         }
     }
+}
+
+#[test]
+fn what_the_configuration_promises_people_is_what_is_looked_for() {
+    let desk = Desk::new();
+    desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:a.db\"\n[alerts]\nunread_after = \"3650d\"\n");
+    desk.link(ACCOUNT, PROGRAM);
+    desk.sql("UPDATE account SET unread_since = since - 3600000, failures = 3, trouble = 'unreadable'");
+    assert_eq!(desk.json("audit"), json!([]), "ten years are allowed");
+    desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:a.db\"\n");
+    assert_eq!(desk.run("audit").code, 3);
 }
 
 #[test]

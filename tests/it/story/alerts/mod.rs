@@ -1,6 +1,8 @@
 //! Who is told what, and when: the daemon and its watch in a small world. Stories look at `v_alert` and at the events, as
 //! everybody outside can. They must never reach into the watch.
 
+mod accounts;
+
 mod blame;
 
 mod channels;
