@@ -23,6 +23,9 @@ use crate::{
 /// Alerts that are open and looked at in one look: more are looked at one page after the other.
 const PAGE: u32 = 1_000;
 
+/// Undocumented statuses that are told of at a time.
+const STATUSES_MAX: usize = 20;
+
 /// What is known between two looks of alerts that are not about a request.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
@@ -66,11 +69,8 @@ impl Watch {
             step.over.push(Over(open[key].id.clone(), now.ms(), "over", (now + within).ms()));
         }
         step.reworded = reworded(&open, &concerns, now + within + LOOK_AROUND);
-        let is_told = |key: &str| open.contains_key(key) && !over.contains(key);
-        let is_news = |concern: &&Concern| {
-            !open.contains_key(&concern.key) && !twins(&concern.key).iter().any(|key| is_told(key))
-        };
-        step.fired = concerns.values().filter(is_news).map(|concern| alert(concern.clone(), now, within)).collect();
+        step.fired =
+            news(&concerns, &open, &over).into_iter().map(|concern| alert(concern.clone(), now, within)).collect();
         self.begin_anew(&mut step.fired, now).await?;
         if step.is_empty() { Ok(()) } else { self.write(step).await }
     }
@@ -147,6 +147,22 @@ impl Standing {
             }
         }
     }
+}
+
+/// What holds and is not told: but for an account of which another trouble is told, and for more statuses than anybody can
+/// use, which a list that changes at every look could make without end.
+fn news<'c>(
+    concerns: &'c BTreeMap<String, Concern>,
+    open: &HashMap<String, AlertRow>,
+    over: &HashSet<String>,
+) -> Vec<&'c Concern> {
+    let is_told = |key: &String| open.contains_key(key) && !over.contains(key);
+    let is_news = |concern: &&Concern| !open.contains_key(&concern.key) && !twins(&concern.key).iter().any(is_told);
+    let of_statuses = |rule: Rule| rule == Rule::UnknownStatus;
+    let (statuses, others): (Vec<_>, Vec<_>) =
+        concerns.values().filter(is_news).partition(|concern| of_statuses(concern.rule));
+    let told = open.values().filter(|alert| Rule::from_word(&alert.rule).is_some_and(of_statuses)).count();
+    others.into_iter().chain(statuses.into_iter().take(STATUSES_MAX.saturating_sub(told))).collect()
 }
 
 /// What is told of the same account by another rule: while one of them is told, the other is not.

@@ -114,3 +114,163 @@ async fn a_wechat_that_is_not_there_at_all_is_told_within_minutes() {
     drop(listener);
     is_told_within_minutes(calling(&url).await, "nobody listens", "unreachable", "no answer comes").await;
 }
+
+/// Every look at the account meets this code from now on; `None`: it answers.
+fn answers(guarded: &Guarded, errcode: Option<i64>) {
+    guarded.daemon.sim.world().account(ACCOUNT).answers_always = errcode;
+}
+
+/// A daemon whose account is looked at every half minute, and of which nobody is told but by the rules of accounts.
+async fn looked_at() -> Guarded {
+    let mut guarded = Guarded::start().await;
+    guarded.daemon.nobody_answers();
+    guarded.daemon.link().await;
+    guarded.run_for(minutes(2)).await;
+    guarded
+}
+
+#[tokio::test]
+async fn a_source_that_fails_three_times_in_four_is_told_once() {
+    for (errcode, rule) in [(40_001, "token_failing"), (-1, "account_unreadable")] {
+        let mut guarded = looked_at().await;
+        answers(&guarded, Some(errcode));
+        guarded.attend(minutes(18)).await;
+        assert_eq!(guarded.the(rule).await.state, "firing");
+        // One look in four succeeds, for an hour and more.
+        for _ in 0..12 {
+            answers(&guarded, None);
+            let looks = guarded.daemon.sim.stats().wxamplinkget;
+            while guarded.daemon.account(ACCOUNT).await.failures > 0 {
+                guarded.attend(seconds(15)).await;
+            }
+            assert!(guarded.daemon.sim.stats().wxamplinkget > looks);
+            answers(&guarded, Some(errcode));
+            while guarded.daemon.account(ACCOUNT).await.failures < 3 {
+                guarded.attend(seconds(15)).await;
+            }
+        }
+        assert_eq!(
+            (guarded.the(rule).await.state.as_str(), guarded.told().await),
+            ("firing", vec!["fired".to_owned()])
+        );
+        answers(&guarded, None);
+        guarded.attend(minutes(10)).await;
+        assert_eq!(guarded.the(rule).await.state, "firing", "ten minutes are no proof");
+        // Three good looks, at the pace of an account that has waited for hours, and the last of them written down.
+        for _ in 0..70 {
+            guarded.run_for(minutes(1)).await;
+        }
+        assert_eq!((guarded.the(rule).await.state.as_str(), guarded.told().await.len()), ("resolved", 2));
+    }
+}
+
+#[tokio::test]
+async fn an_account_has_one_alert_at_a_time_whatever_its_trouble() {
+    let mut guarded = looked_at().await;
+    let open = async |guarded: &Guarded| {
+        let open = guarded.alerts().await.into_iter().filter(|alert| alert.state != "resolved");
+        open.map(|alert| alert.key).collect::<Vec<_>>()
+    };
+    for errcode in [40_001, -1, 40_001, -1] {
+        answers(&guarded, Some(errcode));
+        guarded.attend(hours(2)).await;
+        let rule = if errcode == -1 { "account_unreadable" } else { "token_failing" };
+        assert_eq!(open(&guarded).await, [format!("{rule}/{ACCOUNT}")]);
+    }
+    // What is over and comes back without a good look between is told again.
+    assert_eq!(guarded.of("token_failing").await.len(), 2);
+    // One trouble after the other, look by look, is no news at each.
+    let told = guarded.told().await.len();
+    for look in 0..12 {
+        answers(&guarded, Some(if look % 2 == 0 { 40_001 } else { -1 }));
+        let failures = guarded.daemon.account(ACCOUNT).await.failures;
+        while guarded.daemon.account(ACCOUNT).await.failures == failures {
+            guarded.attend(seconds(30)).await;
+        }
+        assert_eq!(open(&guarded).await.len(), 1);
+    }
+    assert!(guarded.told().await.len() <= told + 2 * 12, "each look is half an hour after the last");
+}
+
+#[tokio::test]
+async fn calls_that_are_refused_while_lists_are_fine_are_told_with_the_code() {
+    let mut guarded = looked_at().await;
+    let since = (guarded.daemon.clock.now() - minutes(14)).ms();
+    // The engine counts them; here they are counted by hand.
+    let refused = format!(
+        "UPDATE account SET call_failures = 4, calls_refused_since = {since}, call_error = 'errcode 48001: api unauthorized'"
+    );
+    guarded.daemon.sql(&refused).await;
+    guarded.attend(seconds(30)).await;
+    assert_eq!(guarded.of("calls_refused").await, []);
+    guarded.attend(minutes(2)).await;
+    let alert = guarded.the("calls_refused").await;
+    assert_eq!((alert.key, alert.reason.as_str()), (format!("calls_refused/{ACCOUNT}"), "calls_refused.backed_off"));
+    assert!(alert.message_en.contains("errcode 48001: api unauthorized"), "{}", alert.message_en);
+    assert!(alert.message_en.contains("although lists can be read") && alert.message_zh.contains("被拒绝"));
+    guarded.daemon.sql("UPDATE account SET call_failures = 0, calls_refused_since = NULL, call_error = NULL").await;
+    guarded.attend(minutes(10)).await;
+    guarded.daemon.sql(&refused).await;
+    guarded.attend(minutes(10)).await;
+    assert_eq!(guarded.the("calls_refused").await.state, "firing", "one call that passes is no end");
+    guarded.daemon.sql("UPDATE account SET call_failures = 0, calls_refused_since = NULL, call_error = NULL").await;
+    guarded.attend(minutes(20)).await;
+    assert_eq!(guarded.the("calls_refused").await.state, "resolved");
+    assert_eq!(guarded.told().await, ["fired", "resolved"]);
+}
+
+#[tokio::test]
+async fn an_undocumented_status_is_one_alert_however_often_it_is_listed() {
+    let wall = Wall::standing().await;
+    let item = |number: usize, status: i64| {
+        format!("{{\"status\":{status},\"username\":\"gh_{number:012}\",\"appid\":\"wxdddd{number:012}\"}}")
+    };
+    let list = |items: Vec<String>| {
+        format!("{{\"errcode\":0,\"errmsg\":\"ok\",\"wxopens\":{{\"items\":[{}]}}}}", items.join(","))
+    };
+    wall.says(
+        StatusCode::OK,
+        &list((0..1_000).map(|number| item(number, if number < 990 { 7 } else { -4 })).collect()),
+    );
+    let mut guarded = calling(&wall.url).await;
+    guarded.daemon.link().await;
+    guarded.attend(minutes(1)).await;
+    let alerts = guarded.of("unknown_status").await;
+    let keys: Vec<&str> = alerts.iter().map(|alert| alert.key.as_str()).collect();
+    assert_eq!(keys, ["unknown_status/-4", "unknown_status/7"]);
+    assert!(alerts[1].message_en.contains("WeChat lists 990 items with status 7"), "{alerts:?}");
+    assert!(alerts[1].message_en.contains(&format!("wxdddd000000000000 of account {ACCOUNT}")), "{alerts:?}");
+    assert!(alerts[1].message_zh.contains("990 项的状态为 7"), "{alerts:?}");
+    assert_eq!(guarded.told().await, ["fired"], "one message for all of them");
+    // A list that shows another status at every look does not raise an alert for each.
+    for look in 0..60 {
+        wall.says(StatusCode::OK, &list((0..50).map(|number| item(number, 100 + look * 50 + number as i64)).collect()));
+        guarded.attend(seconds(30)).await;
+    }
+    let open = guarded.of("unknown_status").await.into_iter().filter(|alert| alert.state == "firing").count();
+    assert!((2..=20).contains(&open), "{open} are open");
+    wall.says(StatusCode::OK, &list(vec![item(1, 1)]));
+    guarded.attend(minutes(25)).await;
+    assert!(guarded.of("unknown_status").await.iter().all(|alert| alert.state == "resolved"));
+}
+
+#[tokio::test]
+async fn a_plan_that_is_stretched_for_an_hour_is_told() {
+    let mut guarded = looked_at().await;
+    let since = guarded.daemon.clock.now().ms();
+    guarded
+        .daemon
+        .sql(&format!(
+            "INSERT INTO pace (one, stretch, late_ms, strained_since, at) VALUES (1, 2450, 0, {since}, {since})"
+        ))
+        .await;
+    guarded.run_for(minutes(59)).await;
+    assert_eq!(guarded.of("capacity").await, []);
+    guarded.attend(minutes(2)).await;
+    let alert = guarded.the("capacity").await;
+    assert_eq!((alert.key.as_str(), alert.reason.as_str()), ("capacity/all", "capacity.stretched"));
+    assert!(alert.message_en.contains("2.4 times") && alert.message_zh.contains("2.4 倍"), "{alert:?}");
+    guarded.daemon.sql("UPDATE pace SET stretch = 1000, strained_since = NULL").await;
+    guarded.attend(minutes(20)).await;
+    assert_eq!(guarded.the("capacity").await.state, "resolved");
+}

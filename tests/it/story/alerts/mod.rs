@@ -7,11 +7,15 @@ mod blame;
 
 mod channels;
 
+mod crowd;
+
 mod hands;
 
 mod life;
 
 mod many;
+
+mod poison;
 
 mod rules;
 
