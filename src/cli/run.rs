@@ -14,6 +14,7 @@ use crate::{
         Engine, Readings, Settings,
         deliver::Deliver,
         drive::Driver,
+        presence::Presence,
         pulse::Pulse,
         watch::{Alarm, Watch},
     },
@@ -54,6 +55,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let engine = Engine::new(store, wechat, clock, settings(&config)?);
     engine.recorder().audit_by(people::promised(&config));
     let driver = Driver::start(Arc::clone(&engine)).await?;
+    let presence = Presence::begin(Arc::clone(&engine)).await;
     let (store, clock) = (engine.store().clone(), Arc::clone(engine.clock()));
     let deliver = Deliver::new(store, clock, outlets, config.alerts.give_up_after);
     let alerting = people::settings(&config);
@@ -81,10 +83,11 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     };
     let tell = async {
         // What it still finds out is sent by the next process: it is written down.
-        tokio::join!(guard.run(&shutdown), deliver.run(&shutdown), alarm.run(&shutdown), beat)
+        tokio::join!(guard.run(&shutdown), deliver.run(&shutdown), alarm.run(&shutdown), presence.run(&shutdown), beat)
     };
     let (ended, (), (), _) = tokio::join!(work, chores.run(&shutdown), watch(&engine, &shutdown), tell);
     drop(ended.context("the loop panicked, which is a defect of amplinkd")?);
+    presence.end().await;
     engine.store().clone().close().await;
     tracing::info!(readings = ?engine.readings(), "amplinkd has ended");
     Ok(())

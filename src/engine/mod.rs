@@ -63,6 +63,8 @@ pub mod upkeep;
 
 pub mod watch;
 
+pub mod presence;
+
 pub mod pulse;
 
 mod digest;

@@ -13,6 +13,8 @@ mod lock;
 
 pub mod check;
 
+pub mod reading;
+
 pub mod record;
 
 mod writer;
@@ -74,6 +76,8 @@ mod request_page;
 pub mod pages;
 
 pub mod alert_views;
+
+pub mod status;
 
 pub mod stage_times;
 

@@ -30,7 +30,7 @@ use super::{
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// The `user_version` that the last migration leaves behind.
-pub(super) const SCHEMA: i64 = 10;
+pub(super) const SCHEMA: i64 = 11;
 
 /// How long a statement waits for another process: longer than an import of 100,000 lines holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -112,6 +112,17 @@ pub enum OpenError {
         path.display()
     )]
     Older {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's version.
+        version: i64,
+    },
+    /// Made by an older program, and opened to read alone.
+    #[error(
+        "{} was made by an older amplinkd (schema {version}): start the daemon of this version, which brings it up to date",
+        path.display()
+    )]
+    Outdated {
         /// The file.
         path: PathBuf,
         /// Its schema's version.
@@ -207,7 +218,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn of(path: &Path) -> io::Result<Self> {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
         let file = std::fs::metadata(path)?;
         Ok(Self { path: path.to_owned(), device: file.dev(), inode: file.ino() })
     }
@@ -252,7 +263,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
 }
 
-async fn check_library(connection: &mut SqliteConnection) -> Result<Result<(), OpenError>, sqlx::Error> {
+pub(super) async fn check_library(connection: &mut SqliteConnection) -> Result<Result<(), OpenError>, sqlx::Error> {
     let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await?;
     let mut parts = version.split('.').map(|part| u32::from_str(part).unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
@@ -271,7 +282,7 @@ async fn migrate_alone(connection: &mut SqliteConnection, path: &Path) -> Result
     migrated
 }
 
-async fn schema(connection: &mut SqliteConnection, path: &Path) -> Result<i64, OpenError> {
+pub(super) async fn schema(connection: &mut SqliteConnection, path: &Path) -> Result<i64, OpenError> {
     let failed = |source: sqlx::Error| unmigrated(MigrateError::Execute(source), path);
     sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await.map_err(failed)
 }

@@ -15,6 +15,7 @@ use super::{
     pace::{self, PaceRow},
     record,
     requests::{self, Accepted},
+    status::{self, DaemonMark},
     upkeep::{self, Keep},
     wakeups,
 };
@@ -46,6 +47,7 @@ pub(super) enum Work {
     Job { name: &'static str, ran: Option<Time>, due: Option<Time> },
     Hand(Hand),
     Pace(PaceRow),
+    Mark(DaemonMark),
     Close,
 }
 
@@ -246,6 +248,7 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
         Work::Job { name, ran, due } => upkeep::mark_job(tx, name, *ran, *due).await.map(Reply::Done),
         Work::Pace(row) => pace::set(tx, *row).await.map(Reply::Done),
         Work::Hand(hand) => alert_hands::work(tx, hand).await,
+        Work::Mark(mark) => status::mark(tx, mark).await.map(Reply::Done),
     }
 }
 

@@ -193,6 +193,7 @@ const ALERTS: &str = "
     SELECT 'f', id, seq, partition_key, 'post', 'dead', 1, 'HTTP 404' FROM outbox LIMIT 1;
     INSERT INTO delivery (id, event_id, seq, partition_key, channel, state, created_at, delivered_at)
     SELECT 'e', id, seq, partition_key, 'chat', 'delivered', 1, 2 FROM outbox LIMIT 1;
+    INSERT INTO daemon (one, pid, version, started_at, written_at, stopped_at) VALUES (1, 1, '0.1.0', 1, 2, 3);
     INSERT INTO nudge (id, request_id, stage, seq, language, text, at, effect_ms)
     SELECT 'n' || m.request_id, m.request_id, 'account_admin', m.seq - 1, 'zh', 'text', m.at - 1000, 86400000
     FROM transition AS m WHERE m.from_state = 'awaiting_account_admin'
