@@ -119,6 +119,22 @@ impl Context {
         self.with_desk(Database::Existing, work).await
     }
 
+    /// Opens a database that must be there for reading alone, lets `work` look at it, and closes it: nothing is made, locked
+    /// or brought up to date.
+    ///
+    /// # Errors
+    /// That of opening or of `work`.
+    pub async fn with_reader<T>(&self, work: impl AsyncFnOnce(&Desk) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let config = self.config()?;
+        let location = Location { path: config.database.path.clone(), mode: config.database.mode };
+        must_exist(&location)?;
+        let store = Store::open_to_read(&location.path).await?;
+        let recorder = Arc::new(Recorder::new(store.clone(), Arc::new(SystemClock::new()), config.policy()));
+        let result = work(&Desk { recorder, config: Arc::new(config) }).await;
+        store.close().await;
+        result
+    }
+
     /// Prints one object.
     ///
     /// # Errors

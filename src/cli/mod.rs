@@ -28,6 +28,8 @@ pub mod plan;
 
 pub mod audit;
 
+pub mod status;
+
 pub mod db;
 
 pub mod config;
@@ -125,6 +127,8 @@ pub enum Command {
     Report(report::Report),
     /// Show what all accounts need of looks, what is allowed, and how late each class will be
     Plan(plan::Plan),
+    /// Show on one page whether a daemon runs, what waits for whom, and what a person must do
+    Status(status::Status),
     /// Prove that every open request has a next step; exit code 3 when one has not
     Audit(audit::Audit),
     /// Copy the database, or check the whole file
@@ -192,6 +196,7 @@ async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Channel(command) => channel::run(&context, command).await,
         Command::Report(report) => report::run(&context, report).await,
         Command::Plan(command) => plan::run(&context, command).await,
+        Command::Status(status::Status {}) => status::run(&context).await,
         Command::Audit(command) => audit::run(&context, command).await,
         Command::Db(command) => db::run(&context, command).await,
         Command::Config(ConfigCommand::Check) => {

@@ -187,7 +187,8 @@ fn of_alerts(message: &mut Message, news: AlertNews, zone: chrono_tz::Tz, link: 
 }
 
 /// Whether somebody must act on alerts of this reason: the others end by themselves.
-fn wants_a_person(reason: &str) -> bool {
+#[must_use]
+pub fn wants_a_person(reason: &str) -> bool {
     !["deferred.monthly_quota", "conflict.invitation_already_out", "conflict.already_linked", "conflict.adopted"]
         .contains(&reason)
 }

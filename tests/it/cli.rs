@@ -1,5 +1,4 @@
-//! What an operator meets at the command line: the real binary on a real file. It must never need a network or a
-//! daemon.
+//! What an operator meets at the command line: the real binary on a real file, without a network.
 
 mod alert;
 mod audit;
@@ -13,6 +12,7 @@ mod nudge;
 mod report;
 mod requests;
 mod restore;
+mod status;
 
 use std::{fs, path::PathBuf, process::Output};
 

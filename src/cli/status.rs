@@ -1,0 +1,114 @@
+//! `amplinkd status`: one page for whoever is woken up. It reads the file alone, with the daemon up or down, and changes
+//! nothing.
+
+mod figures;
+
+mod page;
+
+mod problems;
+
+mod text;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use self::{figures::Figures, problems::Need};
+use super::{
+    context::{Context, Ending, Usage},
+    output::Format,
+};
+use crate::{
+    domain::time::{Time, in_words},
+    store::pace::PaceRow,
+};
+
+/// Show on one page whether a daemon runs, what waits for whom, and what a person must do
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd status
+  amplinkd status -o json | jq '.problems[] | .problem'
+
+What needs a person stands first, each with the command that shows more:
+  no_daemon            nothing drives this database
+  cannot_write         a daemon runs and has written nothing for 100 seconds
+  address_blocked      WeChat does not allow our address
+  accounts_unread      accounts whose list could not be read for 15 minutes
+  accounts_suspended   accounts for which WeChat refuses us; not those an operator suspended
+  alerts_firing        alerts that a person must act on and nobody has taken
+  audit_findings       what `amplinkd audit` finds
+  messages_dead        messages given up on a channel that is configured
+
+Accounts and messages do not count while all their alerts are acknowledged or snoozed.
+The command changes nothing in the database: permission to read it is enough. Times are UTC.
+An id after an ellipsis is the end of one, which every command takes in place of the whole.
+
+Exit codes: 0 no action needed, 3 a person must act, 1 the database cannot be read")]
+pub struct Status {}
+
+/// The page as programs read it.
+#[derive(Debug, Serialize)]
+struct Report {
+    at: String,
+    ok: bool,
+    problems: Vec<Need>,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+/// Prints the page.
+///
+/// # Errors
+/// When there is no database or it cannot be read.
+pub async fn run(context: &Context) -> anyhow::Result<Ending> {
+    if context.format == Format::Csv {
+        return Err(Usage("the status is one JSON document: -o json, or -o jsonl for one line".to_owned()).into());
+    }
+    let (now, figures) = context.with_reader(async |desk| Ok((desk.now(), Figures::read(desk).await?))).await?;
+    let problems = problems::of(&figures, now);
+    let ending = if problems.is_empty() { Ending::Well } else { Ending::ProblemsFound };
+    let report = Report { at: text_of(now), ok: problems.is_empty(), problems, figures };
+    if context.is_table() {
+        page::print(&report, now, context.look)?;
+    } else {
+        context.print_one(&report)?;
+    }
+    Ok(ending)
+}
+
+/// After how long an account that cannot be read needs a person.
+const fn unread_after() -> Duration {
+    Duration::from_mins(15)
+}
+
+/// The plan in two sentences: whether waits are stretched, and how late a look may be by it.
+fn plan_lines(pace: Option<PaceRow>) -> [String; 2] {
+    /// The stretch of the row is in thousandths.
+    const PLAIN: u32 = 1_000;
+    let Some(PaceRow { stretch, late_ms, .. }) = pace else {
+        return ["not known: no daemon has written one down".to_owned(), "amplinkd plan reckons it".to_owned()];
+    };
+    let first = if stretch <= PLAIN {
+        "every look comes as configured".to_owned()
+    } else {
+        format!(
+            "demand is above supply, so every wait is {}.{} times as long as configured",
+            stretch / PLAIN,
+            stretch % PLAIN / 100
+        )
+    };
+    let late = Duration::from_millis(u64::try_from(late_ms).unwrap_or(0));
+    let late = Duration::from_secs(late.as_secs());
+    let second = if late.is_zero() {
+        "none is late by plan".to_owned()
+    } else {
+        format!("a look may be {} late", in_words(late))
+    };
+    [first, second]
+}
+
+/// A moment as the views write it.
+fn text_of(at: Time) -> String {
+    jiff::Timestamp::from_millisecond(at.ms()).map_or_else(|_| at.to_string(), |at| format!("{at:.3}"))
+}
