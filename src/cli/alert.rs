@@ -15,11 +15,15 @@ pub use self::{
 use super::{
     context::{Context, Desk, Ending, note},
     moment,
+    named::Named,
     output::Column,
 };
 use crate::{
-    domain::{id::RequestId, time::Time},
-    store::alert_views::{AlertView, DeliveryView},
+    domain::time::Time,
+    store::{
+        alert_views::{AlertView, DeliveryView},
+        endings::Noun,
+    },
 };
 
 /// Rows read at once.
@@ -36,9 +40,8 @@ pub enum Command {
     /// Show everything about one alert, and what became of its messages
     #[command(after_help = "Example:\n  amplinkd alert show 0197c2d6-2b3c-7d4e-9f50-6b7c8d9e0f1a")]
     Show {
-        /// The alert's id, as the list shows it
-        #[arg(value_parser = alert_id)]
-        id: String,
+        /// The alert: its id, or the last 6 characters of it or more
+        id: Named,
     },
     /// Take alerts: they stay open, and nobody is told of them again
     Ack(Ack),
@@ -46,12 +49,6 @@ pub enum Command {
     Snooze(Snooze),
     /// End alerts; one whose cause goes on fires again only when the cause begins anew
     Resolve(Resolve),
-}
-
-/// Alerts are named as requests are.
-fn alert_id(text: &str) -> Result<String, String> {
-    let id: Result<RequestId, _> = text.parse();
-    id.map(String::from).map_err(|_| "`amplinkd alert list` shows the ids of alerts".to_owned())
 }
 
 /// List alerts, newest first: the open ones, unless another state is asked for
@@ -144,7 +141,7 @@ struct Shown {
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
     match command {
         Command::List(wanted) => context.at_desk(async |desk| list(context, desk, &wanted).await).await?,
-        Command::Show { id } => context.at_desk(async |desk| show(context, desk, id).await).await?,
+        Command::Show { id } => context.at_desk(async |desk| show(context, desk, &id).await).await?,
         Command::Ack(ack) => change::ack(context, ack).await?,
         Command::Snooze(snooze) => change::snooze(context, snooze).await?,
         Command::Resolve(resolve) => change::resolve(context, resolve).await?,
@@ -158,7 +155,7 @@ async fn list(context: &Context, desk: &Desk, wanted: &List) -> anyhow::Result<(
         0 => u32::MAX,
         limit => limit,
     };
-    let filter = wanted.filters.for_store();
+    let filter = wanted.filters.for_store(desk).await?;
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
     let mut before: Option<String> = None;
     while left > 0 && !printer.reader_gone() {
@@ -193,7 +190,8 @@ fn glance(context: &Context, rows: Vec<AlertView>, now: Time) -> anyhow::Result<
     context.print_rows(&TABLE, &rows)
 }
 
-async fn show(context: &Context, desk: &Desk, id: String) -> anyhow::Result<()> {
+async fn show(context: &Context, desk: &Desk, named: &Named) -> anyhow::Result<()> {
+    let id = String::from(desk.id_of(Noun::Alert, named).await?);
     let deliveries = desk.store().deliveries_of_alert(&id).await?;
     let Some(row) = desk.store().alert_views(std::slice::from_ref(&id)).await?.into_iter().next() else {
         bail!(unknown(&id));

@@ -10,14 +10,18 @@ pub use self::sample::Event;
 use super::{
     context::{Context, Desk, Ending, note},
     moment,
+    named::Named,
     output::Column,
 };
 use crate::{
     clock::{Clock, SystemClock},
     config::{ChannelConfig, EventClass},
-    domain::{id::RequestId, time::Time},
+    domain::time::Time,
     notify::{Channel, Kind, SendError},
-    store::alert_views::{ChannelFigures, DeliveryView},
+    store::{
+        alert_views::{ChannelFigures, DeliveryView},
+        endings::Noun,
+    },
     telemetry,
 };
 
@@ -55,18 +59,12 @@ Examples:
         /// The channel's name
         name: String,
         /// These messages alone, as --dry-run and `amplinkd alert show` list them
-        #[arg(value_name = "ID", value_parser = delivery_id)]
-        ids: Vec<String>,
+        #[arg(value_name = "ID")]
+        ids: Vec<Named>,
         /// Show which would be sent again, and send none
         #[arg(long)]
         dry_run: bool,
     },
-}
-
-/// Messages are named as requests are.
-fn delivery_id(text: &str) -> Result<String, String> {
-    let id: Result<RequestId, _> = text.parse();
-    id.map(String::from).map_err(|_| "`amplinkd channel retry NAME --dry-run` shows the ids of messages".to_owned())
 }
 
 const TABLE: [Column; 7] = [
@@ -234,8 +232,9 @@ async fn test(context: &Context, name: &str, event: Event) -> anyhow::Result<()>
     context.print_one(&Tested { channel, kind, event: event.word(), result: "taken", took_ms })
 }
 
-async fn dead(context: &Context, desk: &Desk, name: &str, ids: &[String]) -> anyhow::Result<()> {
+async fn dead(context: &Context, desk: &Desk, name: &str, ids: &[Named]) -> anyhow::Result<()> {
     known(&desk.config.alerts.channels, name)?;
+    let ids = whole(desk, name, ids).await?;
     let is_table = context.is_table();
     let mut printer = context.printer(if is_table { &DEAD_TABLE[..] } else { &DEAD_FIELDS[..] });
     let (mut after, mut count) = (String::new(), 0_u64);
@@ -264,8 +263,9 @@ impl DeadGlance {
     }
 }
 
-async fn retry(context: &Context, desk: &Desk, name: String, ids: Vec<String>) -> anyhow::Result<()> {
+async fn retry(context: &Context, desk: &Desk, name: String, ids: Vec<Named>) -> anyhow::Result<()> {
     known(&desk.config.alerts.channels, &name)?;
+    let ids = whole(desk, &name, &ids).await?;
     let wanted = ids.len() as u64;
     let some = (!ids.is_empty()).then_some(ids);
     let retried = desk.store().retry_deliveries(name.clone(), some, desk.now()).await?;
@@ -277,6 +277,10 @@ async fn retry(context: &Context, desk: &Desk, name: String, ids: Vec<String>) -
         );
     }
     Ok(())
+}
+
+async fn whole(desk: &Desk, channel: &str, ids: &[Named]) -> anyhow::Result<Vec<String>> {
+    Ok(desk.ids_of(Noun::GivenUp(channel), ids).await?.into_iter().map(String::from).collect())
 }
 
 fn messages(count: u64) -> String {

@@ -7,14 +7,15 @@ use serde::Serialize;
 use super::{
     context::{Context, Desk, Ending},
     moment,
+    named::Named,
     output::Column,
 };
 use crate::{
-    domain::{
-        id::{AccountId, RequestId},
-        time::Time,
+    domain::{id::AccountId, time::Time},
+    store::{
+        endings::Noun,
+        views::{ConflictFilter, ConflictView},
     },
-    store::views::{ConflictFilter, ConflictView},
 };
 
 /// Rows read at once.
@@ -29,16 +30,9 @@ pub enum Command {
     /// Show one conflict with both sides
     #[command(after_help = "Example:\n  amplinkd conflict show 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b")]
     Show {
-        /// The conflict's id, as the list shows it
-        #[arg(value_parser = conflict_id)]
-        id: String,
+        /// The conflict: its id, or the last 6 characters of it or more
+        id: Named,
     },
-}
-
-/// Conflicts are named as requests are.
-fn conflict_id(text: &str) -> Result<String, String> {
-    let id: Result<RequestId, _> = text.parse();
-    id.map(String::from).map_err(|_| "`amplinkd conflict list` shows the ids of conflicts".to_owned())
 }
 
 /// Which conflicts.
@@ -55,7 +49,7 @@ pub struct Filters {
     account: Option<AccountId>,
     /// Only this request's
     #[arg(long, value_name = "ID")]
-    request: Option<RequestId>,
+    request: Option<Named>,
 }
 
 const TABLE: [Column; 5] = [
@@ -106,7 +100,7 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> 
     context
         .at_desk(async |desk| match command {
             Command::List(filters) => list(context, desk, filters).await,
-            Command::Show { id } => show(context, desk, id).await,
+            Command::Show { id } => show(context, desk, &id).await,
         })
         .await?;
     Ok(Ending::Well)
@@ -114,7 +108,11 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> 
 
 async fn list(context: &Context, desk: &Desk, filters: Filters) -> anyhow::Result<()> {
     let open = (filters.open || filters.resolved).then_some(filters.open);
-    let (account, request) = (filters.account.map(String::from), filters.request.map(String::from));
+    let account = filters.account.map(String::from);
+    let request = match &filters.request {
+        Some(named) => Some(desk.id_of(Noun::Request, named).await?.into()),
+        None => None,
+    };
     let filter = ConflictFilter { id: None, request, account, open };
     let is_table = context.is_table();
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
@@ -134,7 +132,8 @@ async fn list(context: &Context, desk: &Desk, filters: Filters) -> anyhow::Resul
     Ok(printer.finish()?)
 }
 
-async fn show(context: &Context, desk: &Desk, id: String) -> anyhow::Result<()> {
+async fn show(context: &Context, desk: &Desk, named: &Named) -> anyhow::Result<()> {
+    let id = String::from(desk.id_of(Noun::Conflict, named).await?);
     let filter = ConflictFilter { id: Some(id.clone()), ..ConflictFilter::default() };
     let found = desk.store().conflict_page(&filter, None, 1).await?;
     let Some(row) = found.first() else {

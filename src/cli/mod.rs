@@ -8,6 +8,8 @@ pub mod output;
 
 mod value;
 
+pub mod named;
+
 pub mod request;
 
 pub mod import;

@@ -79,6 +79,8 @@ pub mod alert_views;
 
 pub mod status;
 
+pub mod endings;
+
 pub mod stage_times;
 
 pub mod nudges;

@@ -4,6 +4,7 @@ mod alert;
 mod audit;
 mod beside;
 mod channel;
+mod endings;
 mod files;
 mod history;
 mod import;

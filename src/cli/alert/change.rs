@@ -9,12 +9,15 @@ use std::{
 use anyhow::bail;
 use chrono::TimeZone as _;
 
-use super::{Filters, PAGE, alert_id, glance, unknown};
+use super::{Filters, PAGE, glance, unknown};
 use crate::{
-    cli::context::{Context, Desk, Usage, agree, note},
+    cli::{
+        context::{Context, Desk, Usage, agree, note},
+        named::Named,
+    },
     config::parse_duration,
     domain::time::Time,
-    store::alert_views::AlertView,
+    store::{alert_views::AlertView, endings::Noun},
 };
 
 /// Failures that are told one by one; the rest is counted.
@@ -71,9 +74,9 @@ pub struct Resolve {
 /// Some by id, or all that filters name.
 #[derive(Debug, clap::Args)]
 pub struct Choice {
-    /// These alerts; without any, filters say which
-    #[arg(value_name = "ID", value_parser = alert_id)]
-    pub ids: Vec<String>,
+    /// These alerts, by their ids or the last 6 characters of them; without any, filters say which
+    #[arg(value_name = "ID")]
+    pub ids: Vec<Named>,
     /// Which alerts
     #[command(flatten)]
     pub filters: Filters,
@@ -177,7 +180,9 @@ async fn change(
                 (false, false) => return Err(Usage("give ids or filters, not both".to_owned()).into()),
                 (true, false) | (false, true) => {}
             }
-            let ids = if choice.ids.is_empty() {
+            let named: Vec<String> =
+                desk.ids_of(Noun::Alert, &choice.ids).await?.into_iter().map(String::from).collect();
+            let ids = if named.is_empty() {
                 let meant = meant(desk, &choice.filters, act).await?;
                 if choice.dry_run || meant.is_empty() {
                     note(format!("{} to {}; nothing was changed", alerts(meant.len()), act.word()));
@@ -187,9 +192,9 @@ async fn change(
                 meant.into_iter().map(|row| row.id).collect()
             } else if choice.dry_run {
                 note("nothing was changed");
-                return glance(context, desk.store().alert_views(&choice.ids).await?, desk.now());
+                return glance(context, desk.store().alert_views(&named).await?, desk.now());
             } else {
-                choice.ids
+                named
             };
             let changed = match act {
                 Act::Acknowledge => desk.store().acknowledge(ids.clone(), desk.now()).await?,
@@ -203,7 +208,7 @@ async fn change(
 
 /// Everything that the filters name and that can be changed so.
 async fn meant(desk: &Desk, filters: &Filters, act: Act) -> anyhow::Result<Vec<AlertView>> {
-    let mut filter = filters.for_store();
+    let mut filter = filters.for_store(desk).await?;
     if filters.state.is_some() && !filter.states.iter().any(|state| act.changes(state)) {
         let state = filters.state.as_deref().unwrap_or_default();
         return Err(Usage(format!("there is nothing to {} of an alert that is {state}", act.word())).into());

@@ -1,11 +1,12 @@
 //! Which alerts a command means, said once for every command that takes many. It must never read anything.
 
 use crate::{
-    domain::{
-        attention::Rule,
-        id::{AccountId, RequestId},
+    cli::{context::Desk, named::Named},
+    domain::{attention::Rule, id::AccountId},
+    store::{
+        alert_views::{AlertFilter, OPEN},
+        endings::Noun,
     },
-    store::alert_views::{AlertFilter, OPEN},
 };
 
 /// The state of an alert that is over.
@@ -26,7 +27,7 @@ pub struct Filters {
     pub account: Option<AccountId>,
     /// Only this request's
     #[arg(long, value_name = "ID")]
-    pub request: Option<RequestId>,
+    pub request: Option<Named>,
 }
 
 impl Filters {
@@ -38,14 +39,20 @@ impl Filters {
     }
 
     /// The same as the store takes it.
-    #[must_use]
-    pub fn for_store(&self) -> AlertFilter {
-        AlertFilter {
+    ///
+    /// # Errors
+    /// When the end of a request's id does not name one alone.
+    pub async fn for_store(&self, desk: &Desk) -> anyhow::Result<AlertFilter> {
+        let request = match &self.request {
+            Some(named) => Some(desk.id_of(Noun::Request, named).await?.into()),
+            None => None,
+        };
+        Ok(AlertFilter {
             states: states(self.state.as_deref()),
             rule: self.rule.clone(),
             account: self.account.as_ref().map(ToString::to_string),
-            request: self.request.as_ref().map(ToString::to_string),
-        }
+            request,
+        })
     }
 }
 

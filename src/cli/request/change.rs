@@ -8,11 +8,15 @@ use super::{filters::Filters, list};
 use crate::{
     cli::{
         context::{Context, Desk, Ending, Usage, agree, note, progress},
+        named::Named,
         sentence,
     },
     domain::id::RequestId,
     engine::accept::Cancelled,
-    store::views::{RequestFilter, RequestView},
+    store::{
+        endings::Noun,
+        views::{RequestFilter, RequestView},
+    },
 };
 
 /// Changes under way at once: they share their syncs.
@@ -59,9 +63,9 @@ pub struct Retry {
 /// Some by id, or all that filters name.
 #[derive(Debug, clap::Args)]
 pub struct Choice {
-    /// These requests; without any, filters say which
+    /// These requests, by their ids or the last 6 characters of them; without any, filters say which
     #[arg(value_name = "ID")]
-    pub ids: Vec<RequestId>,
+    pub ids: Vec<Named>,
     /// Which requests
     #[command(flatten)]
     pub filters: Filters,
@@ -146,12 +150,13 @@ async fn change(context: &Context, choice: Choice, act: Act) -> anyhow::Result<E
                 agree(&format!("{} {}", act.word(), requests(meant.len())), "which", choice.yes)?;
                 meant.into_iter().map(|row| Ok(row.id.parse()?)).collect::<anyhow::Result<_>>()?
             } else {
+                let ids = desk.ids_of(Noun::Request, &choice.ids).await?;
                 if choice.dry_run {
-                    let ids: Vec<String> = choice.ids.iter().map(ToString::to_string).collect();
+                    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
                     note("nothing was changed");
                     return list::glance(context, in_order(desk, &ids).await?, desk.now());
                 }
-                choice.ids
+                ids
             };
             let outcome = change_all(desk, ids, act).await?;
             report(context, desk, outcome, act).await

@@ -27,9 +27,9 @@ pub use self::{
 use super::{
     context::{Context, Ending},
     import,
+    named::Named,
     output::Column,
 };
-use crate::domain::id::RequestId;
 
 /// What can be done with requests.
 #[derive(Debug, clap::Subcommand)]
@@ -45,8 +45,8 @@ pub enum Command {
     /// Show everything about one request, its history and its conflicts
     #[command(after_help = "Example:\n  amplinkd request show 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b")]
     Show {
-        /// The request
-        id: RequestId,
+        /// The request: its id, or the last 6 characters of it or more
+        id: Named,
     },
     /// List every step of one request, first to last
     History(History),

@@ -26,6 +26,7 @@ use crate::{
     },
     engine::accept::AskError,
     store::{
+        endings::Noun,
         nudges::{Background, NewNudge, Nudged, Occasion},
         views::RequestFilter,
     },
@@ -158,7 +159,10 @@ impl Nudge {
 
     /// The requests that are meant, each once, and what is wrong with ids.
     async fn chosen(&self, desk: &Desk) -> anyhow::Result<(Vec<Request>, Vec<String>)> {
-        let ids = if self.choice.ids.is_empty() { self.meant(desk).await? } else { self.choice.ids.clone() };
+        let ids = match self.choice.ids.as_slice() {
+            [] => self.meant(desk).await?,
+            named => desk.ids_of(Noun::Request, named).await?,
+        };
         let (mut chosen, mut failures, mut met) = (Vec::new(), Vec::new(), HashSet::new());
         for id in ids.into_iter().filter(|id| met.insert(id.clone())) {
             match desk.store().request(&id).await? {

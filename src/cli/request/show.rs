@@ -8,11 +8,15 @@ use crate::{
     cli::{
         context::{Context, Desk, Ending, Usage, note},
         moment,
+        named::Named,
         output::{Column, Format},
     },
     domain::id::RequestId,
     engine::{accept::AskError, explain::Facts},
-    store::views::{ConflictFilter, ConflictView, TransitionView},
+    store::{
+        endings::Noun,
+        views::{ConflictFilter, ConflictView, TransitionView},
+    },
 };
 
 /// Conflicts told of one request: it meets a handful in its life.
@@ -29,8 +33,8 @@ Example:
 
 It reads the database alone and asks WeChat nothing.")]
 pub struct Explain {
-    /// The request
-    pub id: RequestId,
+    /// The request: its id, or the last 6 characters of it or more
+    pub id: Named,
 }
 
 /// List every step of one request, first to last
@@ -46,8 +50,8 @@ with ten lines of Python. Exit code 3 when it is broken already.
 What it does not prove: whoever can write the database can make a whole new chain. Keep heads (the last hash of a
 request) where that person cannot write; a chain that still leads to a kept head was not rewritten before it.")]
 pub struct History {
-    /// The request
-    pub id: RequestId,
+    /// The request: its id, or the last 6 characters of it or more
+    pub id: Named,
     /// As one JSON document with the hashes, for somebody who does not trust us
     #[arg(long)]
     pub proof: bool,
@@ -118,9 +122,10 @@ const CONFLICTS: [Column; 6] = [
 ///
 /// # Errors
 /// When it is not known or cannot be read.
-pub(super) async fn show(context: &Context, id: &RequestId) -> anyhow::Result<Ending> {
+pub(super) async fn show(context: &Context, named: &Named) -> anyhow::Result<Ending> {
     context
         .at_desk(async |desk| {
+            let id = &desk.id_of(Noun::Request, named).await?;
             let row = desk.store().request_view(id.as_str()).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
             context.print_one(&row)?;
             if context.is_table() {
@@ -142,15 +147,15 @@ pub(super) async fn show(context: &Context, id: &RequestId) -> anyhow::Result<En
 /// # Errors
 /// As [`show`].
 pub(super) async fn history(context: &Context, history: &History) -> anyhow::Result<Ending> {
-    let id = &history.id;
     if history.proof {
-        return proof(context, id).await;
+        return proof(context, &history.id).await;
     }
     let steps = context
         .at_desk(async |desk| {
+            let id = desk.id_of(Noun::Request, &history.id).await?;
             let steps: Vec<TransitionView> = desk.store().history(id.as_str()).await?;
             if steps.is_empty() {
-                return Err(AskError::NoRequest(id.clone()).into());
+                return Err(AskError::NoRequest(id).into());
             }
             Ok(steps)
         })
@@ -164,7 +169,7 @@ pub(super) async fn history(context: &Context, history: &History) -> anyhow::Res
     Ok(Ending::Well)
 }
 
-async fn proof(context: &Context, id: &RequestId) -> anyhow::Result<Ending> {
+async fn proof(context: &Context, named: &Named) -> anyhow::Result<Ending> {
     let format = match context.format {
         Format::Table | Format::Json => Format::Json,
         Format::Jsonl => Format::Jsonl,
@@ -173,7 +178,10 @@ async fn proof(context: &Context, id: &RequestId) -> anyhow::Result<Ending> {
         }
     };
     let proof = context
-        .at_desk(async |desk| Ok(desk.store().proof(id).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?))
+        .at_desk(async |desk| {
+            let id = desk.id_of(Noun::Request, named).await?;
+            Ok(desk.store().proof(&id).await?.ok_or(AskError::NoRequest(id))?)
+        })
         .await?;
     Context { format, ..context.clone() }.print_one(&proof)?;
     if proof.findings.is_empty() {
@@ -205,7 +213,8 @@ pub(super) async fn explain(context: &Context, explain: &Explain) -> anyhow::Res
     Ok(Ending::Well)
 }
 
-async fn told(desk: &Desk, id: &RequestId) -> anyhow::Result<Explained> {
+async fn told(desk: &Desk, named: &Named) -> anyhow::Result<Explained> {
+    let id = &desk.id_of(Noun::Request, named).await?;
     let store = desk.store();
     let request = store.request(id).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
     let account = store.account_views(Some(request.account.as_str()), None, 1).await?.into_iter().next();

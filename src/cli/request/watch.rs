@@ -10,12 +10,13 @@ use crate::{
     cli::{
         context::{Context, Desk, Ending, note},
         moment,
+        named::Named,
         output::{Column, Format, Printer},
     },
     domain::id::RequestId,
     engine::accept::AskError,
     shutdown::Shutdown,
-    store::pages::StepView,
+    store::{endings::Noun, pages::StepView},
 };
 
 /// How often the database is asked: soon enough for a person, nothing for the daemon beside.
@@ -40,7 +41,7 @@ pub struct Watch {
     pub filters: Filters,
     /// Follow this request alone, and end once it has come to its end
     #[arg(long, value_name = "ID", help_heading = "How long")]
-    pub until_settled: Option<RequestId>,
+    pub until_settled: Option<Named>,
 }
 
 const FIELDS: [Column; 13] = [
@@ -72,9 +73,13 @@ pub(super) async fn run(context: &Context, watch: Watch) -> anyhow::Result<Endin
 
 async fn follow(context: &Context, desk: &Desk, watch: &Watch, shutdown: &Shutdown) -> anyhow::Result<()> {
     // First the place, then the state: a step in between is seen by both, never by neither.
+    let only = match &watch.until_settled {
+        Some(named) => Some(desk.id_of(Noun::Request, named).await?),
+        None => None,
+    };
     let mut seen = desk.store().last_event().await?;
     let mut lines = Lines::new(context);
-    let mut is_settled = settled(desk, watch).await?;
+    let mut is_settled = settled(desk, only.as_ref()).await?;
     if is_settled {
         note("it has come to its end already: `amplinkd request history` shows how");
     }
@@ -83,7 +88,7 @@ async fn follow(context: &Context, desk: &Desk, watch: &Watch, shutdown: &Shutdo
         while seen < last {
             let page = (seen + EVENTS_PAGE).min(last);
             for step in desk.store().steps_between(seen, page).await? {
-                let is_meant = watch.until_settled.as_ref().is_none_or(|id| id.as_str() == step.request_id);
+                let is_meant = only.as_ref().is_none_or(|id| id.as_str() == step.request_id);
                 if is_meant && watch.filters.take(&step) {
                     lines.print(&step)?;
                 }
@@ -94,12 +99,12 @@ async fn follow(context: &Context, desk: &Desk, watch: &Watch, shutdown: &Shutdo
             return lines.finish();
         }
         // Its last step is in the next page, which is still printed.
-        is_settled = settled(desk, watch).await?;
+        is_settled = settled(desk, only.as_ref()).await?;
     }
 }
 
-async fn settled(desk: &Desk, watch: &Watch) -> anyhow::Result<bool> {
-    let Some(id) = &watch.until_settled else { return Ok(false) };
+async fn settled(desk: &Desk, only: Option<&RequestId>) -> anyhow::Result<bool> {
+    let Some(id) = only else { return Ok(false) };
     let row = desk.store().request_view(id.as_str()).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
     Ok(row.finished_at.is_some())
 }

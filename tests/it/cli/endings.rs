@@ -1,0 +1,90 @@
+//! Ids by their endings, wherever a command asks for one.
+
+use serde_json::Value;
+
+use super::{ACCOUNT, Desk, OTHER, PROGRAM};
+
+/// The ends of the ids that the rows below have.
+const ALERT: &str = "0000000a0001";
+const CONFLICT: &str = "0000000c0001";
+const MESSAGE: &str = "0000000d0001";
+
+/// A desk with one request, one alert and one conflict of it, and a message that was given up; answers the request's id.
+fn desk() -> (Desk, String) {
+    let desk = Desk::new();
+    desk.write(
+        "amplinkd.toml",
+        "[database]\nurl = \"sqlite:a.db\"\n[[alerts.channel]]\nname = \"ops\"\nkind = \"log\"\n",
+    );
+    let id = desk.link(ACCOUNT, PROGRAM);
+    desk.sql(
+        "INSERT INTO alert (id, key, rule, reason, request_id, state, since, fired_at, message_en, message_zh)
+         SELECT '0197c2d6-0000-7000-8000-0000000a0001', 'k', 'stuck', 'stuck.unlink', id, 'firing', 1, 2, 'en', 'zh'
+         FROM request;
+         INSERT INTO conflict (id, request_id, kind, at, our_state)
+         SELECT '0197c2d6-0000-7000-8000-0000000c0001', id, 'adopted', 1, 'requested' FROM request;
+         INSERT INTO delivery (id, event_id, seq, partition_key, channel, state, created_at)
+         SELECT '0197c2d6-0000-7000-8000-0000000d0001', id, seq, partition_key, 'ops', 'dead', 1 FROM outbox",
+    );
+    (desk, id)
+}
+
+#[test]
+fn every_command_that_takes_an_id_takes_its_end() {
+    let (desk, id) = desk();
+    let end = &id[id.len() - 6..];
+    for command in [
+        format!("request show {end}"),
+        format!("request show …{}", end.to_uppercase()),
+        format!("request history {end}"),
+        format!("request history {end} --proof"),
+        format!("request explain {end}"),
+        format!("request cancel {end} --dry-run"),
+        format!("conflict list --request {end}"),
+        format!("alert list --request {end}"),
+        format!("alert show {ALERT}"),
+        format!("alert ack {ALERT}"),
+        format!("alert snooze {ALERT} --for 4h"),
+        format!("alert resolve {ALERT}"),
+        format!("conflict show {CONFLICT}"),
+        format!("channel retry ops {MESSAGE} --dry-run"),
+        format!("channel retry ops {MESSAGE}"),
+        format!("request cancel {end} {id}"),
+        format!("request watch --until-settled {end}"),
+    ] {
+        let said = desk.run(&format!("{command} -o json")).well();
+        let json: Value = serde_json::from_str(&said.out).unwrap_or_else(|wrong| panic!("{command}: {wrong}"));
+        let is_empty = json.as_array().is_some_and(Vec::is_empty);
+        assert!(!is_empty || command.contains("watch"), "{command}: {json}");
+    }
+    let retried = desk.json(&format!("request retry {end}"));
+    assert_eq!(retried[0]["retry_of"], id);
+    desk.sql("UPDATE request SET state = 'awaiting_account_admin' WHERE finished_at IS NULL");
+    let new = retried[0]["id"].as_str().expect("an id");
+    let nudged = desk.json(&format!("request nudge {} --dry-run", &new[new.len() - 8..]));
+    assert_eq!(nudged[0]["request_id"], new);
+}
+
+#[test]
+fn an_end_that_is_short_unknown_or_shared_changes_nothing() {
+    let (desk, id) = desk();
+    let other = desk.link(OTHER, PROGRAM);
+    let short = desk.run(&format!("request cancel {}", &id[id.len() - 5..]));
+    assert!(short.code == 2 && short.err.contains("the last 6 characters"), "{}", short.err);
+    desk.run("request show 000000").refused(1, "there is no request whose id ends in 000000; `amplinkd request list`");
+    desk.run("alert ack 000000").refused(1, "there is no alert whose id ends in 000000");
+    desk.run(&format!("channel retry ops {ALERT}")).refused(1, "there is no message whose id ends in");
+
+    // Two requests whose ids end alike.
+    desk.sql(
+        "PRAGMA foreign_keys = OFF; DELETE FROM alert; DELETE FROM conflict;
+         UPDATE request SET id = substr(id, 1, 24) || '0000001e2a3b' WHERE account = 'wx0123456789abcdef';
+         UPDATE request SET id = substr(id, 1, 24) || '0000011e2a3b' WHERE account = 'wx00000000000000aa'",
+    );
+    let said = desk.run(&format!("request cancel 1e2a3b {other}"));
+    said.refused(1, "more than one request has an id that ends in 1e2a3b; give more of it:");
+    let candidates = said.err.lines().filter(|line| line.starts_with("  ") && line.ends_with("1e2a3b")).count();
+    assert_eq!(candidates, 2, "{}", said.err);
+    assert_eq!(desk.number("SELECT count(*) FROM request WHERE finished_at IS NULL"), 2);
+    assert_eq!(desk.json("request show 0001e2a3b --config amplinkd.toml")["account"], ACCOUNT);
+}
