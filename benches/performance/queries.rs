@@ -8,6 +8,7 @@ use std::{
 
 use amplinkd::store::{
     Location, Role, Store,
+    account_page::AccountFilter,
     audit::Histories,
     views::{ConflictFilter, RequestFilter},
 };
@@ -72,13 +73,14 @@ async fn ask_commands(store: &Store, accounts: usize) {
     let open = ConflictFilter { open: Some(true), ..ConflictFilter::default() };
     let of_account = ConflictFilter { account: account.clone(), ..ConflictFilter::default() };
     let name = account.as_deref();
+    let suspended = AccountFilter { state: Some("suspended".to_owned()), ..AccountFilter::default() };
     tell("request show", &timed(async || store.request_view(&one.id).await.map(drop)).await);
     tell("request history", &timed(async || store.history(&one.id).await.map(drop)).await);
-    tell("account list", &timed(async || store.account_page("", None, PAGE).await.map(drop)).await);
     tell(
-        "account list --suspended",
-        &timed(async || store.account_page("", Some("suspended"), PAGE).await.map(drop)).await,
+        "account list",
+        &timed(async || store.account_page(&AccountFilter::default(), "", PAGE).await.map(drop)).await,
     );
+    tell("account list --suspended", &timed(async || store.account_page(&suspended, "", PAGE).await.map(drop)).await);
     tell("account show", &timed(async || store.account_views(name, None, 1).await.map(drop)).await);
     tell("program list", &timed(async || store.program_page("", None, None).await.map(drop)).await);
     tell("program list --account", &timed(async || store.program_page("", name, None).await.map(drop)).await);

@@ -1,8 +1,20 @@
-//! `amplinkd account`: accounts as people see them, and the word that stops or resumes calls for one. It must never
-//! call `WeChat`.
+//! `amplinkd account`: accounts as people see them, and the words that stop, resume and look at them. The daemon makes the
+//! calls.
+
+mod change;
+
+mod check;
+
+mod filters;
 
 use serde::Serialize;
 
+use self::filters::Pages;
+pub use self::{
+    change::{Choice, Resume, Suspend},
+    check::Check,
+    filters::Filters,
+};
 use super::{
     context::{Context, Desk, Ending, note},
     moment,
@@ -11,55 +23,63 @@ use super::{
 use crate::{
     domain::{id::AccountId, time::Time},
     engine::accept::AskError,
-    store::{accounts::Standing, views::AccountView},
+    store::views::AccountView,
 };
 
-/// Rows read at once.
-const PAGE: u32 = 500;
+/// Rows of a table when no limit is given: two screens; who wants more says so.
+const TABLE_ROWS: usize = 50;
 
 /// What can be done with accounts.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List accounts by name
-    #[command(after_help = "Example:\n  amplinkd account list --state suspended")]
-    List {
-        /// Only these
-        #[arg(long, value_parser = ["active", "suspended"])]
-        state: Option<String>,
-    },
+    List(List),
     /// Show everything about one account
     #[command(after_help = "Example:\n  amplinkd account show wx0123456789abcdef")]
     Show {
         /// The official account's appid
         account: AccountId,
     },
-    /// Make no calls for an account until it is resumed; its requests stay as they are
-    #[command(after_help = "Example:\n  amplinkd account suspend wx0123456789abcdef")]
-    Suspend {
-        /// The official account's appid
-        account: AccountId,
-    },
-    /// Make calls again, whoever suspended the account, and look at its list at once
-    #[command(after_help = "Example:\n  amplinkd account resume wx0123456789abcdef")]
-    Resume {
-        /// The official account's appid
-        account: AccountId,
-    },
+    /// Look at accounts now: read their lists, and make the calls that are due
+    Check(Check),
+    /// Make no calls for accounts until they are resumed; their requests stay as they are
+    Suspend(Suspend),
+    /// Make calls again, whoever suspended the accounts, and look at their lists at once
+    Resume(Resume),
 }
 
-const TABLE: [Column; 9] = [
+/// List accounts by name
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd account list --state suspended
+  amplinkd account list --trouble token,unreachable
+  amplinkd account list --suspended-by 61007 -o csv > refused.csv
+
+In the table STATE is also `unread`: the list cannot be read, for the reason in CAUSE. FOR is how long that has been so, \
+READ how long ago the list could last be read, NEXT when the account is looked at next. \
+JSON and CSV have every column of the view v_account.")]
+pub struct List {
+    /// Which accounts
+    #[command(flatten)]
+    pub filters: Filters,
+    /// At most so many, 0 for all [default: 50 in a table, else all]
+    #[arg(long, value_name = "N", help_heading = "How many")]
+    pub limit: Option<usize>,
+}
+
+const TABLE: [Column; 8] = [
     Column::shown("account", "ACCOUNT"),
     Column::shown("state", "STATE"),
     Column::shown("for", "FOR"),
-    Column::shown("suspended_by", "BY"),
-    Column::shown("errcode", "CODE"),
+    Column::shown("cause", "CAUSE"),
     Column::shown("open_requests", "OPEN"),
     Column::shown("next", "NEXT"),
-    Column::shown("checked", "CHECKED"),
-    Column::shown("failures", "FAILED"),
+    Column::shown("read", "READ"),
+    Column::shown("why", "WHY"),
 ];
 
-const FIELDS: [Column; 13] = [
+const FIELDS: [Column; 20] = [
     Column::hidden("account"),
     Column::hidden("state"),
     Column::hidden("since"),
@@ -73,67 +93,89 @@ const FIELDS: [Column; 13] = [
     Column::hidden("last_error"),
     Column::hidden("budget_day"),
     Column::hidden("budget_used"),
+    Column::hidden("last_read_at"),
+    Column::hidden("trouble"),
+    Column::hidden("unread_since"),
+    Column::hidden("call_failures"),
+    Column::hidden("calls_refused_since"),
+    Column::hidden("next_call_at"),
+    Column::hidden("call_error"),
 ];
 
-/// A row of the table.
+/// A row of the table: what is wrong with it, or that nothing is.
 #[derive(Debug, Serialize)]
 struct Glance {
-    #[serde(flatten)]
-    row: AccountView,
+    account: String,
+    state: &'static str,
     r#for: String,
+    cause: Option<String>,
+    open_requests: i64,
     next: Option<String>,
-    checked: Option<String>,
+    read: Option<String>,
+    why: Option<String>,
 }
 
 impl Glance {
     fn of(row: AccountView, now: Time) -> Self {
-        let r#for = moment::age(&row.since, now);
         let next = moment::ahead(row.next_check_at.as_deref(), now);
-        let checked = row.checked_at.as_deref().map(|at| format!("{} ago", moment::age(at, now)));
-        Self { row, r#for, next, checked }
+        let read = row.last_read_at.as_deref().map(|at| format!("{} ago", moment::age(at, now)));
+        let (state, since, cause, why) = match (row.state.as_str(), &row.unread_since, &row.calls_refused_since) {
+            ("suspended", ..) => {
+                let code = row.errcode.map(|code| format!(" {code}")).unwrap_or_default();
+                let cause = row.suspended_by.map(|by| by + &code);
+                ("suspended", &row.since, cause, row.errmsg)
+            }
+            (_, Some(unread), _) => ("unread", unread, row.trouble, row.last_error),
+            (_, None, Some(refused)) => ("active", refused, Some("calls held back".to_owned()), row.call_error),
+            (_, None, None) => ("active", &row.since, None, row.last_error),
+        };
+        let r#for = moment::age(since, now);
+        Self { account: row.account, state, r#for, cause, open_requests: row.open_requests, next, read, why }
     }
 }
 
 /// Does what the command says.
 ///
 /// # Errors
-/// When the account is not known or the database cannot be used.
+/// When an account is not known or the database cannot be used.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
-    context
-        .at_desk(async |desk| match command {
-            Command::List { state } => list(context, desk, state.as_deref()).await,
-            Command::Show { account } => show(context, desk, &account).await,
-            Command::Suspend { account } => {
-                if view(desk, &account).await?.suspended_by.as_deref() == Some("operator") {
-                    note("it is suspended by an operator already: nothing was changed");
-                    return show(context, desk, &account).await;
-                }
-                desk.recorder.set_standing(&account, Standing::SuspendedByOperator).await?;
-                note("no call is made for it until `amplinkd account resume`; what WeChat has already may still be answered");
-                show(context, desk, &account).await
-            }
-            Command::Resume { account } => {
-                if view(desk, &account).await?.suspended_by.is_none() {
-                    note("it is not suspended: nothing was changed");
-                } else {
-                    desk.recorder.set_standing(&account, Standing::Active).await?;
-                }
-                show(context, desk, &account).await
-            }
-        })
-        .await?;
+    match command {
+        Command::List(wanted) => context.at_desk(async |desk| list(context, desk, &wanted).await).await?,
+        Command::Show { account } => context.at_desk(async |desk| show(context, desk, &account).await).await?,
+        Command::Check(wanted) => return check::run(context, wanted).await,
+        Command::Suspend(suspend) => change::suspend(context, suspend).await?,
+        Command::Resume(resume) => change::resume(context, resume).await?,
+    }
     Ok(Ending::Well)
 }
 
-async fn list(context: &Context, desk: &Desk, state: Option<&str>) -> anyhow::Result<()> {
+async fn list(context: &Context, desk: &Desk, wanted: &List) -> anyhow::Result<()> {
+    let is_table = context.is_table();
+    let limit = match wanted.limit.unwrap_or(if is_table { TABLE_ROWS } else { 0 }) {
+        0 => usize::MAX,
+        limit => limit,
+    };
+    let mut pages = Pages::begin(desk, &wanted.filters).await?;
+    let there_are_more = print(context, desk, &mut pages, limit).await?;
+    if is_table && there_are_more {
+        note(format!("showing {limit} of more; --limit 0 for all"));
+    }
+    Ok(())
+}
+
+/// Prints pages of accounts for people, or whole for programs, at most `limit`. Answers whether there were more.
+async fn print(context: &Context, desk: &Desk, pages: &mut Pages, limit: usize) -> anyhow::Result<bool> {
     let is_table = context.is_table();
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
-    let mut after = String::new();
+    let mut printed = 0;
     while !printer.reader_gone() {
-        let page = desk.store().account_page(&after, state, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after.clone_from(&last.account);
+        let Some(page) = pages.next(desk).await? else { break };
         for row in page {
+            if printed == limit {
+                printer.finish()?;
+                return Ok(true);
+            }
+            printed += 1;
             if is_table {
                 printer.row(&Glance::of(row, desk.now()))?;
             } else {
@@ -141,14 +183,11 @@ async fn list(context: &Context, desk: &Desk, state: Option<&str>) -> anyhow::Re
             }
         }
     }
-    Ok(printer.finish()?)
+    printer.finish()?;
+    Ok(false)
 }
 
 async fn show(context: &Context, desk: &Desk, account: &AccountId) -> anyhow::Result<()> {
-    context.print_one(&view(desk, account).await?)
-}
-
-async fn view(desk: &Desk, account: &AccountId) -> anyhow::Result<AccountView> {
     let found = desk.store().account_views(Some(account.as_str()), None, 1).await?;
-    found.into_iter().next().ok_or_else(|| AskError::NoAccount(account.clone()).into())
+    context.print_one(&found.into_iter().next().ok_or_else(|| AskError::NoAccount(account.clone()))?)
 }

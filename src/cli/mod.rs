@@ -10,6 +10,8 @@ mod value;
 
 pub mod named;
 
+pub mod many;
+
 pub mod request;
 
 pub mod import;

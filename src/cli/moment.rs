@@ -10,6 +10,12 @@ pub fn parse(text: &str) -> Option<Time> {
     Some(Time::from_ms(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()))
 }
 
+/// A moment as the views write it.
+#[must_use]
+pub fn text(at: Time) -> String {
+    jiff::Timestamp::from_millisecond(at.ms()).map_or_else(|_| at.to_string(), |at| format!("{at:.3}"))
+}
+
 /// How long ago a view's moment was, in one unit: "45s", "59m", "23h", "120d".
 #[must_use]
 pub fn age(text: &str, now: Time) -> String {

@@ -16,12 +16,10 @@ use serde::Serialize;
 use self::{figures::Figures, problems::Need};
 use super::{
     context::{Context, Ending, Usage},
+    moment,
     output::Format,
 };
-use crate::{
-    domain::time::{Time, in_words},
-    store::pace::PaceRow,
-};
+use crate::{domain::time::in_words, store::pace::PaceRow};
 
 /// Show on one page whether a daemon runs, what waits for whom, and what a person must do
 #[derive(Debug, clap::Args)]
@@ -68,7 +66,7 @@ pub async fn run(context: &Context) -> anyhow::Result<Ending> {
     let (now, figures) = context.with_reader(async |desk| Ok((desk.now(), Figures::read(desk).await?))).await?;
     let problems = problems::of(&figures, now);
     let ending = if problems.is_empty() { Ending::Well } else { Ending::ProblemsFound };
-    let report = Report { at: text_of(now), ok: problems.is_empty(), problems, figures };
+    let report = Report { at: moment::text(now), ok: problems.is_empty(), problems, figures };
     if context.is_table() {
         page::print(&report, now, context.look)?;
     } else {
@@ -106,9 +104,4 @@ fn plan_lines(pace: Option<PaceRow>) -> [String; 2] {
         format!("a look may be {} late", in_words(late))
     };
     [first, second]
-}
-
-/// A moment as the views write it.
-fn text_of(at: Time) -> String {
-    jiff::Timestamp::from_millisecond(at.ms()).map_or_else(|_| at.to_string(), |at| format!("{at:.3}"))
 }

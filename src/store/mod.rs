@@ -75,6 +75,10 @@ mod request_page;
 
 pub mod pages;
 
+pub mod account_page;
+
+pub mod account_hands;
+
 pub mod alert_views;
 
 pub mod status;

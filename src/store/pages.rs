@@ -7,7 +7,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::{
     Store, StoreError,
-    views::{AccountView, ConflictFilter, ConflictView, ProgramView},
+    views::{ConflictFilter, ConflictView, ProgramView},
 };
 
 /// Accounts in one page of programs: an account lists a few dozen programs, so that this is some thousand rows.
@@ -69,21 +69,6 @@ const PROGRAMS: &str = "
     WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND (program = $2 OR $2 IS NULL)
     ORDER BY account, status_since DESC";
 
-// The word itself and not a parameter: the index holds the suspended ones alone.
-const SUSPENDED_ACCOUNTS: &str = "
-    SELECT account, state, since, suspended_by, errcode, errmsg, open_requests, next_check_at, checked_at, failures,
-           last_error, budget_day, budget_used
-    FROM v_account
-    WHERE account > $1 AND state = 'suspended'
-    ORDER BY account LIMIT $3";
-
-const ACCOUNTS: &str = "
-    SELECT account, state, since, suspended_by, errcode, errmsg, open_requests, next_check_at, checked_at, failures,
-           last_error, budget_day, budget_used
-    FROM v_account
-    WHERE account > $1 AND (state = $2 OR $2 IS NULL)
-    ORDER BY account LIMIT $3";
-
 // Through the table, because the view's times are texts and no index knows them.
 const OPEN_CONFLICTS: &str = " AND id IN (SELECT c.id FROM conflict AS c WHERE c.resolved_at IS NULL)";
 
@@ -92,20 +77,6 @@ const OPEN_CONFLICTS_PAGE: &str = " AND id IN (
     SELECT c.id FROM conflict AS c INDEXED BY conflict_open WHERE c.resolved_at IS NULL AND c.id < ";
 
 impl Store {
-    /// Accounts after this name, by name, at most `limit`: all, or those that are suspended or active.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
-    pub async fn account_page(
-        &self,
-        after: &str,
-        state: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<AccountView>, StoreError> {
-        let page = if state == Some("suspended") { SUSPENDED_ACCOUNTS } else { ACCOUNTS };
-        Ok(sqlx::query_as(page).bind(after).bind(state).bind(limit).fetch_all(self.readers()).await?)
-    }
-
     /// Every listed program of the next accounts after `after`; none when there are no more.
     ///
     /// # Errors
@@ -189,17 +160,13 @@ mod tests {
     use crate::store::{Location, Role, Store};
 
     #[tokio::test]
-    async fn open_conflicts_accounts_of_a_program_and_suspended_ones_are_found_by_their_index() {
+    async fn open_conflicts_and_accounts_of_a_program_are_found_by_their_index() {
         let folder = tempfile::tempdir().unwrap();
         let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
         let store = Store::open(&location, Role::Tool).await.unwrap();
         let open =
             format!("SELECT id FROM v_conflict WHERE 1 = 1{OPEN_CONFLICTS_PAGE}'g' ORDER BY c.id DESC LIMIT 50)");
-        let indexed = [
-            (open.as_str(), "conflict_open"),
-            (ACCOUNTS_OF_PROGRAM, "program_by_program"),
-            (SUSPENDED_ACCOUNTS, "account_suspended"),
-        ];
+        let indexed = [(open.as_str(), "conflict_open"), (ACCOUNTS_OF_PROGRAM, "program_by_program")];
         for (sql, index) in indexed {
             let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             let steps: Vec<(i64, i64, i64, String)> =
@@ -209,7 +176,6 @@ mod tests {
         }
         let open = ConflictFilter { open: Some(true), ..ConflictFilter::default() };
         assert!(store.conflict_page(&open, None, 50).await.unwrap().is_empty());
-        assert!(store.account_page("", Some("suspended"), 50).await.unwrap().is_empty());
         assert!(store.program_page("", Some("wx0123456789abcdef"), None).await.unwrap().is_empty());
         store.close().await;
     }

@@ -75,7 +75,7 @@ pub struct ConflictView {
 }
 
 /// A row of `v_account`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, FromRow, Serialize)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct AccountView {
     pub account: String,
@@ -91,6 +91,13 @@ pub struct AccountView {
     pub last_error: Option<String>,
     pub budget_day: Option<String>,
     pub budget_used: i64,
+    pub last_read_at: Option<String>,
+    pub trouble: Option<String>,
+    pub unread_since: Option<String>,
+    pub call_failures: i64,
+    pub calls_refused_since: Option<String>,
+    pub next_call_at: Option<String>,
+    pub call_error: Option<String>,
 }
 
 /// A row of `v_program`.
@@ -209,26 +216,6 @@ impl Store {
     /// [`StoreError`] when they cannot be read.
     pub async fn conflicts(&self, filter: &ConflictFilter, limit: u32) -> Result<Vec<ConflictView>, StoreError> {
         self.conflict_page(filter, None, limit).await
-    }
-
-    /// Accounts by name, at most `limit`: all, one, or those that are suspended or active.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
-    pub async fn account_views(
-        &self,
-        account: Option<&str>,
-        state: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<AccountView>, StoreError> {
-        const SQL: &str = "
-            SELECT account, state, since, suspended_by, errcode, errmsg, open_requests, next_check_at, checked_at,
-                   failures, last_error, budget_day, budget_used
-            FROM v_account
-            WHERE account = $1 AND (state = $2 OR $2 IS NULL) LIMIT $3";
-        // One statement for any account or all would read all.
-        let Some(account) = account else { return self.account_page("", state, limit).await };
-        Ok(sqlx::query_as(SQL).bind(account).bind(state).bind(limit).fetch_all(self.readers()).await?)
     }
 
     /// Listed programs by account, at most `limit`; of all accounts or of one, of all programs or of one.

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     Record, Recorded, StoreError,
+    account_hands::{self, AccountHand},
     accounts::{self, Reservation, Standing},
     alert_hands::{self, Hand},
     alerts::{self, WatchRecord},
@@ -47,6 +48,7 @@ pub(super) enum Work {
     Job { name: &'static str, ran: Option<Time>, due: Option<Time> },
     Hand(Hand),
     Pace(PaceRow),
+    Accounts(AccountHand),
     Mark(DaemonMark),
     Close,
 }
@@ -248,6 +250,7 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
         Work::Job { name, ran, due } => upkeep::mark_job(tx, name, *ran, *due).await.map(Reply::Done),
         Work::Pace(row) => pace::set(tx, *row).await.map(Reply::Done),
         Work::Hand(hand) => alert_hands::work(tx, hand).await,
+        Work::Accounts(hand) => account_hands::work(tx, hand).await,
         Work::Mark(mark) => status::mark(tx, mark).await.map(Reply::Done),
     }
 }

@@ -1,5 +1,6 @@
 //! What an operator meets at the command line: the real binary on a real file, without a network.
 
+mod accounts;
 mod alert;
 mod audit;
 mod beside;
@@ -10,6 +11,7 @@ mod history;
 mod import;
 mod many;
 mod nudge;
+mod process;
 mod report;
 mod requests;
 mod restore;

@@ -6,22 +6,19 @@ use std::{
     time::Duration,
 };
 
-use anyhow::bail;
 use chrono::TimeZone as _;
 
 use super::{Filters, PAGE, glance, unknown};
 use crate::{
     cli::{
         context::{Context, Desk, Usage, agree, note},
+        many::{ALERTS, Caution, Given},
         named::Named,
     },
     config::parse_duration,
     domain::time::Time,
     store::{alert_views::AlertView, endings::Noun},
 };
-
-/// Failures that are told one by one; the rest is counted.
-const FAILURES_TOLD_MAX: usize = 20;
 
 /// Take alerts: they stay open, and nobody is told of them again
 #[derive(Debug, clap::Args)]
@@ -80,12 +77,9 @@ pub struct Choice {
     /// Which alerts
     #[command(flatten)]
     pub filters: Filters,
-    /// Show which would be changed, and change nothing
-    #[arg(long, help_heading = "When filters name many")]
-    pub dry_run: bool,
-    /// Do not ask
-    #[arg(long, help_heading = "When filters name many")]
-    pub yes: bool,
+    /// With what care
+    #[command(flatten)]
+    pub caution: Caution,
 }
 
 /// What is done to each.
@@ -170,27 +164,19 @@ async fn change(
     context
         .at_desk(async |desk| {
             let act = act(desk)?;
-            match (choice.ids.is_empty(), choice.filters.is_empty()) {
-                (true, true) => {
-                    let word = act.word();
-                    return Err(
-                        Usage(format!("say which alerts to {word}: their ids, or filters such as --rule")).into()
-                    );
-                }
-                (false, false) => return Err(Usage("give ids or filters, not both".to_owned()).into()),
-                (true, false) | (false, true) => {}
-            }
+            let given = Given { names: !choice.ids.is_empty(), filters: !choice.filters.is_empty() };
+            ALERTS.must_choose(act.word(), given)?;
             let named: Vec<String> =
                 desk.ids_of(Noun::Alert, &choice.ids).await?.into_iter().map(String::from).collect();
             let ids = if named.is_empty() {
                 let meant = meant(desk, &choice.filters, act).await?;
-                if choice.dry_run || meant.is_empty() {
-                    note(format!("{} to {}; nothing was changed", alerts(meant.len()), act.word()));
+                if choice.caution.dry_run || meant.is_empty() {
+                    note(format!("{} to {}; nothing was changed", ALERTS.counted(meant.len()), act.word()));
                     return glance(context, meant, desk.now());
                 }
-                agree(&format!("{} {}", act.word(), alerts(meant.len())), "which", choice.yes)?;
+                agree(&format!("{} {}", act.word(), ALERTS.counted(meant.len())), "which", choice.caution.yes)?;
                 meant.into_iter().map(|row| row.id).collect()
-            } else if choice.dry_run {
+            } else if choice.caution.dry_run {
                 note("nothing was changed");
                 return glance(context, desk.store().alert_views(&named).await?, desk.now());
             } else {
@@ -225,10 +211,6 @@ async fn meant(desk: &Desk, filters: &Filters, act: Act) -> anyhow::Result<Vec<A
     }
 }
 
-fn alerts(count: usize) -> String {
-    if count == 1 { "1 alert".to_owned() } else { format!("{count} alerts") }
-}
-
 async fn report(context: &Context, desk: &Desk, ids: &[String], changed: &[String], act: Act) -> anyhow::Result<()> {
     let rows = desk.store().alert_views(ids).await?;
     let is_resolved: HashMap<&str, bool> = rows.iter().map(|row| (row.id.as_str(), row.state == "resolved")).collect();
@@ -251,16 +233,9 @@ async fn report(context: &Context, desk: &Desk, ids: &[String], changed: &[Strin
     }
     let as_wished = as_wished.len();
     if as_wished > 0 {
-        note(format!("{} acknowledged already: nothing was changed", alerts(as_wished)));
+        note(format!("{} acknowledged already: nothing was changed", ALERTS.counted(as_wished)));
     }
-    match failures.as_slice() {
-        [] => Ok(()),
-        [only] => bail!("{only}"),
-        many => {
-            let told = many.iter().take(FAILURES_TOLD_MAX).map(String::as_str).collect::<Vec<_>>().join("\n  ");
-            bail!("could not {} {}:\n  {told}", act.word(), alerts(many.len()))
-        }
-    }
+    ALERTS.fail(act.word(), &failures)
 }
 
 #[cfg(test)]

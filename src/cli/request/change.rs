@@ -1,13 +1,13 @@
 //! `request cancel` and `request retry`: of some requests by id, or of all that filters name, after a question. It must
 //! never change many unasked.
 
-use anyhow::bail;
 use tokio::task::JoinSet;
 
 use super::{filters::Filters, list};
 use crate::{
     cli::{
         context::{Context, Desk, Ending, Usage, agree, note, progress},
+        many::{Caution, Given, REQUESTS},
         named::Named,
         sentence,
     },
@@ -24,9 +24,6 @@ const AT_ONCE: usize = 64;
 
 /// Rows read at once.
 const PAGE: u32 = 1_000;
-
-/// Failures that are told one by one; the rest is counted.
-const FAILURES_TOLD_MAX: usize = 20;
 
 /// Stop following requests; what WeChat has already cannot be withdrawn
 #[derive(Debug, clap::Args)]
@@ -69,12 +66,9 @@ pub struct Choice {
     /// Which requests
     #[command(flatten)]
     pub filters: Filters,
-    /// Show which would be changed, and change nothing
-    #[arg(long, help_heading = "When filters name many")]
-    pub dry_run: bool,
-    /// Do not ask
-    #[arg(long, help_heading = "When filters name many")]
-    pub yes: bool,
+    /// With what care
+    #[command(flatten)]
+    pub caution: Caution,
 }
 
 impl Choice {
@@ -83,13 +77,7 @@ impl Choice {
     /// # Errors
     /// [`Usage`], with `word` for what would be done.
     pub(super) fn must_name_some(&self, word: &str) -> Result<(), Usage> {
-        match (self.ids.is_empty(), self.filters.is_empty()) {
-            (true, true) => {
-                Err(Usage(format!("say which requests to {word}: their ids, or filters such as --account")))
-            }
-            (false, false) => Err(Usage("give ids or filters, not both".to_owned())),
-            (true, false) | (false, true) => Ok(()),
-        }
+        REQUESTS.must_choose(word, Given { names: !self.ids.is_empty(), filters: !self.filters.is_empty() })
     }
 }
 
@@ -143,15 +131,15 @@ async fn change(context: &Context, choice: Choice, act: Act) -> anyhow::Result<E
         .at_desk(async |desk| {
             let ids = if choice.ids.is_empty() {
                 let meant = meant(desk, &choice.filters, act).await?;
-                if choice.dry_run || meant.is_empty() {
-                    note(format!("{} to {}; nothing was changed", requests(meant.len()), act.word()));
+                if choice.caution.dry_run || meant.is_empty() {
+                    note(format!("{} to {}; nothing was changed", REQUESTS.counted(meant.len()), act.word()));
                     return list::glance(context, meant, desk.now());
                 }
-                agree(&format!("{} {}", act.word(), requests(meant.len())), "which", choice.yes)?;
+                agree(&format!("{} {}", act.word(), REQUESTS.counted(meant.len())), "which", choice.caution.yes)?;
                 meant.into_iter().map(|row| Ok(row.id.parse()?)).collect::<anyhow::Result<_>>()?
             } else {
                 let ids = desk.ids_of(Noun::Request, &choice.ids).await?;
-                if choice.dry_run {
+                if choice.caution.dry_run {
                     let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
                     note("nothing was changed");
                     return list::glance(context, in_order(desk, &ids).await?, desk.now());
@@ -195,11 +183,6 @@ async fn is_latest_of_its_pair(desk: &Desk, row: &RequestView) -> anyhow::Result
     };
     let latest = desk.store().list_requests(&pair, 1).await?;
     Ok(latest.first().is_some_and(|latest| latest.id == row.id))
-}
-
-/// "1 request", "2 requests".
-pub(super) fn requests(count: usize) -> String {
-    if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
 }
 
 async fn change_all(desk: &Desk, ids: Vec<RequestId>, act: Act) -> anyhow::Result<Outcome> {
@@ -263,29 +246,13 @@ async fn report(context: &Context, desk: &Desk, outcome: Outcome, act: Act) -> a
     if no_longer_followed > 0 {
         note(format!(
             "{} no longer followed after a call: WeChat cannot withdraw what was sent, so an administrator may still agree",
-            requests(no_longer_followed)
+            REQUESTS.counted(no_longer_followed)
         ));
     }
     if existing > 0 {
-        note(format!("{} for a pair that is open again already: that one is shown", requests(existing)));
+        note(format!("{} for a pair that is open again already: that one is shown", REQUESTS.counted(existing)));
     }
-    fail(act.word(), &failures)
-}
-
-/// Tells what could not be done, if anything; the rest is done.
-///
-/// # Errors
-/// When there is any failure.
-pub(super) fn fail(word: &str, failures: &[String]) -> anyhow::Result<()> {
-    match failures {
-        [] => Ok(()),
-        [only] => bail!("{only}"),
-        many => {
-            let told = many.iter().take(FAILURES_TOLD_MAX).map(|failure| format!("\n  {failure}"));
-            let told: String = told.collect();
-            bail!("could not {word} {}:{told}", requests(many.len()))
-        }
-    }
+    REQUESTS.fail(act.word(), &failures)
 }
 
 /// The rows of these requests, each once.

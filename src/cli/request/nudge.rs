@@ -10,10 +10,11 @@ use std::{
 
 use serde::Serialize;
 
-use super::change::{Choice, fail, requests};
+use super::change::Choice;
 use crate::{
     cli::{
         context::{Context, Desk, Ending, Usage, agree, note},
+        many::REQUESTS,
         output::{Column, Format},
         value::legible,
     },
@@ -123,20 +124,24 @@ pub(super) async fn run(context: &Context, nudge: Nudge) -> anyhow::Result<Endin
             } else {
                 failures.extend(refused.iter().map(ToString::to_string));
             }
-            if nudge.choice.dry_run {
-                note(format!("{} to nudge; nothing was remembered or sent", requests(planned.len())));
+            if nudge.choice.caution.dry_run {
+                note(format!("{} to nudge; nothing was remembered or sent", REQUESTS.counted(planned.len())));
                 print(context, &planned.iter().map(|planned| planned.said(None)).collect::<Vec<_>>())?;
-                return fail("nudge", &failures);
+                return REQUESTS.fail("nudge", &failures);
             }
             if nudge.choice.ids.is_empty() && !planned.is_empty() {
-                agree(&format!("nudge {}", requests(planned.len())), "which, and the words", nudge.choice.yes)?;
+                agree(
+                    &format!("nudge {}", REQUESTS.counted(planned.len())),
+                    "which, and the words",
+                    nudge.choice.caution.yes,
+                )?;
             }
             let (said, moved) = write(desk, &planned, rules.occasion).await;
             failures.extend(moved);
             if !said.is_empty() || !context.is_table() {
                 print(context, &said)?;
             }
-            fail("nudge", &failures)
+            REQUESTS.fail("nudge", &failures)
         })
         .await?;
     Ok(Ending::Well)
@@ -264,7 +269,7 @@ fn tell_left_alone(refused: &[Refusal], min_interval: Duration) {
     if too_soon > 0 {
         note(format!(
             "{} nudged less than {} ago and left alone; --force does not wait",
-            requests(too_soon),
+            REQUESTS.counted(too_soon),
             in_words(min_interval)
         ));
     }

@@ -311,7 +311,7 @@ impl Plan {
     fn of(pace: Option<PaceRow>) -> Self {
         let stretch = pace.map(|pace| f64::from(pace.stretch) / 1_000.0);
         let late_seconds = pace.map(|pace| pace.late_ms / 1_000);
-        let strained_since = pace.and_then(|pace| pace.strained_since).map(|at| super::text_of(Time::from_ms(at)));
+        let strained_since = pace.and_then(|pace| pace.strained_since).map(|at| moment::text(Time::from_ms(at)));
         Self { stretch, late_seconds, strained_since, lines: super::plan_lines(pace).to_vec() }
     }
 }
@@ -328,7 +328,7 @@ impl Audit {
         let job = desk.store().jobs().await?.into_iter().find(|job| job.name == "audit");
         let (ran_at, due_at) = job.map_or((None, None), |job| (job.ran_at, job.due_at));
         let findings = rules.iter().map(|broken| broken.count).sum();
-        Ok(Self { ran_at: ran_at.map(super::text_of), due_at: due_at.map(super::text_of), findings, rules })
+        Ok(Self { ran_at: ran_at.map(moment::text), due_at: due_at.map(moment::text), findings, rules })
     }
 }
 
@@ -339,7 +339,7 @@ impl Channel {
         let figures = desk.store().channel_figures(&names).await?;
         let channel = |figures: crate::store::alert_views::ChannelFigures| Self {
             configured: names.contains(&figures.channel.as_str()),
-            oldest: waiting.get(&figures.channel).map(|waiting| super::text_of(waiting.oldest)),
+            oldest: waiting.get(&figures.channel).map(|waiting| moment::text(waiting.oldest)),
             name: figures.channel,
             pending: figures.pending,
             dead: figures.dead,

@@ -130,20 +130,20 @@ fn an_explanation_says_who_must_act_and_what_a_retry_would_do() {
 fn an_account_can_be_suspended_and_resumed() {
     let desk = Desk::new();
     let id = desk.link(ACCOUNT, PROGRAM);
-    assert_eq!(desk.json(&format!("account suspend {ACCOUNT}"))["suspended_by"], "operator");
+    assert_eq!(desk.json(&format!("account suspend {ACCOUNT}"))[0]["suspended_by"], "operator");
     let told = desk.run(&format!("request explain {id}")).well().out;
     assert!(told.contains("suspended by an operator"), "{told}");
     assert!(told.contains("whoever is waited for"), "{told}");
     let again = desk.run(&format!("account suspend {ACCOUNT}")).well();
     assert!(again.err.contains("suspended by an operator already"), "{}", again.err);
     assert_eq!(desk.json("account list --state suspended")[0]["account"], ACCOUNT);
-    assert_eq!(desk.json(&format!("account resume {ACCOUNT}"))["state"], "active");
+    assert_eq!(desk.json(&format!("account resume {ACCOUNT}"))[0]["state"], "active");
     let again = desk.run(&format!("account resume {ACCOUNT}")).well();
     assert!(again.err.contains("is not suspended"), "{}", again.err);
     assert_eq!(desk.json("account list --state suspended"), json!([]));
     assert_eq!(desk.json(&format!("account show {ACCOUNT}"))["open_requests"], 1);
     assert!(desk.run("account list").well().out.contains(ACCOUNT));
-    for verb in ["show", "suspend", "resume"] {
+    for verb in ["show", "suspend", "resume", "check"] {
         desk.run(&format!("account {verb} {OTHER}")).refused(1, &format!("account {OTHER} is not known"));
     }
 }

@@ -1,15 +1,13 @@
 //! The page for whoever is woken up: with a daemon and without, and with everything that can be wrong.
 
-use std::{
-    fs,
-    process::{Child, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{fs, thread, time::Duration};
 
 use serde_json::Value;
 
-use super::{ACCOUNT, Desk, PROGRAM};
+use super::{
+    ACCOUNT, Desk, PROGRAM,
+    process::{NOWHERE, daemon},
+};
 
 /// How often a daemon is given time to do what is waited for.
 const TRIES: u32 = 300;
@@ -27,15 +25,6 @@ fn status(desk: &Desk) -> Value {
     let is_well = status["problems"].as_array().is_some_and(Vec::is_empty);
     assert_eq!((said.code, status["ok"].as_bool()), (if is_well { 0 } else { 3 }, Some(is_well)), "{}", said.out);
     status
-}
-
-/// A daemon on the desk's database that reaches nobody.
-fn daemon(desk: &Desk) -> Child {
-    let settings = "[database]\nurl = \"sqlite:a.db\"\n[tokens]\nsource = \"static\"\n[wechat]\nbase_url = \"http://127.0.0.1:9\"\n";
-    desk.write("amplinkd.toml", &format!("{settings}[tokens.static]\n{ACCOUNT} = \"token-of-nobody\"\n"));
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_amplinkd"));
-    command.current_dir(desk.folder.path()).env_remove("AMPLINKD_CONFIG").arg("run");
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the daemon starts")
 }
 
 /// Waits until the page says what it should.
@@ -94,21 +83,19 @@ fn without_a_daemon_it_tells_who_waits_and_leaves_the_file_as_it_is() {
 fn a_daemon_leaves_its_mark_and_its_end_is_told_from_its_death() {
     let desk = Desk::new();
     desk.link(ACCOUNT, PROGRAM);
-    let mut first = daemon(&desk);
+    let first = daemon(&desk, NOWHERE);
     let status = wait_for(&desk, |status| status["daemon"]["running"] == true && !status["daemon"]["pid"].is_null());
     assert_eq!((&status["daemon"]["pid"], &status["database"]["writable"]), (&first.id().into(), &true.into()));
     assert_eq!(problems(&desk), [""; 0], "{status}");
     desk.sql("UPDATE daemon SET written_at = 1");
     assert_eq!(problems(&desk), ["cannot_write"]);
-    first.kill().and_then(|()| first.wait()).expect("it dies");
+    drop(first);
     let page = desk.run("status");
     assert!(page.code == 3 && page.out.contains("and was not stopped"), "{}", page.out);
 
-    let mut second = daemon(&desk);
+    let second = daemon(&desk, NOWHERE);
     wait_for(&desk, |status| status["daemon"]["pid"] == second.id());
-    let stop = rustix::process::Pid::from_child(&second);
-    rustix::process::kill_process(stop, rustix::process::Signal::TERM).expect("it is there");
-    second.wait().expect("it ends");
+    second.stop();
     let page = desk.run("status");
     assert!(page.code == 3 && page.out.contains("the last one was stopped"), "{}", page.out);
 }

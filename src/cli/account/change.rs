@@ -1,0 +1,199 @@
+//! `account suspend` and `account resume`: of some accounts by name, or of all that filters name, after a question.
+
+use super::{Filters, TABLE_ROWS, filters::Pages, print};
+use crate::{
+    cli::{
+        context::{Context, Desk, agree, note, progress},
+        many::{ACCOUNTS, Caution, Given},
+    },
+    domain::id::AccountId,
+    engine::accept::AskError,
+    store::{
+        account_hands::{ACCOUNTS_MAX, Word},
+        account_page::AccountFilter,
+        views::AccountView,
+    },
+};
+
+/// Make no calls for accounts until they are resumed; their requests stay as they are
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd account suspend wx0123456789abcdef
+  amplinkd account suspend --trouble token --dry-run
+  amplinkd account suspend --label customer=0042 --yes
+
+What WeChat has already may still be answered; nobody looks until the accounts are resumed.")]
+pub struct Suspend {
+    /// Which, and how
+    #[command(flatten)]
+    pub choice: Choice,
+}
+
+/// Make calls again, whoever suspended the accounts, and look at their lists at once
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd account resume wx0123456789abcdef
+  amplinkd account resume --suspended-by 61007 --dry-run
+  amplinkd account resume --suspended-by operator --yes
+
+An account that WeChat still refuses is suspended again by the first look. Calls that were held back because WeChat \
+refused them are made again, too.")]
+pub struct Resume {
+    /// Which, and how
+    #[command(flatten)]
+    pub choice: Choice,
+}
+
+/// Some by name, or all that filters name.
+#[derive(Debug, clap::Args)]
+pub struct Choice {
+    /// These official accounts, by their appids; without any, filters say which
+    #[arg(value_name = "APPID")]
+    pub accounts: Vec<AccountId>,
+    /// Which accounts
+    #[command(flatten)]
+    pub filters: Filters,
+    /// With what care
+    #[command(flatten)]
+    pub caution: Caution,
+}
+
+/// What is said of accounts, in words.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Act {
+    pub(super) word: Word,
+    /// "suspend", "resume", "check".
+    pub(super) verb: &'static str,
+}
+
+impl Act {
+    /// Why it changes nothing of an account; `None` when it does.
+    fn is_idle_for(self, row: &AccountView) -> Option<&'static str> {
+        match (self.word, row.suspended_by.as_deref()) {
+            (Word::Suspend, Some("operator")) => Some("is suspended by an operator already: nothing was changed"),
+            (Word::Resume, None) if row.calls_refused_since.is_none() => Some("is not suspended: nothing was changed"),
+            (Word::Check, Some("operator")) => {
+                Some("is suspended by an operator, so it is not looked at: resume it first")
+            }
+            (Word::Suspend | Word::Resume | Word::Check, _) => None,
+        }
+    }
+}
+
+/// The accounts that are meant.
+#[derive(Debug, Default)]
+pub(super) struct Meant {
+    /// Of those, the ones that will be changed.
+    pub(super) accounts: Vec<String>,
+    /// The others that were named one by one.
+    pub(super) idle: Vec<String>,
+    /// What is wrong with names.
+    pub(super) failures: Vec<String>,
+}
+
+/// Suspends.
+///
+/// # Errors
+/// When any account is not known; the others are suspended.
+pub(super) async fn suspend(context: &Context, suspend: Suspend) -> anyhow::Result<()> {
+    change(context, &suspend.choice, Act { word: Word::Suspend, verb: "suspend" }).await
+}
+
+/// Resumes.
+///
+/// # Errors
+/// As [`suspend`].
+pub(super) async fn resume(context: &Context, resume: Resume) -> anyhow::Result<()> {
+    change(context, &resume.choice, Act { word: Word::Resume, verb: "resume" }).await
+}
+
+async fn change(context: &Context, choice: &Choice, act: Act) -> anyhow::Result<()> {
+    context
+        .at_desk(async |desk| {
+            let Some(meant) = agreed(context, desk, choice, act).await? else { return Ok(()) };
+            let changed = tell(desk, act, &meant.accounts).await?;
+            let mut shown: Vec<String> = changed.into_iter().chain(meant.idle).collect();
+            shown.sort_unstable();
+            if !shown.is_empty() || !context.is_table() {
+                print_named(context, desk, shown).await?;
+            }
+            ACCOUNTS.fail(act.verb, &meant.failures)
+        })
+        .await
+}
+
+/// The accounts that are meant, when they may be changed: asked for where filters name many, and only shown where that is
+/// all that was wanted.
+pub(super) async fn agreed(context: &Context, desk: &Desk, choice: &Choice, act: Act) -> anyhow::Result<Option<Meant>> {
+    let given = Given { names: !choice.accounts.is_empty(), filters: !choice.filters.is_empty() };
+    ACCOUNTS.must_choose(act.verb, given)?;
+    let meant =
+        if given.names { named(desk, &choice.accounts, act).await? } else { filtered(desk, choice, act).await? };
+    if choice.caution.dry_run || (given.filters && meant.accounts.is_empty()) {
+        note(format!("{} to {}; nothing was changed", ACCOUNTS.counted(meant.accounts.len()), act.verb));
+        print_named(context, desk, meant.accounts).await?;
+        ACCOUNTS.fail(act.verb, &meant.failures)?;
+        return Ok(None);
+    }
+    if given.filters {
+        let what = format!("{} {}", act.verb, ACCOUNTS.counted(meant.accounts.len()));
+        agree(&what, "which", choice.caution.yes)?;
+    }
+    Ok(Some(meant))
+}
+
+/// Everything that the filters name and that is changed by it. Names alone are kept: a million of them fit.
+async fn filtered(desk: &Desk, choice: &Choice, act: Act) -> anyhow::Result<Meant> {
+    let mut meant = Meant::default();
+    let mut pages = Pages::begin(desk, &choice.filters).await?;
+    while let Some(page) = pages.next(desk).await? {
+        let changing = page.into_iter().filter(|row| act.is_idle_for(row).is_none());
+        meant.accounts.extend(changing.map(|row| row.account));
+    }
+    Ok(meant)
+}
+
+async fn named(desk: &Desk, accounts: &[AccountId], act: Act) -> anyhow::Result<Meant> {
+    let names: Vec<String> = accounts.iter().map(ToString::to_string).collect();
+    let rows = desk.store().accounts_named(&names, &AccountFilter::default()).await?;
+    let mut meant = Meant::default();
+    for account in accounts {
+        match rows.iter().find(|row| row.account == account.as_str()) {
+            None => meant.failures.push(AskError::NoAccount(account.clone()).to_string()),
+            Some(row) => match act.is_idle_for(row) {
+                None => meant.accounts.push(row.account.clone()),
+                Some(why) if act.word == Word::Check => meant.failures.push(format!("account {account} {why}")),
+                Some(why) => {
+                    note(format!("{account} {why}"));
+                    meant.idle.push(row.account.clone());
+                }
+            },
+        }
+    }
+    Ok(meant)
+}
+
+/// Says the word, some accounts at a time. Answers which it changed.
+pub(super) async fn tell(desk: &Desk, act: Act, accounts: &[String]) -> anyhow::Result<Vec<String>> {
+    let bar = progress(accounts.len() as u64, act.verb);
+    let mut changed = Vec::with_capacity(accounts.len());
+    for some in accounts.chunks(ACCOUNTS_MAX) {
+        changed.extend(desk.store().tell_accounts(act.word, some.to_vec(), desk.now()).await?);
+        bar.inc(some.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(changed)
+}
+
+/// Prints these accounts as they are now: a table of the first, all for programs.
+async fn print_named(context: &Context, desk: &Desk, accounts: Vec<String>) -> anyhow::Result<()> {
+    let count = accounts.len();
+    let limit = if context.is_table() { TABLE_ROWS } else { usize::MAX };
+    print(context, desk, &mut Pages::of(accounts), limit).await?;
+    if count > limit {
+        note(format!("showing {limit} of {count}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Which accounts a command means, said once for every command that takes many.
+
+use crate::{
+    cli::{context::Desk, request::label},
+    domain::account::Trouble,
+    store::{
+        account_page::{AccountFilter, SuspendedBy},
+        views::AccountView,
+    },
+};
+
+/// Rows read at once.
+const PAGE: u32 = 500;
+
+/// Which accounts; everything that is given must hold.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Which accounts (all that is given must hold)")]
+pub struct Filters {
+    /// Only in this state
+    #[arg(long, value_parser = ["active", "suspended"])]
+    pub state: Option<String>,
+    /// Only suspended by `operator`, by `wechat`, or by WeChat with one of these codes
+    #[arg(long, value_name = "WHO|CODE,…", value_delimiter = ',', value_parser = suspended_by)]
+    pub suspended_by: Vec<SuspendedBy>,
+    /// Only those whose list cannot be read, for one of these reasons
+    #[arg(long = "trouble", value_name = "TROUBLE,…", value_delimiter = ',', value_parser = Trouble::ALL.map(Trouble::as_str))]
+    pub troubles: Vec<String>,
+    /// Only those with an open request that has this label; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    pub labels: Vec<(String, String)>,
+}
+
+/// Who suspended an account, as the command line takes it.
+fn suspended_by(text: &str) -> Result<SuspendedBy, String> {
+    match text {
+        "operator" => Ok(SuspendedBy::Operator),
+        "wechat" => Ok(SuspendedBy::Wechat),
+        code => code
+            .parse()
+            .map(SuspendedBy::Code)
+            .map_err(|_| "say operator, wechat, or a code of WeChat's such as 61007".to_owned()),
+    }
+}
+
+impl Filters {
+    /// Whether nothing was given, so that every account is meant.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { state, suspended_by, troubles, labels } = self;
+        state.is_none() && suspended_by.is_empty() && troubles.is_empty() && labels.is_empty()
+    }
+}
+
+/// The accounts that filters name, a page at a time, by name.
+#[derive(Debug)]
+pub(super) struct Pages {
+    filter: AccountFilter,
+    /// With labels: those that are still to be asked for, the last first.
+    names: Option<Vec<String>>,
+    after: String,
+    is_over: bool,
+}
+
+impl Pages {
+    /// Before the first page.
+    ///
+    /// # Errors
+    /// When the accounts with a label cannot be read.
+    pub(super) async fn begin(desk: &Desk, filters: &Filters) -> anyhow::Result<Self> {
+        let Filters { state, suspended_by, troubles, labels } = filters.clone();
+        let names = if labels.is_empty() {
+            None
+        } else {
+            let mut names = desk.store().accounts_with_labels(&labels).await?;
+            names.reverse();
+            Some(names)
+        };
+        let filter = AccountFilter { state, suspended_by, troubles };
+        Ok(Self { filter, names, after: String::new(), is_over: false })
+    }
+
+    /// These accounts, in their order.
+    pub(super) fn of(mut accounts: Vec<String>) -> Self {
+        accounts.reverse();
+        Self { filter: AccountFilter::default(), names: Some(accounts), after: String::new(), is_over: false }
+    }
+
+    /// The next page; `None` after the last. One may be empty.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) async fn next(&mut self, desk: &Desk) -> anyhow::Result<Option<Vec<AccountView>>> {
+        if self.is_over {
+            return Ok(None);
+        }
+        if let Some(names) = &mut self.names {
+            let mut some = names.split_off(names.len().saturating_sub(PAGE as usize));
+            some.reverse();
+            self.is_over = some.is_empty();
+            return Ok(if some.is_empty() {
+                None
+            } else {
+                Some(desk.store().accounts_named(&some, &self.filter).await?)
+            });
+        }
+        let page = desk.store().account_page(&self.filter, &self.after, PAGE).await?;
+        self.is_over = page.len() < PAGE as usize;
+        if let Some(last) = page.last() {
+            self.after.clone_from(&last.account);
+        }
+        Ok(Some(page))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_suspended_is_a_word_or_a_code() {
+        assert_eq!(suspended_by("operator"), Ok(SuspendedBy::Operator));
+        assert_eq!(suspended_by("wechat"), Ok(SuspendedBy::Wechat));
+        assert_eq!(suspended_by("61007"), Ok(SuspendedBy::Code(61_007)));
+        assert!(suspended_by("me").is_err() && suspended_by("").is_err());
+    }
+}

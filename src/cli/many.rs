@@ -1,0 +1,88 @@
+//! What every command has in common that changes some things by name, or, after a question, all that filters name.
+
+use anyhow::bail;
+
+use super::context::Usage;
+
+/// Failures that are told one by one; the rest is counted.
+const FAILURES_TOLD_MAX: usize = 20;
+
+/// How a change of many is made.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Caution {
+    /// Show which would be changed, and change nothing
+    #[arg(long, help_heading = "When filters name many")]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, help_heading = "When filters name many")]
+    pub yes: bool,
+}
+
+/// What a command said to choose with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Given {
+    /// Single ones.
+    pub names: bool,
+    /// Filters.
+    pub filters: bool,
+}
+
+/// The things that are changed, in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Things {
+    /// One of them.
+    one: &'static str,
+    /// What single ones are named by.
+    names: &'static str,
+    /// A filter, for example.
+    filter: &'static str,
+}
+
+/// Requests.
+pub const REQUESTS: Things = Things { one: "request", names: "ids", filter: "--account" };
+
+/// Alerts.
+pub const ALERTS: Things = Things { one: "alert", names: "ids", filter: "--rule" };
+
+/// Accounts.
+pub const ACCOUNTS: Things = Things { one: "account", names: "appids", filter: "--trouble" };
+
+impl Things {
+    /// "1 request", "2 requests".
+    #[must_use]
+    pub fn counted(self, count: usize) -> String {
+        let one = self.one;
+        if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+    }
+
+    /// Refuses a choice of nothing, and one by names and filters at once. `word` is what would be done.
+    ///
+    /// # Errors
+    /// [`Usage`].
+    pub fn must_choose(self, word: &str, given: Given) -> Result<(), Usage> {
+        let Self { one, names, filter } = self;
+        match given {
+            Given { names: false, filters: false } => {
+                Err(Usage(format!("say which {one}s to {word}: their {names}, or filters such as {filter}")))
+            }
+            Given { names: true, filters: true } => Err(Usage(format!("give {names} or filters, not both"))),
+            Given { names: true, filters: false } | Given { names: false, filters: true } => Ok(()),
+        }
+    }
+
+    /// Tells what could not be done, if anything; the rest is done.
+    ///
+    /// # Errors
+    /// When there is any failure.
+    pub fn fail(self, word: &str, failures: &[String]) -> anyhow::Result<()> {
+        match failures {
+            [] => Ok(()),
+            [only] => bail!("{only}"),
+            many => {
+                let told = many.iter().take(FAILURES_TOLD_MAX).map(|failure| format!("\n  {failure}"));
+                let told: String = told.collect();
+                bail!("could not {word} {}:{told}", self.counted(many.len()))
+            }
+        }
+    }
+}
