@@ -22,6 +22,8 @@ pub mod program;
 
 pub mod conflict;
 
+pub mod gate;
+
 pub mod alert;
 
 pub mod channel;
@@ -121,6 +123,9 @@ pub enum Command {
     /// See where WeChat contradicted our record, or was there first
     #[command(subcommand)]
     Conflict(conflict::Command),
+    /// List the quotas and blocks that hold calls back
+    #[command(subcommand)]
+    Gate(gate::Command),
     /// See what is stuck or went wrong; take it, put it off, end it
     #[command(subcommand)]
     Alert(alert::Command),
@@ -196,6 +201,7 @@ async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Account(command) => account::run(&context, command).await,
         Command::Program(command) => program::run(&context, command).await,
         Command::Conflict(command) => conflict::run(&context, command).await,
+        Command::Gate(command) => gate::run(&context, command).await,
         Command::Alert(command) => alert::run(&context, command).await,
         Command::Channel(command) => channel::run(&context, command).await,
         Command::Report(report) => report::run(&context, report).await,

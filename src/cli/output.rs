@@ -44,7 +44,7 @@ const CELL_MAX: usize = 160;
 const PROSE_MIN: u16 = 24;
 
 /// What people copy, and what a row is for: never broken, cut or left out.
-const WHOLE: [&str; 8] = ["id", "request_id", "retry_of", "account", "program", "username", "key", "state"];
+const WHOLE: [&str; 9] = ["id", "request_id", "retry_of", "account", "program", "username", "key", "state", "subject"];
 
 /// A column, named by the field of the row that fills it. JSON has every field of a row; CSV has every column, also
 /// with no rows, in this order; a table has the columns that have a title.

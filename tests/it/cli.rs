@@ -7,6 +7,7 @@ mod beside;
 mod channel;
 mod endings;
 mod files;
+mod gate;
 mod history;
 mod import;
 mod many;
