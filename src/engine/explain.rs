@@ -1,6 +1,8 @@
 //! Why a request is where it is, in sentences: since when, who must act, what comes next and when, what a retry would
 //! do. Pure: it must never read anything, nor decide anything; it repeats in words what the rules do.
 
+mod account;
+
 mod calls;
 
 use std::time::Duration;
@@ -257,14 +259,8 @@ impl Facts<'_> {
             let code = account.errcode.map_or_else(|| ".".to_owned(), |code| format!(" with code {}", meant(code)));
             told.push(format!("WeChat suspended us for this account at {}{code} Whoever is waited for, nothing is called until it answers again: a slow probe finds that out; `amplinkd account resume {name}` asks at once.", account.since));
         }
-        if account.failures > 0 {
-            let why = account.last_error.as_deref().unwrap_or("no reason was kept");
-            let failed = match account.failures {
-                1 => "reading of the account's list failed with".to_owned(),
-                many => format!("{many} readings of the account's list failed, the last one with"),
-            };
-            told.push(format!("The last {failed}: {why}."));
-        }
+        told.extend(self.unread(account));
+        told.extend(self.held_calls(account));
         let today = beijing_as(self.now, "%Y-%m-%d");
         let is_today = account.budget_day.as_deref() == Some(today.as_str());
         if is_today && account.budget_used >= i64::from(self.daily_budget) {

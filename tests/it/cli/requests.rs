@@ -127,6 +127,32 @@ fn an_explanation_says_who_must_act_and_what_a_retry_would_do() {
 }
 
 #[test]
+fn an_explanation_tells_of_a_list_that_is_not_read_and_of_calls_that_are_held_back() {
+    let desk = Desk::new();
+    let id = desk.link(ACCOUNT, PROGRAM);
+    let told = |sql| {
+        desk.sql(sql);
+        desk.json(&format!("request explain {id}"))["sentences"].to_string()
+    };
+    let unread = told(
+        "UPDATE account SET failures = 4, trouble = 'token', unread_since = 1795000000000, last_error = 'HTTP 502'",
+    );
+    for words in
+        ["4 readings of the account's list failed", "HTTP 502", "see the token service", "account check wx0123"]
+    {
+        assert!(unread.contains(words), "{words}: {unread}");
+    }
+    let held = told(
+        "UPDATE account SET failures = 0, trouble = NULL, unread_since = NULL, last_error = NULL, call_failures = 3,
+                calls_refused_since = 1795000000000, call_after = 4102444800000, call_error = 'errcode 45011'",
+    );
+    for words in ["last 3 calls were refused", "errcode 45011", "No call is made for it before 2100-01-01T00:00:00Z"] {
+        assert!(held.contains(words), "{words}: {held}");
+    }
+    assert!(!held.contains("could not be read since"), "{held}");
+}
+
+#[test]
 fn an_account_can_be_suspended_and_resumed() {
     let desk = Desk::new();
     let id = desk.link(ACCOUNT, PROGRAM);

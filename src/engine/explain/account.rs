@@ -1,0 +1,62 @@
+//! What is said of an account that cannot be read, or whose calls are refused.
+
+use super::Facts;
+use crate::{
+    domain::{account::Trouble, time::Time},
+    store::views::AccountView,
+};
+
+/// A view's moment.
+fn moment(text: Option<&str>) -> Option<Time> {
+    Some(Time::from_ms(text?.parse::<jiff::Timestamp>().ok()?.as_millisecond()))
+}
+
+impl Facts<'_> {
+    /// Since when and why its list cannot be read, and what that means for whoever is waited for.
+    pub(super) fn unread(&self, account: &AccountView) -> Vec<String> {
+        if account.failures == 0 {
+            return Vec::new();
+        }
+        let why = account.last_error.as_deref().unwrap_or("no reason was kept");
+        let failed = match account.failures {
+            1 => "reading of the account's list failed with".to_owned(),
+            many => format!("{many} readings of the account's list failed, the last one with"),
+        };
+        let mut told = vec![format!("The last {failed}: {why}.")];
+        let Some(since) = moment(account.unread_since.as_deref()) else { return told };
+        let cause = match account.trouble.as_deref().and_then(Trouble::from_word) {
+            Some(Trouble::Token) => "there is no token that WeChat takes: see the token service",
+            Some(Trouble::Refused) => "WeChat answers with a code in place of the list",
+            Some(Trouble::Unreadable) => "what answers is not WeChat's list: see whatever stands between",
+            Some(Trouble::Unreachable) => "nothing answers: see the network and `[wechat] base_url`",
+            None => "nobody knows why",
+        };
+        told.push(format!(
+            "The list could not be read since {}: {cause}. Whatever the administrators have done meanwhile is not seen yet, and nothing is called; `amplinkd account check {}` looks now.",
+            self.ago(since),
+            account.account
+        ));
+        told
+    }
+
+    /// Until when its calls are held back because they were refused.
+    pub(super) fn held_calls(&self, account: &AccountView) -> Option<String> {
+        let since = moment(account.calls_refused_since.as_deref())?;
+        let times = match account.call_failures {
+            1 => "The account's last call was refused".to_owned(),
+            many => format!("The account's last {many} calls were refused, the first"),
+        };
+        let with =
+            account.call_error.as_deref().map(|error| format!(", the last one with: {error}")).unwrap_or_default();
+        let after = moment(account.next_call_at.as_deref()).filter(|after| *after > self.now);
+        let then = match after {
+            Some(after) => format!("No call is made for it before {}", self.ahead(after)),
+            None => "The next look makes them again".to_owned(),
+        };
+        Some(format!(
+            "{times} at {}{with}. Its list can be read. {then}; `amplinkd account resume {}` does not wait once the cause is mended.",
+            self.ago(since),
+            account.account
+        ))
+    }
+}
