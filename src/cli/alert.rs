@@ -43,11 +43,11 @@ pub enum Command {
         /// The alert: its id, or the last 6 characters of it or more
         id: Named,
     },
-    /// Take alerts: they stay open, and nobody is told of them again
+    /// Acknowledge alerts: they stay open, and nobody is reminded of them
     Ack(Ack),
-    /// Put alerts off: nobody is told of them until then
+    /// Snooze alerts: nobody is told of them until then
     Snooze(Snooze),
-    /// End alerts; one whose cause goes on fires again only when the cause begins anew
+    /// Resolve alerts; one whose cause persists fires again only when the cause starts anew
     Resolve(Resolve),
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{engine::audit::FINDINGS_MAX, store::Store};
 
-/// Prove that nothing is lost, stalled or inconsistent; exit code 3 when something is
+/// Check that nothing is lost, stalled or inconsistent
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example, for a cron job or a monitor:
@@ -31,11 +31,11 @@ What is looked for; a step counts as overdue 15 minutes after its time:
   state_differs          a request that does not stand where its last transition led
   chain_broken           a last transition that is not the one which was written
 
-Indexes answer all but bad_row, which reads 5,000 rows of every table in one audit, and the last three, which compare the
-end of every history with its request: 20,000 in one audit; other ones each time (docs/database.md has the figures).
+Indexes answer all but bad_row, which reads 5,000 rows of every table in one audit, and the last three, which compare the \
+end of every history with its request: 20,000 in one audit; other ones each time (docs/database.md has the figures). \
 --all reads and compares all of them, `amplinkd db verify` replays every history from the first step.
 
-Exit codes: 0 all is well, 3 problems found, 1 it could not look.")]
+Exit codes: 0 no findings, 1 error, 2 usage error, 3 problems found")]
 pub struct Audit {
     /// Compare the end of every history, however many there are
     #[arg(long)]

@@ -40,7 +40,7 @@ Examples:
   amplinkd channel test ops
   amplinkd channel test ops --event resolved
 
-It sends from here, at once, past the daemon, quiet hours and the database. The daemon need not run. A test alert in
+It sends from here, at once, past the daemon, quiet hours and the database. The daemon need not run. A test alert in \
 Alertmanager is over with --event resolved, or by itself after some days.")]
     Test {
         /// The channel's name

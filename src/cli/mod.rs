@@ -88,15 +88,15 @@ Examples:
   amplinkd request list --open
   amplinkd request explain ID
 
-Exit codes: 0 well, 1 error, 2 wrong usage, 3 problems found (audit, db verify, selftest)"
+Exit codes: 0 success, 1 error, 2 usage error, 3 problems found"
 )]
 pub struct Cli {
-    /// The configuration; without it `AMPLINKD_CONFIG` names the file, or else ./amplinkd.toml is taken
-    #[arg(short, long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    /// Configuration file [default: $AMPLINKD_CONFIG, or else ./amplinkd.toml]
+    #[arg(short, long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub config: Option<PathBuf>,
 
-    /// How results are printed
-    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table, help_heading = "Everywhere")]
+    /// Output format
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table, help_heading = "Global options")]
     pub output: Format,
 
     /// What to do
@@ -111,34 +111,34 @@ pub enum Command {
     Demo(demo::Demo),
     /// Run the daemon in the foreground
     Run(run::Run),
-    /// Ask for links, see where they stand, stop or repeat them
+    /// Create and track link requests
     #[command(subcommand, visible_alias = "r")]
     Request(request::Command),
-    /// See accounts; stop and resume calls for one
+    /// List accounts; check, suspend and resume them
     #[command(subcommand)]
     Account(account::Command),
-    /// See the programs that WeChat lists for accounts
+    /// List the programs that WeChat lists for accounts
     #[command(subcommand)]
     Program(program::Command),
-    /// See where WeChat contradicted our record, or was there first
+    /// List where WeChat contradicts our record
     #[command(subcommand)]
     Conflict(conflict::Command),
     /// List the quotas and blocks that hold calls back
     #[command(subcommand)]
     Gate(gate::Command),
-    /// See what is stuck or went wrong; take it, put it off, end it
+    /// List, acknowledge, snooze and resolve alerts
     #[command(subcommand)]
     Alert(alert::Command),
-    /// See the channels on which people are told, try them, send again what was given up
+    /// List and test channels; send again what was given up
     #[command(subcommand)]
     Channel(channel::Command),
-    /// See how long approvals take, and whether nudges help
+    /// Report how long approvals take, and whether nudges help
     Report(report::Report),
     /// Show what all accounts need of looks, what is allowed, and how late each class will be
     Plan(plan::Plan),
-    /// Show on one page whether a daemon runs, what waits for whom, and what a person must do
+    /// Show on one page what runs, what waits and what a person must do; exit code 3 when there is something
     Status(status::Status),
-    /// Prove that every open request has a next step; exit code 3 when one has not
+    /// Check that nothing is lost, stalled or inconsistent; exit code 3 when something is
     Audit(audit::Audit),
     /// Copy the database, or check the whole file
     #[command(subcommand)]

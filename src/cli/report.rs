@@ -44,8 +44,8 @@ Examples:
   amplinkd report --by label shop -o csv > approvals.csv
   amplinkd report --digest
 
-The times are those of the newest 20,000 settled requests that the filters name, and as exact as the polling interval.
-Only approvals count; what was rejected, lapsed, failed or cancelled is counted beside them. What still waits is in
+The times are those of the newest 20,000 settled requests that the filters name, and as exact as the polling interval. \
+Only approvals count; what was rejected, lapsed, failed or cancelled is counted beside them. What still waits is in \
 none of the figures, so that the true ones are higher. A percentile is the nearest rank: one of the measured times.")]
 pub struct Report {
     /// One row for each account, or for each value of a label

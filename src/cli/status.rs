@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{domain::time::in_words, store::pace::PaceRow};
 
-/// Show on one page whether a daemon runs, what waits for whom, and what a person must do
+/// Show on one page what runs, what waits and what a person must do
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -38,11 +38,11 @@ What needs a person stands first, each with the command that shows more:
   audit_findings       what `amplinkd audit` finds
   messages_dead        messages given up on a channel that is configured
 
-Accounts and messages do not count while all their alerts are acknowledged or snoozed.
-The command changes nothing in the database: permission to read it is enough. Times are UTC.
+Accounts and messages do not count while all their alerts are acknowledged or snoozed. \
+The command changes nothing in the database: permission to read it is enough. Times are UTC. \
 An id after an ellipsis is the end of one, which every command takes in place of the whole.
 
-Exit codes: 0 no action needed, 3 a person must act, 1 the database cannot be read")]
+Exit codes: 0 no action needed, 1 error, 2 usage error, 3 a person must act")]
 pub struct Status {}
 
 /// The page as programs read it.

@@ -20,7 +20,7 @@ use crate::{
     store::{alert_views::AlertView, endings::Noun},
 };
 
-/// Take alerts: they stay open, and nobody is told of them again
+/// Acknowledge alerts: they stay open, and nobody is reminded of them
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -34,7 +34,7 @@ pub struct Ack {
     pub choice: Choice,
 }
 
-/// Put alerts off: nobody is told of them until then
+/// Snooze alerts: nobody is told of them until then
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -54,7 +54,7 @@ pub struct Snooze {
     pub until: Option<String>,
 }
 
-/// End alerts; one whose cause goes on fires again only when the cause begins anew
+/// Resolve alerts; one whose cause persists fires again only when the cause starts anew
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -48,8 +48,8 @@ Examples:
   amplinkd request retry 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b
   amplinkd request retry --state failed,lapsed --label shop=12 --dry-run
 
-Each retry is a new request that names the old one: it invites both administrators again and uses monthly quota.
-With filters only the latest request of a pair is tried again, never one that was linked or unlinked unless
+Each retry is a new request that names the old one: it invites both administrators again and uses monthly quota. \
+With filters only the latest request of a pair is tried again, never one that was linked or unlinked unless \
 --state names it.")]
 pub struct Retry {
     /// Which, and how

@@ -27,7 +27,7 @@ Examples:
   amplinkd request list --state failed,lapsed --label shop=12
   amplinkd request list --account wx0123456789abcdef -o csv > requests.csv
 
-In the table AGE is how long a request has stood in its state, NEXT when its account is looked at next.
+In the table AGE is how long a request has stood in its state, NEXT when its account is looked at next. \
 JSON and CSV have every column of the view v_request.")]
 pub struct List {
     /// Which requests

@@ -47,10 +47,10 @@ Examples:
   amplinkd request nudge --account wx0123456789abcdef --dry-run
   amplinkd request nudge --state awaiting_program_admin --label shop=12 --yes
 
-The words say who must agree to what, since when it waits, and what arrived in WeChat. They are printed, and sent as well
-when [nudge] channels names a channel for the request's labels: the daemon delivers them. Each nudge is remembered in
-v_nudge, and `amplinkd report` tells what they brought about. A request is nudged again after [nudge] min_interval; in
-quiet hours nothing is sent. --force overrides both. While an account's list cannot be read nobody is nudged for it:
+The words say who must agree to what, since when it waits, and what arrived in WeChat. They are printed, and sent as well \
+when [nudge] channels names a channel for the request's labels: the daemon delivers them. Each nudge is remembered in \
+v_nudge, and `amplinkd report` tells what they brought about. A request is nudged again after [nudge] min_interval; in \
+quiet hours nothing is sent. --force overrides both. While an account's list cannot be read nobody is nudged for it: \
 whoever is meant may have agreed long ago.")]
 pub struct Nudge {
     /// Which

@@ -44,10 +44,10 @@ Examples:
   amplinkd request history 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b -o csv
   amplinkd request history 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b --proof > proof.json
 
---proof prints one JSON document: what was asked, every step with its hash, and the head. Each hash is made over the
-one before it, so a step that was changed, added or taken away later breaks the chain; docs/database.md checks it
-with ten lines of Python. Exit code 3 when it is broken already.
-What it does not prove: whoever can write the database can make a whole new chain. Keep heads (the last hash of a
+--proof prints one JSON document: what was asked, every step with its hash, and the head. Each hash is made over the \
+one before it, so a step that was changed, added or taken away later breaks the chain; docs/database.md checks it \
+with ten lines of Python. Exit code 3 when it is broken already. \
+What it does not prove: whoever can write the database can make a whole new chain. Keep heads (the last hash of a \
 request) where that person cannot write; a chain that still leads to a kept head was not rewritten before it.")]
 pub struct History {
     /// The request: its id, or the last 6 characters of it or more

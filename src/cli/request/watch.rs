@@ -33,7 +33,7 @@ Examples:
   amplinkd request watch -o jsonl | while read -r step; do …; done
   amplinkd request watch --until-settled 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b
 
-It begins with the steps that come after it has started; `amplinkd request history` has the earlier ones.
+It begins with the steps that come after it has started; `amplinkd request history` has the earlier ones. \
 States are those that a step leads to.")]
 pub struct Watch {
     /// Which requests
