@@ -27,6 +27,7 @@ What is looked for; a step counts as overdue 15 minutes after its time:
   cron_silent            a cron job that did not run
   bad_row                a row that somebody changed into one that is not legal: it is left alone
   copy_waits             a copy that was put back and on which no daemon has started
+  import_left            a request of an import that is accepted and was not moved to the others
   state_without_history  a request whose last transition is missing
   state_differs          a request that does not stand where its last transition led
   chain_broken           a last transition that is not the one which was written

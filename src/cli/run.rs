@@ -83,7 +83,9 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     };
     let tell = async {
         // What it still finds out is sent by the next process: it is written down.
-        tokio::join!(guard.run(&shutdown), deliver.run(&shutdown), alarm.run(&shutdown), presence.run(&shutdown), beat)
+        let imports = engine.tend_imports(&shutdown);
+        let presence = presence.run(&shutdown);
+        tokio::join!(guard.run(&shutdown), deliver.run(&shutdown), alarm.run(&shutdown), presence, beat, imports)
     };
     let (ended, (), (), _) = tokio::join!(work, chores.run(&shutdown), watch(&engine, &shutdown), tell);
     drop(ended.context("the loop panicked, which is a defect of amplinkd")?);

@@ -1,17 +1,29 @@
 //! What doors ask for: new requests, a cancel, a retry, an account's suspension. It must never call `WeChat`: the daemon
 //! does, once it sees what was written here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::record::Recorder;
+use super::{imports::Imported, record::Recorder};
 use crate::{
     domain::{
         id::{AccountId, ProgramId, RequestId, Username},
         observation::Observation,
         request::{Kind, Request, State},
+        time::Time,
     },
-    store::{Record, StoreError, accounts::Standing, requests::Accepted},
+    store::{
+        Record, StoreError,
+        accounts::Standing,
+        import::ImportRow,
+        requests::{Accepted, Urgency},
+    },
 };
+
+/// Wishes that one transaction takes: more would hold up whoever else writes, so that they are imported.
+pub const AT_ONCE_MAX: usize = 1_000;
+
+/// So few wishes at once are asked for by somebody who waits for the answer; their accounts are looked at before others.
+const ASKED_MAX: usize = 10;
 
 /// The longest key or label a request may carry, in bytes.
 pub const WORD_MAX: usize = 256;
@@ -66,6 +78,11 @@ pub enum AskError {
     /// A key or label that is too long, too many, or empty.
     #[error("{0}")]
     BadWord(String),
+    /// The last write of many wishes failed, and may be on disk all the same.
+    #[error(
+        "whether they were taken is not known, for the last write failed: ask again, which asks for nothing twice ({0})"
+    )]
+    Unsure(StoreError),
     /// The database would not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -106,21 +123,36 @@ impl Wish {
 }
 
 impl Recorder {
-    /// Takes wishes, all or none; on disk when this returns. A wish that is there already, by its key or as an open
-    /// request for the same pair, is answered with the existing request.
+    /// Takes wishes, all or none; on disk when this returns. A wish that is there already, by its key, as an open request
+    /// for the same pair, or as a link that stands, is answered with the existing request. Where the link alone answers
+    /// few wishes, its account's list is looked at now, because the link may be gone without anybody having seen it.
     ///
     /// # Errors
     /// [`AskError`]: none was taken.
     pub async fn accept(&self, wishes: Vec<Wish>) -> Result<Vec<Accepted>, AskError> {
-        let now = self.clock().now();
-        let mut requests = Vec::with_capacity(wishes.len());
-        for wish in wishes {
-            wish.check()?;
-            let Wish { kind, account, program, username, key, labels } = wish;
-            let request = Request::new(self.new_id(), kind, account, program, now);
-            requests.push(Request { username, key, labels, ..request });
+        if wishes.len() > AT_ONCE_MAX {
+            let Imported { accepted, interrupted } = self.import(wishes, &|_| {}).await?;
+            if let Some(error) = interrupted {
+                tracing::warn!(error = %error, "wishes are taken, and wait for somebody who moves them on");
+            }
+            return Ok(accepted);
         }
-        Ok(self.store().accept(requests, now).await?)
+        check_all(&wishes)?;
+        let urgency = if wishes.len() <= ASKED_MAX { Urgency::Asked } else { Urgency::InTurn };
+        self.accept_at_once(wishes, urgency).await
+    }
+
+    /// Takes wishes in one transaction.
+    pub(super) async fn accept_at_once(&self, wishes: Vec<Wish>, urgency: Urgency) -> Result<Vec<Accepted>, AskError> {
+        let now = self.clock().now();
+        let requests = wishes.into_iter().map(|wish| self.request_for(wish, now)).collect();
+        Ok(self.store().accept(requests, urgency, now).await?)
+    }
+
+    /// A wish as the request that it becomes.
+    pub(super) fn request_for(&self, wish: Wish, now: Time) -> Request {
+        let Wish { kind, account, program, username, key, labels } = wish;
+        Request { username, key, labels, ..Request::new(self.new_id(), kind, account, program, now) }
     }
 
     /// Stops following a request.
@@ -153,7 +185,7 @@ impl Recorder {
         let now = self.clock().now();
         let request = Request::new(self.new_id(), old.kind, old.account, old.program, now);
         let request = Request { username: old.username, labels: old.labels, retry_of: Some(id.clone()), ..request };
-        let accepted = self.store().accept(vec![request], now).await?;
+        let accepted = self.store().accept(vec![request], Urgency::Asked, now).await?;
         accepted.into_iter().next().ok_or(AskError::Store(StoreError::Closed))
     }
 
@@ -166,7 +198,27 @@ impl Recorder {
         if changed == 0 { Err(AskError::NoAccount(account.clone())) } else { Ok(()) }
     }
 
+    /// A request that something is about to be done to.
     async fn find(&self, id: &RequestId) -> Result<Request, AskError> {
+        if self.store().imports().await?.iter().any(ImportRow::is_accepted) {
+            self.store().move_line(id.as_str(), self.clock().now()).await?;
+        }
         self.store().request(id).await?.ok_or_else(|| AskError::NoRequest(id.clone()))
     }
+}
+
+/// Checks every wish, and that no key stands for two of them.
+pub(super) fn check_all(wishes: &[Wish]) -> Result<(), AskError> {
+    let mut keys: HashMap<&str, &Wish> = HashMap::new();
+    for wish in wishes {
+        wish.check()?;
+        let Some(key) = &wish.key else { continue };
+        let first = keys.entry(key).or_insert(wish);
+        let is_same =
+            (first.kind.as_str(), &first.account, &first.program) == (wish.kind.as_str(), &wish.account, &wish.program);
+        if !is_same {
+            return Err(AskError::BadWord(format!("the key {key:?} is given to two wishes for different things")));
+        }
+    }
+    Ok(())
 }

@@ -8,6 +8,10 @@
 
 pub mod accept;
 
+pub mod imports;
+
+mod pages;
+
 pub mod agenda;
 
 pub mod audit;

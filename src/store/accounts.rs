@@ -10,6 +10,7 @@ use super::{
     account_row::{UpdateRow, select_accounts},
     bulk,
     decode::{self, Table},
+    requests::Urgency,
 };
 use crate::domain::{account::AccountState, errcode::Refusal, id::AccountId, time::Time};
 
@@ -23,15 +24,6 @@ pub enum Standing {
     Active,
     /// Nothing is called until a person says so.
     SuspendedByOperator,
-}
-
-/// How urgent it is that somebody wants an account looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Urgency {
-    /// Somebody waits for the answer: it goes before all others.
-    Asked,
-    /// As anything new, as by an import.
-    Usual,
 }
 
 /// What a poll that is about to be made must leave on disk first.
@@ -114,10 +106,10 @@ const UPDATE: &str = "
 // A resumed account is due at once; so is one that gets a new request, unless an operator suspended it. One that WeChat
 // suspended keeps the time of its probe.
 const MAKE_DUE: &str = "
-    INSERT INTO account (account, state, since, next_check_at, reread_at)
-    SELECT j.value, 'active', $2, $2, $2 FROM jsonb_each($1) AS j WHERE true
+    INSERT INTO account (account, state, since, next_check_at, reread_at, asked)
+    SELECT j.value, 'active', $2, $2, $2, $3 FROM jsonb_each($1) AS j WHERE true
     ON CONFLICT (account) DO UPDATE
-    SET next_check_at = CASE account.suspended_by
+    SET asked = max(account.asked, excluded.asked), next_check_at = CASE account.suspended_by
             WHEN 'operator' THEN NULL
             WHEN 'wechat' THEN coalesce(account.next_check_at, $2)
             ELSE $2
@@ -240,8 +232,13 @@ pub(super) async fn update(tx: &mut SqliteConnection, updates: &[&AccountUpdate]
 }
 
 /// Makes accounts due now, and known when they were not.
-pub(super) async fn make_due(tx: &mut SqliteConnection, accounts: &[&str], now: Time) -> Result<(), StoreError> {
-    sqlx::query(MAKE_DUE).bind(bulk::json(accounts)).bind(now.ms()).execute(tx).await?;
+pub(super) async fn make_due(
+    tx: &mut SqliteConnection,
+    accounts: &[&str],
+    urgency: Urgency,
+    now: Time,
+) -> Result<(), StoreError> {
+    sqlx::query(MAKE_DUE).bind(bulk::json(accounts)).bind(now.ms()).bind(urgency.flag()).execute(tx).await?;
     Ok(())
 }
 
@@ -273,7 +270,7 @@ pub(super) async fn set_standing(
         .await?
         .rows_affected();
     if changed > 0 {
-        super::wakeups::add(tx, &[account.as_str()], now, Urgency::Asked).await?;
+        super::wakeups::add(tx, &[account.as_str()], Urgency::Asked, now).await?;
     }
     Ok(changed)
 }

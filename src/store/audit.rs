@@ -137,8 +137,17 @@ const COPY_WAITS: &str = "
     FROM copy AS c WHERE coalesce(c.restored_at, c.made_at) < $1
     LIMIT $2";
 
+const IMPORT_LEFT: &str = "
+    SELECT 'import_left' AS rule, l.id AS subject,
+           'accepted at ' || strftime('%Y-%m-%dT%H:%M:%fZ', i.accepted_at / 1000.0, 'unixepoch')
+           || CASE l.stuck WHEN 1 THEN ' in an import, but its row is not legal: mend it and restart the daemon'
+                           ELSE ' in an import, and not moved to the others: see that the daemon runs' END AS finding
+    FROM import AS i CROSS JOIN import_line AS l ON l.import = i.id
+    WHERE i.state IN ('accepted', 'stuck') AND i.accepted_at < $1
+    LIMIT $2";
+
 /// The rules that an index answers alone.
-const RULES: [&str; 11] = [
+const RULES: [&str; 12] = [
     NO_NEXT_STEP,
     OVERDUE,
     DEFERRED_OVERDUE,
@@ -150,6 +159,7 @@ const RULES: [&str; 11] = [
     VIGIL_OVERDUE,
     CRON_SILENT,
     COPY_WAITS,
+    IMPORT_LEFT,
 ];
 
 // Three looks, as people are told. Of accounts that are only watched for what others unlink nothing waits.

@@ -11,7 +11,7 @@ use sqlx::{
 use super::{
     BadRow, Store, StoreError, bulk,
     decode::{self, Table},
-    open,
+    import, open,
     request_row::RequestRow,
     requests::REQUEST,
 };
@@ -176,6 +176,8 @@ impl Store {
         Self::copy_file(from, to).await?;
         let mut copy = lone_writer(to).await?;
         sqlx::query(MARK).bind(now.ms()).execute(&mut copy).await?;
+        // What was accepted of an import is in the copy as requests, so that a restore knows what may be called for them.
+        import::settle(&mut copy, now).await?;
         Ok(copy.close().await?)
     }
 
@@ -195,6 +197,7 @@ impl Store {
     /// [`StoreError`] when it cannot be read or written.
     pub async fn mark_restored(path: &Path, now: Time) -> Result<Contents, StoreError> {
         let mut copy = lone_writer(path).await?;
+        import::settle(&mut copy, now).await?;
         let (requests, open, to_reconcile, made_at): (i64, i64, i64, Option<i64>) =
             sqlx::query_as(CONTENTS).bind(now.ms()).fetch_one(&mut copy).await?;
         sqlx::query(MARK).bind(None::<i64>).execute(&mut copy).await?;

@@ -34,6 +34,9 @@ pub enum StoreError {
         /// That request's program.
         program: String,
     },
+    /// An import was silent for so long that others took it for dead.
+    #[error("the import stood still for too long and was given up: nothing of it was written; run it again")]
+    ImportGone,
     /// A row holds a value of a type that we never write.
     #[error("a row was changed by somebody else and cannot be read: restore a backup, or mend it ({0})")]
     Mistyped(Arc<sqlx::Error>),

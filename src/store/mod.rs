@@ -31,6 +31,8 @@ mod account_row;
 
 pub mod requests;
 
+pub mod import;
+
 pub mod accounts;
 
 mod left_out;
@@ -100,7 +102,7 @@ use tokio::sync::watch;
 
 use self::{
     accounts::{Reservation, Standing},
-    requests::Accepted,
+    requests::{Accepted, Urgency},
     upkeep::Keep,
     writer::{Reply, Work, Writer},
 };
@@ -162,8 +164,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]: none was written. [`StoreError::KeyTaken`] when a key names a request for something else.
-    pub async fn accept(&self, requests: Vec<Request>, now: Time) -> Result<Vec<Accepted>, StoreError> {
-        match self.writer.ask(Work::Accept(requests, now)).await? {
+    pub async fn accept(
+        &self,
+        requests: Vec<Request>,
+        urgency: Urgency,
+        now: Time,
+    ) -> Result<Vec<Accepted>, StoreError> {
+        match self.writer.ask(Work::Accept(requests, urgency, now)).await? {
             Reply::Accepted(accepted) => Ok(accepted),
             Reply::Recorded(_) | Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    Store, StoreError,
+    Store, StoreError, bulk,
     verify::{StepRow, Told},
 };
 use crate::domain::{
@@ -12,14 +12,27 @@ use crate::domain::{
     time::Time,
 };
 
-const REQUEST: &str = "
-    SELECT id, kind, account, program, notify_users, show_profile, requested_at, retry_of, state, since, finished_at,
-           attempt, called_at, last_seq, chain
-    FROM request WHERE id = $1";
+const REQUESTS: &str = "
+    SELECT r.id, r.kind, r.account, r.program, r.notify_users, r.show_profile, r.requested_at, r.retry_of, r.state,
+           r.since, r.finished_at, r.attempt, r.called_at, r.last_seq, r.chain
+    FROM jsonb_each($1) AS j CROSS JOIN request AS r ON r.id = j.value
+    UNION ALL
+    SELECT l.id, l.kind, l.account, l.program, l.notify_users, l.show_profile, l.requested_at, NULL, 'requested',
+           l.requested_at, NULL, 0, NULL, 1, l.chain
+    FROM import AS i CROSS JOIN jsonb_each($1) AS j
+    CROSS JOIN import_line AS l ON l.import = i.id AND l.id = j.value AND l.twin IS NULL
+    WHERE i.state = 'accepted'
+    ORDER BY 1";
 
 const STEPS: &str = "
-    SELECT request_id, seq, from_state, to_state, at, cause, status, errcode, detail, hash
-    FROM transition WHERE request_id = $1 ORDER BY seq";
+    SELECT t.request_id, t.seq, t.from_state, t.to_state, t.at, t.cause, t.status, t.errcode, t.detail, t.hash
+    FROM jsonb_each($1) AS j CROSS JOIN transition AS t ON t.request_id = j.value
+    UNION ALL
+    SELECT l.id, 1, NULL, 'requested', l.requested_at, 'accepted', NULL, NULL, NULL, l.chain
+    FROM import AS i CROSS JOIN jsonb_each($1) AS j
+    CROSS JOIN import_line AS l ON l.import = i.id AND l.id = j.value AND l.twin IS NULL
+    WHERE i.state = 'accepted'
+    ORDER BY 1, 2";
 
 /// How the hashes are made, in the document itself.
 const RULE: &str = "hash(row) = SHA-256 of the row as a compact JSON array in UTF-8, in hexadecimal. It begins with hash([id, \
@@ -79,18 +92,53 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn proof(&self, id: &RequestId) -> Result<Option<Proof>, StoreError> {
+        Ok(self.proofs(&[id.to_string()]).await?.pop())
+    }
+
+    /// The histories of these requests, by id, all as of one moment; one that is not there is left out.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn proofs(&self, ids: &[String]) -> Result<Vec<Proof>, StoreError> {
+        let ids = bulk::json(ids);
         let mut moment = self.readers().begin().await?;
-        let told: Option<Told> = sqlx::query_as(REQUEST).bind(id.as_str()).fetch_optional(&mut *moment).await?;
-        let Some(told) = told else { return Ok(None) };
-        let steps: Vec<StepRow> = sqlx::query_as(STEPS).bind(id.as_str()).fetch_all(&mut *moment).await?;
+        let requests: Vec<Told> = sqlx::query_as(REQUESTS).bind(&ids).fetch_all(&mut *moment).await?;
+        let steps: Vec<StepRow> = sqlx::query_as(STEPS).bind(&ids).fetch_all(&mut *moment).await?;
         moment.commit().await?;
+        let mut steps = steps.into_iter().peekable();
+        let proof = |told: Told| {
+            let mut own = Vec::new();
+            while let Some(step) = steps.next_if(|step| step.request_id <= told.id) {
+                own.push(step);
+            }
+            own.retain(|step| step.request_id == told.id);
+            Proof::of(told, own)
+        };
+        Ok(requests.into_iter().map(proof).collect())
+    }
+}
+
+impl Proof {
+    fn of(told: Told, steps: Vec<StepRow>) -> Self {
         let identity = told.identity();
         let mut replay = Replay::of(&identity);
         let mut findings: Vec<String> = steps.iter().filter_map(|row| replay.take(&row.step(), &row.hash)).collect();
         findings.extend(told.differs(&replay));
         let head = HeadOf { seq: told.last_seq, hash: hex(&told.chain) };
         let transitions = steps.into_iter().map(Link::from).collect();
-        Ok(Some(Proof { rule: RULE, request: About::from(told), transitions, head, findings }))
+        Self { rule: RULE, request: About::from(told), transitions, head, findings }
+    }
+
+    /// The request.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.request.id
+    }
+
+    /// How many steps it has.
+    #[must_use]
+    pub const fn steps(&self) -> usize {
+        self.transitions.len()
     }
 }
 

@@ -13,16 +13,21 @@ const FINISHED: [&str; 6] = ["linked", "rejected", "failed", "lapsed", "cancelle
 /// Narrows a query of `v_request` to one page, newest first.
 pub(super) fn push(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, limit: u32) {
     query.push(" AND id IN (");
-    match states(filter) {
+    let states = states(filter);
+    if states.as_ref().is_none_or(|states| states.contains(&"requested")) {
+        push_lines(query, filter, limit);
+    }
+    match states {
         // Nothing is asked for that could be.
         Some(states) if states.is_empty() => {
-            query.push("NULL");
+            query.push("SELECT NULL");
         }
         // A label has its requests in order, too.
         states if !filter.labels.is_empty() && filter.account.is_none() && filter.program.is_none() => {
             let (name, value) = &filter.labels[0];
             query.push(
-                "SELECT r.id FROM request_label AS l CROSS JOIN request AS r ON r.id = l.request_id WHERE l.name = ",
+                "SELECT id FROM (
+                     SELECT r.id FROM request_label AS l CROSS JOIN request AS r ON r.id = l.request_id WHERE l.name = ",
             );
             query.push_bind(name.clone()).push(" AND l.value = ").push_bind(value.clone());
             if let Some(after) = &filter.after {
@@ -30,7 +35,7 @@ pub(super) fn push(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, lim
             }
             push_states(query, states);
             push_narrowing(query, filter);
-            query.push(" ORDER BY l.request_id DESC LIMIT ").push_bind(limit);
+            query.push(" ORDER BY l.request_id DESC LIMIT ").push_bind(limit).push(")");
         }
         // Each state has its requests in order already: a page of each holds the page of all.
         Some(states) if filter.account.is_none() && filter.program.is_none() => {
@@ -44,12 +49,29 @@ pub(super) fn push(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, lim
             }
         }
         states => {
-            query.push("SELECT r.id FROM request AS r WHERE 1 = 1");
+            query.push("SELECT id FROM (SELECT r.id FROM request AS r WHERE 1 = 1");
             push_states(query, states);
             push_rest(query, filter, limit);
+            query.push(")");
         }
     }
     query.push(") ORDER BY id DESC LIMIT ").push_bind(limit);
+}
+
+/// Requests of an import that wait to be moved to the others. Nearly always there are none, which costs nothing.
+fn push_lines(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, limit: u32) {
+    query.push(
+        "SELECT id FROM (
+             SELECT r.id FROM import AS i CROSS JOIN import_line AS r ON r.import = i.id AND r.twin IS NULL
+             WHERE i.state = 'accepted'",
+    );
+    push_columns(query, filter);
+    for (name, value) in &filter.labels {
+        query.push(" AND EXISTS (SELECT 1 FROM json_each(r.labels) AS j WHERE j.key = ");
+        query.push_bind(name.clone()).push(" AND j.value = ").push_bind(value.clone()).push(")");
+    }
+    push_end(query, filter, limit);
+    query.push(") UNION ALL ");
 }
 
 /// The states that both of the filter's words on them allow; `None` is any. A word that is no state is in none.
@@ -74,19 +96,27 @@ fn push_states(query: &mut QueryBuilder<Sqlite>, states: Option<Vec<&'static str
 
 fn push_rest(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, limit: u32) {
     push_narrowing(query, filter);
+    push_end(query, filter, limit);
+}
+
+fn push_end(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, limit: u32) {
     if let Some(after) = &filter.after {
         query.push(" AND r.id < ").push_bind(after.clone());
     }
     query.push(" ORDER BY r.id DESC LIMIT ").push_bind(limit);
 }
 
-fn push_narrowing(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter) {
+fn push_columns(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter) {
     let texts = [("account", &filter.account), ("program", &filter.program), ("kind", &filter.kind)];
     for (column, value) in texts {
         if let Some(value) = value {
             query.push(" AND r.").push(column).push(" = ").push_bind(value.clone());
         }
     }
+}
+
+fn push_narrowing(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter) {
+    push_columns(query, filter);
     for (name, value) in &filter.labels {
         query.push(" AND EXISTS (SELECT 1 FROM request_label AS m WHERE m.request_id = r.id AND m.name = ");
         query.push_bind(name.clone()).push(" AND m.value = ").push_bind(value.clone()).push(")");

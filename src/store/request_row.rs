@@ -145,6 +145,10 @@ impl RequestRow {
         &self.id
     }
 
+    pub(super) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     pub(super) fn identity(&self) -> Identity<'_> {
         Identity {
             id: &self.id,

@@ -7,11 +7,10 @@ use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::{
-    BadRow, Store, StoreError,
-    accounts::{self, Urgency},
-    bulk,
+    BadRow, Store, StoreError, accounts, bulk,
     chain::{self, Head},
     decode::{self, Table},
+    import,
     record::{self, Event, Transition},
     request_row::RequestRow,
     wakeups,
@@ -94,10 +93,65 @@ const KEY_TWINS: &str = "
     FROM jsonb_each($1) AS j JOIN request AS r ON r.key = j.value ->> 3
     WHERE j.value ->> 3 IS NOT NULL";
 
+// A pair that is linked needs no second link: not while a list has shown it, none since has not, and nobody undoes it.
+// Of several the last one answers.
+const LINKED_TWINS: &str = "
+    SELECT j.key AS line, r.id, r.kind, r.account, r.program, r.key
+    FROM jsonb_each($1) AS j
+    CROSS JOIN request AS r INDEXED BY request_linked
+        ON r.account = j.value ->> 1 AND r.program = j.value ->> 2 AND r.state = 'linked'
+    WHERE j.value ->> 0 = 'link' AND j.value ->> 4 = 0 AND r.seen_status = 1 AND r.doubt IS NULL
+      AND NOT EXISTS (SELECT 1 FROM request AS u INDEXED BY request_one_open
+                      WHERE u.account = r.account AND u.program = r.program AND u.kind = 'unlink'
+                        AND u.finished_at IS NULL)
+    ORDER BY j.key, r.id";
+
 // The same key must mean the same request from now on, also once this one has ended.
 const NAME: &str = "
     UPDATE request SET key = j.value ->> 1 FROM jsonb_each($1) AS j
-    WHERE request.id = j.value ->> 0 AND request.key IS NULL";
+    WHERE request.id = j.value ->> 0 AND request.key IS NULL
+    RETURNING request.id, request.kind, request.account, request.program, request.key";
+
+/// How soon the account of a new request is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// Before all others: somebody waits for the answer.
+    Asked,
+    /// In its turn.
+    InTurn,
+}
+
+impl Urgency {
+    /// The flag in `account` and `wakeup`.
+    pub(super) const fn flag(self) -> i64 {
+        match self {
+            Self::Asked => 1,
+            Self::InTurn => 0,
+        }
+    }
+}
+
+/// What a wish is known by, as the statements read it: kind, account, program, key, and whether it must be a new request.
+#[derive(Debug, Serialize)]
+pub(super) struct Ask<'r>(&'static str, &'r str, &'r str, Option<&'r str>, i64);
+
+impl<'r> From<&'r Request> for Ask<'r> {
+    fn from(request: &'r Request) -> Self {
+        let Request { kind, account, program, key, retry_of, .. } = request;
+        Self(kind.as_str(), account.as_str(), program.as_str(), key.as_deref(), i64::from(retry_of.is_some()))
+    }
+}
+
+/// A request by everything that lines of an import may share with it: id, kind, account, program, key.
+#[derive(Debug, Serialize, FromRow)]
+pub(super) struct Named(String, String, String, String, Option<String>);
+
+impl From<&Request> for Named {
+    fn from(request: &Request) -> Self {
+        let Request { id, kind, account, program, key, .. } = request;
+        Self(id.to_string(), kind.as_str().to_owned(), account.to_string(), program.to_string(), key.clone())
+    }
+}
 
 /// A request that is there already, beside the place of the new one.
 #[derive(Debug, FromRow)]
@@ -107,6 +161,20 @@ struct Twin {
     kind: String,
     account: String,
     program: String,
+    key: Option<String>,
+}
+
+/// Wishes, each with its answer.
+#[derive(Debug)]
+pub(super) struct Sorted<'r> {
+    /// In the order of the wishes.
+    pub(super) accepted: Vec<Accepted>,
+    /// Those that become requests.
+    pub(super) fresh: Vec<&'r Request>,
+    /// Requests that were there without a key, and the wish whose key they take.
+    pub(super) keyed: Vec<(String, &'r Request)>,
+    /// Accounts of pairs that are linked, as far as is known.
+    linked: Vec<&'r str>,
 }
 
 impl Store {
@@ -126,8 +194,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read or is not legal.
     pub async fn request(&self, id: &RequestId) -> Result<Option<Request>, StoreError> {
-        let row = sqlx::query(BY_ID).bind(id.as_str()).fetch_optional(self.readers()).await?;
-        let row = row.map(|row| decode::one::<RequestRow>(&row, REQUEST)).transpose()?;
+        let (mut row, mut looks) = (None, 0);
+        // One that waits in an import can be moved between two looks: it is in the one place or in the other.
+        while row.is_none() && looks < 2 {
+            let found = sqlx::query(BY_ID).bind(id.as_str()).fetch_optional(self.readers()).await?;
+            row = found.map(|row| decode::one::<RequestRow>(&row, REQUEST)).transpose()?;
+            if row.is_none() {
+                row = self.request_in_line(id.as_str()).await?;
+            }
+            looks += 1;
+        }
         Ok(row.map(Request::try_from).transpose()?)
     }
 
@@ -147,29 +223,60 @@ pub(super) async fn update(tx: &mut SqliteConnection, rows: &[RequestRow]) -> Re
 }
 
 /// Writes new requests, or finds the ones that are there.
-pub(super) async fn accept(tx: &mut SqliteConnection, new: &[Request], now: Time) -> Result<Vec<Accepted>, StoreError> {
-    let names: Vec<_> =
-        new.iter().map(|request| (request.kind.as_str(), &request.account, &request.program, &request.key)).collect();
-    let mut taken = twins(tx, KEY_TWINS, &names).await?;
-    for (line, twin) in &taken {
-        let request = &new[*line];
-        let same = twin.kind == request.kind.as_str()
-            && twin.account == request.account.as_str()
-            && twin.program == request.program.as_str();
-        if !same {
-            let key = request.key.clone().unwrap_or_default();
-            let (id, account, program) = (twin.id.clone(), twin.account.clone(), twin.program.clone());
-            return Err(StoreError::KeyTaken { key, id, account, program });
+pub(super) async fn accept(
+    tx: &mut SqliteConnection,
+    new: &[Request],
+    urgency: Urgency,
+    now: Time,
+) -> Result<Vec<Accepted>, StoreError> {
+    let asks: Vec<Ask<'_>> = new.iter().map(Ask::from).collect();
+    import::take_up_twins(tx, &asks, now).await?;
+    let Sorted { accepted, fresh, keyed, linked } = sort_out(tx, new, &asks, None).await?;
+    let keys: Vec<(&str, Option<&str>)> = keyed.iter().map(|(id, wish)| (id.as_str(), wish.key.as_deref())).collect();
+    name(tx, &keys).await?;
+    insert(tx, &fresh, urgency, now).await?;
+    if urgency == Urgency::Asked && !linked.is_empty() {
+        // Links can be removed by anybody at any time: whoever asks by hand is to know soon.
+        accounts::make_due(tx, &linked, urgency, now).await?;
+        wakeups::add(tx, &linked, urgency, now).await?;
+    }
+    Ok(accepted)
+}
+
+/// Which wishes become requests and which are held by a request already: by one with the same key, by an open one for the
+/// same, by a link that stands, by a line of the same import `staged_in`, or by a wish before it.
+pub(super) async fn sort_out<'r>(
+    tx: &mut SqliteConnection,
+    new: &'r [Request],
+    asks: &[Ask<'_>],
+    staged_in: Option<i64>,
+) -> Result<Sorted<'r>, StoreError> {
+    let asks = bulk::json(asks);
+    let mut taken = twins(tx, sqlx::query_as(KEY_TWINS).bind(&asks)).await?;
+    if let Some(error) = taken.iter().find_map(|(line, twin)| twin.is_of_another(&new[*line])) {
+        return Err(error);
+    }
+    let mut keyed: HashMap<String, &Request> = HashMap::new();
+    let mut linked = Vec::new();
+    for (sql, stands) in [(OPEN_TWINS, false), (LINKED_TWINS, true)] {
+        for (line, twin) in twins(tx, sqlx::query_as(sql).bind(&asks)).await? {
+            if taken.contains_key(&line) {
+                continue;
+            }
+            if stands {
+                linked.push(new[line].account.as_str());
+            }
+            if new[line].key.is_some() && twin.key.is_none() {
+                keyed.entry(twin.id.clone()).or_insert(&new[line]);
+            }
+            taken.insert(line, twin);
         }
     }
-    let mut keyed: Vec<(String, &String)> = Vec::new();
-    for (line, twin) in twins(tx, OPEN_TWINS, &names).await? {
-        if let (Some(key), false) = (&new[line].key, taken.contains_key(&line)) {
-            keyed.push((twin.id.clone(), key));
+    if let Some(import) = staged_in {
+        for (line, twin) in twins(tx, sqlx::query_as(import::STAGED_TWINS).bind(&asks).bind(import)).await? {
+            taken.entry(line).or_insert(twin);
         }
-        taken.entry(line).or_insert(twin);
     }
-    bulk::execute(tx, NAME, &keyed).await?;
     let mut first: HashMap<_, &str> = HashMap::new();
     let mut fresh: Vec<&Request> = Vec::new();
     let mut accepted = Vec::with_capacity(new.len());
@@ -183,37 +290,68 @@ pub(super) async fn accept(tx: &mut SqliteConnection, new: &[Request], now: Time
             fresh.push(request);
         }
     }
-    insert(tx, &fresh, now).await?;
-    Ok(accepted)
+    Ok(Sorted { accepted, fresh, keyed: keyed.into_iter().collect(), linked })
 }
 
-async fn twins<T: Serialize>(
-    tx: &mut SqliteConnection,
-    sql: &'static str,
-    names: &[T],
-) -> Result<HashMap<usize, Twin>, StoreError> {
-    let rows: Vec<Twin> = sqlx::query_as(sql).bind(bulk::json(names)).fetch_all(tx).await?;
+type TwinQuery<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Twin, sqlx::sqlite::SqliteArguments>;
+
+/// By their lines; of several of one line the last.
+async fn twins(tx: &mut SqliteConnection, query: TwinQuery<'_>) -> Result<HashMap<usize, Twin>, StoreError> {
+    let rows = query.fetch_all(tx).await?;
     Ok(rows.into_iter().filter_map(|twin| Some((usize::try_from(twin.line).ok()?, twin))).collect())
 }
 
-async fn insert(tx: &mut SqliteConnection, fresh: &[&Request], now: Time) -> Result<(), StoreError> {
-    let mut accounts: Vec<&str> = fresh.iter().map(|request| request.account.as_str()).collect();
-    accounts.sort_unstable();
-    accounts.dedup();
-    // Piece by piece, so that an import of a million is never held in memory as rows.
-    for some in accounts.chunks(bulk::CHUNK) {
-        accounts::make_due(tx, some, now).await?;
+impl Twin {
+    /// It has the wish's key, and stands for something else.
+    fn is_of_another(&self, wish: &Request) -> Option<StoreError> {
+        let same = self.kind == wish.kind.as_str()
+            && self.account == wish.account.as_str()
+            && self.program == wish.program.as_str();
+        let (id, account, program) = (self.id.clone(), self.account.clone(), self.program.clone());
+        (!same).then(|| StoreError::KeyTaken { key: wish.key.clone().unwrap_or_default(), id, account, program })
     }
-    for some in fresh.chunks(bulk::CHUNK) {
-        insert_some(tx, some, now).await?;
-    }
-    for some in accounts.chunks(bulk::CHUNK) {
-        wakeups::add(tx, some, now, Urgency::Usual).await?;
+}
+
+/// Gives keys to requests that have none.
+pub(super) async fn name<T: Serialize>(tx: &mut SqliteConnection, keys: &[T]) -> Result<(), StoreError> {
+    for some in keys.chunks(bulk::CHUNK) {
+        let named: Vec<Named> = sqlx::query_as(NAME).bind(bulk::json(some)).fetch_all(&mut *tx).await?;
+        import::claim(tx, &named).await?;
     }
     Ok(())
 }
 
-async fn insert_some(tx: &mut SqliteConnection, fresh: &[&Request], now: Time) -> Result<(), StoreError> {
+/// Writes new requests with all that belongs to them, and makes their accounts due.
+pub(super) async fn insert(
+    tx: &mut SqliteConnection,
+    fresh: &[&Request],
+    urgency: Urgency,
+    now: Time,
+) -> Result<(), StoreError> {
+    let mut accounts: Vec<&str> = fresh.iter().map(|request| request.account.as_str()).collect();
+    accounts.sort_unstable();
+    accounts.dedup();
+    for some in accounts.chunks(bulk::CHUNK) {
+        accounts::make_due(tx, some, urgency, now).await?;
+    }
+    for some in fresh.chunks(bulk::CHUNK) {
+        insert_some(tx, some).await?;
+    }
+    for some in accounts.chunks(bulk::CHUNK) {
+        wakeups::add(tx, some, urgency, now).await?;
+    }
+    let named: Vec<Named> = fresh.iter().map(|request| Named::from(*request)).collect();
+    import::claim(tx, &named).await
+}
+
+/// The row of a new request, at the end of its first transition.
+pub(super) fn first_row(request: &Request) -> RequestRow {
+    let row = RequestRow::from(request);
+    let head = first_transition(request).on(&Head::of(&row.identity())).head;
+    row.with_head(&head)
+}
+
+async fn insert_some(tx: &mut SqliteConnection, fresh: &[&Request]) -> Result<(), StoreError> {
     let transitions: Vec<Transition> = fresh.iter().map(|request| first_transition(request)).collect();
     let mut rows = Vec::with_capacity(fresh.len());
     let mut links = Vec::with_capacity(fresh.len());
@@ -230,7 +368,9 @@ async fn insert_some(tx: &mut SqliteConnection, fresh: &[&Request], now: Time) -
         .collect();
     bulk::execute(tx, LABELS, &labels).await?;
     chain::add(tx, &links).await?;
-    let events: Vec<Event> = fresh.iter().map(|request| Event::of_request(request, None, None, now)).collect();
+    // At the time of the step that it tells of, also where the request waited in an import until now.
+    let events: Vec<Event> =
+        fresh.iter().map(|request| Event::of_request(request, None, None, request.requested_at)).collect();
     record::add_events(tx, &events).await
 }
 

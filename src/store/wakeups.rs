@@ -4,10 +4,9 @@
 use sqlx::{FromRow, SqliteConnection};
 
 use super::{
-    Store, StoreError,
-    accounts::{self, Urgency},
-    bulk,
+    Store, StoreError, accounts, bulk,
     decode::{self, Table},
+    requests::Urgency,
 };
 use crate::domain::{id::AccountId, time::Time};
 
@@ -49,12 +48,11 @@ impl Store {
 pub(super) async fn add(
     tx: &mut SqliteConnection,
     accounts: &[&str],
-    now: Time,
     urgency: Urgency,
+    now: Time,
 ) -> Result<(), StoreError> {
     if !accounts.is_empty() {
-        let asked = urgency == Urgency::Asked;
-        sqlx::query(ADD).bind(bulk::json(accounts)).bind(now.ms()).bind(asked).execute(tx).await?;
+        sqlx::query(ADD).bind(bulk::json(accounts)).bind(now.ms()).bind(urgency.flag()).execute(tx).await?;
     }
     Ok(())
 }

@@ -12,10 +12,11 @@ use super::{
     alert_hands::{self, Hand},
     alerts::{self, WatchRecord},
     deliveries::{self, DeliveryResult},
+    import::{self, Step},
     nudges::{self, NewNudge, Nudged, Occasion},
     pace::{self, PaceRow},
     record,
-    requests::{self, Accepted},
+    requests::{self, Accepted, Urgency},
     status::{self, DaemonMark},
     upkeep::{self, Keep},
     wakeups,
@@ -33,7 +34,8 @@ const GROUP: usize = 512;
 pub(super) enum Work {
     Record(Box<Record>),
     Reserve(Vec<Reservation>),
-    Accept(Vec<Request>, Time),
+    Accept(Vec<Request>, Urgency, Time),
+    Import(Step),
     Standing(AccountId, Standing, Time),
     TakeWakeups(i64, Vec<(String, bool)>, Time),
     Wake(AccountId),
@@ -231,7 +233,8 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
     match work {
         Work::Record(_) | Work::Close => Ok(Reply::Done(0)),
         Work::Reserve(reservations) => accounts::reserve(tx, reservations).await.map(Reply::Done),
-        Work::Accept(new, now) => requests::accept(tx, new, *now).await.map(Reply::Accepted),
+        Work::Accept(new, urgency, now) => requests::accept(tx, new, *urgency, *now).await.map(Reply::Accepted),
+        Work::Import(step) => import::work(tx, step).await,
         Work::Standing(account, standing, now) => {
             accounts::set_standing(tx, account, *standing, *now).await.map(Reply::Done)
         }

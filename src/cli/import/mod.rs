@@ -22,11 +22,14 @@ use super::{
     value::legible,
 };
 use crate::{
-    engine::accept::{AskError, Wish},
+    engine::{
+        accept::{AskError, Wish},
+        imports::Imported,
+    },
     store::{StoreError, requests::Accepted, views::RequestView},
 };
 
-/// Lines in one file: they become one transaction, and all are held in memory until it is written.
+/// Lines in one file: all are held in memory until they are written.
 const LINES_MAX: usize = 1_000_000;
 
 /// Bytes in one file: a million generous lines.
@@ -54,8 +57,11 @@ CSV, with a header; any order, and only account and program are needed:
 JSON lines, with the same names:
   {\"account\": \"wx0123456789abcdef\", \"program\": \"wxfedcba9876543210\", \"labels\": {\"shop\": \"12\"}}
 
-A column `kind` (link or unlink) overrides --kind. It is safe to repeat: a line whose pair is open already, or whose
-key was used before, is counted as existing.
+A column `kind` (link or unlink) overrides --kind. It is safe to repeat: a line whose pair is open or linked already,
+or whose key was used before, is counted as existing.
+
+All lines become requests at one moment, or none. Others read and write meanwhile; killed before that moment, nothing
+of it is ever seen, and after it the daemon goes on by itself.
 
 Examples:
   amplinkd request import links.csv --dry-run
@@ -119,7 +125,7 @@ pub async fn run(context: &Context, import: Import) -> anyhow::Result<Ending> {
     Ok(Ending::Well)
 }
 
-/// Writes every wish in one transaction; how many were there before.
+/// Writes every wish, all at one moment; how many were there before.
 async fn write(context: &Context, checked: Checked, name: &str) -> anyhow::Result<usize> {
     let Checked { wishes, numbers, .. } = checked;
     let keys: Vec<Option<String>> = wishes.iter().map(|wish: &Wish| wish.key.clone()).collect();
@@ -127,8 +133,16 @@ async fn write(context: &Context, checked: Checked, name: &str) -> anyhow::Resul
     bar.enable_steady_tick(Duration::from_millis(200));
     let taken = context
         .with_desk(Database::MadeIfMissing, async |desk| {
-            let taken = desk.recorder.accept(wishes).await.map_err(|error| placed(error, &keys, &numbers, name))?;
-            Ok((lost_keys(desk, &taken, &keys, &numbers).await?, taken))
+            // Each line is written twice: for nobody, and for all.
+            let told = |written| bar.set_position(written as u64 / 2);
+            let imported = desk.recorder.import(wishes, &told).await;
+            let Imported { accepted, interrupted } = imported.map_err(|error| placed(error, &keys, &numbers, name))?;
+            if let Some(error) = interrupted {
+                note(format!(
+                    "every line is taken; the daemon goes on with what could not be moved to it now: {error}"
+                ));
+            }
+            Ok((lost_keys(desk, &accepted, &keys, &numbers).await?, accepted))
         })
         .await;
     bar.finish_and_clear();
@@ -171,6 +185,7 @@ fn placed(error: AskError, keys: &[Option<String>], numbers: &[u64], name: &str)
     };
     match line.and_then(|at| numbers.get(at)) {
         Some(number) => anyhow::anyhow!("{name} line {number}: {error}; nothing was written"),
+        None if matches!(error, AskError::Unsure(_)) => anyhow::Error::from(error).context(name.to_owned()),
         None => anyhow::Error::from(error).context(format!("nothing of {name} was written")),
     }
 }

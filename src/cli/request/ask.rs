@@ -21,7 +21,8 @@ Examples:
   amplinkd request link wx0123456789abcdef wxfedcba9876543210
   amplinkd request link wx0123456789abcdef wxfedcba9876543210 --label shop=12 --key order-1138 -o json
 
-It is safe to repeat: a pair that is open already, or a key that was used before, is answered with that request.")]
+It is safe to repeat: a pair that is open or linked already, or a key that was used before, is answered with that
+request. `request retry` asks for a pair again that is linked.")]
 pub struct Link {
     /// The official account's appid
     pub account: AccountId,
@@ -126,7 +127,12 @@ async fn answer(desk: &Desk, accepted: &Accepted, wanted: Kind, key: Option<&str
     if !accepted.existing {
         return Ok(row);
     }
+    let is_by_key = key.is_some() && row.key.as_deref() == key;
     match &row.finished_at {
+        Some(at) if row.state == "linked" && !is_by_key => note(format!(
+            "linked since {at}: nothing new was asked, and the list is looked at again now; `amplinkd request retry {}` asks again all the same",
+            row.id
+        )),
         None => note(format!("already open, since {}: nothing new was asked", row.requested_at)),
         Some(at) => note(format!(
             "this key was used before, and that request is {} since {at}: nothing new was asked; `amplinkd request retry {}` asks again",

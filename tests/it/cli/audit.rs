@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{ACCOUNT, Desk, OTHER, PROGRAM};
 
 /// A fault, made by hand, and the rule that finds it.
-const FAULTS: [(&str, &str); 23] = [
+const FAULTS: [(&str, &str); 24] = [
     ("no_next_step", "UPDATE account SET next_check_at = NULL"),
     ("overdue", "UPDATE account SET next_check_at = 1"),
     ("deferred_overdue", "UPDATE request SET state = 'deferred', deferred_until = 1"),
@@ -55,6 +55,13 @@ const FAULTS: [(&str, &str); 23] = [
     ),
     ("cron_silent", "INSERT INTO job (name, due_at) VALUES ('audit', 1)"),
     ("copy_waits", "INSERT INTO copy (made_at) VALUES (1)"),
+    (
+        "import_left",
+        "INSERT INTO import (id, state, begun_at, beat_at, accepted_at) VALUES (1, 'accepted', 1, 1, 1);
+         INSERT INTO import_line (import, id, kind, account, program, notify_users, show_profile, requested_at, labels,
+                                  chain)
+         SELECT 1, 'l', kind, account, 'wxp', 0, 0, 1, '{}', chain FROM request",
+    ),
     ("state_without_history", "DELETE FROM transition"),
     ("state_differs", "UPDATE request SET state = 'initiated'"),
     ("state_differs", "UPDATE request SET since = since + 1"),
