@@ -11,7 +11,9 @@ use sqlx::{
 
 use super::{
     OpenError, Store, beside,
+    left_out::LeftOut,
     open::{Place, SCHEMA, check_library, schema},
+    poison::Scan,
     writer::Writer,
 };
 
@@ -44,7 +46,15 @@ impl Store {
         }
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.clone());
         let place = Place::of(path).map_err(unusable)?;
-        Ok(Self { readers, writer: Writer::start(connection, options), lock: None, place })
+        Ok(Self {
+            readers,
+            writer: Writer::start(connection, options),
+            lock: None,
+            place,
+            is_unchecked: true,
+            left_out: LeftOut::default(),
+            scan: Scan::default(),
+        })
     }
 }
 

@@ -124,7 +124,7 @@ const DAEMON: &str = "SELECT pid, version, started_at, written_at, stopped_at FR
 
 // From state to state along the index, whatever stands in each.
 const LONGEST: &str = "
-    SELECT r.state, r.id, strftime('%Y-%m-%dT%H:%M:%fZ', r.since / 1000.0, 'unixepoch') AS since
+    SELECT r.state, r.id, coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', r.since / 1000.0, 'unixepoch'), '') AS since
     FROM json_each($1) AS j
     CROSS JOIN request AS r ON r.id = (
         SELECT n.id FROM request AS n INDEXED BY request_waiting
@@ -134,7 +134,7 @@ const ACCOUNTS: &str = "SELECT count(*) FROM account";
 
 const UNREAD: &str = "
     SELECT a.trouble, count(*) AS count,
-           strftime('%Y-%m-%dT%H:%M:%fZ', min(a.unread_since) / 1000.0, 'unixepoch') AS since,
+           coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', min(a.unread_since) / 1000.0, 'unixepoch'), '') AS since,
            (SELECT e.last_error FROM account AS e INDEXED BY account_trouble
             WHERE e.trouble = a.trouble AND e.unread_since IS NOT NULL LIMIT 1) AS example
     FROM account AS a INDEXED BY account_trouble
@@ -146,7 +146,7 @@ const UNREAD_SINCE: &str = "
 
 const SUSPENDED: &str = "
     SELECT a.suspended_by, a.errcode, count(*) AS count,
-           strftime('%Y-%m-%dT%H:%M:%fZ', min(a.since) / 1000.0, 'unixepoch') AS since
+           coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', min(a.since) / 1000.0, 'unixepoch'), '') AS since
     FROM account AS a INDEXED BY account_suspended_by
     WHERE a.suspended_by IS NOT NULL
     GROUP BY a.suspended_by, a.errcode ORDER BY a.suspended_by, a.errcode";
@@ -162,14 +162,14 @@ const CALLS_HELD: &str = "
 // The gate of our address stays closed until a call goes through, whenever the next one is tried.
 const GATES: &str = "
     SELECT g.kind, g.errcode, count(*) AS count,
-           strftime('%Y-%m-%dT%H:%M:%fZ', min(g.until) / 1000.0, 'unixepoch') AS until
+           coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', min(g.until) / 1000.0, 'unixepoch'), '') AS until
     FROM gate AS g
     WHERE g.until > $1 OR g.kind = 'ip'
     GROUP BY g.kind, g.errcode ORDER BY g.kind, g.errcode";
 
 const ALERTS: &str = "
     SELECT c.rule, c.reason, c.state, c.count,
-           strftime('%Y-%m-%dT%H:%M:%fZ', l.fired_at / 1000.0, 'unixepoch') AS fired_at
+           coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', l.fired_at / 1000.0, 'unixepoch'), '') AS fired_at
     FROM (SELECT n.rule, n.reason, n.state, count(*) AS count, min(n.id) AS first
           FROM alert AS n INDEXED BY alert_open WHERE n.resolved_at IS NULL
           GROUP BY n.rule, n.reason, n.state) AS c

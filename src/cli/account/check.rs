@@ -18,7 +18,7 @@ use crate::{
     config::parse_duration,
     domain::time::Time,
     shutdown::Shutdown,
-    store::{account_hands::Word, account_page::AccountFilter, reading::is_driven, views::AccountView},
+    store::{Store, account_hands::Word, account_page::AccountFilter, views::AccountView},
 };
 
 /// How long accounts that are named one by one are waited for: a token, a list and a moment of queueing.
@@ -127,7 +127,7 @@ async fn look(context: &Context, desk: &Desk, check: &Check, shutdown: &Shutdown
     let before = desk.store().accounts_named(few, &AccountFilter::default()).await?;
     let asked_at = desk.now();
     let changed = tell(desk, act, &meant.accounts).await?;
-    let is_driven = is_driven(&desk.config.database.path).unwrap_or(true);
+    let is_driven = Store::is_driven(&desk.config.database.path).unwrap_or(true);
     let wait = match (check.wait, check.choice.accounts.is_empty()) {
         _ if check.no_wait || !is_driven => Duration::ZERO,
         (Some(wait), _) => wait,

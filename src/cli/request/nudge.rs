@@ -275,7 +275,7 @@ fn tell_left_alone(refused: &[Refusal], min_interval: Duration) {
     }
     let unread = refused.iter().filter(|refusal| matches!(refusal, Refusal::Unread { .. })).count();
     if unread > 0 {
-        note(format!("{} left alone: the lists of their accounts are not read", requests(unread)));
+        note(format!("{} left alone: the lists of their accounts are not read", REQUESTS.counted(unread)));
     }
 }
 

@@ -12,7 +12,6 @@ use crate::{
         Store,
         audit::Finding,
         pace::PaceRow,
-        reading::is_driven,
         status::{AlertCount, CallsHeld, DaemonView, GateFigures, SuspendedCause, UnreadCause},
     },
 };
@@ -190,7 +189,7 @@ impl Figures {
     pub(super) async fn read(desk: &Desk) -> anyhow::Result<Self> {
         let store = desk.store();
         let last = store.daemon().await?.map(Last::from).unwrap_or_default();
-        let daemon = Daemon { running: is_driven(&desk.config.database.path).ok(), last };
+        let daemon = Daemon { running: Store::is_driven(&desk.config.database.path).ok(), last };
         let database = Database::of(desk, &daemon, store.copy_waiting().await?);
         Ok(Self {
             database,
