@@ -134,6 +134,8 @@ impl Plan {
 pub struct Chores {
     engine: Arc<Engine>,
     plan: Plan,
+    /// How long finished requests are kept; `None` is for ever.
+    retention: Option<Duration>,
 }
 
 impl Chores {
@@ -141,7 +143,13 @@ impl Chores {
     #[must_use]
     pub fn new(engine: Arc<Engine>, schedule: Schedule) -> Self {
         let plan = Plan::new(schedule, engine.clock().now());
-        Self { engine, plan }
+        Self { engine, plan, retention: None }
+    }
+
+    /// Finished requests are taken away so long after their end.
+    #[must_use]
+    pub fn with_retention(self, retention: Option<Duration>) -> Self {
+        Self { retention, ..self }
     }
 
     /// Runs until the end is asked for.
@@ -238,7 +246,7 @@ impl Chores {
     async fn work(&mut self, chore: Chore) {
         let done = match chore {
             Chore::Drift => self.engine.begin_drift().await.map_err(|error| error.to_string()),
-            Chore::Housekeeping => self.engine.keep_house().await.map(drop).map_err(|error| error.to_string()),
+            Chore::Housekeeping => self.engine.keep_house(self.retention).await.map_err(|error| error.to_string()),
             Chore::Audit => self.audit().await,
             Chore::Digest => self.engine.tell_digest(chore.name()).await.map_err(|error| error.to_string()),
         };

@@ -1,4 +1,6 @@
-//! `amplinkd db`: whole copies, whole-file checks, and a copy put back. It must never overwrite a file.
+//! `amplinkd db`: whole copies, whole-file checks, a copy put back, old requests taken away. It must never overwrite a file.
+
+mod prune;
 
 mod restore;
 
@@ -38,6 +40,8 @@ it as a copy. `amplinkd db restore` puts it back.")]
     },
     /// Put a copy in the database's place; nobody is invited twice for it
     Restore(restore::Restore),
+    /// Take finished requests away that are older than [retention] finished says
+    Prune(prune::Prune),
     /// Check the whole file and replay every request's history; exit code 3 when something is wrong
     #[command(
         after_help = "Example:\n  amplinkd db verify\n\nIt reads the whole file, which takes a while for a large one: its \
@@ -66,11 +70,12 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> 
     match &command {
         // Where nothing is, a copy can be put all the same.
         Command::Restore(_) => {}
-        Command::Backup { .. } | Command::Verify => must_exist(&location)?,
+        Command::Backup { .. } | Command::Prune(_) | Command::Verify => must_exist(&location)?,
     }
     match command {
         Command::Backup { file } => backup(context, &location, &file).await,
         Command::Restore(restore) => restore::run(context, &location, restore).await,
+        Command::Prune(prune) => prune::run(context, prune).await,
         Command::Verify => verify(context, &location).await,
     }
 }

@@ -69,7 +69,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
         "amplinkd is running"
     );
     tell_systemd(&[NotifyState::Ready]);
-    let chores = Chores::new(Arc::clone(&engine), config.schedule.clone());
+    let chores = Chores::new(Arc::clone(&engine), config.schedule.clone()).with_retention(config.retention.finished);
     let work = async {
         let ended = driver.spawn(shutdown.clone()).await;
         // Without its loop the daemon is worth nothing: end, so that systemd starts it again.

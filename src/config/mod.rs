@@ -2,7 +2,7 @@
 //! anything: it parses once at the start, and every other room trusts the types.
 //!
 //! `source` joins file and environment, `value` knows each kind of value, `secret` those that are never shown, `tokens`,
-//! `alerts`, `channels`, `heartbeat` and `digest` the sections that need more than their types, `settings` lists what is
+//! `alerts`, `channels`, `heartbeat`, `retention` and `digest` the sections that need more than their types, `settings` lists what is
 //! in force, `error` says where a mistake is.
 
 mod alerts;
@@ -10,6 +10,7 @@ mod channels;
 mod digest;
 mod error;
 mod heartbeat;
+mod retention;
 mod secret;
 mod settings;
 mod source;
@@ -30,6 +31,7 @@ pub use self::{
     digest::{Digest, Nudge, Route},
     error::ConfigError,
     heartbeat::Heartbeat,
+    retention::Retention,
     settings::{Origin, Setting, keys},
     source::{colour_refused, environment},
     tokens::{TokenSource, TokenUrl, Tokens},
@@ -68,6 +70,8 @@ pub struct Config {
     pub polling: Polling,
     /// `[policy]`: how patient we are with a request.
     pub policy: PolicySection,
+    /// `[retention]`: how long what has come to its end is kept.
+    pub retention: Retention,
     /// `[schedule]`: when the coarse jobs run.
     pub schedule: Schedule,
     /// `[alerts]`: who is told of what is stuck, and when.
@@ -231,6 +235,7 @@ struct Written {
     tokens: tokens::WrittenTokens,
     polling: WrittenPolling,
     policy: PolicySection,
+    retention: Retention,
     schedule: Schedule,
     alerts: alerts::WrittenAlerts,
     heartbeat: heartbeat::WrittenHeartbeat,
@@ -270,8 +275,20 @@ struct Mistake {
 impl Written {
     /// Resolves paths and names, and reads the files that hold secrets.
     fn resolve(self, folder: &Path, secrets: Secrets) -> Result<Config, Mistake> {
-        let Self { mut database, wechat, tokens, polling, policy, schedule, alerts, heartbeat, digest, nudge, log } =
-            self;
+        let Self {
+            mut database,
+            wechat,
+            tokens,
+            polling,
+            policy,
+            retention,
+            schedule,
+            alerts,
+            heartbeat,
+            digest,
+            nudge,
+            log,
+        } = self;
         database.path = folder.join(database.path);
         let steps =
             value::staircase(&polling.steps).map_err(|wrong| Mistake { key: "polling.steps".to_owned(), wrong })?;
@@ -283,6 +300,7 @@ impl Written {
             tokens: tokens.resolve(folder)?,
             polling: Polling { steps, daily_budget: polling.daily_budget },
             policy,
+            retention,
             schedule,
             nudge: nudge.resolve(&alerts.channels)?,
             alerts,

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::{
-    Database, Digest, Log, LogFormat, PolicySection, Schedule, Wechat, Written, WrittenPolling,
+    Database, Digest, Log, LogFormat, PolicySection, Retention, Schedule, Wechat, Written, WrittenPolling,
     alerts::{Hours, WrittenAlerts, WrittenOverride, quoted},
     channels::WrittenChannel,
     digest::WrittenNudge,
@@ -49,12 +49,25 @@ pub(super) fn list(written: &Written, origin_of: impl Fn(&str) -> Origin) -> Vec
 
 /// Each section is taken apart whole, so that a key cannot be forgotten here: the compiler asks for it.
 fn values(written: &Written) -> Vec<(&'static str, String)> {
-    let Written { database, wechat, tokens, polling, policy, schedule, alerts, heartbeat, digest, nudge, log } =
-        written;
+    let Written {
+        database,
+        wechat,
+        tokens,
+        polling,
+        policy,
+        retention,
+        schedule,
+        alerts,
+        heartbeat,
+        digest,
+        nudge,
+        log,
+    } = written;
     let Database { path, mode } = database;
     let Wechat { base_url, timeout, in_flight, per_second } = wechat;
     let WrittenPolling { steps, daily_budget } = polling;
     let PolicySection { appear_within, attempts, deadline } = policy;
+    let Retention { finished } = retention;
     let Schedule { timezone, drift, housekeeping, audit, digest: summary } = schedule;
     let Log { filter, format } = log;
     let steps = steps.iter().map(|step| {
@@ -76,6 +89,7 @@ fn values(written: &Written) -> Vec<(&'static str, String)> {
         ("policy.appear_within", duration_text(*appear_within)),
         ("policy.attempts", attempts.to_string()),
         ("policy.deadline", deadline.map_or_else(|| "never".to_owned(), duration_text)),
+        ("retention.finished", finished.map_or_else(|| "never".to_owned(), duration_text)),
         ("schedule.timezone", timezone.name().to_owned()),
         ("schedule.drift", drift.as_str().to_owned()),
         ("schedule.housekeeping", housekeeping.as_str().to_owned()),

@@ -49,6 +49,8 @@ pub mod deliveries;
 
 pub mod upkeep;
 
+pub mod prune;
+
 pub mod verify;
 
 pub mod proof;

@@ -1,4 +1,5 @@
-//! Housekeeping of the file: spent rows and cron marks. It must never touch a request's history.
+//! Housekeeping of the file: messages that nobody is owed, alerts that are over, gates that are open, cron marks. Finished
+//! requests have a retention of their own ([`super::prune`]).
 
 use sqlx::SqliteConnection;
 

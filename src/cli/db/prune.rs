@@ -1,0 +1,184 @@
+//! `db prune`: finished requests that are older than the configuration keeps them, taken away after a question, and written to
+//! a file first on wish.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufWriter, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use rustix::fs::OFlags;
+use serde::Serialize;
+
+use crate::{
+    cli::{
+        context::{Context, Desk, Ending, agree, note, progress},
+        output::Column,
+    },
+    domain::time::Time,
+    engine::upkeep::{Leaving, Pruned},
+    store::prune::Spent,
+};
+
+/// Take finished requests away that are older than `[retention] finished` says
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd db prune --dry-run
+  amplinkd db prune --export old-2026-03.jsonl --yes
+  AMPLINKD__RETENTION__FINISHED=400d amplinkd db prune --dry-run
+
+A request goes with its steps, conflicts, nudges, labels and the alerts of it that are over, in short transactions; the
+daemon may run meanwhile, and does the same at night when `[retention] finished` is set. What stays, however old:
+  open requests, and linked ones as long as their link stands;
+  requests that a later retry names, until that one goes;
+  requests with an open conflict, with an alert that is not over for as long, or with a message still to be sent;
+  requests whose history does not hold: they are evidence.
+
+--export writes each request first, one JSON object a line: what `request history --proof` prints, its row of v_request
+as `record`, its conflicts and nudges. A page is on disk before its requests go. docs/database.md says more.")]
+pub struct Prune {
+    /// Write what goes to this new file first, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub export: Option<PathBuf>,
+    /// Count what would go, by state and year, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// What was taken away.
+#[derive(Debug, Serialize)]
+struct Summary {
+    ended_before: String,
+    requests: u64,
+    rejected: u64,
+    failed: u64,
+    lapsed: u64,
+    cancelled: u64,
+    unlinked: u64,
+    /// They stay: their histories do not hold.
+    unsound: u64,
+    exported_to: Option<String>,
+}
+
+const COLUMNS: [Column; 3] =
+    [Column::shown("state", "STATE"), Column::shown("year", "ENDED IN"), Column::shown("requests", "REQUESTS")];
+
+/// Counts, asks, and takes away.
+///
+/// # Errors
+/// When nothing says how old is old, the file exists, or the database cannot be used; what went so far is in the file.
+pub(super) async fn run(context: &Context, prune: Prune) -> anyhow::Result<Ending> {
+    context.at_desk(async |desk| at_desk(context, desk, &prune).await).await?;
+    Ok(Ending::Well)
+}
+
+async fn at_desk(context: &Context, desk: &Desk, prune: &Prune) -> anyhow::Result<()> {
+    let Some(age) = desk.config.retention.finished else {
+        bail!(
+            "[retention] finished is \"never\", so that nothing is old: set it, or say it for once, as in \
+             AMPLINKD__RETENTION__FINISHED=400d amplinkd db prune --dry-run"
+        );
+    };
+    let before = desk.now() - age;
+    let spent = spent(desk, before).await?;
+    let count: i64 = spent.iter().map(|spent| spent.requests).sum();
+    if prune.dry_run {
+        note(format!("{count} requests ended before {before} and would go; nothing was changed"));
+        return context.print_rows(&COLUMNS, &spent);
+    }
+    if count > 0 {
+        let what = format!("take {count} requests away that ended before {before}");
+        agree(&what, "how many of which state", prune.yes)?;
+    }
+    let mut export = prune.export.as_deref().map(Export::create).transpose()?;
+    let bar = progress(count.unsigned_abs(), "taking away");
+    let mut keep = |leaving: &[Leaving]| {
+        bar.inc(leaving.len() as u64);
+        export.as_mut().map_or(Ok(()), |export| export.write(leaving))
+    };
+    desk.recorder.prune_messages().await?;
+    let pruned = desk.recorder.prune_requests(before, &mut keep).await;
+    bar.finish_and_clear();
+    let pruned = pruned.with_context(|| match &prune.export {
+        Some(file) => format!("what is gone so far is in {}", file.display()),
+        None => "not all of it is gone".to_owned(),
+    })?;
+    if pruned.unsound > 0 {
+        note(format!(
+            "{} requests stay because their histories do not hold: `amplinkd db verify` tells which and why",
+            pruned.unsound
+        ));
+    }
+    context.print_one(&Summary::of(&pruned, before, prune.export.as_deref()))
+}
+
+/// What would go, as far as the daemon lets it.
+async fn spent(desk: &Desk, before: Time) -> anyhow::Result<Vec<Spent>> {
+    let Some(prunable) = desk.store().prunable_before(before).await? else {
+        bail!("this database is a copy that was put back: start the daemon on it first, so that it is reconciled");
+    };
+    if prunable < before {
+        note(format!("the daemon has not looked at what happened since {prunable}: what ended later stays for now"));
+    }
+    Ok(desk.store().count_spent(prunable).await?)
+}
+
+impl Summary {
+    fn of(pruned: &Pruned, before: Time, export: Option<&Path>) -> Self {
+        let of = |state| pruned.by_state.get(state).copied().unwrap_or(0);
+        Self {
+            ended_before: before.to_string(),
+            requests: pruned.requests(),
+            rejected: of("rejected"),
+            failed: of("failed"),
+            lapsed: of("lapsed"),
+            cancelled: of("cancelled"),
+            unlinked: of("unlinked"),
+            unsound: pruned.unsound,
+            exported_to: export.map(|file| file.display().to_string()),
+        }
+    }
+}
+
+/// The file that what goes is written to.
+struct Export(BufWriter<File>);
+
+impl Export {
+    /// The permissions of the file: it holds what the database held.
+    const MODE: u32 = 0o640;
+
+    /// Makes the file, and never another one: a name that exists, or leads elsewhere, is refused.
+    fn create(path: &Path) -> anyhow::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(Self::MODE);
+        let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
+        let file = match options.custom_flags(no_follow).open(path) {
+            Ok(file) => file,
+            Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => {
+                bail!("{} exists already and is left alone: name a new file", path.display());
+            }
+            Err(wrong) => return Err(wrong).with_context(|| format!("cannot write {}", path.display())),
+        };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self(BufWriter::new(file)))
+    }
+
+    /// Writes a page; it is on disk when this returns.
+    fn write(&mut self, leaving: &[Leaving]) -> io::Result<()> {
+        for one in leaving {
+            serde_json::to_writer(&mut self.0, one)?;
+            self.0.write_all(b"\n")?;
+        }
+        self.0.flush()?;
+        self.0.get_ref().sync_data()
+    }
+}
