@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-/// What a page should take: a few of them fit into what anybody waits without noticing.
+/// What a page should take: several of them fit into what anybody waits without noticing.
 const TARGET: Duration = Duration::from_millis(300);
 
 /// Between two pages. Whoever waits for the file tries again every tenth of a second at the latest (`SQLite`'s busy
-/// handler), so that a shorter one could be missed for ever.
-const PAUSE: Duration = Duration::from_millis(120);
+/// handler): a shorter pause could be missed for ever, and in a little more than that two who wait come through.
+const PAUSE: Duration = Duration::from_millis(150);
 
 /// Rows of the first page: small on any disk.
 const FIRST: u32 = 500;

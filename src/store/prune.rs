@@ -240,6 +240,36 @@ mod tests {
     use super::*;
     use crate::store::{Location, Role};
 
+    /// Tables that refer to requests, with the column; none of them may be forgotten, nor searched from its beginning.
+    const REFERENCES: &str = "
+        SELECT m.name, f.\"from\",
+               EXISTS (SELECT 1 FROM pragma_index_list(m.name) AS x JOIN pragma_index_info(x.name) AS c ON c.seqno = 0
+                       JOIN sqlite_master AS s ON s.name = x.name
+                       WHERE c.name = f.\"from\"
+                         AND (x.partial = 0 OR s.sql LIKE '%WHERE ' || f.\"from\" || ' IS NOT NULL')
+                       UNION ALL
+                       SELECT 1 FROM pragma_index_list(m.name) AS x JOIN pragma_index_info(x.name) AS c ON c.seqno = 0
+                       WHERE x.origin = 'pk' AND c.name = f.\"from\")
+        FROM sqlite_master AS m JOIN pragma_foreign_key_list(m.name) AS f
+        WHERE m.type = 'table' AND f.\"table\" = 'request'";
+
+    #[tokio::test]
+    async fn whatever_refers_to_a_request_goes_with_it_and_is_found_by_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let store = Store::open(&location, Role::Tool).await.unwrap();
+        let references: Vec<(String, String, bool)> =
+            sqlx::query_as(REFERENCES).fetch_all(store.readers()).await.unwrap();
+        assert!(references.len() >= 8, "{references:?}");
+        for (table, column, is_indexed) in references {
+            assert!(is_indexed, "to take a request away reads all of {table}: index {column}");
+            // A retry keeps what it names, and so does what a copy still has to be told.
+            let goes = BELONGINGS.iter().any(|statement| statement.contains(&format!("DELETE FROM {table} ")));
+            assert!(goes || ["request", "salvage"].contains(&table.as_str()), "{table} is left behind");
+        }
+        store.close().await;
+    }
+
     #[tokio::test]
     async fn nothing_that_refers_to_a_request_is_searched_from_its_beginning() {
         let folder = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use amplinkd::{
     store::upkeep::JobRow,
 };
 
-use crate::story::{Daemon, days, hours, minutes, seconds};
+use crate::story::{ACCOUNT, Daemon, OTHER_PROGRAM, days, hours, minutes, seconds, to_link};
 
 /// Drift at half past four and housekeeping at five in Beijing, an audit every quarter of an hour.
 fn schedule() -> Schedule {
@@ -234,4 +234,25 @@ async fn a_started_daemon_makes_up_by_itself_and_ends_when_asked() {
     let [drift, housekeeping, audit, _] = jobs(&daemon).await;
     assert_eq!(drift.due_at, Some(next_morning()));
     assert_eq!((housekeeping.ran_at, audit.ran_at), (None, None), "they missed nothing");
+}
+
+#[tokio::test]
+async fn housekeeping_takes_finished_requests_away_once_they_are_old_and_never_what_is_linked() {
+    let mut daemon = Daemon::start().await;
+    let linked = daemon.link().await;
+    daemon.run_for(hours(4)).await;
+    let cancelled = daemon.ask(to_link(ACCOUNT, OTHER_PROGRAM)).await;
+    daemon.engine().recorder().cancel(&cancelled).await.unwrap();
+    daemon.run_for(days(1)).await;
+    daemon.clock.advance(days(396));
+    // Each is a day later than the one before; the third is two, and the request is 401 days old.
+    for (days_on, retention, is_kept) in [(1, None, true), (1, Some(days(400)), true), (2, Some(days(400)), false)] {
+        let mut chores = Chores::new(Arc::clone(daemon.engine()), schedule()).with_retention(retention);
+        daemon.clock.advance(days(days_on));
+        chores.wake(Chore::Housekeeping).await;
+        assert!(daemon.store().jobs().await.unwrap().iter().any(|job| job.ran_at == Some(daemon.clock.now())));
+        assert_eq!(daemon.store().request(&cancelled).await.unwrap().is_some(), is_kept, "{retention:?}");
+        assert!(daemon.store().request(&linked).await.unwrap().is_some());
+    }
+    daemon.assert_sound().await;
 }

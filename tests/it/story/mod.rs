@@ -1,6 +1,8 @@
 //! A daemon in a small world: the real client over HTTP, a real `SQLite` file, a clock that is moved by hand. Stories tell
 //! the world what its people do, let time pass and look at the end. It must never reach into the engine.
 
+mod again;
+
 pub(crate) mod alerts;
 
 mod backup;
