@@ -57,7 +57,7 @@ pub(crate) async fn import(path: &Path, accounts: usize) {
     let watch = Watch::start();
     recorder.accept((0..accounts).map(wish).collect()).await.expect("requests");
     let imported = watch.stop(accounts as u64);
-    println!("import in one transaction, s\t{:.1}", imported.wall.as_secs_f64());
+    println!("import in pages, s\t{:.1}", imported.wall.as_secs_f64());
     println!("import, µs CPU a request\t{:.0}", imported.cpu_us());
     println!("import, peak MB\t{:.0}", peak_memory_mb());
     drop(recorder);

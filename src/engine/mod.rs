@@ -1,7 +1,7 @@
 //! The only room that joins the others: doors hand requests in, due times come up, listings are read, calls are made,
 //! decisions are written. It must never hold SQL, wire bodies or rules about requests.
 //!
-//! [`accept`] is what doors and commands call. [`drive`] is the loop: it takes what is due from the [`agenda`], has
+//! [`accept`] is what doors and commands call, [`imports`] the same for many wishes. [`drive`] is the loop: it takes what is due from the [`agenda`], has
 //! [`poll`] read the list and [`submit`] make calls; both hand what they learned to [`record`], the only place where a
 //! decision becomes a transaction. [`gates`] hold calls back, [`upkeep`] is what cron wakes, [`audit`] proves that
 //! nothing stalls.

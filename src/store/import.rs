@@ -189,21 +189,25 @@ impl Store {
     pub async fn claims(&self, import: i64) -> Result<(i64, Vec<Claimed>), StoreError> {
         let claims: Option<i64> = sqlx::query_scalar(CLAIMS).bind(import).fetch_optional(self.readers()).await?;
         let claims = claims.ok_or(StoreError::ImportGone)?;
-        let mut claimed: Vec<Claimed> = Vec::new();
         // What comes after the count was read makes it another one, and is read the next time.
-        while claims > 0 {
+        let claimed = if claims == 0 { Vec::new() } else { self.claimed(import).await? };
+        match claimed.iter().find_map(Claimed::taken) {
+            Some(taken) => Err(taken),
+            None => Ok((claims, claimed)),
+        }
+    }
+
+    async fn claimed(&self, import: i64) -> Result<Vec<Claimed>, StoreError> {
+        let mut claimed: Vec<Claimed> = Vec::new();
+        loop {
             let after = claimed.last().map_or("", |last| last.line.as_str()).to_owned();
             let query = sqlx::query_as(CLAIMED).bind(import).bind(after).bind(CLAIMS_PAGE);
             let page: Vec<Claimed> = query.fetch_all(self.readers()).await?;
             let is_last = page.len() < CLAIMS_PAGE as usize;
             claimed.extend(page);
             if is_last {
-                break;
+                return Ok(claimed);
             }
-        }
-        match claimed.iter().find_map(Claimed::taken) {
-            Some(taken) => Err(taken),
-            None => Ok((claims, claimed)),
         }
     }
 

@@ -2,6 +2,8 @@
 //! processes that stop halfway; rows that are not legal; copies. Each step of an import is a call here, so that anything
 //! can happen between two.
 
+mod beside;
+
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use amplinkd::{
@@ -25,6 +27,9 @@ const NOW: Time = Time::from_ms(1_795_000_000_000);
 
 /// Enough for an import of pages.
 const MANY: usize = AT_ONCE_MAX + 200;
+
+/// The same for those who count rows.
+const ROWS: i64 = 1_200;
 
 /// A database with two processes at it: an importing one and another.
 struct Desk {
@@ -163,7 +168,7 @@ async fn many_at_once_become_what_one_by_one_would_have() {
     // Twice, and once more without a key; all of it in no order.
     wishes.extend([wish(7), without_key(7)]);
     let accepted = desk.recorder.accept(wishes.clone()).await.unwrap();
-    desk.assert_whole(MANY as i64).await;
+    desk.assert_whole(ROWS).await;
     let existing = accepted.iter().filter(|accepted| accepted.existing).count();
     assert_eq!((accepted.len(), existing), (MANY + 2, 3));
     let mut rows = BTreeMap::new();
@@ -185,7 +190,7 @@ async fn many_at_once_become_what_one_by_one_would_have() {
     let ids = |all: &[Accepted]| all.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
     assert!(again.iter().all(|one| one.existing));
     assert_eq!(ids(&again), ids(&accepted));
-    desk.assert_whole(MANY as i64).await;
+    desk.assert_whole(ROWS).await;
 }
 
 #[tokio::test]
@@ -199,8 +204,8 @@ async fn nothing_is_seen_before_the_moment_and_all_of_it_from_then_on() {
 
     assert!(desk.accept(import).await);
     let words = "SELECT state || waiting_on || attempt || account_state || coalesce(next_check_at, '-') FROM v_request";
-    for moved in 0..21_u64 {
-        assert_eq!((desk.seen().await, desk.lines().await), (20, 20 - moved as i64));
+    for left in (0..=20).rev() {
+        assert_eq!((desk.seen().await, desk.lines().await), (20, left));
         assert_eq!(desk.number("SELECT count(DISTINCT id) FROM v_request").await, 20);
         assert_eq!(desk.number("SELECT count(*) FROM v_transition WHERE seq = 1").await, 20);
         let mut connection = desk.connection("a.db").await;
@@ -208,78 +213,9 @@ async fn nothing_is_seen_before_the_moment_and_all_of_it_from_then_on() {
         let wanted = format!("requestedus0active{NOW}");
         assert!(told.iter().all(|told| *told == wanted), "{told:?}");
         let done = desk.store().move_lines(import, 1, NOW).await.unwrap();
-        assert_eq!(done, u64::from(moved < 20));
+        assert_eq!(done, u64::from(left > 0));
     }
     desk.assert_whole(20).await;
-}
-
-#[tokio::test]
-async fn whoever_asks_for_the_same_before_the_moment_has_the_request_and_the_line_is_answered_with_it() {
-    let desk = Desk::open().await;
-    let (import, staged) = desk.stage(0..10).await;
-    assert!(staged.iter().all(|staged| !staged.existing));
-    let asked = desk.ask(without_key(4)).await;
-    assert!(!asked.existing, "what may vanish answers nobody");
-
-    let (claims, claimed) = desk.store().claims(import).await.unwrap();
-    let held: Vec<(&str, &str)> = claimed.iter().map(|line| (line.line.as_str(), line.twin.as_str())).collect();
-    assert_eq!(held, [(request(4).id.as_str(), asked.id.as_str())]);
-    // Whoever asks after that was read makes it old: the moment waits for another look.
-    desk.ask(without_key(6)).await;
-    assert!(!desk.store().accept_import(import, claims, NOW).await.unwrap());
-    assert_eq!(desk.seen().await, 2);
-    assert!(desk.accept(import).await);
-    assert_eq!(desk.seen().await, 10);
-    desk.move_all(import).await;
-    desk.assert_whole(10).await;
-    let keys = "SELECT count(*) FROM v_request WHERE key IS NOT NULL";
-    assert_eq!(desk.number(keys).await, 10, "those that were asked for meanwhile take the keys of the lines");
-}
-
-#[tokio::test]
-async fn a_key_that_somebody_takes_meanwhile_for_another_pair_refuses_all() {
-    let desk = Desk::open().await;
-    let (import, _) = desk.stage(0..10).await;
-    desk.ask(Wish { key: Some("key-2".to_owned()), ..wish(500) }).await;
-    let taken = desk.store().claims(import).await;
-    assert!(matches!(&taken, Err(StoreError::KeyTaken { key, .. }) if key == "key-2"), "{taken:?}");
-
-    // And for a line that only brings its key to an open request.
-    desk.ask(without_key(20)).await;
-    let (import, staged) = desk.stage(20..22).await;
-    assert!(staged[0].existing && !staged[1].existing);
-    desk.ask(Wish { key: Some("key-20".to_owned()), ..wish(501) }).await;
-    assert!(matches!(desk.store().claims(import).await, Err(StoreError::KeyTaken { .. })));
-    assert_eq!(desk.seen().await, 3);
-}
-
-#[tokio::test]
-async fn an_import_with_a_key_of_somebody_else_is_refused_whole_and_leaves_nothing() {
-    let desk = Desk::open().await;
-    desk.ask(Wish { key: Some(format!("key-{}", MANY - 1)), ..wish(9_000) }).await;
-    let refused = desk.recorder.accept((0..MANY).map(wish).collect()).await;
-    assert!(matches!(refused, Err(AskError::Store(StoreError::KeyTaken { .. }))), "{refused:?}");
-    desk.assert_whole(1).await;
-    let mut wishes: Vec<Wish> = (0..MANY).map(wish).collect();
-    wishes[9].key = wishes[5].key.clone();
-    assert!(matches!(desk.recorder.accept(wishes).await, Err(AskError::BadWord(_))));
-    desk.assert_whole(1).await;
-}
-
-#[tokio::test]
-async fn whoever_asks_for_the_same_after_the_moment_is_answered_with_the_request() {
-    let desk = Desk::open().await;
-    let import = desk.accepted(0..10).await;
-    let by_pair = desk.ask(without_key(3)).await;
-    let by_key = desk.ask(wish(5)).await;
-    assert!(by_pair.existing && by_key.existing);
-    assert_eq!([by_pair.id.as_str(), by_key.id.as_str()], [request(3).id.as_str(), request(5).id.as_str()]);
-    let other = Wish { key: Some("key-7".to_owned()), ..wish(500) };
-    let taken = desk.other.accept(vec![other]).await;
-    assert!(matches!(taken, Err(AskError::Store(StoreError::KeyTaken { .. }))), "{taken:?}");
-    assert_eq!(desk.seen().await, 10);
-    desk.move_all(import).await;
-    desk.assert_whole(10).await;
 }
 
 #[tokio::test]
@@ -323,20 +259,6 @@ async fn a_request_that_waits_to_be_moved_is_shown_listed_and_cancelled_as_any_o
     assert_eq!(desk.store().request(&waiting).await.unwrap().unwrap().state.as_str(), "cancelled");
     desk.move_all(import).await;
     assert_eq!((desk.seen().await, desk.lines().await), (30, 0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_imports_of_the_same_at_once_are_one() {
-    let desk = Desk::open().await;
-    let wishes = || (0..MANY).map(wish).collect::<Vec<Wish>>();
-    let (one, two) = tokio::join!(desk.recorder.import(wishes(), &|_| {}), desk.other.import(wishes(), &|_| {}));
-    let (one, two) = (one.unwrap(), two.unwrap());
-    desk.assert_whole(MANY as i64).await;
-    let fresh = |all: &Imported| all.accepted.iter().filter(|one| !one.existing).count();
-    assert_eq!(fresh(&one) + fresh(&two), MANY);
-    for (one, two) in one.accepted.iter().zip(&two.accepted) {
-        assert_eq!(one.id, two.id);
-    }
 }
 
 #[tokio::test]
@@ -412,20 +334,4 @@ async fn a_copy_has_what_was_accepted_as_requests_and_nothing_of_what_was_not() 
         .await;
     let contents = Store::mark_restored(&desk.folder.path().join("c.db"), NOW).await.unwrap();
     assert_eq!((contents.requests, contents.open), (10, 10));
-}
-
-#[tokio::test]
-async fn links_that_stand_answer_the_lines_of_an_import_too() {
-    let desk = Desk::open().await;
-    let first = desk.recorder.accept((0..MANY).map(without_key).collect()).await.unwrap();
-    desk.sql(
-        "UPDATE request SET state = 'linked', finished_at = since, seen_status = 1, attempt = 1;
-         UPDATE account SET next_check_at = NULL; DELETE FROM wakeup",
-    )
-    .await;
-    let again = desk.recorder.accept((0..MANY).map(wish).collect()).await.unwrap();
-    assert!(again.iter().zip(&first).all(|(again, first)| again.existing && again.id == first.id));
-    assert_eq!((desk.seen().await, desk.lines().await), (MANY as i64, 0));
-    assert_eq!(desk.number("SELECT count(*) FROM request WHERE key LIKE 'key-%'").await, MANY as i64);
-    assert_eq!(desk.number("SELECT count(*) FROM wakeup").await, 0, "so many are looked at by the daily check");
 }

@@ -154,7 +154,7 @@ impl Writer {
                 let mut write = connection.begin_with("BEGIN IMMEDIATE").await.expect("the file");
                 sqlx::query("UPDATE job SET due_at = due_at").execute(&mut *write).await.expect("a write");
                 write.commit().await.expect("a commit");
-                longest = longest.max(clock.monotonic() - begun);
+                longest = longest.max(clock.monotonic().saturating_sub(begun));
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             longest
@@ -205,7 +205,7 @@ fn whoever_writes_beside_a_large_import_hardly_waits() {
     let begun = clock.monotonic();
     let mut import = spawn(&desk, "request import large.csv", "import.log");
     until("it ends", || import.0.try_wait().expect("it can be asked").is_some());
-    let (took, longest) = (clock.monotonic() - begun, writer.end());
+    let (took, longest) = (clock.monotonic().saturating_sub(begun), writer.end());
     assert_eq!(count(&desk, "SELECT count(*) FROM v_request"), 1 + i64::try_from(LARGE).expect("a number"));
     // Where the machine is so busy that a page takes longer than it should, the whole takes many times that.
     assert!(longest < WAIT_MAX.max(took / 8), "somebody waited {longest:?} of {took:?}");
@@ -220,7 +220,7 @@ fn killed_at_any_moment_a_file_is_taken_whole_or_not_at_all() {
     let begun = clock.monotonic();
     let reader = Reader::begin(&desk, 0);
     assert_eq!(desk.json("request import links-0.csv"), json!({"lines": LINES, "accepted": LINES, "existing": 0}));
-    let took = clock.monotonic() - begun;
+    let took = clock.monotonic().saturating_sub(begun);
     assert_eq!(reader.end(), [0, whole], "all of it at one moment");
 
     let mut outcomes = BTreeSet::new();
