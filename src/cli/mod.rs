@@ -44,6 +44,8 @@ pub mod people;
 
 pub mod run;
 
+mod systemd;
+
 pub mod demo;
 
 pub mod simulate;

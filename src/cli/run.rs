@@ -6,7 +6,7 @@ use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 use anyhow::Context;
 use sd_notify::NotifyState;
 
-use super::people;
+use super::{people, systemd};
 use crate::{
     clock::{SharedClock, SystemClock},
     config::{Config, TokenSource as Source},
@@ -20,7 +20,7 @@ use crate::{
     },
     schedule::Chores,
     shutdown::Shutdown,
-    store::{Location, Role, Store},
+    store::{Location, OpenError, Role, Store},
     telemetry,
     wechat::{Client, ClientConfig, CommandSource, HttpSource, TokenSource, Tokens, Wechat},
 };
@@ -30,6 +30,9 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 /// Rounds of the loop come at least this often; twice as long without one is a loop that stands still.
 const STANDSTILL: Duration = Duration::from_secs(10);
+
+/// How long channels may take to be told that the file is damaged, before the daemon ends whether they were or not.
+const TELL_OF_DAMAGE: Duration = Duration::from_secs(20);
 
 /// Run the daemon in the foreground
 #[derive(Debug, clap::Args)]
@@ -44,31 +47,22 @@ pub struct Run {}
 pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::load(path, crate::config::environment())?;
     telemetry::start(&config.log)?;
+    systemd::keep_memory_to_itself();
     let shutdown = Shutdown::new();
     shutdown.listen().context("cannot listen for signals")?;
 
-    let clock: SharedClock = Arc::new(SystemClock::new());
-    let wechat = wechat(&config, &clock)?;
-    let (outlets, heartbeat) = (people::outlets(&config.alerts)?, people::heartbeat(&config)?);
-    let location = Location { path: config.database.path.clone(), mode: config.database.mode };
-    let store = Store::open(&location, Role::Daemon).await?;
-    let engine = Engine::new(store, wechat, clock, settings(&config)?);
-    engine.recorder().audit_by(people::promised(&config));
-    let driver = Driver::start(Arc::clone(&engine)).await?;
-    let presence = Presence::begin(Arc::clone(&engine)).await;
-    let (store, clock) = (engine.store().clone(), Arc::clone(engine.clock()));
-    let deliver = Deliver::new(store, clock, outlets, config.alerts.give_up_after);
-    let alerting = people::settings(&config);
-    let alarm = Alarm::new(Arc::clone(&engine), &alerting.subscriptions, deliver.outlets());
-    let guard = Watch::start(Arc::clone(&engine), alerting, deliver.channels().clone()).await?;
-    let pulse = heartbeat.map(|heartbeat| Pulse::new(Arc::clone(&engine), heartbeat, config.heartbeat.every));
+    let Some(started) = systemd::patiently(&shutdown, start(&config)).await else {
+        tracing::info!("amplinkd has ended before it was ready");
+        return Ok(());
+    };
+    let Started { engine, driver, presence, deliver, alarm, damage, guard, pulse } = started?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        database = %location.path.display(),
+        database = %config.database.path.display(),
         accounts = driver.accounts(),
         "amplinkd is running"
     );
-    tell_systemd(&[NotifyState::Ready]);
+    systemd::tell(&[NotifyState::Ready, NotifyState::Status("running")]);
     let chores = Chores::new(Arc::clone(&engine), config.schedule.clone()).with_retention(config.retention.finished);
     let work = async {
         let ended = driver.spawn(shutdown.clone()).await;
@@ -87,12 +81,62 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
         let presence = presence.run(&shutdown);
         tokio::join!(guard.run(&shutdown), deliver.run(&shutdown), alarm.run(&shutdown), presence, beat, imports)
     };
-    let (ended, (), (), _) = tokio::join!(work, chores.run(&shutdown), watch(&engine, &shutdown), tell);
+    let keep = async {
+        let checked = check(&engine, &damage, &shutdown);
+        tokio::join!(checked, engine.keep_log(&shutdown)).0
+    };
+    let (ended, (), (), _, checked) = tokio::join!(work, chores.run(&shutdown), watch(&engine, &shutdown), tell, keep);
     drop(ended.context("the loop panicked, which is a defect of amplinkd")?);
     presence.end().await;
     engine.store().clone().close().await;
     tracing::info!(readings = ?engine.readings(), "amplinkd has ended");
-    Ok(())
+    Ok(checked?)
+}
+
+/// Everything that runs, before it does.
+struct Started {
+    engine: Arc<Engine>,
+    driver: Driver,
+    presence: Presence,
+    deliver: Deliver,
+    alarm: Alarm,
+    /// Tells what ends the daemon.
+    damage: Alarm,
+    guard: Watch,
+    pulse: Option<Pulse>,
+}
+
+/// Opens, brings up to date, takes up where the last process ended.
+async fn start(config: &Config) -> anyhow::Result<Started> {
+    let clock: SharedClock = Arc::new(SystemClock::new());
+    let wechat = wechat(config, &clock)?;
+    let (outlets, heartbeat) = (people::outlets(&config.alerts)?, people::heartbeat(config)?);
+    let location = Location { path: config.database.path.clone(), mode: config.database.mode };
+    let store = Store::open(&location, Role::Daemon).await?;
+    let engine = Engine::new(store, wechat, clock, settings(config)?);
+    engine.recorder().audit_by(people::promised(config));
+    let driver = Driver::start(Arc::clone(&engine)).await?;
+    let presence = Presence::begin(Arc::clone(&engine)).await;
+    let (store, clock) = (engine.store().clone(), Arc::clone(engine.clock()));
+    let deliver = Deliver::new(store, clock, outlets, config.alerts.give_up_after);
+    let alerting = people::settings(config);
+    let alarm = || Alarm::new(Arc::clone(&engine), &alerting.subscriptions, deliver.outlets());
+    let (alarm, damage) = (alarm(), alarm());
+    let guard = Watch::start(Arc::clone(&engine), alerting, deliver.channels().clone()).await?;
+    let pulse = heartbeat.map(|heartbeat| Pulse::new(Arc::clone(&engine), heartbeat, config.heartbeat.every));
+    Ok(Started { engine, driver, presence, deliver, alarm, damage, guard, pulse })
+}
+
+/// Checks a large file beside the work. Damage is told to every channel directly, for nothing must be written any more, and
+/// ends the daemon; the next start looks before it does anything.
+async fn check(engine: &Engine, damage: &Alarm, shutdown: &Shutdown) -> Result<(), OpenError> {
+    let checked = engine.check_file(shutdown).await;
+    if let Err(error) = &checked {
+        // A channel that does not answer must not keep a damaged file in use.
+        let _ = tokio::time::timeout(TELL_OF_DAMAGE, damage.tell_end("damaged", error.to_string())).await;
+        shutdown.ask();
+    }
+    checked
 }
 
 /// What the engine is told of the configuration.
@@ -148,7 +192,7 @@ async fn watch(engine: &Engine, shutdown: &Shutdown) {
     loop {
         tokio::select! {
             () = shutdown.wait() => {
-                tell_systemd(&[NotifyState::Stopping]);
+                systemd::tell(&[NotifyState::Stopping]);
                 return;
             }
             _ = tick.tick() => {}
@@ -165,7 +209,7 @@ async fn watch(engine: &Engine, shutdown: &Shutdown) {
         if let Some(since) = readings.unwritable_since {
             tracing::error!(since = %since, refused = readings.refused_writes, "still nothing can be written");
         }
-        tell_systemd(&[
+        systemd::tell(&[
             NotifyState::Watchdog,
             NotifyState::Status(&status(&readings, engine.findings().is_none_or(|findings| findings.is_empty()))),
         ]);
@@ -179,11 +223,4 @@ fn status(readings: &Readings, is_sound: bool) -> String {
     });
     let sound = if is_sound { "" } else { "; the audit has findings" };
     format!("{unwritable}{} polls, {} transitions{sound}", readings.polls, readings.transitions)
-}
-
-fn tell_systemd(states: &[NotifyState<'_>]) {
-    // Without systemd there is nobody to tell, and that is no error.
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(error = %error, "systemd could not be told");
-    }
 }

@@ -94,6 +94,7 @@ impl Driver {
     /// [`StoreError`] when the database cannot be read or written.
     pub async fn start(engine: Arc<Engine>) -> Result<Self, StoreError> {
         reconcile(&engine).await?;
+        engine.correct_times().await?;
         engine.gates.load(engine.store().closed_gates(engine.clock().now().ms()).await?);
         forget_calls(&engine).await?;
         let (reporter, reports) = mpsc::unbounded_channel();

@@ -34,6 +34,10 @@ mod outage;
 
 mod recall;
 
+mod correct;
+
+mod keeper;
+
 mod restore;
 
 mod arrivals;

@@ -116,7 +116,7 @@ async fn reports(connection: &mut SqliteConnection, table: Option<&str>) -> Resu
 fn judge(path: &Path, reports: Vec<String>) -> Result<(), OpenError> {
     let (rows, damage): (Vec<_>, Vec<_>) =
         reports.into_iter().filter(|line| line != "ok").partition(|line| is_of_a_row(line));
-    if let Some(report) = damage.into_iter().next() {
+    if let Some(report) = damage.into_iter().next().map(|report| report.replace('\n', "; ")) {
         return Err(OpenError::Damaged { path: path.to_owned(), report });
     }
     if let Some(example) = rows.first() {

@@ -38,7 +38,9 @@ pub enum StoreError {
     #[error("the import stood still for too long and was given up: nothing of it was written; run it again")]
     ImportGone,
     /// A row holds a value of a type that we never write.
-    #[error("a row was changed by somebody else and cannot be read: restore a backup, or mend it ({0})")]
+    #[error(
+        "a row holds a value of another type than its column's, as somebody else must have written it: mend it, or restore a backup ({0})"
+    )]
     Mistyped(Arc<sqlx::Error>),
     /// A statement that should not fail.
     #[error("the database refused a statement, which is a defect of amplinkd: {0}")]
@@ -79,6 +81,10 @@ pub struct BadRow {
     pub value: String,
 }
 
+/// A row would go on holding what its column does not take (<https://www.sqlite.org/rescode.html#constraint_datatype>): whatever
+/// we write has the right type.
+const DATATYPE: i32 = 3091;
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let code = match &error {
@@ -90,6 +96,9 @@ impl From<sqlx::Error> for StoreError {
         };
         let error = Arc::new(error);
         // Primary result codes, https://www.sqlite.org/rescode.html; the low byte of an extended one.
+        if code == Some(DATATYPE) {
+            return Self::Mistyped(error);
+        }
         match code.map(|code| code & 0xff) {
             Some(5 | 6) => Self::Busy(error),
             Some(13) => Self::Full(error),

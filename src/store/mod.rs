@@ -15,6 +15,10 @@ pub mod check;
 
 pub mod reading;
 
+pub mod log;
+
+pub mod correct;
+
 pub mod record;
 
 mod writer;
@@ -126,6 +130,8 @@ pub struct Store {
     place: open::Place,
     /// The file was too large to be checked when it was opened.
     is_unchecked: bool,
+    /// How large the write-ahead log is.
+    log: log::Log,
     /// Accounts whose rows are not legal.
     left_out: left_out::LeftOut,
     /// How far the audit has looked for such rows.

@@ -23,6 +23,7 @@ use super::{
     check,
     left_out::LeftOut,
     lock::{Purpose, lock_soon, lock_to_migrate},
+    log::{FOLD_ABOVE, Log},
     poison::Scan,
     writer::Writer,
 };
@@ -180,6 +181,7 @@ impl Store {
             .busy_timeout(if role == Role::Daemon { DAEMON_BUSY_TIMEOUT } else { BUSY_TIMEOUT })
             .pragma("cache_size", if role == Role::Daemon { CACHE_KIB } else { TOOL_CACHE_KIB })
             .pragma("wal_autocheckpoint", LOG_PAGES)
+            .pragma("journal_size_limit", FOLD_ABOVE.to_string())
             .statement_cache_capacity(256)
             .disable_statement_logging();
         let mut connection = connect_soon(&options).await.map_err(failed)?;
@@ -203,6 +205,7 @@ impl Store {
             lock,
             place,
             is_unchecked,
+            log: Log::default(),
             left_out: LeftOut::default(),
             scan: Scan::default(),
         })

@@ -11,6 +11,7 @@ use super::{
     accounts::{self, Reservation, Standing},
     alert_hands::{self, Hand},
     alerts::{self, WatchRecord},
+    correct::{self, Correction},
     deliveries::{self, DeliveryResult},
     import::{self, Step},
     nudges::{self, NewNudge, Nudged, Occasion},
@@ -53,6 +54,7 @@ pub(super) enum Work {
     Pace(PaceRow),
     Accounts(AccountHand),
     Mark(DaemonMark),
+    Correct(Correction),
     Close,
 }
 
@@ -257,6 +259,7 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
         Work::Hand(hand) => alert_hands::work(tx, hand).await,
         Work::Accounts(hand) => account_hands::work(tx, hand).await,
         Work::Mark(mark) => status::mark(tx, mark).await.map(Reply::Done),
+        Work::Correct(correction) => correct::write(tx, correction).await.map(Reply::Done),
     }
 }
 

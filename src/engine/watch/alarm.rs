@@ -75,7 +75,16 @@ impl Alarm {
 
     async fn tell(&self, since: Time) {
         let why = self.engine.store().health().borrow().wrong.as_ref().map(ToString::to_string).unwrap_or_default();
-        let event = event(since, why, self.engine.clock().now());
+        self.send_all(&event("unwritable", since, why, self.engine.clock().now())).await;
+    }
+
+    /// Tells what ends the daemon, which must not be written any more: a finding's word, and the sentence.
+    pub async fn tell_end(&self, finding: &str, why: String) {
+        let now = self.engine.clock().now();
+        self.send_all(&event(finding, now, why, now)).await;
+    }
+
+    async fn send_all(&self, event: &Told) {
         // One that hangs holds up no other.
         let mut sending = JoinSet::new();
         for outlet in &self.outlets {
@@ -97,8 +106,8 @@ async fn send(outlet: Arc<Outlet>, event: Told, clock: SharedClock) {
 }
 
 /// As the watch would have written it.
-fn event(since: Time, why: String, now: Time) -> Told {
-    let plight = Plight::Daemon { finding: "unwritable".to_owned(), example: why, count: 1, since };
+fn event(finding: &str, since: Time, why: String, now: Time) -> Told {
+    let plight = Plight::Daemon { finding: finding.to_owned(), example: why, count: 1, since };
     let mut row = alert(of_plight(&plight, chrono_tz::Asia::Shanghai), now, Duration::ZERO);
     // The same in every try, and another in the next outage.
     row.id = format!("{}/{}", row.key, since.ms());

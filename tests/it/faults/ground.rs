@@ -123,11 +123,22 @@ impl Ground {
 
     /// The daemon with somebody who listens as systemd does, and wants to hear every three seconds.
     pub(super) async fn start_under_systemd(&self) -> Running {
+        let running = self.spawn_under_systemd();
+        let is_ready = wait_for(PATIENCE, async || running.said("INFO", "amplinkd is running") > 0).await;
+        assert!(is_ready, "{}", running.tail());
+        running
+    }
+
+    /// The same, not waited for.
+    pub(super) fn spawn_under_systemd(&self) -> Running {
         let path = self.path("notify");
+        // One that listened to a daemon before this one has gone with it.
+        let _ = std::fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path).unwrap();
         let mut command = self.command("run");
         command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "9000000");
-        let running = self.start_as(command).await;
+        self.page.steer(&mut command, self.trace.as_deref());
+        let running = Running::spawn(command);
         let kept = Arc::clone(&running.lines);
         std::thread::spawn(move || {
             let mut notice = [0; 4_096];
@@ -257,8 +268,8 @@ impl Running {
     }
 
     /// Waits until it has ended, however.
-    pub(super) fn end(&mut self) {
-        self.child.wait().unwrap();
+    pub(super) fn end(&mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
     }
 
     /// How often it said this at this level.

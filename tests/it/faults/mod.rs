@@ -20,3 +20,9 @@ mod held;
 mod power;
 
 mod clock;
+
+mod large;
+
+mod memory;
+
+mod poison;

@@ -19,9 +19,11 @@ mod link;
 
 mod pacing;
 
-mod poison;
+pub(crate) mod poison;
 
 mod quota;
+
+mod times;
 
 mod trouble;
 

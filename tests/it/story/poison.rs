@@ -173,24 +173,28 @@ const CASES: [Case; 27] = [
     ),
 ];
 
+/// These statements, run as somebody may whose tables are not strict and who checks nothing.
+pub(crate) fn past_all_checks(statements: &str) -> String {
+    format!(
+        "PRAGMA foreign_keys = 0; PRAGMA ignore_check_constraints = 1;
+         CREATE TEMP TABLE kept AS SELECT name, sql FROM main.sqlite_schema WHERE type = 'table';
+         PRAGMA writable_schema = 1;
+         UPDATE main.sqlite_schema SET sql = replace(replace(sql, 'WITHOUT ROWID, STRICT', 'WITHOUT ROWID'), ') STRICT', ')')
+         WHERE type = 'table';
+         PRAGMA writable_schema = RESET;
+         {statements};
+         PRAGMA writable_schema = 1;
+         UPDATE main.sqlite_schema SET sql = (SELECT k.sql FROM temp.kept AS k WHERE k.name = sqlite_schema.name)
+         WHERE type = 'table';
+         PRAGMA writable_schema = RESET;
+         PRAGMA foreign_keys = 1"
+    )
+}
+
 impl Daemon {
     /// Runs SQL as somebody may whose tables are not strict and who checks nothing.
     pub(crate) async fn past_all_checks(&self, statements: &str) {
-        self.sql(&format!(
-            "PRAGMA foreign_keys = 0; PRAGMA ignore_check_constraints = 1;
-             CREATE TEMP TABLE kept AS SELECT name, sql FROM main.sqlite_schema WHERE type = 'table';
-             PRAGMA writable_schema = 1;
-             UPDATE main.sqlite_schema SET sql = replace(replace(sql, 'WITHOUT ROWID, STRICT', 'WITHOUT ROWID'), ') STRICT', ')')
-             WHERE type = 'table';
-             PRAGMA writable_schema = RESET;
-             {statements};
-             PRAGMA writable_schema = 1;
-             UPDATE main.sqlite_schema SET sql = (SELECT k.sql FROM temp.kept AS k WHERE k.name = sqlite_schema.name)
-             WHERE type = 'table';
-             PRAGMA writable_schema = RESET;
-             PRAGMA foreign_keys = 1"
-        ))
-        .await;
+        self.sql(&past_all_checks(statements)).await;
     }
 
     async fn bad_rows(&self) -> Vec<String> {
