@@ -33,6 +33,9 @@ const DEAD_AFTER: Duration = Duration::from_mins(10);
 /// many mean another import of the same file that never ends.
 const MOMENTS_MAX: u32 = 1_000;
 
+/// Lines that are let wait in one go because they cannot be moved. More than these are not a few rows that somebody changed.
+const STUCK_MAX: u32 = 100;
+
 /// Wishes that were taken.
 #[derive(Debug)]
 pub struct Imported {
@@ -137,7 +140,7 @@ impl Recorder {
 
     /// Moves everything of an accepted import, page by page; others may do the same.
     async fn move_all(&self, import: i64, told: Told<'_>) -> Result<(), StoreError> {
-        let (mut pages, mut moved) = (Pages::default(), 0);
+        let (mut pages, mut moved, mut stuck) = (Pages::default(), 0, 0);
         loop {
             let watch = self.clock().monotonic();
             match self.store().move_lines(import, pages.rows(), self.clock().now()).await {
@@ -145,6 +148,10 @@ impl Recorder {
                 Ok(lines) => moved += usize::try_from(lines).unwrap_or(0),
                 Err(error) if error.is_of_one_row() => {
                     if pages == Pages::alone() {
+                        stuck += 1;
+                        if stuck > STUCK_MAX {
+                            return Err(error);
+                        }
                         self.store().stick_line(import).await?;
                     }
                     pages = Pages::alone();
@@ -206,21 +213,35 @@ impl Recorder {
 impl Engine {
     /// Looks after imports until the end is asked for.
     pub async fn tend_imports(&self, shutdown: &Shutdown) {
-        if let Err(error) = self.store().retry_stuck_lines().await {
-            tracing::error!(error = %error, "engine.imports.failed");
-        }
         let tend = async {
+            let mut tended = self.try_again_what_is_stuck().await;
             loop {
-                if let Err(error) = self.recorder().tend_imports().await {
+                tended = tended.and(self.recorder().tend_imports().await);
+                // That nothing can be written is said once, where it is watched.
+                if let Err(error) = &tended
+                    && !error.is_of_disk()
+                {
                     tracing::error!(error = %error, "engine.imports.failed");
                 }
                 tokio::time::sleep(TEND_EVERY).await;
+                tended = Ok(());
             }
         };
         tokio::select! {
             () = shutdown.wait() => {}
             () = tend => {}
         }
+    }
+}
+
+impl Engine {
+    /// Somebody may have mended the rows before this start.
+    async fn try_again_what_is_stuck(&self) -> Result<(), StoreError> {
+        if self.store().imports().await?.iter().any(|row| row.state == "stuck") {
+            let lines = self.store().retry_stuck_lines().await?;
+            tracing::info!(lines, "lines of imports that could not be moved are tried again");
+        }
+        Ok(())
     }
 }
 

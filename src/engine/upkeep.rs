@@ -40,6 +40,10 @@ const KEEP_EVENTS: Duration = Duration::from_hours(24 * 30);
 /// How long messages are kept that were given up: a person who looks once a quarter still finds them.
 const KEEP_DEAD: Duration = Duration::from_hours(24 * 90);
 
+/// Finished requests that one night's housekeeping takes away: some minutes, in which no other job runs. Whoever sets a
+/// retention for the first time waits some nights, or prunes by hand.
+const PRUNE_MAX: u64 = 100_000;
+
 impl Engine {
     /// Makes every account due that has linked requests and nothing open, spread over the next hour: links can be
     /// removed by anybody at any time, and the list alone tells.
@@ -73,7 +77,7 @@ impl Engine {
         let recorder = self.recorder();
         recorder.prune_messages().await?;
         if let Some(age) = retention {
-            let pruned = recorder.prune_requests(self.clock().now() - age, &mut |_| Ok(())).await?;
+            let pruned = recorder.prune_requests(self.clock().now() - age, PRUNE_MAX, &mut |_| Ok(())).await?;
             if pruned.requests() > 0 || pruned.unsound > 0 {
                 tracing::info!(requests = pruned.requests(), unsound = pruned.unsound, "old requests are taken away");
             }
@@ -141,14 +145,15 @@ impl Recorder {
         }
     }
 
-    /// Takes requests away that ended before then and that nothing needs, page by page; `keep` has written down what it
-    /// wants of a page before it goes.
+    /// Takes requests away that ended before then and that nothing needs, page by page, until these are at least `most`;
+    /// `keep` has written down what it wants of a page before it goes.
     ///
     /// # Errors
     /// [`PruneError`]: the pages so far are gone, the rest stays.
     pub async fn prune_requests(
         &self,
         before: Time,
+        most: u64,
         keep: &mut (dyn FnMut(&[Leaving]) -> io::Result<()> + Send),
     ) -> Result<Pruned, PruneError> {
         let mut pruned = Pruned::default();
@@ -157,7 +162,8 @@ impl Recorder {
         loop {
             let mut taken = 0;
             for state in ENDED {
-                let gone = self.prune_state(before, state, &mut unsound, keep).await?;
+                let left = most.saturating_sub(pruned.requests());
+                let gone = self.prune_state(before, state, left, &mut unsound, keep).await?;
                 *pruned.by_state.entry(state).or_default() += gone;
                 taken += gone;
             }
@@ -173,11 +179,12 @@ impl Recorder {
         &self,
         before: Time,
         state: &'static str,
+        most: u64,
         unsound: &mut HashSet<String>,
         keep: &mut (dyn FnMut(&[Leaving]) -> io::Result<()> + Send),
     ) -> Result<u64, PruneError> {
         let (mut taken, mut pages, mut page) = (0, Pages::default(), SpentPage::first(before, state));
-        loop {
+        while taken < most {
             page.limit = pages.rows();
             let ids = self.store().spent_requests(&page).await?;
             let Some(last) = ids.last() else { return Ok(taken) };
@@ -193,6 +200,7 @@ impl Recorder {
             pages = pages.after(self.clock().monotonic().saturating_sub(watch));
             Pages::pause().await;
         }
+        Ok(taken)
     }
 
     /// Those of the requests whose histories hold, with everything that is known of them.

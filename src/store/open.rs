@@ -33,7 +33,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// The `user_version` that the last migration leaves behind.
 pub(super) const SCHEMA: i64 = 11;
 
-/// How long a statement waits for another process: longer than an import of 100,000 lines holds the file.
+/// How long a statement waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The same for the daemon. Its loop may wait for two groups of the writer, one under way and its own: together they must
@@ -48,8 +48,8 @@ const OPEN_TRIES: u32 = 1_500;
 /// every table for each request; with `SQLite`'s 2 MiB they were read again and again.
 const CACHE_KIB: &str = "-32768";
 
-/// The same for a command: an import of a million lines makes a gigabyte of them in one transaction, most of which change
-/// more than once. It takes no more than it needs.
+/// The same for a command: the pages of an import of a million lines come back to the same pages of several tables and
+/// indexes. It takes no more than it needs.
 const TOOL_CACHE_KIB: &str = "-262144";
 
 /// Pages of log before they are folded into the file. With `SQLite`'s 1,000 a busy writer folded after every group.

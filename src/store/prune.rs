@@ -59,7 +59,7 @@ macro_rules! channels {
 // come first, because a try goes before the one that it tries again.
 const PAGE: &str = concat!(
     channels!(),
-    "SELECT r.id FROM request AS r INDEXED BY request_by_state
+    " SELECT r.id FROM request AS r INDEXED BY request_by_state
      WHERE r.state = $2 AND r.id < $3 AND NOT EXISTS (SELECT 1 FROM request AS n WHERE n.retry_of = r.id) AND ",
     spent!("r"),
     " ORDER BY r.id DESC LIMIT $4"
@@ -68,7 +68,7 @@ const PAGE: &str = concat!(
 // Asked again in the transaction that takes them away: somebody may have retried one meanwhile.
 const STILL: &str = concat!(
     channels!(),
-    "SELECT r.id FROM jsonb_each($2) AS j CROSS JOIN request AS r ON r.id = j.value
+    " SELECT r.id FROM jsonb_each($2) AS j CROSS JOIN request AS r ON r.id = j.value
      WHERE NOT EXISTS (SELECT 1 FROM request AS n WHERE n.retry_of = r.id) AND ",
     spent!("r")
 );
@@ -281,7 +281,9 @@ mod tests {
             let steps: Vec<(i64, i64, i64, String)> = query.fetch_all(store.readers()).await.unwrap();
             let is_whole = |step: &str| {
                 step.starts_with("SCAN")
-                    && ["SCAN j", "SCAN h", "SCAN channel"].iter().all(|one| !step.starts_with(one))
+                    && ["SCAN j", "SCAN h", "SCAN channel", "SCAN CONSTANT ROW"]
+                        .iter()
+                        .all(|one| !step.starts_with(one))
             };
             assert!(!steps.iter().any(|(.., step)| is_whole(step)), "{statement}\n{steps:#?}");
         }

@@ -1,4 +1,5 @@
-//! What an audit costs with a million requests. It must never run unasked: it writes a gigabyte and takes minutes.
+//! What an audit costs with a million requests, and what it costs to take old ones away. None of it runs unasked: it writes a
+//! gigabyte and takes minutes.
 //!
 //! `cargo test --release --test it million -- --ignored --nocapture`
 
@@ -6,8 +7,12 @@ use std::time::Duration;
 
 use amplinkd::{
     clock::{Clock, ManualClock, SystemClock},
-    domain::{policy::Policy, time::Time},
-    engine::record::Recorder,
+    domain::{
+        policy::Policy,
+        request::{Kind, LinkOptions},
+        time::Time,
+    },
+    engine::{accept::Wish, record::Recorder},
     store::{
         Location, Role, Store,
         stage_times::{REPORT_REQUESTS, Sample},
@@ -80,4 +85,40 @@ async fn an_audit_of_a_million_requests_is_cheap_enough_for_every_minute() {
     took.sort();
     println!("an audit: median {:?}, longest {:?}; with every history: {all:?}", took[10], took[19]);
     assert!(took[10] < Duration::from_secs(1), "{took:?}");
+}
+
+/// Old requests; each was cancelled.
+const OLD: usize = 20_000;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes minutes: run it by name"]
+async fn old_requests_go_by_thousands_and_hold_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location { path: folder.path().join("old.db"), mode: 0o600 };
+    let store = Store::open(&location, Role::Tool).await.unwrap();
+    let then = ManualClock::starting_at(NOW - Duration::from_hours(24 * 500));
+    let recorder = std::sync::Arc::new(Recorder::new(store, then, Policy::default()));
+    let wish = |number: usize| Wish {
+        kind: Kind::Link(LinkOptions::default()),
+        account: format!("wxa{:015}", number / 10).parse().unwrap(),
+        program: format!("wxp{number:015}").parse().unwrap(),
+        username: None,
+        key: Some(format!("key-{number}")),
+        labels: std::collections::BTreeMap::new(),
+    };
+    let accepted = recorder.accept((0..OLD).map(wish).collect()).await.unwrap();
+    for some in accepted.chunks(500) {
+        let mut under_way = tokio::task::JoinSet::new();
+        for one in some {
+            let (recorder, id) = (std::sync::Arc::clone(&recorder), one.id.parse().unwrap());
+            under_way.spawn(async move { recorder.cancel(&id).await.unwrap() });
+        }
+        under_way.join_all().await;
+    }
+    let stopwatch = SystemClock::new();
+    let begun = stopwatch.monotonic();
+    let now = Recorder::new(recorder.store().clone(), std::sync::Arc::new(SystemClock::new()), Policy::default());
+    let pruned = now.prune_requests(NOW - Duration::from_hours(24 * 400), u64::MAX, &mut |_| Ok(())).await.unwrap();
+    println!("{OLD} old requests: {:?}", stopwatch.monotonic().saturating_sub(begun));
+    assert_eq!(pruned.requests(), OLD as u64);
 }

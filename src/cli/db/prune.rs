@@ -103,7 +103,7 @@ async fn at_desk(context: &Context, desk: &Desk, prune: &Prune) -> anyhow::Resul
         export.as_mut().map_or(Ok(()), |export| export.write(leaving))
     };
     desk.recorder.prune_messages().await?;
-    let pruned = desk.recorder.prune_requests(before, &mut keep).await;
+    let pruned = desk.recorder.prune_requests(before, u64::MAX, &mut keep).await;
     bar.finish_and_clear();
     let pruned = pruned.with_context(|| match &prune.export {
         Some(file) => format!("what is gone so far is in {}", file.display()),
