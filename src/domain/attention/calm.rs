@@ -68,24 +68,24 @@ mod tests {
         Duration::from_mins(minutes)
     }
 
-    fn read(minutes: u64) -> Option<Time> {
-        Some(Time::from_ms(0) + at(minutes))
+    fn read(minutes: u64) -> Time {
+        Time::from_ms(0) + at(minutes)
     }
 
     #[test]
     fn it_is_over_after_a_while_and_some_good_looks() {
-        let mut calm = Calm::from(at(0), read(0));
+        let mut calm = Calm::from(at(0), Some(read(0)));
         assert!(!calm.is_over(Need::Nothing, at(14)) && calm.is_over(Need::Nothing, at(15)));
-        calm.go_on(read(0));
-        calm.go_on(read(2));
+        calm.go_on(Some(read(0)));
+        calm.go_on(Some(read(2)));
         assert!(!calm.is_over(Need::GoodLooks, at(60)), "two looks");
-        calm.go_on(read(4));
+        calm.go_on(Some(read(4)));
         assert!(!calm.is_over(Need::GoodLooks, at(14)) && calm.is_over(Need::GoodLooks, at(15)));
     }
 
     #[test]
     fn what_is_hardly_looked_at_does_not_stay_for_days() {
-        let calm = Calm::from(at(0), read(0));
+        let calm = Calm::from(at(0), Some(read(0)));
         assert!(!calm.is_over(Need::GoodLooks, at(359)) && calm.is_over(Need::GoodLooks, at(360)));
     }
 }

@@ -38,6 +38,7 @@ pub(super) struct Standing {
 }
 
 /// How an open alert stands.
+#[derive(Debug, Clone, Copy)]
 enum Judgement {
     /// It holds.
     Holds,

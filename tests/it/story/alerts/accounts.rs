@@ -244,7 +244,8 @@ async fn an_undocumented_status_is_one_alert_however_often_it_is_listed() {
     assert_eq!(guarded.told().await, ["fired"], "one message for all of them");
     // A list that shows another status at every look does not raise an alert for each.
     for look in 0..60 {
-        wall.says(StatusCode::OK, &list((0..50).map(|number| item(number, 100 + look * 50 + number as i64)).collect()));
+        let statuses = 100 + look * 50..150 + look * 50;
+        wall.says(StatusCode::OK, &list((0..).zip(statuses).map(|(number, status)| item(number, status)).collect()));
         guarded.attend(seconds(30)).await;
     }
     let open = guarded.of("unknown_status").await.into_iter().filter(|alert| alert.state == "firing").count();
