@@ -12,6 +12,7 @@ use sqlx::{
 use super::{
     OpenError, Store, beside,
     left_out::LeftOut,
+    log::Log,
     open::{Place, SCHEMA, check_library, schema},
     poison::Scan,
     writer::Writer,
@@ -53,6 +54,7 @@ impl Store {
             place,
             is_unchecked: true,
             left_out: LeftOut::default(),
+            log: Log::default(),
             scan: Scan::default(),
         })
     }
