@@ -4,7 +4,7 @@
 use amplinkd::{
     domain::errcode::Refusal,
     wechat::{
-        CallError, ReadError, Token,
+        CallError, Token,
         answer::{to_effect, to_listing},
         errmsg::{ERRMSG_CHARS_MAX, request_ip, rid},
     },
@@ -14,7 +14,10 @@ use reqwest::StatusCode;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::{ending, listing::TOKEN};
+use super::{
+    ending,
+    listing::{TOKEN, listed},
+};
 
 /// Characters of the shortest token that is looked for: one of a few letters is part of every text.
 const SECRET_MIN: usize = 20;
@@ -37,7 +40,7 @@ pub fn hold(data: &[u8]) {
     assert!(effect.is_err() || status == StatusCode::OK, "a success with HTTP {status}");
     ending::check_answer(body, &effect);
     let raw = to_listing(status, Bytes::copy_from_slice(body), &token);
-    let listing = raw.and_then(|raw| raw.read().map_err(|error: ReadError| CallError::from(error)));
+    let listing = raw.and_then(|raw| listed(body, &raw));
     if let Ok(listing) = &listing {
         ending::check_listing(body, listing);
     }

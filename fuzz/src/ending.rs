@@ -91,6 +91,10 @@ impl Known for Nothing {
     fn standing_since(&self, _: &str, _: Status) -> Option<Time> {
         None
     }
+
+    fn unchanged_since(&self, _: &str, _: Status) -> Option<Time> {
+        None
+    }
 }
 
 /// Every `gh_` id is the program's, and every item is an old one.
@@ -102,6 +106,10 @@ impl Known for Everything {
     }
 
     fn standing_since(&self, _: &str, _: Status) -> Option<Time> {
+        Some(START)
+    }
+
+    fn unchanged_since(&self, _: &str, _: Status) -> Option<Time> {
         Some(START)
     }
 }
@@ -188,6 +196,26 @@ pub fn check_listing(body: &[u8], listing: &Listing) {
         };
         assert!(allowed, "{:?} became {:?} by {}", before.state, after.state, shown());
         drop(twice(&before, listing, &everything));
+    }
+}
+
+/// An answer without a list says 0 and holds nothing where the list belongs; however often it comes, it moves nothing.
+pub fn check_weak(body: &[u8]) {
+    let shown = || String::from_utf8_lossy(body).into_owned();
+    let Some(reading) = second_reading(body, "an answer without a list") else { return };
+    assert_eq!(number(reading.get("errcode")), Some(0.0), "{}", shown());
+    let nothing = match reading.get("wxopens") {
+        None | Some(Value::Null) => true,
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::Object(open)) => open.is_empty(),
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_)) => false,
+    };
+    assert!(nothing, "{}", shown());
+    for before in requests() {
+        let after = [20, 40, 4_000].into_iter().fold(before.clone(), |request, minutes| {
+            decide(&request, &Observation::Weak, &Policy::default(), START + Duration::from_mins(minutes)).next
+        });
+        assert_eq!(after.state, before.state, "an answer without a list moved a request");
     }
 }
 

@@ -2,8 +2,8 @@
 //! smaller than the body.
 
 use amplinkd::{
-    domain::listing::Listing,
-    wechat::{CallError, ITEMS_MAX, ReadError, Token, answer::to_listing},
+    domain::listing::{Listing, Reading},
+    wechat::{CallError, ITEMS_MAX, RawListing, ReadError, Token, answer::to_listing},
 };
 use bytes::Bytes;
 use reqwest::StatusCode;
@@ -46,7 +46,18 @@ pub fn read(body: &[u8]) -> Result<Listing, CallError> {
 fn answered(status: u16, body: &[u8]) -> Result<Listing, CallError> {
     let token = Token::new(SecretString::from(TOKEN)).unwrap();
     let raw = to_listing(StatusCode::from_u16(status).unwrap(), Bytes::copy_from_slice(body), &token)?;
-    raw.read().map_err(|error: ReadError| CallError::from(error))
+    listed(body, &raw)
+}
+
+/// The listing in an answer; one without a list is as good as none.
+pub fn listed(body: &[u8], raw: &RawListing) -> Result<Listing, CallError> {
+    match raw.read().map_err(|error: ReadError| CallError::from(error))? {
+        Reading::Whole(listing) => Ok(listing),
+        Reading::Weak => {
+            ending::check_weak(body);
+            Err(CallError::Lost("an answer without a list".to_owned()))
+        }
+    }
 }
 
 fn quotes_no_token(error: &CallError) {

@@ -54,7 +54,7 @@ fn switched(bits: u8) -> Switches {
         lists_the_account_itself: on(3),
         success_has_errcode: on(4),
         func_info_key: if on(5) { FuncInfoKey::FuncInfo } else { FuncInfoKey::FuncInfos },
-        empty_items: if on(6) { EmptyItems::Null } else { EmptyItems::Absent },
+        empty_items: if on(6) { EmptyItems::Null } else { EmptyItems::Array },
         ..Switches::default()
     }
 }
@@ -65,7 +65,6 @@ fn written(items: &[amplinkd::sim::Item], switches: &Switches) -> Option<Vec<u8>
     let open = match (items, &switches.empty_items) {
         ([], _) if !switches.success_has_errcode => return None,
         ([], EmptyItems::Null) => r#"{"items":null}"#.to_owned(),
-        ([], _) => "{}".to_owned(),
         (items, _) => format!(r#"{{"items":{}}}"#, serde_json::to_string(items).unwrap()),
     };
     Some(format!(r#"{{{code}"wxopens":{open}}}"#).into_bytes())

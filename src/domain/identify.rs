@@ -1,13 +1,18 @@
 //! Whose item is whose: from one listing to one observation for every request of the account. It must never guess: an
 //! item that could be two requests' is nobody's.
+//!
+//! A list is as long as whoever writes it likes, so its work grows with items plus requests, never with their product.
+
+mod unnamed;
 
 use std::collections::HashMap;
 
+use self::unnamed::{Among, Unnamed};
 use super::{
     id::{ProgramId, Username},
     listing::{Item, Listing, Status},
     observation::Observation,
-    request::{Kind, Outcome, Request, State},
+    request::{Kind, Request, State},
     time::Time,
 };
 
@@ -16,8 +21,13 @@ pub trait Known {
     /// The program with this `gh_` id, given with a request or learned from any listing of any account.
     fn program(&self, username: &Username) -> Option<ProgramId>;
 
-    /// Since when the item with this `gh_` id stands in the account's list with this status; `None` when it is new.
+    /// Since when the item with this `gh_` id stands in the account's list, with this status or as the same link with
+    /// another; `None` when it is new.
     fn standing_since(&self, username: &str, status: Status) -> Option<Time>;
+
+    /// Since when the item with this `gh_` id stands in the account's list with this very status; `None` when the listing
+    /// before did not show it so.
+    fn unchanged_since(&self, username: &str, status: Status) -> Option<Time>;
 
     /// Whether every request of the account is among those that are identified. Where one is missing, nothing can be
     /// told by elimination.
@@ -31,6 +41,8 @@ pub trait Known {
 pub struct Findings {
     /// One observation for each request, in their order.
     pub observations: Vec<Observation>,
+    /// Which item is each request's, in their order.
+    pub items: Vec<Option<usize>>,
     /// `gh_` ids that this listing taught, by request index: found by elimination or beside the appid.
     pub usernames: HashMap<usize, Username>,
 }
@@ -38,48 +50,71 @@ pub struct Findings {
 /// Reads `listing` for `requests`, all of one account.
 #[must_use]
 pub fn identify(listing: &Listing, requests: &[Request], known: &impl Known) -> Findings {
-    let named: Vec<Option<ProgramId>> =
-        listing.items.iter().map(|item| named(item, listing, requests, known)).collect();
-    let mut found: Vec<Option<usize>> =
-        requests.iter().map(|request| most_alive(listing, &named, &request.program)).collect();
+    let by_name = Names::of(listing, requests);
+    let named: Vec<Option<ProgramId>> = listing.items.iter().map(|item| by_name.program(item, known)).collect();
+    let mut found = most_alive(listing, &named, requests);
     if known.knows_every_request() {
         eliminate(listing, requests, &named, known, &mut found);
     }
+    let unnamed = Unnamed::of(listing, &named, known);
+    let unlinks = Unlinks::of(requests);
 
     let mut findings = Findings::default();
     for (index, request) in requests.iter().enumerate() {
-        findings.observations.push(match found[index] {
-            Some(at) => Observation::Listed(listing.items[at].status),
-            None if could_be_unnamed(listing, &named, request, known) => Observation::Unidentified,
-            None if was_asked_for(request, requests) => Observation::AbsentAsAsked,
-            None => Observation::Absent,
+        findings.observations.push(match (found[index], unnamed.among(request)) {
+            (Some(at), _) => Observation::Listed(listing.items[at].status),
+            (None, Among::Perhaps) => Observation::Unidentified,
+            (None, Among::OnlyOld) => Observation::AbsentBesideOld,
+            (None, Among::Surely) if unlinks.explain(request) => Observation::AbsentAsAsked,
+            (None, Among::Surely) => Observation::Absent,
         });
         if let Some(username) = found[index].and_then(|at| listing.items[at].gh()) {
             findings.usernames.insert(index, username);
         }
     }
+    findings.items = found;
     findings
 }
 
-/// The program an item names: by appid, or by a `gh_` id that we know. What `WeChat` showed outweighs what people typed.
-fn named(item: &Item, listing: &Listing, requests: &[Request], known: &impl Known) -> Option<ProgramId> {
-    if let Some(appid) = appid(item) {
-        return appid.parse().ok();
-    }
-    let username = item.gh()?;
-    let beside = listing.items.iter().filter(|other| other.gh().as_ref() == Some(&username)).find_map(appid);
-    match beside {
-        Some(appid) => appid.parse().ok(),
-        None => known.program(&username).or_else(|| given(&username, requests)),
-    }
+/// The names of one listing and of the requests it is read for.
+struct Names<'a> {
+    /// The appid that stands beside a `gh_` id in the listing.
+    beside: HashMap<&'a str, &'a str>,
+    /// The program for which people gave a `gh_` id; `None` when they gave it for two.
+    given: HashMap<&'a str, Option<&'a ProgramId>>,
 }
 
-/// The program for which people gave this `gh_` id, unless they gave it for two.
-fn given(username: &Username, requests: &[Request]) -> Option<ProgramId> {
-    let mut programs =
-        requests.iter().filter(|request| request.username.as_ref() == Some(username)).map(|request| &request.program);
-    let first = programs.next()?;
-    programs.all(|program| program == first).then(|| first.clone())
+impl<'a> Names<'a> {
+    fn of(listing: &'a Listing, requests: &'a [Request]) -> Self {
+        let mut names = Self { beside: HashMap::new(), given: HashMap::new() };
+        for item in &listing.items {
+            if let (Some(username), Some(appid)) = (username(item), appid(item)) {
+                names.beside.entry(username).or_insert(appid);
+            }
+        }
+        for request in requests {
+            let Some(username) = &request.username else { continue };
+            names
+                .given
+                .entry(username.as_str())
+                .and_modify(|given| *given = given.filter(|program| **program == request.program))
+                .or_insert(Some(&request.program));
+        }
+        names
+    }
+
+    /// The program an item names: by appid, or by a `gh_` id that we know. What `WeChat` showed outweighs what people
+    /// typed.
+    fn program(&self, item: &Item, known: &impl Known) -> Option<ProgramId> {
+        if let Some(appid) = appid(item) {
+            return appid.parse().ok();
+        }
+        let username = item.gh()?;
+        match self.beside.get(username.as_str()) {
+            Some(appid) => appid.parse().ok(),
+            None => known.program(&username).or_else(|| self.given.get(username.as_str()).copied().flatten().cloned()),
+        }
+    }
 }
 
 /// The appid of an item; an empty one is none.
@@ -92,10 +127,19 @@ fn username(item: &Item) -> Option<&str> {
     item.username.as_deref().map(str::trim).filter(|username| !username.is_empty())
 }
 
-fn most_alive(listing: &Listing, named: &[Option<ProgramId>], program: &ProgramId) -> Option<usize> {
-    (0..named.len())
-        .filter(|at| named[*at].as_ref() == Some(program))
-        .min_by_key(|at| listing.items[*at].status.liveliness())
+/// The most alive item that names each request's program, the first of equals.
+fn most_alive(listing: &Listing, named: &[Option<ProgramId>], requests: &[Request]) -> Vec<Option<usize>> {
+    let mut best: HashMap<&ProgramId, Option<usize>> =
+        requests.iter().map(|request| (&request.program, None)).collect();
+    let liveliness = |at: usize| listing.items[at].status.liveliness();
+    for (at, program) in named.iter().enumerate() {
+        if let Some(best) = program.as_ref().and_then(|program| best.get_mut(program))
+            && best.is_none_or(|before| liveliness(at) < liveliness(before))
+        {
+            *best = Some(at);
+        }
+    }
+    requests.iter().map(|request| best.get(&request.program).copied().flatten()).collect()
 }
 
 /// Where exactly one request was called and not found, and exactly one unnamed item is new since, they belong together.
@@ -113,9 +157,12 @@ fn eliminate(
     let mut unnamed = (0..named.len()).filter(|at| {
         let item = &listing.items[*at];
         // Of an item without any name nobody can say whether it is new.
-        let is_new = username(item)
-            .is_none_or(|username| known.standing_since(username, item.status).is_none_or(|since| since > called_at));
-        is_unnamed(item, named[*at].as_ref()) && fits(item, request) && is_new
+        let is_new = || {
+            username(item).is_none_or(|username| {
+                known.standing_since(username, item.status).is_none_or(|since| since > called_at)
+            })
+        };
+        is_unnamed(item, named[*at].as_ref()) && fits(item, request) && is_new()
     });
     if let (Some(at), None) = (unnamed.next(), unnamed.next())
         && username(&listing.items[at]).is_some()
@@ -134,7 +181,7 @@ const fn waits_for_item(request: &Request) -> bool {
             false
         }
     };
-    called && matches!(request.kind, Kind::Link(_))
+    called && request.is_link()
 }
 
 /// An item with an appid names a program, whatever the shape of that appid.
@@ -150,28 +197,25 @@ fn fits(item: &Item, request: &Request) -> bool {
     }
 }
 
-fn could_be_unnamed(listing: &Listing, named: &[Option<ProgramId>], request: &Request, known: &impl Known) -> bool {
-    let mut unnamed = listing.items.iter().zip(named).filter(|(item, named)| is_unnamed(item, named.as_ref()));
-    unnamed.any(|(item, _)| fits(item, request) && !stood_before(item, request, known))
+/// What our own unlinks explain, by program.
+struct Unlinks<'a>(HashMap<&'a ProgramId, Unlinking>);
+
+#[derive(Default, Clone, Copy)]
+struct Unlinking {
+    /// One was called and has not come to its end.
+    is_out: bool,
+    /// When the last one reached its goal.
+    done_at: Option<Time>,
 }
 
-/// Whether an item stood in the list before a copy of the database was put back. A call that was perhaps made since did
-/// not bring it about; otherwise an old rejection without a name would hold up every request of a restored account.
-fn stood_before(item: &Item, request: &Request, known: &impl Known) -> bool {
-    let restored = matches!(request.state, State::Initiating(Outcome::Restored));
-    let since = username(item).and_then(|username| known.standing_since(username, item.status));
-    restored && since.is_some_and(|since| request.called_at.is_some_and(|called_at| since < called_at))
-}
-
-/// Whether a request of ours asked to unlink what this one had linked.
-fn was_asked_for(request: &Request, requests: &[Request]) -> bool {
-    requests.iter().any(|other| {
-        matches!(other.kind, Kind::Unlink)
-            && other.program == request.program
-            && match other.state {
-                State::Initiating(_) | State::Initiated => true,
-                // One that ended before this link stood removed an earlier link.
-                State::Unlinked => other.since >= request.since,
+impl<'a> Unlinks<'a> {
+    fn of(requests: &'a [Request]) -> Self {
+        let mut unlinks: HashMap<&ProgramId, Unlinking> = HashMap::new();
+        for request in requests.iter().filter(|request| matches!(request.kind, Kind::Unlink)) {
+            let unlinking = unlinks.entry(&request.program).or_default();
+            match request.state {
+                State::Initiating(_) | State::Initiated => unlinking.is_out = true,
+                State::Unlinked => unlinking.done_at = unlinking.done_at.max(Some(request.since)),
                 State::Requested
                 | State::AwaitingAccountAdmin
                 | State::AwaitingProgramAdmin
@@ -180,7 +224,17 @@ fn was_asked_for(request: &Request, requests: &[Request]) -> bool {
                 | State::Rejected
                 | State::Failed(_)
                 | State::Lapsed
-                | State::Cancelled => false,
+                | State::Cancelled => {}
             }
-    })
+        }
+        Self(unlinks)
+    }
+
+    /// Whether a request of ours asked to unlink what `request` had linked. An unlink that ended before this link stood
+    /// removed an earlier link.
+    fn explain(&self, request: &Request) -> bool {
+        self.0
+            .get(&request.program)
+            .is_some_and(|unlinking| unlinking.is_out || unlinking.done_at.is_some_and(|at| at >= request.since))
+    }
 }

@@ -1,12 +1,62 @@
 //! One answer of `wxamplinkget`, as far as it concerns us. It must never hold how the bytes were spelt.
 
+use std::collections::BTreeSet;
+
 use super::id::Username;
+
+/// What an answer of `wxamplinkget` that is no refusal says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading {
+    /// The whole list, which may be empty.
+    Whole(Listing),
+    /// A 0 without a list. No page says how `WeChat` writes an account without links, so this may be one, or half an
+    /// answer: enough for a first call (89010 or 89015 come back when something was there), and never evidence that
+    /// anything is gone.
+    Weak,
+}
+
+impl Reading {
+    /// The list, when there is one.
+    #[must_use]
+    pub fn whole(self) -> Option<Listing> {
+        match self {
+            Self::Whole(listing) => Some(listing),
+            Self::Weak => None,
+        }
+    }
+}
 
 /// Every program of one account, in the order `WeChat` listed them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listing {
     /// The items, at most as many as the reader's bound.
     pub items: Vec<Item>,
+}
+
+/// The items of one listing whose statuses no page documents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undocumented<'a> {
+    /// How many there are.
+    pub items: usize,
+    /// Their statuses, each once.
+    pub statuses: BTreeSet<i64>,
+    /// The first of them.
+    pub example: &'a Item,
+}
+
+impl Listing {
+    /// What it shows of statuses that no page documents; `None` when it shows none.
+    #[must_use]
+    pub fn undocumented(&self) -> Option<Undocumented<'_>> {
+        let mut found: Option<Undocumented<'_>> = None;
+        for item in &self.items {
+            let Status::Other(number) = item.status else { continue };
+            let found = found.get_or_insert(Undocumented { items: 0, statuses: BTreeSet::new(), example: item });
+            found.items += 1;
+            found.statuses.insert(number);
+        }
+        found
+    }
 }
 
 /// One program of an account. Every field but the status may be missing: `WeChat` documents a rejected item without an

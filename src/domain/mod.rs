@@ -1,7 +1,8 @@
 //! What a request is and how it moves. Pure: this room must never hold async, IO, the clock, SQL, wire bodies or logs.
 //!
 //! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means,
-//! [`plan`] for what comes next and when, [`identify`] for whose item is whose, [`history`] for what was recorded,
+//! [`plan`] for what comes next and when, [`identify`] for whose item is whose, [`emptied`] for lists that are doubtful as a
+//! whole, [`history`] for what was recorded,
 //! [`attention`] for what people must know, [`message`] and [`telling`] for the words of it,
 //! [`approval`] and [`percentile`] for how long people took, [`nudge`] for the word to somebody who takes long,
 //! [`digest`] for a day in one message.
@@ -37,6 +38,8 @@ pub mod decide;
 pub mod plan;
 
 pub mod identify;
+
+pub mod emptied;
 
 pub mod history;
 

@@ -11,8 +11,17 @@ pub enum Observation {
     Absent,
     /// As [`Observation::Absent`], and a request of ours asked for just that.
     AbsentAsAsked,
+    /// A readable listing does not show it. It holds items that name no program, but all of them stood there unchanged
+    /// since before the call, so none is what the call brought about. One may be an old rejection of this program.
+    AbsentBesideOld,
+    /// A readable listing shows nothing of what stood there before, this request's item or others'. A list of another
+    /// account or a cache that lost it looks like that, so for a while it is doubt, however often it comes.
+    AbsentWithAll,
     /// A readable listing does not show it, but holds items that name no program.
     Unidentified,
+    /// An answer 0 without a list, of an account that never listed anything: enough for a first call, and evidence of
+    /// nothing else.
+    Weak,
     /// A listing could not be read: no evidence of anything.
     Unreadable,
     /// The intent to call is about to be written.
@@ -65,7 +74,14 @@ impl Observation {
     #[must_use]
     pub const fn cause(&self) -> &'static str {
         match self {
-            Self::Listed(_) | Self::Absent | Self::AbsentAsAsked | Self::Unidentified | Self::Unreadable => "listing",
+            Self::Listed(_)
+            | Self::Absent
+            | Self::AbsentAsAsked
+            | Self::AbsentBesideOld
+            | Self::AbsentWithAll
+            | Self::Unidentified
+            | Self::Weak
+            | Self::Unreadable => "listing",
             Self::CallStarted => "call",
             Self::CallAccepted | Self::CallRefused(_) | Self::CallLost | Self::CallNotSent => "answer",
             Self::HeldBack { .. } | Self::QuotaReset => "quota",
@@ -82,7 +98,10 @@ impl Observation {
             Self::Listed(status) => Some(*status),
             Self::Absent
             | Self::AbsentAsAsked
+            | Self::AbsentBesideOld
+            | Self::AbsentWithAll
             | Self::Unidentified
+            | Self::Weak
             | Self::Unreadable
             | Self::CallStarted
             | Self::CallAccepted
@@ -105,7 +124,10 @@ impl Observation {
             Self::Listed(_)
             | Self::Absent
             | Self::AbsentAsAsked
+            | Self::AbsentBesideOld
+            | Self::AbsentWithAll
             | Self::Unidentified
+            | Self::Weak
             | Self::Unreadable
             | Self::CallStarted
             | Self::CallAccepted

@@ -249,6 +249,8 @@ pub struct Doubt {
 pub enum Sighting {
     /// It is not there, and every item is known to be something else.
     Absent,
+    /// It is not there, and neither is anything else that was.
+    AbsentWithAll,
     /// It is there with this status.
     Listed(Status),
 }

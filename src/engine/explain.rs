@@ -218,11 +218,16 @@ impl Facts<'_> {
 
     fn doubt(&self) -> Option<String> {
         let doubt = self.request.memory.doubt.filter(|_| self.is_followed())?;
+        let at = self.ago(doubt.at);
         let seen = match doubt.sighting {
             Sighting::Absent => "did not show it".to_owned(),
+            Sighting::AbsentWithAll => {
+                return Some(format!(
+                    "Since a reading at {at} the account's list shows nothing of what stood in it; that is not believed before `[policy] appear_within` is over."
+                ));
+            }
             Sighting::Listed(status) => format!("showed it with status {}", status.number()),
         };
-        let at = self.ago(doubt.at);
         Some(format!("A reading at {at} {seen}; that counts once the next reading says the same."))
     }
 

@@ -46,6 +46,10 @@ mod learn;
 
 mod looks;
 
+mod study;
+
+mod long_lists;
+
 mod memories;
 
 mod completion_guard;
@@ -87,8 +91,8 @@ use std::{
 };
 
 use self::{
-    gates::Gates, lateness::Lateness, looks::Looks, outage::Outage, pacing::Pacing, permits::Permits, record::Recorder,
-    steps::Steps,
+    gates::Gates, lateness::Lateness, long_lists::LongLists, looks::Looks, outage::Outage, pacing::Pacing,
+    permits::Permits, record::Recorder, steps::Steps,
 };
 use crate::{
     clock::SharedClock,
@@ -122,6 +126,7 @@ pub struct Engine {
     meters: Meters,
     steps: Steps,
     outage: Outage,
+    long_lists: LongLists,
     /// The daemon is to end: nothing new is called.
     is_ending: AtomicBool,
     /// Accounts were made due behind the agenda's back: it must be read again.
@@ -206,6 +211,7 @@ impl Engine {
             meters,
             steps,
             outage,
+            long_lists: LongLists::default(),
             is_ending,
             reload,
             findings,

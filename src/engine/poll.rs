@@ -1,16 +1,22 @@
 //! One look at one account: its list is read, `domain` says what that makes of its requests and of the account, and that is
 //! written. The calls that the list allows wait for their turns in [`super::calls`].
 
-use super::{Engine, Meters, calls::Pending, learn::Learned};
+use super::{
+    Engine, Meters,
+    calls::Pending,
+    learn::{Learned, Lesson},
+    long_lists::Length,
+};
 use crate::{
     domain::{
         account::{AccountState, Outcome, Status, TOO_FAST_PAUSE, Trouble},
+        decide::deadline_may_end,
         errcode::{Class, Refusal},
         id::AccountId,
-        listing::Listing,
+        listing::Reading,
         observation::Observation,
         pace::Pace,
-        plan::{AccountPlan, Action, next_action, plan_account},
+        plan::{AccountPlan, plan_account},
         request::{Request, State},
         time::Time,
     },
@@ -20,9 +26,6 @@ use crate::{
 
 /// The name of the call that reads a list, as its daily quota knows it.
 pub(super) const LISTING_API: &str = "wxamplinkget";
-
-/// Looks in a row that taught nothing before a deadline ends a request unread: a list that can be had has its say first.
-const UNREAD_BEFORE_EXPIRY: u32 = 3;
 
 /// What a look at an account, or a call for it, leaves behind.
 #[derive(Debug)]
@@ -61,8 +64,8 @@ impl Polled {
 enum Answer {
     /// The same bytes as last time, and nothing waits for a time.
     Unchanged,
-    /// A readable list and its fingerprint.
-    Listing(Listing, i64),
+    /// What could be read, and its fingerprint.
+    Reading(Reading, i64),
     /// `WeChat`, or the token source, said no.
     Refused(Refusal),
     /// Nothing that can be read.
@@ -96,7 +99,7 @@ impl Engine {
         let answer = self.ask(&look, must_read).await;
         // A list is as old as its answer, not as the question.
         look.now = self.clock().now();
-        if matches!(answer, Answer::Unchanged | Answer::Listing(..)) {
+        if matches!(answer, Answer::Unchanged | Answer::Reading(..)) {
             self.looks.note_read(look.state.row, self.clock().monotonic());
         } else {
             Meters::count(&self.meters.failed_polls);
@@ -111,13 +114,14 @@ impl Engine {
                 }
                 Ok(Polled::Done { state, due: Due::AsReserved })
             }
-            Answer::Listing(listing, hash) => {
+            Answer::Reading(reading, hash) => {
                 self.allowed(&look).await?;
-                if let Some(learned) = Box::pin(self.learn(&look, &listing, hash)).await? {
-                    return Box::pin(self.learned(&look, learned)).await;
-                }
-                let why = "the account's requests kept changing while its list was read".to_owned();
-                Box::pin(self.failed(&look, why, Trouble::Unreadable)).await
+                let why = match Box::pin(self.learn(&look, reading, hash)).await? {
+                    Lesson::Learned(learned) => return Box::pin(self.learned(&look, learned)).await,
+                    Lesson::Weak => "the answer is 0 without a list, which tells nothing of what is waited for",
+                    Lesson::Changing => "the account's requests kept changing while its list was read",
+                };
+                Box::pin(self.failed(&look, why.to_owned(), Trouble::Unreadable)).await
             }
             Answer::Refused(refusal) => Box::pin(self.refused(&look, &refusal)).await,
             Answer::Failed(why, trouble) => Box::pin(self.failed(&look, why, trouble)).await,
@@ -174,12 +178,13 @@ impl Engine {
         if settled && look.state.listing_hash == Some(hash) {
             return Answer::Unchanged;
         }
-        self.read(look, &raw, hash)
+        self.read(look, raw, hash).await
     }
 
-    fn read(&self, look: &Look<'_>, raw: &RawListing, hash: i64) -> Answer {
-        match raw.read() {
-            Ok(listing) => Answer::Listing(listing, hash),
+    async fn read(&self, look: &Look<'_>, raw: RawListing, hash: i64) -> Answer {
+        let (length, body) = (Length::of_bytes(raw.body().len()), raw.clone());
+        match self.long_lists.work(length, move || body.read()).await {
+            Ok(reading) => Answer::Reading(reading, hash),
             Err(ReadError::Refused(refusal)) => {
                 if refusal.class() == Class::TokenBad {
                     self.wechat.tokens().drop_if(look.account, raw.token());
@@ -200,12 +205,12 @@ impl Engine {
 
     /// A list was read and written down: deadlines have their say, then the calls that it allows.
     async fn learned(&self, look: &Look<'_>, learned: Learned) -> Result<Polled, StoreError> {
-        let Learned { mut requests, plan, hash } = learned;
-        let state = self.after(&look.state, Outcome::Listed { plan, hash }, look.now);
+        let Learned { mut requests, state } = learned;
         if look.state.is_suspended() {
             tracing::warn!(account = %look.account, "the account answers again: resumed");
         }
-        let has_changed = self.expire(&mut requests, look.now).await?;
+        // Where an answer without a list is enough nothing was called, so there is nothing that a list could show.
+        let has_changed = self.expire(&mut requests, Some(look.now), look.now).await?;
         let pending = Pending::new(look.account.clone(), state, requests);
         if pending.is_ready(self.policy(), self.clock().now()) {
             return Ok(Polled::Calls(Box::new(pending)));
@@ -287,9 +292,9 @@ impl Engine {
         mut record: Record,
     ) -> Result<Polled, StoreError> {
         tracing::warn!(account = %look.account, failures = state.failures, error = why, "engine.poll.failed");
-        if state.failures >= UNREAD_BEFORE_EXPIRY || state.is_suspended() {
+        if self.policy().deadline.is_some() {
             let mut requests = self.watched(look.account).await?.requests;
-            self.expire(&mut requests, look.now).await?;
+            self.expire(&mut requests, look.state.read_at, look.now).await?;
         }
         let update = AccountUpdate::of(look.account, &state, look.now);
         record.account = Some(AccountUpdate { error: Some(why), refusal, ..update });
@@ -319,15 +324,19 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends requests whose deadline has passed, once the list has had its say. Answers whether there was one.
-    pub(super) async fn expire(&self, requests: &mut [Request], now: Time) -> Result<bool, StoreError> {
+    /// Ends requests whose deadline has passed, once a list read after it has had its say. Answers whether there was one.
+    pub(super) async fn expire(
+        &self,
+        requests: &mut [Request],
+        read_at: Option<Time>,
+        now: Time,
+    ) -> Result<bool, StoreError> {
         let mut expired = false;
         if self.calendar_was_stepped() {
             return Ok(expired);
         }
         for request in requests {
-            let step = next_action(request, self.policy(), now);
-            if step.is_none_or(|step| step.action != Action::Expire || step.due > now) {
+            if !deadline_may_end(request, self.policy(), read_at, now) {
                 continue;
             }
             self.tell(request, &Observation::DeadlinePassed).await?;

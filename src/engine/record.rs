@@ -83,7 +83,7 @@ fn detail(request: &Request, seen: &Observation, next: &Request) -> Option<Strin
         (Observation::CancelAsked, ..) => {
             "no longer followed; WeChat cannot withdraw what was sent, so an administrator may still agree".to_owned()
         }
-        (Observation::Absent, State::Initiating(_), State::Requested) => {
+        (Observation::Absent | Observation::AbsentBesideOld, State::Initiating(_), State::Requested) => {
             format!("call {} left no trace in the list", request.attempt)
         }
         (Observation::CallNotSent, ..) => "the call did not reach WeChat".to_owned(),

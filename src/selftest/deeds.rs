@@ -57,7 +57,13 @@ pub(super) fn set_the_scene(world: &mut World, chance: &mut StdRng) {
         lists_the_account_itself: rarely(chance),
         numbers_as_strings: rarely(chance),
         escaped_slashes: rarely(chance),
-        empty_items: if rarely(chance) { EmptyItems::Absent } else { EmptyItems::Array },
+        empty_items: match chance.random_range(0..16) {
+            0 => EmptyItems::Null,
+            1 => EmptyItems::Absent,
+            2 => EmptyItems::WxopensArray,
+            3 => EmptyItems::NoWxopens,
+            _ => EmptyItems::Array,
+        },
         unlink_needs_approval: !rarely(chance),
         token_lifetime: if rarely(chance) { Span::minutes(chance.random_range(1..60)) } else { Span::hours(2) },
         ..Switches::default()

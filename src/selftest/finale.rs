@@ -9,7 +9,7 @@ use super::{
     promises::{Kept, broken},
 };
 use crate::{
-    sim::{By, Faults, Phase, Quotas},
+    sim::{By, EmptyItems, Faults, Phase, Quotas},
     store::accounts::Standing,
 };
 
@@ -51,6 +51,8 @@ impl Living {
         let mut world = self.sim.world();
         world.faults = Faults::none();
         world.quotas = Quotas::default();
+        // An answer without a list is waited for to become one.
+        world.switches.empty_items = EmptyItems::Array;
         for (account, program) in pairs() {
             world.account(&account).answers_always = None;
             // What is not listed shows nothing odd.

@@ -211,7 +211,9 @@ impl Promises {
                 return here("the list is the only truth", &wrong);
             }
         }
-        if view.finished_at.is_some() && open_conflicts > 0 {
+        // A link by WeChat's word alone (89015) waits for a list that shows it.
+        let awaits_the_list = view.state == "linked" && history.last().is_some_and(|step| step.cause == "answer");
+        if view.finished_at.is_some() && !awaits_the_list && open_conflicts > 0 {
             return here("conflicts are resolved by what settles them", "it has ended with an open one");
         }
         if let Some(seen) = self.requests.get_mut(&id) {

@@ -101,7 +101,7 @@ impl World {
         Ok(())
     }
 
-    /// Makes the list show a number nobody documented for the program, or its own again.
+    /// Makes the list show a number nobody documented for the program's latest item, or its own again for all its items.
     ///
     /// # Errors
     ///
@@ -114,8 +114,13 @@ impl World {
         now: i64,
     ) -> Result<(), NoSuchMove> {
         let links = &mut self.up_to_date(account, now).links;
-        let link = links.iter_mut().rfind(|link| link.program == program);
-        link.ok_or_else(|| no_link(account, program))?.shows_status = status;
+        let mut listed = links.iter_mut().rev().filter(|link| link.program == program);
+        let latest = listed.next().ok_or_else(|| no_link(account, program))?;
+        latest.shows_status = status;
+        if status.is_none() {
+            // An old rejection beside it may have been the latest once.
+            listed.for_each(|link| link.shows_status = None);
+        }
         Ok(())
     }
 

@@ -76,6 +76,7 @@ pub(super) fn exchange(world: &mut World, call: &Call<'_>, now: i64) -> Served {
         (Reply::List(list), Some(FaultKind::DuplicateItems)) => Reply::List(list.doubled(&world.switches)),
         (Reply::List(list), Some(FaultKind::ReorderedItems)) => Reply::List(list.reordered()),
         (Reply::List(list), Some(FaultKind::ItemsWithoutAppid)) => Reply::List(list.without_appids()),
+        (Reply::List(_), Some(FaultKind::EmptyList)) => Reply::List(Listing::default()),
         (reply, _) => reply,
     };
     let served = spell(world, &reply);
@@ -109,6 +110,7 @@ fn before(world: &mut World, call: &Call<'_>, account: &str, kind: FaultKind, no
         | FaultKind::DuplicateItems
         | FaultKind::ReorderedItems
         | FaultKind::ItemsWithoutAppid
+        | FaultKind::EmptyList
         | FaultKind::WrongContentType => return None,
     };
     if matches!(kind, FaultKind::TokenExpired | FaultKind::TokenInvalid) {

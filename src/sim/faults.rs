@@ -41,6 +41,8 @@ pub enum FaultKind {
     ReorderedItems,
     /// Listing only: no item has an appid.
     ItemsWithoutAppid,
+    /// Listing only: it is the list of an account without links.
+    EmptyList,
     /// Before: the caller's IP is not allowed (61004), for everyone, for `ip_refused_for`.
     IpRefused,
     /// Before: too fast (45011).
@@ -51,7 +53,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// Every kind, in the order in which chance is divided among them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Slow,
         Self::LostAnswer,
         Self::ResetBefore,
@@ -66,6 +68,7 @@ impl FaultKind {
         Self::DuplicateItems,
         Self::ReorderedItems,
         Self::ItemsWithoutAppid,
+        Self::EmptyList,
         Self::IpRefused,
         Self::TooFast,
         Self::WrongContentType,
@@ -73,7 +76,9 @@ impl FaultKind {
 
     fn meets(self, api: Api) -> bool {
         match self {
-            Self::DuplicateItems | Self::ReorderedItems | Self::ItemsWithoutAppid => api == Api::Listing,
+            Self::DuplicateItems | Self::ReorderedItems | Self::ItemsWithoutAppid | Self::EmptyList => {
+                api == Api::Listing
+            }
             _ => true,
         }
     }
@@ -140,6 +145,8 @@ impl Faults {
         faults.rates.insert(FaultKind::LostAnswer, 0.06);
         // It meets every account for minutes, so even a bad day sees it rarely.
         faults.rates.insert(FaultKind::IpRefused, 0.001);
+        // Two in a row, of an account that nobody ever looked at, cannot be told from the truth.
+        faults.rates.insert(FaultKind::EmptyList, 0.004);
         faults
     }
 

@@ -117,24 +117,18 @@ impl Listing {
 
     /// The body as WeChat writes it under these switches.
     pub(super) fn body(&self, switches: &Switches) -> Vec<u8> {
+        let with_items = |items: &[u8]| [br#"{"items":"#, items, b"}"].concat();
         let wxopens = match switches.empty_items {
-            EmptyItems::Array => Some(json_of(&self.items)),
-            _ if !self.items.is_empty() => Some(json_of(&self.items)),
-            EmptyItems::Null => Some("null".into()),
-            EmptyItems::Absent => None,
+            EmptyItems::Array => with_items(&json_of(&self.items)),
+            _ if !self.items.is_empty() => with_items(&json_of(&self.items)),
+            EmptyItems::Null => with_items(b"null"),
+            EmptyItems::Absent => b"{}".to_vec(),
+            EmptyItems::WxopensArray => b"[]".to_vec(),
+            EmptyItems::WxopensNull => b"null".to_vec(),
             EmptyItems::NoWxopens => return empty_success(switches),
         };
-        let mut body = Vec::from(&b"{"[..]);
-        if switches.success_has_errcode {
-            body.extend_from_slice(br#""errcode":0,"errmsg":"ok","#);
-        }
-        body.extend_from_slice(br#""wxopens":{"#);
-        if let Some(items) = wxopens {
-            body.extend_from_slice(br#""items":"#);
-            body.extend_from_slice(&items);
-        }
-        body.extend_from_slice(b"}}");
-        body
+        let code: &[u8] = if switches.success_has_errcode { br#""errcode":0,"errmsg":"ok","# } else { b"" };
+        [b"{", code, br#""wxopens":"#, &wxopens, b"}"].concat()
     }
 }
 

@@ -59,7 +59,7 @@ impl From<RejectedItem> for String {
     }
 }
 
-/// How the list of an account without links is written.
+/// How the list of an account without links is written. WeChat's pages do not show one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmptyItems {
@@ -69,6 +69,10 @@ pub enum EmptyItems {
     Null,
     /// `"wxopens": {}`
     Absent,
+    /// `"wxopens": []`
+    WxopensArray,
+    /// `"wxopens": null`
+    WxopensNull,
     /// no `wxopens` at all
     NoWxopens,
 }

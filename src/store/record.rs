@@ -13,7 +13,7 @@ use super::{
     chain::{self, Head},
     copies,
     gates::{self, Gate},
-    programs::{self, ItemRow},
+    programs::{self, ItemRow, ListState},
     request_row::RequestRow,
     requests,
 };
@@ -34,6 +34,8 @@ pub struct Record {
     pub items: Vec<ItemRow>,
     /// Items that are no longer listed, by account and item.
     pub gone: Vec<(String, String, i64)>,
+    /// How the account's list is as a whole, when that changed.
+    pub list: Option<ListState>,
     /// `gh_` ids that were learned.
     pub names: Vec<(Username, ProgramId, i64)>,
     /// Gates that closed.
@@ -269,6 +271,8 @@ async fn write_fresh(
     let items: Vec<&ItemRow> = records.iter().flat_map(|record| &record.items).collect();
     let gone: Vec<&(String, String, i64)> = records.iter().flat_map(|record| &record.gone).collect();
     programs::mirror(tx, &items, &gone).await?;
+    let states: Vec<&ListState> = records.iter().filter_map(|record| record.list.as_ref()).collect();
+    programs::state(tx, &states).await?;
     let names: Vec<_> = records.iter().flat_map(|record| &record.names).collect();
     programs::learn(tx, &names).await?;
     // First, so that a gate which another record of this group closes anew stays closed.

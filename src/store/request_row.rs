@@ -87,6 +87,7 @@ impl From<&Request> for RequestRow {
             baseline_rejected: i64::from(memory.baseline == Baseline::Rejected),
             doubt: memory.doubt.map(|doubt| match doubt.sighting {
                 Sighting::Absent => "absent".to_owned(),
+                Sighting::AbsentWithAll => "absent_with_all".to_owned(),
                 Sighting::Listed(status) => status.number().to_string(),
             }),
             doubt_at: memory.doubt.map(|doubt| doubt.at.ms()),
@@ -201,6 +202,7 @@ impl RequestRow {
         let sighting = match self.doubt.as_deref() {
             None => None,
             Some("absent") => Some(Sighting::Absent),
+            Some("absent_with_all") => Some(Sighting::AbsentWithAll),
             Some(number) => Some(Sighting::Listed(Status::from_number(number.parse().ok()?))),
         };
         let doubt = match (sighting, self.doubt_at) {

@@ -6,6 +6,7 @@ use sqlx::SqliteConnection;
 use super::{
     Store, StoreError,
     decode::{self, Table},
+    programs,
     writer::Work,
 };
 use crate::domain::time::Time;
@@ -90,6 +91,7 @@ pub(super) async fn prune(tx: &mut SqliteConnection, keep: Keep, now: Time) -> R
     for (statement, before) in spent {
         taken += sqlx::query(statement).bind(before.ms()).bind(PRUNE_MAX).execute(&mut *tx).await?.rows_affected();
     }
+    taken += programs::prune(tx, now, PRUNE_MAX).await?;
     Ok(taken + sqlx::query(PRUNE_GATES).bind(now.ms()).execute(tx).await?.rows_affected())
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::{
     errcode::{self, Refusal},
-    listing::Listing,
+    listing::Reading,
 };
 
 /// Bodies up to this length may be refusals and are looked at; those users report have at most 300 bytes. Anything
@@ -85,14 +85,15 @@ impl RawListing {
         &self.token
     }
 
-    /// Reads the listing.
+    /// Reads the listing. Its work grows with the length of the body, which may be some megabytes.
     ///
     /// # Errors
     ///
-    /// When it is a refusal, or no whole listing.
-    pub fn read(&self) -> Result<Listing, ReadError> {
+    /// When it is a refusal, or neither a whole listing nor a plain 0.
+    pub fn read(&self) -> Result<Reading, ReadError> {
         match wire::listing(&self.body) {
-            Ok(wire::Said::Listing(listing)) => Ok(listing),
+            Ok(wire::Said::Listing(listing)) => Ok(Reading::Whole(listing)),
+            Ok(wire::Said::Weak) => Ok(Reading::Weak),
             Ok(wire::Said::Refused(refusal)) => Err(ReadError::Refused(clean(&refusal, &self.token))),
             Err(fault) => Err(ReadError::Unreadable(errmsg::fault_without(&fault.to_string(), &[self.token.expose()]))),
         }

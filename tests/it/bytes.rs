@@ -19,7 +19,10 @@ use tokio::{
     runtime::Runtime,
 };
 
-use crate::fuzz_corpus::promises::ending::{self, PROGRAM};
+use crate::fuzz_corpus::promises::{
+    ending::{self, PROGRAM},
+    listing::listed,
+};
 
 /// Bodies that are right, to be spoilt.
 const RIGHT: [&str; 9] = [
@@ -74,7 +77,7 @@ impl Bench {
         let program = PROGRAM.parse().unwrap();
         self.runtime.block_on(async {
             let listing = self.client.listing(&self.token).await;
-            let listing = listing.and_then(|raw| raw.read().map_err(CallError::from));
+            let listing = listing.and_then(|raw| listed(raw.body(), &raw));
             let link = self.client.link(&self.token, &program, Flags::default()).await;
             (listing, [link, self.client.unlink(&self.token, &program).await])
         })

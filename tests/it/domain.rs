@@ -1,6 +1,7 @@
 //! The pure core, tested: the whole table, properties, stories. It must never start a runtime, a database or a server.
 
 mod account;
+mod emptied;
 mod history;
 mod identify;
 mod markdown;

@@ -335,10 +335,14 @@ async fn switches_change_the_spelling() {
         (EmptyItems::Array, json!({ "items": [] })),
         (EmptyItems::Null, json!({ "items": null })),
         (EmptyItems::Absent, json!({})),
+        (EmptyItems::WxopensArray, json!([])),
+        (EmptyItems::WxopensNull, Value::Null),
         (EmptyItems::NoWxopens, Value::Null),
     ] {
         story.sim.world().switches.empty_items = empty_items;
-        assert_eq!(story.list().await["wxopens"], wxopens);
+        let list = story.list().await;
+        assert_eq!((&list["wxopens"], &list["errcode"]), (&wxopens, &json!(0)));
+        assert_eq!(list.get("wxopens").is_none(), empty_items == EmptyItems::NoWxopens);
     }
     story.link().await;
     {

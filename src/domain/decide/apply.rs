@@ -55,10 +55,14 @@ fn remember(next: &mut Request, request: &Request, seen: &Observation, verdict: 
             };
         }
         Observation::Absent | Observation::AbsentAsAsked if before_call => next.memory.baseline = Baseline::Clear,
-        // One of the unnamed items may be an old rejection of this program, which is named only later.
-        Observation::Unidentified if before_call && request.attempt == 0 => {
+        // One of the unnamed items may be an old rejection of this program, which is named only later; so may one that
+        // this listing does not show.
+        Observation::Unidentified | Observation::AbsentWithAll | Observation::Weak
+            if before_call && request.attempt == 0 =>
+        {
             next.memory.baseline = Baseline::Rejected;
         }
+        Observation::AbsentBesideOld if before_call => next.memory.baseline = Baseline::Rejected,
         Observation::CallStarted if before_call => next.memory.seen = None,
         Observation::Restored { baseline, .. } if before_call && moved => {
             next.memory.seen = None;
@@ -68,8 +72,11 @@ fn remember(next: &mut Request, request: &Request, seen: &Observation, verdict: 
         }
         Observation::Absent
         | Observation::AbsentAsAsked
+        | Observation::AbsentBesideOld
+        | Observation::AbsentWithAll
         | Observation::CallStarted
         | Observation::Unidentified
+        | Observation::Weak
         | Observation::Unreadable
         | Observation::CallAccepted
         | Observation::CallRefused(_)
@@ -103,10 +110,26 @@ const fn is_taken_by_answer(seen: &Observation, to: State) -> bool {
 }
 
 const fn is_readable(seen: &Observation) -> bool {
-    matches!(
-        seen,
-        Observation::Listed(_) | Observation::Absent | Observation::AbsentAsAsked | Observation::Unidentified
-    )
+    match seen {
+        Observation::Listed(_)
+        | Observation::Absent
+        | Observation::AbsentAsAsked
+        | Observation::AbsentBesideOld
+        | Observation::AbsentWithAll
+        | Observation::Unidentified => true,
+        Observation::Weak
+        | Observation::Unreadable
+        | Observation::CallStarted
+        | Observation::CallAccepted
+        | Observation::CallRefused(_)
+        | Observation::CallLost
+        | Observation::CallNotSent
+        | Observation::HeldBack { .. }
+        | Observation::QuotaReset
+        | Observation::DeadlinePassed
+        | Observation::CancelAsked
+        | Observation::Restored { .. } => false,
+    }
 }
 
 /// Attempts are counted when the call begins, and given back when it surely had no effect.
@@ -161,16 +184,23 @@ fn ready_to_call(request: &Request, next: &Request, seen: &Observation) -> bool 
         return false;
     }
     match (seen, next.kind) {
-        (Observation::Absent | Observation::AbsentAsAsked, Kind::Link(_)) => true,
+        (Observation::Absent | Observation::AbsentAsAsked | Observation::AbsentBesideOld, Kind::Link(_)) => true,
         (Observation::Listed(Status::Rejected), Kind::Link(_)) => true,
-        (Observation::Listed(Status::Rejected) | Observation::Absent | Observation::AbsentAsAsked, Kind::Unlink) => {
-            false
-        }
+        (Observation::Listed(Status::Rejected), Kind::Unlink) => false,
+        (
+            Observation::Absent
+            | Observation::AbsentAsAsked
+            | Observation::AbsentBesideOld
+            | Observation::AbsentWithAll
+            | Observation::Weak,
+            Kind::Unlink,
+        ) => false,
         (Observation::Listed(Status::Other(_)), Kind::Link(_)) => false,
         (Observation::Listed(_), _) => true,
         // A first call is safe even so: WeChat answers 89010 or 89015 when the item is ours. After a lost answer it
         // may be the very invitation we look for.
         (Observation::Unidentified, _) => request.attempt == 0,
+        (Observation::AbsentWithAll | Observation::Weak, Kind::Link(_)) => request.attempt == 0,
         (
             Observation::Unreadable
             | Observation::CallStarted

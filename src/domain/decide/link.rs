@@ -14,7 +14,8 @@ impl Case<'_> {
             O::Listed(Status::AwaitingProgramAdmin) => self.adopted(State::AwaitingProgramAdmin),
             O::Listed(Status::Rejected) if self.is_answer_to_an_earlier_call() => Verdict::Advance(State::Rejected),
             O::Listed(Status::Rejected | Status::Other(_)) => Verdict::Stay,
-            O::Absent | O::AbsentAsAsked | O::Unidentified | O::Unreadable => Verdict::Stay,
+            O::Absent | O::AbsentAsAsked | O::AbsentBesideOld | O::AbsentWithAll => Verdict::Stay,
+            O::Unidentified | O::Weak | O::Unreadable => Verdict::Stay,
             O::CallStarted => Verdict::Advance(State::Initiating(Outcome::Pending)),
             O::CallAccepted => Verdict::Advance(State::Initiated),
             O::CallRefused(refusal) => self.refused(refusal),
@@ -36,8 +37,9 @@ impl Case<'_> {
                 self.untraced(Sighting::Listed(Status::Rejected))
             }
             O::Listed(Status::Rejected) => Verdict::Advance(State::Rejected),
-            O::Absent | O::AbsentAsAsked => self.untraced(Sighting::Absent),
-            O::Listed(Status::Other(_)) | O::Unidentified | O::Unreadable => Verdict::Stay,
+            O::Absent | O::AbsentAsAsked | O::AbsentBesideOld => self.untraced(Sighting::Absent),
+            O::AbsentWithAll => Self::held(),
+            O::Listed(Status::Other(_)) | O::Unidentified | O::Weak | O::Unreadable => Verdict::Stay,
             O::CallStarted => Verdict::Stay,
             O::CallAccepted => Verdict::Advance(State::Initiated),
             O::CallRefused(refusal) => self.refused(refusal),
@@ -56,8 +58,9 @@ impl Case<'_> {
             O::Listed(Status::AwaitingAccountAdmin) => Verdict::Advance(State::AwaitingAccountAdmin),
             O::Listed(Status::AwaitingProgramAdmin) => Verdict::Advance(State::AwaitingProgramAdmin),
             O::Listed(Status::Rejected) => self.rejected(),
-            O::Absent | O::AbsentAsAsked => self.gone(State::Lapsed),
-            O::Listed(Status::Other(_)) | O::Unidentified | O::Unreadable => Verdict::Stay,
+            O::Absent | O::AbsentAsAsked | O::AbsentBesideOld => self.gone(State::Lapsed),
+            O::AbsentWithAll => Self::held(),
+            O::Listed(Status::Other(_)) | O::Unidentified | O::Weak | O::Unreadable => Verdict::Stay,
             // The call is answered; a second answer tells nothing new.
             O::CallStarted | O::CallAccepted | O::CallRefused(_) | O::CallLost | O::CallNotSent => Verdict::Stay,
             O::HeldBack { .. } | O::QuotaReset => Verdict::Stay,
@@ -73,8 +76,9 @@ impl Case<'_> {
             O::Listed(Status::AwaitingAccountAdmin) => Verdict::Stay,
             O::Listed(Status::AwaitingProgramAdmin) => Verdict::Advance(State::AwaitingProgramAdmin),
             O::Listed(Status::Rejected) => self.rejected(),
-            O::Absent | O::AbsentAsAsked => self.gone(State::Lapsed),
-            O::Listed(Status::Other(_)) | O::Unidentified | O::Unreadable => Verdict::Stay,
+            O::Absent | O::AbsentAsAsked | O::AbsentBesideOld => self.gone(State::Lapsed),
+            O::AbsentWithAll => Self::held(),
+            O::Listed(Status::Other(_)) | O::Unidentified | O::Weak | O::Unreadable => Verdict::Stay,
             O::CallStarted | O::CallAccepted | O::CallRefused(_) | O::CallLost | O::CallNotSent => Verdict::Stay,
             O::HeldBack { .. } | O::QuotaReset => Verdict::Stay,
             O::DeadlinePassed => Verdict::Advance(State::Lapsed),
@@ -92,8 +96,9 @@ impl Case<'_> {
             ),
             O::Listed(Status::AwaitingProgramAdmin) => Verdict::Stay,
             O::Listed(Status::Rejected) => self.rejected(),
-            O::Absent | O::AbsentAsAsked => self.gone(State::Lapsed),
-            O::Listed(Status::Other(_)) | O::Unidentified | O::Unreadable => Verdict::Stay,
+            O::Absent | O::AbsentAsAsked | O::AbsentBesideOld => self.gone(State::Lapsed),
+            O::AbsentWithAll => Self::held(),
+            O::Listed(Status::Other(_)) | O::Unidentified | O::Weak | O::Unreadable => Verdict::Stay,
             O::CallStarted | O::CallAccepted | O::CallRefused(_) | O::CallLost | O::CallNotSent => Verdict::Stay,
             O::HeldBack { .. } | O::QuotaReset => Verdict::Stay,
             O::DeadlinePassed => Verdict::Advance(State::Lapsed),
@@ -109,7 +114,8 @@ impl Case<'_> {
             O::Listed(Status::AwaitingProgramAdmin) => self.adopted(State::AwaitingProgramAdmin),
             O::Listed(Status::Rejected) if self.is_answer_to_an_earlier_call() => Verdict::Advance(State::Rejected),
             O::Listed(Status::Rejected | Status::Other(_)) => Verdict::Stay,
-            O::Absent | O::AbsentAsAsked | O::Unidentified | O::Unreadable => Verdict::Stay,
+            O::Absent | O::AbsentAsAsked | O::AbsentBesideOld | O::AbsentWithAll => Verdict::Stay,
+            O::Unidentified | O::Weak | O::Unreadable => Verdict::Stay,
             O::CallStarted | O::CallAccepted | O::CallRefused(_) | O::CallLost | O::CallNotSent => Verdict::Stay,
             O::HeldBack { .. } => Verdict::Stay,
             O::QuotaReset if self.now >= until => Verdict::Advance(State::Requested),
@@ -127,9 +133,12 @@ impl Case<'_> {
             O::Listed(status @ (Status::AwaitingAccountAdmin | Status::AwaitingProgramAdmin | Status::Rejected)) => {
                 self.unlinked(Sighting::Listed(*status), Verdict::Conflict(ConflictKind::Vanished, State::Unlinked))
             }
-            O::Absent => self.unlinked(Sighting::Absent, Verdict::Conflict(ConflictKind::Vanished, State::Unlinked)),
+            O::Absent | O::AbsentBesideOld => {
+                self.unlinked(Sighting::Absent, Verdict::Conflict(ConflictKind::Vanished, State::Unlinked))
+            }
             O::AbsentAsAsked => self.unlinked(Sighting::Absent, Verdict::Advance(State::Unlinked)),
-            O::Unidentified | O::Unreadable => Verdict::Stay,
+            O::AbsentWithAll => Self::held(),
+            O::Unidentified | O::Weak | O::Unreadable => Verdict::Stay,
             O::CallStarted | O::CallAccepted | O::CallRefused(_) | O::CallLost | O::CallNotSent => Verdict::Stay,
             O::HeldBack { .. } | O::QuotaReset | O::DeadlinePassed | O::CancelAsked => Verdict::Stay,
             O::Restored { .. } => Verdict::Stay,

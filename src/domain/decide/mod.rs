@@ -3,9 +3,13 @@
 //! Each state is one function, one row of the table; each names every observation, so that a new one cannot be
 //! forgotten. `ARCHITECTURE.md` holds the whole table as it is computed from here.
 
+mod ages;
+
 mod answer;
 
 mod apply;
+
+mod deadline;
 
 mod link;
 
@@ -13,7 +17,9 @@ mod restore;
 
 mod unlink;
 
+pub use ages::regardless_of_age;
 pub use answer::after_the_month;
+pub use deadline::deadline_may_end;
 
 use super::{
     errcode::Class,
@@ -157,6 +163,12 @@ impl Case<'_> {
     /// Whether the policy's deadline has passed, whoever says so: a policy may change, and a clock may be stepped back.
     fn is_overdue(self) -> bool {
         self.policy.deadline.is_some_and(|after| self.now >= self.request.requested_at + after)
+    }
+
+    /// Everything is gone at once: nothing ends by such a listing, however many say the same. Whoever reads them believes
+    /// it after a time, and says then that it is absent.
+    const fn held() -> Verdict {
+        Verdict::Doubt(Sighting::AbsentWithAll)
     }
 
     /// Whether another listing said the same. The same listing, told twice, confirms nothing; a listing that seems older

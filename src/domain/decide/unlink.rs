@@ -11,11 +11,13 @@ impl Case<'_> {
     pub(super) fn unlink_requested(self, seen: &O) -> Verdict {
         match seen {
             O::Listed(Status::Rejected) => self.no_longer_linked(Sighting::Listed(Status::Rejected)),
-            O::Absent | O::AbsentAsAsked => self.no_longer_linked(Sighting::Absent),
+            O::Absent | O::AbsentAsAsked | O::AbsentBesideOld => self.no_longer_linked(Sighting::Absent),
+            O::AbsentWithAll => Self::held(),
             O::Listed(
                 Status::Linked | Status::AwaitingAccountAdmin | Status::AwaitingProgramAdmin | Status::Other(_),
             )
             | O::Unidentified
+            | O::Weak
             | O::Unreadable => Verdict::Stay,
             O::CallStarted => Verdict::Advance(State::Initiating(Outcome::Pending)),
             O::CallAccepted => Verdict::Advance(State::Initiated),
@@ -31,12 +33,13 @@ impl Case<'_> {
     pub(super) fn unlink_initiating(self, seen: &O) -> Verdict {
         match seen {
             O::Listed(Status::Rejected) => self.no_longer_linked(Sighting::Listed(Status::Rejected)),
-            O::Absent | O::AbsentAsAsked => self.no_longer_linked(Sighting::Absent),
+            O::Absent | O::AbsentAsAsked | O::AbsentBesideOld => self.no_longer_linked(Sighting::Absent),
+            O::AbsentWithAll => Self::held(),
             // Still listed: WeChat has the request or never got it, and only a second call can tell (89018).
             O::Listed(status @ (Status::Linked | Status::AwaitingAccountAdmin | Status::AwaitingProgramAdmin)) => {
                 self.untraced(Sighting::Listed(*status))
             }
-            O::Listed(Status::Other(_)) | O::Unidentified | O::Unreadable => Verdict::Stay,
+            O::Listed(Status::Other(_)) | O::Unidentified | O::Weak | O::Unreadable => Verdict::Stay,
             O::CallStarted => Verdict::Stay,
             O::CallAccepted => Verdict::Advance(State::Initiated),
             O::CallRefused(refusal) => self.refused(refusal),
@@ -54,8 +57,9 @@ impl Case<'_> {
             O::Listed(status @ (Status::AwaitingAccountAdmin | Status::AwaitingProgramAdmin | Status::Rejected)) => {
                 self.no_longer_linked(Sighting::Listed(*status))
             }
-            O::Absent | O::AbsentAsAsked => self.no_longer_linked(Sighting::Absent),
-            O::Listed(Status::Linked | Status::Other(_)) | O::Unidentified | O::Unreadable => Verdict::Stay,
+            O::Absent | O::AbsentAsAsked | O::AbsentBesideOld => self.no_longer_linked(Sighting::Absent),
+            O::AbsentWithAll => Self::held(),
+            O::Listed(Status::Linked | Status::Other(_)) | O::Unidentified | O::Weak | O::Unreadable => Verdict::Stay,
             O::CallStarted | O::CallAccepted | O::CallRefused(_) | O::CallLost | O::CallNotSent => Verdict::Stay,
             O::HeldBack { .. } | O::QuotaReset => Verdict::Stay,
             O::DeadlinePassed => Verdict::Advance(State::Lapsed),
@@ -67,11 +71,13 @@ impl Case<'_> {
     pub(super) fn unlink_deferred(self, until: Time, seen: &O) -> Verdict {
         match seen {
             O::Listed(Status::Rejected) => self.no_longer_linked(Sighting::Listed(Status::Rejected)),
-            O::Absent | O::AbsentAsAsked => self.no_longer_linked(Sighting::Absent),
+            O::Absent | O::AbsentAsAsked | O::AbsentBesideOld => self.no_longer_linked(Sighting::Absent),
+            O::AbsentWithAll => Self::held(),
             O::Listed(
                 Status::Linked | Status::AwaitingAccountAdmin | Status::AwaitingProgramAdmin | Status::Other(_),
             )
             | O::Unidentified
+            | O::Weak
             | O::Unreadable => Verdict::Stay,
             O::CallStarted | O::CallAccepted | O::CallRefused(_) | O::CallLost | O::CallNotSent => Verdict::Stay,
             O::HeldBack { .. } => Verdict::Stay,

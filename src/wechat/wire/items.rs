@@ -38,9 +38,14 @@ const UNREADABLE_STATUS: Status = Status::Other(0);
 /// Functions kept of one item; two are documented.
 const FUNCTIONS_MAX: usize = 32;
 
-/// The items of a `wxopens` object.
+/// What stands in `wxopens`.
 #[derive(Debug)]
-pub(super) struct Open(pub(super) Vec<Item>);
+pub(super) enum Open {
+    /// Its `items`.
+    Items(Vec<Item>),
+    /// Nothing at all: `{}`, or `[]` as PHP writes an empty map.
+    Nothing,
+}
 
 impl<'de> Deserialize<'de> for Open {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -57,7 +62,14 @@ impl<'de> Visitor<'de> for OpenVisitor {
         f.write_str("\"wxopens\" as an object")
     }
 
-    /// Other keys without `items` mean that the items may stand elsewhere, so that is no empty listing.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Open, A::Error> {
+        match seq.next_element::<IgnoredAny>()? {
+            None => Ok(Open::Nothing),
+            Some(_) => Err(A::Error::custom("\"wxopens\" is an array")),
+        }
+    }
+
+    /// Other keys without `items` mean that the items may stand elsewhere, so that is nothing to rely on.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Open, A::Error> {
         let mut found: Option<Vec<Item>> = None;
         let mut others = false;
@@ -73,8 +85,8 @@ impl<'de> Visitor<'de> for OpenVisitor {
         }
         match found {
             None if others => Err(A::Error::custom("\"wxopens\" has no \"items\"")),
-            None => Ok(Open(Vec::new())),
-            Some(items) => Ok(Open(items)),
+            None => Ok(Open::Nothing),
+            Some(items) => Ok(Open::Items(items)),
         }
     }
 }

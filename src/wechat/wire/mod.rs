@@ -2,9 +2,9 @@
 //! out of silence: what is not plainly readable is a fault, and a fault is no evidence.
 //!
 //! Every choice here leans one way. A listing that lacks a program ends a request in time, so an empty listing needs
-//! proof: a `wxopens` object and an explicit `errcode` of 0. A listing with items proves itself and may omit the code. An
-//! `{"errcode":0,"errmsg":"ok"}` without a `wxopens`, or with a null in its place, is taken for a partial answer: no page
-//! shows such a body, and a wait costs less than a link that is wrongly taken for gone.
+//! proof: its `items` and an explicit `errcode` of 0. A listing with items proves itself and may omit the code. A 0 with
+//! nothing where the items belong is weak: no page shows how an account without links is written, so it may be that, or
+//! half an answer; and a wait costs less than a link that is wrongly taken for gone.
 
 use serde::Deserialize;
 
@@ -47,6 +47,8 @@ pub(super) struct Unreadable {
 pub(super) enum Said {
     /// Every program of the account.
     Listing(Listing),
+    /// A 0 and no items: no `wxopens`, or a null, an empty object or an empty array in its place.
+    Weak,
     /// A code that is not 0; it counts whatever stands beside it.
     Refused(Refusal),
 }
@@ -72,23 +74,25 @@ struct Answer<'a> {
 /// Reads the answer of `wxamplinkget`
 /// (<https://developers.weixin.qq.com/doc/oplatform/Third-party_Platforms/2.0/api/Official__Accounts/Mini_Program_Management_Permission.html>).
 ///
-/// An object with a `wxopens` object that has items is a listing, without an `errcode` too. `items` may be empty, null or
-/// missing, which is an empty listing, but only beside an explicit 0, and not if other keys stand in its place.
-/// `"wxopens": null` is a fault whatever stands beside it.
+/// An object with a `wxopens` object that has items is a listing, without an `errcode` too. `items` may be empty or null,
+/// which is an empty listing, but only beside an explicit 0. Beside the same 0 no `items` at all, without another key
+/// that may hold them, is [`Said::Weak`].
 pub(super) fn listing(body: &[u8]) -> Result<Said, Unreadable> {
     tolerantly(body, |body| {
         let ListingBody { errcode, errmsg, wxopens } = object(body)?;
-        match code(&errcode)? {
-            None | Some(0) => {}
-            Some(code) => return Ok(Said::Refused(refusal(code, &errmsg))),
+        let code = code(&errcode)?;
+        if let Some(code) = code.filter(|code| *code != 0) {
+            return Ok(Said::Refused(refusal(code, &errmsg)));
         }
-        match wxopens {
-            Field::Value(Open(items)) if items.is_empty() && errcode == Loose::Absent => {
+        match (wxopens, code) {
+            (Field::Value(Open::Items(items)), None) if items.is_empty() => {
                 Err(fault("there are no items and no errcode"))
             }
-            Field::Value(Open(items)) => Ok(Said::Listing(Listing { items })),
-            Field::Null => Err(fault("\"wxopens\" is null")),
-            Field::Absent => Err(fault("there is no \"wxopens\"")),
+            (Field::Value(Open::Items(items)), _) => Ok(Said::Listing(Listing { items })),
+            (Field::Value(Open::Nothing) | Field::Null | Field::Absent, Some(_)) => Ok(Said::Weak),
+            (Field::Value(Open::Nothing) | Field::Null | Field::Absent, None) => {
+                Err(fault("there is no \"wxopens\" with items, and no errcode"))
+            }
         }
     })
 }

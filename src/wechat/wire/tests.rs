@@ -15,7 +15,7 @@ const FULL: &str = r#"{"errcode":0,"errmsg":"ok","wxopens":{"items":[
 fn items(body: &str) -> Option<Vec<Item>> {
     match listing(body.as_bytes()) {
         Ok(Said::Listing(listing)) => Some(listing.items),
-        Ok(Said::Refused(_)) | Err(_) => None,
+        Ok(Said::Weak | Said::Refused(_)) | Err(_) => None,
     }
 }
 
@@ -60,10 +60,24 @@ fn an_empty_listing_needs_proof() {
     for empty in [
         r#"{"errcode":0,"errmsg":"ok","wxopens":{"items":[]}}"#,
         r#"{"errcode":0,"wxopens":{"items":null}}"#,
-        r#"{"errcode":0,"wxopens":{}}"#,
-        r#"{"errcode":"0","wxopens":{}}"#,
+        r#"{"errcode":"0","wxopens":{"items":[]}}"#,
     ] {
         assert_eq!(items(empty), Some(Vec::new()), "{empty}");
+    }
+}
+
+#[test]
+fn a_zero_without_items_is_weak() {
+    for weak in [
+        r#"{"errcode":0,"errmsg":"ok"}"#,
+        r#"{"errcode":"0"}"#,
+        r#"{"errcode":0.0,"wxopens":null}"#,
+        r#"{"errcode":0,"wxopens":{}}"#,
+        r#"{"errcode":"0","wxopens":{}}"#,
+        r#"{"errcode":0,"wxopens":[]}"#,
+        "\u{feff}{\"wxopens\": [ ], \"errmsg\":\"ok\", \"errcode\":0}",
+    ] {
+        assert_eq!(listing(weak.as_bytes()), Ok(Said::Weak), "{weak}");
     }
 }
 
@@ -82,10 +96,10 @@ fn rubbish_is_a_fault_and_never_an_empty_listing() {
         "{}",
         r#"{"foo":1}"#,
         r#"{"message":"Bad gateway"}"#,
-        r#"{"errcode":0,"errmsg":"ok"}"#,
+        r#"{"errmsg":"ok"}"#,
         r#"{"wxopens":null}"#,
-        r#"{"errcode":0,"wxopens":null}"#,
         r#"{"wxopens":{}}"#,
+        r#"{"wxopens":[]}"#,
         r#"{"wxopens":{"items":null}}"#,
         r#"{"errmsg":"ok","wxopens":{"items":[]}}"#,
         r#"[0,"ok",{"items":[]}]"#,
@@ -97,8 +111,12 @@ fn rubbish_is_a_fault_and_never_an_empty_listing() {
         r#"{"errcode":99999999999999999999,"wxopens":{}}"#,
         r#"{"errcode":0,"errcode":0,"wxopens":{}}"#,
         r#"{"errcode":0,"wxopens":{},"wxopens":{}}"#,
-        r#"{"errcode":0,"wxopens":[]}"#,
+        r#"{"errcode":0,"wxopens":[{}]}"#,
+        r#"{"errcode":0,"wxopens":[null]}"#,
         r#"{"errcode":0,"wxopens":"none"}"#,
+        r#"{"errcode":0,"wxopens":""}"#,
+        r#"{"errcode":0,"wxopens":0}"#,
+        r#"{"errcode":0,"wxopens":false}"#,
         r#"{"errcode":0,"wxopens":{"item_list":[]}}"#,
         r#"{"errcode":0,"wxopens":{"items":{}}}"#,
         r#"{"errcode":0,"wxopens":{"items":""}}"#,
@@ -245,6 +263,9 @@ proptest! {
         body in prop_oneof![prop::collection::vec(any::<u8>(), 0..256), mutated(), json_like()],
     ) {
         if verdict(&body).is_ok_and(|verdict| verdict == Verdict::Done) {
+            prop_assert!(has_explicit_zero(&body), "{}", body.escape_ascii());
+        }
+        if listing(&body) == Ok(Said::Weak) {
             prop_assert!(has_explicit_zero(&body), "{}", body.escape_ascii());
         }
         if let Ok(Said::Listing(said)) = listing(&body) {

@@ -40,6 +40,10 @@ impl Known for Taught {
     fn standing_since(&self, username: &str, status: Status) -> Option<Time> {
         self.standing.get(&(username.to_owned(), status)).copied()
     }
+
+    fn unchanged_since(&self, username: &str, status: Status) -> Option<Time> {
+        self.standing_since(username, status)
+    }
 }
 
 fn item(status: Status, appid: Option<&str>, gh: Option<&str>) -> Item {
@@ -142,10 +146,117 @@ fn two_new_items_are_nobodys() {
 fn an_unnamed_item_from_before_the_call_is_not_new() {
     for since in [START, START - minutes(1)] {
         let known = Taught::default().standing("gh_x", Status::Rejected, since);
-        assert_eq!(told(vec![unnamed(Status::Rejected, "gh_x")], &[invited(1)], &known), [O::Unidentified]);
+        assert_eq!(told(vec![unnamed(Status::Rejected, "gh_x")], &[invited(1)], &known), [O::AbsentBesideOld]);
     }
     let known = Taught::default().standing("gh_x", PENDING, START + minutes(1));
     assert_eq!(told(vec![unnamed(PENDING, "gh_x")], &[invited(1)], &known), [O::Listed(PENDING)]);
+}
+
+/// FAULTS 3: the documented shape of a rejection names nobody, and every account that was ever refused has one.
+#[test]
+fn an_old_unnamed_item_does_not_hold_up_a_request_that_was_called() {
+    let calling = |state| Request { state, ..invited(1) };
+    let states = [
+        State::Requested,
+        State::Initiating(Outcome::Pending),
+        State::Initiating(Outcome::Unknown),
+        State::Initiated,
+        State::AwaitingAccountAdmin,
+        State::AwaitingProgramAdmin,
+        State::Deferred(START + minutes(9)),
+    ];
+    for status in [Status::Rejected, Status::Linked, PENDING, Status::Other(7)] {
+        let known = Taught::default().standing("gh_x", status, START);
+        for state in states {
+            let seen = told(vec![unnamed(status, "gh_x")], &[calling(state)], &known);
+            assert_eq!(seen, [O::AbsentBesideOld], "{status:?} {state:?}");
+        }
+        assert_eq!(told(vec![unnamed(status, "gh_x")], &[requested(1)], &known), [O::Unidentified], "never called");
+    }
+}
+
+#[test]
+fn one_unnamed_item_that_is_new_holds_up_whatever_stands_beside_it() {
+    let known = Taught::default().standing("gh_x", Status::Rejected, START);
+    let old = || unnamed(Status::Rejected, "gh_x");
+    for new in [unnamed(Status::Rejected, "gh_y"), item(Status::Rejected, None, None)] {
+        let items = vec![old(), new.clone(), unnamed(PENDING, "gh_z")];
+        assert_eq!(told(items, &[invited(1)], &known), [O::Unidentified], "{new:?}");
+    }
+    assert_eq!(told(vec![old(), unnamed(PENDING, "gh_y")], &[invited(1)], &known), [O::Listed(PENDING)]);
+    // It changed since the call: whose it is decides what that means.
+    let items = vec![unnamed(PENDING, "gh_x"), unnamed(PENDING, "gh_y")];
+    assert_eq!(told(items, &[invited(1)], &known), [O::Unidentified]);
+}
+
+/// 89010 and 89035 say that the link was begun before the call, so its item may have stood there before, too: on its way,
+/// not linked and not rejected.
+#[test]
+fn what_was_begun_elsewhere_may_be_an_old_item_on_its_way() {
+    for code in [89_010, 89_035] {
+        let begun = Request { refusal: Some(super::refusal(code)), ..invited(1) };
+        for (status, seen) in [
+            (PENDING, O::Unidentified),
+            (Status::AwaitingProgramAdmin, O::Unidentified),
+            (Status::Other(7), O::Unidentified),
+            (Status::Linked, O::AbsentBesideOld),
+            (Status::Rejected, O::AbsentBesideOld),
+        ] {
+            let known = Taught::default().standing("gh_x", status, START);
+            assert_eq!(told(vec![unnamed(status, "gh_x")], std::slice::from_ref(&begun), &known), [seen], "{status:?}");
+        }
+    }
+}
+
+/// To them a rejected item says what no item says.
+#[test]
+fn an_unnamed_rejection_holds_up_neither_an_unlink_nor_the_end_of_a_link() {
+    let linked = Request { state: State::Linked, ..invited(1) };
+    let unlinking = Request { state: State::Initiated, attempt: 1, called_at: Some(START), ..unlink() };
+    for (status, seen) in [
+        (Status::Rejected, [O::Absent, O::AbsentAsAsked]),
+        (Status::Linked, [O::Unidentified, O::Unidentified]),
+        (PENDING, [O::Unidentified, O::Unidentified]),
+    ] {
+        let told = [&linked, &unlinking].map(|request| {
+            told(vec![unnamed(status, "gh_x")], std::slice::from_ref(request), &Taught::default()).remove(0)
+        });
+        assert_eq!(told, seen, "{status:?}");
+    }
+}
+
+/// Its call is the moment at which the copy was put back; what the copy remembers stood there before.
+#[test]
+fn what_a_copy_remembers_is_old_to_a_request_that_was_perhaps_called() {
+    let perhaps = Request { state: State::Initiating(Outcome::Restored), ..invited(1) };
+    let seen = |since| {
+        let known = Taught::default().standing("gh_x", PENDING, since);
+        told(vec![unnamed(PENDING, "gh_x"), unnamed(PENDING, "gh_x")], std::slice::from_ref(&perhaps), &known).remove(0)
+    };
+    assert_eq!(seen(START - minutes(1)), O::AbsentBesideOld);
+    assert_eq!(seen(START), O::Unidentified, "first listed at that moment");
+}
+
+/// FAULTS 19. There is no clock here: were each item held against each other or against each request, this test would
+/// take the better part of an hour.
+#[test]
+fn a_list_of_any_length_is_read_in_one_pass() {
+    let number = |at: usize| format!("gh_{at:012}");
+    let items: Vec<Item> = (0..60_000).map(|at| unnamed(Status::Rejected, &number(at))).collect();
+    let of = |at: usize| format!("wx{at:016}").parse().unwrap();
+    let requests: Vec<Request> = (0..4_000)
+        .map(|at| Request { program: of(at), username: Some(number(at * 20).parse().unwrap()), ..invited(1) })
+        .chain((0..4_000).map(|at| Request { program: of(4_000 + at), ..invited(1) }))
+        .chain((0..4_000).map(|at| Request { program: of(at), state: State::Initiated, ..unlink() }))
+        .collect();
+    let mut known = Taught::default();
+    for at in 0..60_000 {
+        known = known.standing(&number(at), Status::Rejected, START);
+    }
+    let seen = told(items, &requests, &known);
+    let count = |wanted: &O| seen.iter().filter(|seen| *seen == wanted).count();
+    let named = count(&O::Listed(Status::Rejected));
+    assert_eq!((named, count(&O::AbsentBesideOld), count(&O::AbsentAsAsked)), (3_000 + 3_000, 4_000, 1_000 + 1_000));
 }
 
 #[test]
@@ -211,6 +322,20 @@ fn other_programs_and_official_accounts_in_the_list_are_nobodys_business() {
         item(Status::Linked, Some("an appid of another shape"), None),
     ];
     assert_eq!(told(items, &[invited(1), requested(2)], &Taught::default()), [O::Absent, O::Absent]);
+}
+
+/// FAULTS 32: what is said of them is said once for a list, not once for each.
+#[test]
+fn undocumented_statuses_are_counted() {
+    let listed = |statuses: &[i64]| {
+        let items = statuses.iter().map(|number| of_program(Status::from_number(*number), 1, None)).collect();
+        Listing { items }
+    };
+    assert_eq!(listed(&[1, 2, 3, 12]).undocumented(), None);
+    let odd = listed(&[1, 7, 0, 7, 3, 7]);
+    let found = odd.undocumented().unwrap();
+    assert_eq!((found.items, found.statuses.into_iter().collect::<Vec<_>>()), (4, vec![0, 7]));
+    assert_eq!(found.example, &odd.items[1]);
 }
 
 #[test]

@@ -125,12 +125,55 @@ proptest! {
         prop_assert_eq!(after.request, life.request);
     }
 
+    /// Whoever reads the listings believes them after a time, and says then that it is absent.
+    #[test]
+    fn listings_that_lost_everything_end_nothing_however_many_there_are(
+        life in lives(Teller::Wild), pauses in prop::collection::vec(waits(), 1..20),
+    ) {
+        let mut after = life.clone();
+        for wait in pauses {
+            after.now = after.now + wait;
+            after.learn(Observation::AbsentWithAll);
+            let again = next_action(&after.request, &after.policy, after.now).map(|step| step.action);
+            prop_assert!(again != Some(Action::Call) || life.request.attempt == 0, "{:?}", after.request);
+        }
+        prop_assert_eq!((after.request.state, after.request.attempt), (life.request.state, life.request.attempt));
+    }
+
+    /// What came back is believed at once, and what stays away needs its two listings all the same.
+    #[test]
+    fn a_loss_that_was_partial_after_all_is_confirmed_as_any_other(life in lives(Teller::Wild), wait in waits()) {
+        let held = decide(&life.request, &Observation::AbsentWithAll, &life.policy, life.now + wait).next;
+        let once = decide(&held, &Observation::Absent, &life.policy, life.now + wait + wait).next;
+        prop_assert_eq!(once.state, life.request.state);
+    }
+
+    #[test]
+    fn weak_answers_are_evidence_of_nothing(
+        life in lives(Teller::Wild), pauses in prop::collection::vec(waits(), 1..20),
+    ) {
+        let mut after = life.clone();
+        for wait in pauses {
+            after.now = after.now + wait;
+            after.learn(Observation::Weak);
+            let called = after.request.looked_at.is_some();
+            let is_first = life.request.state == State::Requested && life.request.attempt == 0 && life.request.is_link();
+            prop_assert_eq!(called, is_first, "{:?}", after.request);
+        }
+        after.request.looked_at = life.request.looked_at;
+        // What was listed before a first call nobody has seen.
+        if life.request.attempt == 0 {
+            after.request.memory.baseline = life.request.memory.baseline;
+        }
+        prop_assert_eq!(after.request, life.request);
+    }
+
     #[test]
     fn one_listing_alone_takes_nothing_back(life in lives(Teller::Wild), wait in waits()) {
         let now = life.now + wait;
         let mut request = life.request;
         request.memory.doubt = None;
-        for seen in [Observation::Absent, Observation::AbsentAsAsked] {
+        for seen in [Observation::Absent, Observation::AbsentAsAsked, Observation::AbsentBesideOld] {
             let verdict = verdict(&request, &seen, &life.policy, now);
             prop_assert!(matches!(verdict, Verdict::Stay | Verdict::Doubt(_)), "{verdict:?}");
         }
@@ -165,7 +208,8 @@ proptest! {
             if next_action(&life.request, &life.policy, now).is_some_and(|step| step.action == Action::Call) {
                 prop_assert_eq!(life.request.state, State::Requested);
                 let Some((seen, at)) = &life.last else { panic!("called without a look") };
-                prop_assert!(is_readable(seen), "{seen:?}");
+                let is_first = life.request.attempt == 0 && life.request.is_link();
+                prop_assert!(is_readable(seen) || (is_first && *seen == Observation::Weak), "{seen:?}");
                 prop_assert!(now >= *at && now.since(*at) < Duration::from_mins(1));
             }
         }

@@ -21,7 +21,7 @@ fn told(then: &[(u64, O)]) -> Vec<(u64, O)> {
 #[test]
 fn a_first_call_follows_its_look_at_once() {
     let policy = Policy::default();
-    for seen in [O::Absent, O::Listed(Status::Rejected), O::Unidentified] {
+    for seen in [O::Absent, O::Listed(Status::Rejected), O::Unidentified, O::AbsentWithAll, O::Weak] {
         let request = after(link(), &[(0, seen.clone())], &policy);
         assert_eq!(next_action(&request, &policy, START).map(|step| step.action), Some(Action::Call), "{seen:?}");
     }

@@ -70,7 +70,14 @@ fn observed(head: &str) -> Vec<(O, Baseline)> {
         "other" => [0, 4, -1, i64::MIN, i64::MAX].map(|n| (O::Listed(Status::Other(n)), Baseline::Clear)).to_vec(),
         "absent" => [Baseline::Clear, Baseline::Rejected].map(|baseline| (O::Absent, baseline)).to_vec(),
         "absent as asked" => clear(O::AbsentAsAsked),
+        "absent beside old" => {
+            [Baseline::Clear, Baseline::Rejected].map(|baseline| (O::AbsentBesideOld, baseline)).to_vec()
+        }
+        "absent with all" => {
+            [Baseline::Clear, Baseline::Rejected].map(|baseline| (O::AbsentWithAll, baseline)).to_vec()
+        }
         "unidentified" => clear(O::Unidentified),
+        "weak" => [Baseline::Clear, Baseline::Rejected].map(|baseline| (O::Weak, baseline)).to_vec(),
         "unreadable" => clear(O::Unreadable),
         "call started" => clear(O::CallStarted),
         "call accepted" => [O::CallAccepted, refused(0)].map(|seen| (seen, Baseline::Clear)).to_vec(),
@@ -122,6 +129,9 @@ fn situations() -> Vec<Situation> {
 /// What the cell demands in this situation, in the words of [`answered`].
 fn demanded(cell: &str, situation: Situation, request: &Request) -> String {
     let (waits, cell) = cell.strip_prefix("late ").map_or((false, cell), |rest| (!situation.late, rest));
+    if cell == "held" {
+        return "doubt".to_owned();
+    }
     let (doubts, goal) = cell.strip_prefix("2x ").map_or((false, cell), |rest| (true, rest));
     if doubts && (waits || !situation.second) {
         "doubt".to_owned()
@@ -174,7 +184,10 @@ fn wrong_answers(standings: &[Request], head: &str, cell: &str) -> Vec<String> {
         .flat_map(|(request, seen)| situations().into_iter().map(move |situation| (request, seen.clone(), situation)))
     {
         let now = START + if situation.late { policy().appear_within } else { minutes(2) };
-        let sighting = seen.status().map_or(Sighting::Absent, Sighting::Listed);
+        let sighting = match (&seen, seen.status()) {
+            (O::AbsentWithAll, _) => Sighting::AbsentWithAll,
+            (_, status) => status.map_or(Sighting::Absent, Sighting::Listed),
+        };
         let mut request = standing.clone();
         request.memory.baseline = baseline;
         request.memory.doubt = (situation.doubt)(sighting, now);

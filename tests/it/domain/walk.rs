@@ -119,7 +119,10 @@ impl Life {
             Observation::Listed(_)
             | Observation::Absent
             | Observation::AbsentAsAsked
+            | Observation::AbsentBesideOld
+            | Observation::AbsentWithAll
             | Observation::Unidentified
+            | Observation::Weak
             | Observation::Unreadable
             | Observation::HeldBack { .. }
             | Observation::QuotaReset
@@ -133,7 +136,12 @@ impl Life {
 pub(super) const fn is_readable(seen: &Observation) -> bool {
     matches!(
         seen,
-        Observation::Listed(_) | Observation::Absent | Observation::AbsentAsAsked | Observation::Unidentified
+        Observation::Listed(_)
+            | Observation::Absent
+            | Observation::AbsentAsAsked
+            | Observation::AbsentBesideOld
+            | Observation::AbsentWithAll
+            | Observation::Unidentified
     )
 }
 
@@ -159,6 +167,8 @@ pub(super) fn listings() -> impl Strategy<Value = Observation> {
         6 => statuses().prop_map(Observation::Listed),
         4 => Just(Observation::Absent),
         1 => Just(Observation::AbsentAsAsked),
+        1 => Just(Observation::AbsentBesideOld),
+        1 => Just(Observation::AbsentWithAll),
         1 => Just(Observation::Unidentified),
     ]
 }
@@ -173,6 +183,7 @@ pub(super) fn observations() -> impl Strategy<Value = Observation> {
     prop_oneof![
         10 => listings(),
         2 => Just(Observation::Unreadable),
+        1 => Just(Observation::Weak),
         2 => Just(Observation::CallStarted),
         3 => Just(Observation::CallAccepted),
         3 => codes().prop_map(|code| Observation::CallRefused(refusal(code))),

@@ -2,7 +2,11 @@
 
 mod codes;
 
+mod emptied;
+
 mod lists;
+
+mod long;
 
 mod lost;
 
@@ -11,3 +15,5 @@ mod odd;
 mod people;
 
 mod standing;
+
+mod weak;

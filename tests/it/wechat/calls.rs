@@ -20,7 +20,7 @@ async fn the_documented_bodies_are_sent() {
     wechat.link(&token, &program(), LinkOptions { notify_users: false, show_profile: true }).await.unwrap();
     wechat.unlink(&token, &program()).await.unwrap();
 
-    assert_eq!(raw.read().unwrap().items.len(), 1);
+    assert_eq!(raw.read().unwrap().whole().unwrap().items.len(), 1);
     assert_eq!(raw.fingerprint(), wechat.listing(&token).await.unwrap().fingerprint());
     let requests = server.requests();
     let query = "?access_token=61W3mEpU66027wgNZ%2BMhGHN%2FQDHnFATkDa9%3D HTTP/1.1\r\n";

@@ -1,37 +1,38 @@
 //! The cells of the decision table.
 //!
 //! How to read a cell: `·` nothing moves. A word: it moves there, at once. `2x`: only when two consecutive listings, read
-//! at different moments, say so. `late`: only once `appear_within` has passed since the call. `!`: a conflict of this kind
-//! is kept. `account` and `program` are short for `awaiting_account_admin` and `awaiting_program_admin`.
+//! at different moments, say so. `late`: only once `appear_within` has passed since the call. `held`: a doubt, however many
+//! listings say so. `!`: a conflict of this kind is kept. `account` and `program` are short for `awaiting_account_admin`
+//! and `awaiting_program_admin`.
 
 pub(super) const LINK_LISTED: &str = "
-a link request is…       | 1      | 12                         | 2                    | 3                    | 3 as before the call     | other | absent                   | absent as asked          | unidentified | unreadable
-requested                | linked | account !adopted           | program !adopted     | ·                    | ·                        | ·     | ·                        | ·                        | ·            | ·
-requested again          | linked | account                    | program              | rejected             | ·                        | ·     | ·                        | ·                        | ·            | ·
-initiating               | linked | account                    | program              | rejected             | late 2x requested        | ·     | late 2x requested        | late 2x requested        | ·            | ·
-initiating, last attempt | linked | account                    | program              | rejected             | late 2x failed:attempts  | ·     | late 2x failed:attempts  | late 2x failed:attempts  | ·            | ·
-initiating, perhaps      | linked | account                    | program              | rejected             | late 2x requested        | ·     | late 2x requested        | late 2x requested        | ·            | ·
-initiated                | linked | account                    | program              | rejected             | late rejected            | ·     | late 2x lapsed           | late 2x lapsed           | ·            | ·
-account                  | linked | ·                          | program              | rejected             | late rejected            | ·     | 2x lapsed                | 2x lapsed                | ·            | ·
-program                  | linked | 2x account !backward       | ·                    | rejected             | late rejected            | ·     | 2x lapsed                | 2x lapsed                | ·            | ·
-program by 89035         | linked | 2x account !backward       | ·                    | rejected             | late rejected            | ·     | late 2x lapsed           | late 2x lapsed           | ·            | ·
-deferred                 | linked | account !adopted           | program !adopted     | ·                    | ·                        | ·     | ·                        | ·                        | ·            | ·
-deferred again           | linked | account                    | program              | rejected             | ·                        | ·     | ·                        | ·                        | ·            | ·
-linked                   | ·      | 2x unlinked !vanished      | 2x unlinked !vanished | 2x unlinked !vanished | 2x unlinked !vanished  | ·     | 2x unlinked !vanished    | 2x unlinked              | ·            | ·
-linked by 89015          | ·      | late 2x unlinked !vanished | late 2x unlinked !vanished | late 2x unlinked !vanished | late 2x unlinked !vanished | · | late 2x unlinked !vanished | late 2x unlinked   | ·            | ·
-ended                    | ·      | ·                          | ·                    | ·                    | ·                        | ·     | ·                        | ·                        | ·            | ·
+a link request is…       | 1      | 12                         | 2                          | 3                          | 3 as before the call       | other | absent                     | absent as asked         | absent beside old          | absent with all | unidentified | weak | unreadable
+requested                | linked | account !adopted           | program !adopted           | ·                          | ·                          | ·     | ·                          | ·                       | ·                          | ·               | ·            | ·    | ·
+requested again          | linked | account                    | program                    | rejected                   | ·                          | ·     | ·                          | ·                       | ·                          | ·               | ·            | ·    | ·
+initiating               | linked | account                    | program                    | rejected                   | late 2x requested          | ·     | late 2x requested          | late 2x requested       | late 2x requested          | held            | ·            | ·    | ·
+initiating, last attempt | linked | account                    | program                    | rejected                   | late 2x failed:attempts    | ·     | late 2x failed:attempts    | late 2x failed:attempts | late 2x failed:attempts    | held            | ·            | ·    | ·
+initiating, perhaps      | linked | account                    | program                    | rejected                   | late 2x requested          | ·     | late 2x requested          | late 2x requested       | late 2x requested          | held            | ·            | ·    | ·
+initiated                | linked | account                    | program                    | rejected                   | late rejected              | ·     | late 2x lapsed             | late 2x lapsed          | late 2x lapsed             | held            | ·            | ·    | ·
+account                  | linked | ·                          | program                    | rejected                   | late rejected              | ·     | 2x lapsed                  | 2x lapsed               | 2x lapsed                  | held            | ·            | ·    | ·
+program                  | linked | 2x account !backward       | ·                          | rejected                   | late rejected              | ·     | 2x lapsed                  | 2x lapsed               | 2x lapsed                  | held            | ·            | ·    | ·
+program by 89035         | linked | 2x account !backward       | ·                          | rejected                   | late rejected              | ·     | late 2x lapsed             | late 2x lapsed          | late 2x lapsed             | held            | ·            | ·    | ·
+deferred                 | linked | account !adopted           | program !adopted           | ·                          | ·                          | ·     | ·                          | ·                       | ·                          | ·               | ·            | ·    | ·
+deferred again           | linked | account                    | program                    | rejected                   | ·                          | ·     | ·                          | ·                       | ·                          | ·               | ·            | ·    | ·
+linked                   | ·      | 2x unlinked !vanished      | 2x unlinked !vanished      | 2x unlinked !vanished      | 2x unlinked !vanished      | ·     | 2x unlinked !vanished      | 2x unlinked             | 2x unlinked !vanished      | held            | ·            | ·    | ·
+linked by 89015          | ·      | late 2x unlinked !vanished | late 2x unlinked !vanished | late 2x unlinked !vanished | late 2x unlinked !vanished | ·     | late 2x unlinked !vanished | late 2x unlinked        | late 2x unlinked !vanished | held            | ·            | ·    | ·
+ended                    | ·      | ·                          | ·                          | ·                          | ·                          | ·     | ·                          | ·                       | ·                          | ·               | ·            | ·    | ·
 ";
 
 pub(super) const UNLINK_LISTED: &str = "
-an unlink request is…    | 1                       | 12                      | 2                       | 3           | 3 as before the call | other | absent      | absent as asked | unidentified | unreadable
-requested                | ·                       | ·                       | ·                       | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | ·            | ·
-requested again          | ·                       | ·                       | ·                       | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | ·            | ·
-initiating               | late 2x requested       | late 2x requested       | late 2x requested       | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | ·            | ·
-initiating, last attempt | late 2x failed:attempts | late 2x failed:attempts | late 2x failed:attempts | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | ·            | ·
-initiating, perhaps      | late 2x requested       | late 2x requested       | late 2x requested       | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | ·            | ·
-initiated                | ·                       | 2x unlinked             | 2x unlinked             | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | ·            | ·
-deferred                 | ·                       | ·                       | ·                       | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | ·            | ·
-ended                    | ·                       | ·                       | ·                       | ·           | ·                    | ·     | ·           | ·               | ·            | ·
+an unlink request is…    | 1                       | 12                      | 2                       | 3           | 3 as before the call | other | absent      | absent as asked | absent beside old | absent with all | unidentified | weak | unreadable
+requested                | ·                       | ·                       | ·                       | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | 2x unlinked       | held            | ·            | ·    | ·
+requested again          | ·                       | ·                       | ·                       | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | 2x unlinked       | held            | ·            | ·    | ·
+initiating               | late 2x requested       | late 2x requested       | late 2x requested       | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | 2x unlinked       | held            | ·            | ·    | ·
+initiating, last attempt | late 2x failed:attempts | late 2x failed:attempts | late 2x failed:attempts | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | 2x unlinked       | held            | ·            | ·    | ·
+initiating, perhaps      | late 2x requested       | late 2x requested       | late 2x requested       | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | 2x unlinked       | held            | ·            | ·    | ·
+initiated                | ·                       | 2x unlinked             | 2x unlinked             | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | 2x unlinked       | held            | ·            | ·    | ·
+deferred                 | ·                       | ·                       | ·                       | 2x unlinked | 2x unlinked          | ·     | 2x unlinked | 2x unlinked     | 2x unlinked       | held            | ·            | ·    | ·
+ended                    | ·                       | ·                       | ·                       | ·           | ·                    | ·     | ·           | ·               | ·                 | ·               | ·            | ·    | ·
 ";
 
 pub(super) const LINK_ELSE: &str = "

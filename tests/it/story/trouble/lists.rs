@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amplinkd::sim::{FaultKind, Phase};
+use amplinkd::sim::{By, FaultKind, Phase};
 
 use super::super::{ACCOUNT, Daemon, FULL, PROGRAM, days, hours, minutes, to_link};
 
@@ -75,6 +75,43 @@ async fn a_list_that_fails_between_two_absences_does_not_confirm_them() {
     daemon.run_for(days(2)).await;
 
     daemon.assert_story(&link, &before).await;
+}
+
+/// FAULTS 12: the administrators agree while the list cannot be read, and meanwhile a deadline passes.
+#[tokio::test]
+async fn a_deadline_that_passes_in_an_outage_lets_the_next_list_speak_first() {
+    for outage in [hours(2), hours(20)] {
+        let mut daemon = Daemon::with(|settings| settings.policy.deadline = Some(hours(6))).await;
+        daemon.nobody_answers();
+        let link = daemon.link().await;
+        daemon.run_for(hours(5)).await;
+        daemon.sim.world().faults.rates = nothing_but(&[FaultKind::BadGateway]);
+        for by in [By::AccountAdmin, By::ProgramAdmin] {
+            let now = daemon.sim.now();
+            daemon.sim.world().approve(ACCOUNT, PROGRAM, by, now).unwrap();
+        }
+        daemon.run_for(hours(1) + outage).await;
+        daemon.assert_story(&link, "requested initiating initiated awaiting_account_admin").await;
+
+        daemon.sim.world().faults.rates = BTreeMap::new();
+        daemon.run_for(hours(1)).await;
+        daemon.assert_story(&link, "requested initiating initiated awaiting_account_admin linked").await;
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_ends_a_request_after_a_day_without_a_list() {
+    let mut daemon = Daemon::with(|settings| settings.policy.deadline = Some(hours(6))).await;
+    daemon.nobody_answers();
+    let link = daemon.link().await;
+    daemon.run_for(hours(5)).await;
+    daemon.sim.world().faults.rates = nothing_but(&[FaultKind::HtmlPage]);
+    daemon.run_for(hours(24)).await;
+    daemon.assert_story(&link, "requested initiating initiated awaiting_account_admin").await;
+
+    daemon.run_for(hours(3)).await;
+
+    daemon.assert_story(&link, "requested initiating initiated awaiting_account_admin lapsed").await;
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Answers that never came, tokens that were bad: `wxamplink` is never repeated blindly.
 
-use amplinkd::sim::{Api, FaultKind, Span};
+use amplinkd::sim::{Api, FaultKind, Phase, Span};
 
-use super::super::{Daemon, FULL, door::Door, hours, minutes};
+use super::super::{ACCOUNT, Daemon, FULL, OTHER_PROGRAM, door::Door, hours, minutes};
 
 const AFTER_THE_EFFECT: [FaultKind; 5] =
     [FaultKind::LostAnswer, FaultKind::BusyAfter, FaultKind::HtmlPage, FaultKind::EmptyBody, FaultKind::TruncatedJson];
@@ -42,6 +42,59 @@ async fn a_lost_answer_of_a_call_without_effect_invites_again_after_its_time() {
         daemon.assert_story(&link, &format!("requested initiating {FULL}")).await;
         assert_eq!((daemon.invitations(), daemon.view(&link).await.attempt), (1, 2), "{fault:?}");
     }
+}
+
+/// FAULTS 3: an account that was ever refused has a rejected item, and that has no appid, as WeChat documents it.
+#[tokio::test]
+async fn an_old_rejection_that_names_nobody_does_not_hold_up_a_call_whose_answer_was_lost() {
+    for fault in [FaultKind::ResetBefore, FaultKind::BusyBefore, FaultKind::BadGateway] {
+        let mut daemon = Daemon::start().await;
+        let now = daemon.sim.now();
+        daemon.sim.world().place(ACCOUNT, OTHER_PROGRAM, Phase::Rejected, now).unwrap();
+        daemon.sim.world().faults.next(Some(Api::Link), fault);
+        let link = daemon.link().await;
+        daemon.run_for(minutes(9)).await;
+        daemon.assert_story(&link, "requested initiating").await;
+
+        daemon.run_for(hours(4)).await;
+
+        daemon.assert_story(&link, &format!("requested initiating {FULL}")).await;
+        assert_eq!((daemon.invitations(), daemon.view(&link).await.attempt), (1, 2), "{fault:?}");
+    }
+}
+
+/// The same, and the second call is put off by a code: the request must not wait in `requested` for ever.
+#[tokio::test]
+async fn nor_does_it_when_the_next_call_is_refused_in_between() {
+    let mut daemon = Daemon::start().await;
+    let now = daemon.sim.now();
+    daemon.sim.world().place(ACCOUNT, OTHER_PROGRAM, Phase::Rejected, now).unwrap();
+    daemon.sim.world().faults.next(Some(Api::Link), FaultKind::BusyBefore);
+    daemon.sim.world().faults.next(Some(Api::Link), FaultKind::TooFast);
+    let link = daemon.link().await;
+    daemon.run_for(hours(5)).await;
+
+    let story = daemon.story(&link).await;
+    assert!(story.starts_with("requested initiating requested initiating requested initiating"), "{story}");
+    assert!(story.ends_with("linked"), "{story}");
+    assert_eq!(daemon.invitations(), 1);
+    daemon.assert_sound().await;
+}
+
+/// It is the program's own old rejection: the new invitation changes it, and is found all the same.
+#[tokio::test]
+async fn an_old_rejection_that_comes_alive_is_the_invitation_it_was_replaced_by() {
+    let mut daemon = Daemon::start().await;
+    daemon.sim.world().switches.items_have_appid = false;
+    let now = daemon.sim.now();
+    daemon.sim.world().place(ACCOUNT, super::super::PROGRAM, Phase::Rejected, now).unwrap();
+    daemon.sim.world().faults.next(Some(Api::Link), FaultKind::LostAnswer);
+    let link = daemon.link().await;
+    daemon.run_for(hours(4)).await;
+
+    let story = "requested initiating awaiting_account_admin awaiting_program_admin linked";
+    daemon.assert_story(&link, story).await;
+    assert_eq!((daemon.invitations(), daemon.sim.stats().wxamplink), (1, 1));
 }
 
 #[tokio::test]

@@ -53,6 +53,23 @@ async fn a_row_that_is_not_legal_does_not_keep_the_daemon_from_starting() {
     }
 }
 
+/// No type of a column keeps bytes out that are no text.
+#[tokio::test]
+async fn what_is_remembered_of_a_list_and_is_not_legal_holds_up_nothing() {
+    for poison in ["nickname", "program", "username", "func_infos"] {
+        let mut daemon = Daemon::start().await;
+        let link = daemon.link().await;
+        daemon.run_for(minutes(2)).await;
+        daemon.sql(&format!("UPDATE program SET {poison} = CAST(x'ff' AS TEXT)")).await;
+        daemon.sql("UPDATE program_name SET program = CAST(x'ff' AS TEXT)").await;
+        daemon.run_for(hours(3)).await;
+
+        assert_eq!(daemon.story(&link).await, FULL, "{poison}");
+        let items = daemon.store().program_views(Some(ACCOUNT), None, 9).await.unwrap();
+        assert_eq!((items.len(), items[0].status), (1, 1), "{poison}: it is written anew");
+    }
+}
+
 const FIVE_HOURS: i64 = 5 * 3_600_000;
 
 #[tokio::test]

@@ -34,6 +34,9 @@ async fn a_deadline_fails_what_was_never_sent() {
     daemon.run_for(days(2) + hours(2)).await;
 
     daemon.assert_story(&deferred, "requested initiating deferred failed").await;
+    daemon.assert_story(&shut_out, "requested").await;
+    // A list that comes within a day has its say first.
+    daemon.run_for(days(1)).await;
     daemon.assert_story(&shut_out, "requested failed").await;
     for link in [&deferred, &shut_out] {
         assert_eq!(daemon.view(link).await.failure.as_deref(), Some("deadline"));
