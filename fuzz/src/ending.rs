@@ -249,7 +249,7 @@ pub fn check_answer(body: &[u8], answer: &Result<(), CallError>) {
             return;
         }
         Err(CallError::Refused(refusal)) => Observation::CallRefused(refusal.clone()),
-        Err(CallError::Lost(_)) => Observation::CallLost,
+        Err(CallError::Lost(_) | CallError::Unreadable(_)) => Observation::CallLost,
         Err(CallError::NotSent(_) | CallError::NoToken(_)) => panic!("it was sent: {shown:?}"),
     };
     for before in requests().into_iter().filter(Request::is_open) {

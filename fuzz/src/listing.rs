@@ -90,7 +90,7 @@ pub fn cut(body: &[u8]) {
     let last = length.saturating_sub(4)..length;
     for length in (0..CUTS).map(|part| length * part / CUTS).chain(last) {
         let read = read(&body[..length]);
-        assert!(matches!(read, Err(CallError::Lost(_))), "{length} bytes of a listing said {read:?}");
+        assert!(matches!(read, Err(CallError::Unreadable(_))), "{length} bytes of a listing said {read:?}");
     }
 }
 

@@ -77,7 +77,7 @@ fn hurt(body: &[u8], [high, low, byte]: [u8; 3], items: usize) {
     body[at] = byte;
     match read(&body) {
         Ok(listing) => assert_eq!(listing.items.len(), items, "byte {at} made it {}", String::from_utf8_lossy(&body)),
-        Err(CallError::Lost(_)) => {}
+        Err(CallError::Unreadable(_)) => {}
         Err(CallError::Refused(refusal)) => assert_ne!(refusal.errcode, 0),
         Err(other) => panic!("{other}"),
     }

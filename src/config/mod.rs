@@ -138,6 +138,9 @@ pub struct PolicySection {
     /// When a request ends by itself; `None` is never.
     #[serde(deserialize_with = "value::patience")]
     pub deadline: Option<Duration>,
+    /// How long into a Beijing month or day what waited for it begins.
+    #[serde(deserialize_with = "value::grace")]
+    pub rollover_grace: Duration,
 }
 
 /// `[schedule]`
@@ -201,8 +204,8 @@ impl Default for Wechat {
 
 impl Default for PolicySection {
     fn default() -> Self {
-        let Policy { appear_within, attempts, deadline, steps: _ } = Policy::default();
-        Self { appear_within, attempts, deadline }
+        let Policy { appear_within, attempts, deadline, rollover_grace, steps: _ } = Policy::default();
+        Self { appear_within, attempts, deadline, rollover_grace }
     }
 }
 
@@ -377,8 +380,8 @@ impl Config {
     /// The patience of the domain, from `[policy]` and `[polling] steps`.
     #[must_use]
     pub fn policy(&self) -> Policy {
-        let PolicySection { appear_within, attempts, deadline } = self.policy;
-        Policy { appear_within, attempts, deadline, steps: self.polling.steps.clone() }
+        let PolicySection { appear_within, attempts, deadline, rollover_grace } = self.policy;
+        Policy { appear_within, attempts, deadline, rollover_grace, steps: self.polling.steps.clone() }
     }
 }
 

@@ -66,7 +66,7 @@ fn values(written: &Written) -> Vec<(&'static str, String)> {
     let Database { path, mode } = database;
     let Wechat { base_url, timeout, in_flight, per_second } = wechat;
     let WrittenPolling { steps, daily_budget } = polling;
-    let PolicySection { appear_within, attempts, deadline } = policy;
+    let PolicySection { appear_within, attempts, deadline, rollover_grace } = policy;
     let Retention { finished } = retention;
     let Schedule { timezone, drift, housekeeping, audit, digest: summary } = schedule;
     let Log { filter, format } = log;
@@ -89,6 +89,7 @@ fn values(written: &Written) -> Vec<(&'static str, String)> {
         ("policy.appear_within", duration_text(*appear_within)),
         ("policy.attempts", attempts.to_string()),
         ("policy.deadline", deadline.map_or_else(|| "never".to_owned(), duration_text)),
+        ("policy.rollover_grace", duration_text(*rollover_grace)),
         ("retention.finished", finished.map_or_else(|| "never".to_owned(), duration_text)),
         ("schedule.timezone", timezone.name().to_owned()),
         ("schedule.drift", drift.as_str().to_owned()),

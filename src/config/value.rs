@@ -9,7 +9,7 @@ use serde::{
     de::{Error, Unexpected, Visitor},
 };
 
-use crate::domain::{policy::Steps, time::Time};
+use crate::domain::{policy::Steps, quota::GRACE_MAX, time::Time};
 
 /// Longer waits are mistakes of the pen, and sums with them would leave the calendar.
 const DURATION_MAX: Duration = Duration::from_hours(24 * 3_650);
@@ -86,6 +86,19 @@ pub(super) fn patience<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Dura
 /// A duration that may be none at all: "0s".
 pub(super) fn delay<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     from.deserialize_any(Text { expected: "\"0s\" or a duration such as \"30m\"", parse: parse_delay })
+}
+
+/// A duration that leaves the first hours of a month or day time enough.
+pub(super) fn grace<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    from.deserialize_any(Text {
+        expected: "a duration from \"0s\" to \"4h\", such as \"20m\"",
+        parse: |text| match parse_delay(text)? {
+            grace if grace > GRACE_MAX => Err("longer than \"4h\", which is the most: what waited must have been \
+                                               called while a month that rolls late is still waited for"
+                .to_owned()),
+            grace => Ok(grace),
+        },
+    })
 }
 
 /// Reads a duration as people write it, such as "1h 30m"; longer than nothing, at most ten years.

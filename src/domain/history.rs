@@ -162,7 +162,7 @@ const MOVES: [Move; 30] = [
     ("deferred", "listing", &["linked", "awaiting_account_admin", "awaiting_program_admin", "rejected"], &["unlinked"]),
     ("deferred", "quota", &["requested"], &["requested"]),
     ("deferred", "deadline", &["failed"], &["failed"]),
-    ("deferred", "operator", &["cancelled"], &["cancelled"]),
+    ("deferred", "operator", &["requested", "cancelled"], &["requested", "cancelled"]),
     ("deferred", "restore", &["initiating", "initiated", "cancelled"], &["initiating", "initiated", "cancelled"]),
     ("linked", "listing", &["unlinked"], &[]),
 ];

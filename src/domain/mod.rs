@@ -1,7 +1,7 @@
 //! What a request is and how it moves. Pure: this room must never hold async, IO, the clock, SQL, wire bodies or logs.
 //!
 //! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means,
-//! [`plan`] for what comes next and when, [`identify`] for whose item is whose, [`emptied`] for lists that are doubtful as a
+//! [`plan`] for what comes next and when, [`quota`] for when a used-up quota rolls over, [`identify`] for whose item is whose, [`emptied`] for lists that are doubtful as a
 //! whole, [`history`] for what was recorded,
 //! [`attention`] for what people must know, [`message`] and [`telling`] for the words of it,
 //! [`approval`] and [`percentile`] for how long people took, [`nudge`] for the word to somebody who takes long,
@@ -32,6 +32,8 @@ pub mod errcode;
 pub mod listing;
 
 pub mod policy;
+
+pub mod quota;
 
 pub mod decide;
 

@@ -34,15 +34,18 @@ pub enum Observation {
     CallLost,
     /// The call was surely not sent, or surely not looked at.
     CallNotSent,
-    /// A monthly quota met elsewhere holds this request back until then.
+    /// A monthly quota met elsewhere holds this request back until then, or holds it back longer.
     HeldBack {
-        /// When the quota rolls over.
+        /// When it is asked next whether the quota has rolled over.
         until: Time,
         /// The answer that told of the quota.
         refusal: Refusal,
     },
-    /// The time a deferred request waits for has come.
-    QuotaReset,
+    /// The quota that a deferred request waits for is there again.
+    QuotaReset {
+        /// By whom.
+        by: ResetBy,
+    },
     /// The policy's deadline has passed.
     DeadlinePassed,
     /// A person does not want it any more.
@@ -54,6 +57,15 @@ pub enum Observation {
         /// Whether the copy knows of a rejection that is listed for the pair.
         baseline: Baseline,
     },
+}
+
+/// Who made a used-up quota whole again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ResetBy {
+    /// The time has come that the request waits for.
+    Calendar,
+    /// A person says so, who has bought some.
+    Operator,
 }
 
 /// What became of a request after the copy was made that it is now taken from.
@@ -84,9 +96,9 @@ impl Observation {
             | Self::Unreadable => "listing",
             Self::CallStarted => "call",
             Self::CallAccepted | Self::CallRefused(_) | Self::CallLost | Self::CallNotSent => "answer",
-            Self::HeldBack { .. } | Self::QuotaReset => "quota",
+            Self::HeldBack { .. } | Self::QuotaReset { by: ResetBy::Calendar } => "quota",
             Self::DeadlinePassed => "deadline",
-            Self::CancelAsked => "operator",
+            Self::CancelAsked | Self::QuotaReset { by: ResetBy::Operator } => "operator",
             Self::Restored { .. } => "restore",
         }
     }
@@ -109,7 +121,7 @@ impl Observation {
             | Self::CallLost
             | Self::CallNotSent
             | Self::HeldBack { .. }
-            | Self::QuotaReset
+            | Self::QuotaReset { .. }
             | Self::DeadlinePassed
             | Self::CancelAsked
             | Self::Restored { .. } => None,
@@ -133,7 +145,7 @@ impl Observation {
             | Self::CallAccepted
             | Self::CallLost
             | Self::CallNotSent
-            | Self::QuotaReset
+            | Self::QuotaReset { .. }
             | Self::DeadlinePassed
             | Self::CancelAsked
             | Self::Restored { .. } => None,

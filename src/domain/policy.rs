@@ -15,13 +15,21 @@ pub struct Policy {
     pub attempts: u32,
     /// How long after it was asked for a request ends by itself; `None` is never.
     pub deadline: Option<Duration>,
+    /// How long into a Beijing month or day what waited for it begins; at most [`GRACE_MAX`](super::quota::GRACE_MAX).
+    pub rollover_grace: Duration,
     /// How often an account is looked at, by the age of its youngest open state.
     pub steps: Steps,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { appear_within: Duration::from_mins(10), attempts: 3, deadline: None, steps: Steps::default() }
+        Self {
+            appear_within: Duration::from_mins(10),
+            attempts: 3,
+            deadline: None,
+            rollover_grace: Duration::from_mins(20),
+            steps: Steps::default(),
+        }
     }
 }
 

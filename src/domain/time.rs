@@ -42,6 +42,19 @@ impl Time {
         self.beijing_ms().div_euclid(DAY_MS)
     }
 
+    /// The first instant of the Beijing day this moment falls in.
+    #[must_use]
+    pub fn this_beijing_day(self) -> Self {
+        Self::from_beijing_day(self.beijing_day())
+    }
+
+    /// The first instant of the Beijing month this moment falls in.
+    #[must_use]
+    pub fn this_beijing_month(self) -> Self {
+        let (year, month) = civil_month(self.beijing_day());
+        Self::from_beijing_day(first_day_of(year, month))
+    }
+
     /// The first instant of the next Beijing day.
     #[must_use]
     pub fn next_beijing_day(self) -> Self {
@@ -145,6 +158,8 @@ mod tests {
     fn the_beijing_day_ends_at_four_in_the_afternoon_utc() {
         assert_eq!(at("2026-02-28T15:59:59.999Z").next_beijing_day(), at("2026-02-28T16:00:00Z"));
         assert_eq!(at("2026-02-28T16:00:00Z").next_beijing_day(), at("2026-03-01T16:00:00Z"));
+        assert_eq!(at("2026-02-28T15:59:59.999Z").this_beijing_day(), at("2026-02-27T16:00:00Z"));
+        assert_eq!(at("2026-02-28T16:00:00Z").this_beijing_day(), at("2026-02-28T16:00:00Z"));
     }
 
     #[test]
@@ -152,6 +167,8 @@ mod tests {
         assert_eq!(at("2026-12-31T15:59:59Z").next_beijing_month(), at("2026-12-31T16:00:00Z"));
         assert_eq!(at("2026-12-31T16:00:00Z").next_beijing_month(), at("2027-01-31T16:00:00Z"));
         assert_eq!(at("2028-02-10T00:00:00Z").next_beijing_month(), at("2028-02-29T16:00:00Z"));
+        assert_eq!(at("2028-02-29T15:59:59Z").this_beijing_month(), at("2028-01-31T16:00:00Z"));
+        assert_eq!(at("2026-12-31T16:00:00Z").this_beijing_month(), at("2026-12-31T16:00:00Z"));
     }
 
     #[test]

@@ -34,6 +34,8 @@ impl Driver {
         }
         self.load_later = false;
         self.take_wakeups(self.waking.unwrap_or(0)).await?;
+        // After the accounts that were woken with it, before any of them is looked at.
+        self.engine.reload_gates().await?;
         self.take_up_the_mended().await?;
         self.look_after_those_who_left().await
     }

@@ -3,19 +3,20 @@
 use super::{
     Engine,
     poll::{Polled, warn_of_bad_row},
-    submit::{Came, Submitted},
+    submit::{Called, Unsent},
 };
 use crate::{
     domain::{
         account::{AccountState, Outcome},
-        errcode::Refusal,
+        errcode::{Class, Refusal},
         id::AccountId,
         plan::{Action, next_action},
         policy::Policy,
         request::Request,
         time::Time,
     },
-    store::{Record, StoreError, accounts::AccountUpdate},
+    store::{Record, StoreError, accounts::AccountUpdate, gates::Gate},
+    wechat::TokenError,
 };
 
 /// An account whose list allows calls.
@@ -29,11 +30,13 @@ pub struct Pending {
     call_error: Option<String>,
     /// The code by which it is suspended, until that is written.
     refusal: Option<Refusal>,
+    /// Gates that closed, until that is written.
+    gates: Vec<Gate>,
 }
 
 impl Pending {
     pub(super) const fn new(account: AccountId, state: AccountState, requests: Vec<Request>) -> Self {
-        Self { account, state, requests, call_error: None, refusal: None }
+        Self { account, state, requests, call_error: None, refusal: None, gates: Vec::new() }
     }
 
     /// Whether one of its calls may be made at this moment.
@@ -61,11 +64,11 @@ impl Engine {
         if let Some(index) = pending.ready(self.policy(), self.clock().now()) {
             let request = &mut pending.requests[index];
             match self.submit(request).await {
-                Ok(Submitted { request: after, came }) => {
+                Ok((after, called)) => {
                     *request = after;
                     // Its look is spent, whatever held it back.
                     request.looked_at = None;
-                    self.heed(&mut pending, came);
+                    self.heed(&mut pending, called);
                 }
                 Err(error) if error.is_of_one_row() => {
                     warn_of_bad_row(request, &error);
@@ -81,36 +84,40 @@ impl Engine {
     }
 
     /// What a call came to, for the account.
-    fn heed(&self, pending: &mut Pending, came: Came) {
+    fn heed(&self, pending: &mut Pending, called: Called) {
         let now = self.clock().now();
-        let outcome = match &came {
-            Came::NotCalled => return,
-            Came::Accepted => Outcome::CallAccepted,
-            Came::Lost => Outcome::CallLost,
-            Came::NotSent(_) => Outcome::CallNotSent,
-            Came::Refused(refusal) => Outcome::CallRefused(refusal.class()),
-        };
-        let before = pending.state.calls;
-        pending.state = self.after(&pending.state, outcome, now);
-        if pending.state.calls.refused > before.refused {
-            let (why, refusal) = match came {
-                Came::Refused(refusal) => (refusal.to_string(), Some(refusal)),
-                Came::NotSent(why) => (why, None),
-                Came::NotCalled | Came::Accepted | Came::Lost => return,
-            };
-            tracing::warn!(account = %pending.account, refused = pending.state.calls.refused, error = why, "engine.call.refused");
-            if pending.state.is_suspended() {
-                tracing::error!(account = %pending.account, error = why, "account suspended: a person must act");
-                pending.refusal = refusal;
+        let (outcome, why, refusal) = match called {
+            Called::Accepted => (Outcome::CallAccepted, None, None),
+            Called::Lost => (Outcome::CallLost, None, None),
+            Called::Refused(refusal) => (Outcome::CallRefused(refusal.class()), Some(refusal.to_string()), Some(refusal)),
+            Called::NotSent(Unsent::NoToken(TokenError::Refused(refusal))) => {
+                if refusal.class() == Class::IpNotAllowed {
+                    pending.gates.push(self.close_address(&refusal, now));
+                }
+                (Outcome::CallRefused(refusal.class()), Some(refusal.to_string()), Some(refusal))
             }
-            pending.call_error = Some(why);
+            Called::NotSent(Unsent::NoToken(error)) => (Outcome::CallNotSent, Some(error.to_string()), None),
+            Called::NotSent(Unsent::Unreachable) => {
+                (Outcome::CallNotSent, Some("WeChat could not be reached".to_owned()), None)
+            }
+            Called::NotSent(Unsent::HeldBack | Unsent::NotWanted | Unsent::NotAllowed) => return,
+        };
+        let before = pending.state.calls.refused;
+        pending.state = self.after(&pending.state, outcome, now);
+        let refused = pending.state.calls.refused;
+        let Some(why) = why.filter(|_| refused > before) else { return };
+        tracing::warn!(account = %pending.account, refused, error = why, "engine.call.refused");
+        if pending.state.is_suspended() {
+            tracing::error!(account = %pending.account, error = why, "account suspended: a person must act");
+            pending.refusal = refusal;
         }
+        pending.call_error = Some(why);
     }
 
     /// No call of this account is left to be made: when it is due.
     pub(super) async fn settle_calls(&self, pending: Pending) -> Result<Polled, StoreError> {
         let now = self.clock().now();
-        let Pending { account, state, requests, call_error, refusal } = pending;
+        let Pending { account, state, requests, call_error, refusal, gates } = pending;
         let plan = self.plan(&state, &requests, now);
         let state = self.after(&state, Outcome::Moved { plan }, now);
         let state = match self.gates.closed_until(now) {
@@ -121,7 +128,7 @@ impl Engine {
         };
         let error = refusal.as_ref().map(ToString::to_string);
         let update = AccountUpdate { error, refusal, call_error, ..AccountUpdate::of(&account, &state, now) };
-        self.recorder.write(Record { account: Some(update), ..Record::default() }).await?;
+        self.recorder.write(Record { account: Some(update), gates, ..Record::default() }).await?;
         Ok(Polled::done(state))
     }
 }

@@ -95,7 +95,7 @@ impl Driver {
     pub async fn start(engine: Arc<Engine>) -> Result<Self, StoreError> {
         reconcile(&engine).await?;
         engine.correct_times().await?;
-        engine.gates.load(engine.store().closed_gates(engine.clock().now().ms()).await?);
+        engine.load_gates().await?;
         forget_calls(&engine).await?;
         let (reporter, reports) = mpsc::unbounded_channel();
         let together = ClockReading::now(engine.clock());

@@ -13,6 +13,7 @@ use crate::{
         listing::Status,
         plan,
         policy::Policy,
+        quota::Period,
         request::{Failure, Kind, Request, Sighting, State},
         time::{Time, in_words},
     },
@@ -82,6 +83,17 @@ fn beijing_as(at: Time, form: &str) -> String {
 
 fn beijing(at: Time) -> String {
     beijing_as(at, "%Y-%m-%d %H:%M Beijing time")
+}
+
+/// What a month's gate says to those behind it.
+fn month(gate: &Gate, used_up: &str, until: &str) -> String {
+    if gate.early {
+        return format!(
+            "WeChat's month has perhaps not begun yet: it answers with {} that the old one is used up. One call asks again for all that wait, next at {until}.",
+            gate.errcode
+        );
+    }
+    format!("{used_up} until {until}.")
 }
 
 /// A code, what it means and what a person can do.
@@ -269,15 +281,16 @@ impl Facts<'_> {
         let today = beijing_as(self.now, "%Y-%m-%d");
         let is_today = account.budget_day.as_deref() == Some(today.as_str());
         if is_today && account.budget_used >= i64::from(self.daily_budget) {
-            told.push(format!("Today's {} looks at this account are used up (`[polling] daily_budget`); the next one is possible after {}.", self.daily_budget, beijing(self.now.next_beijing_day())));
+            told.push(format!("Today's {} looks at this account are used up (`[polling] daily_budget`); the next one is possible after {}.", self.daily_budget, beijing(Period::Day.begins_again(self.now, self.policy.rollover_grace))));
         }
         told
     }
 
     /// Calls of this request that a quota or a block holds back.
     fn gates(&self) -> Vec<String> {
-        let Request { account, program, .. } = self.request;
+        let Request { account, program, refusal, .. } = self.request;
         let call = format!("{account}/{}", self.api());
+        let met = refusal.as_ref().map(|refusal| format!("{account}/{}", refusal.errcode));
         let listing = format!("{account}/wxamplinkget");
         let held = self.gates.iter().filter(|_| self.request.is_open());
         held.filter_map(|gate| {
@@ -288,9 +301,20 @@ impl Facts<'_> {
                     let next = if until > self.now { format!("at {ahead}") } else { "due now".to_owned() };
                     Some(format!("WeChat does not allow our address (code {}): add it to the platform's IP whitelist. The next try is {next}.", gate.errcode))
                 }
-                "program_month" if gate.subject == program.as_str() && self.request.is_link() => {
-                    Some(format!("The program's links of this month are used up on every account until {there}, {ahead}."))
-                }
+                "program_month" if gate.subject == program.as_str() && self.request.is_link() => Some(month(
+                    gate,
+                    "The program's links of this month are used up on every account",
+                    &format!("{there}, {ahead}"),
+                )),
+                "account_month" if met.as_ref() == Some(&gate.subject) => Some(month(
+                    gate,
+                    &format!("The account's month is used up (code {})", gate.errcode),
+                    &format!("{there}, {ahead}"),
+                )),
+                "api_day" if gate.early && (gate.subject == call || gate.subject == listing) => Some(format!(
+                    "WeChat's day has perhaps not begun yet: {} answers that the old one's quota is used up, and is asked again at {there}, {ahead}.",
+                    gate.subject.rsplit('/').next().unwrap_or_default()
+                )),
                 "api_day" if gate.subject == call || gate.subject == listing => {
                     Some(format!("The account's daily quota of {} is used up until {there}, {ahead}.", gate.subject.rsplit('/').next().unwrap_or_default()))
                 }

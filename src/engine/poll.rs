@@ -143,7 +143,7 @@ impl Engine {
         plan_account(requests, self.pace(), state.calls.held_until(now), now)
     }
 
-    /// Tells requests whose quota has rolled over. Answers when nothing is left that needs the list.
+    /// Tells requests whose time has come that wait for a quota. Answers when nothing is left that needs the list.
     async fn pass_time(&self, look: &Look<'_>) -> Result<Option<Polled>, StoreError> {
         let mut requests = self.watched(look.account).await?.requests;
         for request in &mut requests {
@@ -151,7 +151,8 @@ impl Engine {
             if until > look.now {
                 continue;
             }
-            self.tell(request, &Observation::QuotaReset).await?;
+            let seen = self.time_has_come(request).await?;
+            self.tell(request, &seen).await?;
         }
         // A deferred one, too, may have been brought about by somebody else.
         if requests.iter().any(|request| request.is_open() || matches!(request.state, State::Linked)) {
@@ -172,6 +173,7 @@ impl Engine {
             Err(error @ (CallError::NotSent(_) | CallError::Lost(_))) => {
                 return Answer::Failed(error.to_string(), Trouble::Unreachable);
             }
+            Err(error @ CallError::Unreadable(_)) => return Answer::Failed(error.to_string(), Trouble::Unreadable),
         };
         let hash = raw.fingerprint().cast_signed();
         let settled = !must_read && look.state.status == Status::Active && look.state.failures == 0;
@@ -230,9 +232,8 @@ impl Engine {
     pub(super) async fn refused(&self, look: &Look<'_>, refusal: &Refusal) -> Result<Polled, StoreError> {
         let mut record = Record::default();
         let mut state = self.after(&look.state, Outcome::Refused(refusal.class()), look.now);
-        if let Some(gate) = self.gate_of_list(look, refusal) {
-            let until = Time::from_ms(gate.until) + self.spread(TOO_FAST_PAUSE);
-            state = self.after(&state, Outcome::HeldBack(until), look.now);
+        if let Some((gate, due)) = self.gate_of_list(look, refusal) {
+            state = self.after(&state, Outcome::HeldBack(due), look.now);
             record.gates.push(gate);
         }
         if state.is_suspended() && !look.state.is_suspended() {
@@ -241,11 +242,15 @@ impl Engine {
         self.unread(look, state, refusal.to_string(), Some(refusal.clone()), record).await
     }
 
-    /// The gate that a refused list closes: the account is due when that opens.
-    fn gate_of_list(&self, look: &Look<'_>, refusal: &Refusal) -> Option<Gate> {
+    /// The gate that a refused list closes, and when the account is due behind it.
+    fn gate_of_list(&self, look: &Look<'_>, refusal: &Refusal) -> Option<(Gate, Time)> {
         match refusal.class() {
-            Class::IpNotAllowed => Some(self.close_address(refusal, look.now)),
-            Class::DailyQuota => Some(self.gates.close_api(look.account, LISTING_API, refusal, look.now)),
+            Class::IpNotAllowed => {
+                let gate = self.close_address(refusal, look.now);
+                let due = Time::from_ms(gate.until) + self.spread(TOO_FAST_PAUSE);
+                Some((gate, due))
+            }
+            Class::DailyQuota => Some(self.close_lists(look.account, refusal, look.now)),
             _ => None,
         }
     }

@@ -17,7 +17,7 @@ use crate::{
         decide::{Decision, decide},
         id::RequestId,
         listing::Status,
-        observation::{Observation, Since},
+        observation::{Observation, ResetBy, Since},
         policy::Policy,
         request::{Request, State},
         time::Time,
@@ -86,6 +86,7 @@ fn detail(request: &Request, seen: &Observation, next: &Request) -> Option<Strin
         (Observation::Absent | Observation::AbsentBesideOld, State::Initiating(_), State::Requested) => {
             format!("call {} left no trace in the list", request.attempt)
         }
+        (Observation::QuotaReset { by: ResetBy::Operator }, ..) => "an operator opened its gate".to_owned(),
         (Observation::CallNotSent, ..) => "the call did not reach WeChat".to_owned(),
         (Observation::Restored { since, .. }, ..) => match since {
             Since::Unknown => "a copy was restored: whether it was called since is not known".to_owned(),

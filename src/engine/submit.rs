@@ -1,103 +1,140 @@
-//! One call that has an effect: gate, token, intent on disk, call, answer on disk. It must never call before the intent
-//! is written, and never call twice for one intent.
+//! One call that has an effect: gate, token, its turn, whether it is still wanted, intent on disk, call, answer on disk.
+//! Between the intent and the call nothing waits, so that an intent without an answer is a call that was sent, or a process
+//! that died in that very moment.
 
 use std::sync::atomic::Ordering;
 
-use super::{Engine, Meters, record::Wrote};
+use super::{
+    Engine, Meters,
+    gates::api,
+    record::{Observed, Wrote},
+};
 use crate::{
     domain::{
-        account::{Status, SuspendedBy},
-        decide::after_the_month,
         errcode::{Class, Refusal},
-        id::AccountId,
         observation::Observation,
         request::{Kind, Outcome, Request, State},
-        time::Time,
     },
     store::{Record, StoreError, gates::Gate},
     wechat::{CallError, LinkOptions, Token, TokenError},
 };
 
-/// What became of a request whose list allowed a call.
-#[derive(Debug)]
-pub(super) struct Submitted {
-    /// The request as it is then.
-    pub(super) request: Request,
-    /// What the call came to.
-    pub(super) came: Came,
-}
-
 /// What a call came to.
-#[derive(Debug)]
-pub(super) enum Came {
-    /// None was made: it is held back, or not wanted any more.
-    NotCalled,
-    /// `errcode` 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Called {
+    /// `WeChat` took it.
     Accepted,
-    /// Another `errcode`, of the call or of the token for it.
+    /// `WeChat` said no.
     Refused(Refusal),
-    /// It was surely not sent, and why.
-    NotSent(String),
-    /// Its answer was lost.
+    /// It may have been sent, and nobody knows whether `WeChat` took it.
     Lost,
+    /// It was surely not sent.
+    NotSent(Unsent),
 }
 
-impl Submitted {
-    const fn not_called(request: Request) -> Self {
-        Self { request, came: Came::NotCalled }
-    }
+/// Why a call was not sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unsent {
+    /// A quota holds it back.
+    HeldBack,
+    /// There is no token to call with.
+    NoToken(TokenError),
+    /// `WeChat` cannot be reached.
+    Unreachable,
+    /// Somebody changed the request meanwhile, as a cancel does, or makes its call.
+    NotWanted,
+    /// The account is suspended, our address is refused, or the daemon is to end.
+    NotAllowed,
 }
+
+/// A request whose call was not sent, as it is then, and why.
+type NotSent = (Request, Unsent);
 
 impl Engine {
-    /// Makes the call of a request whose list was just read; the turn for it is taken. Answers the request as it is then,
-    /// and what the call came to, which the whole account may have to heed.
+    /// Makes the call of a request whose list was just read. Answers the request as it is then, and what the call came to.
     ///
     /// # Errors
     /// [`StoreError`]: the intent could not be written, so nothing was called.
     #[tracing::instrument(name = "engine.submit", level = "debug", skip_all, fields(request.id = %request.id))]
-    pub(super) async fn submit(&self, request: &Request) -> Result<Submitted, StoreError> {
-        let now = self.clock().now();
-        // The quota is one of links: an unlink is not held back by it.
-        if request.is_link()
-            && let Some(gate) = self.gates.program(&request.program, now)
-        {
-            return Ok(Submitted::not_called(self.hold_back(request, &gate).await?));
-        }
-        if self.gates.api(&request.account, api(request.kind), now).is_some() {
-            return Ok(Submitted::not_called(unlooked(request)));
-        }
-        let token = match self.wechat.ticket(&request.account).await {
+    pub(super) async fn submit(&self, request: &Request) -> Result<(Request, Called), StoreError> {
+        let token = match self.token_for_call(request).await? {
             Ok(token) => token,
-            Err(error) => return Ok(Submitted { request: unlooked(request), came: not_sent(error) }),
+            Err((after, why)) => return Ok((after, Called::NotSent(why))),
         };
-        if self.must_not_call(&request.account).await? {
-            return Ok(Submitted::not_called(unlooked(request)));
-        }
-        let intent = self.recorder.try_observe(request, &Observation::CallStarted, Record::default()).await?;
-        let started = intent.request;
-        if intent.wrote != Wrote::TheMove || !matches!(started.state, State::Initiating(Outcome::Pending)) {
-            // Only the one who wrote the intent may call. Somebody changed the request meanwhile, as a cancel does.
-            return Ok(Submitted::not_called(started));
-        }
+        // It has waited for its turn, and perhaps for a token: whatever may be different is asked again.
+        let asking = match self.confirm(request).await? {
+            Ok(asking) => asking,
+            Err((after, why)) => return Ok((after, Called::NotSent(why))),
+        };
+        let Some(started) = self.intend(request, &asking).await? else {
+            // Only the one who wrote the intent may call.
+            return Ok((self.as_it_is(request).await?, Called::NotSent(Unsent::NotWanted)));
+        };
         Meters::count(&self.meters.calls);
-        let answer = self.call(&started, &token).await;
-        let (seen, came) = observed(answer);
-        let gates = match &came {
-            Came::Refused(refusal) => self.gate_of(&started, refusal, self.clock().now()).into_iter().collect(),
-            Came::NotCalled | Came::Accepted | Came::NotSent(_) | Came::Lost => Vec::new(),
-        };
-        let answered = self.recorder.observe_surely(&started, &seen, Record { gates, ..Record::default() }).await;
-        Ok(Submitted { request: answered, came })
+        let (seen, called) = observed(self.call(&started, &token).await);
+        let mut more = self.heed_call(&started, &asking, &called);
+        if let Called::Refused(refusal) = &called
+            && refusal.class() == Class::IpNotAllowed
+        {
+            more.gates.push(self.close_address(refusal, self.clock().now()));
+        }
+        let answered = self.recorder.observe_surely(&started, &seen, more).await;
+        Ok((answered, called))
     }
 
-    /// Whether an operator has suspended the account since its list was asked for, or its row has become one that says
-    /// nothing for certain, or the daemon is to end.
-    async fn must_not_call(&self, account: &AccountId) -> Result<bool, StoreError> {
-        if self.is_ending.load(Ordering::Relaxed) {
-            return Ok(true);
+    /// A token to call with, unless a quota holds the call back anyway.
+    async fn token_for_call(&self, request: &Request) -> Result<Result<Token, NotSent>, StoreError> {
+        if self.is_day_used(request) {
+            return Ok(Err((unlooked(request), Unsent::HeldBack)));
         }
-        let accounts = self.store().accounts(&[account.to_string()]).await?;
-        Ok(accounts.first().is_none_or(|known| known.state.status == Status::Suspended(SuspendedBy::Operator)))
+        if let Some(wait) = self.held(request).await? {
+            return Ok(Err((self.hold_back(request, wait).await?, Unsent::HeldBack)));
+        }
+        Ok(match self.wechat.ticket(&request.account).await {
+            Ok(token) => Ok(token),
+            Err(CallError::NoToken(error)) => Err((unlooked(request), Unsent::NoToken(error))),
+            // A token is all that was asked for.
+            Err(CallError::NotSent(_) | CallError::Refused(_) | CallError::Lost(_) | CallError::Unreadable(_)) => {
+                Err((unlooked(request), Unsent::Unreachable))
+            }
+        })
+    }
+
+    /// Whether the call is still wanted and allowed, right before its intent. Answers the gates that the call asks for all.
+    async fn confirm(&self, request: &Request) -> Result<Result<Vec<Gate>, NotSent>, StoreError> {
+        let is_refused_everywhere = self.gates.closed_until(self.clock().now()).is_some();
+        if self.is_ending.load(Ordering::Relaxed) || is_refused_everywhere {
+            return Ok(Err((unlooked(request), Unsent::NotAllowed)));
+        }
+        let rows = self.store().accounts(&[request.account.to_string()]).await?;
+        if rows.first().is_none_or(|known| known.state.is_suspended()) {
+            return Ok(Err((unlooked(request), Unsent::NotAllowed)));
+        }
+        let now_there = self.as_it_is(request).await?;
+        if now_there.version != request.version || !matches!(now_there.state, State::Requested) {
+            return Ok(Err((now_there, Unsent::NotWanted)));
+        }
+        if self.is_day_used(request) {
+            return Ok(Err((unlooked(request), Unsent::HeldBack)));
+        }
+        Ok(match self.go_through(request).await? {
+            Ok(asking) => Ok(asking),
+            Err(wait) => Err((self.hold_back(request, wait).await?, Unsent::HeldBack)),
+        })
+    }
+
+    /// Writes the intent to call; nothing when somebody else changed the request in this very moment.
+    async fn intend(&self, request: &Request, asking: &[Gate]) -> Result<Option<Request>, StoreError> {
+        let more = Record { gates: asking.to_vec(), ..Record::default() };
+        let intent = self.recorder.try_observe(request, &Observation::CallStarted, more).await;
+        if let Ok(Observed { request: started, wrote: Wrote::TheMove }) = &intent
+            && matches!(started.state, State::Initiating(Outcome::Pending))
+        {
+            return Ok(Some(started.clone()));
+        }
+        // Nothing is called, so nobody asks: the gates stand open a moment sooner than is written.
+        self.gates.give_back(asking, self.clock().now());
+        intent.map(|_| None)
     }
 
     async fn call(&self, request: &Request, token: &Token) -> Result<(), CallError> {
@@ -113,20 +150,14 @@ impl Engine {
         }
     }
 
-    async fn hold_back(&self, request: &Request, gate: &Gate) -> Result<Request, StoreError> {
-        let until = after_the_month(&request.id, Time::from_ms(gate.at));
-        let refusal = Refusal { errcode: gate.errcode, errmsg: gate.errmsg.clone() };
-        self.recorder.observe(request, &Observation::HeldBack { until, refusal }, Record::default()).await
+    /// Whether this API's day is used up for the account: the request stays where it is until it is over.
+    fn is_day_used(&self, request: &Request) -> bool {
+        self.gates.api(&request.account, api(request.kind), self.clock().now()).is_some()
     }
 
-    /// The gate that a refusal closes for more than this request.
-    fn gate_of(&self, request: &Request, refusal: &Refusal, now: Time) -> Option<Gate> {
-        match (refusal.class(), request.kind) {
-            (Class::ProgramMonth, Kind::Link(_)) => Some(self.gates.close_program(&request.program, refusal, now)),
-            (Class::IpNotAllowed, _) => Some(self.close_address(refusal, now)),
-            (Class::DailyQuota, kind) => Some(self.gates.close_api(&request.account, api(kind), refusal, now)),
-            _ => None,
-        }
+    /// The request as its row stands. The look that allowed its call is not in it.
+    async fn as_it_is(&self, request: &Request) -> Result<Request, StoreError> {
+        Ok(self.store().request(&request.id).await?.unwrap_or_else(|| unlooked(request)))
     }
 }
 
@@ -135,32 +166,21 @@ fn unlooked(request: &Request) -> Request {
     Request { looked_at: None, ..request.clone() }
 }
 
-/// The name of the call.
-const fn api(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Link(_) => "wxamplink",
-        Kind::Unlink => "wxampunlink",
-    }
-}
-
-fn observed(answer: Result<(), CallError>) -> (Observation, Came) {
+fn observed(answer: Result<(), CallError>) -> (Observation, Called) {
     match answer {
-        Ok(()) => (Observation::CallAccepted, Came::Accepted),
-        Err(CallError::Refused(refusal)) => (Observation::CallRefused(refusal.clone()), Came::Refused(refusal)),
-        Err(error @ (CallError::NoToken(_) | CallError::NotSent(_))) => {
+        Ok(()) => (Observation::CallAccepted, Called::Accepted),
+        Err(CallError::Refused(refusal)) => (Observation::CallRefused(refusal.clone()), Called::Refused(refusal)),
+        Err(CallError::NoToken(error)) => {
             tracing::warn!(error = %error, "engine.submit.not_sent");
-            (Observation::CallNotSent, not_sent(error))
+            (Observation::CallNotSent, Called::NotSent(Unsent::NoToken(error)))
         }
-        Err(error @ CallError::Lost(_)) => {
+        Err(error @ CallError::NotSent(_)) => {
+            tracing::warn!(error = %error, "engine.submit.not_sent");
+            (Observation::CallNotSent, Called::NotSent(Unsent::Unreachable))
+        }
+        Err(error @ (CallError::Lost(_) | CallError::Unreadable(_))) => {
             tracing::warn!(error = %error, "engine.submit.outcome_unknown");
-            (Observation::CallLost, Came::Lost)
+            (Observation::CallLost, Called::Lost)
         }
-    }
-}
-
-fn not_sent(error: CallError) -> Came {
-    match error {
-        CallError::Refused(refusal) | CallError::NoToken(TokenError::Refused(refusal)) => Came::Refused(refusal),
-        CallError::NoToken(_) | CallError::NotSent(_) | CallError::Lost(_) => Came::NotSent(error.to_string()),
     }
 }

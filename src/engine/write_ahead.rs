@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::moment_within,
-    domain::{account::AccountState, time::Time},
+    domain::{account::AccountState, alignment::put_off, time::Time},
     store::{StoreError, accounts::Reservation},
 };
 
@@ -51,20 +51,24 @@ impl Engine {
     ) -> Prepared {
         let Candidate { account, state, due: begins, then } = candidate;
         state.budget = state.budget.on(now.beijing_day());
-        let exhausted = state.budget.used >= i64::from(self.settings.daily_budget)
-            || self.gates.api(account, LISTING_API, now).is_some();
-        let due = if exhausted {
+        let is_spent = state.budget.used >= i64::from(self.settings.daily_budget);
+        // It is written down a moment before its time, and waits from its time on.
+        let begins_at = now + begins.saturating_sub(stopwatch);
+        let gate = self.gates.api(account, LISTING_API, begins_at).filter(|_| !is_spent);
+        let exhausted = is_spent || gate.is_some();
+        let due = if gate.as_ref().is_some_and(|gate| gate.early) {
+            self.day_goes_on(gate.as_ref(), begins_at)
+        } else if exhausted {
             tracing::warn!(
                 account = %account,
                 used = state.budget.used,
                 budget = self.settings.daily_budget,
                 "the account's polls of this Beijing day are used up; they go on tomorrow"
             );
-            now.next_beijing_day() + self.spread(Duration::from_mins(10))
+            self.day_goes_on(None, now)
         } else {
             state.budget = state.budget.taken();
-            // It is written down a moment before its time, and waits from its time on.
-            state.due_if_unchanged(self.pace(), now + begins.saturating_sub(stopwatch))
+            state.due_if_unchanged(self.pace(), begins_at)
         };
         *then = stopwatch + now.until(due);
         rows.push(self.reservation(state, due));
@@ -81,6 +85,11 @@ impl Engine {
             read: state.read_at.map(Time::ms),
             spent: is_spent.then_some(state.budget.day),
         }
+    }
+
+    /// Spreads what would otherwise come up together: later by up to a tenth of the wait, and never by much.
+    pub(super) fn jittered(&self, now: Time, due: Time) -> Time {
+        due + self.spread(put_off(now.until(due)))
     }
 
     /// A moment within `within`, so that what was held back together does not go on together.

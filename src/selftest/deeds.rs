@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Accounts and programs of a life: few enough that they meet again and again.
-const ACCOUNTS: u64 = 4;
+pub(super) const ACCOUNTS: u64 = 4;
 const PROGRAMS: u64 = 5;
 
 /// How long a slow answer takes, in the machine's time.
@@ -65,6 +65,8 @@ pub(super) fn set_the_scene(world: &mut World, chance: &mut StdRng) {
             _ => EmptyItems::Array,
         },
         unlink_needs_approval: !rarely(chance),
+        month_rolls_late_by: Span::minutes(if rarely(chance) { chance.random_range(1..400) } else { 0 }),
+        day_rolls_late_by: Span::minutes(if rarely(chance) { chance.random_range(1..400) } else { 0 }),
         token_lifetime: if rarely(chance) { Span::minutes(chance.random_range(1..60)) } else { Span::hours(2) },
         ..Switches::default()
     };

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
-    deeds::pairs,
+    deeds::{ACCOUNTS, pairs},
     truth::{contradiction, illegal_end},
 };
 use crate::{
@@ -16,6 +16,15 @@ use crate::{
 
 /// Messages read in one look; a life writes fewer between two.
 const EVENTS_MAX: u32 = 10_000;
+
+/// For how long into a month it has perhaps not rolled, milliseconds.
+const FIRST_HOURS: i64 = 6 * 3_600_000;
+
+/// How often it is asked then, at most, milliseconds.
+const ASKED_EVERY: i64 = 30 * 60_000;
+
+/// Calls of one moment, milliseconds: whoever is under way when the first is answered is answered the same.
+const AT_ONCE: i64 = 60_000;
 
 /// Codes that say that nothing was looked at but the token.
 const TOKEN_REFUSED: [i64; 3] = [40_001, 40_014, 42_001];
@@ -66,6 +75,16 @@ pub(super) struct Promises {
     forgotten: HashMap<(String, String), usize>,
     /// Until when a program's month is known to be used up, milliseconds UTC.
     months: HashMap<String, i64>,
+    /// Of programs whose month has perhaps not rolled yet.
+    asked: HashMap<String, Asked>,
+}
+
+/// When it was last asked whether a month has rolled, and how often at that moment.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    /// Milliseconds UTC.
+    at: i64,
+    times: u64,
 }
 
 /// What a look may assume of the moment.
@@ -91,6 +110,7 @@ impl Promises {
         self.last_event = readable(desk.store().last_event().await);
         let views = readable(desk.store().list_requests(&RequestFilter::default(), u32::MAX).await);
         self.requests.clear();
+        self.asked.clear();
         for view in views {
             let history = readable(desk.store().history(&view.id).await);
             let told = history.iter().map(|step| step.to_state.clone()).collect();
@@ -289,18 +309,38 @@ impl Promises {
         calls.chain(steps).collect()
     }
 
+    /// A month that is used up is not called against, and one that has perhaps not rolled is asked by one call at a time.
     fn within_its_month(&mut self, call: &LedgerEntry, moment: Moment) -> Kept {
         const PROGRAM_MONTH: i64 = 89_007;
         let until = self.months.get(&call.program).copied().unwrap_or(0);
         if call.api == Api::Link && call.at < until - moment.calendar_off {
             return broken("quotas are respected", format!("called before the program's month is over: {call:?}"));
         }
-        if call.errcode == PROGRAM_MONTH && call.delivered {
-            let month_ends = Time::from_ms(call.at).next_beijing_month().ms();
-            // An answer that was lost with its process closed nothing.
-            if moment.is_undisturbed {
-                self.months.insert(call.program.clone(), month_ends);
-            }
+        if call.errcode != PROGRAM_MONTH || !call.delivered {
+            return Ok(());
+        }
+        let at = Time::from_ms(call.at);
+        let into_it = i64::try_from(at.since(at.this_beijing_month()).as_millis()).unwrap_or(i64::MAX);
+        let is_surely_late = into_it - moment.calendar_off >= FIRST_HOURS;
+        if is_surely_late && moment.is_undisturbed {
+            self.months.insert(call.program.clone(), at.next_beijing_month().ms());
+        }
+        // By our own calendar, that is: one that is stepped brings the next question nearer.
+        let is_early = into_it < FIRST_HOURS && moment.calendar_off == 0;
+        let before = self.asked.get(&call.program).copied().filter(|_| is_early);
+        let times = match before {
+            Some(asked) if call.at - asked.at < AT_ONCE => asked.times + 1,
+            Some(asked) if call.at - asked.at < ASKED_EVERY => u64::MAX,
+            Some(_) | None => 1,
+        };
+        if times > ACCOUNTS {
+            return broken("quotas are respected", format!("asked again before half an hour was over: {call:?}"));
+        }
+        // An answer that was lost with its process closed nothing.
+        if is_early && moment.is_undisturbed {
+            self.asked.insert(call.program.clone(), Asked { at: call.at, times });
+        } else {
+            self.asked.remove(&call.program);
         }
         Ok(())
     }
@@ -351,4 +391,44 @@ async fn view(desk: &Recorder, id: &str) -> Option<RequestView> {
 /// A life whose database cannot be read is no life.
 fn readable<T>(answer: Result<T, crate::store::StoreError>) -> T {
     answer.unwrap_or_else(|error| panic!("the database cannot be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Calls of one program at these moments of Beijing's calendar, in minutes after April began, each refused; the first
+    /// that breaks a promise.
+    fn broken_at(minutes: &[i64]) -> Option<usize> {
+        const APRIL: i64 = 1_774_972_800_000;
+        let mut promises = Promises::default();
+        let moment = Moment { is_undisturbed: true, has_deadline: false, calendar_off: 0, polls_max: 0, now: 0 };
+        minutes.iter().position(|minute| {
+            let call = LedgerEntry {
+                api: Api::Link,
+                account: "wxaaaa000000000000".to_owned(),
+                program: "wxbbbb000000000000".to_owned(),
+                at: APRIL + minute * 60_000,
+                errcode: 89_007,
+                effect: false,
+                delivered: true,
+                fault: None,
+                notify_users: false,
+                show_profile: false,
+            };
+            promises.within_its_month(&call, moment).is_err()
+        })
+    }
+
+    #[test]
+    fn a_month_that_is_asked_too_often_or_after_its_first_hours_is_noticed() {
+        let every_half_hour: Vec<i64> = (0..12).map(|n| 20 + n * 30).collect();
+        assert_eq!(broken_at(&every_half_hour), None);
+        assert_eq!(broken_at(&[20, 49]), Some(1));
+        assert_eq!(broken_at(&[20, 20, 20, 20, 50]), None, "four were under way when the first was answered");
+        assert_eq!(broken_at(&[20, 20, 20, 20, 20]), Some(4));
+        assert_eq!(broken_at(&[350, 380, 410]), Some(2), "the last answer of the first hours was April's");
+        assert_eq!(broken_at(&[-60, -1]), Some(1));
+        assert_eq!(broken_at(&[-60, 20, 50]), None);
+    }
 }

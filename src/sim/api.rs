@@ -40,7 +40,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/_sim/faults", get(faults).post(set_faults))
         .route("/_sim/faults/next", post(next_fault))
         .route("/_sim/token/expire", post(expire_token))
-        .route("/_sim/advance", post(go_ahead))
+        .route("/_sim/advance", post(jump))
 }
 
 /// Why nothing was changed.
@@ -344,15 +344,19 @@ async fn expire_token(State(shared): State<Shared>, body: Bytes) -> Result<Respo
     })
 }
 
+/// Ahead, back, or both.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct GoAhead {
+struct Jump {
+    #[serde(default)]
     by: Span,
+    #[serde(default)]
+    back: Span,
 }
 
-async fn go_ahead(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
-    acting(&shared, &body, |world, asked: GoAhead, now| {
-        let by = asked.by.as_millis();
+async fn jump(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
+    acting(&shared, &body, |world, asked: Jump, now| {
+        let by = asked.by.as_millis().saturating_sub(asked.back.as_millis());
         world.time_ahead = world.time_ahead.saturating_add(by);
         Ok(json!({ "now": now.saturating_add(by) }))
     })

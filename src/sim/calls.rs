@@ -106,8 +106,8 @@ impl World {
         if subject.store {
             return Err(errcode::STORE);
         }
-        let limit = self.quotas.operations_per_month;
-        if reached(self.account(account).month.at(now).operations, limit) {
+        let (limit, month) = (self.quotas.operations_per_month, self.in_month(now));
+        if reached(self.account(account).month.at(month).operations, limit) {
             return Err(errcode::OPERATIONS_QUOTA);
         }
         Ok(())
@@ -123,13 +123,13 @@ impl World {
                 return Err(errcode::NOT_AUTHORIZED);
             }
         }
-        let limit = self.quotas.calls_per_day;
+        let (limit, day) = (self.quotas.calls_per_day, self.in_day(now));
         let known = self.up_to_date(account, now);
         let of_calls = known.calls_answer.filter(|_| matches!(api, Api::Link | Api::Unlink));
         if let Some(code) = known.answers_always.or(of_calls) {
             return Err(code);
         }
-        if known.today.take(api, now, limit) { Ok(()) } else { Err(errcode::DAILY_QUOTA) }
+        if known.today.take(api, day, limit) { Ok(()) } else { Err(errcode::DAILY_QUOTA) }
     }
 
     fn program_is_known(&mut self, program: &str) -> Result<(), i64> {
@@ -148,9 +148,9 @@ impl World {
     }
 
     fn quotas_allow(&mut self, account: &str, program: &str, now: i64) -> Result<(), i64> {
-        let quotas = self.quotas.clone();
+        let (quotas, month) = (self.quotas.clone(), self.in_month(now));
         let subject = self.program(program);
-        if reached(subject.month.at(now).links, quotas.program_links_per_month) {
+        if reached(subject.month.at(month).links, quotas.program_links_per_month) {
             return Err(errcode::PROGRAM_MONTH_QUOTA);
         }
         let owner = subject.owner.clone();
@@ -159,7 +159,7 @@ impl World {
         if reached(asker.unlinked.get(program).copied().unwrap_or(0), cycles_max) {
             return Err(errcode::TOO_MANY_CYCLES);
         }
-        let used = asker.month.at(now);
+        let used = asker.month.at(month);
         let (of_owner, limit, code) = if asker.owner == owner {
             (used.same_owner, quotas.same_owner_links_per_month, errcode::SAME_OWNER_QUOTA)
         } else {
@@ -178,12 +178,13 @@ impl World {
     }
 
     fn spend_invitation(&mut self, account: &str, program: &str, now: i64) {
+        let month = self.in_month(now);
         let subject = self.program(program);
-        subject.month = subject.month.at(now);
+        subject.month = subject.month.at(month);
         subject.month.links += 1;
         let owner = subject.owner.clone();
         let asker = self.account(account);
-        asker.month = asker.month.at(now);
+        asker.month = asker.month.at(month);
         asker.month.operations += 1;
         if asker.owner == owner {
             asker.month.same_owner += 1;
@@ -239,8 +240,9 @@ impl World {
 
     fn ask_unlink(&mut self, account: &str, program: &str, now: i64) {
         let needs_approval = self.switches.unlink_needs_approval;
+        let month = self.in_month(now);
         let asker = self.account(account);
-        asker.month = asker.month.at(now);
+        asker.month = asker.month.at(month);
         asker.month.operations += 1;
         if needs_approval {
             self.move_to(account, program, Phase::LinkedUnlinkAsked, now);

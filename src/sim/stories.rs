@@ -172,6 +172,22 @@ fn a_programs_quota_holds_on_every_account_until_the_beijing_month_rolls() {
 }
 
 #[test]
+fn months_and_days_may_roll_late() {
+    let mut world = world(never_answers(), never_answers());
+    world.switches.month_rolls_late_by = Span::hours(3);
+    world.switches.day_rolls_late_by = Span::minutes(90);
+    world.quotas.program_links_per_month = Some(1);
+    assert_eq!(world.link("wxone", PROGRAM, Flags::default(), START).errcode, 0);
+    let call = |world: &mut World, hours| world.link("wxtwo", PROGRAM, Flags::default(), after(hours)).errcode;
+    assert_eq!([1, 3, 4].map(|hours| call(&mut world, Span::hours(hours))), [89007, 89007, 0]);
+
+    world.quotas.calls_per_day = Some(1);
+    assert!(world.listing("wxthree", START).is_ok());
+    let list = |world: &mut World, minutes| world.listing("wxthree", after(Span::minutes(minutes))).is_ok();
+    assert_eq!([60, 149, 150].map(|minutes| list(&mut world, minutes)), [false, false, true]);
+}
+
+#[test]
 fn an_accounts_quotas_depend_on_the_owner() {
     let mut world = world(never_answers(), never_answers());
     world.quotas.same_owner_links_per_month = Some(0);

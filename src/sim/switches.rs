@@ -172,6 +172,10 @@ pub struct Switches {
     pub unlink_needs_approval: bool,
     /// What `wxampunlink` answers where nothing is linked.
     pub unlink_of_nothing: i64,
+    /// How long after midnight in Beijing a month's quotas are those of the month before.
+    pub month_rolls_late_by: Span,
+    /// How long after midnight in Beijing a day's quotas are those of the day before.
+    pub day_rolls_late_by: Span,
     /// Unlinks of one pair after which a new invitation is refused with 1005; absent: never.
     pub cycles_max: Option<u32>,
     /// How long a token works.
@@ -203,6 +207,8 @@ impl Default for Switches {
             empty_body_is_refused: true,
             unlink_needs_approval: true,
             unlink_of_nothing: -1,
+            month_rolls_late_by: Span::ZERO,
+            day_rolls_late_by: Span::ZERO,
             cycles_max: None,
             token_lifetime: Span::seconds(7_200),
             token_grace: Span::minutes(5),

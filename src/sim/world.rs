@@ -152,7 +152,7 @@ pub struct World {
     pub plans: Plans,
     /// The seeded faults.
     pub faults: Faults,
-    /// How far the simulator's time runs ahead of the clock it was given, milliseconds.
+    /// How far the simulator's time runs ahead of the clock it was given, milliseconds; negative: behind it.
     pub time_ahead: i64,
     pub(super) accounts: HashMap<String, Account>,
     pub(super) programs: HashMap<String, Program>,
@@ -211,10 +211,10 @@ impl World {
             .count()
     }
 
-    /// Lists that an account was asked for in the Beijing day of `now`.
+    /// Lists that an account was asked for in the Beijing day of `now`, as its quotas count it.
     #[must_use]
     pub fn polls_today(&self, account: &str, now: i64) -> u32 {
-        self.accounts.get(account).map_or(0, |known| known.today.of(Api::Listing, now))
+        self.accounts.get(account).map_or(0, |known| known.today.of(Api::Listing, self.in_day(now)))
     }
 
     /// Counts since the start.

@@ -87,8 +87,9 @@ const BUDGETS: &str = "
     WHERE o.account = account.account
       AND (o.budget_day > account.budget_day
            OR (o.budget_day = account.budget_day AND o.budget_used > account.budget_used))";
+// A copy made by an older program knows fewer kinds.
 const GATES: &str = "
-    INSERT INTO gate (kind, subject, until, errcode, errmsg, at)
+    INSERT OR IGNORE INTO gate (kind, subject, until, errcode, errmsg, at)
     SELECT o.kind, o.subject, o.until, o.errcode, o.errmsg, o.at FROM replaced.gate AS o WHERE 1 = 1
     ON CONFLICT (kind, subject) DO UPDATE
     SET until = excluded.until, errcode = excluded.errcode, errmsg = excluded.errmsg, at = excluded.at

@@ -6,14 +6,15 @@ use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 use super::{
     Store, StoreError, bulk,
     decode::{self, Table},
+    writer::Work,
 };
 
 /// A closed gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
 pub struct Gate {
-    /// `program_month`, `api_day` or `ip`.
+    /// `program_month`, `account_month`, `api_day` or `ip`.
     pub kind: String,
-    /// The program; the account and the API; or `all`.
+    /// The program; the account and the code; the account and the API; or `all`.
     pub subject: String,
     /// When it opens, milliseconds UTC.
     pub until: i64,
@@ -21,7 +22,22 @@ pub struct Gate {
     pub errcode: i64,
     /// Its text.
     pub errmsg: String,
-    /// When it closed, milliseconds UTC.
+    /// When `WeChat` last said so, milliseconds UTC.
+    pub at: i64,
+    /// The month or day has perhaps not rolled yet: `until` is when one call asks again.
+    pub early: bool,
+}
+
+/// A gate that somebody outside the daemon opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+pub struct Opening {
+    /// Its place among all of them; 0 before it is written.
+    pub seq: i64,
+    /// The gate's kind.
+    pub kind: String,
+    /// Its subject.
+    pub subject: String,
+    /// When, milliseconds UTC: what was closed after that is closed.
     pub at: i64,
 }
 
@@ -29,12 +45,13 @@ pub struct Gate {
 pub(super) const GATE: Table = Table { name: "gate", key: &["kind", "subject"] };
 
 const CLOSE: &str = "
-    INSERT INTO gate (kind, subject, until, errcode, errmsg, at)
+    INSERT INTO gate (kind, subject, until, errcode, errmsg, at, early)
     SELECT j.value ->> 'kind', j.value ->> 'subject', j.value ->> 'until', j.value ->> 'errcode',
-           j.value ->> 'errmsg', j.value ->> 'at'
+           j.value ->> 'errmsg', j.value ->> 'at', j.value ->> 'early'
     FROM jsonb_each($1) AS j WHERE true
     ON CONFLICT (kind, subject) DO UPDATE
-    SET until = excluded.until, errcode = excluded.errcode, errmsg = excluded.errmsg, at = excluded.at";
+    SET until = excluded.until, errcode = excluded.errcode, errmsg = excluded.errmsg, at = excluded.at,
+        early = excluded.early";
 
 const OPEN: &str = "
     DELETE FROM gate
@@ -58,7 +75,16 @@ const PAGE: &str = "
     FROM gate AS g JOIN v_gate AS v ON v.kind = g.kind AND v.subject = g.subject
     WHERE (g.until > ";
 
-const CLOSED: &str = "SELECT kind, subject, until, errcode, errmsg, at FROM gate WHERE until > $1";
+const CLOSED: &str = "SELECT kind, subject, until, errcode, errmsg, at, early FROM gate WHERE until > $1";
+
+const ALL: &str = "SELECT kind, subject, until, errcode, errmsg, at, early FROM gate";
+
+const ONE: &str = "
+    SELECT kind, subject, until, errcode, errmsg, at, early FROM gate WHERE kind = $1 AND subject = $2";
+
+const OPENINGS: &str = "SELECT seq, kind, subject, at FROM gate_opening ORDER BY seq";
+
+const HEED: &str = "DELETE FROM gate_opening WHERE seq <= $1";
 
 impl Store {
     /// Gates that hold something back at `now` (milliseconds UTC), by kind and subject, after the one of this kind and
@@ -90,6 +116,38 @@ impl Store {
     pub async fn closed_gates(&self, now: i64) -> Result<Vec<Gate>, StoreError> {
         Ok(decode::legible(&sqlx::query(CLOSED).bind(now).fetch_all(self.readers()).await?, GATE))
     }
+
+    /// All gates, also those whose time has come and that nobody has gone through since.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing can be read.
+    pub async fn gates(&self) -> Result<Vec<Gate>, StoreError> {
+        Ok(decode::legible(&sqlx::query(ALL).fetch_all(self.readers()).await?, GATE))
+    }
+
+    /// One gate, when there is a row of it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn gate(&self, kind: &str, subject: &str) -> Result<Option<Gate>, StoreError> {
+        Ok(sqlx::query_as(ONE).bind(kind).bind(subject).fetch_optional(self.readers()).await?)
+    }
+
+    /// Gates that were opened from outside and that the daemon has not heeded, in the order of opening.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing can be read.
+    pub async fn gate_openings(&self) -> Result<Vec<Opening>, StoreError> {
+        Ok(sqlx::query_as(OPENINGS).fetch_all(self.readers()).await?)
+    }
+
+    /// Takes openings up to number `seq` away: the daemon has heeded them.
+    ///
+    /// # Errors
+    /// [`StoreError`]: they are still there.
+    pub async fn heed_openings(&self, seq: i64) -> Result<(), StoreError> {
+        self.done(Work::HeedOpenings(seq)).await.map(drop)
+    }
 }
 
 pub(super) async fn close(tx: &mut SqliteConnection, gates: &[&Gate]) -> Result<(), StoreError> {
@@ -99,4 +157,53 @@ pub(super) async fn close(tx: &mut SqliteConnection, gates: &[&Gate]) -> Result<
 /// Takes gates away, by kind and subject: they opened before their time.
 pub(super) async fn open(tx: &mut SqliteConnection, gates: &[&(String, String)]) -> Result<(), StoreError> {
     bulk::execute(tx, OPEN, gates).await.map(drop)
+}
+
+pub(super) async fn heed(tx: &mut SqliteConnection, seq: i64) -> Result<u64, StoreError> {
+    Ok(sqlx::query(HEED).bind(seq).execute(tx).await?.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Connection};
+
+    use super::*;
+
+    const BEFORE: [&str; 5] = [
+        include_str!("../../migrations/0001_requests.sql"),
+        include_str!("../../migrations/0002_views.sql"),
+        include_str!("../../migrations/0003_alerts.sql"),
+        include_str!("../../migrations/0004_nudges.sql"),
+        include_str!("../../migrations/0005_accounts.sql"),
+    ];
+
+    const WAITING: &str = "
+        INSERT INTO account (account, state, since) VALUES ('a', 'active', 1);
+        INSERT INTO request (id, kind, account, program, notify_users, show_profile, state, outcome_unknown,
+                             deferred_until, since, requested_at, attempt, baseline_rejected, errcode, errmsg, labels,
+                             version, last_seq, chain)
+        VALUES ('1', 'link', 'a', 'p', 0, 0, 'deferred', 0, 70, 7, 1, 0, 0, 89017, 'm', '{}', 0, 1, zeroblob(32)),
+               ('2', 'link', 'a', 'q', 0, 0, 'deferred', 0, 60, 8, 1, 0, 0, 89017, 'm', '{}', 0, 1, zeroblob(32)),
+               ('3', 'link', 'a', 'r', 0, 0, 'deferred', 0, 50, 9, 1, 0, 0, 89007, 'm', '{}', 0, 1, zeroblob(32));
+        INSERT INTO gate (kind, subject, until, errcode, errmsg, at) VALUES ('program_month', 'r', 50, 89007, 'm', 9)";
+
+    #[tokio::test]
+    async fn those_who_wait_for_an_accounts_month_in_an_older_file_have_a_gate_in_this_one() {
+        let mut file = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let now = include_str!("../../migrations/0006_quotas.sql");
+        for script in BEFORE.into_iter().chain([WAITING, now]) {
+            sqlx::raw_sql(AssertSqlSafe(script.to_owned())).execute(&mut file).await.unwrap();
+        }
+        let gates: Vec<Gate> = sqlx::query_as(ALL).fetch_all(&mut file).await.unwrap();
+        let shown = |gate: &Gate| (gate.kind.clone(), gate.subject.clone(), gate.until, gate.errcode, gate.early);
+        assert_eq!(
+            gates.iter().map(shown).collect::<Vec<_>>(),
+            [
+                ("account_month".to_owned(), "a/89017".to_owned(), 60, 89_017, false),
+                ("program_month".to_owned(), "r".to_owned(), 50, 89_007, false),
+            ]
+        );
+        let unknown = "INSERT INTO gate (kind, subject, until, errcode, errmsg, at) VALUES ('year', 'a', 1, 1, '', 1)";
+        assert!(sqlx::raw_sql(unknown).execute(&mut file).await.is_err(), "no other kind");
+    }
 }

@@ -140,7 +140,10 @@ const UNKNOWN_STATUSES: &str = "
         WHERE e.gone_at IS NULL AND e.status NOT IN (1, 2, 3, 12) AND e.status = known.status LIMIT 1)
     WHERE known.status IS NOT NULL";
 
-const GATES: &str = "SELECT kind, subject, until, errcode, errmsg, at FROM gate WHERE kind IN ('ip', 'api_day')";
+// A day that has perhaps not rolled yet is not used up.
+const GATES: &str = "
+    SELECT kind, subject, until, errcode, errmsg, at, early FROM gate
+    WHERE kind = 'ip' OR (kind = 'api_day' AND early = 0)";
 
 /// One more than is counted, so that a count which ended there is known to have.
 fn beyond() -> i64 {

@@ -48,7 +48,13 @@ const PRUNE_ALERTS: &str = "
         WHERE l.state = 'resolved' AND l.resolved_at < $1 AND l.notify_at IS NULL
         ORDER BY l.id LIMIT $2)";
 
-const PRUNE_GATES: &str = "DELETE FROM gate WHERE until <= $1";
+// A month's is kept for those who come through it late: the first of them asks for all.
+const PRUNE_GATES: &str = "
+    DELETE FROM gate
+    WHERE until <= CASE WHEN kind IN ('program_month', 'account_month') THEN $2 ELSE $1 END";
+
+/// How long a gate whose month has rolled is kept, in milliseconds: longer than a daemon is down.
+const MONTH_GATES_KEPT_MS: i64 = 7 * 86_400_000;
 
 /// The table.
 const JOB: Table = Table { name: "job", key: &["name"] };
@@ -92,7 +98,8 @@ pub(super) async fn prune(tx: &mut SqliteConnection, keep: Keep, now: Time) -> R
         taken += sqlx::query(statement).bind(before.ms()).bind(PRUNE_MAX).execute(&mut *tx).await?.rows_affected();
     }
     taken += programs::prune(tx, now, PRUNE_MAX).await?;
-    Ok(taken + sqlx::query(PRUNE_GATES).bind(now.ms()).execute(tx).await?.rows_affected())
+    let gates = sqlx::query(PRUNE_GATES).bind(now.ms()).bind(now.ms() - MONTH_GATES_KEPT_MS);
+    Ok(taken + gates.execute(tx).await?.rows_affected())
 }
 
 pub(super) async fn mark_job(

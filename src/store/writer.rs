@@ -13,6 +13,7 @@ use super::{
     alerts::{self, WatchRecord},
     correct::{self, Correction},
     deliveries::{self, DeliveryResult},
+    gates,
     import::{self, Step},
     nudges::{self, NewNudge, Nudged, Occasion},
     pace::{self, PaceRow},
@@ -40,6 +41,7 @@ pub(super) enum Work {
     Standing(AccountId, Standing, Time),
     TakeWakeups(i64, Vec<(String, bool)>, Time),
     Wake(AccountId),
+    HeedOpenings(i64),
     Drift { after: i64, limit: u32, now: Time, spread_ms: i64 },
     Watch(Box<WatchRecord>),
     BeginWatch { policy: String, now: i64 },
@@ -243,6 +245,7 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
         }
         Work::TakeWakeups(seq, accounts, now) => wakeups::take(tx, *seq, accounts, *now).await.map(Reply::Done),
         Work::Wake(account) => wakeups::wake(tx, account).await.map(Reply::Done),
+        Work::HeedOpenings(seq) => gates::heed(tx, *seq).await.map(Reply::Done),
         Work::Drift { after, limit, now, spread_ms } => {
             accounts::begin_drift(tx, *after, *limit, *now, *spread_ms).await.map(Reply::Done)
         }

@@ -9,10 +9,7 @@ use super::{
     token::{Token, TokenError},
     wire,
 };
-use crate::domain::{
-    errcode::{self, Refusal},
-    listing::Reading,
-};
+use crate::domain::{errcode::Refusal, listing::Reading};
 
 /// Bodies up to this length may be refusals and are looked at; those users report have at most 300 bytes. Anything
 /// longer is left unread until somebody asks for the listing.
@@ -31,10 +28,15 @@ pub enum CallError {
     /// `WeChat` answered with a code. [`Refusal::class`] says what to do.
     #[error("refused: {0}")]
     Refused(Refusal),
-    /// It may have been sent, and no readable answer came. For a call that changes something the outcome is unknown:
-    /// look at the account's listing before calling again.
+    /// It may have been sent, and no answer of `WeChat`'s came: nothing, half of something, or another status than HTTP
+    /// 200, which is a proxy's. For a call that changes something the outcome is unknown: look at the account's listing
+    /// before calling again.
     #[error("answer lost: {0}")]
     Lost(String),
+    /// An answer came with HTTP 200 that is none of `WeChat`'s, as a page for people. What a call that changes something
+    /// came to is as unknown as with [`CallError::Lost`].
+    #[error("unreadable answer: {0}")]
+    Unreadable(String),
 }
 
 /// Why a listing that came says nothing about any link.
@@ -52,7 +54,7 @@ impl From<ReadError> for CallError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Refused(refusal) => Self::Refused(refusal),
-            ReadError::Unreadable(why) => Self::Lost(why),
+            ReadError::Unreadable(why) => Self::Unreadable(why),
         }
     }
 }
@@ -108,7 +110,7 @@ impl RawListing {
 /// Whatever is no answer with HTTP 200 and an object in it.
 pub fn to_listing(status: StatusCode, body: Bytes, token: &Token) -> Result<RawListing, CallError> {
     if status != StatusCode::OK {
-        return Err(unexpected(status, &body, token));
+        return Err(not_wechats(status));
     }
     if body.len() <= REFUSAL_BYTES_MAX
         && let Some(refusal) = wire::refused(&body)
@@ -118,8 +120,8 @@ pub fn to_listing(status: StatusCode, body: Bytes, token: &Token) -> Result<RawL
     // A byte order mark is no blank: its first byte is looked for as well.
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'{' | 0xEF) => Ok(RawListing { body, token: token.clone() }),
-        Some(_) => Err(CallError::Lost("the answer is no JSON object".to_owned())),
-        None => Err(CallError::Lost("the answer is empty".to_owned())),
+        Some(_) => Err(CallError::Unreadable("the answer is no JSON object".to_owned())),
+        None => Err(CallError::Unreadable("the answer is empty".to_owned())),
     }
 }
 
@@ -130,22 +132,19 @@ pub fn to_listing(status: StatusCode, body: Bytes, token: &Token) -> Result<RawL
 /// Anything but an explicit `errcode` of 0 with HTTP 200.
 pub fn to_effect(status: StatusCode, body: &[u8], token: &Token) -> Result<(), CallError> {
     if status != StatusCode::OK {
-        return Err(unexpected(status, body, token));
+        return Err(not_wechats(status));
     }
     match wire::verdict(body) {
         Ok(wire::Verdict::Done) => Ok(()),
         Ok(wire::Verdict::Refused(refusal)) => Err(CallError::Refused(clean(&refusal, token))),
-        Err(fault) => Err(cleaned(CallError::Lost(fault.to_string()), token)),
+        Err(fault) => Err(cleaned(CallError::Unreadable(fault.to_string()), token)),
     }
 }
 
-/// An answer that is not HTTP 200. `WeChat` answers everything with 200, so a proxy wrote at least the status: only a
-/// code that `WeChat` is known to use is believed, and success never.
-fn unexpected(status: StatusCode, body: &[u8], token: &Token) -> CallError {
-    match wire::refused(body).filter(|refusal| errcode::meaning(refusal.errcode).is_some()) {
-        Some(refusal) => CallError::Refused(clean(&refusal, token)),
-        None => CallError::Lost(format!("HTTP {status}")),
-    }
+/// An answer that is not HTTP 200. `WeChat` answers everything with 200, so something between us wrote it: whatever code
+/// stands in its body, nobody knows whose word it is and whether `WeChat` ever saw the call.
+pub(super) fn not_wechats(status: StatusCode) -> CallError {
+    CallError::Lost(format!("HTTP {status}"))
 }
 
 /// The error without the token: a second lock behind `without_url`.
@@ -153,6 +152,7 @@ pub(super) fn cleaned(error: CallError, token: &Token) -> CallError {
     match error {
         CallError::NotSent(why) => CallError::NotSent(errmsg::fault_without(&why, &[token.expose()])),
         CallError::Lost(why) => CallError::Lost(errmsg::fault_without(&why, &[token.expose()])),
+        CallError::Unreadable(why) => CallError::Unreadable(errmsg::fault_without(&why, &[token.expose()])),
         CallError::Refused(refusal) => CallError::Refused(clean(&refusal, token)),
         CallError::NoToken(error) => CallError::NoToken(error),
     }

@@ -189,7 +189,8 @@ async fn call(request: reqwest::RequestBuilder, max: usize) -> Result<(StatusCod
     })?;
     let status = response.status();
     let body = transport::body(response, max).await.map_err(|fault| match fault {
-        BodyFault::TooLong(max) => CallError::Lost(format!("the answer has more than {max} bytes")),
+        BodyFault::TooLong(_) if status != StatusCode::OK => answer::not_wechats(status),
+        BodyFault::TooLong(max) => CallError::Unreadable(format!("the answer has more than {max} bytes")),
         BodyFault::Broken(error) => CallError::Lost(transport::explain(error)),
     })?;
     Ok((status, body))

@@ -124,6 +124,6 @@ impl Wechat {
 fn token_is_bad(error: &CallError) -> bool {
     match error {
         CallError::Refused(refusal) => refusal.class() == Class::TokenBad,
-        CallError::NoToken(_) | CallError::NotSent(_) | CallError::Lost(_) => false,
+        CallError::NoToken(_) | CallError::NotSent(_) | CallError::Lost(_) | CallError::Unreadable(_) => false,
     }
 }

@@ -211,7 +211,7 @@ fn half_a_listing_is_no_listing() {
             let wire = Wire::Body(200, right.as_bytes()[..length].to_vec());
             let (listing, effects) = bench.answers(&wire);
             assert!(listing.is_err(), "{wire:?}");
-            assert!(effects.iter().all(|answer| matches!(answer, Err(CallError::Lost(_)))), "{wire:?}");
+            assert!(effects.iter().all(|answer| matches!(answer, Err(CallError::Unreadable(_)))), "{wire:?}");
         }
     }
 }

@@ -72,6 +72,8 @@ fn a_mistake_is_answered_with_its_place_and_what_is_allowed() {
         ("[polling]\nsteps = [ { every = \"2d\" } ]", "[polling] steps: every `every` must be between 10ms and 1d"),
         ("[polling]\nsteps = [ { each = \"2d\" } ]", "FILE:2:13: [polling] steps: unknown key `each`"),
         ("[policy]\ndeadline = \"soon\"", "[policy] deadline: expected a duration such as"),
+        ("[policy]\nrollover_grace = \"5h\"", "[policy] rollover_grace: longer than \"4h\", which is the most"),
+        ("[policy]\nrollover_grace = 20", "[policy] rollover_grace: integer `20`, expected a duration from \"0s\" to"),
         ("[policy]\nattempts = -1", "[policy] attempts: integer `-1`, expected a whole number from 1 to 100"),
         ("[schedule]\ndrift = \"30 4 * * *\"", "[schedule] drift: expected six cron fields"),
         ("[schedule]\ntimezone = \"Beijing\"", "[schedule] timezone: expected a time zone of the IANA database"),

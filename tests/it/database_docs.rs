@@ -172,6 +172,7 @@ impl World {
             errcode: 89_007,
             errmsg: "wxa quota limit rid: 1-2-3".to_owned(),
             at: now,
+            early: false,
         }];
         self.recorder.store().record(Record { items, gone, gates, ..Record::default() }).await.unwrap();
     }

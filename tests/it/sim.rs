@@ -172,6 +172,15 @@ async fn the_experimenter_changes_the_world_through_the_api() {
     let (status, switches) = story.sim_post("switches", json!({ "listing_delay": "5s" })).await;
     assert_eq!((status, &switches["listing_delay"]), (200, &json!("5s")));
     assert_eq!(story.sim_post("switches", json!({ "no_such": 1 })).await.0, 400);
+    let late = json!({ "month_rolls_late_by": "3h", "day_rolls_late_by": "90m" });
+    let (status, switches) = story.sim_post("switches", late).await;
+    assert_eq!((status, &switches["month_rolls_late_by"]), (200, &json!("3h")));
+    let now = story.sim.now();
+    let (status, moved) = story.sim_post("advance", json!({ "back": "10m" })).await;
+    assert_eq!(status, 200);
+    let behind = now - moved["now"].as_i64().unwrap();
+    assert!((590_000..=600_000).contains(&behind), "its clock is {behind} ms behind");
+    assert_eq!(story.sim_post("advance", json!({ "by": "10m" })).await.0, 200);
     assert_eq!(story.sim_post("quota", json!({ "calls_per_day": 1 })).await.0, 200);
     story.list().await;
     assert_eq!(story.list().await["errcode"], 45009);

@@ -6,6 +6,7 @@ use super::{
     words::{self, Late},
 };
 use crate::domain::{
+    quota::{PROBE_EVERY, ROLLS_WITHIN},
     request::{Failure, Kind, Request, State},
     time::Time,
 };
@@ -102,6 +103,7 @@ fn of_state(subject: &Subject, attention: &Attention, now: Time) -> Option<Conce
         }
         (State::Deferred(until), _) => {
             let mut concern = of(request, Rule::Deferred, "deferred.monthly_quota", "");
+            concern.from = deferred_from(request, until);
             (concern.en, concern.zh) = words::deferred(request, until, attention.zone);
             Some(concern)
         }
@@ -112,6 +114,13 @@ fn of_state(subject: &Subject, attention: &Attention, now: Time) -> Option<Conce
         // What a person ended is known to a person.
         (State::Linked | State::Cancelled, _) | (State::Unlinked, Kind::Unlink) => None,
     }
+}
+
+/// From when on it is worth telling that a request is deferred. One that only waits for a month to roll, as the one call
+/// that asks does every half hour, is told of when that is over and it waits still.
+fn deferred_from(request: &Request, until: Time) -> Time {
+    let rolling = ROLLS_WITHIN + PROBE_EVERY;
+    if request.since.until(until) <= rolling { request.since + rolling } else { request.since }
 }
 
 const fn failed(failure: Failure) -> &'static str {
@@ -201,4 +210,31 @@ fn of_conflict(request: &Request, conflict: &OpenConflict, attention: &Attention
     (concern.since, concern.from) = (conflict.at, conflict.at);
     (concern.en, concern.zh) = words::conflict(request, conflict, attention.zone);
     concern
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::request::LinkOptions;
+
+    #[test]
+    fn a_request_that_waits_for_a_month_to_roll_is_told_of_once_that_should_be_over() {
+        let hours = Duration::from_hours;
+        let since = Time::from_ms(1_769_875_500_000);
+        let deferred = |wait| {
+            let id = "0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b".parse().unwrap();
+            let (account, program) = ("wx00000000000000aa".parse().unwrap(), "wx00000000000000bb".parse().unwrap());
+            let new = Request::new(id, Kind::Link(LinkOptions::default()), account, program, since);
+            let request = Request { state: State::Deferred(since + wait), ..new };
+            let subject = Subject { request, conflicts: Vec::new(), is_succeeded: false };
+            let concerns = of_request(&subject, &Attention::default());
+            assert_eq!((concerns.len(), concerns[0].rule, concerns[0].since), (1, Rule::Deferred, since));
+            concerns[0].from.since(since)
+        };
+        assert_eq!(deferred(PROBE_EVERY), hours(6) + PROBE_EVERY, "it asks again in half an hour, and so twelve times");
+        assert_eq!(deferred(hours(5)), hours(6) + PROBE_EVERY);
+        assert_eq!(deferred(hours(24 * 20)), Duration::ZERO, "a month that is used up is told of at once");
+    }
 }

@@ -1,12 +1,7 @@
 //! What `WeChat`'s "no" to a call means for the request that made it. It must never classify by text.
 
-use std::time::Duration;
-
-use super::{Case, Class, ConflictKind, Kind, State, Time, Verdict};
-use crate::domain::{errcode::Refusal, id::RequestId, request::Failure};
-
-/// Deferred requests come back spread over this time, so that a month does not begin with a storm.
-const DEFER_SPREAD: Duration = Duration::from_hours(1);
+use super::{Case, Class, ConflictKind, Kind, State, Verdict};
+use crate::domain::{errcode::Refusal, quota, request::Failure};
 
 impl Case<'_> {
     /// A code that answers the call this request made.
@@ -21,7 +16,8 @@ impl Case<'_> {
             (Class::AlreadyLinked, Kind::Link(_)) => Verdict::Conflict(ConflictKind::AlreadyLinked, State::Linked),
             (Class::UnlinkOut, Kind::Unlink) => Verdict::Conflict(ConflictKind::UnlinkAlreadyOut, State::Initiated),
             (Class::ProgramMonth | Class::AccountMonth, _) => {
-                Verdict::Advance(State::Deferred(after_the_month(&self.request.id, self.now)))
+                let until = quota::deferred_until(&self.request.id, self.now, self.policy.rollover_grace);
+                Verdict::Advance(State::Deferred(until))
             }
             (Class::Final, _) => Verdict::Advance(State::Failed(Failure::Refused)),
             (Class::OurBug, _) => Verdict::Advance(State::Failed(Failure::OurBug)),
@@ -51,13 +47,4 @@ impl Case<'_> {
             (Class::Done, _) => Verdict::Advance(State::Initiated),
         }
     }
-}
-
-/// The first instant of the next Beijing month, plus a moment that differs from request to request and is always the
-/// same for one.
-#[must_use]
-pub fn after_the_month(id: &RequestId, now: Time) -> Time {
-    let hash = id.as_str().bytes().fold(0_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
-    let spread_ms = u64::try_from(DEFER_SPREAD.as_millis()).unwrap_or(1).max(1);
-    now.next_beijing_month() + Duration::from_millis(hash % spread_ms)
 }

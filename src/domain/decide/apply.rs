@@ -83,7 +83,7 @@ fn remember(next: &mut Request, request: &Request, seen: &Observation, verdict: 
         | Observation::CallLost
         | Observation::CallNotSent
         | Observation::HeldBack { .. }
-        | Observation::QuotaReset
+        | Observation::QuotaReset { .. }
         | Observation::DeadlinePassed
         | Observation::CancelAsked
         | Observation::Restored { .. } => {}
@@ -99,6 +99,10 @@ fn remember(next: &mut Request, request: &Request, seen: &Observation, verdict: 
         Verdict::Stay => request.memory.doubt.filter(|_| !is_readable(seen) && !is_restored),
         // The answer of a call does not change what was listed since it was made.
         Verdict::Advance(_) | Verdict::Conflict(..) if is_taken_by_answer(seen, next.state) => request.memory.doubt,
+        // To be held back longer tells nothing of the list either.
+        Verdict::Advance(_) | Verdict::Conflict(..) if !moved && matches!(seen, Observation::HeldBack { .. }) => {
+            request.memory.doubt
+        }
         Verdict::Advance(_) | Verdict::Conflict(..) => None,
     };
 }
@@ -125,7 +129,7 @@ const fn is_readable(seen: &Observation) -> bool {
         | Observation::CallLost
         | Observation::CallNotSent
         | Observation::HeldBack { .. }
-        | Observation::QuotaReset
+        | Observation::QuotaReset { .. }
         | Observation::DeadlinePassed
         | Observation::CancelAsked
         | Observation::Restored { .. } => false,
@@ -209,7 +213,7 @@ fn ready_to_call(request: &Request, next: &Request, seen: &Observation) -> bool 
             | Observation::CallLost
             | Observation::CallNotSent
             | Observation::HeldBack { .. }
-            | Observation::QuotaReset
+            | Observation::QuotaReset { .. }
             | Observation::DeadlinePassed
             | Observation::CancelAsked
             | Observation::Restored { .. },

@@ -24,7 +24,7 @@ pub use deadline::deadline_may_end;
 use super::{
     errcode::Class,
     listing::Status,
-    observation::Observation,
+    observation::{Observation, ResetBy},
     policy::Policy,
     request::{Baseline, Kind, Outcome, Request, Sighting, State},
     time::Time,
@@ -195,6 +195,14 @@ impl Case<'_> {
             State::Failed(super::request::Failure::Attempts)
         };
         self.once_confirmed(sighting, Verdict::Advance(next))
+    }
+
+    /// A deferred request whose quota has rolled over, or was bought.
+    fn reset(self, by: ResetBy, until: Time) -> Verdict {
+        match by {
+            ResetBy::Calendar if self.now < until => Verdict::Stay,
+            ResetBy::Calendar | ResetBy::Operator => Verdict::Advance(State::Requested),
+        }
     }
 
     /// A rejection that was listed before the call and may simply not have been replaced yet.

@@ -184,9 +184,10 @@ impl Watch {
 
     /// Accounts whose looks of today are used up.
     async fn spent(&self, now: Time) -> Result<Vec<Plight>, StoreError> {
+        let grace = self.engine.policy().rollover_grace;
         let plight = |one: Troubled| {
             let account = one.account.parse().ok()?;
-            Some(Plight::BudgetExhausted { account, refusal: None, since: now, until: now.next_beijing_day() })
+            Some(Plight::BudgetExhausted { account, refusal: None, since: now, until: now.next_beijing_day() + grace })
         };
         let spent = self.store().spent(now.beijing_day(), SPENT_MAX).await?;
         Ok(spent.into_iter().filter_map(plight).collect())

@@ -30,6 +30,10 @@ impl Grant {
     /// Reads what a token service answered. Of its words about a refusal or a fault, `sent` is left out: the secrets it
     /// was asked with.
     ///
+    /// Unlike `WeChat`, a service of the platform's own may well say with HTTP 4xx that there is no token, and why with
+    /// `WeChat`'s code: that is its word, as with 200. Of any other status nobody knows who wrote it: a service that
+    /// breaks (500) and a proxy before it (502 to 504) have no say about an account.
+    ///
     /// # Errors
     ///
     /// Anything but HTTP 200 with a token.
@@ -37,7 +41,7 @@ impl Grant {
         if status == StatusCode::OK {
             return Self::read(body, sent);
         }
-        Err(match wire::refused(body) {
+        Err(match wire::refused(body).filter(|_| status.is_client_error()) {
             Some(refusal) => refused(&refusal, sent),
             None => TokenError::Unavailable(format!("the token source answers HTTP {status}")),
         })

@@ -8,7 +8,7 @@ use amplinkd::domain::{
     errcode,
     history::{Hash, Identity, Replay, Step, is_possible},
     listing::Status,
-    observation::{Observation as O, Since},
+    observation::{Observation as O, ResetBy, Since},
     policy::Policy,
     request::{Baseline, Doubt, Failure, Memory, Outcome, Request, Sighting, State},
     time::Time,
@@ -55,7 +55,8 @@ fn observations() -> Vec<O> {
         O::CallLost,
         O::CallNotSent,
         O::HeldBack { until: START + minutes(60), refusal: refusal(89_007) },
-        O::QuotaReset,
+        O::QuotaReset { by: ResetBy::Calendar },
+        O::QuotaReset { by: ResetBy::Operator },
         O::DeadlinePassed,
         O::CancelAsked,
     ];

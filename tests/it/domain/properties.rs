@@ -5,10 +5,11 @@ use std::{collections::BTreeSet, time::Duration};
 use amplinkd::domain::{
     decide::{Verdict, decide, verdict},
     listing::Status,
-    observation::Observation,
+    observation::{Observation, ResetBy},
     pace::{Pace, Stretch},
     plan::{Action, next_action, plan_account, reread_at},
     policy::{LOOK_EVERY_MAX, Policy},
+    quota::{GRACE_MAX, PROBE_EVERY, Period, SPREAD},
     request::{Failure, State},
     time::Time,
 };
@@ -256,7 +257,7 @@ proptest! {
     }
 
     #[test]
-    fn a_monthly_quota_defers_into_the_next_beijing_month(
+    fn a_monthly_quota_defers_into_the_next_beijing_month_or_while_one_rolls_by_half_an_hour(
         mut life in lives(Teller::Lawful), wait in waits(), code in prop::sample::select(vec![89_007, 89_016, 89_017, 89_030]),
     ) {
         life.now = life.now + wait;
@@ -266,12 +267,19 @@ proptest! {
         life.learn(refused(code));
         if !called { return Ok(()) }
         let State::Deferred(until) = life.request.state else { panic!("{:?}", life.request.state) };
-        prop_assert_eq!(months(until), months(life.now) + 1);
+        if Period::Month.is_early(life.now) {
+            prop_assert_eq!((months(until), until), (months(life.now), life.now + PROBE_EVERY));
+        } else {
+            prop_assert_eq!(months(until), months(life.now) + 1);
+            let into_it = until.since(until.this_beijing_month());
+            let grace = life.policy.rollover_grace;
+            prop_assert!(grace <= GRACE_MAX && into_it >= grace && into_it < grace + SPREAD, "{until}");
+        }
         life.now = until - Duration::from_millis(1);
-        life.learn(Observation::QuotaReset);
+        life.learn(Observation::QuotaReset { by: ResetBy::Calendar });
         prop_assert_eq!(life.request.state, State::Deferred(until));
         life.now = until;
-        life.learn(Observation::QuotaReset);
+        life.learn(Observation::QuotaReset { by: ResetBy::Calendar });
         prop_assert_eq!(life.request.state, State::Requested);
     }
 

@@ -7,7 +7,7 @@ use amplinkd::domain::{
     observation::Observation as O,
     plan::{Action, next_action},
     policy::Policy,
-    request::{Failure, Outcome, State},
+    request::{Failure, Outcome, Request, State},
 };
 
 use super::{START, after, link, minutes, refusal, refused, unlink};
@@ -93,6 +93,21 @@ fn a_refusal_met_by_another_request_explains_only_whom_it_holds_back() {
     assert_eq!(waiting.refusal, Some(refusal(89_007)));
     let calling = after(link(), &told(&[(1, held_back)]), &policy);
     assert_eq!((calling.state, calling.refusal), (State::Initiating(Outcome::Pending), None));
+}
+
+#[test]
+fn a_request_that_is_held_back_longer_stands_where_it_stood() {
+    let policy = Policy::default();
+    let held_back = |at| O::HeldBack { until: START + minutes(at), refusal: refusal(89_016) };
+    let waiting = after(unlink(), &[(0, O::Listed(Status::Linked)), (0, held_back(90)), (1, O::Absent)], &policy);
+    let decision = decide(&waiting, &held_back(120), &policy, START + minutes(90));
+    assert!(decision.changes(&waiting) && !decision.moves(&waiting), "no step of its history");
+    let Request { state, since, memory, .. } = &decision.next;
+    assert_eq!((*state, *since), (State::Deferred(START + minutes(120)), START));
+    assert_eq!(*memory, waiting.memory, "what the list has shown once is confirmed by the next list");
+    let refused = after(link(), &told(&[(1, refused(89_007))]), &policy);
+    let later = after(refused.clone(), &[(90, held_back(120))], &policy);
+    assert_eq!((later.refusal, later.attempt), (refused.refusal, 0), "its own refusal explains it");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use amplinkd::domain::{
     decide::{Verdict, decide, verdict},
     errcode,
     listing::Status,
-    observation::{Observation as O, Since},
+    observation::{Observation as O, ResetBy, Since},
     policy::Policy,
     request::{Baseline, Doubt, Failure, Outcome, Request, Sighting, State},
     time::Time,
@@ -84,7 +84,8 @@ fn observed(head: &str) -> Vec<(O, Baseline)> {
         "call lost" => clear(O::CallLost),
         "call not sent" => clear(O::CallNotSent),
         "held back" => clear(O::HeldBack { until: START + minutes(60 * 24), refusal: refusal(89_007) }),
-        "quota reset, early" | "quota reset, due" => clear(O::QuotaReset),
+        "quota reset, early" | "quota reset, due" => clear(O::QuotaReset { by: ResetBy::Calendar }),
+        "opened by hand" => clear(O::QuotaReset { by: ResetBy::Operator }),
         "deadline" => clear(O::DeadlinePassed),
         "cancel" => clear(O::CancelAsked),
         "perhaps called" => restored(Since::Unknown),
@@ -147,6 +148,9 @@ fn answered(request: &Request, verdict: Verdict) -> String {
         Verdict::Stay => "·".to_owned(),
         Verdict::Doubt(_) => "doubt".to_owned(),
         Verdict::Advance(to) if to == request.state => "·".to_owned(),
+        Verdict::Advance(State::Deferred(_)) if matches!(request.state, State::Deferred(_)) => {
+            "deferred anew".to_owned()
+        }
         Verdict::Advance(to) => word(to),
         Verdict::Conflict(kind, to) => format!("{} !{}", word(to), kind.as_str()),
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use amplinkd::domain::{
     decide::{ConflictKind, decide},
     listing::Status,
-    observation::Observation,
+    observation::{Observation, ResetBy},
     plan::{Action, next_action},
     policy::Policy,
     request::{Kind, LinkOptions, Request, State},
@@ -100,7 +100,7 @@ impl Life {
         let seen = match step.action {
             Action::Look => return None,
             Action::Call => Observation::CallStarted,
-            Action::Resume => Observation::QuotaReset,
+            Action::Resume => Observation::QuotaReset { by: ResetBy::Calendar },
             Action::Expire => Observation::DeadlinePassed,
         };
         self.learn(seen.clone());
@@ -125,7 +125,7 @@ impl Life {
             | Observation::Weak
             | Observation::Unreadable
             | Observation::HeldBack { .. }
-            | Observation::QuotaReset
+            | Observation::QuotaReset { .. }
             | Observation::CancelAsked => true,
             // Only at a start, with every list read anew: a story of its own.
             Observation::Restored { .. } => false,
@@ -193,7 +193,8 @@ pub(super) fn observations() -> impl Strategy<Value = Observation> {
             until: START + minutes(wait),
             refusal: refusal(89_007),
         }),
-        1 => Just(Observation::QuotaReset),
+        1 => Just(Observation::QuotaReset { by: ResetBy::Calendar }),
+        1 => Just(Observation::QuotaReset { by: ResetBy::Operator }),
         1 => Just(Observation::DeadlinePassed),
         1 => prop::bool::weighted(0.2)
             .prop_map(|asked| if asked { Observation::CancelAsked } else { Observation::Unreadable }),

@@ -136,6 +136,7 @@ async fn a_gate_that_opens_is_gone_and_one_that_closes_with_it_stays() {
         errcode: 61004,
         errmsg: String::new(),
         at: 1,
+        early: false,
     };
     let closed = Record { gates: vec![gate("ip"), gate("api_day")], ..Record::default() };
     assert_eq!(store.record(closed).await.unwrap(), Recorded::Written);

@@ -27,6 +27,8 @@ mod times;
 
 mod trouble;
 
+mod turn;
+
 mod unlink;
 
 use std::{collections::HashMap, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};

@@ -111,7 +111,11 @@ async fn a_service_that_gives_none_says_why_and_is_asked_again() {
     let quote = format!(r#"{{"errcode":61003,"errmsg":"not authorized, rid: 61932a5b-0e248764-42d1c1b2 {SECRET}"}}"#);
     for (reply, code) in [
         (Reply::Ok(quote.clone()), Some(61_003)),
-        (Reply::Status(403, quote), Some(61_003)),
+        (Reply::Status(403, quote.clone()), Some(61_003)),
+        (Reply::Status(404, quote.clone()), Some(61_003)),
+        (Reply::Status(500, quote.clone()), None),
+        (Reply::Status(502, quote.clone()), None),
+        (Reply::Status(302, quote), None),
         (Reply::Status(500, format!("<html>{SECRET}</html>")), None),
         (Reply::Ok(format!("\"{SECRET}\"")), None),
         (Reply::Ok(format!(r#"{{"access_token":"{SECRET} "}}"#)), None),

@@ -36,31 +36,31 @@ ended                    | ·                       | ·                       |
 ";
 
 pub(super) const LINK_ELSE: &str = "
-a link request is…       | call started | call accepted | call lost          | call not sent | held back | quota reset, early | quota reset, due | deadline        | cancel
-requested                | initiating   | initiated     | ·                  | ·             | deferred  | ·                  | ·                | failed:deadline | cancelled
-requested again          | initiating   | initiated     | ·                  | ·             | deferred  | ·                  | ·                | failed:deadline | cancelled
-initiating               | ·            | initiated     | initiating:unknown | requested     | ·         | ·                  | ·                | failed:deadline | cancelled
-initiating, last attempt | ·            | initiated     | initiating:unknown | requested     | ·         | ·                  | ·                | failed:deadline | cancelled
-initiating, perhaps      | ·            | initiated     | ·                  | requested     | ·         | ·                  | ·                | failed:deadline | cancelled
-initiated                | ·            | ·             | ·                  | ·             | ·         | ·                  | ·                | lapsed          | cancelled
-account                  | ·            | ·             | ·                  | ·             | ·         | ·                  | ·                | lapsed          | cancelled
-program                  | ·            | ·             | ·                  | ·             | ·         | ·                  | ·                | lapsed          | cancelled
-deferred                 | ·            | ·             | ·                  | ·             | ·         | ·                  | requested        | failed:deadline | cancelled
-linked                   | ·            | ·             | ·                  | ·             | ·         | ·                  | ·                | ·               | ·
-linked by 89015          | ·            | ·             | ·                  | ·             | ·         | ·                  | ·                | ·               | ·
-ended                    | ·            | ·             | ·                  | ·             | ·         | ·                  | ·                | ·               | ·
+a link request is…       | call started | call accepted | call lost          | call not sent | held back     | quota reset, early | quota reset, due | opened by hand | deadline        | cancel
+requested                | initiating   | initiated     | ·                  | ·             | deferred      | ·                  | ·                | ·              | failed:deadline | cancelled
+requested again          | initiating   | initiated     | ·                  | ·             | deferred      | ·                  | ·                | ·              | failed:deadline | cancelled
+initiating               | ·            | initiated     | initiating:unknown | requested     | ·             | ·                  | ·                | ·              | failed:deadline | cancelled
+initiating, last attempt | ·            | initiated     | initiating:unknown | requested     | ·             | ·                  | ·                | ·              | failed:deadline | cancelled
+initiating, perhaps      | ·            | initiated     | ·                  | requested     | ·             | ·                  | ·                | ·              | failed:deadline | cancelled
+initiated                | ·            | ·             | ·                  | ·             | ·             | ·                  | ·                | ·              | lapsed          | cancelled
+account                  | ·            | ·             | ·                  | ·             | ·             | ·                  | ·                | ·              | lapsed          | cancelled
+program                  | ·            | ·             | ·                  | ·             | ·             | ·                  | ·                | ·              | lapsed          | cancelled
+deferred                 | ·            | ·             | ·                  | ·             | deferred anew | ·                  | requested        | requested      | failed:deadline | cancelled
+linked                   | ·            | ·             | ·                  | ·             | ·             | ·                  | ·                | ·              | ·               | ·
+linked by 89015          | ·            | ·             | ·                  | ·             | ·             | ·                  | ·                | ·              | ·               | ·
+ended                    | ·            | ·             | ·                  | ·             | ·             | ·                  | ·                | ·              | ·               | ·
 ";
 
 pub(super) const UNLINK_ELSE: &str = "
-an unlink request is…    | call started | call accepted | call lost          | call not sent | held back | quota reset, early | quota reset, due | deadline        | cancel
-requested                | initiating   | initiated     | ·                  | ·             | deferred  | ·                  | ·                | failed:deadline | cancelled
-requested again          | initiating   | initiated     | ·                  | ·             | deferred  | ·                  | ·                | failed:deadline | cancelled
-initiating               | ·            | initiated     | initiating:unknown | requested     | ·         | ·                  | ·                | failed:deadline | cancelled
-initiating, last attempt | ·            | initiated     | initiating:unknown | requested     | ·         | ·                  | ·                | failed:deadline | cancelled
-initiating, perhaps      | ·            | initiated     | ·                  | requested     | ·         | ·                  | ·                | failed:deadline | cancelled
-initiated                | ·            | ·             | ·                  | ·             | ·         | ·                  | ·                | lapsed          | cancelled
-deferred                 | ·            | ·             | ·                  | ·             | ·         | ·                  | requested        | failed:deadline | cancelled
-ended                    | ·            | ·             | ·                  | ·             | ·         | ·                  | ·                | ·               | ·
+an unlink request is…    | call started | call accepted | call lost          | call not sent | held back     | quota reset, early | quota reset, due | opened by hand | deadline        | cancel
+requested                | initiating   | initiated     | ·                  | ·             | deferred      | ·                  | ·                | ·              | failed:deadline | cancelled
+requested again          | initiating   | initiated     | ·                  | ·             | deferred      | ·                  | ·                | ·              | failed:deadline | cancelled
+initiating               | ·            | initiated     | initiating:unknown | requested     | ·             | ·                  | ·                | ·              | failed:deadline | cancelled
+initiating, last attempt | ·            | initiated     | initiating:unknown | requested     | ·             | ·                  | ·                | ·              | failed:deadline | cancelled
+initiating, perhaps      | ·            | initiated     | ·                  | requested     | ·             | ·                  | ·                | ·              | failed:deadline | cancelled
+initiated                | ·            | ·             | ·                  | ·             | ·             | ·                  | ·                | ·              | lapsed          | cancelled
+deferred                 | ·            | ·             | ·                  | ·             | deferred anew | ·                  | requested        | requested      | failed:deadline | cancelled
+ended                    | ·            | ·             | ·                  | ·             | ·             | ·                  | ·                | ·              | ·               | ·
 ";
 
 /// By code; a call is answered in `initiating`, and in `requested` when its answer comes after the list was believed.

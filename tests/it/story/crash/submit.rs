@@ -1,14 +1,10 @@
 //! The call that has an effect, broken at every point: its intent, the call itself, its answer.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, time::Duration};
 
 use amplinkd::sim::{Api, FaultKind, Span};
 
-use super::{
-    Barrier, assert_same_end,
-    process::{until, until_state},
-    victim_with_a_request, world,
-};
+use super::{Barrier, Daemon, assert_same_end, process::until, victim_with_a_request, world};
 use crate::story::minutes;
 
 #[tokio::test]
@@ -64,17 +60,29 @@ async fn submit_is_repeated() {
 
 #[tokio::test]
 async fn submit_crashes_before() {
-    // The intent is on disk, and the call waits for its turn.
+    // The list is read, and the call waits for its turn.
     let mut daemon = world().await;
     daemon.process.settings.per_second = NonZeroU32::new(1).unwrap();
     let (mut victim, id) = victim_with_a_request(&daemon).await;
     victim.begin();
-    until_state(&daemon, "initiating").await;
+    until("a wait that has begun", async || victim.engine.readings().polls == 1 && was_read(&daemon).await).await;
+    // Its turn comes within a second; whatever comes before that is done by now.
+    tokio::time::sleep(Duration::from_millis(300)).await;
     victim.kill().await;
-    assert_eq!(daemon.sim.stats().wxamplink, 0);
+    assert_eq!((daemon.sim.stats().wxamplinkget, daemon.sim.stats().wxamplink), (1, 0));
     daemon.process.settings.per_second = NonZeroU32::new(1_000_000).unwrap();
     assert_same_end("submit, crash before", &mut daemon, &id).await;
-    assert_eq!(daemon.view(&id).await.attempt, 2, "nobody could know that the first one was not sent");
+    let (view, story) = (daemon.view(&id).await, daemon.story(&id).await);
+    assert_eq!(view.attempt, 1, "a call that never left costs none: {story}");
+    assert!(story.starts_with("requested initiating initiated"), "{story}");
+}
+
+/// Whether what the list said is written down.
+async fn was_read(daemon: &Daemon) -> bool {
+    let mut connection = daemon.connection().await;
+    let read: Option<i64> =
+        sqlx::query_scalar("SELECT listing_hash FROM account").fetch_one(&mut connection).await.unwrap();
+    read.is_some()
 }
 
 #[tokio::test]

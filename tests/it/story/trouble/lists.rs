@@ -42,6 +42,24 @@ async fn an_unreadable_list_ends_and_moves_nothing() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_no_list_is_told_apart_from_no_answer_of_wechats() {
+    let unreadable = [FaultKind::HtmlPage, FaultKind::EmptyBody, FaultKind::TruncatedJson];
+    let unreachable = [FaultKind::BadGateway, FaultKind::LostAnswer, FaultKind::ResetBefore];
+    for (faults, trouble) in [(unreadable, "unreadable"), (unreachable, "unreachable")] {
+        for fault in faults {
+            let mut daemon = Daemon::start().await;
+            daemon.sim.world().faults.rates = nothing_but(&[fault]);
+            daemon.link().await;
+            daemon.settle().await;
+            let mut connection = daemon.connection().await;
+            let said: Option<String> =
+                sqlx::query_scalar("SELECT trouble FROM v_account").fetch_one(&mut connection).await.unwrap();
+            assert_eq!(said.as_deref(), Some(trouble), "{fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_called_before_a_list_was_read() {
     for fault in UNREADABLE {
         let mut daemon = Daemon::start().await;
