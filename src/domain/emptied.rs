@@ -113,7 +113,7 @@ const fn is_absent(seen: &Observation) -> bool {
         | Observation::CallLost
         | Observation::CallNotSent
         | Observation::HeldBack { .. }
-        | Observation::QuotaReset
+        | Observation::QuotaReset { .. }
         | Observation::DeadlinePassed
         | Observation::CancelAsked
         | Observation::Restored { .. } => false,

@@ -89,7 +89,9 @@ impl Engine {
         let (outcome, why, refusal) = match called {
             Called::Accepted => (Outcome::CallAccepted, None, None),
             Called::Lost => (Outcome::CallLost, None, None),
-            Called::Refused(refusal) => (Outcome::CallRefused(refusal.class()), Some(refusal.to_string()), Some(refusal)),
+            Called::Refused(refusal) => {
+                (Outcome::CallRefused(refusal.class()), Some(refusal.to_string()), Some(refusal))
+            }
             Called::NotSent(Unsent::NoToken(TokenError::Refused(refusal))) => {
                 if refusal.class() == Class::IpNotAllowed {
                     pending.gates.push(self.close_address(&refusal, now));

@@ -103,8 +103,7 @@ impl Engine {
             let findings = Findings { observations, ..Findings::default() };
             let (next, changes) = self.decide_all(&requests, &findings, look.now);
             let plan = self.plan(&look.state, &next, look.now);
-            let state =
-                self.after(&look.state, Outcome::Weak { plan, evidence: Evidence::NotNeeded }, look.now);
+            let state = self.after(&look.state, Outcome::Weak { plan, evidence: Evidence::NotNeeded }, look.now);
             let account = Some(AccountUpdate::of(look.account, &state, look.now));
             let record = Record { changes, account, ..Record::default() };
             if self.settle(record, (&requests, &findings), look.now, &mut apart).await? {

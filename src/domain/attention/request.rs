@@ -228,8 +228,8 @@ mod tests {
             let (account, program) = ("wx00000000000000aa".parse().unwrap(), "wx00000000000000bb".parse().unwrap());
             let new = Request::new(id, Kind::Link(LinkOptions::default()), account, program, since);
             let request = Request { state: State::Deferred(since + wait), ..new };
-            let subject = Subject { request, conflicts: Vec::new(), is_succeeded: false };
-            let concerns = of_request(&subject, &Attention::default());
+            let subject = Subject { request, conflicts: Vec::new(), is_succeeded: false, reading: Reading::Read };
+            let concerns = of_request(&subject, &Attention::default(), since);
             assert_eq!((concerns.len(), concerns[0].rule, concerns[0].since), (1, Rule::Deferred, since));
             concerns[0].from.since(since)
         };

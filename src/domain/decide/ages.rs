@@ -42,7 +42,7 @@ pub fn regardless_of_age(request: &Request, seen: O) -> O {
             | O::CallLost
             | O::CallNotSent
             | O::HeldBack { .. }
-            | O::QuotaReset
+            | O::QuotaReset { .. }
             | O::DeadlinePassed
             | O::CancelAsked
             | O::Restored { .. },

@@ -18,7 +18,6 @@ mod restore;
 mod unlink;
 
 pub use ages::regardless_of_age;
-pub use answer::after_the_month;
 pub use deadline::deadline_may_end;
 
 use super::{
