@@ -26,8 +26,10 @@ pub struct Digest {
     pub ended: Vec<Count>,
     /// Links that vanished from the lists since then although nobody had asked.
     pub vanished: u64,
-    /// Requests that wait, by stage and age.
+    /// Requests that wait for somebody, by stage and age.
     pub waiting: Vec<Waiting>,
+    /// Requests that did so by a list which is not read any more: for whom they wait now is not known.
+    pub unread: u64,
     /// Requests that have waited too long.
     pub stuck: u64,
     /// Requests that wait for a monthly quota.
@@ -99,10 +101,10 @@ impl Digest {
         }
     }
 
-    /// How many requests wait in any stage.
+    /// How many requests wait in any stage, known or not.
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        self.waiting.iter().map(Waiting::total).sum()
+        self.unread + self.waiting.iter().map(Waiting::total).sum::<u64>()
     }
 
     fn ended_as(&self, words: &[&str]) -> u64 {
@@ -128,6 +130,7 @@ impl Digest {
         let conflicts: u64 = self.conflicts.iter().map(|count| count.count).sum();
         let wants = [
             (self.stuck, say.of("waiting too long", "等待过久")),
+            (self.unread, say.of("waiting with accounts that are not read", "因公众号未能读取而状态不明")),
             (self.vanished, say.of("links vanished unasked", "未经请求而消失的关联")),
             (self.dead, say.of("messages not delivered", "未能送达的消息")),
             (self.ended_as(&["failed"]), say.of("failed", "失败")),
@@ -154,6 +157,7 @@ impl Digest {
         let ended = self.ended.iter().map(|one| (format!("{}, {news}", say.end(&one.word)), one.count));
         let vanished = (format!("{}, {news}", say.of("vanished unasked", "未经请求而消失")), self.vanished);
         let held = [
+            (say.of("waits, its account's list is not read", "公众号列表未能读取").to_owned(), self.unread),
             (say.of("waits for a monthly quota", "等待每月额度").to_owned(), self.deferred),
             (say.of("waiting too long", "等待过久").to_owned(), self.stuck),
         ];
@@ -262,6 +266,14 @@ mod tests {
         let words = busy().words(Language::Zh);
         assert_eq!(words.title, "昨日以来关联成功12个，未成功3个；等待中41个，其中卡住3个");
         assert_eq!(words.lead, "需要处理：等待过久3个、未经请求而消失的关联1个、失败1个、被拒绝2个、未解决的冲突2个。");
+    }
+
+    #[test]
+    fn of_what_is_not_read_nobody_is_said_to_be_waited_for() {
+        let words = Digest { unread: 7, ..busy() }.words(Language::En);
+        assert_eq!(words.title, "12 linked and 3 ended otherwise since yesterday; 48 wait, 3 too long");
+        assert!(words.lead.contains("3 waiting too long, 7 waiting with accounts that are not read"), "{}", words.lead);
+        assert!(words.rows.iter().any(|row| row[..2] == ["waits, its account's list is not read", "7"]), "{words:?}");
     }
 
     #[test]

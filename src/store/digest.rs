@@ -30,13 +30,14 @@ const NEWS: &str = "
     GROUP BY word ORDER BY count DESC, word";
 
 const WAITING: &str = "
-    SELECT r.state, r.kind, count(*) FILTER (WHERE r.since > $1) AS first,
+    SELECT r.state, r.kind, a.unread_since IS NOT NULL OR a.suspended_by IS NOT NULL AS is_unread, count(*) FILTER (WHERE r.since > $1) AS first,
            count(*) FILTER (WHERE r.since <= $1 AND r.since > $2) AS second,
            count(*) FILTER (WHERE r.since <= $2 AND r.since > $3) AS third,
            count(*) FILTER (WHERE r.since <= $3) AS fourth
     FROM request AS r INDEXED BY request_by_state
+    CROSS JOIN account AS a ON a.account = r.account
     WHERE r.state IN ('initiated', 'awaiting_account_admin', 'awaiting_program_admin')
-    GROUP BY r.state, r.kind";
+    GROUP BY r.state, r.kind, is_unread";
 
 const DEFERRED: &str = "SELECT count(*) FROM request INDEXED BY request_by_state WHERE state = 'deferred'";
 
@@ -72,6 +73,7 @@ struct WordRow {
 struct WaitingRow {
     state: String,
     kind: String,
+    is_unread: bool,
     first: i64,
     second: i64,
     third: i64,
@@ -85,13 +87,15 @@ impl Store {
     /// [`StoreError`] when nothing can be read.
     pub async fn digest(&self, since: Time, now: Time) -> Result<Digest, StoreError> {
         let mut ended = self.words(NEWS, since.ms()).await?;
+        let (waiting, unread) = self.waiting(now).await?;
         let vanished = ended.iter().position(|count| count.word == "vanished").map(|at| ended.remove(at).count);
         Ok(Digest {
             since,
             at: now,
             ended,
             vanished: vanished.unwrap_or(0),
-            waiting: self.waiting(now).await?,
+            waiting,
+            unread,
             stuck: self.number(STUCK).await?,
             deferred: self.number(DEFERRED).await?,
             gates: self.words(GATES, now.ms()).await?,
@@ -112,21 +116,27 @@ impl Store {
         Ok(whole(sqlx::query_scalar(sql).fetch_one(self.readers()).await?))
     }
 
-    async fn waiting(&self, now: Time) -> Result<Vec<Waiting>, StoreError> {
+    /// Who waits for whom, and how many wait by a list that is not read.
+    async fn waiting(&self, now: Time) -> Result<(Vec<Waiting>, u64), StoreError> {
         let mut query = sqlx::query(WAITING);
         for days in AGES.iter().filter_map(|(days, ..)| *days) {
             query = query.bind(now.ms() - i64::from(days) * DAY_MS);
         }
         let rows = decode::legible::<WaitingRow>(&query.fetch_all(self.readers()).await?, STAGE);
         let of = |stage: Stage| {
-            let row = rows.iter().find(|row| row.stage() == Some(stage))?;
-            Some(Waiting { stage, by_age: [row.first, row.second, row.third, row.fourth].map(whole) })
+            let row = rows.iter().find(|row| !row.is_unread && row.stage() == Some(stage))?;
+            Some(Waiting { stage, by_age: row.by_age().map(whole) })
         };
-        Ok(Stage::ALL.into_iter().filter_map(of).collect())
+        let unread = rows.iter().filter(|row| row.is_unread).flat_map(WaitingRow::by_age).map(whole).sum();
+        Ok((Stage::ALL.into_iter().filter_map(of).collect(), unread))
     }
 }
 
 impl WaitingRow {
+    const fn by_age(&self) -> [i64; AGES.len()] {
+        [self.first, self.second, self.third, self.fourth]
+    }
+
     fn stage(&self) -> Option<Stage> {
         match (self.state.as_str(), self.kind.as_str()) {
             ("initiated", "link") => Some(Stage::Initiated),

@@ -13,6 +13,7 @@ use std::{
 use amplinkd::{
     clock::{Clock as _, SystemClock},
     domain::{
+        attention::Rule,
         id::RequestId,
         message::{Language, Message},
         request::{Failure, Kind, LinkOptions, Outcome, Request, State},
@@ -237,6 +238,14 @@ async fn the_document_tells_of_no_type_and_no_field_that_never_comes() {
             assert!(text.contains(&format!("\"{field}\":")), "{name}.{field} never comes");
         }
     }
+}
+
+#[test]
+fn the_schema_names_every_rule_and_no_other() {
+    let schema = document_schema();
+    let named: BTreeSet<&str> =
+        schema["$defs"]["rule"]["enum"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(named, BTreeSet::from(Rule::ALL.map(Rule::as_str)));
 }
 
 #[test]

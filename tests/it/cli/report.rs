@@ -119,4 +119,12 @@ fn the_digest_counts_a_day() {
         "{told}"
     );
     assert!(desk.run("report --digest").well().out.contains("等待公众号管理员"), "{waiting}");
+    desk.sql("UPDATE account SET unread_since = since, failures = 3, trouble = 'unreadable'");
+    let digest = desk.json("report --digest");
+    assert_eq!((&digest["waiting"], &digest["unread"]), (&json!([]), &json!(1)), "nobody is said to be waited for");
+    let told = desk.run("report --digest --language en").well().out;
+    assert!(
+        told.contains("1 wait, 0 too long") && told.contains("1 waiting with accounts that are not read"),
+        "{told}"
+    );
 }
