@@ -32,7 +32,7 @@ What needs a person stands first, each with the command that shows more:
   no_daemon            nothing drives this database
   cannot_write         a daemon runs and has written nothing for 100 seconds
   address_blocked      WeChat does not allow our address
-  accounts_unread      accounts whose list could not be read for 15 minutes
+  accounts_unread      accounts whose list could not be read for [alerts] unread_after (15m)
   accounts_suspended   accounts for which WeChat refuses us; not those an operator suspended
   alerts_firing        alerts that a person must act on and nobody has taken
   audit_findings       what `amplinkd audit` finds
@@ -73,11 +73,6 @@ pub async fn run(context: &Context) -> anyhow::Result<Ending> {
         context.print_one(&report)?;
     }
     Ok(ending)
-}
-
-/// After how long an account that cannot be read needs a person.
-const fn unread_after() -> Duration {
-    Duration::from_mins(15)
 }
 
 /// The plan in two sentences: whether waits are stretched, and how late a look may be by it.

@@ -264,7 +264,7 @@ impl Accounts {
     async fn read(desk: &Desk) -> anyhow::Result<Self> {
         let store = desk.store();
         let causes = store.unread_causes().await?;
-        let late_after = super::unread_after();
+        let late_after = desk.config.alerts.unread_after;
         let unread = Unread {
             count: causes.iter().map(|cause| cause.count).sum(),
             late: store.count_unread_since(desk.now() - late_after).await?,
