@@ -75,6 +75,14 @@ pub enum AskError {
     /// Nobody ever asked for this account.
     #[error("account {0} is not known: no request was ever made for it; `amplinkd account list` shows the known ones")]
     NoAccount(AccountId),
+    /// There is no such gate, and nobody waits for it.
+    #[error("no gate {kind} {subject} is closed; `amplinkd gate list` shows those that are")]
+    NoGate {
+        /// The kind.
+        kind: String,
+        /// The subject.
+        subject: String,
+    },
     /// A key or label that is too long, too many, or empty.
     #[error("{0}")]
     BadWord(String),

@@ -93,7 +93,10 @@ fn month(gate: &Gate, used_up: &str, until: &str) -> String {
             gate.errcode
         );
     }
-    format!("{used_up} until {until}.")
+    format!(
+        "{used_up} until {until}; if quota was bought, `amplinkd gate open {} {}` lets calls go on now.",
+        gate.kind, gate.subject
+    )
 }
 
 /// A code, what it means and what a person can do.

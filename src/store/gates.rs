@@ -82,6 +82,10 @@ const ALL: &str = "SELECT kind, subject, until, errcode, errmsg, at, early FROM 
 const ONE: &str = "
     SELECT kind, subject, until, errcode, errmsg, at, early FROM gate WHERE kind = $1 AND subject = $2";
 
+const OPEN_BY_HAND: &str = "
+    INSERT INTO gate_opening (kind, subject, at)
+    SELECT j.value ->> 'kind', j.value ->> 'subject', j.value ->> 'at' FROM jsonb_each($1) AS j";
+
 const OPENINGS: &str = "SELECT seq, kind, subject, at FROM gate_opening ORDER BY seq";
 
 const HEED: &str = "DELETE FROM gate_opening WHERE seq <= $1";
@@ -157,6 +161,13 @@ pub(super) async fn close(tx: &mut SqliteConnection, gates: &[&Gate]) -> Result<
 /// Takes gates away, by kind and subject: they opened before their time.
 pub(super) async fn open(tx: &mut SqliteConnection, gates: &[&(String, String)]) -> Result<(), StoreError> {
     bulk::execute(tx, OPEN, gates).await.map(drop)
+}
+
+/// Takes gates away from outside the daemon, and leaves word of it.
+pub(super) async fn open_by_hand(tx: &mut SqliteConnection, openings: &[&Opening]) -> Result<(), StoreError> {
+    let names: Vec<(&str, &str)> = openings.iter().map(|opening| (&*opening.kind, &*opening.subject)).collect();
+    bulk::execute(tx, OPEN, &names).await?;
+    bulk::execute(tx, OPEN_BY_HAND, openings).await.map(drop)
 }
 
 pub(super) async fn heed(tx: &mut SqliteConnection, seq: i64) -> Result<u64, StoreError> {

@@ -45,6 +45,8 @@ pub mod programs;
 
 pub mod gates;
 
+pub mod deferred;
+
 pub mod wakeups;
 
 pub mod pace;

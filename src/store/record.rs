@@ -12,10 +12,10 @@ use super::{
     bulk,
     chain::{self, Head},
     copies,
-    gates::{self, Gate},
+    gates::{self, Gate, Opening},
     programs::{self, ItemRow, ListState},
     request_row::RequestRow,
-    requests,
+    requests, wakeups,
 };
 use crate::domain::{
     id::{ProgramId, Username},
@@ -42,6 +42,10 @@ pub struct Record {
     pub gates: Vec<Gate>,
     /// Gates that opened before their time, by kind and subject.
     pub opened_gates: Vec<(String, String)>,
+    /// Gates that somebody outside the daemon opens, of which the daemon must hear.
+    pub opened_by_hand: Vec<Opening>,
+    /// Accounts that are due from this moment on, of which the daemon must hear, too.
+    pub woken: Option<(Vec<String>, Time)>,
     /// The file is no longer a copy that knows less than `WeChat`: every account is read anew from this moment on.
     pub reconciled: Option<Time>,
 }
@@ -278,10 +282,16 @@ async fn write_fresh(
     // First, so that a gate which another record of this group closes anew stays closed.
     let opened: Vec<&(String, String)> = records.iter().flat_map(|record| &record.opened_gates).collect();
     gates::open(tx, &opened).await?;
+    let by_hand: Vec<&Opening> = records.iter().flat_map(|record| &record.opened_by_hand).collect();
+    gates::open_by_hand(tx, &by_hand).await?;
     let closed: Vec<&Gate> = records.iter().flat_map(|record| &record.gates).collect();
     gates::close(tx, &closed).await?;
     let updates: Vec<&AccountUpdate> = records.iter().filter_map(|record| record.account.as_ref()).collect();
     accounts::update(tx, &updates).await?;
+    for (names, now) in records.iter().filter_map(|record| record.woken.as_ref()) {
+        accounts::wake(tx, names, *now).await?;
+        wakeups::add(tx, &names.iter().map(String::as_str).collect::<Vec<_>>(), *now).await?;
+    }
     match records.iter().filter_map(|record| record.reconciled).max() {
         Some(now) => copies::reconciled(tx, now).await,
         None => Ok(()),

@@ -1,5 +1,7 @@
 //! Stories of quotas: months that are used up, days that are used up, calls that come too fast, our own budget.
 
+mod opening;
+
 mod rolling;
 
 use amplinkd::{
