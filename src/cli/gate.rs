@@ -3,13 +3,15 @@
 use serde::Serialize;
 
 use super::{
-    context::{Context, Desk, Ending, note},
+    context::{Context, Desk, Ending, Usage, note},
+    many::REQUESTS,
     moment,
     output::Column,
 };
 use crate::{
     domain::{errcode, time::Time},
-    store::gates::GateView,
+    engine::opening::Opened,
+    store::{Store, gates::GateView},
 };
 
 /// Rows read at once.
@@ -26,6 +28,8 @@ const KINDS: [&str; 4] = ["program_month", "account_month", "api_day", "ip"];
 pub enum Command {
     /// List what holds calls back, by kind and subject
     List(List),
+    /// Open a gate before its time: quota was bought, or what closed it is mended
+    Open(Open),
 }
 
 /// List what holds calls back, by kind and subject
@@ -41,7 +45,8 @@ The kinds, and what SUBJECT names:
   api_day         ACCOUNT/API    no more calls of that API today (45009)
   ip              all            WeChat does not allow our address (61004, 40164)
 
-OPENS is when that is over by itself, `due` when the next call finds out. JSON and CSV have every column of v_gate.")]
+OPENS is when that is over by itself, `due` when the next call finds out. A month that has perhaps not begun at WeChat \
+is asked for again every half hour. JSON and CSV have every column of v_gate.")]
 pub struct List {
     /// Only of these kinds
     #[arg(long = "kind", value_name = "KIND,…", value_delimiter = ',', value_parser = KINDS)]
@@ -49,6 +54,37 @@ pub struct List {
     /// At most so many, 0 for all [default: 50 in a table, else all]
     #[arg(long, value_name = "N")]
     pub limit: Option<u32>,
+}
+
+/// Open a gate before its time: quota was bought, or what closed it is mended
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd gate open program_month wxfedcba9876543210
+  amplinkd gate open account_month wx0123456789abcdef/89017
+  amplinkd gate open ip
+
+What waited for it goes on: requests that were deferred are called as soon as their accounts were looked at. A daemon that \
+runs notices within a second. If the quota is still used up, the first call closes the gate again.")]
+pub struct Open {
+    /// The kind, as `amplinkd gate list` shows it
+    #[arg(value_parser = KINDS)]
+    pub kind: String,
+    /// The subject, as `amplinkd gate list` shows it; not needed for `ip`
+    pub subject: Option<String>,
+}
+
+/// A gate that was opened.
+#[derive(Debug, Serialize)]
+struct Opening {
+    kind: String,
+    subject: String,
+    errcode: i64,
+    errmsg: String,
+    /// When it would have opened by itself.
+    until: String,
+    /// Requests that were deferred by it and go on.
+    requests: u64,
 }
 
 const TABLE: [Column; 6] = [
@@ -60,13 +96,14 @@ const TABLE: [Column; 6] = [
     Column::shown("why", "WHY"),
 ];
 
-const FIELDS: [Column; 6] = [
+const FIELDS: [Column; 7] = [
     Column::hidden("kind"),
     Column::hidden("subject"),
     Column::hidden("until"),
     Column::hidden("errcode"),
     Column::hidden("errmsg"),
     Column::hidden("at"),
+    Column::hidden("early"),
 ];
 
 /// A row of the table.
@@ -83,7 +120,8 @@ struct Glance {
 impl Glance {
     fn of(row: GateView, now: Time) -> Self {
         let opens = moment::ahead(Some(&row.until), now);
-        let opens = opens.map(|wait| if wait == "due" { wait } else { format!("in {wait}") });
+        let verb = if row.early { "asked in" } else { "in" };
+        let opens = opens.map(|wait| if wait == "due" { wait } else { format!("{verb} {wait}") });
         let closed = format!("{} ago", moment::age(&row.at, now));
         let why = errcode::meaning(row.errcode).map_or(row.errmsg, |known| known.means.to_owned());
         Self { kind: row.kind, subject: row.subject, errcode: row.errcode, closed, opens, why }
@@ -97,8 +135,41 @@ impl Glance {
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
     match command {
         Command::List(wanted) => context.at_desk(async |desk| list(context, desk, &wanted).await).await?,
+        Command::Open(wanted) => open(context, &wanted).await?,
     }
     Ok(Ending::Well)
+}
+
+async fn open(context: &Context, wanted: &Open) -> anyhow::Result<()> {
+    /// The one gate of our address.
+    const EVERYBODY: &str = "all";
+    let Open { kind, subject } = wanted;
+    let subject = match (subject.as_deref(), kind.as_str()) {
+        (Some(subject), _) => subject,
+        (None, "ip") => EVERYBODY,
+        (None, _) => return Err(Usage(format!("say which {kind}: `amplinkd gate list` shows the subjects")).into()),
+    };
+    context
+        .at_desk(async |desk| {
+            let Opened { gate, requests } = desk.recorder.open_gate(kind, subject).await?;
+            context.print_one(&Opening {
+                kind: gate.kind,
+                subject: gate.subject,
+                errcode: gate.errcode,
+                errmsg: gate.errmsg,
+                until: moment::text(Time::from_ms(gate.until)),
+                requests,
+            })?;
+            if requests > 0 {
+                let count = usize::try_from(requests).unwrap_or(usize::MAX);
+                note(format!("{} waited for it and go on", REQUESTS.counted(count)));
+            }
+            if !Store::is_driven(&desk.config.database.path).unwrap_or(true) {
+                note("no daemon runs: calls go on when one starts");
+            }
+            Ok(())
+        })
+        .await
 }
 
 async fn list(context: &Context, desk: &Desk, wanted: &List) -> anyhow::Result<()> {

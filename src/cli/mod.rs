@@ -125,7 +125,7 @@ pub enum Command {
     /// List where WeChat contradicts our record
     #[command(subcommand)]
     Conflict(conflict::Command),
-    /// List the quotas and blocks that hold calls back
+    /// List the quotas and blocks that hold calls back, and open one
     #[command(subcommand)]
     Gate(gate::Command),
     /// List, acknowledge, snooze and resolve alerts

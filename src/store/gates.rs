@@ -67,11 +67,12 @@ pub struct GateView {
     pub errcode: i64,
     pub errmsg: String,
     pub at: String,
+    pub early: bool,
 }
 
 // A day's gate is open once its time has come; the others let one call through that finds out.
 const PAGE: &str = "
-    SELECT v.kind, v.subject, v.until, v.errcode, v.errmsg, v.at
+    SELECT v.kind, v.subject, v.until, v.errcode, v.errmsg, v.at, v.early
     FROM gate AS g JOIN v_gate AS v ON v.kind = g.kind AND v.subject = g.subject
     WHERE (g.until > ";
 
