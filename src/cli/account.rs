@@ -167,15 +167,15 @@ async fn list(context: &Context, desk: &Desk, wanted: &List) -> anyhow::Result<(
 async fn print(context: &Context, desk: &Desk, pages: &mut Pages, limit: usize) -> anyhow::Result<bool> {
     let is_table = context.is_table();
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
-    let mut printed = 0;
+    let mut rows = 0;
     while !printer.reader_gone() {
         let Some(page) = pages.next(desk).await? else { break };
         for row in page {
-            if printed == limit {
+            if rows == limit {
                 printer.finish()?;
                 return Ok(true);
             }
-            printed += 1;
+            rows += 1;
             if is_table {
                 printer.row(&Glance::of(row, desk.now()))?;
             } else {

@@ -179,17 +179,17 @@ async fn list(context: &Context, desk: &Desk, wanted: &List) -> anyhow::Result<(
         limit => limit,
     };
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
-    let (mut after, mut printed, mut there_are_more) = ((String::new(), String::new()), 0, false);
+    let (mut after, mut shown, mut there_are_more) = ((String::new(), String::new()), 0, false);
     while !printer.reader_gone() && !there_are_more {
         let page = desk.store().gate_page(&wanted.kinds, (&after.0, &after.1), desk.now().ms(), PAGE).await?;
         let Some(last) = page.last() else { break };
         after = (last.kind.clone(), last.subject.clone());
         for row in page {
-            there_are_more = printed == limit;
+            there_are_more = shown == limit;
             if there_are_more {
                 break;
             }
-            printed += 1;
+            shown += 1;
             if is_table {
                 printer.row(&Glance::of(row, desk.now()))?;
             } else {

@@ -93,8 +93,15 @@ Examples:
 Exit codes: 0 success, 1 error, 2 usage error, 3 problems found"
 )]
 pub struct Cli {
-    /// Configuration file [default: $AMPLINKD_CONFIG, or else ./amplinkd.toml]
-    #[arg(short, long, global = true, value_name = "FILE", help_heading = "Global options")]
+    /// The configuration file.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "Configuration file [default: $AMPLINKD_CONFIG, or else ./amplinkd.toml]",
+        help_heading = "Global options"
+    )]
     pub config: Option<PathBuf>,
 
     /// Output format

@@ -22,6 +22,9 @@ pub enum Named {
     Ending(String),
 }
 
+/// Characters of a whole id.
+const WHOLE: usize = 36;
+
 impl FromStr for Named {
     type Err = String;
 
@@ -32,8 +35,6 @@ impl FromStr for Named {
         // As pages and other programs write what they have cut.
         let ending = text.trim().trim_start_matches(['…', '.']).to_ascii_lowercase();
         let is_of_an_id = ending.bytes().all(|b| b == b'-' || b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        /// Characters of a whole id.
-        const WHOLE: usize = 36;
         match ending.len() {
             length if !is_of_an_id || length >= WHOLE => {
                 Err("an id looks like 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b; its last 6 characters or more are enough"

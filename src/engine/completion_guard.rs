@@ -12,7 +12,7 @@ use crate::{clock::SharedClock, domain::time::Time, store::StoreError};
 #[derive(Debug)]
 pub(super) enum Report {
     /// Polls were written down, or could not be.
-    Reserved(Vec<i64>, Result<(), StoreError>),
+    Reserved(Vec<i64>, Result<Vec<i64>, StoreError>),
     /// A poll is over; when it began, and what came of it. Nothing came of one that panicked.
     Polled(i64, ClockReading, Option<Result<Polled, StoreError>>),
     /// That a poll broke was written down, or could not be.

@@ -368,8 +368,10 @@ impl Driver {
 
     fn take(&mut self, report: Report) {
         match report {
-            Report::Reserved(ids, Ok(())) => {
+            Report::Reserved(ids, Ok(left_out)) => {
                 self.reserving = false;
+                // What could not be written down is not done.
+                self.agenda.unreserved(&left_out, self.engine.clock().monotonic() + UNWRITTEN.max());
                 self.agenda.reserved(&ids);
             }
             Report::Reserved(ids, Err(error)) => {

@@ -116,6 +116,6 @@ impl Driver {
             return Ok(());
         }
         tracing::debug!(polls = rows.len(), "engine.drive.gave_back");
-        self.engine.store().reserve(rows).await
+        self.engine.store().reserve(rows).await.map(drop)
     }
 }

@@ -219,11 +219,13 @@ fn place(row: &SqliteRow) -> Option<(i64, i64)> {
     }
 }
 
-pub(super) async fn reserve(tx: &mut SqliteConnection, rows: &[Reservation]) -> Result<u64, StoreError> {
+/// Writes reservations; the rows that refused theirs.
+pub(super) async fn reserve(tx: &mut SqliteConnection, rows: &[Reservation]) -> Result<Vec<i64>, StoreError> {
     let mut rows = rows.to_vec();
     // In the order of the table: neighbours are on one page, which is then found and written once.
     rows.sort_unstable_by_key(|reservation| reservation.row);
-    Ok(bulk::execute_apart(tx, RESERVE, &rows).await?.0)
+    let refused = bulk::execute_apart(tx, RESERVE, &rows).await?.1;
+    Ok(refused.into_iter().map(|place| rows[place].row).collect())
 }
 
 pub(super) async fn update(tx: &mut SqliteConnection, updates: &[&AccountUpdate]) -> Result<(), StoreError> {

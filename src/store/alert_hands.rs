@@ -104,7 +104,9 @@ impl Store {
     async fn changed(&self, hand: Hand) -> Result<Vec<String>, StoreError> {
         match self.writer.ask(Work::Hand(hand)).await? {
             Reply::Changed(ids) => Ok(ids),
-            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Nudged(_) | Reply::Done(_) => Err(StoreError::closed()),
+            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Nudged(_) | Reply::Done(_) | Reply::LeftOut(_) => {
+                Err(StoreError::closed())
+            }
         }
     }
 }

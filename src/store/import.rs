@@ -178,7 +178,9 @@ impl Store {
     pub async fn stage(&self, import: i64, page: Vec<Request>, now: Time) -> Result<Vec<Accepted>, StoreError> {
         match self.writer.ask(Work::Import(Step::Stage { import, page, now })).await? {
             Reply::Accepted(accepted) => Ok(accepted),
-            Reply::Recorded(_) | Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) => Err(StoreError::closed()),
+            Reply::Recorded(_) | Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) | Reply::LeftOut(_) => {
+                Err(StoreError::closed())
+            }
         }
     }
 

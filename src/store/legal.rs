@@ -49,7 +49,7 @@ pub(super) struct Rules {
     pub(super) table: String,
     /// Its key, quoted; the number of the row where it has none of its own.
     pub(super) key: Vec<String>,
-    /// What people call its rows: the key, or the first text.
+    /// What people call its rows: the key, or the first text; nothing, where there is one row.
     pub(super) called: Vec<String>,
     pub(super) wrongs: Vec<Wrong>,
 }
@@ -81,7 +81,8 @@ fn of_table(table: String, sql: &str, columns: &[Column]) -> Rules {
     let text = columns.iter().find(|column| column.kind.contains("TEXT")).map(|column| quoted(&column.name));
     let (key, called) = match (has_rows, text) {
         (true, text) => (vec!["rowid".to_owned()], vec![text.unwrap_or_else(|| "rowid".to_owned())]),
-        (false, _) => (key.clone(), key),
+        // `one` is the key of tables with one row.
+        (false, _) => (key.clone(), key.into_iter().filter(|column| column != "\"one\"").collect()),
     };
     let mut wrongs: Vec<Wrong> = columns.iter().flat_map(|column| of_column(&table, column, has_rows)).collect();
     wrongs.extend(checks(sql).into_iter().map(|check| {

@@ -157,16 +157,24 @@ impl Store {
     pub async fn record(&self, record: Record) -> Result<Recorded, StoreError> {
         match self.writer.ask(Work::Record(Box::new(record))).await? {
             Reply::Recorded(recorded) => Ok(recorded),
-            Reply::Accepted(_) | Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) => Err(StoreError::closed()),
+            Reply::Accepted(_) | Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) | Reply::LeftOut(_) => {
+                Err(StoreError::closed())
+            }
         }
     }
 
-    /// Writes, ahead of the polls they announce, when each account is due next and what its budget is then.
+    /// Writes, ahead of the polls they announce, when each account is due next and what its budget is then. Answers the rows
+    /// that were refused because they are not legal: their polls may not be made.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written, so none of these polls may be made.
-    pub async fn reserve(&self, reservations: Vec<Reservation>) -> Result<(), StoreError> {
-        self.done(Work::Reserve(reservations)).await.map(drop)
+    pub async fn reserve(&self, reservations: Vec<Reservation>) -> Result<Vec<i64>, StoreError> {
+        match self.writer.ask(Work::Reserve(reservations)).await? {
+            Reply::LeftOut(rows) => Ok(rows),
+            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) => {
+                Err(StoreError::closed())
+            }
+        }
     }
 
     /// Writes new requests, all or none. One that exists already, by its key or as an open request for the same pair,
@@ -182,7 +190,9 @@ impl Store {
     ) -> Result<Vec<Accepted>, StoreError> {
         match self.writer.ask(Work::Accept(requests, urgency, now)).await? {
             Reply::Accepted(accepted) => Ok(accepted),
-            Reply::Recorded(_) | Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) => Err(StoreError::closed()),
+            Reply::Recorded(_) | Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) | Reply::LeftOut(_) => {
+                Err(StoreError::closed())
+            }
         }
     }
 
@@ -264,7 +274,9 @@ impl Store {
     async fn done(&self, work: Work) -> Result<u64, StoreError> {
         match self.writer.ask(work).await? {
             Reply::Done(count) => Ok(count),
-            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Nudged(_) | Reply::Changed(_) => Err(StoreError::closed()),
+            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Nudged(_) | Reply::Changed(_) | Reply::LeftOut(_) => {
+                Err(StoreError::closed())
+            }
         }
     }
 }

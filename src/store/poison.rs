@@ -268,7 +268,7 @@ impl From<&Rules> for Searched {
         let named = |column: &String| {
             format!("CASE WHEN typeof({column}) IN ('text', 'integer') THEN {column} ELSE {} END", shown(column))
         };
-        let subject: Vec<String> = rules.called.iter().map(named).collect();
+        let subject: Vec<String> = rules.called.iter().map(|column| format!(" || ' ' || {}", named(column))).collect();
         let holds = |column: &String| format!("'{column} holds ' || {}", shown(&legal::quoted(column)));
         let says = rules.wrongs.iter().map(|wrong| {
             let columns: Vec<String> = wrong.columns.iter().map(holds).collect();
@@ -280,10 +280,10 @@ impl From<&Rules> for Searched {
             table: legal::quoted(&rules.table),
             key: rules.key.join(", "),
             says: format!(
-                "'{} ' || {} AS subject, CASE {} END || ', which is not legal: the row is left alone until somebody mends it \
+                "'{}'{} AS subject, CASE {} END || ', which is not legal: the row is left alone until somebody mends it \
                  with SQL; docs/database.md says how' AS finding",
                 rules.table,
-                subject.join(" || '/' || "),
+                subject.concat(),
                 says.collect::<Vec<_>>().join(" ")
             ),
             wrong: whens.join(" OR "),

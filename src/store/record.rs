@@ -15,7 +15,8 @@ use super::{
     gates::{self, Gate, Opening},
     programs::{self, ItemRow, ListState},
     request_row::RequestRow,
-    requests, wakeups,
+    requests::{self, Urgency},
+    wakeups,
 };
 use crate::domain::{
     id::{ProgramId, Username},
@@ -289,8 +290,9 @@ async fn write_fresh(
     let updates: Vec<&AccountUpdate> = records.iter().filter_map(|record| record.account.as_ref()).collect();
     accounts::update(tx, &updates).await?;
     for (names, now) in records.iter().filter_map(|record| record.woken.as_ref()) {
-        accounts::wake(tx, names, *now).await?;
-        wakeups::add(tx, &names.iter().map(String::as_str).collect::<Vec<_>>(), *now).await?;
+        let woken: Vec<(String, bool)> = names.iter().map(|name| (name.clone(), false)).collect();
+        accounts::wake(tx, &woken, *now).await?;
+        wakeups::add(tx, &names.iter().map(String::as_str).collect::<Vec<_>>(), Urgency::InTurn, *now).await?;
     }
     match records.iter().filter_map(|record| record.reconciled).max() {
         Some(now) => copies::reconciled(tx, now).await,

@@ -69,6 +69,8 @@ pub(super) enum Reply {
     Done(u64),
     /// The ids of what was changed.
     Changed(Vec<String>),
+    /// The rows that were refused because they are not legal.
+    LeftOut(Vec<i64>),
 }
 
 /// How writing goes.
@@ -237,7 +239,7 @@ fn as_record(work: &Work) -> Option<&Record> {
 async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError> {
     match work {
         Work::Record(_) | Work::Close => Ok(Reply::Done(0)),
-        Work::Reserve(reservations) => accounts::reserve(tx, reservations).await.map(Reply::Done),
+        Work::Reserve(reservations) => accounts::reserve(tx, reservations).await.map(Reply::LeftOut),
         Work::Accept(new, urgency, now) => requests::accept(tx, new, *urgency, *now).await.map(Reply::Accepted),
         Work::Import(step) => import::work(tx, step).await,
         Work::Standing(account, standing, now) => {

@@ -1,8 +1,9 @@
 //! Refusals, dead letters and hands that ask for them again. It must never be that a dead letter is a lost one.
 
-use amplinkd::clock::Clock;
+use amplinkd::{clock::Clock, store::audit::Histories};
 
 use super::{Answer, Post, hours, minutes};
+use crate::story::poison::past_all_checks;
 
 const REFUSED: Answer = Answer { status: 400, ..Answer::TAKEN };
 const GONE: Answer = Answer { status: 413, ..Answer::TAKEN };
@@ -92,17 +93,49 @@ async fn what_waits_for_a_channel_that_was_taken_away_is_given_up_and_says_why()
     assert_eq!(post.store().waiting_deliveries().await.unwrap().len(), 0);
 }
 
+/// What is wrong with a message that is owed, and what it was before.
+const POISONS: [(&str, &str); 6] = [
+    ("attempts = '3 or so'", "attempts = 3"),
+    ("attempts = -5", "attempts = 0"),
+    ("refusals = x'00'", "refusals = 0"),
+    ("created_at = 'then'", "created_at = next_at"),
+    // That it was taken could not be written down: it must not be sent every quarter of a second.
+    ("last_error = x'ff'", "last_error = NULL"),
+    ("next_at = 'later'", "next_at = created_at"),
+];
+
 #[tokio::test]
-async fn a_row_that_cannot_be_read_delays_only_itself() {
+async fn a_row_that_cannot_be_read_delays_only_itself_and_is_named() {
+    for (poison, mend) in POISONS {
+        let mut post = Post::open(&["hook"]).await;
+        let broken = post.owe("broken").await;
+        post.owe_many(5).await;
+        post.sql(&past_all_checks(&format!("UPDATE delivery SET {poison} WHERE event_id = '{broken}'"))).await;
+        post.settle().await;
+        post.restart().await;
+        post.run_for(minutes(5)).await;
+        assert_eq!(post.receiver.taken("hook").len(), 5, "{poison}");
+        let found = post.store().audit(0, Histories::All, 100).await.unwrap();
+        let named: Vec<_> = found.iter().map(|found| (found.rule.as_str(), found.subject.as_str())).collect();
+        assert_eq!(named, [("bad_row", format!("delivery {broken}/hook").as_str())], "{poison}");
+        post.sql(&past_all_checks(&format!("UPDATE delivery SET {mend} WHERE event_id = '{broken}'"))).await;
+        post.settle().await;
+        assert_eq!(post.receiver.taken("hook").into_values().collect::<Vec<_>>(), [1; 6], "{poison}: each once");
+    }
+}
+
+#[tokio::test]
+async fn an_old_message_that_cannot_be_read_holds_up_no_new_one() {
     let mut post = Post::open(&["hook"]).await;
-    let broken = post.owe("broken").await;
-    post.owe_many(5).await;
-    post.sql(&format!("UPDATE delivery SET attempts = '3 or so' WHERE event_id = '{broken}'")).await;
+    // How many were sent lately is asked of the database where a service allows only so many.
+    post.pace = Some(amplinkd::notify::Pace { at_once: 4, most: Some((20, minutes(1))) });
+    post.owe("old").await;
     post.settle().await;
-    assert_eq!(post.receiver.taken("hook").len(), 5);
-    post.sql(&format!("UPDATE delivery SET attempts = 3 WHERE event_id = '{broken}'")).await;
+    post.sql(&past_all_checks("UPDATE delivery SET delivered_at = 'once'")).await;
+    post.restart().await;
+    post.owe("new").await;
     post.settle().await;
-    assert_eq!(post.receiver.taken("hook").len(), 6);
+    assert_eq!(post.receiver.taken("hook").len(), 2);
 }
 
 #[tokio::test]

@@ -102,13 +102,13 @@ const CASES: [Case; 27] = [
         "INSERT INTO gate (kind, subject, until, errcode, errmsg, at) VALUES ('program_month', 'wxbbbb000000000009', 1, 89007, '', 1)",
         "UPDATE gate SET until = 'never'",
         "DELETE FROM gate",
-        "gate program_month/wxbbbb000000000009: until holds 'never'",
+        "gate program_month wxbbbb000000000009: until holds 'never'",
     ),
     case(
         "INSERT INTO gate (kind, subject, until, errcode, errmsg, at) VALUES ('ip', 'all', 1, 61004, '', 1)",
         "UPDATE gate SET errcode = 'x', until = 1773100900000",
         "DELETE FROM gate",
-        "gate ip/all: errcode holds 'x'",
+        "gate ip all: errcode holds 'x'",
     ),
     case(
         "",
@@ -145,7 +145,7 @@ const CASES: [Case; 27] = [
         "INSERT INTO watch (one, seq, policy) VALUES (1, 99, '')",
         "UPDATE watch SET seq = 'x'",
         "DELETE FROM watch",
-        "watch 1: seq holds 'x'",
+        "watch: seq holds 'x'",
     ),
     case(
         "INSERT INTO conflict (id, request_id, kind, at, our_state) SELECT 'c', id, 'adopted', 1, 'initiated' FROM request",
