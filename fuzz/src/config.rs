@@ -203,7 +203,7 @@ fn written_again(loaded: &Loaded) {
     let open = || loaded.settings.iter().filter(is_open);
     for setting in open() {
         let bare =
-            ["in_flight", "per_second", "steps", "daily_budget", "attempts", "stuck_after", "quiet_except", "override"];
+            ["in_flight", "per_second", "keep", "steps", "daily_budget", "attempts", "stuck_after", "crowd", "quiet_except", "override"];
         let is_bare = bare.iter().any(|key| setting.key.ends_with(&format!(".{key}")));
         let value = if is_bare { setting.value.clone() } else { Value::String(setting.value.clone()).to_string() };
         writeln!(text, "{} = {value}", setting.key).unwrap();

@@ -178,7 +178,8 @@ pub fn wechat(config: &Config, clock: &SharedClock) -> anyhow::Result<Wechat> {
             TokenSource::Static(table.iter().map(|(account, token)| (account.to_string(), token.clone())).collect())
         }
     };
-    Ok(Wechat::new(client, Tokens::new(source, Arc::clone(clock))?))
+    let keep = usize::try_from(config.tokens.keep)?;
+    Ok(Wechat::new(client, Tokens::keeping(keep, source, Arc::clone(clock))?))
 }
 
 /// Feeds systemd's watchdog, only while the loop goes round.

@@ -176,8 +176,8 @@ fn listed(entries: impl Iterator<Item = String>) -> String {
     format!("[{}]", entries.collect::<Vec<_>>().join(", "))
 }
 
-fn tokens_values(tokens: &WrittenTokens) -> [(&'static str, String); 8] {
-    let WrittenTokens { source, url, headers, headers_file, command, table, table_file, timeout } = tokens;
+fn tokens_values(tokens: &WrittenTokens) -> [(&'static str, String); 9] {
+    let WrittenTokens { source, url, headers, headers_file, command, table, table_file, timeout, keep } = tokens;
     let source = match source {
         Source::Http => "http",
         Source::Command => "command",
@@ -199,6 +199,7 @@ fn tokens_values(tokens: &WrittenTokens) -> [(&'static str, String); 8] {
         ("tokens.static", names(table.iter().map(named))),
         ("tokens.static_file", names(table_file.iter().map(files))),
         ("tokens.timeout", duration_text(*timeout)),
+        ("tokens.keep", keep.to_string()),
     ]
 }
 

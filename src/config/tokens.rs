@@ -8,6 +8,9 @@ use serde::{Deserialize, Deserializer};
 use super::{Mistake, secret, value};
 use crate::domain::id::AccountId;
 
+/// Tokens kept at once: of more accounts nobody has heard.
+const KEEP_MAX: u32 = 10_000_000;
+
 /// What stands for the account in `url`.
 const PLACEHOLDER: &str = "{account}";
 
@@ -18,6 +21,8 @@ pub struct Tokens {
     pub source: TokenSource,
     /// How long an answer may take.
     pub timeout: Duration,
+    /// Tokens kept at once, at least 1.
+    pub keep: u32,
 }
 
 /// Who is asked for an account's access token. Its `Debug` shows no arguments: they may hold a password.
@@ -102,6 +107,8 @@ pub(super) struct WrittenTokens {
     pub(super) table_file: BTreeMap<String, String>,
     #[serde(deserialize_with = "value::duration")]
     pub(super) timeout: Duration,
+    #[serde(deserialize_with = "value::whole::<1, KEEP_MAX, _>")]
+    pub(super) keep: u32,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -124,6 +131,7 @@ impl Default for WrittenTokens {
             table: BTreeMap::new(),
             table_file: BTreeMap::new(),
             timeout: Duration::from_secs(10),
+            keep: 200_000,
         }
     }
 }
@@ -146,13 +154,13 @@ fn mistake(key: &str, wrong: impl Into<String>) -> Mistake {
 impl WrittenTokens {
     /// Checks what the chosen source needs, and reads the files that hold its secrets.
     pub(super) fn resolve(self, folder: &Path) -> Result<Tokens, Mistake> {
-        let timeout = self.timeout;
+        let (timeout, keep) = (self.timeout, self.keep);
         let source = match self.source {
             Source::Http => self.http(folder)?,
             Source::Command => TokenSource::Command(program(self.command, folder)?),
             Source::Static => self.fixed(folder)?,
         };
-        Ok(Tokens { source, timeout })
+        Ok(Tokens { source, timeout, keep })
     }
 
     fn http(self, folder: &Path) -> Result<TokenSource, Mistake> {

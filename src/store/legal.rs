@@ -17,7 +17,7 @@ const MEANINGS: [(&str, &str, &str); 10] = [
     ("request", "id", UUID),
     ("request", "labels", "CASE WHEN json_valid(@) THEN json_type(@) = 'object' ELSE 0 END"),
     ("request", "username", "@ GLOB 'gh_?*' AND length(@) <= 64"),
-    ("request", "doubt", "@ = 'absent' OR @ = CAST(CAST(@ AS INTEGER) AS TEXT)"),
+    ("request", "doubt", "@ IN ('absent', 'absent_with_all') OR @ = CAST(CAST(@ AS INTEGER) AS TEXT)"),
     ("program_name", "program", APPID),
     ("wakeup", "account", APPID),
     ("outbox", "data", "json_valid(@)"),

@@ -24,8 +24,12 @@ const LIFETIME_UNSAID: Duration = Duration::from_mins(1);
 /// No access token of `WeChat` lives longer; a source that says so is wrong about it.
 const LIFETIME_MAX: Duration = Duration::from_hours(2);
 
-/// Tokens kept at once, about 300 bytes each. Tokens beyond are fetched for every use.
+/// Tokens kept at once, about 300 bytes each, unless the configuration says otherwise. Of more accounts, those that are asked
+/// for most often keep theirs.
 pub const TOKENS_MAX: usize = 200_000;
+
+/// When there are too many, this part of them goes at once, as a divisor: to look for those that go costs little then.
+const MAKE_ROOM_PART: usize = 10;
 
 /// Fewest tokens for which looking for ended ones is worth it.
 const SWEEP_FROM: usize = 1_024;
@@ -41,6 +45,8 @@ struct Inner {
     source: Source,
     clock: SharedClock,
     cache: Mutex<Cache>,
+    /// Tokens kept at once.
+    max: usize,
 }
 
 #[derive(Debug)]
@@ -65,6 +71,8 @@ struct Kept {
     token: Token,
     /// The stopwatch's time at which it is no longer used.
     until: Duration,
+    /// When it was last asked for: accounts that are looked at often are asked for soonest again.
+    used: Duration,
 }
 
 impl Tokens {
@@ -74,12 +82,21 @@ impl Tokens {
     ///
     /// When the source cannot be used as it is configured.
     pub fn new(source: TokenSource, clock: SharedClock) -> Result<Self, BadTokenSource> {
+        Self::keeping(TOKENS_MAX, source, clock)
+    }
+
+    /// [`Tokens::new`], with at most `max` tokens kept.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn keeping(max: usize, source: TokenSource, clock: SharedClock) -> Result<Self, BadTokenSource> {
         let source = match source {
             TokenSource::Http(source) => Source::Http(Service::new(&source)?),
             TokenSource::Command(source) => Source::Command(Program::new(source)?),
             TokenSource::Static(tokens) => fixed(tokens)?,
         };
-        Ok(Self { inner: Arc::new(Inner { source, clock, cache: Mutex::default() }) })
+        Ok(Self { inner: Arc::new(Inner { source, clock, cache: Mutex::default(), max: max.max(1) }) })
     }
 
     /// The account's token: the kept one, or one that all concurrent callers wait for together. A caller that goes away
@@ -129,7 +146,8 @@ impl Inner {
     fn kept_or_flight(self: &Arc<Self>, account: &AccountId) -> Result<Token, watch::Receiver<Option<Outcome>>> {
         let now = self.clock.monotonic();
         let mut cache = self.cache();
-        if let Some(kept) = cache.kept.get(account).filter(|kept| now < kept.until) {
+        if let Some(kept) = cache.kept.get_mut(account).filter(|kept| now < kept.until) {
+            kept.used = now;
             return Ok(kept.token.clone());
         }
         if let Some(flight) = cache.flights.get(account) {
@@ -159,13 +177,31 @@ impl Inner {
             return;
         }
         let mut cache = self.cache();
-        if cache.kept.len() >= cache.sweep_at.clamp(SWEEP_FROM, TOKENS_MAX) {
+        if cache.kept.len() >= cache.sweep_at.max(SWEEP_FROM).min(self.max) {
             cache.kept.retain(|_, kept| now < kept.until);
+            cache.make_room(self.max);
             cache.sweep_at = cache.kept.len() * 2;
         }
-        if cache.kept.len() < TOKENS_MAX || cache.kept.contains_key(account) {
-            cache.kept.insert(account.clone(), Kept { token: grant.token.clone(), until });
+        cache.kept.insert(account.clone(), Kept { token: grant.token.clone(), until, used: now });
+    }
+}
+
+impl Cache {
+    /// Lets those go that were not asked for for longest, when there are as many as may be.
+    fn make_room(&mut self, max: usize) {
+        if self.kept.len() < max {
+            return;
         }
+        let mut used: Vec<Duration> = self.kept.values().map(|kept| kept.used).collect();
+        let (_, last, _) = used.select_nth_unstable(max.div_ceil(MAKE_ROOM_PART) - 1);
+        let last = *last;
+        // Of those that were asked for at the same moment as few go as must.
+        let mut must_go = max.div_ceil(MAKE_ROOM_PART) + self.kept.len() - max;
+        self.kept.retain(|_, kept| {
+            let goes = must_go > 0 && kept.used <= last;
+            must_go -= usize::from(goes);
+            !goes
+        });
     }
 }
 
@@ -212,6 +248,25 @@ fn fixed(tokens: HashMap<String, secrecy::SecretString>) -> Result<Source, BadTo
 mod tests {
     use super::*;
     use crate::{clock::SystemClock, wechat::token::CommandSource};
+
+    #[test]
+    fn where_there_are_too_many_those_that_are_asked_for_often_keep_theirs() {
+        let account = |number: usize| -> AccountId { format!("wx{number:016}").parse().unwrap() };
+        let token = Token::new(secrecy::SecretString::from("t")).unwrap();
+        let mut cache = Cache::default();
+        for number in 0..100 {
+            // Every other one is asked for often.
+            let used = Duration::from_secs(if number % 2 == 0 { 1_000 } else { number as u64 });
+            let kept = Kept { token: token.clone(), until: Duration::MAX, used };
+            cache.kept.insert(account(number), kept);
+        }
+        cache.make_room(101);
+        assert_eq!(cache.kept.len(), 100, "there is room");
+        cache.make_room(100);
+        assert_eq!(cache.kept.len(), 90);
+        assert!((0..100).step_by(2).all(|number| cache.kept.contains_key(&account(number))));
+        assert!((0..10).all(|number| !cache.kept.contains_key(&account(2 * number + 1))), "the oldest are gone");
+    }
 
     #[tokio::test]
     async fn a_fetch_that_breaks_off_wakes_its_waiters_and_makes_room() {
