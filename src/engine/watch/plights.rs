@@ -17,7 +17,11 @@ use crate::{
         errcode::Refusal,
         time::Time,
     },
-    store::{StoreError, troubled::Troubled},
+    store::{
+        StoreError,
+        log::{LARGE_ABOVE, LogHealth},
+        troubled::Troubled,
+    },
 };
 
 /// How long nothing must have been written for it to be told: a backup that holds the file is over by then.
@@ -71,7 +75,9 @@ impl Watch {
             Rule::CallsRefused,
             Rule::BudgetExhausted,
             Rule::UnknownStatus,
+            Rule::ListsEmptied,
             Rule::Capacity,
+            Rule::LogLarge,
         ]);
         let crowds: BTreeSet<String> = self.store().open_crowds().await?.into_iter().collect();
         let gates = self.gates(now).await?;
@@ -84,7 +90,9 @@ impl Watch {
         plights.extend(self.spent(now).await?);
         plights.extend(gates);
         plights.extend(self.unknown_statuses(now).await?);
+        plights.extend(self.lists_emptied().await?);
         plights.extend(self.capacity(now).await?);
+        plights.extend(self.log_large());
         // A channel that was failing has not been tried yet when a process begins.
         if self.watched_for() >= CHANNEL_FAILING_AFTER {
             looked_at.insert(Rule::ChannelFailing);
@@ -219,6 +227,19 @@ impl Watch {
                 Some(Plight::UnknownStatus { status: one.status, count, account, item: one.item, since: now })
             })
             .collect())
+    }
+
+    /// Accounts whose lists are suddenly empty, which is not believed at once.
+    async fn lists_emptied(&self) -> Result<Option<Plight>, StoreError> {
+        let emptied = self.store().emptied(1).await?;
+        let first = emptied.accounts.first().and_then(|(account, since)| Some((account.parse().ok()?, *since)));
+        Ok(first.map(|(example, since)| Plight::ListsEmptied { count: Count(emptied.count), example, since }))
+    }
+
+    /// That the log beside the database could not be cut.
+    fn log_large(&self) -> Option<Plight> {
+        let LogHealth { bytes, large_since } = self.store().log_health();
+        large_since.map(|since| Plight::LogLarge { bytes, bound: LARGE_ABOVE, since })
     }
 
     /// That all waits are stretched, once they have been for a while.

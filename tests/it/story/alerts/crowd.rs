@@ -203,6 +203,22 @@ async fn accounts_that_are_suspended_with_one_code_are_one_alert_each_code_its_o
 }
 
 #[tokio::test]
+async fn lists_that_are_suddenly_empty_are_one_alert_until_they_are_not() {
+    let mut guarded = unpolled().await;
+    accounts(&guarded, 'a', 3).await;
+    let now = guarded.daemon.clock.now().ms();
+    are(&guarded, 'a', 0..3, &format!("emptied_at = {now}")).await;
+    watch_for(&mut guarded, minutes(1)).await;
+    let alert = guarded.the("lists_emptied").await;
+    assert_eq!((alert.key.as_str(), alert.reason.as_str()), ("lists_emptied/all", "lists_emptied.doubt"));
+    assert!(alert.message_en.starts_with("3 accounts list nothing"), "{alert:?}");
+    assert!(alert.message_zh.contains("3 个公众号"), "{alert:?}");
+    are(&guarded, 'a', 0..3, "emptied_at = NULL").await;
+    watch_for(&mut guarded, minutes(1)).await;
+    assert_eq!(guarded.the("lists_emptied").await.state, "resolved");
+}
+
+#[tokio::test]
 async fn what_is_told_again_of_a_crowd_says_how_many_there_are_then() {
     let mut guarded = unpolled().await;
     accounts(&guarded, 'a', 400).await;
