@@ -1,125 +1,16 @@
 //! Which account is due when, in memory and on the stopwatch. A few dozen bytes an account; it must never read a clock,
 //! the database or a request.
 
+mod slot;
+
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
     time::Duration,
 };
 
-use crate::domain::{
-    account::{AccountState, Budget, Calls, Status},
-    id::AccountId,
-    pace::Class,
-    time::Time,
-};
-
-/// Where an account is on its round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Not here any more; its slot waits for another account.
-    Gone,
-    /// Waits for its time.
-    Waiting,
-    /// Its next poll is being written down ahead.
-    Reserving,
-    /// Written down, waits for its time and for a place.
-    Reserved,
-    /// Its poll is under way.
-    Busy,
-}
-
-/// An account, packed: an [`AccountState`] without the room that its absences take.
-#[derive(Debug)]
-struct Slot {
-    id: i64,
-    due: Moment,
-    /// When it is due after the poll that was reserved, if nothing changes.
-    then: Moment,
-    /// Means nothing unless `has_hash`.
-    listing_hash: i64,
-    pace_from: i64,
-    reread_at: i64,
-    read_at: i64,
-    /// Seldom there: whatever is not well with it.
-    ails: Option<Box<Ails>>,
-    budget_day: i32,
-    budget_used: u32,
-    /// Marks entries of the heaps that were overtaken. It outlives the account, so that nothing said of the last one in
-    /// this slot is taken for the next one's.
-    round: u32,
-    account: AccountId,
-    has_hash: bool,
-    asked: bool,
-    class: Class,
-    phase: Phase,
-}
-
-/// What is not well with an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ails {
-    status: Status,
-    failures: u32,
-    calls: Calls,
-}
-
-impl Ails {
-    /// Nothing.
-    const NONE: Self =
-        Self { status: Status::Active, failures: 0, calls: Calls { refused: 0, since: None, after: None } };
-}
-
-/// A time of the calendar that is not there.
-const NEVER: i64 = i64::MIN;
-
-impl Slot {
-    fn state(&self) -> AccountState {
-        let time = |ms| (ms != NEVER).then(|| Time::from_ms(ms));
-        let Ails { status, failures, calls } = self.ails.as_deref().copied().unwrap_or(Ails::NONE);
-        AccountState {
-            row: self.id,
-            status,
-            failures,
-            calls,
-            due: None,
-            asked: self.asked,
-            pace_from: time(self.pace_from),
-            reread_at: time(self.reread_at),
-            read_at: time(self.read_at),
-            listing_hash: self.has_hash.then_some(self.listing_hash),
-            budget: Budget { day: self.budget_day.into(), used: self.budget_used.into() },
-        }
-    }
-
-    fn keep(&mut self, state: &AccountState) {
-        let ms = |time: Option<Time>| time.map_or(NEVER, Time::ms);
-        (self.has_hash, self.listing_hash) = (state.listing_hash.is_some(), state.listing_hash.unwrap_or_default());
-        (self.pace_from, self.reread_at) = (ms(state.pace_from), ms(state.reread_at));
-        self.read_at = ms(state.read_at);
-        self.asked = state.asked;
-        let ails = Ails { status: state.status, failures: state.failures, calls: state.calls };
-        self.ails = (ails != Ails::NONE).then(|| Box::new(ails));
-        // A day or a count that does not fit was never true, and the largest one still forbids what it forbade.
-        self.budget_day = i32::try_from(state.budget.day).unwrap_or(i32::MAX);
-        self.budget_used = u32::try_from(state.budget.used.max(0)).unwrap_or(u32::MAX);
-    }
-}
-
-/// A moment on the stopwatch, in microseconds: half the room of a [`Duration`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Moment(u64);
-
-impl From<Duration> for Moment {
-    fn from(shown: Duration) -> Self {
-        Self(u64::try_from(shown.as_micros()).unwrap_or(u64::MAX))
-    }
-}
-
-impl From<Moment> for Duration {
-    fn from(moment: Moment) -> Self {
-        Self::from_micros(moment.0)
-    }
-}
+use self::slot::{Moment, NEVER, Phase, Slot};
+use crate::domain::{account::AccountState, id::AccountId, pace::Class};
 
 /// An entry of a heap, slot and round behind its time: the earliest due first.
 type Entry = Reverse<(Moment, u32, u32)>;
@@ -445,7 +336,10 @@ pub enum Prepared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::account::SuspendedBy;
+    use crate::domain::{
+        account::{Budget, Calls, Status, SuspendedBy},
+        time::Time,
+    };
 
     fn account(id: i64) -> AccountId {
         format!("wx{id:016}").parse().unwrap()

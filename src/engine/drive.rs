@@ -15,15 +15,12 @@ use super::{
     calls::Pending,
     completion_guard::{ClockReading, CompletionGuard, Report, Work},
     gates::Admission,
-    poll::{Due, Polled},
     recall::forget_calls,
     restore::reconcile,
     write_ahead::AHEAD,
 };
 use crate::{
     domain::{
-        account::{AccountState, RETRY_MAX},
-        backoff::Backoff,
         pace::{Class, Turn, Turns},
         policy::LOOK_EVERY_MAX,
         time::Time,
@@ -42,10 +39,7 @@ pub(super) const FROM_THE_START: (i64, i64) = (i64::MIN, i64::MIN);
 const TICK: Duration = Duration::from_millis(250);
 
 /// How long the loop waits after the database would not be written.
-const DISK_PAUSE: Duration = Duration::from_secs(5);
-
-/// Pauses of an account whose poll could not be written down.
-const UNWRITTEN: Backoff = Backoff::new(DISK_PAUSE, RETRY_MAX);
+pub(super) const DISK_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long polls under way may take to finish when the daemon ends: longer than a call's timeout.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -55,18 +49,18 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub struct Driver {
     pub(super) engine: Arc<Engine>,
     pub(super) agenda: Agenda,
-    reports: mpsc::UnboundedReceiver<Report>,
-    reporter: mpsc::UnboundedSender<Report>,
+    pub(super) reports: mpsc::UnboundedReceiver<Report>,
+    pub(super) reporter: mpsc::UnboundedSender<Report>,
     /// Polls and calls under way.
-    busy: usize,
+    pub(super) busy: usize,
     /// Accounts whose list has just allowed calls, each of which waits for its turn.
-    calls: VecDeque<(i64, ClockReading, Box<Pending>)>,
+    pub(super) calls: VecDeque<(i64, ClockReading, Box<Pending>)>,
     /// Whose turn it is.
     turns: Turns,
     /// No turn is left before this, on the stopwatch.
     next_turn: Option<Duration>,
     /// Whether a reservation is being written.
-    reserving: bool,
+    pub(super) reserving: bool,
     /// When the plan was last made, on the stopwatch.
     pub(super) planned_at: Option<Duration>,
     /// Where the start has come to, in (due, row) order; `None` when everything is on the agenda.
@@ -236,7 +230,7 @@ impl Driver {
 
     /// The file or its disk refuses: nothing new is begun for a moment. Where writing fails, that was said aloud when it
     /// began and is said when it ends; where reading alone fails, only here, once a pause.
-    fn rest_after(&mut self, error: &StoreError) {
+    pub(super) fn rest_after(&mut self, error: &StoreError) {
         let now = self.engine.clock().monotonic();
         let is_told = self.engine.outage.since().is_some() || self.resting_until.is_some_and(|until| now < until);
         if is_told {
@@ -363,81 +357,6 @@ impl Driver {
             let reserved = store.reserve(rows).await;
             // The loop is gone when the daemon has ended.
             let _ = reporter.send(Report::Reserved(ids, reserved));
-        });
-    }
-
-    fn take(&mut self, report: Report) {
-        match report {
-            Report::Reserved(ids, Ok(left_out)) => {
-                self.reserving = false;
-                // What could not be written down is not done.
-                self.agenda.unreserved(&left_out, self.engine.clock().monotonic() + UNWRITTEN.max());
-                self.agenda.reserved(&ids);
-            }
-            Report::Reserved(ids, Err(error)) => {
-                self.reserving = false;
-                self.rest_after(&error);
-                self.agenda.unreserved(&ids, self.engine.clock().monotonic() + DISK_PAUSE);
-            }
-            Report::Polled(id, begun, polled) => {
-                self.busy = self.busy.saturating_sub(1);
-                match polled {
-                    Some(Ok(Polled::Calls(pending))) => self.calls.push_back((id, begun, pending)),
-                    Some(Ok(Polled::Done { state, due })) => self.back(id, begun, &state, due),
-                    Some(Err(error)) if error.is_of_disk() => {
-                        self.rest_after(&error);
-                        self.back_unwritten(id);
-                    }
-                    Some(Err(error)) => {
-                        tracing::error!(error = %error, "engine.poll: what was learned could not be written; the account is looked at again");
-                        self.note_broken(id, begun, error.to_string());
-                    }
-                    None => {
-                        tracing::error!(account.row = id, "engine.poll panicked, which is a defect: the account rests");
-                        self.note_broken(id, begun, "the look ended in a defect of amplinkd: see its log".to_owned());
-                    }
-                }
-            }
-            Report::Broken(id, begun, noted) => {
-                self.busy = self.busy.saturating_sub(1);
-                match noted {
-                    Some(Ok(Polled::Done { state, due })) => self.back(id, begun, &state, due),
-                    Some(Ok(Polled::Calls(_)) | Err(_)) | None => self.back_unwritten(id),
-                }
-            }
-        }
-    }
-
-    fn back(&mut self, id: i64, begun: ClockReading, state: &AccountState, due: Due) {
-        let class = state.class(self.engine.clock().now());
-        match due {
-            Due::AsReserved => self.agenda.back(id, state, None, class),
-            Due::At(due) => {
-                // A poll during which the calendar was stepped back wrote a time that lies that much too far ahead.
-                let due = self.on_stopwatch(due).min(begun.stopwatch + begun.calendar.until(due));
-                self.agenda.back(id, state, Some(due), class);
-            }
-            Due::Never => self.left.extend(self.agenda.remove(id)),
-        }
-    }
-
-    /// Nothing could be written of it: it is tried again after a pause.
-    fn back_unwritten(&mut self, id: i64) {
-        let Some(before) = self.agenda.state(id) else { return };
-        let clock = self.engine.clock();
-        let (due, class) = (clock.monotonic() + UNWRITTEN.after(before.failures), before.class(clock.now()));
-        let failures = before.failures.saturating_add(1);
-        self.agenda.back(id, &AccountState { failures, ..before }, Some(due), class);
-    }
-
-    /// A look ended in a defect, or in a row that would not be written: that is written down as any other failure is.
-    fn note_broken(&mut self, id: i64, begun: ClockReading, why: String) {
-        let (Some(state), Some(account)) = (self.agenda.state(id), self.agenda.name(id).cloned()) else { return };
-        let engine = Arc::clone(&self.engine);
-        let mut guard = CompletionGuard::new(id, Work::Note, begun, None, self.reporter.clone());
-        self.busy += 1;
-        tokio::spawn(async move {
-            guard.report(engine.broken(&account, state, why).await);
         });
     }
 }

@@ -62,6 +62,8 @@ mod write_ahead;
 
 pub mod poll;
 
+mod reports;
+
 pub mod calls;
 
 #[cfg(test)]
