@@ -202,8 +202,18 @@ fn written_again(loaded: &Loaded) {
     let is_open = |setting: &&Setting| !VEILED.iter().any(|veiled| setting.key.starts_with(veiled));
     let open = || loaded.settings.iter().filter(is_open);
     for setting in open() {
-        let bare =
-            ["in_flight", "per_second", "keep", "steps", "daily_budget", "attempts", "stuck_after", "crowd", "quiet_except", "override"];
+        let bare = [
+            "in_flight",
+            "per_second",
+            "keep",
+            "steps",
+            "daily_budget",
+            "attempts",
+            "stuck_after",
+            "crowd",
+            "quiet_except",
+            "override",
+        ];
         let is_bare = bare.iter().any(|key| setting.key.ends_with(&format!(".{key}")));
         let value = if is_bare { setting.value.clone() } else { Value::String(setting.value.clone()).to_string() };
         writeln!(text, "{} = {value}", setting.key).unwrap();

@@ -177,6 +177,7 @@ const CASES: [Case; 27] = [
 pub(crate) fn past_all_checks(statements: &str) -> String {
     format!(
         "PRAGMA foreign_keys = 0; PRAGMA ignore_check_constraints = 1;
+         DROP TABLE IF EXISTS temp.kept;
          CREATE TEMP TABLE kept AS SELECT name, sql FROM main.sqlite_schema WHERE type = 'table';
          PRAGMA writable_schema = 1;
          UPDATE main.sqlite_schema SET sql = replace(replace(sql, 'WITHOUT ROWID, STRICT', 'WITHOUT ROWID'), ') STRICT', ')')
