@@ -56,12 +56,13 @@ where
     })
 }
 
-/// One column of a row whose other columns may hold anything; `None` when it holds something else.
+/// One column of a row whose other columns may hold anything; `None` when it holds something else, or nothing: read
+/// alone, NULL would be an empty text or 0.
 pub(super) fn column<'r, T>(row: &'r SqliteRow, name: &str) -> Option<T>
 where
     T: Decode<'r, Sqlite> + Type<Sqlite>,
 {
-    row.try_get(name).ok()
+    row.try_get::<Option<T>, _>(name).ok().flatten()
 }
 
 /// Tells of a bad row, once until something else is wrong with it.

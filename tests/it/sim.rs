@@ -29,8 +29,8 @@ impl Story {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let time = Arc::new(AtomicI64::new(START));
         let clock = Arc::clone(&time);
-        let sim = Sim::start(SimConfig { seed: 7, now: Arc::new(move || clock.load(Ordering::SeqCst)), faults });
-        let sim = sim.await.unwrap();
+        let now = Arc::new(move || clock.load(Ordering::SeqCst));
+        let sim = Sim::start(SimConfig { seed: 7, now, faults }).await.unwrap();
         let mut story = Self { sim, time, http: reqwest::Client::new(), token: String::new() };
         story.plans("never answers", "never answers");
         story.fetch_token(ACCOUNT).await;
@@ -364,14 +364,12 @@ async fn switches_change_the_spelling() {
         switches.rid = RidSpelling::Absent;
         switches.lists_the_account_itself = true;
     }
-    let response = story.send("wxamplinkget", &json!({})).await.unwrap();
-    let text = response.text().await.unwrap();
+    let text = story.send("wxamplinkget", &json!({})).await.unwrap().text().await.unwrap();
     assert!(text.contains(r"http:\/\/sim.invalid\/head"), "{text}");
     let list: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(keys(&list), ["wxopens"]);
     let items = list["wxopens"]["items"].as_array().unwrap();
-    assert_eq!(items.len(), 2);
-    assert_eq!(items[0]["status"], "12");
+    assert_eq!((items.len(), &items[0]["status"]), (2, &json!("12")));
     assert!(items[0].get("appid").is_none() && items[0]["func_info"].is_array());
     assert_eq!(story.link().await["errmsg"], "link message has sent");
 }
@@ -379,10 +377,8 @@ async fn switches_change_the_spelling() {
 #[tokio::test]
 async fn a_careless_client_is_told_what_wechat_tells_it() {
     let mut story = Story::begin(Faults::none()).await;
-    let url = |token: &str| {
-        let base = story.sim.url();
-        format!("{base}/cgi-bin/wxopen/wxamplinkget?access_token={token}")
-    };
+    let base = story.sim.url();
+    let url = |token: &str| format!("{base}/cgi-bin/wxopen/wxamplinkget?access_token={token}");
     let (good, none) = (url(&story.token), url(""));
     let code =
         async |request: reqwest::RequestBuilder| read(request.send().await.unwrap()).await["errcode"].as_i64().unwrap();

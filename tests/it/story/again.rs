@@ -31,7 +31,7 @@ async fn whoever_asks_every_night_for_a_year_has_one_request_and_hears_once_that
     daemon.sim.world().remove(ACCOUNT, PROGRAM, now).unwrap();
     // Nobody has seen it yet; but who asks has the list looked at, and does not wait for the daily check.
     assert_eq!(daemon.link().await, first);
-    // It was all that the account had: that everything is gone at once is believed after `appear_within`.
+    // It was all that the account had: that everything is gone at once is believed after `appear_within`, by two looks.
     daemon.run_for(minutes(15)).await;
     daemon.assert_story(&first, &format!("{FULL} unlinked")).await;
     let vanished: Vec<String> = daemon.conflicts(&first).await.into_iter().map(|conflict| conflict.kind).collect();
