@@ -98,9 +98,9 @@ async fn a_list_that_never_comes_is_told_within_minutes_whatever_comes_in_its_pl
         (ok, "{\"errcode\":0,\"errmsg\":\"ok\",\"wxopens\":null}", "unreadable", "without a list"),
         (ok, "{\"errcode\":-1,\"errmsg\":\"system error\"}", "refused", "errcode -1"),
         (ok, "{\"errcode\":40013,\"errmsg\":\"invalid appid\"}", "refused", "invalid appid"),
-        (ok, "<html><body>maintenance</body></html>", "unreachable", "no answer comes"),
+        (ok, "<html><body>maintenance</body></html>", "unreadable", "no JSON object"),
         (StatusCode::BAD_GATEWAY, "<html>502</html>", "unreachable", "502"),
-        (ok, "", "unreachable", "no answer comes"),
+        (ok, "", "unreadable", "is empty"),
     ] {
         let wall = Wall::standing().await;
         wall.says(status, body);
