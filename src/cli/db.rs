@@ -40,7 +40,7 @@ it as a copy. `amplinkd db restore` puts it back.")]
     },
     /// Put a copy in the database's place; nobody is invited twice for it
     Restore(restore::Restore),
-    /// Take finished requests away that are older than [retention] finished says
+    /// Take finished requests away that are older than `[retention] finished` says
     Prune(prune::Prune),
     /// Check the whole file and replay every request's history; exit code 3 when something is wrong
     #[command(

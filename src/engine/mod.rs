@@ -3,7 +3,7 @@
 //!
 //! [`accept`] is what doors and commands call, [`imports`] the same for many wishes. [`drive`] is the loop: it takes what is due from the [`agenda`], has
 //! [`poll`] read the list and [`submit`] make calls; both hand what they learned to [`record`], the only place where a
-//! decision becomes a transaction. [`gates`] hold calls back, [`holds`] says what that means, an operator may open one ([`opening`]), [`upkeep`] is what cron wakes, [`audit`] proves that
+//! decision becomes a transaction. [`gates`] hold calls back, `holds` says what that means, an operator may open one ([`opening`]), [`upkeep`] is what cron wakes, [`audit`] proves that
 //! nothing stalls.
 
 pub mod accept;

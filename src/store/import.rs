@@ -3,8 +3,8 @@
 //! them; from then on none of them can vanish.
 //!
 //! A wish is never held by two open requests. Whoever makes a request asks here whether an accepted line holds the wish
-//! already ([`take_up_twins`]), and puts the new request in the place of lines for the same that are not accepted yet
-//! ([`claim`]). So the moment itself has nothing left to compare: it is one small write.
+//! already (`take_up_twins`), and puts the new request in the place of lines for the same that are not accepted yet
+//! (`claim`). So the moment itself has nothing left to compare: it is one small write.
 
 mod moving;
 
