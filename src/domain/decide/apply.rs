@@ -40,7 +40,9 @@ pub(super) fn apply(request: &Request, seen: &Observation, verdict: Verdict, now
 }
 
 fn remember(next: &mut Request, request: &Request, seen: &Observation, verdict: Verdict, now: Time) {
-    let before_call = matches!(request.state, State::Requested | State::Deferred(_));
+    // What this listing shows is what stands there before the next call, also when it is what allows that call.
+    let is_before_call = |state| matches!(state, State::Requested | State::Deferred(_));
+    let before_call = is_before_call(request.state) || is_before_call(next.state);
     let moved = !next.state.is_same_word(request.state);
     match seen {
         Observation::Listed(status) => {

@@ -136,6 +136,17 @@ fn an_old_rejection_is_not_the_answer_to_a_new_invitation() {
     assert_eq!(after(link(), &[&invited[..], &answered].concat(), &policy).state, State::Rejected);
 }
 
+/// The look that finds no trace of a lost call is the one before the next call, which is made on it at once.
+#[test]
+fn what_stood_before_a_second_call_is_what_the_look_before_it_showed() {
+    let policy = Policy::default();
+    let lost = [(0, O::Listed(Status::Rejected)), (0, O::CallStarted), (1, O::CallLost), (2, O::Absent)];
+    for (looked, state) in [(O::Absent, State::Rejected), (O::AbsentBesideOld, State::Initiated)] {
+        let again = [(11, looked), (11, O::CallStarted), (11, O::CallAccepted), (12, O::Listed(Status::Rejected))];
+        assert_eq!(after(link(), &[&lost[..], &again].concat(), &policy).state, state);
+    }
+}
+
 /// The list held an unnamed item before the call; only afterwards another account's list teaches whose it is.
 #[test]
 fn an_old_rejection_that_is_named_only_after_the_call_is_still_old() {
