@@ -78,11 +78,11 @@ impl Study {
             findings.observations =
                 requests.iter().zip(seen).map(|(request, seen)| regardless_of_age(request, seen)).collect();
         }
-        // The same bytes may mean more once another list has taught a name, or time has passed.
+        // The same bytes may mean more once another list has taught a name, time has passed, or a row is mended.
         let is_open = |seen: &Observation| {
             matches!(seen, Observation::Unidentified | Observation::AbsentBesideOld | Observation::AbsentWithAll)
         };
-        let is_final = !findings.observations.iter().any(is_open);
+        let is_final = self.knows_every_request && !findings.observations.iter().any(is_open);
         Studied { requests: self.requests, findings, record, loss, left_out, is_final }
     }
 

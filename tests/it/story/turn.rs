@@ -1,11 +1,10 @@
-//! Stories of calls that wait for their turn, a second each: whatever happens meanwhile is heeded before they are made. They
-//! take some seconds of real time.
+//! Stories of calls that wait for their turn, a second each: whatever happens meanwhile is heeded before they are made.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::num::NonZeroU32;
 
-use amplinkd::{domain::id::RequestId, engine::accept::Cancelled, sim::Sim, store::accounts::Standing};
+use amplinkd::{domain::id::RequestId, engine::accept::Cancelled, store::accounts::Standing};
 
-use super::{Daemon, PROGRAM, hours, to_link};
+use super::{Daemon, PROGRAM, hours, minutes, to_link};
 
 const ACCOUNTS: [&str; 3] = ["wxaaaa000000000001", "wxaaaa000000000002", "wxaaaa000000000003"];
 
@@ -19,64 +18,45 @@ async fn slow() -> (Daemon, Vec<RequestId>) {
     (daemon, links)
 }
 
-/// The accounts whose list is read and whose call waits: the last list has taken this second's turn.
-async fn those_who_wait(sim: &Sim) -> Vec<usize> {
-    while sim.stats().wxamplinkget < ACCOUNTS.len() as u64 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+/// The one account whose list is read and whose call waits: the list has taken this second's turn.
+async fn the_one_that_waits(daemon: &mut Daemon) -> usize {
+    daemon.settle().await;
+    assert_eq!((daemon.sim.stats().wxamplinkget, daemon.sim.stats().wxamplink), (1, 0));
+    for (number, account) in ACCOUNTS.iter().enumerate() {
+        if daemon.account(account).await.last_read_at.is_some() {
+            return number;
+        }
     }
-    // What the last list said is written down before its call waits.
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let waits = |number: &usize| sim.world().invitations(ACCOUNTS[*number], PROGRAM) == 0;
-    let waiting: Vec<usize> = (0..ACCOUNTS.len()).filter(waits).collect();
-    assert!(!waiting.is_empty(), "nobody's call waits");
-    waiting
+    panic!("no list is written down");
 }
 
 #[tokio::test]
 async fn a_request_that_is_cancelled_while_its_call_waits_is_never_called() {
     let (mut daemon, links) = slow().await;
+    let waiting = the_one_that_waits(&mut daemon).await;
 
-    let cancelled = daemon
-        .settle_while(async |engine, sim| {
-            let mut cancelled = Vec::new();
-            for number in those_who_wait(sim).await {
-                cancelled.push((number, engine.recorder().cancel(&links[number]).await.unwrap()));
-            }
-            cancelled
-        })
-        .await;
+    let how = daemon.engine().recorder().cancel(&links[waiting]).await.unwrap();
+    daemon.run_for(hours(3)).await;
 
-    for (number, how) in cancelled {
-        let story = daemon.story(&links[number]).await;
-        assert_eq!((how, story.as_str()), (Cancelled::BeforeTheCall, "requested cancelled"));
-        assert_eq!(daemon.sim.world().invitations(ACCOUNTS[number], PROGRAM), 0, "it was said that nothing is sent");
-    }
+    let story = daemon.story(&links[waiting]).await;
+    assert_eq!((how, story.as_str()), (Cancelled::BeforeTheCall, "requested cancelled"));
+    assert_eq!(daemon.sim.world().invitations(ACCOUNTS[waiting], PROGRAM), 0, "it was said that nothing is sent");
+    assert_eq!(daemon.sim.stats().invitations, 2, "the others are invited");
     daemon.assert_sound().await;
 }
 
 #[tokio::test]
 async fn an_account_that_is_suspended_while_its_call_waits_is_not_called() {
     let (mut daemon, links) = slow().await;
+    let waiting = the_one_that_waits(&mut daemon).await;
 
-    let suspended = daemon
-        .settle_while(async |engine, sim| {
-            let waiting = those_who_wait(sim).await;
-            for number in &waiting {
-                let account = ACCOUNTS[*number].parse().unwrap();
-                engine.recorder().set_standing(&account, Standing::SuspendedByOperator).await.unwrap();
-            }
-            waiting
-        })
-        .await;
+    let account = ACCOUNTS[waiting].parse().unwrap();
+    daemon.engine().recorder().set_standing(&account, Standing::SuspendedByOperator).await.unwrap();
+    daemon.run_for(hours(1)).await;
 
-    for number in &suspended {
-        assert_eq!(daemon.sim.world().invitations(ACCOUNTS[*number], PROGRAM), 0);
-        assert_eq!(daemon.story(&links[*number]).await, "requested", "no intent, no attempt");
-        let account = ACCOUNTS[*number].parse().unwrap();
-        daemon.engine().recorder().set_standing(&account, Standing::Active).await.unwrap();
-    }
-    daemon.process.settings.per_second = NonZeroU32::new(1_000_000).unwrap();
-    daemon.restart().await;
+    assert_eq!(daemon.sim.world().invitations(ACCOUNTS[waiting], PROGRAM), 0);
+    assert_eq!(daemon.story(&links[waiting]).await, "requested", "no intent, no attempt");
+    daemon.engine().recorder().set_standing(&account, Standing::Active).await.unwrap();
     daemon.run_for(hours(3)).await;
     for (number, link) in links.iter().enumerate() {
         assert_eq!((daemon.view(link).await.state.as_str(), daemon.view(link).await.attempt), ("linked", 1));
@@ -87,9 +67,10 @@ async fn an_account_that_is_suspended_while_its_call_waits_is_not_called() {
 #[tokio::test]
 async fn a_month_that_is_used_up_while_calls_wait_holds_them_back() {
     let (mut daemon, links) = slow().await;
+    the_one_that_waits(&mut daemon).await;
     daemon.sim.world().quotas.program_links_per_month = Some(0);
 
-    daemon.settle().await;
+    daemon.run_for(minutes(1)).await;
 
     assert_eq!(daemon.sim.stats().wxamplink, 1, "the first one's answer is heeded by those that wait");
     for link in &links {
