@@ -6,13 +6,16 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::{
     Store, StoreError, bulk,
-    decode::Table,
+    decode::{self, Table},
     record::{self, Event},
     writer::Work,
 };
 
 /// The table.
 pub(super) const ALERT: Table = Table { name: "alert", key: &["id"] };
+
+/// Where the watch stands.
+const WATCH: Table = Table { name: "watch", key: &[] };
 
 /// A row of `alert`.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
@@ -191,8 +194,8 @@ const REWORD: &str = "
 const READ_ON: &str = "UPDATE watch SET seq = $1 WHERE one = 1";
 
 const BEGIN: &str = "
-    INSERT INTO watch (one, seq, policy) VALUES (1, 0, $1)
-    ON CONFLICT (one) DO UPDATE SET policy = excluded.policy";
+    INSERT INTO watch (one, seq, policy) VALUES (1, $2, $1)
+    ON CONFLICT (one) DO UPDATE SET seq = excluded.seq, policy = excluded.policy";
 
 // When each is to be told again follows from other numbers now.
 const TELL_AGAIN: &str = "
@@ -223,8 +226,8 @@ pub(super) async fn write(tx: &mut SqliteConnection, step: &WatchRecord) -> Resu
 }
 
 /// The rules are these from now on: every open request is looked at again.
-pub(super) async fn begin(tx: &mut SqliteConnection, policy: &str, now: i64) -> Result<u64, StoreError> {
-    sqlx::query(BEGIN).bind(policy).execute(&mut *tx).await?;
+pub(super) async fn begin(tx: &mut SqliteConnection, (seq, policy): (i64, &str), now: i64) -> Result<u64, StoreError> {
+    sqlx::query(BEGIN).bind(policy).bind(seq).execute(&mut *tx).await?;
     sqlx::query(TELL_AGAIN).bind(now).execute(&mut *tx).await?;
     Ok(sqlx::query(LOOK_AGAIN).bind(now).execute(tx).await?.rows_affected())
 }
@@ -244,14 +247,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn begin_watch(&self, policy: String, now: i64) -> Result<i64, StoreError> {
-        let stands: Option<(i64, String)> = sqlx::query_as(STANDS).fetch_optional(self.readers()).await?;
-        match stands {
-            Some((seq, known)) if known == policy => Ok(seq),
-            Some((seq, _)) => {
-                self.done(Work::BeginWatch { policy, now }).await?;
-                Ok(seq)
-            }
-            None => self.done(Work::BeginWatch { policy, now }).await.map(|_| 0),
+        let row = sqlx::query(STANDS).fetch_optional(self.readers()).await?;
+        // One that is not legal tells nothing: all is looked at once more, and no channel gets an event twice.
+        let stands: Option<(i64, String)> = decode::legible(row.as_slice(), WATCH).pop();
+        let seq = stands.as_ref().map_or(0, |(seq, _)| *seq);
+        if stands.is_none_or(|(_, known)| known != policy) {
+            self.done(Work::BeginWatch { seq, policy, now }).await?;
         }
+        Ok(seq)
     }
 }

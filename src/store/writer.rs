@@ -44,7 +44,7 @@ pub(super) enum Work {
     HeedOpenings(i64),
     Drift { after: i64, limit: u32, now: Time, spread_ms: i64 },
     Watch(Box<WatchRecord>),
-    BeginWatch { policy: String, now: i64 },
+    BeginWatch { seq: i64, policy: String, now: i64 },
     Prune { keep: Keep, now: Time },
     PruneRequests { ids: Vec<String>, before: Time },
     Delivered(Vec<DeliveryResult>),
@@ -252,7 +252,7 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
             accounts::begin_drift(tx, *after, *limit, *now, *spread_ms).await.map(Reply::Done)
         }
         Work::Watch(step) => alerts::write(tx, step).await.map(Reply::Done),
-        Work::BeginWatch { policy, now } => alerts::begin(tx, policy, *now).await.map(Reply::Done),
+        Work::BeginWatch { seq, policy, now } => alerts::begin(tx, (*seq, policy), *now).await.map(Reply::Done),
         Work::Prune { keep, now } => upkeep::prune(tx, *keep, *now).await.map(Reply::Done),
         Work::PruneRequests { ids, before } => prune::take_away(tx, ids, *before).await.map(Reply::Done),
         Work::Delivered(results) => deliveries::write(tx, results).await.map(Reply::Done),

@@ -1,5 +1,5 @@
-//! A daemon in a small world: the real client over HTTP, a real `SQLite` file, a clock that is moved by hand. Stories tell
-//! the world what its people do, let time pass and look at the end. It must never reach into the engine.
+//! A daemon in a small world: the real client over HTTP, a real `SQLite` file, the half that tells people, a clock that is
+//! moved by hand. Stories tell the world what its people do, let time pass and look at the end. It must never reach into the engine.
 
 mod again;
 
@@ -41,7 +41,13 @@ use amplinkd::{
         request::{Kind, LinkOptions, Request},
         time::Time,
     },
-    engine::{Engine, Settings, accept::Wish, drive::Driver},
+    engine::{
+        Engine, Settings,
+        accept::Wish,
+        deliver::Deliver,
+        drive::Driver,
+        watch::{Settings as Alerting, Watch},
+    },
     sim::{Api, FaultKind, PlanSet, Sim, SimConfig, Span, approves_after, never_answers},
     store::{
         Location, Role, Store,
@@ -123,8 +129,11 @@ pub(crate) struct Daemon {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) sim: Sim,
     pub(crate) process: Process,
+    /// Who is told what.
+    pub(crate) alerting: Alerting,
     dir: tempfile::TempDir,
     running: Option<(Arc<Engine>, Driver)>,
+    watch: Option<Watch>,
 }
 
 impl Daemon {
@@ -161,7 +170,8 @@ impl Daemon {
             clock: Arc::clone(&clock),
             settings,
         };
-        let mut daemon = Self { clock, sim, process, dir, running: None };
+        let alerting = Alerting::default();
+        let mut daemon = Self { clock, sim, process, alerting, dir, running: None, watch: None };
         daemon.boot().await;
         daemon
     }
@@ -173,10 +183,20 @@ impl Daemon {
     /// Starts the process.
     pub(crate) async fn boot(&mut self) {
         self.running = Some(self.process.clone().boot().await);
+        self.watch_over().await;
+    }
+
+    /// Starts the half that tells people.
+    async fn watch_over(&mut self) {
+        let engine = Arc::clone(self.engine());
+        let channels = Deliver::new(engine.store().clone(), Arc::clone(engine.clock()), Vec::new(), days(3));
+        let channels = channels.channels().clone();
+        self.watch = Some(Watch::start(engine, self.alerting.clone(), channels).await.unwrap());
     }
 
     /// Ends the process in good order.
     pub(crate) async fn stop(&mut self) {
+        self.watch = None;
         let (engine, driver) = self.running.take().unwrap();
         drop(driver);
         engine.store().clone().close().await;
@@ -224,6 +244,19 @@ impl Daemon {
     /// Does everything that is due at this moment.
     pub(crate) async fn settle(&mut self) {
         self.running.as_mut().unwrap().1.settle().await.unwrap();
+        if let Some(watch) = &mut self.watch {
+            watch.settle().await.unwrap();
+        }
+    }
+
+    /// When it does something next, on the stopwatch.
+    async fn next_due(&self) -> Duration {
+        let polls = self.running.as_ref().unwrap().1.next_due();
+        let tells = match &self.watch {
+            Some(watch) => watch.next_due().await.unwrap(),
+            None => None,
+        };
+        [polls, tells].into_iter().flatten().min().unwrap_or(Duration::MAX)
     }
 
     /// Lets time pass, from due time to due time.
@@ -235,8 +268,7 @@ impl Daemon {
             if now >= end {
                 return;
             }
-            let due = self.running.as_ref().unwrap().1.next_due().unwrap_or(Duration::MAX);
-            let step = due.max(now + Duration::from_millis(1)).min(now + STEP_MAX).min(end);
+            let step = self.next_due().await.max(now + Duration::from_millis(1)).min(now + STEP_MAX).min(end);
             self.clock.advance(step.saturating_sub(now));
         }
     }

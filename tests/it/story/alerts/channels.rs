@@ -69,7 +69,7 @@ async fn that_nothing_can_be_written_is_told_without_being_written() {
     let mut guarded = Guarded::start().await;
     let outlets = vec![Arc::new(webhook("ops", url))];
     let engine = Arc::clone(guarded.daemon.engine());
-    let alarm = Alarm::new(Arc::clone(&engine), &guarded.alerting.subscriptions, outlets);
+    let alarm = Alarm::new(Arc::clone(&engine), &guarded.daemon.alerting.subscriptions, outlets);
     let shutdown = Shutdown::new();
     let driver = guarded.daemon.running.take().unwrap().1;
     let loop_ends = driver.spawn(shutdown.clone());

@@ -31,7 +31,7 @@ async fn watch_for(guarded: &mut Guarded, span: Duration) {
     let clock = Arc::clone(&guarded.daemon.clock);
     let end = clock.monotonic() + span;
     loop {
-        guarded.watch.as_mut().unwrap().settle().await.unwrap();
+        guarded.daemon.watch.as_mut().unwrap().settle().await.unwrap();
         if clock.monotonic() >= end {
             return;
         }
@@ -167,8 +167,8 @@ async fn a_restart_neither_forgets_a_crowd_nor_tells_it_anew() {
     watch_for(&mut guarded, minutes(1)).await;
     for left in [70, 50] {
         are(&guarded, 'a', left..120, &well(&guarded)).await;
-        guarded.watch = None;
-        guarded.guard().await;
+        guarded.daemon.watch = None;
+        guarded.daemon.watch_over().await;
         watch_for(&mut guarded, minutes(12)).await;
     }
     assert_eq!(open(&guarded).await, only("wechat_unreachable", 1));

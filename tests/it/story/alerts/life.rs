@@ -118,11 +118,12 @@ async fn a_death_in_any_write_of_the_watch_neither_repeats_nor_misses() {
             .await;
         for _ in 0..9 {
             guarded.daemon.clock.advance(hours(1));
+            let mut watch = guarded.daemon.watch.take().unwrap();
             guarded.daemon.settle().await;
             // Whatever it wanted to write is not there, and the process dies of it.
-            let _ = guarded.watch.as_mut().unwrap().settle().await;
-            guarded.watch = None;
-            guarded.guard().await;
+            let _ = watch.settle().await;
+            drop(watch);
+            guarded.daemon.watch_over().await;
         }
         guarded.daemon.sql("DROP TRIGGER refuse").await;
         guarded.restart().await;
@@ -199,7 +200,7 @@ async fn a_reminder_that_was_off_is_on_again_for_what_already_fires() {
     guarded.daemon.link().await;
     guarded.run_for(hours(60)).await;
     assert_eq!(guarded.told().await, ["fired"]);
-    guarded.alerting.repeat_every = Some(days(1));
+    guarded.daemon.alerting.repeat_every = Some(days(1));
     guarded.restart().await;
     guarded.run_for(hours(1)).await;
     assert_eq!(guarded.told().await, ["fired", "repeated"]);

@@ -54,7 +54,7 @@ impl Told {
         let clock = Arc::clone(&guarded.daemon.clock);
         let end = clock.monotonic() + span;
         loop {
-            let watch = guarded.watch.as_mut().unwrap();
+            let watch = guarded.daemon.watch.as_mut().unwrap();
             watch.settle().await.unwrap();
             self.deliver.settle().await.unwrap();
             let now = clock.monotonic();
@@ -101,7 +101,7 @@ async fn ask_for_many(guarded: &mut Guarded) {
     let wishes =
         (0..MANY).map(|number| to_link(&format!("wxcccc{number:012}"), &format!("wxdddd{number:012}"))).collect();
     guarded.daemon.engine().recorder().accept(wishes).await.unwrap();
-    guarded.watch.as_mut().unwrap().settle().await.unwrap();
+    guarded.daemon.watch.as_mut().unwrap().settle().await.unwrap();
 }
 
 /// All of them move, as a mass of answers would do it, and are to be looked at now.

@@ -22,10 +22,7 @@ mod rules;
 mod vanished;
 
 use amplinkd::{
-    engine::{
-        deliver::{Deliver, Outlet},
-        watch::{Settings as Alerting, Subscription, Watch},
-    },
+    engine::{deliver::Outlet, watch::Subscription},
     sim::By,
 };
 
@@ -43,11 +40,9 @@ pub(crate) fn everything(channel: &str) -> Subscription {
     }
 }
 
-/// A daemon whose watch is up.
+/// A daemon that is looked at by what it tells.
 pub(crate) struct Guarded {
     pub(crate) daemon: Daemon,
-    pub(crate) alerting: Alerting,
-    watch: Option<Watch>,
     /// The channels themselves, in the stories that send.
     deliver: Option<Deliver>,
 }
@@ -93,31 +88,21 @@ impl Guarded {
     }
 
     pub(crate) async fn around(daemon: Daemon, change: impl FnOnce(&mut Alerting)) -> Self {
-        let mut alerting = Alerting { subscriptions: vec![everything("ops")], ..Alerting::default() };
-        change(&mut alerting);
-        let mut guarded = Self { daemon, alerting, watch: None, deliver: None };
-        guarded.guard().await;
+        let mut guarded = Self { daemon, deliver: None };
+        guarded.daemon.alerting.subscriptions.push(everything("ops"));
+        change(&mut guarded.daemon.alerting);
+        guarded.daemon.watch_over().await;
         guarded
-    }
-
-    async fn guard(&mut self) {
-        let engine = self.daemon.engine();
-        let (store, clock) = (engine.store().clone(), Arc::clone(engine.clock()));
-        let channels = Deliver::new(store, clock, Vec::new(), days(3)).channels().clone();
-        self.watch = Some(Watch::start(Arc::clone(engine), self.alerting.clone(), channels).await.unwrap());
     }
 
     /// Ends and starts the process.
     pub(crate) async fn restart(&mut self) {
-        self.watch = None;
         self.daemon.restart().await;
-        self.guard().await;
     }
 
     /// Does everything that is due at this moment.
     pub(crate) async fn settle(&mut self) {
         self.daemon.settle().await;
-        self.watch.as_mut().unwrap().settle().await.unwrap();
         if let Some(deliver) = &mut self.deliver {
             deliver.settle().await.unwrap();
         }
@@ -128,7 +113,8 @@ impl Guarded {
         let engine = self.daemon.engine();
         let deliver = Deliver::new(engine.store().clone(), Arc::clone(engine.clock()), outlets, days(3));
         let channels = deliver.channels().clone();
-        self.watch = Some(Watch::start(Arc::clone(engine), self.alerting.clone(), channels).await.unwrap());
+        let watch = Watch::start(Arc::clone(engine), self.daemon.alerting.clone(), channels).await.unwrap();
+        self.daemon.watch = Some(watch);
         self.deliver = Some(deliver);
     }
 
@@ -142,13 +128,12 @@ impl Guarded {
             if now >= end {
                 return;
             }
-            let driver = self.daemon.running.as_ref().unwrap().1.next_due().unwrap_or(Duration::MAX);
-            let watch = self.watch.as_ref().unwrap().next_due().await.unwrap();
-            let post = match &mut self.deliver {
+            let due = self.daemon.next_due().await;
+            let sends = match &mut self.deliver {
                 Some(deliver) => deliver.next_due().await.unwrap(),
                 None => None,
             };
-            let due = [Some(driver), watch, post].into_iter().flatten().min().unwrap_or(Duration::MAX);
+            let due = sends.map_or(due, |sends| sends.min(due));
             let step = due.max(now + Duration::from_millis(1)).min(now + STEP_MAX).min(end);
             clock.advance(step.saturating_sub(now));
         }

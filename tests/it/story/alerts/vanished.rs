@@ -79,7 +79,7 @@ async fn only_a_request_that_waits_or_succeeds_answers_a_link_that_is_gone() {
 async fn a_request_that_came_to_nothing_after_it_went_hides_it_not_either() {
     let mut guarded = linked(Before::Nothing).await;
     // Nobody looks for alerts while it goes and while somebody asks for it and thinks better of it.
-    guarded.watch = None;
+    guarded.daemon.watch = None;
     let now = guarded.daemon.sim.now();
     guarded.daemon.sim.world().remove(ACCOUNT, PROGRAM, now).unwrap();
     for _ in 0..2 {
@@ -88,7 +88,7 @@ async fn a_request_that_came_to_nothing_after_it_went_hides_it_not_either() {
     }
     let again = guarded.daemon.link().await;
     guarded.daemon.engine().recorder().cancel(&again).await.unwrap();
-    guarded.guard().await;
+    guarded.daemon.watch_over().await;
     guarded.run_for(minutes(5)).await;
     assert_eq!(guarded.the("vanished").await.state, "firing");
 }
