@@ -10,7 +10,14 @@ use crate::{
     clock::{ManualClock, SharedClock},
     config::Schedule,
     domain::policy::Policy,
-    engine::{Engine, Settings, accept::AskError, drive::Driver, record::Recorder},
+    engine::{
+        Engine, Settings,
+        accept::AskError,
+        deliver::Deliver,
+        drive::Driver,
+        record::Recorder,
+        watch::{Settings as Alerting, Watch},
+    },
     schedule::Chores,
     store::{Location, Role, Store},
     wechat::{Client, ClientConfig, HttpSource, TokenSource, Tokens, Wechat},
@@ -22,8 +29,8 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a killed process may take to let go of its threads.
 const LETTING_GO: Duration = Duration::from_secs(20);
 
-/// Calls in a second of the machine's time: a life that takes weeks must not wait for seconds.
-const UNLIMITED: NonZeroU32 = NonZeroU32::MAX;
+/// How long messages are tried; a life has no channels.
+const GIVE_UP_AFTER: Duration = Duration::from_hours(72);
 
 /// What every process of one life is started with.
 #[derive(Debug, Clone)]
@@ -36,6 +43,8 @@ pub(super) struct Setup {
     /// Polls and calls under way at once.
     pub(super) at_once: usize,
     pub(super) daily_budget: u32,
+    /// Calls in a second.
+    pub(super) per_second: NonZeroU32,
 }
 
 /// The process ended before it had done what it was asked to do.
@@ -71,6 +80,9 @@ pub(super) struct Daemon {
 struct Inner {
     driver: Driver,
     chores: Chores,
+    watch: Watch,
+    /// When an alert next comes to something by time alone, on the stopwatch.
+    watch_due: Option<Duration>,
 }
 
 /// How a process that was asked to do something ended up.
@@ -100,7 +112,7 @@ impl Setup {
         let settings = Settings {
             policy: self.policy,
             in_flight: self.at_once,
-            per_second: UNLIMITED,
+            per_second: self.per_second,
             daily_budget: self.daily_budget,
         };
         let engine = Engine::new(store, Wechat::new(client, tokens), clock, settings);
@@ -108,7 +120,10 @@ impl Setup {
         let driver = Driver::start(Arc::clone(&engine)).await;
         let driver = driver.unwrap_or_else(|error| panic!("the daemon does not start: {error}"));
         chores.take_up().await;
-        (engine, Inner { driver, chores })
+        let deliver = Deliver::new(engine.store().clone(), Arc::clone(engine.clock()), Vec::new(), GIVE_UP_AFTER);
+        let watch = Watch::start(Arc::clone(&engine), Alerting::default(), deliver.channels().clone()).await;
+        let watch = watch.unwrap_or_else(|error| panic!("the watch does not start: {error}"));
+        (engine, Inner { driver, chores, watch, watch_due: None })
     }
 }
 
@@ -136,6 +151,9 @@ impl Daemon {
     pub(super) async fn work(&mut self) -> Alive<()> {
         self.inside(async |inner| {
             inner.driver.settle().await.unwrap_or_else(|error| panic!("the daemon cannot read its database: {error}"));
+            inner.watch.settle().await.unwrap_or_else(|error| panic!("the watch cannot look: {error}"));
+            let due = inner.watch.next_due().await;
+            inner.watch_due = due.unwrap_or_else(|error| panic!("the watch cannot tell when it is due: {error}"));
         })
         .await
     }
@@ -166,7 +184,8 @@ impl Daemon {
 
     /// When something is next due, on the stopwatch.
     pub(super) fn next_due(&self) -> Option<Duration> {
-        self.inner.as_ref()?.driver.next_due()
+        let inner = self.inner.as_ref()?;
+        [inner.driver.next_due(), inner.watch_due].into_iter().flatten().min()
     }
 
     /// The clock that can end it.

@@ -18,7 +18,7 @@ use crate::{
         record::Recorder,
     },
     sim::{By, EmptyItems, Faults, Phase, Plan, PlanSet, Quotas, RejectedItem, Span, Switches, World},
-    store::accounts::Standing,
+    store::{accounts::Standing, spoil::spoil},
 };
 
 /// Accounts and programs of a life: few enough that they meet again and again.
@@ -100,6 +100,11 @@ impl Living {
             Turn::AskToLink(_) | Turn::AskToUnlink | Turn::AskWithTheSameKey => self.ask(turn).await?,
             Turn::Cancel | Turn::Retry | Turn::Suspend | Turn::Resume => self.operate(turn).await?,
             Turn::DieAtQuestion(_) | Turn::DieDuringCall(_) => self.doom(turn),
+            Turn::ARowIsPoisoned => {
+                let (account, _) = self.pair();
+                let spoilt = spoil(&self.setup.database, &account).await;
+                spoilt.unwrap_or_else(|error| panic!("somebody cannot write into the file: {error}"));
+            }
             Turn::CopyTheDatabase => self.make_a_copy().await?,
             Turn::PutTheCopyBack => self.put_the_copy_back().await?,
             Turn::AnAdministratorActs | Turn::SomebodyElseLinks | Turn::SomebodyRemoves | Turn::AnOddStatus => {

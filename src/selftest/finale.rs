@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     sim::{By, EmptyItems, Faults, Phase, Quotas},
-    store::accounts::Standing,
+    store::{accounts::Standing, spoil::mend},
 };
 
 const DAY: Duration = Duration::from_hours(24);
@@ -61,6 +61,8 @@ impl Living {
     }
 
     async fn resume_everybody(&self) {
+        let mended = mend(&self.setup.database).await;
+        mended.unwrap_or_else(|error| panic!("nobody can mend the file: {error}"));
         for (account, _) in pairs() {
             let account = account.parse().unwrap_or_else(|_| panic!("{account} is no appid"));
             // One that nobody ever asked for needs no resuming.

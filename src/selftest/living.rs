@@ -1,7 +1,7 @@
 //! A life under way: time passes from due time to due time, things happen, and after every step the promises are
 //! looked at. It must never depend on anything but the seed.
 
-use std::{collections::VecDeque, path::Path, sync::Arc, time::Duration};
+use std::{collections::VecDeque, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use xxhash_rust::xxh3::Xxh3;
@@ -11,7 +11,7 @@ use super::{
     life::{Broken, Life, Lived},
     mortal::Trap,
     plot::{self, Turn},
-    promises::{Fault, Kept, Moment, Promises, broken, kept_as_conflict},
+    promises::{Fault, Kept, Moment, Promises, broken, kept_as_conflict, readable},
 };
 use crate::{
     clock::{Clock, ManualClock},
@@ -24,8 +24,17 @@ use crate::{
 /// Where every life begins: the morning of 20 March 2026 in Beijing, so that a month rolls over early in it.
 const MORNING: Time = Time::from_ms(1_773_964_800_000);
 
+/// So few calls a second that looks and calls wait for their turns.
+const FEW_TURNS: NonZeroU32 = NonZeroU32::new(2).expect("two");
+
 /// How often the watchdog of the cron jobs looks, at most.
 const WATCH_EVERY: Duration = Duration::from_hours(1);
+
+/// Looks in a row that failed, from which on an account counts as unread.
+const UNREAD_LOOKS: i64 = 3;
+
+/// How long after that it is told at the latest: the rule waits for 15 minutes, a process that stands still for longer.
+const TOLD_WITHIN: Duration = Duration::from_hours(3);
 
 /// Steps between two whole checks of the file.
 const VERIFY_EVERY: u64 = 400;
@@ -104,6 +113,7 @@ impl Living {
             policy: Policy { deadline, ..Policy::default() },
             at_once: life.at_once,
             daily_budget: if chance.random_ratio(1, 4) { 150 } else { 100_000 },
+            per_second: if chance.random_ratio(1, 4) { FEW_TURNS } else { NonZeroU32::MAX },
         };
         let desk = setup.desk().await;
         Self {
@@ -161,6 +171,34 @@ impl Living {
         }
     }
 
+    /// An account that nobody could read for hours is told, with whatever it is told together.
+    async fn unread_is_told(&self) -> Kept {
+        let (store, now) = (self.desk.store(), self.time.now());
+        let views = readable(store.account_views(None, None, u32::MAX).await);
+        let since = |text: Option<&str>| text.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        for account in
+            views.iter().filter(|account| account.failures >= UNREAD_LOOKS && account.next_check_at.is_some())
+        {
+            let Some(since) = since(account.unread_since.as_deref()) else { continue };
+            if now.since(Time::from_ms(since.as_millisecond())) < TOLD_WITHIN {
+                continue;
+            }
+            let (name, trouble) = (&account.account, account.trouble.as_deref().unwrap_or_default());
+            let keys = [
+                format!("account_unreadable/{name}"),
+                format!("token_failing/{name}"),
+                format!("wechat_unreachable/{trouble}"),
+                "token_failing/all".to_owned(),
+                "ip_not_allowed/all".to_owned(),
+            ];
+            let alerts = store.alerts_known_by(&keys).await;
+            if readable(alerts).is_empty() {
+                return broken("an account that cannot be read is told", format!("nobody was told of {account:?}"));
+            }
+        }
+        Ok(())
+    }
+
     fn until_next_turn(&mut self) -> Duration {
         let most = u64::try_from(2 * self.life.turn_every.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(self.chance.random_range(1..=most))
@@ -175,6 +213,7 @@ impl Living {
             if watches && alive.is_ok() {
                 self.watched = self.time.monotonic();
                 alive = daemon.watch().await;
+                self.unread_is_told().await?;
             }
             match alive {
                 Ok(()) => self.daemon = Some(daemon),

@@ -31,6 +31,8 @@ pub(super) enum Turn {
     AnOddStatus,
     /// Every call of an account answers a code, or an answer again.
     AnAccountInTrouble,
+    /// Somebody changes an account's row past us to what is not legal, or mends what was changed.
+    ARowIsPoisoned,
     /// Other faults from now on.
     TheWeatherChanges,
     /// Tokens die.
@@ -72,7 +74,8 @@ pub(super) fn draw(chance: &mut StdRng) -> Turn {
         57..60 => Turn::SomebodyRemoves,
         60..62 => Turn::AnOddStatus,
         62..65 => Turn::AnAccountInTrouble,
-        65..71 => Turn::TheWeatherChanges,
+        65 => Turn::ARowIsPoisoned,
+        66..71 => Turn::TheWeatherChanges,
         71..72 => Turn::TokensDie,
         72..74 => Turn::CopyTheDatabase,
         74 => Turn::PutTheCopyBack,

@@ -389,7 +389,7 @@ async fn view(desk: &Recorder, id: &str) -> Option<RequestView> {
 }
 
 /// A life whose database cannot be read is no life.
-fn readable<T>(answer: Result<T, crate::store::StoreError>) -> T {
+pub(super) fn readable<T>(answer: Result<T, crate::store::StoreError>) -> T {
     answer.unwrap_or_else(|error| panic!("the database cannot be read: {error}"))
 }
 

@@ -91,6 +91,8 @@ pub mod account_hands;
 
 pub mod alert_views;
 
+pub mod spoil;
+
 pub mod status;
 
 pub mod endings;
