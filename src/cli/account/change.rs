@@ -1,6 +1,6 @@
 //! `account suspend` and `account resume`: of some accounts by name, or of all that filters name, after a question.
 
-use super::{Filters, TABLE_ROWS, filters::Pages, print};
+use super::{Filters, TABLE_ROWS, filters::Pages, print, show};
 use crate::{
     cli::{
         context::{Context, Desk, agree, note, progress},
@@ -23,6 +23,7 @@ Examples:
   amplinkd account suspend --trouble token --dry-run
   amplinkd account suspend --label customer=0042 --yes
 
+One appid prints that account alone, as `account show` does; otherwise it is a list.
 What WeChat has already may still be answered; nobody looks until the accounts are resumed.")]
 pub struct Suspend {
     /// Which, and how
@@ -38,6 +39,7 @@ Examples:
   amplinkd account resume --suspended-by 61007 --dry-run
   amplinkd account resume --suspended-by operator --yes
 
+One appid prints that account alone, as `account show` does; otherwise it is a list.
 An account that WeChat still refuses is suspended again by the first look. Calls that were held back because WeChat \
 refused them are made again, too.")]
 pub struct Resume {
@@ -116,6 +118,9 @@ async fn change(context: &Context, choice: &Choice, act: Act) -> anyhow::Result<
             let changed = tell(desk, act, &meant.accounts).await?;
             let mut shown: Vec<String> = changed.into_iter().chain(meant.idle).collect();
             shown.sort_unstable();
+            if let ([only], [_]) = (&choice.accounts[..], &shown[..]) {
+                return show(context, desk, only).await;
+            }
             if !shown.is_empty() || !context.is_table() {
                 print_named(context, desk, shown).await?;
             }

@@ -156,14 +156,14 @@ fn an_explanation_tells_of_a_list_that_is_not_read_and_of_calls_that_are_held_ba
 fn an_account_can_be_suspended_and_resumed() {
     let desk = Desk::new();
     let id = desk.link(ACCOUNT, PROGRAM);
-    assert_eq!(desk.json(&format!("account suspend {ACCOUNT}"))[0]["suspended_by"], "operator");
+    assert_eq!(desk.json(&format!("account suspend {ACCOUNT}"))["suspended_by"], "operator");
     let told = desk.run(&format!("request explain {id}")).well().out;
     assert!(told.contains("suspended by an operator"), "{told}");
     assert!(told.contains("whoever is waited for"), "{told}");
     let again = desk.run(&format!("account suspend {ACCOUNT}")).well();
     assert!(again.err.contains("suspended by an operator already"), "{}", again.err);
     assert_eq!(desk.json("account list --state suspended")[0]["account"], ACCOUNT);
-    assert_eq!(desk.json(&format!("account resume {ACCOUNT}"))[0]["state"], "active");
+    assert_eq!(desk.json(&format!("account resume {ACCOUNT}"))["state"], "active");
     let again = desk.run(&format!("account resume {ACCOUNT}")).well();
     assert!(again.err.contains("is not suspended"), "{}", again.err);
     assert_eq!(desk.json("account list --state suspended"), json!([]));
