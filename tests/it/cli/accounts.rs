@@ -147,11 +147,11 @@ fn a_check_waits_for_the_daemon_and_tells_what_came_of_it() {
     let _running = daemon(&desk, &address);
     desk.run("request cancel --open --yes").well();
     desk.link(ACCOUNT, "wx00000000000000bb");
-    // Its first looks are made by the daemon's own will; then it rests for a while.
-    let awaiting = "SELECT count(*) FROM request WHERE state = 'awaiting_account_admin'";
+    // Its first look is made by the daemon's own will; then it rests for half a minute.
+    let called = "SELECT count(*) FROM request WHERE state = 'initiated'";
     let begun = (0..TRIES).any(|_| {
         thread::sleep(Duration::from_millis(50));
-        desk.number(awaiting) > 0
+        desk.number(called) > 0
     });
     assert!(begun, "{}", desk.run("request list").out);
     let said = desk.run(&format!("account check {ACCOUNT} --wait 30s")).well();

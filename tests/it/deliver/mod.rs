@@ -41,6 +41,9 @@ const GIVE_UP_AFTER: Duration = Duration::from_hours(72);
 /// A step of the clock never exceeds this, so that a story with nothing to do still ends.
 const STEP_MAX: Duration = Duration::from_hours(1);
 
+/// How often the daemon asks what is due.
+const TICK: Duration = Duration::from_millis(250);
+
 fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
@@ -194,7 +197,9 @@ impl Post {
                 return;
             }
             let due = self.deliver().next_due().await.unwrap().unwrap_or(Duration::MAX);
-            let step = due.max(now + Duration::from_millis(1)).min(now + STEP_MAX).min(end);
+            // What is overdue and cannot be sent is asked for as often as the daemon asks.
+            let due = if due > now { due } else { now + TICK };
+            let step = due.min(now + STEP_MAX).min(end);
             self.clock.advance(step.saturating_sub(now));
         }
     }

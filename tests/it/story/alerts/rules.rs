@@ -327,3 +327,31 @@ async fn a_token_that_fails_again_without_a_good_look_between_is_told_again() {
     let states: Vec<_> = guarded.of("token_failing").await.into_iter().map(|alert| alert.state).collect();
     assert_eq!(states, ["resolved", "firing"]);
 }
+
+#[tokio::test]
+async fn a_log_that_a_forgotten_reader_keeps_from_being_cut_is_told_until_it_has_gone() {
+    let mut guarded = Guarded::start().await;
+    guarded.daemon.link().await;
+    let mut reader = guarded.daemon.connection().await;
+    sqlx::raw_sql("BEGIN; SELECT count(*) FROM request").execute(&mut reader).await.unwrap();
+    guarded.run_for(minutes(5)).await;
+    // What is behind the last frame of a log means nothing: this is a large one without the time that writing it takes.
+    let log = guarded.daemon.database().with_extension("db-wal");
+    std::fs::OpenOptions::new().write(true).open(log).unwrap().set_len(300 << 20).unwrap();
+
+    keep_house(&guarded).await;
+    guarded.attend(minutes(1)).await;
+    let alert = guarded.the("log_large").await;
+    assert_eq!((alert.state.as_str(), alert.reason.as_str()), ("firing", "log_large.not_shrinking"));
+    assert!(alert.message_en.contains("300 MiB"), "{}", alert.message_en);
+
+    sqlx::raw_sql("COMMIT").execute(&mut reader).await.unwrap();
+    keep_house(&guarded).await;
+    guarded.attend(hours(1)).await;
+    assert_eq!(guarded.the("log_large").await.resolution.as_deref(), Some("over"));
+}
+
+/// What the daemon does every few seconds beside its polls.
+async fn keep_house(guarded: &Guarded) {
+    guarded.daemon.store().keep_log_small(guarded.daemon.clock.now()).await.unwrap();
+}
