@@ -28,6 +28,9 @@ const PROGRAMS: u64 = 5;
 /// How long a slow answer takes, in the machine's time.
 const SLOW: Span = Span::millis(2);
 
+/// Items that are nobody's: so many that their list is read off the loop's threads.
+const STRANGERS: u64 = 600;
+
 fn account(number: u64) -> String {
     format!("wxaaaa{number:012}")
 }
@@ -105,6 +108,7 @@ impl Living {
                 let spoilt = spoil(&self.setup.database, &account).await;
                 spoilt.unwrap_or_else(|error| panic!("somebody cannot write into the file: {error}"));
             }
+            Turn::StrangersComeOrGo => self.crowd_a_list(),
             Turn::CopyTheDatabase => self.make_a_copy().await?,
             Turn::PutTheCopyBack => self.put_the_copy_back().await?,
             Turn::AnAdministratorActs | Turn::SomebodyElseLinks | Turn::SomebodyRemoves | Turn::AnOddStatus => {
@@ -208,6 +212,19 @@ impl Living {
             Turn::AnOddStatus => world.show_status(&account, &program, first.then_some(7), now),
             _ => world.remove(&account, &program, now),
         };
+    }
+
+    /// Hundreds of items that are nobody's, in one list. They stay until the end of the life, or go as they came.
+    fn crowd_a_list(&mut self) {
+        let ((account, _), now) = (self.pair(), self.wechat_now());
+        let mut world = self.sim.world();
+        for number in 0..STRANGERS {
+            let stranger = format!("wxcccc{number:012}");
+            if world.remove(&account, &stranger, now).is_err() {
+                // What the world does not let in stays away.
+                let _ = world.place(&account, &stranger, Phase::Rejected, now);
+            }
+        }
     }
 
     /// Weather, tokens, accounts, the calendar.

@@ -366,7 +366,7 @@ mod tests {
 
     /// A life after a day of it, with a request that is not finished.
     async fn after_a_day(folder: &Path) -> Living {
-        let life = Life { seed: 1, span: DAY, turn_every: Life::ORDINARY, at_once: 1 };
+        let life = Life { seed: 2, span: DAY, turn_every: Life::ORDINARY, at_once: 1 };
         let mut living = Living::begin(life, folder).await;
         living.boot(None).await.unwrap();
         living.live_for(DAY, true).await.unwrap();
