@@ -58,6 +58,9 @@ struct Desk {
     folder: tempfile::TempDir,
 }
 
+/// Somebody else of this machine: `nobody`, on most systems.
+const SOMEBODY: u32 = 65_534;
+
 /// What a command said.
 struct Said {
     code: i32,

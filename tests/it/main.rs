@@ -20,6 +20,7 @@ mod notify;
 mod schedule;
 mod sim;
 mod simulation;
+mod skip;
 mod story;
 mod tidy;
 mod told;

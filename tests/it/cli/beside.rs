@@ -11,10 +11,8 @@ use std::{
 
 use amplinkd::store::{Role, Store};
 
-use super::{ACCOUNT, Desk, OTHER, PROGRAM, block_on};
-
-/// Somebody else: `nobody`, on most systems.
-const SOMEBODY: u32 = 65_534;
+use super::{ACCOUNT, Desk, OTHER, PROGRAM, SOMEBODY, block_on};
+use crate::skip::skipped;
 
 /// How often a daemon and commands are begun together; `AMPLINKD_ROUNDS` says otherwise.
 const ROUNDS: u32 = 30;
@@ -66,7 +64,7 @@ fn a_lock_that_leads_elsewhere_is_refused_and_nothing_is_given_away() {
         assert_eq!(looks(&desk.path("victim")), before, "{what}");
         assert!(!desk.path("victim.none").exists(), "{what}");
         if !is_root {
-            eprintln!("skipped: only root could have given {what} away");
+            skipped(&format!("only root could have given {what} away"));
         }
     }
 }
@@ -91,8 +89,7 @@ fn a_lock_is_made_for_the_owner_of_the_database_and_one_that_is_there_stays_whos
     let desk = Desk::new();
     desk.link(ACCOUNT, PROGRAM);
     if chown(desk.path("a.db"), Some(SOMEBODY), Some(SOMEBODY)).is_err() {
-        eprintln!("skipped: only root makes a lock for somebody else");
-        return;
+        return skipped("only root makes a lock for somebody else");
     }
     let owner = || fs::metadata(desk.path("a.db.lock")).expect("it is there").uid();
     let before = owner();

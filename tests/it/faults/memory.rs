@@ -5,6 +5,7 @@ use std::{os::unix::process::ExitStatusExt, process::Command};
 use rustix::process::Signal;
 
 use super::ground::Ground;
+use crate::skip::skipped;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_is_aborted_leaves_no_core_dump() {
@@ -26,6 +27,6 @@ async fn a_daemon_that_is_aborted_leaves_no_core_dump() {
     other.current_dir(ground.folder.path()).args(["-c", "ulimit -c unlimited && kill -ABRT $$"]);
     let status = other.status().unwrap();
     if !status.core_dumped() {
-        eprintln!("skipped: this machine dumps no core for anybody, so the limit alone was tested");
+        skipped("this machine dumps no core for anybody, so the limit alone was tested");
     }
 }

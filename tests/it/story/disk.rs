@@ -18,6 +18,7 @@ use amplinkd::{
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 
 use super::{ACCOUNT, Daemon, MORNING};
+use crate::skip::skipped;
 
 /// The word by which a test knows that it runs in a process of its own.
 const ALONE: &str = "in-a-process-of-its-own";
@@ -191,7 +192,7 @@ async fn fill_and_make_room() {
     let path = folder.path().join("a.db");
     let store = open(&path, Role::Daemon).await.unwrap();
     if !limit_files("300000") {
-        return;
+        return skipped("no `prlimit` that may limit the size of files");
     }
     let mut acknowledged = Vec::new();
     let mut refused = 0;
