@@ -1,6 +1,8 @@
 //! One look at one account: its list is read, `domain` says what that makes of its requests and of the account, and that is
 //! written. The calls that the list allows wait for their turns in [`super::calls`].
 
+use std::time::Duration;
+
 use super::{
     Engine, Meters,
     calls::Pending,
@@ -26,6 +28,9 @@ use crate::{
 
 /// The name of the call that reads a list, as its daily quota knows it.
 pub(super) const LISTING_API: &str = "wxamplinkget";
+
+/// The least from one look to the next while the calendar is in doubt.
+const DOUBT_PAUSE: Duration = Duration::from_secs(30);
 
 /// What a look at an account, or a call for it, leaves behind.
 #[derive(Debug)]
@@ -140,7 +145,12 @@ impl Engine {
 
     /// What all requests of an account need of it.
     pub(super) fn plan(&self, state: &AccountState, requests: &[Request], now: Time) -> AccountPlan {
-        plan_account(requests, self.pace(), state.calls.held_until(now), now)
+        let plan = plan_account(requests, self.pace(), state.calls.held_until(now), now);
+        if !self.calendar_was_stepped() {
+            return plan;
+        }
+        // What is due because of an age that is not believed would be due again at once.
+        AccountPlan { due: plan.due.map(|due| due.max(now + DOUBT_PAUSE)), ..plan }
     }
 
     /// Tells requests whose time has come that wait for a quota. Answers when nothing is left that needs the list.

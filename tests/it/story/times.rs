@@ -76,3 +76,21 @@ async fn times_that_the_rules_allow_stay_and_a_calendar_from_before_all_this_cor
     daemon.restart().await;
     daemon.assert_sound().await;
 }
+
+#[tokio::test]
+async fn a_deadline_that_a_step_of_the_calendar_seems_to_pass_is_no_reason_to_ask_without_a_pause() {
+    let mut daemon = Daemon::with(|settings| settings.policy.deadline = Some(hours(4))).await;
+    daemon.nobody_answers();
+    let link = daemon.link().await;
+    daemon.run_for(minutes(30)).await;
+    let before = daemon.sim.stats().wxamplinkget;
+
+    daemon.clock.step(5 * 3_600_000);
+    daemon.run_for(minutes(5)).await;
+
+    let looks = daemon.sim.stats().wxamplinkget - before;
+    assert!(looks <= 20, "{looks} looks in five minutes");
+    assert_eq!(daemon.view(&link).await.state, "awaiting_account_admin", "nothing ends by a step alone");
+    daemon.run_for(hours(1)).await;
+    assert_eq!(daemon.view(&link).await.state, "lapsed", "believed once it has stayed so");
+}
