@@ -104,17 +104,17 @@ const UPDATE: &str = "
     WHERE account.account = j.value ->> 'account'";
 
 // A resumed account is due at once; so is one that gets a new request, unless an operator suspended it. One that WeChat
-// suspended keeps the time of its probe.
+// suspended keeps the time of its probe. Its pace is that of the new request, also before anybody has looked.
 const MAKE_DUE: &str = "
-    INSERT INTO account (account, state, since, next_check_at, reread_at, asked)
-    SELECT j.value, 'active', $2, $2, $2, $3 FROM jsonb_each($1) AS j WHERE true
+    INSERT INTO account (account, state, since, next_check_at, pace_from, reread_at, asked)
+    SELECT j.value, 'active', $2, $2, $2, $2, $3 FROM jsonb_each($1) AS j WHERE true
     ON CONFLICT (account) DO UPDATE
     SET asked = max(account.asked, excluded.asked), next_check_at = CASE account.suspended_by
             WHEN 'operator' THEN NULL
             WHEN 'wechat' THEN coalesce(account.next_check_at, $2)
             ELSE $2
         END,
-        reread_at = $2";
+        pace_from = $2, reread_at = $2";
 
 // The same for accounts that are known, and nothing for a name that is not.
 const WAKE: &str = "
