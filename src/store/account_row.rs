@@ -62,7 +62,11 @@ impl TryFrom<AccountRow> for Account {
     fn try_from(row: AccountRow) -> Result<Self, BadRow> {
         let bad =
             |column, value: &dyn std::fmt::Display| BadRow::new("account", &row.account, column, &value.to_string());
-        let count = |column, value: i64| u32::try_from(value).map_err(|_| bad(column, &value));
+        let count = |column, value: i64| match u32::try_from(value) {
+            Err(_) if value < 0 => Err(bad(column, &value)),
+            // More than any count comes to is as much as one can.
+            counted => Ok(counted.unwrap_or(u32::MAX)),
+        };
         let trouble = match row.trouble.as_deref() {
             Some(word) => Some(Trouble::from_word(word).ok_or_else(|| bad("trouble", &word))?),
             None => None,

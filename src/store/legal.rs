@@ -10,11 +10,12 @@ use super::StoreError;
 const LATEST_MS: i64 = 7_258_118_400_000;
 
 /// What columns of these names hold beyond their type.
-const MEANINGS: [(&str, &str, &str); 10] = [
+const MEANINGS: [(&str, &str, &str); 11] = [
     ("account", "account", APPID),
     ("request", "account", APPID),
     ("request", "program", APPID),
     ("request", "id", UUID),
+    ("request", "attempt", "@ <= 4294967295"),
     ("request", "labels", "CASE WHEN json_valid(@) THEN json_type(@) = 'object' ELSE 0 END"),
     ("request", "username", "@ GLOB 'gh_?*' AND length(@) <= 64"),
     ("request", "doubt", "@ IN ('absent', 'absent_with_all') OR @ = CAST(CAST(@ AS INTEGER) AS TEXT)"),
