@@ -28,6 +28,9 @@ const TRIES_OF_DAEMON: u32 = 30_000;
 /// How often a command does, whose person waits: half a minute.
 const TRIES_OF_COMMAND: u32 = 1_500;
 
+/// How often a command does while a daemon makes a new file: five seconds.
+const TRIES_OF_NEW: u32 = 250;
+
 /// What the lock is held for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -81,7 +84,7 @@ pub(super) async fn lock_soon(path: &Path, purpose: Purpose) -> Result<File, Ope
 ///
 /// # Errors
 /// [`OpenError::Older`] when a daemon of an older version holds it, [`OpenError::Migrating`] when a newer one does not come to
-/// its end.
+/// its end, [`OpenError::Gone`] when what it holds is not this file any more.
 pub(super) async fn lock_to_migrate(
     path: &Path,
     mut version: impl AsyncFnMut() -> Result<i64, OpenError>,
@@ -97,8 +100,13 @@ pub(super) async fn lock_to_migrate(
         if version >= SCHEMA {
             return Ok(None);
         }
-        let will_migrate = holder(path).is_some_and(|holder| holder.schema >= SCHEMA);
-        if will_migrate && tried >= TRIES_OF_COMMAND {
+        let holder = holder(path);
+        let will_migrate = holder.as_ref().is_some_and(|holder| holder.schema >= SCHEMA);
+        // A daemon makes a new file in a moment: what it drives is another one, whose name this was.
+        let is_another = version == 0 && holder.is_some_and(|holder| holder.purpose == Purpose::Drive);
+        if is_another && tried >= TRIES_OF_NEW {
+            return Err(OpenError::Gone(path.to_owned()));
+        } else if will_migrate && tried >= TRIES_OF_COMMAND {
             return Err(OpenError::Migrating(path.to_owned()));
         } else if !will_migrate && tried >= TRIES {
             return Err(OpenError::Older { path: path.to_owned(), version });

@@ -99,6 +99,15 @@ pub enum OpenError {
     /// Another process brings it up to date and does not come to its end.
     #[error("{} is being brought up to date by another amplinkd: try again when that has ended", .0.display())]
     Migrating(PathBuf),
+    /// A daemon drives a file that had this name.
+    #[error("the file that the daemon of {} works on was deleted or replaced: put it back, or restart the daemon", .0.display())]
+    Gone(PathBuf),
+    /// A second name leads to the file, and `SQLite` keeps a log by name.
+    #[error(
+        "{} has another name (a hard link), under which it has another log, and one log's changes destroy the other's: \
+         keep one name (`find DIR -samefile {}` lists them)", .0.display(), .0.display()
+    )]
+    TwoNames(PathBuf),
     /// Made by a newer program.
     #[error("{} was made by a newer amplinkd (schema {version}): use that version, or restore a backup", path.display())]
     Newer {
@@ -171,6 +180,9 @@ impl Store {
         // Of all names that lead to the file, one: the lock stands beside it.
         let path = &path.canonicalize().map_err(unusable)?;
         beside::check_neighbours(path)?;
+        if path.metadata().map_err(unusable)?.nlink() > 1 {
+            return Err(OpenError::TwoNames(path.clone()));
+        }
         let lock = if role == Role::Daemon { Some(Arc::new(lock_soon(path, Purpose::Drive).await?)) } else { None };
 
         let options = SqliteConnectOptions::new()

@@ -188,3 +188,27 @@ fn a_process_waits_for_another_one_that_brings_the_file_up_to_date_and_not_for_o
     assert!(refused.to_string().contains("another amplinkd drives"), "{refused}");
     drop(lock);
 }
+
+#[test]
+fn a_database_with_two_names_is_opened_under_neither() {
+    let desk = Desk::new();
+    desk.link(ACCOUNT, PROGRAM);
+    fs::hard_link(desk.path("a.db"), desk.path("b.db")).expect("a second name");
+    desk.run(&format!("request link {ACCOUNT} {OTHER}")).refused(1, "has another name (a hard link)");
+    let daemon = block_on(Store::open(&desk.location(), Role::Daemon)).expect_err("two logs").to_string();
+    assert!(daemon.contains("keep one name"), "{daemon}");
+    fs::remove_file(desk.path("b.db")).expect("as it was told");
+    desk.link(ACCOUNT, OTHER);
+}
+
+#[test]
+fn whoever_asks_beside_a_daemon_whose_file_is_gone_is_told_so() {
+    let desk = Desk::new();
+    desk.link(ACCOUNT, PROGRAM);
+    let daemon = block_on(Store::open(&desk.location(), Role::Daemon)).expect("it opens");
+    for name in ["a.db", "a.db-wal", "a.db-shm"] {
+        let _ = fs::remove_file(desk.path(name));
+    }
+    desk.run(&format!("request link {ACCOUNT} {PROGRAM}")).refused(1, "was deleted or replaced");
+    block_on(daemon.close());
+}
