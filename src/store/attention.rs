@@ -131,7 +131,8 @@ const CROWDS: &str = "
     WHERE l.resolved_at IS NULL AND l.rule IN ('wechat_unreachable', 'accounts_refused')
     UNION ALL
     SELECT l.key FROM alert AS l INDEXED BY alert_one_open
-    WHERE l.resolved_at IS NULL AND l.key IN ('token_failing/all', 'calls_refused/all')";
+    WHERE l.resolved_at IS NULL AND l.key IN ('token_failing/all', 'calls_refused/all', 'budget_exhausted/daily_budget',
+                                              'budget_exhausted/wechat')";
 
 // From reason to reason along the index, however many alerts each has.
 const DUE_REASONS: &str = "

@@ -143,7 +143,8 @@ const UNKNOWN_STATUSES: &str = "
 // A day that has perhaps not rolled yet is not used up.
 const GATES: &str = "
     SELECT kind, subject, until, errcode, errmsg, at, early FROM gate
-    WHERE kind = 'ip' OR (kind = 'api_day' AND early = 0)";
+    WHERE kind = 'ip' OR (kind = 'api_day' AND early = 0)
+    ORDER BY kind DESC LIMIT $1";
 
 /// One more than is counted, so that a count which ended there is known to have.
 fn beyond() -> i64 {
@@ -203,12 +204,12 @@ impl Store {
         Ok(decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT))
     }
 
-    /// Accounts whose looks of this Beijing day are used up; at most `limit`.
+    /// Accounts whose looks of this Beijing day are used up, to one more than [`Count::MAX`].
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn spent(&self, day: i64, limit: u32) -> Result<Vec<Troubled>, StoreError> {
-        let query = sqlx::query(SPENT).bind(day).bind(limit);
+    pub async fn spent(&self, day: i64) -> Result<Vec<Troubled>, StoreError> {
+        let query = sqlx::query(SPENT).bind(day).bind(beyond());
         Ok(decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT))
     }
 
@@ -232,12 +233,12 @@ impl Store {
         Ok(decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT))
     }
 
-    /// Gates that hold back whole accounts.
+    /// Gates that hold back whole accounts, to one more than [`Count::MAX`]: our address first.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn account_gates(&self) -> Result<Vec<Gate>, StoreError> {
-        Ok(decode::legible(&sqlx::query(GATES).fetch_all(self.readers()).await?, GATE))
+        Ok(decode::legible(&sqlx::query(GATES).bind(beyond()).fetch_all(self.readers()).await?, GATE))
     }
 }
 

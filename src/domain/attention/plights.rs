@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 
 use super::{
-    Plight, troubles,
+    Count, Plight, troubles,
     words::{Both, local, refused},
 };
 use crate::domain::{errcode::Refusal, id::AccountId, time::Time};
@@ -30,8 +30,8 @@ pub(super) fn plight(plight: &Plight, zone: Tz) -> Both {
         Plight::LogLarge { bytes, bound, .. } => log_large(*bytes, *bound),
         Plight::AccountSuspended { account, refusal, since } => suspended(account, refusal, &local(*since, zone)),
         Plight::IpNotAllowed { refusal, since } => not_allowed(refusal, &local(*since, zone)),
-        Plight::BudgetExhausted { account, refusal, since, until } => {
-            exhausted(account, refusal.as_ref(), (*since, *until), zone)
+        Plight::BudgetExhausted { account, count, refusal, since, until } => {
+            exhausted((account, *count), refusal.as_ref(), (*since, *until), zone)
         }
         Plight::TokenFailing { account, error, since } => no_token(account.as_ref(), error, &local(*since, zone)),
         Plight::ChannelFailing { channel, error, dead, since } => failing(channel, error, *dead, &local(*since, zone)),
@@ -61,8 +61,19 @@ fn not_allowed(refusal: &Refusal, since: &str) -> Both {
     )
 }
 
-fn exhausted(account: &AccountId, refusal: Option<&Refusal>, (since, until): (Time, Time), zone: Tz) -> Both {
+fn exhausted(
+    (account, count): (&AccountId, Option<Count>),
+    refusal: Option<&Refusal>,
+    (since, until): (Time, Time),
+    zone: Tz,
+) -> Both {
     let (since, until) = (local(since, zone), local(until, zone));
+    let (accounts, accounts_zh) = match count.map(troubles::counted) {
+        Some((count, count_zh)) => {
+            (format!("{count} accounts, {account} among them,"), format!("{count_zh}个公众号（例如 {account}）"))
+        }
+        None => (format!("account {account}"), format!("公众号 {account} ")),
+    };
     let (whose, whose_zh) = match refusal {
         Some(Refusal { errcode, .. }) => {
             (format!("WeChat's daily quota, errcode {errcode}"), format!("微信每日额度（errcode {errcode}）"))
@@ -71,10 +82,10 @@ fn exhausted(account: &AccountId, refusal: Option<&Refusal>, (since, until): (Ti
     };
     (
         format!(
-            "The calls of account {account} are used up for today since {since} ({whose}); they go on after {until}. \
+            "The calls of {accounts} are used up for today since {since} ({whose}); they go on after {until}. \
              Raise it or poll less often if this happens again."
         ),
-        format!("公众号 {account} 自 {since} 起已用完{whose_zh}，{until} 后恢复；如反复出现请调高预算或降低轮询频率。"),
+        format!("{accounts_zh}自 {since} 起已用完{whose_zh}，{until} 后恢复；如反复出现请调高预算或降低轮询频率。"),
     )
 }
 

@@ -23,10 +23,12 @@ pub enum Plight {
         /// Since when.
         since: Time,
     },
-    /// An account's calls of this day are used up.
+    /// The calls of this day are used up of an account, or of many.
     BudgetExhausted {
-        /// The account.
+        /// The account, or one of many.
         account: AccountId,
+        /// How many; `None`: this one.
+        count: Option<Count>,
         /// What `WeChat` said; `None`: our own budget.
         refusal: Option<Refusal>,
         /// Since when.
@@ -190,9 +192,12 @@ pub fn of_plight(plight: &Plight, zone: chrono_tz::Tz) -> Concern {
             concern(Rule::AccountSuspended, account.as_str(), &refusal.errcode.to_string(), Some(account), *since)
         }
         Plight::IpNotAllowed { since, .. } => concern(Rule::IpNotAllowed, "all", "whitelist", None, *since),
-        Plight::BudgetExhausted { account, refusal, since, .. } => {
+        Plight::BudgetExhausted { account, count, refusal, since, .. } => {
             let case = if refusal.is_some() { "wechat" } else { "daily_budget" };
-            concern(Rule::BudgetExhausted, account.as_str(), case, Some(account), *since)
+            match count {
+                None => concern(Rule::BudgetExhausted, account.as_str(), case, Some(account), *since),
+                Some(_) => concern(Rule::BudgetExhausted, case, case, None, *since),
+            }
         }
         Plight::TokenFailing { account, since, .. } => {
             let key = account.as_ref().map_or("all", AccountId::as_str);

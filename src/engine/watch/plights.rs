@@ -15,6 +15,7 @@ use crate::{
         account::Trouble,
         attention::{Count, Plight, Rule, Share, Spoken, is_crowd, is_many},
         errcode::Refusal,
+        id::AccountId,
         time::Time,
     },
     store::{
@@ -36,9 +37,6 @@ const CHANNEL_FAILING_AFTER: Duration = Duration::from_mins(5);
 /// How long the plan must be stretched before that is told: an import is worked off by then.
 const STRAINED_FOR: Duration = Duration::from_hours(1);
 
-/// Accounts with a spent budget that are told of in one look.
-const SPENT_MAX: u32 = 10_000;
-
 /// Findings of the audit that other rules tell of, with their reasons: they are not told twice.
 const TOLD_OTHERWISE: [&str; 1] = ["unread"];
 
@@ -47,6 +45,15 @@ pub(super) struct Seen {
     pub(super) plights: Vec<Plight>,
     /// The rules that could be looked at: of the others nothing is known, and nothing is over.
     pub(super) looked_at: HashSet<Rule>,
+}
+
+/// An account whose calls of this day are used up.
+struct Exhausted {
+    account: AccountId,
+    /// What `WeChat` said; `None`: our own budget.
+    refusal: Option<Refusal>,
+    since: Time,
+    until: Time,
 }
 
 /// Accounts of one trouble, by the key of what is told of all together.
@@ -80,14 +87,14 @@ impl Watch {
             Rule::LogLarge,
         ]);
         let crowds: BTreeSet<String> = self.store().open_crowds().await?.into_iter().collect();
-        let gates = self.gates(now).await?;
+        let gates = self.gates(&crowds, now).await?;
         if gates.iter().any(|plight| matches!(plight, Plight::IpNotAllowed { .. })) {
             self.shut_out_at = Some(self.engine.clock().monotonic());
         }
         let mut plights = self.suspended(&crowds).await?;
         plights.extend(self.unread(&crowds, now).await?);
         plights.extend(self.calls_refused(&crowds, now).await?);
-        plights.extend(self.spent(now).await?);
+        plights.extend(self.spent(&crowds, now).await?);
         plights.extend(gates);
         plights.extend(self.unknown_statuses(now).await?);
         plights.extend(self.lists_emptied().await?);
@@ -191,19 +198,17 @@ impl Watch {
     }
 
     /// Accounts whose looks of today are used up.
-    async fn spent(&self, now: Time) -> Result<Vec<Plight>, StoreError> {
-        let grace = self.engine.policy().rollover_grace;
-        let plight = |one: Troubled| {
-            let account = one.account.parse().ok()?;
-            Some(Plight::BudgetExhausted { account, refusal: None, since: now, until: now.next_beijing_day() + grace })
-        };
-        let spent = self.store().spent(now.beijing_day(), SPENT_MAX).await?;
-        Ok(spent.into_iter().filter_map(plight).collect())
+    async fn spent(&self, crowds: &BTreeSet<String>, now: Time) -> Result<Vec<Plight>, StoreError> {
+        let until = now.next_beijing_day() + self.engine.policy().rollover_grace;
+        let exhausted =
+            |one: Troubled| Some(Exhausted { account: one.account.parse().ok()?, refusal: None, since: now, until });
+        let spent = self.store().spent(now.beijing_day()).await?;
+        Ok(self.exhausted(spent.into_iter().filter_map(exhausted).collect(), "daily_budget", crowds))
     }
 
     /// What `WeChat` itself holds back for more than one request.
-    async fn gates(&self, now: Time) -> Result<Vec<Plight>, StoreError> {
-        let mut plights = Vec::new();
+    async fn gates(&self, crowds: &BTreeSet<String>, now: Time) -> Result<Vec<Plight>, StoreError> {
+        let (mut plights, mut days) = (Vec::new(), Vec::new());
         for gate in self.store().account_gates().await? {
             let refusal = Refusal { errcode: gate.errcode, errmsg: gate.errmsg };
             let (since, until) = (Time::from_ms(gate.at), Time::from_ms(gate.until));
@@ -212,10 +217,28 @@ impl Watch {
             } else if until > now
                 && let Some(Ok(account)) = gate.subject.split('/').next().map(str::parse)
             {
-                plights.push(Plight::BudgetExhausted { account, refusal: Some(refusal), since, until });
+                days.push(Exhausted { account, refusal: Some(refusal), since, until });
             }
         }
+        plights.extend(self.exhausted(days, "wechat", crowds));
         Ok(plights)
+    }
+
+    /// Accounts whose day is used up for one reason: all as one, or each by its name.
+    fn exhausted(&self, accounts: Vec<Exhausted>, case: &str, crowds: &BTreeSet<String>) -> Vec<Plight> {
+        let count = accounts.len() as u64;
+        let spoken = spoken(crowds, &format!("{}/{case}", Rule::BudgetExhausted.as_str()));
+        let plight = |one: Exhausted, count| {
+            let Exhausted { account, refusal, since, until } = one;
+            Plight::BudgetExhausted { account, count, refusal, since, until }
+        };
+        if is_many(count, self.settings.crowd, spoken) {
+            accounts.into_iter().take(1).map(|one| plight(one, Some(Count(count)))).collect()
+        } else if spoken == Spoken::Singly {
+            accounts.into_iter().map(|one| plight(one, None)).collect()
+        } else {
+            Vec::new()
+        }
     }
 
     async fn unknown_statuses(&self, now: Time) -> Result<Vec<Plight>, StoreError> {

@@ -257,6 +257,23 @@ async fn a_spent_budget_is_told_and_over_the_next_day_also_after_a_restart() {
 }
 
 #[tokio::test]
+async fn many_spent_budgets_are_one_alert() {
+    let daemon = Daemon::with(|settings| settings.daily_budget = 3).await;
+    daemon.nobody_answers();
+    let mut guarded = Guarded::around(daemon, |alerting| alerting.crowd = 20).await;
+    for number in 0..30 {
+        guarded.daemon.ask(to_link(&format!("wxaaaa{number:012}"), PROGRAM)).await;
+    }
+    guarded.attend(hours(1)).await;
+    let alert = guarded.the("budget_exhausted").await;
+    assert_eq!((alert.key.as_str(), alert.account), ("budget_exhausted/daily_budget", None));
+    assert!(alert.message_en.contains("30 accounts"), "{}", alert.message_en);
+    assert!(alert.message_zh.contains("30 个公众号"), "{}", alert.message_zh);
+    guarded.run_for(hours(15)).await;
+    assert_eq!(guarded.of("budget_exhausted").await[0].state, "resolved");
+}
+
+#[tokio::test]
 async fn an_account_without_a_token_is_told_and_over_when_there_is_one() {
     let mut guarded = Guarded::start().await;
     guarded.daemon.sim.world().account(ACCOUNT).answers_always = Some(40_001);
