@@ -11,6 +11,7 @@ use super::{
 };
 use crate::domain::{
     capacity::{CapacityPlan, ClassPlan, Supply},
+    pace::Stretch,
     time::in_words,
 };
 
@@ -195,10 +196,12 @@ fn glance(class: &ClassPlan) -> Glance {
 #[must_use]
 pub fn summary(plan: &CapacityPlan, supply: Supply) -> [String; 2] {
     let stretch = factor(plan.stretch.thousandths());
-    let kept = if plan.is_met() {
+    let kept = if plan.stretch > Stretch::NONE {
+        format!("every interval is stretched {stretch:.1} times")
+    } else if plan.is_met() {
         "every interval is kept as configured".to_owned()
     } else {
-        format!("every interval is stretched {stretch:.1} times")
+        "enough for every interval".to_owned()
     };
     [
         format!(
@@ -216,7 +219,7 @@ pub fn summary(plan: &CapacityPlan, supply: Supply) -> [String; 2] {
 #[must_use]
 pub fn advice(plan: &CapacityPlan, supply: Supply) -> Vec<String> {
     let mut advice = Vec::new();
-    if !plan.is_met() {
+    if plan.stretch > Stretch::NONE {
         advice.push(format!(
             "to keep the intervals, set [wechat] per_second to {} or more, or lengthen the last steps of [polling] steps",
             plan.per_second_needed()

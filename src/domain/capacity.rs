@@ -121,7 +121,10 @@ impl CapacityPlan {
         let class = |class: Class| {
             let Asks { accounts, per_second } = asks[class as usize];
             let every = (per_second > 0.0).then(|| Duration::from_secs_f64(float(accounts) / per_second));
-            let stretched = every.map(|every| pace.stretched(every));
+            let stretched = every.map(|every| match rests(class, every, policy, supply.daily_budget) {
+                Some(least) => pace.stretched(every).max(least),
+                None => pace.stretched(every),
+            });
             ClassPlan { class, accounts, demand_per_second: per_second, every, stretched }
         };
         let accounts: u64 = asks.iter().map(|asks| asks.accounts).sum();
@@ -136,10 +139,10 @@ impl CapacityPlan {
         }
     }
 
-    /// Whether everything is looked at as often as configured.
+    /// Whether everything is looked at as often as configured: by the calls of a second, and by the looks of a day.
     #[must_use]
     pub fn is_met(&self) -> bool {
-        self.stretch == Stretch::NONE
+        self.stretch == Stretch::NONE && self.classes.iter().all(|class| class.late().is_zero())
     }
 
     /// `[wechat] per_second` at which nothing would be stretched.
@@ -151,14 +154,30 @@ impl CapacityPlan {
     }
 }
 
+/// The mean interval that the looks of a day allow an account of a class, when it wants more of them: it rests until the
+/// next day.
+fn rests(class: Class, every: Duration, policy: &Policy, daily_budget: u32) -> Option<Duration> {
+    let wanted = match class {
+        Class::Young => looks_until(YOUNG_UNTIL, policy),
+        Class::Asked | Class::Old | Class::Drift => looks(LOOK_EVERY_MAX, every),
+    };
+    (wanted > u64::from(daily_budget)).then(|| LOOK_EVERY_MAX / daily_budget.max(1))
+}
+
 /// Looks at an account in the first day of a request that nobody answers.
 fn looks_of_the_first_day(policy: &Policy) -> u64 {
-    let day = LOOK_EVERY_MAX;
-    let looks = policy.steps.iter().map(|step| {
-        let span = step.until.unwrap_or(day).min(day).saturating_sub(step.from);
-        span.as_millis().div_ceil(step.every.as_millis().max(1))
-    });
-    u64::try_from(looks.sum::<u128>()).unwrap_or(u64::MAX)
+    looks_until(LOOK_EVERY_MAX, policy)
+}
+
+/// Looks at an account until a request that nobody answers has come to this age.
+fn looks_until(age: Duration, policy: &Policy) -> u64 {
+    let spans =
+        policy.steps.iter().map(|step| (step.until.unwrap_or(age).min(age).saturating_sub(step.from), step.every));
+    spans.fold(0, |sum: u64, (span, every)| sum.saturating_add(looks(span, every)))
+}
+
+fn looks(span: Duration, every: Duration) -> u64 {
+    u64::try_from(span.as_millis().div_ceil(every.as_millis().max(1))).unwrap_or(u64::MAX)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of accounts, for a plan that is rounded anyway")]
@@ -194,6 +213,19 @@ mod tests {
         let plan = plan([100, 1_000, 10_000, 100_000]);
         assert!(plan.is_met() && plan.late.is_zero(), "{plan:?}");
         assert!(plan.classes.iter().all(|class| class.late().is_zero()));
+    }
+
+    #[test]
+    fn whose_looks_of_a_day_are_too_few_is_late_however_many_there_are_a_second() {
+        let census = Census { by_step: vec![10, 0, 0, 10], ..Census::default() };
+        let with = |daily_budget| {
+            let plan = CapacityPlan::of(&census, &Policy::default(), Supply { per_second: 200, daily_budget });
+            let late = |class: Class| plan.classes[class as usize].late();
+            (plan.is_met(), plan.stretch == Stretch::NONE, late(Class::Young), late(Class::Old))
+        };
+        assert_eq!(with(45), (true, true, Duration::ZERO, Duration::ZERO));
+        assert_eq!(with(30), (false, true, Duration::from_secs(48 * 60 - 30), Duration::ZERO));
+        assert_eq!(with(4), (false, true, Duration::from_secs(6 * 3_600 - 30), Duration::from_hours(5)));
     }
 
     #[test]

@@ -71,7 +71,9 @@ impl Driver {
         let plan = CapacityPlan::of(&self.census(now), self.engine.policy(), self.engine.supply());
         let before = self.engine.stretch();
         self.engine.pacing.thousandths.store(plan.stretch.thousandths(), Ordering::Relaxed);
-        if (plan.stretch > STRAINED) != (before > STRAINED) || plan.is_met() != (before == Stretch::NONE) {
+        if (plan.stretch > STRAINED) != (before > STRAINED)
+            || (plan.stretch == Stretch::NONE) != (before == Stretch::NONE)
+        {
             tracing::warn!(
                 demand_per_second = plan.demand_per_second,
                 supply_per_second = plan.supply_per_second,
