@@ -17,7 +17,7 @@ use crate::{
         emptied::{Ages, Loss, weak_is_enough},
         id::{AccountId, RequestId},
         identify::Findings,
-        listing::{Listing, Reading},
+        listing::{Listing, Reading, Status},
         observation::Observation,
         request::Request,
         time::Time,
@@ -25,7 +25,7 @@ use crate::{
     store::{
         Record, Recorded, StoreError,
         accounts::AccountUpdate,
-        programs::{ITEMS_REMEMBERED_MAX, item_names},
+        programs::{ITEMS_REMEMBERED_MAX, ItemRow, item_names},
         record::Change,
     },
 };
@@ -79,9 +79,13 @@ impl Engine {
             let plan = self.plan(&look.state, &next, look.now);
             let state = self.after(&look.state, Outcome::Listed { plan, hash: is_final.then_some(hash) }, look.now);
             let account = Some(AccountUpdate::of(look.account, &state, look.now));
+            let is_odd = |item: &ItemRow| matches!(Status::from_number(item.status), Status::Other(_));
+            let has_odd_news = record.items.iter().any(is_odd);
             let record = Record { account, ..Record { changes, ..record } };
             if self.settle(record, (&requests, &findings), look.now, &mut apart).await? {
-                warn_of_unknown_statuses(look.account, &listing);
+                if has_odd_news {
+                    warn_of_unknown_statuses(look.account, &listing);
+                }
                 tell_of_the_list(look.account, before, loss, left_out);
                 return Ok(Lesson::Learned(Learned { requests: next, state }));
             }
@@ -244,7 +248,7 @@ fn tell_of_the_list(account: &AccountId, before: (Option<Time>, Option<Time>), l
     }
 }
 
-/// Says once for a list that it holds statuses nobody documents, however many.
+/// Says once for all of a list that it holds statuses nobody documents, however many.
 fn warn_of_unknown_statuses(account: &AccountId, listing: &Listing) {
     let Some(found) = listing.undocumented() else { return };
     let shown: Vec<&i64> = found.statuses.iter().take(STATUSES_SHOWN).collect();
