@@ -224,7 +224,8 @@ impl Database {
             None if wrote_lately && daemon.last.stopped_at.is_none() => Some(true),
             Some(false) | None => None,
         };
-        let mut log = path.as_os_str().to_owned();
+        // Where the path is a link, the log stands beside what it leads to.
+        let mut log = path.canonicalize().unwrap_or_else(|_| path.clone()).into_os_string();
         log.push("-wal");
         let volume = rustix::fs::statvfs(path).ok();
         let free_bytes = volume.map(|volume| volume.f_bavail.saturating_mul(volume.f_frsize));
