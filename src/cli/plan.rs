@@ -58,6 +58,10 @@ struct Document {
     per_second_needed: u64,
     daily_budget: u32,
     looks_of_the_first_day: u64,
+    /// Accounts with something open that were never looked at yet; they are of the class young.
+    unseen: u64,
+    /// How long their first looks and calls take when nothing else comes.
+    first_looks_seconds: u64,
     /// By how much all intervals are stretched; 1 is as configured.
     stretch: f64,
     /// By how much the running daemon stretches them; null before the first.
@@ -113,7 +117,7 @@ async fn show(context: &Context, desk: &Desk, asked: &Plan) -> anyhow::Result<En
     if context.is_table() {
         let rows: Vec<Glance> = plan.classes.iter().map(glance).collect();
         context.print_rows(&COLUMNS[..7], &rows)?;
-        for line in summary(&plan, supply).into_iter().chain(advice) {
+        for line in summary(&plan, supply).into_iter().chain(first_looks(&plan)).chain(advice) {
             note(line);
         }
     } else {
@@ -159,6 +163,8 @@ fn document(plan: &CapacityPlan, supply: Supply, stretch_in_force: Option<f64>, 
         per_second_needed: plan.per_second_needed(),
         daily_budget: supply.daily_budget,
         looks_of_the_first_day: plan.first_day,
+        unseen: plan.unseen,
+        first_looks_seconds: plan.first_looks.as_secs(),
         stretch: factor(plan.stretch.thousandths()),
         stretch_in_force,
         is_met: plan.is_met(),
@@ -213,6 +219,18 @@ pub fn summary(plan: &CapacityPlan, supply: Supply) -> [String; 2] {
             plan.first_day, supply.daily_budget
         ),
     ]
+}
+
+/// How long those wait that nobody has looked at yet, where that is worth a word.
+fn first_looks(plan: &CapacityPlan) -> Option<String> {
+    let wait = Duration::from_secs(plan.first_looks.as_secs());
+    let accounts = plan.unseen;
+    (!wait.is_zero()).then(|| {
+        format!(
+            "{accounts} accounts wait for their first look and call: at this rate all have had it in {}",
+            in_words(wait)
+        )
+    })
 }
 
 /// What to change, if anything.

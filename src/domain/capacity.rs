@@ -19,7 +19,9 @@ const DAY_S: f64 = 86_400.0;
 pub struct Census {
     /// Whose look somebody waits for.
     pub asked: u64,
-    /// With something open, by the step of `[polling] steps` that its age has come to.
+    /// With something open, and never looked at yet, as an import leaves them.
+    pub unseen: u64,
+    /// The others with something open, by the step of `[polling] steps` that its age has come to.
     pub by_step: Vec<u64>,
     /// Whose requests wait for a time, as for a month's quota: looked at daily.
     pub waiting: u64,
@@ -78,8 +80,13 @@ pub struct CapacityPlan {
     pub supply_per_second: f64,
     /// By how much all intervals are stretched.
     pub stretch: Stretch,
-    /// How late a look may be by this plan: while demand exceeds supply, one round of all accounts.
+    /// How late a look may be by this plan: while demand exceeds supply, one round of all accounts; until everybody has
+    /// been looked at once, the time for that.
     pub late: Duration,
+    /// Accounts that were never looked at yet.
+    pub unseen: u64,
+    /// How long their first looks and calls take.
+    pub first_looks: Duration,
     /// Looks that an account costs on the first day of a request that nobody answers.
     pub first_day: u64,
 }
@@ -102,7 +109,7 @@ impl CapacityPlan {
     /// The plan for these accounts.
     #[must_use]
     pub fn of(census: &Census, policy: &Policy, supply: Supply) -> Self {
-        let Census { asked, by_step, waiting, suspended, linked } = census;
+        let Census { asked, unseen, by_step, waiting, suspended, linked } = census;
         let mut asks = [Asks::default(); Class::ALL.len()];
         // They are looked at once, now; as accounts with something open they are counted again from then on.
         asks[Class::Asked as usize].accounts = *asked;
@@ -128,13 +135,19 @@ impl CapacityPlan {
             ClassPlan { class, accounts, demand_per_second: per_second, every, stretched }
         };
         let accounts: u64 = asks.iter().map(|asks| asks.accounts).sum();
+        // A look and a call each, once: that stretches nothing, and nobody else waits for it.
+        let first_looks = Duration::from_secs_f64(2.0 * float(*unseen) / f64::from(supply.per_second.max(1)));
         let round = Duration::from_secs_f64(float(accounts) / supply_per_second.max(f64::MIN_POSITIVE));
+        let mut classes = Class::ALL.map(class);
+        classes[Class::Young as usize].accounts += unseen;
         Self {
-            classes: Class::ALL.map(class),
+            classes,
             demand_per_second: demand,
             supply_per_second,
             stretch,
-            late: if stretch > Stretch::NONE { round } else { Duration::ZERO },
+            late: if stretch > Stretch::NONE { round + first_looks } else { first_looks },
+            unseen: *unseen,
+            first_looks,
             first_day: looks_of_the_first_day(policy),
         }
     }
@@ -206,6 +219,18 @@ mod tests {
         assert_eq!(old.late().as_secs(), 1_958);
         assert_eq!(plan.late.as_secs(), 5_555);
         assert_eq!(plan.per_second_needed(), 309);
+    }
+
+    #[test]
+    fn first_looks_take_their_time_and_stretch_nothing() {
+        let census = Census { unseen: 1_000_000, by_step: vec![0, 0, 0, 100], ..Census::default() };
+        let plan = CapacityPlan::of(&census, &Policy::default(), DEFAULTS);
+        assert_eq!(
+            (plan.stretch, plan.first_looks, plan.late),
+            (Stretch::NONE, Duration::from_secs(10_000), Duration::from_secs(10_000))
+        );
+        let young = plan.classes[Class::Young as usize];
+        assert_eq!((young.accounts, young.every, plan.is_met()), (1_000_000, None, true));
     }
 
     #[test]

@@ -97,6 +97,7 @@ impl Driver {
             match (state.status, state.class(now), state.pace_from) {
                 (Status::Suspended(_), ..) => census.suspended += 1,
                 (_, Class::Asked, None) => census.asked += 1,
+                (_, Class::Asked | Class::Young | Class::Old, Some(_)) if state.read_at.is_none() => census.unseen += 1,
                 (_, Class::Asked | Class::Young | Class::Old, Some(from)) => {
                     if let Some(count) = census.by_step.get_mut(steps.place(now.since(from))) {
                         *count += 1;

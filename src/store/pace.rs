@@ -77,11 +77,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn census(&self, policy: &Policy, now: Time) -> Result<Census, StoreError> {
-        const ACTIVE: &str = "a.suspended_by IS NULL AND";
+        const ACTIVE: &str = "a.suspended_by IS NULL AND a.checked_at IS NOT NULL AND";
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
             "SELECT count(*) FILTER (WHERE a.suspended_by = 'wechat'),
                     count(*) FILTER (WHERE a.suspended_by IS NULL AND a.pace_from IS NULL AND a.asked = 0),
-                    count(*) FILTER (WHERE a.suspended_by IS NULL AND a.pace_from IS NULL AND a.asked = 1)",
+                    count(*) FILTER (WHERE a.suspended_by IS NULL AND a.pace_from IS NULL AND a.asked = 1),
+                    count(*) FILTER (WHERE a.suspended_by IS NULL AND a.pace_from IS NOT NULL AND a.checked_at IS NULL)",
         );
         for step in policy.steps.iter() {
             query.push(", count(*) FILTER (WHERE ").push(ACTIVE).push(" a.pace_from <= ");
@@ -94,9 +95,9 @@ impl Store {
         query.push(" FROM account AS a WHERE a.next_check_at IS NOT NULL");
         let row = query.build().fetch_one(self.readers()).await?;
         let count = |at: usize| row.try_get::<i64, _>(at).map(|count| u64::try_from(count).unwrap_or(0));
-        let by_step: Result<_, sqlx::Error> = (3..row.len()).map(count).collect();
-        let (suspended, waiting, asked) = (count(0)?, count(1)?, count(2)?);
-        Ok(Census { asked, by_step: by_step?, waiting, suspended, linked: self.linked_accounts().await? })
+        let by_step: Result<_, sqlx::Error> = (4..row.len()).map(count).collect();
+        let (suspended, waiting, asked, unseen) = (count(0)?, count(1)?, count(2)?, count(3)?);
+        Ok(Census { asked, unseen, by_step: by_step?, waiting, suspended, linked: self.linked_accounts().await? })
     }
 
     /// The plan that a daemon last worked by.

@@ -55,7 +55,7 @@ async fn who_was_never_looked_at_is_young_and_goes_before_who_is_looked_at_again
     daemon.nobody_answers();
     import(&daemon, 300).await;
     let census = daemon.store().census(&daemon.process.settings.policy, daemon.clock.now()).await.unwrap();
-    assert_eq!((census.by_step, census.waiting), (vec![300, 0], 0));
+    assert_eq!((census.unseen, census.by_step, census.waiting), (300, vec![0, 0], 0));
 
     // Six hundred turns for a look and a call each; those that were called want sixty looks a second.
     daemon.run_for(minutes(4)).await;
