@@ -7,7 +7,7 @@ use tokio::runtime::{Handle, Runtime};
 
 use super::mortal::MortalClock;
 use crate::{
-    clock::{ManualClock, SharedClock},
+    clock::{Clock, ManualClock, SharedClock},
     config::Schedule,
     domain::policy::Policy,
     engine::{
@@ -28,6 +28,9 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a killed process may take to let go of its threads.
 const LETTING_GO: Duration = Duration::from_secs(20);
+
+/// How often the half that tells people looks, at most: it costs more than all the rest of a moment.
+const WATCH_EVERY: Duration = Duration::from_mins(10);
 
 /// How long messages are tried; a life has no channels.
 const GIVE_UP_AFTER: Duration = Duration::from_hours(72);
@@ -81,7 +84,7 @@ struct Inner {
     driver: Driver,
     chores: Chores,
     watch: Watch,
-    /// When an alert next comes to something by time alone, on the stopwatch.
+    /// When it looks next, on the stopwatch; `None`: at once.
     watch_due: Option<Duration>,
 }
 
@@ -149,11 +152,16 @@ impl Daemon {
 
     /// Does everything that is due at this moment.
     pub(super) async fn work(&mut self) -> Alive<()> {
-        self.inside(async |inner| {
+        let clock = Arc::clone(&self.clock);
+        self.inside(async move |inner| {
             inner.driver.settle().await.unwrap_or_else(|error| panic!("the daemon cannot read its database: {error}"));
-            inner.watch.settle().await.unwrap_or_else(|error| panic!("the watch cannot look: {error}"));
-            let due = inner.watch.next_due().await;
-            inner.watch_due = due.unwrap_or_else(|error| panic!("the watch cannot tell when it is due: {error}"));
+            let now = clock.monotonic();
+            if inner.watch_due.is_none_or(|due| due <= now) {
+                inner.watch.settle().await.unwrap_or_else(|error| panic!("the watch cannot look: {error}"));
+                let due = inner.watch.next_due().await;
+                let due = due.unwrap_or_else(|error| panic!("the watch cannot tell when it is due: {error}"));
+                inner.watch_due = Some(due.map_or(now + WATCH_EVERY, |due| due.min(now + WATCH_EVERY)));
+            }
         })
         .await
     }
@@ -184,8 +192,7 @@ impl Daemon {
 
     /// When something is next due, on the stopwatch.
     pub(super) fn next_due(&self) -> Option<Duration> {
-        let inner = self.inner.as_ref()?;
-        [inner.driver.next_due(), inner.watch_due].into_iter().flatten().min()
+        self.inner.as_ref()?.driver.next_due()
     }
 
     /// The clock that can end it.

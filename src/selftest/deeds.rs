@@ -44,8 +44,9 @@ pub(super) fn pairs() -> impl Iterator<Item = (String, String)> {
     (0..ACCOUNTS).flat_map(|a| (0..PROGRAMS).map(move |p| (account(a), program(p))))
 }
 
-/// What `WeChat` does not document is drawn once for a life; quotas and people, too.
-pub(super) fn set_the_scene(world: &mut World, chance: &mut StdRng) {
+/// What `WeChat` does not document is drawn once for a life; quotas and people, too. Hundreds of old rejections may stand in
+/// one list, whether they name anybody or not.
+pub(super) fn set_the_scene(world: &mut World, chance: &mut StdRng, now: i64) {
     let rarely = |chance: &mut StdRng| chance.random_ratio(1, 4);
     world.switches = Switches {
         listing_delay: Span::seconds(if rarely(chance) { chance.random_range(1..240) } else { 0 }),
@@ -81,6 +82,10 @@ pub(super) fn set_the_scene(world: &mut World, chance: &mut StdRng) {
         ..Quotas::default()
     };
     world.faults.slow_for = SLOW;
+    for number in 0..if rarely(chance) { STRANGERS } else { 0 } {
+        // What the world does not let in stays away.
+        let _ = world.place(&account(0), &format!("wxcccc{number:012}"), Phase::Rejected, now);
+    }
     for (account, program) in pairs() {
         let mut plan = || match chance.random_range(0..10) {
             0..5 => Plan::ApprovesAfter(Span::minutes(chance.random_range(1..3_000))),
@@ -108,7 +113,6 @@ impl Living {
                 let spoilt = spoil(&self.setup.database, &account).await;
                 spoilt.unwrap_or_else(|error| panic!("somebody cannot write into the file: {error}"));
             }
-            Turn::StrangersComeOrGo => self.crowd_a_list(),
             Turn::CopyTheDatabase => self.make_a_copy().await?,
             Turn::PutTheCopyBack => self.put_the_copy_back().await?,
             Turn::AnAdministratorActs | Turn::SomebodyElseLinks | Turn::SomebodyRemoves | Turn::AnOddStatus => {
@@ -212,19 +216,6 @@ impl Living {
             Turn::AnOddStatus => world.show_status(&account, &program, first.then_some(7), now),
             _ => world.remove(&account, &program, now),
         };
-    }
-
-    /// Hundreds of items that are nobody's, in one list. They stay until the end of the life, or go as they came.
-    fn crowd_a_list(&mut self) {
-        let ((account, _), now) = (self.pair(), self.wechat_now());
-        let mut world = self.sim.world();
-        for number in 0..STRANGERS {
-            let stranger = format!("wxcccc{number:012}");
-            if world.remove(&account, &stranger, now).is_err() {
-                // What the world does not let in stays away.
-                let _ = world.place(&account, &stranger, Phase::Rejected, now);
-            }
-        }
     }
 
     /// Weather, tokens, accounts, the calendar.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     deeds::pairs,
     living::Living,
-    promises::{Kept, broken},
+    promises::{Kept, broken, readable},
 };
 use crate::{
     sim::{By, EmptyItems, Faults, Phase, Quotas},
@@ -37,7 +37,9 @@ impl Living {
             }
         }
         if let Some(open) = self.promises.requests().find(|request| request.finished_at.is_none()) {
-            return broken("every request comes to its end", format!("after {DAYS_MAX} quiet days: {open:#?}"));
+            let account = readable(self.desk.store().account_views(Some(&open.account), None, 1).await);
+            let what = format!("after {DAYS_MAX} quiet days: {open:#?} of {account:#?}");
+            return broken("every request comes to its end", what);
         }
         // The drift check comes once a day.
         self.live_for(DAY * 2, false).await?;

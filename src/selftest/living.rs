@@ -103,7 +103,7 @@ impl Living {
         });
         let sim = Sim::start(SimConfig { seed: life.seed, now, ..SimConfig::default() }).await;
         let sim = sim.unwrap_or_else(|error| panic!("the simulator does not start: {error}"));
-        super::deeds::set_the_scene(&mut sim.world(), &mut chance);
+        super::deeds::set_the_scene(&mut sim.world(), &mut chance, MORNING.ms());
         let deadline = chance.random_ratio(1, 3).then(|| Duration::from_hours(24 * 20));
         let setup = Setup {
             database: folder.join(format!("life-{}.db", life.seed)),

@@ -29,9 +29,6 @@ pub(super) enum Turn {
     SomebodyRemoves,
     /// The list shows a number that nobody documented, or its own again.
     AnOddStatus,
-    /// Hundreds of old rejections of programs that nobody asked for stand in an account's list, or are gone again. Whether
-    /// they name anybody is drawn with the life.
-    StrangersComeOrGo,
     /// Every call of an account answers a code, or an answer again.
     AnAccountInTrouble,
     /// Somebody changes an account's row past us to what is not legal, or mends what was changed.
@@ -75,8 +72,7 @@ pub(super) fn draw(chance: &mut StdRng) -> Turn {
         46..54 => Turn::AnAdministratorActs,
         54..57 => Turn::SomebodyElseLinks,
         57..60 => Turn::SomebodyRemoves,
-        60 => Turn::AnOddStatus,
-        61 => Turn::StrangersComeOrGo,
+        60..62 => Turn::AnOddStatus,
         62..65 => Turn::AnAccountInTrouble,
         65 => Turn::ARowIsPoisoned,
         66..71 => Turn::TheWeatherChanges,
