@@ -79,7 +79,7 @@ const TABLE: [Column; 8] = [
     Column::shown("why", "WHY"),
 ];
 
-const FIELDS: [Column; 20] = [
+const FIELDS: [Column; 22] = [
     Column::hidden("account"),
     Column::hidden("state"),
     Column::hidden("since"),
@@ -100,6 +100,8 @@ const FIELDS: [Column; 20] = [
     Column::hidden("calls_refused_since"),
     Column::hidden("next_call_at"),
     Column::hidden("call_error"),
+    Column::hidden("emptied_since"),
+    Column::hidden("overfull_since"),
 ];
 
 /// A row of the table: what is wrong with it, or that nothing is.

@@ -30,7 +30,7 @@ pub struct AccountFilter {
 const ROWS: &str = "
     SELECT account, state, since, suspended_by, errcode, errmsg, open_requests, next_check_at, checked_at, failures,
            last_error, budget_day, budget_used, last_read_at, trouble, unread_since, call_failures,
-           calls_refused_since, next_call_at, call_error
+           calls_refused_since, next_call_at, call_error, emptied_since, overfull_since
     FROM v_account WHERE account IN (";
 
 impl Store {

@@ -31,7 +31,7 @@ use super::{
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// The `user_version` that the last migration leaves behind.
-pub(super) const SCHEMA: i64 = 11;
+pub(super) const SCHEMA: i64 = 12;
 
 /// How long a statement waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);

@@ -98,6 +98,8 @@ pub struct AccountView {
     pub calls_refused_since: Option<String>,
     pub next_call_at: Option<String>,
     pub call_error: Option<String>,
+    pub emptied_since: Option<String>,
+    pub overfull_since: Option<String>,
 }
 
 /// A row of `v_program`.

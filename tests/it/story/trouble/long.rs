@@ -45,6 +45,7 @@ async fn a_request_goes_its_way_beside_thousands_of_items_that_name_nobody() {
     assert_eq!(daemon.invitations(), 1);
     assert_eq!(daemon.remembered().await, ITEMS_REMEMBERED_MAX);
     assert_eq!(daemon.count(IS_OVERFULL).await, 1);
+    assert!(daemon.account(ACCOUNT).await.overfull_since.is_some(), "and whoever asks sees it");
 }
 
 /// FAULTS 20: other items at every poll.
