@@ -133,13 +133,15 @@ async fn furnish(desk: &Desk) -> (Vec<String>, Vec<String>) {
     let naming = then.retried(&named, None).await;
     let mut stays = vec![named, naming, then.ask(11).await.to_string(), then.ended(10, Fate::Linked).await];
     let mut needed = Vec::new();
-    for number in 13..19 {
+    for number in 13..20 {
         needed.push(then.ended(number, Fate::Failed).await);
     }
     stays.extend_from_slice(&needed);
     stays.push(Then::open(desk, 100).await.ended(20, Fate::Cancelled).await);
 
-    let [alerted, to_tell, lately, owed, disputed, changed] = &needed[..] else { panic!("six: {needed:?}") };
+    let [alerted, to_tell, lately, owed, disputed, salvaged, changed] = &needed[..] else {
+        panic!("seven: {needed:?}")
+    };
     let days_ago = |days: u32| (SystemClock::new().now() - DAY * days).ms().to_string();
     let more = [
         alert(&failed, "resolved", &days_ago(450), "NULL"),
@@ -156,6 +158,7 @@ async fn furnish(desk: &Desk) -> (Vec<String>, Vec<String>) {
              VALUES ('c', '{disputed}', 'adopted', 1, 'requested');
              INSERT INTO conflict (id, request_id, kind, at, our_state, resolved_at, resolution)
              VALUES ('e', '{failed}', 'adopted', 1, 'requested', 2, 'failed');
+             INSERT INTO salvage (request_id, fate) VALUES ('{salvaged}', 'called');
              UPDATE transition SET detail = 'forged' WHERE request_id = '{changed}' AND seq = 2;"
         ),
     ];
