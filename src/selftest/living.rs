@@ -1,7 +1,13 @@
 //! A life under way: time passes from due time to due time, things happen, and after every step the promises are
 //! looked at. It must never depend on anything but the seed.
 
-use std::{collections::VecDeque, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    num::NonZeroU32,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use xxhash_rust::xxh3::Xxh3;
@@ -18,7 +24,7 @@ use crate::{
     domain::{policy::Policy, time::Time},
     engine::record::Recorder,
     sim::{Sim, SimConfig, Span, advance},
-    store::Store,
+    store::{Store, views::AccountView},
 };
 
 /// Where every life begins: the morning of 20 March 2026 in Beijing, so that a month rolls over early in it.
@@ -62,6 +68,8 @@ pub(super) struct Living {
     steps: u64,
     kills: u64,
     watched: Duration,
+    /// Accounts that cannot be read, and since when that is known, on the stopwatch.
+    unread: BTreeMap<String, Duration>,
     /// Whether a process died since the last look.
     is_disturbed: bool,
 }
@@ -131,6 +139,7 @@ impl Living {
             steps: 0,
             kills: 0,
             watched: Duration::ZERO,
+            unread: BTreeMap::new(),
             is_disturbed: false,
         }
     }
@@ -172,28 +181,30 @@ impl Living {
     }
 
     /// An account that nobody could read for hours is told, with whatever it is told together.
-    async fn unread_is_told(&self) -> Kept {
-        let (store, now) = (self.desk.store(), self.time.now());
+    async fn unread_is_told(&mut self) -> Kept {
+        let (store, now) = (self.desk.store(), self.time.monotonic());
         let views = readable(store.account_views(None, None, u32::MAX).await);
-        let since = |text: Option<&str>| text.and_then(|text| text.parse::<jiff::Timestamp>().ok());
-        for account in
-            views.iter().filter(|account| account.failures >= UNREAD_LOOKS && account.next_check_at.is_some())
-        {
-            let Some(since) = since(account.unread_since.as_deref()) else { continue };
-            if now.since(Time::from_ms(since.as_millisecond())) < TOLD_WITHIN {
+        let is_unread = |view: &&AccountView| {
+            view.failures >= UNREAD_LOOKS && view.unread_since.is_some() && view.next_check_at.is_some()
+        };
+        let unread: BTreeMap<&str, &AccountView> =
+            views.iter().filter(is_unread).map(|view| (view.account.as_str(), view)).collect();
+        self.unread.retain(|account, _| unread.contains_key(account.as_str()));
+        for (account, view) in unread {
+            let since = *self.unread.entry(account.to_owned()).or_insert(now);
+            if now.saturating_sub(since) < TOLD_WITHIN {
                 continue;
             }
-            let (name, trouble) = (&account.account, account.trouble.as_deref().unwrap_or_default());
+            let trouble = view.trouble.as_deref().unwrap_or_default();
             let keys = [
-                format!("account_unreadable/{name}"),
-                format!("token_failing/{name}"),
+                format!("account_unreadable/{account}"),
+                format!("token_failing/{account}"),
                 format!("wechat_unreachable/{trouble}"),
                 "token_failing/all".to_owned(),
                 "ip_not_allowed/all".to_owned(),
             ];
-            let alerts = store.alerts_known_by(&keys).await;
-            if readable(alerts).is_empty() {
-                return broken("an account that cannot be read is told", format!("nobody was told of {account:?}"));
+            if readable(store.alerts_known_by(&keys).await).is_empty() {
+                return broken("an account that cannot be read is told", format!("nobody was told of {view:?}"));
             }
         }
         Ok(())
