@@ -23,13 +23,17 @@ Examples:
   amplinkd selftest --minutes 60 --folder /var/lib/amplinkd
   amplinkd selftest --seed 4711 --only lives
 
-A life is two weeks of requests, administrators, faults, operators and crashes, drawn from a seed, lived in seconds on a
-clock moved by hand; every promise is held against every step. The same seed and version bring the same life again.
+A life is two weeks (--days) of requests, administrators, faults, operators and crashes, drawn from a seed, lived in seconds on a
+clock moved by hand; every promise is held against every step. The same seed, days and version bring the same life again.
 Nothing is sent to WeChat and no database of yours is touched.")]
 pub struct Selftest {
     /// For how long lives are lived, at least one life; the other checks take about a minute more
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub minutes: u64,
+
+    /// Days of a life in which things happen; then everybody comes to rest. Short lives meet more beginnings
+    #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=365))]
+    pub days: u32,
 
     /// The first life's seed; the next ones count up from it. Without it, chance decides
     #[arg(long, value_name = "SEED")]
@@ -58,9 +62,6 @@ pub enum Check {
     /// What the disk can be believed about
     Disk,
 }
-
-/// Days of a life in which things happen.
-const DAYS: u32 = 14;
 
 /// Kills of the real program, and requests that arrive meanwhile.
 const KILLS: usize = 20;
@@ -138,7 +139,7 @@ async fn lives(command: &Selftest, folder: &std::path::Path) -> Result<String, S
     note(format!("lives from seed {first} on, for {} min", command.minutes));
     let (mut count, mut steps, mut requests, mut kills, mut faults) = (0, 0, 0, 0, 0);
     loop {
-        let span = Duration::from_hours(24) * DAYS;
+        let span = Duration::from_hours(24) * command.days;
         let life = Life { seed: first.wrapping_add(count), span, turn_every: Life::ORDINARY, at_once: 1 };
         let begun = clock.monotonic();
         let lived = live(life, folder).await.map_err(|broken| broken.to_string())?;
