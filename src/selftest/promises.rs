@@ -277,7 +277,10 @@ impl Promises {
         if call.api == Api::Link && invitations > attempts {
             return broken(
                 "at most one invitation per attempt",
-                format!("{invitations} invitations went out, {attempts} attempts are on disk: {call:?}"),
+                format!(
+                    "{invitations} invitations went out, {attempts} attempts are on disk: {call:?}{}",
+                    self.all_of_pair(world, call)
+                ),
             );
         }
         Ok(())
@@ -293,7 +296,10 @@ impl Promises {
             .filter(|(view, _)| view.kind == kind && view.account == account && view.program == program);
         of_pair.fold((0, 0), |(intents, attempts), (view, history)| {
             let calls = history.iter().filter(|step| step.to_state == "initiating" && step.cause == "call").count();
-            (intents + calls, attempts + usize::try_from(view.attempt).unwrap_or(0))
+            // What a copy that was put back only takes for possible is taken back when the list shows nothing.
+            let is_guessed = view.state == "initiating" && history.last().is_some_and(|step| step.cause == "restore");
+            let counted = usize::try_from(view.attempt).unwrap_or(0).saturating_sub(usize::from(is_guessed));
+            (intents + calls, attempts + counted)
         })
     }
 
