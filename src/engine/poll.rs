@@ -29,9 +29,6 @@ use crate::{
 /// The name of the call that reads a list, as its daily quota knows it.
 pub(super) const LISTING_API: &str = "wxamplinkget";
 
-/// The least from one look to the next while the calendar is in doubt.
-const DOUBT_PAUSE: Duration = Duration::from_secs(30);
-
 /// What a look at an account, or a call for it, leaves behind.
 #[derive(Debug)]
 pub enum Polled {
@@ -150,7 +147,8 @@ impl Engine {
             return plan;
         }
         // What is due because of an age that is not believed would be due again at once.
-        AccountPlan { due: plan.due.map(|due| due.max(now + DOUBT_PAUSE)), ..plan }
+        let soonest = now + self.policy().steps.every(Duration::ZERO);
+        AccountPlan { due: plan.due.map(|due| due.max(soonest)), ..plan }
     }
 
     /// Tells requests whose time has come that wait for a quota. Answers when nothing is left that needs the list.
