@@ -68,8 +68,8 @@ pub(super) struct Living {
     steps: u64,
     kills: u64,
     watched: Duration,
-    /// Accounts that cannot be read, and since when that is known, on the stopwatch.
-    unread: BTreeMap<String, Duration>,
+    /// Accounts that cannot be read: since when by their rows, and since when that is known, on the stopwatch.
+    unread: BTreeMap<String, (Option<String>, Duration)>,
     /// Whether a process died since the last look.
     is_disturbed: bool,
 }
@@ -189,10 +189,12 @@ impl Living {
         };
         let unread: BTreeMap<&str, &AccountView> =
             views.iter().filter(is_unread).map(|view| (view.account.as_str(), view)).collect();
-        self.unread.retain(|account, _| unread.contains_key(account.as_str()));
+        // One that was suspended meanwhile, or a copy that was put back, begins anew.
+        self.unread
+            .retain(|account, (since, _)| unread.get(account.as_str()).is_some_and(|view| view.unread_since == *since));
         for (account, view) in unread {
-            let since = *self.unread.entry(account.to_owned()).or_insert(now);
-            if now.saturating_sub(since) < TOLD_WITHIN {
+            let (_, known) = self.unread.entry(account.to_owned()).or_insert((view.unread_since.clone(), now));
+            if now.saturating_sub(*known) < TOLD_WITHIN {
                 continue;
             }
             let trouble = view.trouble.as_deref().unwrap_or_default();
