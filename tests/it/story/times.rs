@@ -94,3 +94,21 @@ async fn a_deadline_that_a_step_of_the_calendar_seems_to_pass_is_no_reason_to_as
     daemon.run_for(hours(1)).await;
     assert_eq!(daemon.view(&link).await.state, "lapsed", "believed once it has stayed so");
 }
+
+#[tokio::test]
+async fn a_month_that_is_known_to_be_used_up_stays_so_where_the_calendar_is_stepped_back() {
+    let mut daemon = Daemon::start().await;
+    daemon.sim.world().quotas.program_links_per_month = Some(0);
+    daemon.link().await;
+    daemon.run_for(minutes(1)).await;
+    assert_eq!(daemon.sim.stats().wxamplink, 1);
+
+    daemon.stop().await;
+    daemon.clock.step(-3_600_000);
+    daemon.boot().await;
+    let other = daemon.ask(to_link(OTHER_ACCOUNT, PROGRAM)).await;
+    daemon.run_for(minutes(30)).await;
+
+    assert_eq!(daemon.sim.stats().wxamplink, 1, "nobody asks for what is known");
+    assert_eq!(daemon.view(&other).await.state, "deferred");
+}
