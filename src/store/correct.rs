@@ -133,8 +133,7 @@ const COLUMNS: [Column; COUNT] = [
         correct: "UPDATE account SET call_after = j.value ->> 1
                   FROM jsonb_each($1) AS j WHERE account.account = j.value ->> 0",
     },
-    // Whoever is held back without reason asks once, and is held back again. One that closed a little ahead of a calendar
-    // which was stepped back since has its reason.
+    // Whoever is held back without reason asks once, and is held back again.
     Column {
         name: "gate.until",
         latest: |bounds| bounds.month,
@@ -142,6 +141,7 @@ const COLUMNS: [Column; COUNT] = [
                WHERE until > $1 AND typeof(until) = 'integer' LIMIT $2",
         correct: "DELETE FROM gate WHERE kind || '/' || subject IN (SELECT j.value ->> 0 FROM jsonb_each($1) AS j)",
     },
+    // One that closed shortly before the calendar was stepped back has its reason.
     Column {
         name: "gate.at",
         latest: |bounds| bounds.past,
