@@ -183,18 +183,11 @@ impl Watch {
         let (many, spoken) = (self.settings.crowd, spoken(crowds, ALL_CALLS));
         let before = now - self.settings.attention.unread_after;
         let refused = self.store().calls_refused(before, many).await?;
-        let count = refused.len() as u64;
-        let plight = |one: &Troubled, count| {
-            let (error, since) = (one.said.clone().unwrap_or_default(), Time::from_ms(one.since));
+        let plight = |one: Troubled, count| {
+            let (error, since) = (one.said.unwrap_or_default(), Time::from_ms(one.since));
             Some(Plight::CallsRefused { account: one.account.parse().ok()?, count, error, since })
         };
-        Ok(if is_many(count, many, spoken) {
-            refused.first().and_then(|one| plight(one, Some(Count(count)))).into_iter().collect()
-        } else if spoken == Spoken::Singly {
-            refused.iter().filter_map(|one| plight(one, None)).collect()
-        } else {
-            Vec::new()
-        })
+        Ok(as_one_or_each(refused, many, spoken, plight))
     }
 
     /// Accounts whose looks of today are used up.
@@ -226,19 +219,11 @@ impl Watch {
 
     /// Accounts whose day is used up for one reason: all as one, or each by its name.
     fn exhausted(&self, accounts: Vec<Exhausted>, case: &str, crowds: &BTreeSet<String>) -> Vec<Plight> {
-        let count = accounts.len() as u64;
         let spoken = spoken(crowds, &format!("{}/{case}", Rule::BudgetExhausted.as_str()));
-        let plight = |one: Exhausted, count| {
+        as_one_or_each(accounts, self.settings.crowd, spoken, |one, count| {
             let Exhausted { account, refusal, since, until } = one;
-            Plight::BudgetExhausted { account, count, refusal, since, until }
-        };
-        if is_many(count, self.settings.crowd, spoken) {
-            accounts.into_iter().take(1).map(|one| plight(one, Some(Count(count)))).collect()
-        } else if spoken == Spoken::Singly {
-            accounts.into_iter().map(|one| plight(one, None)).collect()
-        } else {
-            Vec::new()
-        }
+            Some(Plight::BudgetExhausted { account, count, refusal, since, until })
+        })
     }
 
     async fn unknown_statuses(&self, now: Time) -> Result<Vec<Plight>, StoreError> {
@@ -327,6 +312,24 @@ impl Watch {
 
 fn spoken(crowds: &BTreeSet<String>, key: &str) -> Spoken {
     if crowds.contains(key) { Spoken::AsOne } else { Spoken::Singly }
+}
+
+/// What is told of accounts where only their number counts: one for all, with how many they are, or one for each.
+fn as_one_or_each<T>(
+    accounts: Vec<T>,
+    many: u64,
+    spoken: Spoken,
+    plight: impl Fn(T, Option<Count>) -> Option<Plight>,
+) -> Vec<Plight> {
+    let count = accounts.len() as u64;
+    let is_one = is_many(count, many, spoken);
+    let told = match spoken {
+        _ if is_one => 1,
+        Spoken::Singly => accounts.len(),
+        // Too few are left, and what was told of all must be over before any is named.
+        Spoken::AsOne => 0,
+    };
+    accounts.into_iter().take(told).filter_map(|one| plight(one, is_one.then_some(Count(count)))).collect()
 }
 
 fn as_one(one: &Troubled, trouble: Trouble, count: Count) -> Option<Plight> {
