@@ -224,16 +224,13 @@ impl Database {
             None if wrote_lately && daemon.last.stopped_at.is_none() => Some(true),
             Some(false) | None => None,
         };
-        // Where the path is a link, the log stands beside what it leads to.
-        let mut log = path.canonicalize().unwrap_or_else(|_| path.clone()).into_os_string();
-        log.push("-wal");
         let volume = rustix::fs::statvfs(path).ok();
         let free_bytes = volume.map(|volume| volume.f_bavail.saturating_mul(volume.f_frsize));
         Self {
             path: path.clone(),
             writable,
             bytes: size(path),
-            log_bytes: size(Path::new(&log)),
+            log_bytes: desk.store().log_bytes(),
             free_bytes,
             copy_made_at,
         }
