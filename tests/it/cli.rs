@@ -85,9 +85,14 @@ impl Desk {
 
     /// The binary in the folder, with nothing of our own environment that concerns it.
     fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_amplinkd"));
-        command.current_dir(self.folder.path()).env_remove("AMPLINKD_CONFIG").args(arguments.split_whitespace());
-        command
+        Command::from_std(self.process(arguments))
+    }
+
+    /// The same, for who decides more of it.
+    fn process(&self, arguments: &str) -> std::process::Command {
+        let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_amplinkd"));
+        process.current_dir(self.folder.path()).env_remove("AMPLINKD_CONFIG").args(arguments.split_whitespace());
+        process
     }
 
     /// Runs arguments that have no spaces of their own.

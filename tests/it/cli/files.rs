@@ -50,8 +50,7 @@ fn a_folder_or_file_that_may_not_be_written_is_said() {
     // Modes hold back nobody who is root: then somebody else runs it.
     let is_root = fs::write(desk.path("sealed/probe"), "").is_ok();
     let run = |arguments: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_amplinkd"));
-        command.current_dir(desk.path(".")).args(arguments.split_whitespace());
+        let mut command = desk.process(arguments);
         if is_root {
             command.uid(SOMEBODY).gid(SOMEBODY);
         }
