@@ -23,8 +23,9 @@ Examples:
   amplinkd selftest --minutes 60 --folder /var/lib/amplinkd
   amplinkd selftest --seed 4711 --only lives
 
-A life is two weeks (--days) of requests, administrators, faults, operators and crashes, drawn from a seed, lived in seconds on a
-clock moved by hand; every promise is held against every step. The same seed, days and version bring the same life again.
+A life is two weeks (--days) of requests, administrators, faults, operators and crashes, drawn from a seed, lived in
+seconds on a clock moved by hand; every promise is held against every step. The same seed, days and version bring the same
+life again.
 Nothing is sent to WeChat and no database of yours is touched.")]
 pub struct Selftest {
     /// For how long lives are lived, at least one life; the other checks take about a minute more

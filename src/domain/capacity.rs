@@ -148,7 +148,7 @@ impl CapacityPlan {
             late: if stretch > Stretch::NONE { round + first_looks } else { first_looks },
             unseen: *unseen,
             first_looks,
-            first_day: looks_of_the_first_day(policy),
+            first_day: looks_until(LOOK_EVERY_MAX, policy),
         }
     }
 
@@ -175,11 +175,6 @@ fn rests(class: Class, every: Duration, policy: &Policy, daily_budget: u32) -> O
         Class::Asked | Class::Old | Class::Drift => looks(LOOK_EVERY_MAX, every),
     };
     (wanted > u64::from(daily_budget)).then(|| LOOK_EVERY_MAX / daily_budget.max(1))
-}
-
-/// Looks at an account in the first day of a request that nobody answers.
-fn looks_of_the_first_day(policy: &Policy) -> u64 {
-    looks_until(LOOK_EVERY_MAX, policy)
 }
 
 /// Looks at an account until a request that nobody answers has come to this age.

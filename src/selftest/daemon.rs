@@ -30,7 +30,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const LETTING_GO: Duration = Duration::from_secs(20);
 
 /// How often the half that tells people looks, at most: it costs more than all the rest of a moment.
-const WATCH_EVERY: Duration = Duration::from_mins(10);
+const TELL_EVERY: Duration = Duration::from_mins(10);
 
 /// How long messages are tried; a life has no channels.
 const GIVE_UP_AFTER: Duration = Duration::from_hours(72);
@@ -160,7 +160,7 @@ impl Daemon {
                 inner.watch.settle().await.unwrap_or_else(|error| panic!("the watch cannot look: {error}"));
                 let due = inner.watch.next_due().await;
                 let due = due.unwrap_or_else(|error| panic!("the watch cannot tell when it is due: {error}"));
-                inner.watch_due = Some(due.map_or(now + WATCH_EVERY, |due| due.min(now + WATCH_EVERY)));
+                inner.watch_due = Some(due.map_or(now + TELL_EVERY, |due| due.min(now + TELL_EVERY)));
             }
         })
         .await

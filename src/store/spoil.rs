@@ -1,5 +1,5 @@
 //! Somebody who writes into the file past us, for the selftest's lives: makes an account's row one that is not legal, and
-//! puts it right. It must never be used on a database that matters.
+//! puts it right. Where it is used on a database that matters, the account stands still until its row is mended.
 
 use std::{path::Path, time::Duration};
 
@@ -16,7 +16,7 @@ const SPOIL: &str = "UPDATE account SET failures = CASE WHEN failures < 0 THEN 0
 
 const MEND: &str = "UPDATE account SET failures = 0 WHERE failures < 0";
 
-/// Makes the row of this account one that is not legal; one that is not already, legal.
+/// Makes the row of this account one that is not legal, or legal again.
 ///
 /// # Errors
 /// [`StoreError`] when the file cannot be written.
