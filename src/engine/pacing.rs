@@ -96,14 +96,16 @@ impl Driver {
         for state in self.agenda.states() {
             match (state.status, state.class(now), state.pace_from) {
                 (Status::Suspended(_), ..) => census.suspended += 1,
-                (_, Class::Asked, None) => census.asked += 1,
-                (_, Class::Asked | Class::Young | Class::Old, Some(_)) if state.read_at.is_none() => census.unseen += 1,
+                (_, Class::Asked, from) if from.is_none() || state.read_at.is_none() => census.asked += 1,
+                (_, Class::Young | Class::Old, Some(_)) if state.read_at.is_none() => census.unseen += 1,
                 (_, Class::Asked | Class::Young | Class::Old, Some(from)) => {
                     if let Some(count) = census.by_step.get_mut(steps.place(now.since(from))) {
                         *count += 1;
                     }
                 }
-                (_, Class::Young | Class::Old | Class::Drift, None) | (_, Class::Drift, Some(_)) => census.waiting += 1,
+                (_, Class::Asked | Class::Young | Class::Old | Class::Drift, None) | (_, Class::Drift, Some(_)) => {
+                    census.waiting += 1;
+                }
             }
         }
         census

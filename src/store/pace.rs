@@ -81,8 +81,10 @@ impl Store {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
             "SELECT count(*) FILTER (WHERE a.suspended_by = 'wechat'),
                     count(*) FILTER (WHERE a.suspended_by IS NULL AND a.pace_from IS NULL AND a.asked = 0),
-                    count(*) FILTER (WHERE a.suspended_by IS NULL AND a.pace_from IS NULL AND a.asked = 1),
-                    count(*) FILTER (WHERE a.suspended_by IS NULL AND a.pace_from IS NOT NULL AND a.checked_at IS NULL)",
+                    count(*) FILTER (WHERE a.suspended_by IS NULL AND a.asked = 1
+                                           AND (a.pace_from IS NULL OR a.checked_at IS NULL)),
+                    count(*) FILTER (WHERE a.suspended_by IS NULL AND a.asked = 0
+                                           AND a.pace_from IS NOT NULL AND a.checked_at IS NULL)",
         );
         for step in policy.steps.iter() {
             query.push(", count(*) FILTER (WHERE ").push(ACTIVE).push(" a.pace_from <= ");

@@ -54,12 +54,16 @@ async fn who_was_never_looked_at_is_young_and_goes_before_who_is_looked_at_again
     .await;
     daemon.nobody_answers();
     import(&daemon, 300).await;
-    let census = daemon.store().census(&daemon.process.settings.policy, daemon.clock.now()).await.unwrap();
-    assert_eq!((census.unseen, census.by_step, census.waiting), (300, vec![0, 0], 0));
+    let policy = daemon.process.settings.policy.clone();
+    let census = daemon.store().census(&policy, daemon.clock.now()).await.unwrap();
+    assert_eq!((census.asked, census.unseen, census.by_step, census.waiting), (0, 300, vec![0, 0], 0));
 
     // Six hundred turns for a look and a call each; those that were called want sixty looks a second.
     daemon.run_for(minutes(4)).await;
     assert_eq!(daemon.sim.stats().invitations, 300);
+    daemon.link().await;
+    let census = daemon.store().census(&policy, daemon.clock.now()).await.unwrap();
+    assert_eq!((census.asked, census.unseen), (1, 0), "whoever asks by hand waits in the class for that");
 }
 
 #[tokio::test]
