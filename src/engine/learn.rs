@@ -23,8 +23,9 @@ use crate::{
         time::Time,
     },
     store::{
-        Record, Recorded, StoreError,
+        BadRow, Record, Recorded, StoreError,
         accounts::AccountUpdate,
+        look::Known,
         programs::{ITEMS_REMEMBERED_MAX, ItemRow, item_names},
         record::Change,
     },
@@ -125,13 +126,13 @@ impl Engine {
         names: &Arc<Vec<String>>,
         apart: &HashSet<RequestId>,
     ) -> Result<Study, StoreError> {
-        let Watched { mut requests, bad } = self.watched(look.account).await?;
+        let Known { requests, mirror, programs } = self.store().known(look.account, listing, names).await?;
+        let Watched { mut requests, bad } = Watched::of(look.account, requests);
         requests.retain(|request| !apart.contains(&request.id));
-        let usernames: Vec<&str> = listing.items.iter().filter_map(|item| item.username.as_deref()).collect();
         Ok(Study {
             account: look.account.clone(),
-            mirror: self.store().mirrored(look.account, names).await?,
-            programs: self.store().programs_named(&usernames).await?,
+            mirror,
+            programs,
             listing: Arc::clone(listing),
             names: Arc::clone(names),
             requests,
@@ -206,17 +207,7 @@ impl Engine {
 
     /// Every request that the account's list may move. A row that is not legal holds up itself alone.
     pub(super) async fn watched(&self, account: &AccountId) -> Result<Watched, StoreError> {
-        let mut watched = Watched { requests: Vec::new(), bad: 0 };
-        for row in self.store().watched_requests(account).await? {
-            match row {
-                Ok(request) => watched.requests.push(request),
-                Err(bad) => {
-                    tracing::error!(account = %account, error = %bad, "db.bad_row");
-                    watched.bad += 1;
-                }
-            }
-        }
-        Ok(watched)
+        Ok(Watched::of(account, self.store().watched_requests(account).await?))
     }
 }
 
@@ -225,6 +216,22 @@ pub(super) struct Watched {
     pub(super) requests: Vec<Request>,
     /// Rows beside them that are not legal.
     bad: usize,
+}
+
+impl Watched {
+    fn of(account: &AccountId, rows: Vec<Result<Request, BadRow>>) -> Self {
+        let mut watched = Self { requests: Vec::with_capacity(rows.len()), bad: 0 };
+        for row in rows {
+            match row {
+                Ok(request) => watched.requests.push(request),
+                Err(bad) => {
+                    tracing::error!(account = %account, error = %bad, "db.bad_row");
+                    watched.bad += 1;
+                }
+            }
+        }
+        watched
+    }
 }
 
 /// Says what is new of a list as a whole: that it lost everything or is believed again, that it is longer than what is

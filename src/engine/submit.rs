@@ -106,11 +106,11 @@ impl Engine {
         if self.is_ending.load(Ordering::Relaxed) || is_refused_everywhere {
             return Ok(Err((unlooked(request), Unsent::NotAllowed)));
         }
-        let rows = self.store().accounts(&[request.account.to_string()]).await?;
-        if rows.first().is_none_or(|known| known.state.is_suspended()) {
+        let (now_there, account) = self.store().before_call(&request.id, &request.account).await?;
+        if account.is_none_or(|known| known.state.is_suspended()) {
             return Ok(Err((unlooked(request), Unsent::NotAllowed)));
         }
-        let now_there = self.as_it_is(request).await?;
+        let now_there = now_there.unwrap_or_else(|| unlooked(request));
         if now_there.version != request.version || !matches!(now_there.state, State::Requested) {
             return Ok(Err((now_there, Unsent::NotWanted)));
         }

@@ -72,9 +72,7 @@ impl Store {
     pub async fn tell_accounts(&self, word: Word, accounts: Vec<String>, now: Time) -> Result<Vec<String>, StoreError> {
         match self.writer.ask(Work::Accounts(AccountHand { word, accounts, now })).await? {
             Reply::Changed(accounts) => Ok(accounts),
-            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Nudged(_) | Reply::Done(_) | Reply::LeftOut(_) => {
-                Err(StoreError::closed())
-            }
+            Reply::Accepted(_) | Reply::Nudged(_) | Reply::Done(_) => Err(StoreError::closed()),
         }
     }
 

@@ -1,10 +1,9 @@
 //! Rows of `account` and what they mean: into exactly the legal states, and back. A row that is not legal is an error that
 //! names it, so that it delays only itself.
 
-use serde::Serialize;
 use sqlx::FromRow;
 
-use super::{BadRow, accounts::AccountUpdate};
+use super::{BadRow, accounts::AccountUpdate, decode::Cells};
 use crate::domain::{
     account::{AccountState, Budget, Calls, Status, SuspendedBy, Trouble},
     id::AccountId,
@@ -33,11 +32,36 @@ pub(super) struct AccountRow {
     budget_used: i64,
 }
 
+impl AccountRow {
+    /// The columns of [`select_accounts`], in their order.
+    pub(super) fn read(cells: &mut Cells<'_, '_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            account: cells.next()?,
+            id: cells.next()?,
+            suspended_by: cells.next()?,
+            next_check_at: cells.next()?,
+            asked: cells.next()?,
+            pace_from: cells.next()?,
+            reread_at: cells.next()?,
+            checked_at: cells.next()?,
+            listing_hash: cells.next()?,
+            failures: cells.next()?,
+            trouble: cells.next()?,
+            unread_since: cells.next()?,
+            call_failures: cells.next()?,
+            calls_refused_since: cells.next()?,
+            call_after: cells.next()?,
+            budget_day: cells.next()?,
+            budget_used: cells.next()?,
+        })
+    }
+}
+
 /// The statement that reads rows of `account`, which it calls `a`.
 macro_rules! select_accounts {
     ($from:literal) => {
         concat!(
-            "SELECT a.id, a.account, a.suspended_by, a.next_check_at, a.asked, a.pace_from, a.reread_at, a.checked_at,
+            "SELECT a.account, a.id, a.suspended_by, a.next_check_at, a.asked, a.pace_from, a.reread_at, a.checked_at,
                     a.listing_hash, a.failures, a.trouble, a.unread_since, a.call_failures, a.calls_refused_since,
                     a.call_after, a.budget_day, a.budget_used
              FROM ",
@@ -103,27 +127,26 @@ impl TryFrom<AccountRow> for Account {
 }
 
 /// What a poll writes of its account.
-#[derive(Serialize)]
 pub(super) struct UpdateRow<'a> {
-    account: &'a AccountId,
-    at: i64,
-    next: Option<i64>,
-    asked: bool,
-    pace: Option<i64>,
-    reread: Option<i64>,
-    checked: Option<i64>,
-    hash: Option<i64>,
-    failures: u32,
-    error: Option<&'a str>,
-    trouble: Option<&'static str>,
-    unread: Option<i64>,
-    by: Option<&'static str>,
-    code: Option<i64>,
-    msg: Option<&'a str>,
-    refused: u32,
-    refused_since: Option<i64>,
-    call_after: Option<i64>,
-    call_error: Option<&'a str>,
+    pub(super) account: &'a str,
+    pub(super) at: i64,
+    pub(super) next: Option<i64>,
+    pub(super) asked: bool,
+    pub(super) pace: Option<i64>,
+    pub(super) reread: Option<i64>,
+    pub(super) checked: Option<i64>,
+    pub(super) hash: Option<i64>,
+    pub(super) failures: u32,
+    pub(super) error: Option<&'a str>,
+    pub(super) trouble: Option<&'static str>,
+    pub(super) unread: Option<i64>,
+    pub(super) by: Option<&'static str>,
+    pub(super) code: Option<i64>,
+    pub(super) msg: Option<&'a str>,
+    pub(super) refused: u32,
+    pub(super) refused_since: Option<i64>,
+    pub(super) call_after: Option<i64>,
+    pub(super) call_error: Option<&'a str>,
 }
 
 impl<'a> From<&'a AccountUpdate> for UpdateRow<'a> {
@@ -135,7 +158,7 @@ impl<'a> From<&'a AccountUpdate> for UpdateRow<'a> {
             Status::Suspended(by) => (Some(by.as_str()), None, None),
         };
         Self {
-            account: &update.account,
+            account: update.account.as_str(),
             at: update.at.ms(),
             next: state.due.map(Time::ms),
             asked: state.asked,

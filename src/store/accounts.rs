@@ -1,15 +1,16 @@
 //! Rows of `account`: whether we may call, when we look next, what the last listing was. It must never lose a due time
 //! of an account with an open request.
 
-use serde::Serialize;
+use rusqlite::params;
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 pub use super::account_row::Account;
 use super::{
     Store, StoreError,
-    account_row::{UpdateRow, select_accounts},
+    account_row::{AccountRow, UpdateRow, select_accounts},
     bulk,
     decode::{self, Table},
+    executor::Db,
     requests::Urgency,
 };
 use crate::domain::{account::AccountState, errcode::Refusal, id::AccountId, time::Time};
@@ -27,7 +28,7 @@ pub enum Standing {
 }
 
 /// What a poll that is about to be made must leave on disk first.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy)]
 pub struct Reservation {
     /// The row's number.
     pub row: i64,
@@ -63,45 +64,35 @@ pub struct AccountUpdate {
 // An operator may have suspended the account while this was under way.
 const RESERVE: &str = "
     UPDATE account
-    SET next_check_at = CASE WHEN account.suspended_by = 'operator' THEN NULL ELSE j.value ->> 'due' END,
-        budget_day = j.value ->> 'day', budget_used = j.value ->> 'used',
-        checked_at = j.value ->> 'read', spent_day = j.value ->> 'spent'
-    FROM jsonb_each($1) AS j
-    WHERE account.id = j.value ->> 'row'";
+    SET next_check_at = CASE WHEN suspended_by = 'operator' THEN NULL ELSE ?2 END,
+        budget_day = ?3, budget_used = ?4, checked_at = ?5, spent_day = ?6
+    WHERE id = ?1";
 
 // An operator's suspension outlives what a poll under way has learned, and no account with an open request loses its
 // due time to a poll that did not know of it.
 const UPDATE: &str = "
     UPDATE account
     SET next_check_at = CASE
-            WHEN account.suspended_by = 'operator' THEN NULL
-            WHEN j.value ->> 'next' IS NULL AND EXISTS (
+            WHEN suspended_by = 'operator' THEN NULL
+            WHEN ?2 IS NULL AND EXISTS (
                 SELECT 1 FROM request AS r INDEXED BY request_one_open
                 WHERE r.account = account.account AND r.finished_at IS NULL) THEN 0
-            ELSE j.value ->> 'next'
+            ELSE ?2
         END,
-        asked = j.value ->> 'asked',
-        pace_from = j.value ->> 'pace', reread_at = j.value ->> 'reread', checked_at = j.value ->> 'checked',
-        listing_hash = j.value ->> 'hash', failures = j.value ->> 'failures',
-        last_error = coalesce(j.value ->> 'error',
-                     CASE WHEN j.value ->> 'failures' > 0 THEN account.last_error END),
-        trouble = CASE WHEN account.suspended_by = 'operator' THEN NULL ELSE j.value ->> 'trouble' END,
-        unread_since = CASE WHEN account.suspended_by = 'operator' THEN NULL ELSE j.value ->> 'unread' END,
-        call_failures = j.value ->> 'refused', calls_refused_since = j.value ->> 'refused_since',
-        call_after = j.value ->> 'call_after',
-        call_error = CASE WHEN j.value ->> 'refused' = 0 THEN NULL
-                     ELSE coalesce(j.value ->> 'call_error', account.call_error) END,
-        state = CASE WHEN account.suspended_by = 'operator' OR j.value ->> 'by' IS NOT NULL
-                THEN 'suspended' ELSE 'active' END,
-        suspended_by = CASE WHEN account.suspended_by = 'operator' THEN 'operator' ELSE j.value ->> 'by' END,
-        errcode = CASE WHEN account.suspended_by = 'operator' THEN account.errcode
-                  WHEN j.value ->> 'by' IS NULL THEN NULL ELSE coalesce(j.value ->> 'code', account.errcode) END,
-        errmsg = CASE WHEN account.suspended_by = 'operator' THEN account.errmsg
-                 WHEN j.value ->> 'by' IS NULL THEN NULL ELSE coalesce(j.value ->> 'msg', account.errmsg) END,
-        since = CASE WHEN account.suspended_by = 'operator' OR account.suspended_by IS j.value ->> 'by'
-                THEN account.since ELSE j.value ->> 'at' END
-    FROM jsonb_each($1) AS j
-    WHERE account.account = j.value ->> 'account'";
+        asked = ?3, pace_from = ?4, reread_at = ?5, checked_at = ?6, listing_hash = ?7, failures = ?8,
+        last_error = coalesce(?9, CASE WHEN ?8 > 0 THEN last_error END),
+        trouble = CASE WHEN suspended_by = 'operator' THEN NULL ELSE ?10 END,
+        unread_since = CASE WHEN suspended_by = 'operator' THEN NULL ELSE ?11 END,
+        call_failures = ?12, calls_refused_since = ?13, call_after = ?14,
+        call_error = CASE WHEN ?12 = 0 THEN NULL ELSE coalesce(?15, call_error) END,
+        state = CASE WHEN suspended_by = 'operator' OR ?16 IS NOT NULL THEN 'suspended' ELSE 'active' END,
+        suspended_by = CASE WHEN suspended_by = 'operator' THEN 'operator' ELSE ?16 END,
+        errcode = CASE WHEN suspended_by = 'operator' THEN errcode
+                  WHEN ?16 IS NULL THEN NULL ELSE coalesce(?17, errcode) END,
+        errmsg = CASE WHEN suspended_by = 'operator' THEN errmsg
+                 WHEN ?16 IS NULL THEN NULL ELSE coalesce(?18, errmsg) END,
+        since = CASE WHEN suspended_by = 'operator' OR suspended_by IS ?16 THEN since ELSE ?19 END
+    WHERE account.account = ?1";
 
 // A resumed account is due at once; so is one that gets a new request, unless an operator suspended it. One that WeChat
 // suspended keeps the time of its probe. Its pace is that of the new request, also before anybody has looked.
@@ -125,7 +116,7 @@ const WAKE: &str = "
             ELSE j.value ->> 1
         END,
         reread_at = j.value ->> 1, asked = max(account.asked, j.value ->> 2)
-    FROM jsonb_each($1) AS j
+    FROM jsonb_each(?1) AS j
     WHERE account.account = j.value ->> 0";
 
 const STAND: &str = "
@@ -161,6 +152,8 @@ const DUE_AT: &str = select_accounts!(
 const DUE_LATER: &str = select_accounts!(
     "account AS a INDEXED BY account_due WHERE a.next_check_at > $1 ORDER BY a.next_check_at, a.id LIMIT $2"
 );
+
+const ONE: &str = select_accounts!("account AS a WHERE a.account = ?1");
 
 const BY_NAME: &str = select_accounts!("jsonb_each($1) AS j JOIN account AS a ON a.account = j.value");
 
@@ -220,17 +213,50 @@ fn place(row: &SqliteRow) -> Option<(i64, i64)> {
 }
 
 /// Writes reservations; the rows that refused theirs.
-pub(super) async fn reserve(tx: &mut SqliteConnection, rows: &[Reservation]) -> Result<Vec<i64>, StoreError> {
-    let mut rows = rows.to_vec();
-    // In the order of the table: neighbours are on one page, which is then found and written once.
-    rows.sort_unstable_by_key(|reservation| reservation.row);
-    let refused = bulk::execute_apart(tx, RESERVE, &rows).await?.1;
-    Ok(refused.into_iter().map(|place| rows[place].row).collect())
+pub(super) fn reserve(db: Db<'_>, rows: &[Reservation]) -> Result<Vec<i64>, StoreError> {
+    let mut refused = Vec::new();
+    for Reservation { row, due, day, used, read, spent } in rows {
+        let written = db.execute(RESERVE, (row, due, day, used, read, spent));
+        if !decode::apart(ACCOUNT.name, row, written)? {
+            refused.push(*row);
+        }
+    }
+    Ok(refused)
 }
 
-pub(super) async fn update(tx: &mut SqliteConnection, updates: &[&AccountUpdate]) -> Result<(), StoreError> {
-    let rows: Vec<UpdateRow<'_>> = updates.iter().map(|update| UpdateRow::from(*update)).collect();
-    bulk::execute(tx, UPDATE, &rows).await.map(drop)
+pub(super) fn update(db: Db<'_>, update: &AccountUpdate) -> Result<(), StoreError> {
+    let row = UpdateRow::from(update);
+    db.execute(
+        UPDATE,
+        params![
+            row.account,
+            row.next,
+            row.asked,
+            row.pace,
+            row.reread,
+            row.checked,
+            row.hash,
+            row.failures,
+            row.error,
+            row.trouble,
+            row.unread,
+            row.refused,
+            row.refused_since,
+            row.call_after,
+            row.call_error,
+            row.by,
+            row.code,
+            row.msg,
+            row.at,
+        ],
+    )
+    .map(drop)
+}
+
+/// One account; nothing when it is not known or its row is not legal.
+pub(super) fn known(db: Db<'_>, account: &AccountId) -> Result<Option<Account>, StoreError> {
+    let found = db.first(ONE, [account.as_str()], |row| Ok(decode::cells(row, ACCOUNT, AccountRow::read)))?;
+    Ok(found.and_then(|row| row.and_then(Account::try_from).inspect_err(decode::tell).ok()))
 }
 
 /// Makes accounts due now, and known when they were not.
@@ -242,6 +268,12 @@ pub(super) async fn make_due(
 ) -> Result<(), StoreError> {
     sqlx::query(MAKE_DUE).bind(bulk::json(accounts)).bind(now.ms()).bind(urgency.flag()).execute(tx).await?;
     Ok(())
+}
+
+/// Makes one account due now, when it is known.
+pub(super) fn wake_one(db: Db<'_>, account: &str, now: Time) -> Result<(), StoreError> {
+    let written = db.execute(WAKE, [bulk::json(&[(account, now.ms(), false)])]);
+    decode::apart(ACCOUNT.name, account, written).map(drop)
 }
 
 /// Makes those of the accounts that are known due now.

@@ -104,9 +104,7 @@ impl Store {
     async fn changed(&self, hand: Hand) -> Result<Vec<String>, StoreError> {
         match self.writer.ask(Work::Hand(hand)).await? {
             Reply::Changed(ids) => Ok(ids),
-            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Nudged(_) | Reply::Done(_) | Reply::LeftOut(_) => {
-                Err(StoreError::closed())
-            }
+            Reply::Accepted(_) | Reply::Nudged(_) | Reply::Done(_) => Err(StoreError::closed()),
         }
     }
 }

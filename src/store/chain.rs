@@ -1,11 +1,10 @@
 //! The head of every history and the links that are put on it. It must never change a link that is written.
 
-use std::collections::HashMap;
-
+use rusqlite::params;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
-use super::{BadRow, StoreError, bulk, record::Transition};
+use super::{BadRow, StoreError, bulk, decode, executor::Db, record::Transition, requests::REQUEST};
 use crate::domain::{
     history::{Hash, Identity, Step, hex},
     time::Time,
@@ -40,10 +39,12 @@ struct Row<'t> {
     hash: String,
 }
 
-// Which requests are still as they were read, and what their next transition is put on.
-const HEADS: &str = "
-    SELECT r.id, r.last_seq, r.chain FROM jsonb_each($1) AS j
-    JOIN request AS r ON r.id = j.value ->> 0 AND r.version = j.value ->> 1";
+// Whether a request is still as it was read, and what its next transition is put on.
+const HEAD: &str = "SELECT id, last_seq, chain FROM request WHERE id = ?1 AND version = ?2";
+
+const PUT: &str = "
+    INSERT INTO transition (request_id, seq, from_state, to_state, at, cause, status, errcode, detail, hash)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 const ADD: &str = "
     INSERT INTO transition (request_id, seq, from_state, to_state, at, cause, status, errcode, detail, hash)
@@ -78,20 +79,27 @@ impl Transition {
     }
 }
 
-/// The heads of those requests, by id and version, that still have that version.
-pub(super) async fn heads(
-    tx: &mut SqliteConnection,
-    expected: &[(&str, i64)],
-) -> Result<HashMap<String, Head>, StoreError> {
-    if expected.is_empty() {
-        return Ok(HashMap::new());
+/// The head of a request that still has this version; nothing when somebody else has changed it.
+pub(super) fn head(db: Db<'_>, request: &str, version: i64) -> Result<Option<Head>, StoreError> {
+    let found = db.first(HEAD, (request, version), |row| {
+        Ok(decode::cells(row, REQUEST, |cells| {
+            cells.skip(1);
+            Ok((cells.next::<i64>()?, cells.next::<Vec<u8>>()?))
+        }))
+    })?;
+    let Some((seq, chain)) = found.transpose()? else { return Ok(None) };
+    match Hash::try_from(chain.as_slice()) {
+        Ok(hash) => Ok(Some(Head { seq, hash })),
+        Err(_) => Err(BadRow::new("request", request, "chain", &hex(&chain)).into()),
     }
-    let rows: Vec<(String, i64, Vec<u8>)> = sqlx::query_as(HEADS).bind(bulk::json(expected)).fetch_all(tx).await?;
-    let head = |(id, seq, chain): (String, i64, Vec<u8>)| match Hash::try_from(chain.as_slice()) {
-        Ok(hash) => Ok((id, Head { seq, hash })),
-        Err(_) => Err(BadRow::new("request", &id, "chain", &hex(&chain)).into()),
-    };
-    rows.into_iter().map(head).collect()
+}
+
+/// Writes one transition.
+pub(super) fn put(db: Db<'_>, link: &Link<'_>) -> Result<(), StoreError> {
+    let Transition { request_id, from_state, to_state, at, cause, status, errcode, detail } = link.transition;
+    let Head { seq, hash } = &link.head;
+    let row = params![request_id, seq, from_state, to_state, at, cause, status, errcode, detail, hash];
+    db.execute(PUT, row).map(drop)
 }
 
 /// Writes transitions.

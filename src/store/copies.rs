@@ -1,7 +1,7 @@
 //! Copies of the database: made while it is written, marked as copies, put back. It must never mark the original, and never
 //! write to the file that a copy is made of or that it replaces.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use sqlx::{
     Connection, FromRow, SqliteConnection,
@@ -9,8 +9,9 @@ use sqlx::{
 };
 
 use super::{
-    BadRow, Store, StoreError, bulk,
+    BadRow, Store, StoreError,
     decode::{self, Table},
+    executor::Db,
     import, open,
     request_row::RequestRow,
     requests::REQUEST,
@@ -50,14 +51,12 @@ const TO_RECONCILE: &str = "
 
 // Whatever an account's list was when the copy was made, it is read anew, and first where something is open.
 const WITH_LISTS: &str = "SELECT id FROM account WHERE listing_hash IS NOT NULL";
-const REREAD: &str = "UPDATE account SET listing_hash = NULL FROM json_each($1) AS j WHERE account.id = j.value";
+const REREAD: &str = "UPDATE account SET listing_hash = NULL WHERE id = ?1";
 const OPEN: &str = "
     SELECT id FROM account
     WHERE coalesce(suspended_by, '') <> 'operator'
       AND account IN (SELECT r.account FROM request AS r INDEXED BY request_one_open WHERE r.finished_at IS NULL)";
-const LOOK: &str = "
-    UPDATE account SET reread_at = 0, pace_from = j.value ->> 1, next_check_at = j.value ->> 1
-    FROM jsonb_each($1) AS j WHERE account.id = j.value ->> 0";
+const LOOK: &str = "UPDATE account SET reread_at = 0, pace_from = ?2, next_check_at = ?2 WHERE id = ?1";
 
 const UNSALVAGE: &str = "DELETE FROM salvage";
 const UNMARK: &str = "DELETE FROM copy";
@@ -235,7 +234,7 @@ impl Store {
         let (busy, _, _): (i64, i64, i64) =
             sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut connection).await?;
         connection.close().await?;
-        if busy == 0 { Ok(()) } else { Err(StoreError::Busy(sqlx::Error::PoolTimedOut.into())) }
+        if busy == 0 { Ok(()) } else { Err(StoreError::Busy(Arc::new(sqlx::Error::PoolTimedOut))) }
     }
 
     /// Whether the database is a copy that was put back and that no daemon has reconciled yet.
@@ -282,15 +281,17 @@ impl From<UnsureRow> for Unsure {
 }
 
 /// Everything that the copy may know too little of is decided: every account's list is read anew, and the mark goes.
-pub(super) async fn reconciled(tx: &mut SqliteConnection, now: Time) -> Result<(), StoreError> {
-    let with_lists: Vec<i64> = sqlx::query_scalar(WITH_LISTS).fetch_all(&mut *tx).await?;
-    bulk::execute_apart(tx, REREAD, &with_lists).await?;
-    let open: Vec<i64> = sqlx::query_scalar(OPEN).fetch_all(&mut *tx).await?;
-    let open: Vec<(i64, i64)> = open.into_iter().map(|id| (id, now.ms())).collect();
-    bulk::execute_apart(tx, LOOK, &open).await?;
-    sqlx::query(UNSALVAGE).execute(&mut *tx).await?;
-    sqlx::query(UNMARK).execute(tx).await?;
-    Ok(())
+pub(super) fn reconciled(db: Db<'_>, now: Time) -> Result<(), StoreError> {
+    for row in db.all(WITH_LISTS, [], |row| row.get::<_, i64>(0))? {
+        let row = row?;
+        decode::apart("account", row, db.execute(REREAD, [row]))?;
+    }
+    for row in db.all(OPEN, [], |row| row.get::<_, i64>(0))? {
+        let row = row?;
+        decode::apart("account", row, db.execute(LOOK, [row, now.ms()]))?;
+    }
+    db.execute(UNSALVAGE, [])?;
+    db.execute(UNMARK, []).map(drop)
 }
 
 /// A connection of its own to a file that nobody drives.

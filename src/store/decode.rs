@@ -10,9 +10,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use sqlx::{Column, Decode, FromRow, Row, Sqlite, Type, TypeInfo, ValueRef, sqlite::SqliteRow};
+use rusqlite::types::{FromSql, ValueRef};
+use sqlx::{Column, Decode, FromRow, Row, Sqlite, Type, TypeInfo, ValueRef as _, sqlite::SqliteRow};
 
-use super::BadRow;
+use super::{BadRow, StoreError};
 
 /// Characters of a value that an error shows: enough to find it, however long it is.
 const SHOWN_MAX: usize = 80;
@@ -78,6 +79,76 @@ pub(super) fn tell(bad: &BadRow) {
     }
 }
 
+/// What a piece of work wrote of one row beside others: what the database refuses because of that row holds up no other.
+/// Answers whether it is written.
+pub(super) fn apart<T>(
+    table: &'static str,
+    row: impl std::fmt::Display,
+    written: Result<T, StoreError>,
+) -> Result<bool, StoreError> {
+    match written {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_of_one_row() => {
+            tracing::error!(table, id = %row, error = %error, "db.bad_row");
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The columns of a row of the database thread, one after the other, in the order of the statement.
+pub(super) struct Cells<'r, 's> {
+    row: &'r rusqlite::Row<'s>,
+    place: usize,
+}
+
+impl Cells<'_, '_> {
+    /// The next one.
+    pub(super) fn next<T: FromSql>(&mut self) -> rusqlite::Result<T> {
+        let place = self.place;
+        self.place += 1;
+        self.row.get(place)
+    }
+
+    /// Leaves some out.
+    pub(super) fn skip(&mut self, columns: usize) {
+        self.place += columns;
+    }
+}
+
+/// A row of the database thread as a value, or which of its columns holds what it must not. The columns of the table's key
+/// come first.
+pub(super) fn cells<T>(
+    row: &rusqlite::Row<'_>,
+    table: Table,
+    read: impl FnOnce(&mut Cells<'_, '_>) -> rusqlite::Result<T>,
+) -> Result<T, BadRow> {
+    read(&mut Cells { row, place: 0 }).map_err(|error| {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+        let id = (0..table.key.len()).map(|place| cell(row, place)).collect::<Vec<_>>().join("/");
+        let (column, value) = match &error {
+            FromSqlConversionFailure(place, ..)
+            | IntegralValueOutOfRange(place, _)
+            | InvalidColumnType(place, ..) => (
+                row.as_ref().column_name(*place).unwrap_or_default().to_owned(),
+                cell(row, *place),
+            ),
+            _ => (String::new(), error.to_string()),
+        };
+        BadRow { table: table.name, id, column: column.into(), value }
+    })
+}
+
+fn cell(row: &rusqlite::Row<'_>, place: usize) -> String {
+    let text = match row.get_ref(place) {
+        Err(_) | Ok(ValueRef::Null) => "nothing".to_owned(),
+        Ok(ValueRef::Integer(number)) => number.to_string(),
+        Ok(ValueRef::Real(number)) => number.to_string(),
+        Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+    };
+    shortened(text)
+}
+
 /// The name of a row as its key tells it.
 fn key_of(row: &SqliteRow, table: Table) -> String {
     table.key.iter().map(|column| shown(row, column)).collect::<Vec<_>>().join("/")
@@ -105,6 +176,10 @@ fn shown(row: &SqliteRow, column: &str) -> String {
             .try_get_unchecked::<Vec<u8>, _>(column)
             .map_or(kind, |bytes| String::from_utf8_lossy(&bytes).into_owned()),
     };
+    shortened(text)
+}
+
+fn shortened(text: String) -> String {
     match text.char_indices().nth(SHOWN_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,

@@ -1,22 +1,25 @@
 //! What can go wrong with the database, said by what to do next. It must never hold a value that was being written.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, error::Error, sync::Arc};
+
+/// What the driver said.
+pub type Cause = Arc<dyn Error + Send + Sync>;
 
 /// Why nothing was written, or nothing could be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// Someone else holds the database; try again.
     #[error("the database is busy: another process has been writing for too long ({0})")]
-    Busy(Arc<sqlx::Error>),
+    Busy(Cause),
     /// No room; effects must stop until there is.
     #[error("the disk is full: nothing can be written until there is room ({0})")]
-    Full(Arc<sqlx::Error>),
+    Full(Cause),
     /// The file cannot be written; effects must stop until it can.
     #[error("the database cannot be written or read: check the disk, its mount and the file's mode ({0})")]
-    Broken(Arc<sqlx::Error>),
+    Broken(Cause),
     /// The file is damaged.
     #[error("the database is damaged: stop, keep a copy, and restore a backup ({0})")]
-    Corrupt(Arc<sqlx::Error>),
+    Corrupt(Cause),
     /// A row that no legal request has.
     #[error(transparent)]
     Row(#[from] BadRow),
@@ -41,10 +44,10 @@ pub enum StoreError {
     #[error(
         "a row holds a value of another type than its column's, as somebody else must have written it: mend it, or restore a backup ({0})"
     )]
-    Mistyped(Arc<sqlx::Error>),
+    Mistyped(Cause),
     /// A statement that should not fail.
     #[error("the database refused a statement, which is a defect of amplinkd: {0}")]
-    Refused(Arc<sqlx::Error>),
+    Refused(Cause),
     /// The store was closed.
     #[error("the database is closed")]
     Closed,
@@ -64,6 +67,11 @@ impl StoreError {
 
     pub(crate) const fn closed() -> Self {
         Self::Closed
+    }
+
+    /// A defect of ours, met at one row.
+    pub(super) fn defect(what: &'static str) -> Self {
+        Self::Refused(Arc::from(Box::<dyn Error + Send + Sync>::from(what)))
     }
 }
 
@@ -94,7 +102,26 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => return Self::Closed,
             _ => None,
         };
-        let error = Arc::new(error);
+        Self::of_code(code, Arc::new(error))
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+        let code = match &error {
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) => {
+                return Self::Mistyped(Arc::new(error));
+            }
+            other => other.sqlite_error().map(|refused| refused.extended_code),
+        };
+        Self::of_code(code, Arc::new(error))
+    }
+}
+
+impl StoreError {
+    /// By an (extended) result code of `SQLite`; `None` where the driver itself failed.
+    fn of_code(code: Option<i32>, error: Cause) -> Self {
         // Primary result codes, https://www.sqlite.org/rescode.html; the low byte of an extended one.
         if code == Some(DATATYPE) {
             return Self::Mistyped(error);

@@ -6,6 +6,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 use super::{
     Store, StoreError, bulk,
     decode::{self, Table},
+    executor::Db,
     writer::Work,
 };
 
@@ -45,17 +46,12 @@ pub struct Opening {
 pub(super) const GATE: Table = Table { name: "gate", key: &["kind", "subject"] };
 
 const CLOSE: &str = "
-    INSERT INTO gate (kind, subject, until, errcode, errmsg, at, early)
-    SELECT j.value ->> 'kind', j.value ->> 'subject', j.value ->> 'until', j.value ->> 'errcode',
-           j.value ->> 'errmsg', j.value ->> 'at', j.value ->> 'early'
-    FROM jsonb_each($1) AS j WHERE true
+    INSERT INTO gate (kind, subject, until, errcode, errmsg, at, early) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT (kind, subject) DO UPDATE
     SET until = excluded.until, errcode = excluded.errcode, errmsg = excluded.errmsg, at = excluded.at,
         early = excluded.early";
 
-const OPEN: &str = "
-    DELETE FROM gate
-    WHERE (kind, subject) IN (SELECT j.value ->> 0, j.value ->> 1 FROM json_each($1) AS j)";
+const OPEN: &str = "DELETE FROM gate WHERE kind = ?1 AND subject = ?2";
 
 /// A row of `v_gate`.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
@@ -83,9 +79,7 @@ const ALL: &str = "SELECT kind, subject, until, errcode, errmsg, at, early FROM 
 const ONE: &str = "
     SELECT kind, subject, until, errcode, errmsg, at, early FROM gate WHERE kind = $1 AND subject = $2";
 
-const OPEN_BY_HAND: &str = "
-    INSERT INTO gate_opening (kind, subject, at)
-    SELECT j.value ->> 'kind', j.value ->> 'subject', j.value ->> 'at' FROM jsonb_each($1) AS j";
+const OPEN_BY_HAND: &str = "INSERT INTO gate_opening (kind, subject, at) VALUES (?1, ?2, ?3)";
 
 const OPENINGS: &str = "SELECT seq, kind, subject, at FROM gate_opening ORDER BY seq";
 
@@ -155,20 +149,20 @@ impl Store {
     }
 }
 
-pub(super) async fn close(tx: &mut SqliteConnection, gates: &[&Gate]) -> Result<(), StoreError> {
-    bulk::execute(tx, CLOSE, gates).await.map(drop)
+pub(super) fn close(db: Db<'_>, gate: &Gate) -> Result<(), StoreError> {
+    let Gate { kind, subject, until, errcode, errmsg, at, early } = gate;
+    db.execute(CLOSE, (kind, subject, until, errcode, errmsg, at, early)).map(drop)
 }
 
-/// Takes gates away, by kind and subject: they opened before their time.
-pub(super) async fn open(tx: &mut SqliteConnection, gates: &[&(String, String)]) -> Result<(), StoreError> {
-    bulk::execute(tx, OPEN, gates).await.map(drop)
+/// Takes a gate away: it opened before its time.
+pub(super) fn open(db: Db<'_>, (kind, subject): &(String, String)) -> Result<(), StoreError> {
+    db.execute(OPEN, (kind, subject)).map(drop)
 }
 
-/// Takes gates away from outside the daemon, and leaves word of it.
-pub(super) async fn open_by_hand(tx: &mut SqliteConnection, openings: &[&Opening]) -> Result<(), StoreError> {
-    let names: Vec<(&str, &str)> = openings.iter().map(|opening| (&*opening.kind, &*opening.subject)).collect();
-    bulk::execute(tx, OPEN, &names).await?;
-    bulk::execute(tx, OPEN_BY_HAND, openings).await.map(drop)
+/// Takes a gate away from outside the daemon, and leaves word of it.
+pub(super) fn open_by_hand(db: Db<'_>, opening: &Opening) -> Result<(), StoreError> {
+    db.execute(OPEN, (&opening.kind, &opening.subject))?;
+    db.execute(OPEN_BY_HAND, (&opening.kind, &opening.subject, opening.at)).map(drop)
 }
 
 pub(super) async fn heed(tx: &mut SqliteConnection, seq: i64) -> Result<u64, StoreError> {

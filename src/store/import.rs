@@ -178,9 +178,7 @@ impl Store {
     pub async fn stage(&self, import: i64, page: Vec<Request>, now: Time) -> Result<Vec<Accepted>, StoreError> {
         match self.writer.ask(Work::Import(Step::Stage { import, page, now })).await? {
             Reply::Accepted(accepted) => Ok(accepted),
-            Reply::Recorded(_) | Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) | Reply::LeftOut(_) => {
-                Err(StoreError::closed())
-            }
+            Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }
     }
 

@@ -23,6 +23,10 @@ pub mod record;
 
 mod writer;
 
+mod executor;
+
+pub mod look;
+
 mod bulk;
 
 mod decode;
@@ -112,6 +116,7 @@ use tokio::sync::watch;
 
 use self::{
     accounts::{Reservation, Standing},
+    executor::Executor,
     requests::{Accepted, Urgency},
     upkeep::Keep,
     writer::{Reply, Work, Writer},
@@ -128,6 +133,8 @@ use crate::domain::{id::AccountId, request::Request, time::Time};
 #[derive(Debug, Clone)]
 pub struct Store {
     readers: SqlitePool,
+    /// What polls ask and write.
+    executor: Executor,
     writer: Writer,
     /// Held for as long as a daemon drives the file.
     lock: Option<Arc<std::fs::File>>,
@@ -157,12 +164,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn record(&self, record: Record) -> Result<Recorded, StoreError> {
-        match self.writer.ask(Work::Record(Box::new(record))).await? {
-            Reply::Recorded(recorded) => Ok(recorded),
-            Reply::Accepted(_) | Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) | Reply::LeftOut(_) => {
-                Err(StoreError::closed())
-            }
-        }
+        self.executor.write(move |db| record::write(db, &record)).await
     }
 
     /// Writes, ahead of the polls they announce, when each account is due next and what its budget is then. Answers the rows
@@ -170,13 +172,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written, so none of these polls may be made.
-    pub async fn reserve(&self, reservations: Vec<Reservation>) -> Result<Vec<i64>, StoreError> {
-        match self.writer.ask(Work::Reserve(reservations)).await? {
-            Reply::LeftOut(rows) => Ok(rows),
-            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) => {
-                Err(StoreError::closed())
-            }
-        }
+    pub async fn reserve(&self, mut reservations: Vec<Reservation>) -> Result<Vec<i64>, StoreError> {
+        // In the order of the table: neighbours are on one page, which is then found and written once.
+        reservations.sort_unstable_by_key(|reservation| reservation.row);
+        self.executor.write(move |db| accounts::reserve(db, &reservations)).await
     }
 
     /// Writes new requests, all or none. One that exists already, by its key or as an open request for the same pair,
@@ -192,9 +191,7 @@ impl Store {
     ) -> Result<Vec<Accepted>, StoreError> {
         match self.writer.ask(Work::Accept(requests, urgency, now)).await? {
             Reply::Accepted(accepted) => Ok(accepted),
-            Reply::Recorded(_) | Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) | Reply::LeftOut(_) => {
-                Err(StoreError::closed())
-            }
+            Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }
     }
 
@@ -269,6 +266,7 @@ impl Store {
     /// Closes readers, then the writer, so that the write-ahead log is folded into the file; gives the lock back.
     pub async fn close(self) {
         self.readers.close().await;
+        self.executor.close().await;
         self.writer.close().await;
         drop(self.lock);
     }
@@ -276,9 +274,7 @@ impl Store {
     async fn done(&self, work: Work) -> Result<u64, StoreError> {
         match self.writer.ask(work).await? {
             Reply::Done(count) => Ok(count),
-            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Nudged(_) | Reply::Changed(_) | Reply::LeftOut(_) => {
-                Err(StoreError::closed())
-            }
+            Reply::Accepted(_) | Reply::Nudged(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }
     }
 }

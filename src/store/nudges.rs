@@ -223,9 +223,7 @@ impl Store {
     pub async fn nudge(&self, new: Vec<NewNudge>, occasion: Occasion) -> Result<Vec<Nudged>, StoreError> {
         match self.writer.ask(Work::Nudge(new, occasion)).await? {
             Reply::Nudged(replies) => Ok(replies),
-            Reply::Recorded(_) | Reply::Accepted(_) | Reply::Done(_) | Reply::Changed(_) | Reply::LeftOut(_) => {
-                Err(StoreError::closed())
-            }
+            Reply::Accepted(_) | Reply::Done(_) | Reply::Changed(_) => Err(StoreError::closed()),
         }
     }
 

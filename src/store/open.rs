@@ -11,21 +11,24 @@ use std::{
     time::Duration,
 };
 
+use rusqlite::OpenFlags;
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::sync::watch;
 
 use super::{
     Store, StoreError,
     beside::{self, Planted},
     check,
+    executor::{Executor, Turn, Way},
     left_out::LeftOut,
     lock::{Purpose, lock_soon, lock_to_migrate},
     log::{FOLD_ABOVE, Log},
     poison::Scan,
-    writer::Writer,
+    writer::{Health, Writer},
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -211,9 +214,19 @@ impl Store {
             .test_before_acquire(false)
             .connect_lazy_with(options.clone().read_only(true).pragma("cache_size", "-2000").pragma("query_only", "1"));
         let place = Place::of(path).map_err(|source| OpenError::File { path: path.clone(), source })?;
+        let (turn, health) = (Turn::default(), watch::Sender::new(Health::default()));
+        let way = Way {
+            path: path.clone(),
+            busy_timeout: if role == Role::Daemon { DAEMON_BUSY_TIMEOUT } else { BUSY_TIMEOUT },
+            cache: CACHE_KIB,
+            log_pages: LOG_PAGES,
+            log_limit: FOLD_ABOVE,
+            flags: OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        };
         Ok(Self {
             readers,
-            writer: Writer::start(connection, options),
+            executor: Executor::start(way, Arc::clone(&turn), health.clone()).map_err(unusable)?,
+            writer: Writer::start(connection, options, turn, health),
             lock,
             place,
             is_unchecked,

@@ -5,13 +5,14 @@ mod difference;
 
 use std::{collections::HashMap, time::Duration};
 
-use serde::Serialize;
-use sqlx::{FromRow, Row, SqliteConnection, sqlite::SqliteRow};
+use rusqlite::params;
+use sqlx::SqliteConnection;
 
 pub use self::difference::{Difference, difference, item_names};
 use super::{
-    Store, StoreError, bulk,
-    decode::{self, Table},
+    BadRow, Store, StoreError, bulk,
+    decode::{self, Cells, Table},
+    executor::Db,
 };
 use crate::domain::{
     id::{AccountId, ProgramId, Username},
@@ -26,7 +27,7 @@ pub const ITEMS_REMEMBERED_MAX: usize = 2_000;
 const KEPT: Duration = Duration::from_hours(24 * 90);
 
 /// One mirrored item.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemRow {
     /// The account.
     pub account: String,
@@ -71,12 +72,7 @@ const PROGRAM_NAME: Table = Table { name: "program_name", key: &["username"] };
 const MIRROR: &str = "
     INSERT INTO program (account, item, program, username, status, nickname, headimg_url, email, source, selected,
                          nearby_display_status, released, copy_verify_status, func_infos, status_since, first_seen_at)
-    SELECT j.value ->> 'account', j.value ->> 'item', j.value ->> 'program', j.value ->> 'username',
-           j.value ->> 'status', j.value ->> 'nickname', j.value ->> 'headimg_url', j.value ->> 'email',
-           j.value ->> 'source', j.value ->> 'selected', j.value ->> 'nearby_display_status',
-           j.value ->> 'released', j.value ->> 'copy_verify_status', j.value ->> 'func_infos',
-           j.value ->> 'status_since', j.value ->> 'first_seen_at'
-    FROM jsonb_each($1) AS j WHERE true
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
     ON CONFLICT (account, item) DO UPDATE
     SET program = coalesce(excluded.program, program.program), username = excluded.username,
         status = excluded.status, nickname = excluded.nickname, headimg_url = excluded.headimg_url,
@@ -85,33 +81,26 @@ const MIRROR: &str = "
         copy_verify_status = excluded.copy_verify_status, func_infos = excluded.func_infos,
         status_since = excluded.status_since, first_seen_at = excluded.first_seen_at, gone_at = NULL";
 
-const GONE: &str = "
-    UPDATE program SET gone_at = j.value ->> 2 FROM jsonb_each($1) AS j
-    WHERE program.account = j.value ->> 0 AND program.item = j.value ->> 1";
+const GONE: &str = "UPDATE program SET gone_at = ?3 WHERE account = ?1 AND item = ?2";
 
 const LEARN: &str = "
-    INSERT INTO program_name (username, program, at)
-    SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2 FROM jsonb_each($1) AS j WHERE true
+    INSERT INTO program_name (username, program, at) VALUES (?1, ?2, ?3)
     ON CONFLICT (username) DO UPDATE SET program = excluded.program, at = excluded.at";
 
 // What stands in the list and what the listing names: never every item that there ever was.
 const MIRRORED: &str = "
-    SELECT a.emptied_at, a.overfull_since,
-           (SELECT count(*) FROM program AS c WHERE c.account = $1) AS remembered,
-           p.account, p.item, p.program, p.username, p.status, p.nickname, p.headimg_url, p.email, p.source, p.selected,
+    SELECT p.account, p.item, a.emptied_at, a.overfull_since,
+           (SELECT count(*) FROM program AS c WHERE c.account = ?1) AS remembered, p.program, p.username, p.status, p.nickname, p.headimg_url, p.email, p.source, p.selected,
            p.nearby_display_status, p.released, p.copy_verify_status, p.func_infos, p.status_since, p.first_seen_at,
            p.gone_at
     FROM account AS a
     LEFT JOIN program AS p
-      ON p.account = a.account AND (p.gone_at IS NULL OR p.item IN (SELECT j.value FROM json_each($2) AS j))
-    WHERE a.account = $1";
+      ON p.account = a.account AND (p.gone_at IS NULL OR p.item IN (SELECT j.value FROM json_each(?2) AS j))
+    WHERE a.account = ?1";
 
-const HAS_LISTED: &str = "SELECT EXISTS (SELECT 1 FROM program WHERE account = $1)";
+const HAS_LISTED: &str = "SELECT EXISTS (SELECT 1 FROM program WHERE account = ?1)";
 
-const STATE: &str = "
-    UPDATE account SET emptied_at = j.value ->> 'emptied_at', overfull_since = j.value ->> 'overfull_since'
-    FROM jsonb_each($1) AS j
-    WHERE account.account = j.value ->> 'account'";
+const STATE: &str = "UPDATE account SET emptied_at = ?2, overfull_since = ?3 WHERE account = ?1";
 
 const EMPTIED: &str = "
     SELECT account, emptied_at FROM account INDEXED BY account_emptied
@@ -141,7 +130,7 @@ const KEEP_NAMES: &str = "
 const FORGET_NAMES: &str = "DELETE FROM program_name WHERE username IN (SELECT j.value FROM json_each($1) AS j)";
 
 const NAMES: &str = "
-    SELECT n.username, n.program FROM jsonb_each($1) AS j JOIN program_name AS n ON n.username = j.value";
+    SELECT n.username, n.program FROM jsonb_each(?1) AS j JOIN program_name AS n ON n.username = j.value";
 
 /// What is remembered of one account's list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -157,7 +146,7 @@ pub struct Mirror {
 }
 
 /// How an account's list is as a whole, when that changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListState {
     /// The account.
     pub account: AccountId,
@@ -177,47 +166,6 @@ pub struct Emptied {
 }
 
 impl Store {
-    /// What is remembered of an account's list, as far as a listing with items of these names ([`item_names`]) needs it.
-    /// A row that is not legal is left out: it is written anew when its item is listed.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
-    pub async fn mirrored(&self, account: &AccountId, names: &[String]) -> Result<Mirror, StoreError> {
-        let rows =
-            sqlx::query(MIRRORED).bind(account.as_str()).bind(bulk::json(names)).fetch_all(self.readers()).await?;
-        let mut mirror = Mirror::default();
-        for row in &rows {
-            // One number and two times of the account, the same beside each item.
-            mirror.remembered =
-                row.try_get::<i64, _>("remembered").map_or(0, |count| usize::try_from(count).unwrap_or(0));
-            mirror.emptied_at = row.try_get::<Option<i64>, _>("emptied_at").ok().flatten().map(Time::from_ms);
-            mirror.overfull_since = row.try_get::<Option<i64>, _>("overfull_since").ok().flatten().map(Time::from_ms);
-            mirror.rows.extend(item_row(row));
-        }
-        Ok(mirror)
-    }
-
-    /// Whether the account's list has ever shown anything that is remembered.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
-    pub async fn has_listed(&self, account: &AccountId) -> Result<bool, StoreError> {
-        Ok(sqlx::query_scalar(HAS_LISTED).bind(account.as_str()).fetch_one(self.readers()).await?)
-    }
-
-    /// The programs with these `gh_` ids, as far as any listing taught them.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
-    pub async fn programs_named(&self, names: &[&str]) -> Result<HashMap<String, ProgramId>, StoreError> {
-        if names.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let rows = sqlx::query(NAMES).bind(bulk::json(names)).fetch_all(self.readers()).await?;
-        let rows = decode::legible::<(String, String)>(&rows, PROGRAM_NAME).into_iter();
-        Ok(rows.filter_map(|(username, program)| Some((username, program.parse().ok()?))).collect())
-    }
-
     /// Accounts whose lists lost everything at once: how many, and the `limit` that are so for longest.
     ///
     /// # Errors
@@ -230,27 +178,106 @@ impl Store {
     }
 }
 
-/// The item of one row; nothing where the account has none, or where it is not legal.
-fn item_row(row: &SqliteRow) -> Option<ItemRow> {
-    decode::column::<String>(row, "item")?;
-    decode::one(row, PROGRAM).inspect_err(decode::tell).ok()
+/// What is remembered of an account's list, as far as a listing with items of these names ([`item_names`]) needs it. A row
+/// that is not legal is left out: it is written anew when its item is listed.
+pub(super) fn mirrored(db: Db<'_>, account: &AccountId, names: &[String]) -> Result<Mirror, StoreError> {
+    let mut mirror = Mirror::default();
+    let items = db.all(MIRRORED, (account.as_str(), bulk::json(names)), |row| {
+        // Two times and a number of the account, the same beside each item.
+        let time = |place| row.get::<_, Option<i64>>(place).ok().flatten().map(Time::from_ms);
+        (mirror.emptied_at, mirror.overfull_since) = (time(2), time(3));
+        mirror.remembered = row.get::<_, i64>(4).map_or(0, |count| usize::try_from(count).unwrap_or(0));
+        // Where the account has none there is no item beside it.
+        let has_item = row.get_ref(1).is_ok_and(|item| item != rusqlite::types::ValueRef::Null);
+        has_item.then(|| decode::cells(row, PROGRAM, item_row))
+    })?;
+    let legible = |item: Result<ItemRow, BadRow>| item.inspect_err(decode::tell).ok();
+    mirror.rows = items.into_iter().flatten().filter_map(legible).collect();
+    Ok(mirror)
 }
 
-pub(super) async fn mirror(
-    tx: &mut SqliteConnection,
-    items: &[&ItemRow],
-    gone: &[&(String, String, i64)],
-) -> Result<(), StoreError> {
-    bulk::execute_apart(tx, MIRROR, items).await?;
-    bulk::execute_apart(tx, GONE, gone).await.map(drop)
+/// Whether the account's list has ever shown anything that is remembered.
+pub(super) fn has_listed(db: Db<'_>, account: &AccountId) -> Result<bool, StoreError> {
+    Ok(db.first(HAS_LISTED, [account.as_str()], |row| row.get(0))?.unwrap_or(false))
 }
 
-pub(super) async fn learn(tx: &mut SqliteConnection, names: &[&(Username, ProgramId, i64)]) -> Result<(), StoreError> {
-    bulk::execute_apart(tx, LEARN, names).await.map(drop)
+/// The programs with these `gh_` ids, as far as any listing taught them.
+pub(super) fn named(db: Db<'_>, names: &[&str]) -> Result<HashMap<String, ProgramId>, StoreError> {
+    if names.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let read = |cells: &mut Cells<'_, '_>| Ok((cells.next::<String>()?, cells.next::<String>()?));
+    let rows = db.all(NAMES, [bulk::json(names)], |row| decode::cells(row, PROGRAM_NAME, read))?;
+    let legible = rows.into_iter().filter_map(|row| row.inspect_err(decode::tell).ok());
+    Ok(legible.filter_map(|(username, program)| Some((username, program.parse().ok()?))).collect())
 }
 
-pub(super) async fn state(tx: &mut SqliteConnection, states: &[&ListState]) -> Result<(), StoreError> {
-    bulk::execute(tx, STATE, states).await.map(drop)
+fn item_row(cells: &mut Cells<'_, '_>) -> rusqlite::Result<ItemRow> {
+    let (account, item) = (cells.next()?, cells.next()?);
+    cells.skip(3);
+    Ok(ItemRow {
+        account,
+        item,
+        program: cells.next()?,
+        username: cells.next()?,
+        status: cells.next()?,
+        nickname: cells.next()?,
+        headimg_url: cells.next()?,
+        email: cells.next()?,
+        source: cells.next()?,
+        selected: cells.next()?,
+        nearby_display_status: cells.next()?,
+        released: cells.next()?,
+        copy_verify_status: cells.next()?,
+        func_infos: cells.next()?,
+        status_since: cells.next()?,
+        first_seen_at: cells.next()?,
+        gone_at: cells.next()?,
+    })
+}
+
+/// Writes an item that is new or differs.
+pub(super) fn mirror(db: Db<'_>, item: &ItemRow) -> Result<(), StoreError> {
+    let written = db.execute(
+        MIRROR,
+        params![
+            item.account,
+            item.item,
+            item.program,
+            item.username,
+            item.status,
+            item.nickname,
+            item.headimg_url,
+            item.email,
+            item.source,
+            item.selected,
+            item.nearby_display_status,
+            item.released,
+            item.copy_verify_status,
+            item.func_infos,
+            item.status_since,
+            item.first_seen_at,
+        ],
+    );
+    decode::apart(PROGRAM.name, format_args!("{}/{}", item.account, item.item), written).map(drop)
+}
+
+/// Writes since when an item is no longer listed.
+pub(super) fn gone(db: Db<'_>, (account, item, at): &(String, String, i64)) -> Result<(), StoreError> {
+    let written = db.execute(GONE, (account, item, at));
+    decode::apart(PROGRAM.name, format_args!("{account}/{item}"), written).map(drop)
+}
+
+/// Writes which program a `gh_` id is.
+pub(super) fn learn(db: Db<'_>, (username, program, at): &(Username, ProgramId, i64)) -> Result<(), StoreError> {
+    let written = db.execute(LEARN, (username.as_str(), program.as_str(), at));
+    decode::apart(PROGRAM_NAME.name, username, written).map(drop)
+}
+
+/// Writes how a list is as a whole.
+pub(super) fn state(db: Db<'_>, state: &ListState) -> Result<(), StoreError> {
+    let times = (state.emptied_at.map(Time::ms), state.overfull_since.map(Time::ms));
+    db.execute(STATE, (state.account.as_str(), times.0, times.1)).map(drop)
 }
 
 /// Takes away items that have been gone for long and names that nobody has used for as long, at most `limit` of each;

@@ -1,21 +1,23 @@
 //! Opening a database for reading alone: nothing is made, locked or brought up to date, so that whoever may read the file
 //! may look at it beside any daemon or none.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use rustix::fs::{Access, access};
 use sqlx::{
     ConnectOptions,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
+use tokio::sync::watch;
 
 use super::{
     OpenError, Store, beside,
+    executor::{Executor, Turn, Way},
     left_out::LeftOut,
     log::Log,
     open::{Place, SCHEMA, check_library, schema},
     poison::Scan,
-    writer::Writer,
+    writer::{Health, Writer},
 };
 
 /// Connections for reading: a page of figures asks one thing after the other.
@@ -47,9 +49,12 @@ impl Store {
         }
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.clone());
         let place = Place::of(path).map_err(unusable)?;
+        let (turn, health) = (Turn::default(), watch::Sender::new(Health::default()));
         Ok(Self {
             readers,
-            writer: Writer::start(connection, options),
+            executor: Executor::start(Way::to_read(path, BUSY_TIMEOUT), Arc::clone(&turn), health.clone())
+                .map_err(unusable)?,
+            writer: Writer::start(connection, options, turn, health),
             lock: None,
             place,
             is_unchecked: true,

@@ -1,10 +1,8 @@
 //! One decision, one transaction: state, history, conflicts, events, account and mirror, or nothing of it. It must never
 //! decide, and never write a request that someone else has changed meanwhile.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::{
     Recorded, StoreError,
@@ -12,9 +10,9 @@ use super::{
     bulk,
     chain::{self, Head},
     copies,
+    executor::Db,
     gates::{self, Gate, Opening},
     programs::{self, ItemRow, ListState},
-    request_row::RequestRow,
     requests::{self, Urgency},
     wakeups,
 };
@@ -170,21 +168,19 @@ impl Event {
 }
 
 impl Event {
-    fn of_resolved(conflict: &Resolved) -> Self {
-        let labels: serde_json::Value = serde_json::from_str(&conflict.labels).unwrap_or_default();
+    fn of_resolved(conflict: &Open, request: &Request, how: &'static str, at: Time) -> Self {
         let data = serde_json::json!({
-            "conflict": conflict.id, "request": conflict.request_id, "account": conflict.account,
-            "program": conflict.program, "kind": conflict.kind, "errcode": conflict.errcode,
-            "our_state": conflict.our_state, "their_status": conflict.their_status,
-            "at": Time::from_ms(conflict.at).to_string(), "resolution": conflict.resolution, "labels": labels,
+            "conflict": conflict.id, "request": request.id, "account": request.account, "program": request.program,
+            "kind": conflict.kind, "errcode": conflict.errcode, "our_state": conflict.our_state,
+            "their_status": conflict.their_status, "at": at.to_string(), "resolution": how, "labels": request.labels,
         });
         Self {
             id: new_id(),
             kind: "amplinkd.conflict.resolved".to_owned(),
-            subject: conflict.request_id.clone(),
-            partition_key: conflict.request_id.clone(),
+            subject: request.id.to_string(),
+            partition_key: request.id.to_string(),
             reach: None,
-            at: conflict.at,
+            at: at.ms(),
             data: data.to_string(),
         }
     }
@@ -196,24 +192,19 @@ pub fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
-const CONFLICTS: &str = "
+const CONFLICT: &str = "
     INSERT INTO conflict (id, request_id, kind, errcode, errmsg, at, our_state, their_status)
-    SELECT j.value ->> 'id', j.value ->> 'request_id', j.value ->> 'kind', j.value ->> 'errcode',
-           j.value ->> 'errmsg', j.value ->> 'at', j.value ->> 'our_state', j.value ->> 'their_status'
-    FROM jsonb_each($1) AS j";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
-const SETTLED: &str = "
-    SELECT c.id, c.request_id, c.kind, c.errcode, c.our_state, c.their_status, r.account, r.program, r.labels,
-           j.value ->> 1 AS at, j.value ->> 2 AS resolution
-    FROM jsonb_each($1) AS j
-    CROSS JOIN conflict AS c ON c.request_id = j.value ->> 0 AND c.resolved_at IS NULL
-    CROSS JOIN request AS r ON r.id = c.request_id
-    ORDER BY c.id";
+const OPEN_CONFLICTS: &str = "
+    SELECT c.id, c.kind, c.errcode, c.our_state, c.their_status
+    FROM conflict AS c WHERE c.request_id = ?1 AND c.resolved_at IS NULL ORDER BY c.id";
 
 const SETTLE: &str = "
-    UPDATE conflict SET resolved_at = j.value ->> 1, resolution = j.value ->> 2
-    FROM jsonb_each($1) AS j
-    WHERE conflict.request_id = j.value ->> 0 AND conflict.resolved_at IS NULL";
+    UPDATE conflict SET resolved_at = ?2, resolution = ?3 WHERE request_id = ?1 AND resolved_at IS NULL";
+
+const EVENT: &str = "
+    INSERT INTO outbox (id, type, subject, partition_key, reach, at, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 const EVENTS: &str = "
     INSERT INTO outbox (id, type, subject, partition_key, reach, at, data)
@@ -221,109 +212,104 @@ const EVENTS: &str = "
            j.value ->> 'reach', j.value ->> 'at', j.value ->> 'data'
     FROM jsonb_each($1) AS j";
 
-/// Writes all records of a group with one statement a table; answers each in its order. A record with a stale request
-/// is left out whole.
-pub(super) async fn write(tx: &mut SqliteConnection, records: &[&Record]) -> Result<Vec<Recorded>, StoreError> {
-    let expected: Vec<(&str, i64)> = records
-        .iter()
-        .flat_map(|record| &record.changes)
-        .map(|change| (change.request.id.as_str(), change.request.version))
-        .collect();
-    let mut heads = chain::heads(tx, &expected).await?;
-    let mut taken = HashMap::new();
-    let mut replies = Vec::with_capacity(records.len());
-    let mut fresh = Vec::with_capacity(records.len());
-    for record in records {
-        // Taken out of the map, so that a second change of the same request in this group is stale.
-        let is_fresh = record.changes.iter().all(|change| heads.contains_key(change.request.id.as_str()));
-        if is_fresh {
-            for change in &record.changes {
-                taken.extend(heads.remove_entry(change.request.id.as_str()));
-            }
-            fresh.push(*record);
+/// Writes a record, or nothing of it when one of its requests is stale.
+pub(super) fn write(db: Db<'_>, record: &Record) -> Result<Recorded, StoreError> {
+    let mut heads = Vec::with_capacity(record.changes.len());
+    for Change { request, .. } in &record.changes {
+        match chain::head(db, request.id.as_str(), request.version)? {
+            Some(head) => heads.push(head),
+            None => return Ok(Recorded::Stale),
         }
-        replies.push(if is_fresh { Recorded::Written } else { Recorded::Stale });
     }
-    write_fresh(tx, &fresh, &taken).await?;
-    Ok(replies)
+    for (change, head) in record.changes.iter().zip(&heads) {
+        write_change(db, change, head)?;
+    }
+    write_list(db, record)?;
+    // First, so that a gate which the same record closes anew stays closed.
+    for gate in &record.opened_gates {
+        gates::open(db, gate)?;
+    }
+    for opening in &record.opened_by_hand {
+        gates::open_by_hand(db, opening)?;
+    }
+    for gate in &record.gates {
+        gates::close(db, gate)?;
+    }
+    if let Some(update) = &record.account {
+        accounts::update(db, update)?;
+    }
+    if let Some((names, now)) = &record.woken {
+        for name in names {
+            accounts::wake_one(db, name, *now)?;
+            wakeups::add_one(db, name, Urgency::InTurn, *now)?;
+        }
+    }
+    if let Some(now) = record.reconciled {
+        copies::reconciled(db, now)?;
+    }
+    Ok(Recorded::Written)
 }
 
-async fn write_fresh(
-    tx: &mut SqliteConnection,
-    records: &[&Record],
-    heads: &HashMap<String, Head>,
-) -> Result<(), StoreError> {
-    let changes = || records.iter().flat_map(|record| &record.changes);
-    let mut rows = Vec::with_capacity(heads.len());
-    let mut links = Vec::with_capacity(heads.len());
-    for change in changes() {
-        let Some(head) = heads.get(change.request.id.as_str()) else { continue };
-        let link = change.transition.as_ref().map(|transition| transition.on(head));
-        rows.push(RequestRow::from(&change.request).with_head(link.as_ref().map_or(head, |link| &link.head)));
-        links.extend(link);
+fn write_change(db: Db<'_>, change: &Change, head: &Head) -> Result<(), StoreError> {
+    let link = change.transition.as_ref().map(|transition| transition.on(head));
+    requests::update(db, &change.request, link.as_ref().map_or(head, |link| &link.head))?;
+    if let Some(link) = &link {
+        chain::put(db, link)?;
     }
-    requests::update(tx, &rows).await?;
-    chain::add(tx, &links).await?;
-    let conflicts: Vec<&Conflict> = changes().filter_map(|change| change.conflict.as_ref()).collect();
-    bulk::execute(tx, CONFLICTS, &conflicts).await?;
-    let settled: Vec<(&str, i64, &str)> = changes()
-        .filter_map(|change| change.settled.map(|(how, at)| (change.request.id.as_str(), at.ms(), how)))
-        .collect();
-    let resolved = resolved(tx, &settled).await?;
-    bulk::execute(tx, SETTLE, &settled).await?;
-    add_events(tx, &changes().flat_map(|change| &change.events).chain(&resolved).collect::<Vec<_>>()).await?;
-
-    let items: Vec<&ItemRow> = records.iter().flat_map(|record| &record.items).collect();
-    let gone: Vec<&(String, String, i64)> = records.iter().flat_map(|record| &record.gone).collect();
-    programs::mirror(tx, &items, &gone).await?;
-    let states: Vec<&ListState> = records.iter().filter_map(|record| record.list.as_ref()).collect();
-    programs::state(tx, &states).await?;
-    let names: Vec<_> = records.iter().flat_map(|record| &record.names).collect();
-    programs::learn(tx, &names).await?;
-    // First, so that a gate which another record of this group closes anew stays closed.
-    let opened: Vec<&(String, String)> = records.iter().flat_map(|record| &record.opened_gates).collect();
-    gates::open(tx, &opened).await?;
-    let by_hand: Vec<&Opening> = records.iter().flat_map(|record| &record.opened_by_hand).collect();
-    gates::open_by_hand(tx, &by_hand).await?;
-    let closed: Vec<&Gate> = records.iter().flat_map(|record| &record.gates).collect();
-    gates::close(tx, &closed).await?;
-    let updates: Vec<&AccountUpdate> = records.iter().filter_map(|record| record.account.as_ref()).collect();
-    accounts::update(tx, &updates).await?;
-    for (names, now) in records.iter().filter_map(|record| record.woken.as_ref()) {
-        let woken: Vec<(String, bool)> = names.iter().map(|name| (name.clone(), false)).collect();
-        accounts::wake(tx, &woken, *now).await?;
-        wakeups::add(tx, &names.iter().map(String::as_str).collect::<Vec<_>>(), Urgency::InTurn, *now).await?;
+    if let Some(Conflict { id, request_id, kind, errcode, errmsg, at, our_state, their_status }) = &change.conflict {
+        db.execute(CONFLICT, (id, request_id, kind, errcode, errmsg, at, our_state, their_status))?;
     }
-    match records.iter().filter_map(|record| record.reconciled).max() {
-        Some(now) => copies::reconciled(tx, now).await,
+    for event in &change.events {
+        add_event(db, event)?;
+    }
+    match change.settled {
+        Some((how, at)) => settle_conflicts(db, &change.request, how, at),
         None => Ok(()),
     }
 }
 
+/// What a listing showed of the account's programs.
+fn write_list(db: Db<'_>, record: &Record) -> Result<(), StoreError> {
+    for item in &record.items {
+        programs::mirror(db, item)?;
+    }
+    for item in &record.gone {
+        programs::gone(db, item)?;
+    }
+    if let Some(state) = &record.list {
+        programs::state(db, state)?;
+    }
+    record.names.iter().try_for_each(|name| programs::learn(db, name))
+}
+
 /// A conflict that is about to be resolved.
-#[derive(Debug, FromRow)]
-struct Resolved {
+struct Open {
     id: String,
-    request_id: String,
     kind: String,
     errcode: Option<i64>,
     our_state: String,
     their_status: Option<i64>,
-    account: String,
-    program: String,
-    labels: String,
-    at: i64,
-    resolution: String,
 }
 
-/// The messages that these requests' open conflicts are resolved.
-async fn resolved(tx: &mut SqliteConnection, settled: &[(&str, i64, &str)]) -> Result<Vec<Event>, StoreError> {
-    let mut events = Vec::new();
-    for chunk in settled.chunks(bulk::CHUNK) {
-        let rows: Vec<Resolved> = sqlx::query_as(SETTLED).bind(bulk::json(chunk)).fetch_all(&mut *tx).await?;
-        events.extend(rows.iter().map(Event::of_resolved));
+/// Resolves a request's open conflicts, and owes the outside word of each.
+fn settle_conflicts(db: Db<'_>, request: &Request, how: &'static str, at: Time) -> Result<(), StoreError> {
+    let open = db.all(OPEN_CONFLICTS, [request.id.as_str()], |row| {
+        let (id, kind, errcode) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok::<_, rusqlite::Error>(Open { id, kind, errcode, our_state: row.get(3)?, their_status: row.get(4)? })
+    })?;
+    if open.is_empty() {
+        return Ok(());
     }
-    Ok(events)
+    for conflict in open {
+        add_event(db, &Event::of_resolved(&conflict?, request, how, at))?;
+    }
+    db.execute(SETTLE, (request.id.as_str(), at.ms(), how)).map(drop)
+}
+
+/// Writes a message owed to the outside.
+fn add_event(db: Db<'_>, event: &Event) -> Result<(), StoreError> {
+    let Event { id, kind, subject, partition_key, reach, at, data } = event;
+    db.execute(EVENT, (id, kind, subject, partition_key, reach, at, data)).map(drop)
 }
 
 /// Writes messages owed to the outside.

@@ -1,11 +1,11 @@
 //! Rows of `request`: into exactly the legal requests, and back. It must never repair a row that is not legal.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::Serialize;
 use sqlx::FromRow;
 
-use super::{BadRow, chain::Head};
+use super::{BadRow, chain::Head, decode::Cells};
 use crate::domain::{
     errcode::Refusal,
     history::{Identity, hex},
@@ -51,21 +51,51 @@ pub(super) struct RequestRow {
     chain: String,
 }
 
-impl From<&Request> for RequestRow {
+/// The columns that say where a request stands, as far as they are not columns of its own.
+pub(super) struct StateColumns {
+    pub(super) outcome_unknown: i64,
+    pub(super) deferred_until: Option<i64>,
+    pub(super) failure: Option<&'static str>,
+    pub(super) seen_status: Option<i64>,
+    pub(super) baseline_rejected: i64,
+    pub(super) doubt: Option<Cow<'static, str>>,
+    pub(super) doubt_at: Option<i64>,
+}
+
+impl From<&Request> for StateColumns {
     fn from(request: &Request) -> Self {
-        let options = match request.kind {
-            Kind::Link(options) => options,
-            Kind::Unlink => LinkOptions::default(),
-        };
-        let (deferred_until, failure, unknown) = match request.state {
+        let (deferred_until, failure, outcome_unknown) = match request.state {
             State::Deferred(until) => (Some(until.ms()), None, 0),
-            State::Failed(failure) => (None, Some(failure.as_str().to_owned()), 0),
+            State::Failed(failure) => (None, Some(failure.as_str()), 0),
             State::Initiating(Outcome::Pending) => (None, None, 0),
             State::Initiating(Outcome::Unknown) => (None, None, 1),
             State::Initiating(Outcome::Restored) => (None, None, 2),
             _ => (None, None, 0),
         };
         let memory = request.memory;
+        Self {
+            outcome_unknown,
+            deferred_until,
+            failure,
+            seen_status: memory.seen.map(Status::number),
+            baseline_rejected: i64::from(memory.baseline == Baseline::Rejected),
+            doubt: memory.doubt.map(|doubt| match doubt.sighting {
+                Sighting::Absent => "absent".into(),
+                Sighting::AbsentWithAll => "absent_with_all".into(),
+                Sighting::Listed(status) => status.number().to_string().into(),
+            }),
+            doubt_at: memory.doubt.map(|doubt| doubt.at.ms()),
+        }
+    }
+}
+
+impl From<&Request> for RequestRow {
+    fn from(request: &Request) -> Self {
+        let options = match request.kind {
+            Kind::Link(options) => options,
+            Kind::Unlink => LinkOptions::default(),
+        };
+        let columns = StateColumns::from(request);
         Self {
             id: request.id.to_string(),
             kind: request.kind.as_str().to_owned(),
@@ -75,22 +105,18 @@ impl From<&Request> for RequestRow {
             notify_users: i64::from(options.notify_users.wanted()),
             show_profile: i64::from(options.show_profile.wanted()),
             state: request.state.as_str().to_owned(),
-            outcome_unknown: unknown,
-            deferred_until,
-            failure,
+            outcome_unknown: columns.outcome_unknown,
+            deferred_until: columns.deferred_until,
+            failure: columns.failure.map(ToOwned::to_owned),
             since: request.since.ms(),
             requested_at: request.requested_at.ms(),
             finished_at: request.finished_at().map(Time::ms),
             attempt: i64::from(request.attempt),
             called_at: request.called_at.map(Time::ms),
-            seen_status: memory.seen.map(Status::number),
-            baseline_rejected: i64::from(memory.baseline == Baseline::Rejected),
-            doubt: memory.doubt.map(|doubt| match doubt.sighting {
-                Sighting::Absent => "absent".to_owned(),
-                Sighting::AbsentWithAll => "absent_with_all".to_owned(),
-                Sighting::Listed(status) => status.number().to_string(),
-            }),
-            doubt_at: memory.doubt.map(|doubt| doubt.at.ms()),
+            seen_status: columns.seen_status,
+            baseline_rejected: columns.baseline_rejected,
+            doubt: columns.doubt.map(Cow::into_owned),
+            doubt_at: columns.doubt_at,
             errcode: request.refusal.as_ref().map(|refusal| refusal.errcode),
             errmsg: request.refusal.as_ref().map(|refusal| refusal.errmsg.clone()),
             retry_of: request.retry_of.as_ref().map(ToString::to_string),
@@ -137,6 +163,40 @@ fn optional<T: std::str::FromStr>(text: Option<&str>) -> Result<Option<T>, &str>
 }
 
 impl RequestRow {
+    /// The columns of the statements of [`super::requests`], in their order.
+    pub(super) fn read(cells: &mut Cells<'_, '_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: cells.next()?,
+            kind: cells.next()?,
+            account: cells.next()?,
+            program: cells.next()?,
+            username: cells.next()?,
+            notify_users: cells.next()?,
+            show_profile: cells.next()?,
+            state: cells.next()?,
+            outcome_unknown: cells.next()?,
+            deferred_until: cells.next()?,
+            failure: cells.next()?,
+            since: cells.next()?,
+            requested_at: cells.next()?,
+            finished_at: cells.next()?,
+            attempt: cells.next()?,
+            called_at: cells.next()?,
+            seen_status: cells.next()?,
+            baseline_rejected: cells.next()?,
+            doubt: cells.next()?,
+            doubt_at: cells.next()?,
+            errcode: cells.next()?,
+            errmsg: cells.next()?,
+            retry_of: cells.next()?,
+            key: cells.next()?,
+            labels: cells.next()?,
+            version: cells.next()?,
+            last_seq: 0,
+            chain: String::new(),
+        })
+    }
+
     /// The row with the end of its history.
     pub(super) fn with_head(self, head: &Head) -> Self {
         Self { last_seq: head.seq, chain: hex(&head.hash), ..self }

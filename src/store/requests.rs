@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use rusqlite::params;
 use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
@@ -10,13 +11,14 @@ use super::{
     BadRow, Store, StoreError, accounts, bulk,
     chain::{self, Head},
     decode::{self, Table},
+    executor::Db,
     import,
     record::{self, Event, Transition},
-    request_row::RequestRow,
+    request_row::{RequestRow, StateColumns},
     wakeups,
 };
 use crate::domain::{
-    id::{AccountId, RequestId},
+    id::{AccountId, RequestId, Username},
     request::Request,
     time::Time,
 };
@@ -39,30 +41,24 @@ const OF_ACCOUNT: &str = "
            failure, since, requested_at, finished_at, attempt, called_at, seen_status, baseline_rejected, doubt,
            doubt_at, errcode, errmsg, retry_of, key, labels, version
     FROM request INDEXED BY request_watched
-    WHERE account = $1 AND (finished_at IS NULL OR state = 'linked')
+    WHERE account = ?1 AND (finished_at IS NULL OR state = 'linked')
     ORDER BY id";
 
 const BY_ID: &str = "
     SELECT id, kind, account, program, username, notify_users, show_profile, state, outcome_unknown, deferred_until,
            failure, since, requested_at, finished_at, attempt, called_at, seen_status, baseline_rejected, doubt,
            doubt_at, errcode, errmsg, retry_of, key, labels, version
-    FROM request WHERE id = $1";
+    FROM request WHERE id = ?1";
 
 const CALLING: &str =
     "SELECT id FROM request WHERE state = 'initiating' AND outcome_unknown = 0 AND id > $1 ORDER BY id LIMIT $2";
 
 const UPDATE: &str = "
     UPDATE request
-    SET username = j.value ->> 'username', state = j.value ->> 'state',
-        outcome_unknown = j.value ->> 'outcome_unknown', deferred_until = j.value ->> 'deferred_until',
-        failure = j.value ->> 'failure', since = j.value ->> 'since', finished_at = j.value ->> 'finished_at',
-        attempt = j.value ->> 'attempt', called_at = j.value ->> 'called_at',
-        seen_status = j.value ->> 'seen_status', baseline_rejected = j.value ->> 'baseline_rejected',
-        doubt = j.value ->> 'doubt', doubt_at = j.value ->> 'doubt_at', errcode = j.value ->> 'errcode',
-        errmsg = j.value ->> 'errmsg', version = request.version + 1,
-        last_seq = j.value ->> 'last_seq', chain = unhex(j.value ->> 'chain')
-    FROM jsonb_each($1) AS j
-    WHERE request.id = j.value ->> 'id'";
+    SET username = ?2, state = ?3, outcome_unknown = ?4, deferred_until = ?5, failure = ?6, since = ?7,
+        finished_at = ?8, attempt = ?9, called_at = ?10, seen_status = ?11, baseline_rejected = ?12, doubt = ?13,
+        doubt_at = ?14, errcode = ?15, errmsg = ?16, version = version + 1, last_seq = ?17, chain = ?18
+    WHERE id = ?1";
 
 const INSERT: &str = "
     INSERT INTO request (id, kind, account, program, username, notify_users, show_profile, state, outcome_unknown,
@@ -178,17 +174,6 @@ pub(super) struct Sorted<'r> {
 }
 
 impl Store {
-    /// Every request of an account that a listing may still move: the open ones and the linked. A row that is not
-    /// legal is an error of its own and holds up no other.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
-    pub async fn watched_requests(&self, account: &AccountId) -> Result<Vec<Result<Request, BadRow>>, StoreError> {
-        let rows = sqlx::query(OF_ACCOUNT).bind(account.as_str()).fetch_all(self.readers()).await?;
-        let rows = decode::rows::<RequestRow>(&rows, REQUEST).into_iter();
-        Ok(rows.map(|row| row.and_then(Request::try_from)).collect())
-    }
-
     /// One request.
     ///
     /// # Errors
@@ -217,9 +202,46 @@ impl Store {
     }
 }
 
-/// Writes rows that are there.
-pub(super) async fn update(tx: &mut SqliteConnection, rows: &[RequestRow]) -> Result<(), StoreError> {
-    bulk::execute(tx, UPDATE, rows).await.map(drop)
+/// Writes a request that is there, at the end of its history.
+pub(super) fn update(db: Db<'_>, request: &Request, head: &Head) -> Result<(), StoreError> {
+    let columns = StateColumns::from(request);
+    db.execute(
+        UPDATE,
+        params![
+            request.id.as_str(),
+            request.username.as_ref().map(Username::as_str),
+            request.state.as_str(),
+            columns.outcome_unknown,
+            columns.deferred_until,
+            columns.failure,
+            request.since.ms(),
+            request.finished_at().map(Time::ms),
+            request.attempt,
+            request.called_at.map(Time::ms),
+            columns.seen_status,
+            columns.baseline_rejected,
+            columns.doubt,
+            columns.doubt_at,
+            request.refusal.as_ref().map(|refusal| refusal.errcode),
+            request.refusal.as_ref().map(|refusal| refusal.errmsg.as_str()),
+            head.seq,
+            head.hash,
+        ],
+    )
+    .map(drop)
+}
+
+/// Every request of an account that a listing may still move: the open ones and the linked. A row that is not legal is an
+/// error of its own and holds up no other.
+pub(super) fn watched(db: Db<'_>, account: &AccountId) -> Result<Vec<Result<Request, BadRow>>, StoreError> {
+    let rows = db.all(OF_ACCOUNT, [account.as_str()], |row| decode::cells(row, REQUEST, RequestRow::read))?;
+    Ok(rows.into_iter().map(|row| row.and_then(Request::try_from)).collect())
+}
+
+/// One request, unless it waits in an import.
+pub(super) fn moved(db: Db<'_>, id: &RequestId) -> Result<Option<Request>, StoreError> {
+    let row = db.first(BY_ID, [id.as_str()], |row| Ok(decode::cells(row, REQUEST, RequestRow::read)))?;
+    Ok(row.transpose()?.map(Request::try_from).transpose()?)
 }
 
 /// Writes new requests, or finds the ones that are there.

@@ -6,6 +6,7 @@ use sqlx::{FromRow, SqliteConnection};
 use super::{
     Store, StoreError, accounts, bulk,
     decode::{self, Table},
+    executor::Db,
     requests::Urgency,
 };
 use crate::domain::{id::AccountId, time::Time};
@@ -13,7 +14,7 @@ use crate::domain::{id::AccountId, time::Time};
 /// The table.
 const WAKEUP: Table = Table { name: "wakeup", key: &["seq"] };
 
-const ADD: &str = "INSERT INTO wakeup (account, at, asked) SELECT j.value, $2, $3 FROM json_each($1) AS j";
+const ADD: &str = "INSERT INTO wakeup (account, at, asked) SELECT j.value, ?2, ?3 FROM json_each(?1) AS j";
 // A command wakes an account whose request it has just changed: that change says when.
 const WAKE: &str = "
     INSERT INTO wakeup (account, at, asked)
@@ -55,6 +56,11 @@ pub(super) async fn add(
         sqlx::query(ADD).bind(bulk::json(accounts)).bind(now.ms()).bind(urgency.flag()).execute(tx).await?;
     }
     Ok(())
+}
+
+/// [`add`] on the database thread.
+pub(super) fn add_one(db: Db<'_>, account: &str, urgency: Urgency, now: Time) -> Result<(), StoreError> {
+    db.execute(ADD, (bulk::json(&[account]), now.ms(), urgency.flag())).map(drop)
 }
 
 pub(super) async fn wake(tx: &mut SqliteConnection, account: &AccountId) -> Result<u64, StoreError> {

@@ -1,23 +1,25 @@
-//! The one writer. It commits whatever queued while the last commit was syncing, in one transaction; when that fails it
-//! tries each piece alone, so that one poisoned piece delays only itself. It must never be cancelled in mid-statement:
-//! callers wait on a channel, the task runs to the end of its transaction.
+//! What is written less often than polls write (they do on the database thread, [`super::executor`]). It commits whatever
+//! queued while the last commit was syncing, in one transaction; when that fails it tries each piece alone, so that one
+//! poisoned piece delays only itself. It must never be cancelled in mid-statement: callers wait on a channel, the task runs
+//! to the end of its transaction.
 
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    Record, Recorded, StoreError,
+    StoreError,
     account_hands::{self, AccountHand},
-    accounts::{self, Reservation, Standing},
+    accounts::{self, Standing},
     alert_hands::{self, Hand},
     alerts::{self, WatchRecord},
     correct::{self, Correction},
+    executor::Turn,
     deliveries::{self, DeliveryResult},
     gates,
     import::{self, Step},
     nudges::{self, NewNudge, Nudged, Occasion},
     pace::{self, PaceRow},
-    prune, record,
+    prune,
     requests::{self, Accepted, Urgency},
     status::{self, DaemonMark},
     upkeep::{self, Keep},
@@ -34,8 +36,6 @@ const GROUP: usize = 512;
 /// One piece of work: data, so that it can be done again after a group failed.
 #[derive(Debug)]
 pub(super) enum Work {
-    Record(Box<Record>),
-    Reserve(Vec<Reservation>),
     Accept(Vec<Request>, Urgency, Time),
     Import(Step),
     Standing(AccountId, Standing, Time),
@@ -63,14 +63,11 @@ pub(super) enum Work {
 /// What a piece of work answers.
 #[derive(Debug)]
 pub(super) enum Reply {
-    Recorded(Recorded),
     Accepted(Vec<Accepted>),
     Nudged(Vec<Nudged>),
     Done(u64),
     /// The ids of what was changed.
     Changed(Vec<String>),
-    /// The rows that were refused because they are not legal.
-    LeftOut(Vec<i64>),
 }
 
 /// How writing goes.
@@ -93,10 +90,15 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts it on an open connection; `options` make the next one when that one breaks.
-    pub(super) fn start(connection: SqliteConnection, options: SqliteConnectOptions) -> Self {
+    pub(super) fn start(
+        connection: SqliteConnection,
+        options: SqliteConnectOptions,
+        turn: Turn,
+        told: watch::Sender<Health>,
+    ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let (told, health) = watch::channel(Health::default());
-        tokio::spawn(run(Line { connection: Some(connection), options }, waiting, told));
+        let health = told.subscribe();
+        tokio::spawn(run(Line { connection: Some(connection), options, turn }, waiting, told));
         Self { queue, health }
     }
 
@@ -122,6 +124,7 @@ impl Writer {
 struct Line {
     connection: Option<SqliteConnection>,
     options: SqliteConnectOptions,
+    turn: Turn,
 }
 
 impl Line {
@@ -131,7 +134,9 @@ impl Line {
             Some(connection) => self.connection.insert(connection),
             None => self.connection.insert(self.options.connect().await?),
         };
+        let mine = self.turn.lock().await;
         let done = transact(connection, works).await;
+        drop(mine);
         if let Err(error) = &done {
             self.mend(error).await;
         }
@@ -181,7 +186,7 @@ async fn run(mut line: Line, mut waiting: mpsc::Receiver<(Work, Answer)>, health
 }
 
 /// Counts what was refused; tells only what is news, for most groups succeed after others that did.
-fn tell(health: &watch::Sender<Health>, replies: &[Result<Reply, StoreError>]) {
+pub(super) fn tell<T>(health: &watch::Sender<Health>, replies: &[Result<T, StoreError>]) {
     let Some(last) = replies.last() else { return };
     let refused = replies.iter().filter_map(|reply| reply.as_ref().err()).filter(|error| error.is_of_disk()).count();
     let wrong = last.as_ref().err().filter(|error| error.is_of_disk());
@@ -216,30 +221,17 @@ async fn write(line: &mut Line, works: &[Work]) -> Vec<Result<Reply, StoreError>
 /// One explicit transaction: sqlx can report success for a failed commit outside of one.
 async fn transact(connection: &mut SqliteConnection, works: &[Work]) -> Result<Vec<Reply>, StoreError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let records: Vec<&Record> = works.iter().filter_map(as_record).collect();
-    let mut recorded = record::write(&mut transaction, &records).await?.into_iter();
     let mut replies = Vec::with_capacity(works.len());
     for work in works {
-        replies.push(match work {
-            Work::Record(_) => Reply::Recorded(recorded.next().ok_or(StoreError::Closed)?),
-            other => one(&mut transaction, other).await?,
-        });
+        replies.push(one(&mut transaction, work).await?);
     }
     transaction.commit().await?;
     Ok(replies)
 }
 
-fn as_record(work: &Work) -> Option<&Record> {
-    match work {
-        Work::Record(record) => Some(record),
-        _ => None,
-    }
-}
-
 async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError> {
     match work {
-        Work::Record(_) | Work::Close => Ok(Reply::Done(0)),
-        Work::Reserve(reservations) => accounts::reserve(tx, reservations).await.map(Reply::LeftOut),
+        Work::Close => Ok(Reply::Done(0)),
         Work::Accept(new, urgency, now) => requests::accept(tx, new, *urgency, *now).await.map(Reply::Accepted),
         Work::Import(step) => import::work(tx, step).await,
         Work::Standing(account, standing, now) => {
@@ -280,7 +272,8 @@ mod tests {
         Store::open(&location, Role::Tool).await.unwrap().close().await;
         // Less than it has is as much as it has.
         let connection = options.clone().pragma("max_page_count", "1").connect().await.unwrap();
-        (Writer::start(connection, options.clone()), options)
+        let told = watch::Sender::new(Health::default());
+        (Writer::start(connection, options.clone(), Turn::default(), told), options)
     }
 
     fn wake(number: usize) -> Work {
@@ -317,7 +310,7 @@ mod tests {
         let path = folder.path().join("a.db");
         let (writer, options) = cramped(&path).await;
         writer.close().await;
-        let mut line = Line { connection: Some(options.connect().await.unwrap()), options };
+        let mut line = Line { connection: Some(options.connect().await.unwrap()), options, turn: Turn::default() };
         let connection = line.connection.as_mut().unwrap();
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
         // As SQLite does by itself when a disk fails.
@@ -335,7 +328,7 @@ mod tests {
         writer.close().await;
         let away = folder.path().join("away.db");
         std::fs::rename(&path, &away).unwrap();
-        let mut line = Line { connection: None, options };
+        let mut line = Line { connection: None, options, turn: Turn::default() };
         assert!(matches!(line.transact(&[wake(1)]).await, Err(StoreError::Broken(_))));
         std::fs::rename(&away, &path).unwrap();
         assert!(line.transact(&[wake(2)]).await.is_ok());

@@ -1,0 +1,308 @@
+//! The database thread: what polls ask and write, in groups. A poll asks several things at once and writes what it decided;
+//! over sqlx's channels every statement is two hand-overs between threads, which cost more than the statement
+//! (docs/performance.md). Here a piece of work is a closure that runs on the thread that holds the connection: all that
+//! waits is answered from one snapshot, then written in one transaction. When that fails each piece is tried alone, so
+//! that one poisoned piece delays only itself.
+//!
+//! What is written less often goes through [`super::writer`]; one of the two writes at a time.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, TransactionBehavior};
+use tokio::sync::{Mutex, oneshot, watch};
+
+use super::{
+    StoreError,
+    writer::{self, Health},
+};
+
+/// Pieces in one transaction: enough to make the sync cheap, few enough to answer soon.
+const GROUP: usize = 512;
+
+/// Statements kept ready: all that any piece of work runs.
+const STATEMENTS: usize = 128;
+
+/// Taken by whoever writes: the database thread or the writer beside it. (`SQLite` would let one of them sleep and try again.)
+pub(super) type Turn = Arc<Mutex<()>>;
+
+/// How the thread opens the database.
+#[derive(Debug, Clone)]
+pub(super) struct Way {
+    pub(super) path: PathBuf,
+    pub(super) busy_timeout: Duration,
+    /// As `PRAGMA cache_size` takes it.
+    pub(super) cache: &'static str,
+    pub(super) log_pages: &'static str,
+    pub(super) log_limit: u64,
+    pub(super) flags: OpenFlags,
+}
+
+impl Way {
+    /// Of a database that is opened for reading alone.
+    pub(super) fn to_read(path: &Path, busy_timeout: Duration) -> Self {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Self { path: path.to_owned(), busy_timeout, cache: "-2000", log_pages: "1000", log_limit: 0, flags }
+    }
+}
+
+/// The connection, as pieces of work see it. Every statement is kept ready after its first use; its parameters are `?1`,
+/// `?2`, …: to `SQLite` a `$2` is a name, and the first one that it meets is the first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Db<'c>(&'c Connection);
+
+impl Db<'_> {
+    /// Runs a statement; the number of rows it changed.
+    pub(super) fn execute(self, sql: &'static str, params: impl Params) -> Result<usize, StoreError> {
+        Ok(self.0.prepare_cached(sql)?.execute(params)?)
+    }
+
+    /// The first row, when there is one.
+    pub(super) fn first<T>(
+        self,
+        sql: &'static str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.0.prepare_cached(sql)?.query_row(params, read).optional()?)
+    }
+
+    /// Every row.
+    pub(super) fn all<T>(
+        self,
+        sql: &'static str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> T,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.0.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(read(row));
+        }
+        Ok(found)
+    }
+}
+
+/// Work, its result and whoever waits for it.
+trait Piece: Send {
+    fn run(&mut self, db: Db<'_>) -> Result<(), StoreError>;
+    /// Tells what became of it: what it came to, or why nothing of it is written.
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+struct Task<F, T> {
+    work: F,
+    result: Option<T>,
+    waiting: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T> Piece for Task<F, T>
+where
+    F: FnMut(Db<'_>) -> Result<T, StoreError> + Send,
+    T: Send,
+{
+    fn run(&mut self, db: Db<'_>) -> Result<(), StoreError> {
+        // A defect in one piece must not take the thread, and everybody behind it, down.
+        match catch_unwind(AssertUnwindSafe(|| (self.work)(db))) {
+            Ok(result) => self.result = Some(result?),
+            Err(_) => return Err(StoreError::defect("a piece of work panicked")),
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { result, waiting, .. } = *self;
+        // Whoever asked may have gone; what was written stays written.
+        let _ = waiting.send(outcome.and_then(|()| result.ok_or(StoreError::Closed)));
+    }
+}
+
+enum Job {
+    Read(Box<dyn Piece>),
+    Write(Box<dyn Piece>),
+    Close(oneshot::Sender<()>),
+}
+
+/// The thread's door. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Executor {
+    queue: mpsc::Sender<Job>,
+}
+
+impl Executor {
+    /// Starts the thread; it opens the database with the first piece of work.
+    pub(super) fn start(way: Way, turn: Turn, health: watch::Sender<Health>) -> Result<Self, std::io::Error> {
+        let (queue, waiting) = mpsc::channel();
+        let slot = Slot { connection: None, way, turn };
+        std::thread::Builder::new().name("database".to_owned()).spawn(move || run(slot, &waiting, &health))?;
+        Ok(Self { queue })
+    }
+
+    /// Asks something. Whatever else waits is answered from the same snapshot.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnMut(Db<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(work, Job::Read).await
+    }
+
+    /// Writes something, all or nothing; on disk when this returns. The work may run more than once.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnMut(Db<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(work, Job::Write).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnMut(Db<'_>) -> Result<T, StoreError> + Send + 'static,
+        kind: fn(Box<dyn Piece>) -> Job,
+    ) -> Result<T, StoreError> {
+        let (waiting, answered) = oneshot::channel();
+        self.queue.send(kind(Box::new(Task { work, result: None, waiting }))).map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Ends the thread when everything before is done.
+    pub(super) async fn close(self) {
+        let (closed, waiting) = oneshot::channel();
+        if self.queue.send(Job::Close(closed)).is_ok() {
+            // Already closed is closed.
+            let _ = waiting.await;
+        }
+    }
+}
+
+/// The way to the file: a connection, or how to make one.
+struct Slot {
+    connection: Option<Connection>,
+    way: Way,
+    turn: Turn,
+}
+
+fn run(mut slot: Slot, waiting: &mpsc::Receiver<Job>, health: &watch::Sender<Health>) {
+    let (mut reads, mut writes) = (Vec::new(), Vec::new());
+    while let Ok(first) = waiting.recv() {
+        let mut closing = None;
+        for job in std::iter::once(first).chain(waiting.try_iter().take(GROUP)) {
+            match job {
+                Job::Read(piece) => reads.push(piece),
+                Job::Write(piece) => writes.push(piece),
+                Job::Close(closed) => {
+                    closing = Some(closed);
+                    break;
+                }
+            }
+        }
+        slot.read(std::mem::take(&mut reads));
+        if !writes.is_empty() {
+            slot.write(std::mem::take(&mut writes), health);
+        }
+        if let Some(closed) = closing {
+            drop(slot);
+            let _ = closed.send(());
+            return;
+        }
+    }
+}
+
+impl Slot {
+    fn read(&mut self, mut pieces: Vec<Box<dyn Piece>>) {
+        if pieces.len() == 1 {
+            // One statement or a few: each is a snapshot, and what is decided from them is checked when it is written.
+            let mut piece = pieces.remove(0);
+            let outcome = self.with(|db| piece.run(db));
+            piece.answer(outcome);
+        } else if !pieces.is_empty() {
+            let begun = self.with(|db| db.execute("BEGIN", []).map(drop));
+            for mut piece in pieces {
+                let outcome = begun.clone().and_then(|()| self.with(|db| piece.run(db)));
+                piece.answer(outcome);
+            }
+            if self.connection.as_ref().is_some_and(|connection| !connection.is_autocommit()) {
+                // A read that could not be ended is ended with its connection.
+                let _ = self.with(|db| db.execute("COMMIT", []).map(drop)).inspect_err(|_| self.connection = None);
+            }
+        }
+    }
+
+    fn write(&mut self, mut pieces: Vec<Box<dyn Piece>>, health: &watch::Sender<Health>) {
+        let turn = Arc::clone(&self.turn);
+        let written = {
+            let _mine = turn.blocking_lock();
+            self.transact(&mut pieces)
+        };
+        let outcomes: Vec<Result<(), StoreError>> = match written {
+            Ok(()) => vec![Ok(()); pieces.len()],
+            // Alone, each would wait as long again for whoever holds the file.
+            Err(error @ StoreError::Busy(_)) => vec![Err(error); pieces.len()],
+            Err(error) if pieces.len() == 1 => vec![Err(error)],
+            Err(_) => pieces
+                .iter_mut()
+                .map(|piece| {
+                    let _mine = turn.blocking_lock();
+                    self.transact(std::slice::from_mut(piece))
+                })
+                .collect(),
+        };
+        writer::tell(health, &outcomes);
+        for (piece, outcome) in pieces.into_iter().zip(outcomes) {
+            piece.answer(outcome);
+        }
+    }
+
+    /// Writes these pieces, all or none.
+    fn transact(&mut self, pieces: &mut [Box<dyn Piece>]) -> Result<(), StoreError> {
+        let connection = self.connect()?;
+        let written = transact(connection, pieces);
+        if let Err(error) = &written
+            && (error.is_of_disk() || matches!(error, StoreError::Closed) || !connection.is_autocommit())
+        {
+            // It cannot be trusted after that: the next piece makes another.
+            self.connection = None;
+        }
+        written
+    }
+
+    fn with<T>(&mut self, work: impl FnOnce(Db<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let done = self.connect().and_then(|connection| work(Db(connection)));
+        if done.as_ref().is_err_and(StoreError::is_of_disk) {
+            self.connection = None;
+        }
+        done
+    }
+
+    fn connect(&mut self) -> Result<&mut Connection, StoreError> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => open(&self.way)?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+}
+
+fn transact(connection: &mut Connection, pieces: &mut [Box<dyn Piece>]) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for piece in pieces {
+        piece.run(Db(&transaction))?;
+    }
+    Ok(transaction.commit()?)
+}
+
+fn open(way: &Way) -> Result<Connection, StoreError> {
+    let Way { path, busy_timeout, cache, log_pages, log_limit, flags } = way;
+    let connection = Connection::open_with_flags(path, *flags)?;
+    connection.busy_timeout(*busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.execute_batch(&format!(
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = {cache};
+         PRAGMA wal_autocheckpoint = {log_pages}; PRAGMA journal_size_limit = {log_limit};"
+    ))?;
+    Ok(connection)
+}
