@@ -7,17 +7,16 @@ use super::{
     Engine,
     long_lists::Length,
     poll::Look,
-    record::{self, STALE_RETRIES_MAX},
+    record::STALE_RETRIES_MAX,
     study::{Studied, Study},
 };
 use crate::{
     domain::{
         account::{AccountState, Evidence, Outcome},
-        decide::decide,
-        emptied::{Ages, Loss, weak_is_enough},
+        emptied::{Loss, weak_is_enough},
         id::{AccountId, RequestId},
         identify::Findings,
-        listing::{Listing, Reading, Status},
+        listing::{Listing, Reading},
         observation::Observation,
         request::Request,
         time::Time,
@@ -25,9 +24,7 @@ use crate::{
     store::{
         BadRow, Record, Recorded, StoreError,
         accounts::AccountUpdate,
-        look::Known,
-        programs::{ITEMS_REMEMBERED_MAX, ItemRow, item_names},
-        record::Change,
+        programs::{ITEMS_REMEMBERED_MAX, item_names},
     },
 };
 
@@ -70,25 +67,22 @@ impl Engine {
         let listing = Arc::new(listing);
         let listed = Arc::clone(&listing);
         let names = Arc::new(self.long_lists.work(length, move || item_names(&listed)).await);
+        let (account, state) = (look.account.clone(), look.state.clone());
+        let study = Study { account, state, listing, names, hash, judge: self.judge(), now: look.now };
+        // Read, thought through and written in one go, where that takes nobody's time.
+        if length == Length::Short {
+            match self.recorder.learn(study.clone()).await {
+                Err(error) if error.is_of_one_row() => {}
+                studied => return Ok(Lesson::Learned(learned_from(&study, studied?))),
+            }
+        }
         let mut apart = HashSet::new();
         for _ in 0..=STALE_RETRIES_MAX {
-            let study = self.study(look, &listing, &names, &apart).await?;
-            let before = (study.mirror.emptied_at, study.mirror.overfull_since);
-            let studied = self.long_lists.work(length, move || study.read()).await;
-            let Studied { requests, findings, record, loss, left_out, is_final } = studied;
-            let (next, changes) = self.decide_all(&requests, &findings, look.now);
-            let plan = self.plan(&look.state, &next, look.now);
-            let state = self.after(&look.state, Outcome::Listed { plan, hash: is_final.then_some(hash) }, look.now);
-            let account = Some(AccountUpdate::of(look.account, &state, look.now));
-            let is_odd = |item: &ItemRow| matches!(Status::from_number(item.status), Status::Other(_));
-            let has_odd_news = record.items.iter().any(is_odd);
-            let record = Record { account, ..Record { changes, ..record } };
-            if self.settle(record, (&requests, &findings), look.now, &mut apart).await? {
-                if has_odd_news {
-                    warn_of_unknown_statuses(look.account, &listing);
-                }
-                tell_of_the_list(look.account, before, loss, left_out);
-                return Ok(Lesson::Learned(Learned { requests: next, state }));
+            let known = self.store().known(&study.account, &study.listing, &study.names).await?;
+            let (thought, left_apart) = (study.clone(), apart.clone());
+            let (record, studied) = self.long_lists.work(length, move || thought.read(known, &left_apart)).await;
+            if self.settle(record, (&studied.requests, &studied.findings), look.now, &mut apart).await? {
+                return Ok(Lesson::Learned(learned_from(&study, studied)));
             }
         }
         Ok(Lesson::Changing)
@@ -106,7 +100,7 @@ impl Engine {
             }
             let observations = vec![Observation::Weak; requests.len()];
             let findings = Findings { observations, ..Findings::default() };
-            let (next, changes) = self.decide_all(&requests, &findings, look.now);
+            let (next, changes) = self.judge().decide(&requests, &findings, look.now);
             let plan = self.plan(&look.state, &next, look.now);
             let state = self.after(&look.state, Outcome::Weak { plan, evidence: Evidence::NotNeeded }, look.now);
             let account = Some(AccountUpdate::of(look.account, &state, look.now));
@@ -116,31 +110,6 @@ impl Engine {
             }
         }
         Ok(Lesson::Changing)
-    }
-
-    /// Everything that is known of the account, for reading its list.
-    async fn study(
-        &self,
-        look: &Look<'_>,
-        listing: &Arc<Listing>,
-        names: &Arc<Vec<String>>,
-        apart: &HashSet<RequestId>,
-    ) -> Result<Study, StoreError> {
-        let Known { requests, mirror, programs } = self.store().known(look.account, listing, names).await?;
-        let Watched { mut requests, bad } = Watched::of(look.account, requests);
-        requests.retain(|request| !apart.contains(&request.id));
-        Ok(Study {
-            account: look.account.clone(),
-            mirror,
-            programs,
-            listing: Arc::clone(listing),
-            names: Arc::clone(names),
-            requests,
-            knows_every_request: bad == 0 && apart.is_empty(),
-            policy: self.policy().clone(),
-            ages: if self.calendar_was_stepped() { Ages::Doubtful } else { Ages::Known },
-            now: look.now,
-        })
     }
 
     /// Writes what an answer meant; answers whether it is written. Where it is not, read and decide again: somebody
@@ -176,7 +145,7 @@ impl Engine {
         now: Time,
     ) -> Result<Vec<RequestId>, StoreError> {
         let mut bad = Vec::new();
-        for change in self.decide_all(requests, findings, now).1 {
+        for change in self.judge().decide(requests, findings, now).1 {
             let id = change.request.id.clone();
             match self.recorder.write(Record { changes: vec![change], ..Record::default() }).await {
                 Ok(Recorded::Written | Recorded::Stale) => {}
@@ -190,21 +159,6 @@ impl Engine {
         Ok(bad)
     }
 
-    fn decide_all(&self, requests: &[Request], findings: &Findings, now: Time) -> (Vec<Request>, Vec<Change>) {
-        let mut changes = Vec::new();
-        let mut next = Vec::with_capacity(requests.len());
-        for (index, (request, seen)) in requests.iter().zip(&findings.observations).enumerate() {
-            let mut decision = decide(request, seen, self.policy(), now);
-            if let Some(username) = findings.usernames.get(&index) {
-                decision.next.username = Some(username.clone());
-            }
-            let (after, change) = record::change(request, seen, decision, now);
-            changes.extend(change);
-            next.push(after);
-        }
-        (next, changes)
-    }
-
     /// Every request that the account's list may move. A row that is not legal holds up itself alone.
     pub(super) async fn watched(&self, account: &AccountId) -> Result<Watched, StoreError> {
         Ok(Watched::of(account, self.store().watched_requests(account).await?))
@@ -215,11 +169,11 @@ impl Engine {
 pub(super) struct Watched {
     pub(super) requests: Vec<Request>,
     /// Rows beside them that are not legal.
-    bad: usize,
+    pub(super) bad: usize,
 }
 
 impl Watched {
-    fn of(account: &AccountId, rows: Vec<Result<Request, BadRow>>) -> Self {
+    pub(super) fn of(account: &AccountId, rows: Vec<Result<Request, BadRow>>) -> Self {
         let mut watched = Self { requests: Vec::with_capacity(rows.len()), bad: 0 };
         for row in rows {
             match row {
@@ -232,6 +186,16 @@ impl Watched {
         }
         watched
     }
+}
+
+/// A list is written down: says what is new of it.
+fn learned_from(study: &Study, studied: Studied) -> Learned {
+    let Studied { next, state, loss, left_out, before, has_odd_news, .. } = studied;
+    if has_odd_news {
+        warn_of_unknown_statuses(&study.account, &study.listing);
+    }
+    tell_of_the_list(&study.account, before, loss, left_out);
+    Learned { requests: next, state }
 }
 
 /// Says what is new of a list as a whole: that it lost everything or is believed again, that it is longer than what is

@@ -1,24 +1,24 @@
 //! One look at one account: its list is read, `domain` says what that makes of its requests and of the account, and that is
 //! written. The calls that the list allows wait for their turns in [`super::calls`].
 
-use std::time::Duration;
-
 use super::{
     Engine, Meters,
     calls::Pending,
     learn::{Learned, Lesson},
     long_lists::Length,
+    study::Judge,
 };
 use crate::{
     domain::{
         account::{AccountState, Outcome, Status, TOO_FAST_PAUSE, Trouble},
         decide::deadline_may_end,
+        emptied::Ages,
         errcode::{Class, Refusal},
         id::AccountId,
         listing::Reading,
         observation::Observation,
         pace::Pace,
-        plan::{AccountPlan, plan_account},
+        plan::AccountPlan,
         request::{Request, State},
         time::Time,
     },
@@ -130,25 +130,25 @@ impl Engine {
         }
     }
 
+    /// The rules as they are kept at the moment.
+    pub(super) fn judge(&self) -> Judge {
+        let ages = if self.calendar_was_stepped() { Ages::Doubtful } else { Ages::Known };
+        Judge { policy: self.recorder.shared_policy(), stretch: self.stretch(), ages }
+    }
+
     /// The account's state after what came of it.
     pub(super) fn after(&self, state: &AccountState, outcome: Outcome, now: Time) -> AccountState {
         state.after(outcome, self.pace(), now)
     }
 
-    /// The policy as it is kept at the moment.
+    /// How often is looked.
     pub(super) fn pace(&self) -> Pace<'_> {
         Pace { policy: self.policy(), stretch: self.stretch() }
     }
 
     /// What all requests of an account need of it.
     pub(super) fn plan(&self, state: &AccountState, requests: &[Request], now: Time) -> AccountPlan {
-        let plan = plan_account(requests, self.pace(), state.calls.held_until(now), now);
-        if !self.calendar_was_stepped() {
-            return plan;
-        }
-        // What is due because of an age that is not believed would be due again at once.
-        let soonest = now + self.policy().steps.every(Duration::ZERO);
-        AccountPlan { due: plan.due.map(|due| due.max(soonest)), ..plan }
+        self.judge().plan(state, requests, now)
     }
 
     /// Tells requests whose time has come that wait for a quota. Answers when nothing is left that needs the list.

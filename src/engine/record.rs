@@ -2,14 +2,19 @@
 //! never decide.
 
 use std::{
+    collections::HashSet,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use super::{audit::Promised, ids::Ids};
+use super::{
+    audit::Promised,
+    ids::Ids,
+    study::{Studied, Study},
+};
 use crate::{
     clock::SharedClock,
     domain::{
@@ -19,11 +24,13 @@ use crate::{
         listing::Status,
         observation::{Observation, ResetBy, Since},
         policy::Policy,
-        request::{Request, State},
+        request::{Outcome, Request, State},
         time::Time,
     },
     store::{
         Record, Recorded, Store, StoreError,
+        accounts::Account,
+        gates::Gate,
         record::{Change, Conflict, Event, Transition, new_id},
     },
 };
@@ -124,12 +131,23 @@ pub(super) enum Wrote {
     LostEveryRace,
 }
 
+/// What became of the intent to call.
+#[derive(Debug)]
+pub(super) enum Intent {
+    /// It is on disk, and the request as it is then.
+    Written(Request),
+    /// Somebody has changed the request, which is this now; nothing where it is gone.
+    NotWanted(Option<Request>),
+    /// Its account is suspended.
+    NotAllowed,
+}
+
 /// Writes decisions. The daemon has one, and so has every command that decides something.
 #[derive(Debug)]
 pub struct Recorder {
     store: Store,
     clock: SharedClock,
-    policy: Policy,
+    policy: Arc<Policy>,
     transitions: AtomicU64,
     ids: Ids,
     /// Audits made: each takes the next slice of histories.
@@ -143,7 +161,15 @@ impl Recorder {
     #[must_use]
     pub fn new(store: Store, clock: SharedClock, policy: Policy) -> Self {
         let (transitions, audits) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { store, clock, policy, transitions, ids: Ids::default(), audits, promised: Mutex::default() }
+        Self {
+            store,
+            clock,
+            policy: Arc::new(policy),
+            transitions,
+            ids: Ids::default(),
+            audits,
+            promised: Mutex::default(),
+        }
     }
 
     /// The database.
@@ -160,8 +186,12 @@ impl Recorder {
 
     /// How patient we are.
     #[must_use]
-    pub const fn policy(&self) -> &Policy {
+    pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    pub(super) fn shared_policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy)
     }
 
     /// A name for a new request.
@@ -242,25 +272,73 @@ impl Recorder {
         }
     }
 
+    /// Writes the intent to call, where the request and its account stand in the database as they were read, in one piece of
+    /// work and one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub(super) async fn intend(&self, request: &Request, asking: &[Gate]) -> Result<Intent, StoreError> {
+        let (now, policy) = (self.clock.now(), self.shared_policy());
+        let (request, gates) = (request.clone(), asking.to_vec());
+        let (id, account) = (request.id.clone(), request.account.clone());
+        let think = move |there: Option<Request>, account: Option<Account>| {
+            if account.is_none_or(|known| known.state.is_suspended()) {
+                return (None, Intent::NotAllowed);
+            }
+            if there.as_ref().is_none_or(|there| there.version != request.version) {
+                return (None, Intent::NotWanted(there));
+            }
+            let decision = decide(&request, &Observation::CallStarted, &policy, now);
+            match change(&request, &Observation::CallStarted, decision, now) {
+                (started, Some(change)) if matches!(started.state, State::Initiating(Outcome::Pending)) => {
+                    let record = Record { changes: vec![change], gates: gates.clone(), ..Record::default() };
+                    (Some(record), Intent::Written(started))
+                }
+                _ => (None, Intent::NotWanted(there)),
+            }
+        };
+        let (moves, intent) = self.store.before_call(id, account, think).await?;
+        self.note(&moves);
+        Ok(intent)
+    }
+
+    /// Reads everything that is known of an account, thinks its list through and writes what that means, in one piece of
+    /// work and one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written. Of one row also when thinking has panicked.
+    pub(super) async fn learn(&self, study: Study) -> Result<Studied, StoreError> {
+        let (account, listing, names) = (study.account.clone(), Arc::clone(&study.listing), Arc::clone(&study.names));
+        let think = move |known| study.read(known, &HashSet::new());
+        let (moves, studied) = self.store.learn(account, listing, names, think).await?;
+        self.note(&moves);
+        Ok(studied)
+    }
+
     /// Writes a record and counts and logs what moved.
     pub(super) async fn write(&self, record: Record) -> Result<Recorded, StoreError> {
-        let moves: Vec<Transition> = record.changes.iter().filter_map(|change| change.transition.clone()).collect();
+        let moves = record.moves();
         let recorded = self.store.record(record).await?;
         if recorded == Recorded::Written {
-            for step in moves {
-                self.transitions.fetch_add(1, Ordering::Relaxed);
-                tracing::info!(
-                    request.id = step.request_id,
-                    from = step.from_state,
-                    to = step.to_state,
-                    cause = step.cause,
-                    status = step.status,
-                    errcode = step.errcode,
-                    detail = step.detail,
-                    "transition"
-                );
-            }
+            self.note(&moves);
         }
         Ok(recorded)
+    }
+
+    /// Counts and logs moves that are written.
+    fn note(&self, moves: &[Transition]) {
+        for step in moves {
+            self.transitions.fetch_add(1, Ordering::Relaxed);
+            tracing::info!(
+                request.id = step.request_id,
+                from = step.from_state,
+                to = step.to_state,
+                cause = step.cause,
+                status = step.status,
+                errcode = step.errcode,
+                detail = step.detail,
+                "transition"
+            );
+        }
     }
 }

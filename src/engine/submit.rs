@@ -4,18 +4,14 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{
-    Engine, Meters,
-    gates::api,
-    record::{Observed, Wrote},
-};
+use super::{Engine, Meters, gates::api, record::Intent};
 use crate::{
     domain::{
         errcode::{Class, Refusal},
         observation::Observation,
-        request::{Kind, Outcome, Request, State},
+        request::{Kind, Request},
     },
-    store::{Record, StoreError, gates::Gate},
+    store::{StoreError, gates::Gate},
     wechat::{CallError, LinkOptions, Token, TokenError},
 };
 
@@ -66,9 +62,9 @@ impl Engine {
             Ok(asking) => asking,
             Err((after, why)) => return Ok((after, Called::NotSent(why))),
         };
-        let Some(started) = self.intend(request, &asking).await? else {
-            // Only the one who wrote the intent may call.
-            return Ok((self.as_it_is(request).await?, Called::NotSent(Unsent::NotWanted)));
+        let started = match self.intend(request, &asking).await? {
+            Ok(started) => started,
+            Err((after, why)) => return Ok((after, Called::NotSent(why))),
         };
         Meters::count(&self.meters.calls);
         let (seen, called) = observed(self.call(&started, &token).await);
@@ -100,19 +96,11 @@ impl Engine {
         })
     }
 
-    /// Whether the call is still wanted and allowed, right before its intent. Answers the gates that the call asks for all.
+    /// Whether the call is allowed by what is known without the database. Answers the gates that the call asks for all.
     async fn confirm(&self, request: &Request) -> Result<Result<Vec<Gate>, NotSent>, StoreError> {
         let is_refused_everywhere = self.gates.closed_until(self.clock().now()).is_some();
         if self.is_ending.load(Ordering::Relaxed) || is_refused_everywhere {
             return Ok(Err((unlooked(request), Unsent::NotAllowed)));
-        }
-        let (now_there, account) = self.store().before_call(&request.id, &request.account).await?;
-        if account.is_none_or(|known| known.state.is_suspended()) {
-            return Ok(Err((unlooked(request), Unsent::NotAllowed)));
-        }
-        let now_there = now_there.unwrap_or_else(|| unlooked(request));
-        if now_there.version != request.version || !matches!(now_there.state, State::Requested) {
-            return Ok(Err((now_there, Unsent::NotWanted)));
         }
         if self.is_day_used(request) {
             return Ok(Err((unlooked(request), Unsent::HeldBack)));
@@ -123,18 +111,19 @@ impl Engine {
         })
     }
 
-    /// Writes the intent to call; nothing when somebody else changed the request in this very moment.
-    async fn intend(&self, request: &Request, asking: &[Gate]) -> Result<Option<Request>, StoreError> {
-        let more = Record { gates: asking.to_vec(), ..Record::default() };
-        let intent = self.recorder.try_observe(request, &Observation::CallStarted, more).await;
-        if let Ok(Observed { request: started, wrote: Wrote::TheMove }) = &intent
-            && matches!(started.state, State::Initiating(Outcome::Pending))
-        {
-            return Ok(Some(started.clone()));
-        }
+    /// Writes the intent to call, where the request and its account are still as they were and nobody says no. Only the one
+    /// who wrote the intent may call.
+    async fn intend(&self, request: &Request, asking: &[Gate]) -> Result<Result<Request, NotSent>, StoreError> {
+        let intent = self.recorder.intend(request, asking).await;
+        let refused = match intent {
+            Ok(Intent::Written(started)) => return Ok(Ok(started)),
+            Ok(Intent::NotAllowed) => Ok(Err((unlooked(request), Unsent::NotAllowed))),
+            Ok(Intent::NotWanted(there)) => Ok(Err((there.unwrap_or_else(|| unlooked(request)), Unsent::NotWanted))),
+            Err(error) => Err(error),
+        };
         // Nothing is called, so nobody asks: the gates stand open a moment sooner than is written.
         self.gates.give_back(asking, self.clock().now());
-        intent.map(|_| None)
+        refused
     }
 
     async fn call(&self, request: &Request, token: &Token) -> Result<(), CallError> {
@@ -153,11 +142,6 @@ impl Engine {
     /// Whether this API's day is used up for the account: the request stays where it is until it is over.
     fn is_day_used(&self, request: &Request) -> bool {
         self.gates.api(&request.account, api(request.kind), self.clock().now()).is_some()
-    }
-
-    /// The request as its row stands. The look that allowed its call is not in it.
-    async fn as_it_is(&self, request: &Request) -> Result<Request, StoreError> {
-        Ok(self.store().request(&request.id).await?.unwrap_or_else(|| unlooked(request)))
     }
 }
 

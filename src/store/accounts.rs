@@ -110,14 +110,13 @@ const MAKE_DUE: &str = "
 // The same for accounts that are known, and nothing for a name that is not.
 const WAKE: &str = "
     UPDATE account
-    SET next_check_at = CASE account.suspended_by
+    SET next_check_at = CASE suspended_by
             WHEN 'operator' THEN NULL
-            WHEN 'wechat' THEN coalesce(account.next_check_at, j.value ->> 1)
-            ELSE j.value ->> 1
+            WHEN 'wechat' THEN coalesce(next_check_at, ?2)
+            ELSE ?2
         END,
-        reread_at = j.value ->> 1, asked = max(account.asked, j.value ->> 2)
-    FROM jsonb_each(?1) AS j
-    WHERE account.account = j.value ->> 0";
+        reread_at = ?2, asked = max(asked, ?3)
+    WHERE account = ?1";
 
 const STAND: &str = "
     UPDATE account
@@ -270,17 +269,12 @@ pub(super) async fn make_due(
     Ok(())
 }
 
-/// Makes one account due now, when it is known.
-pub(super) fn wake_one(db: Db<'_>, account: &str, now: Time) -> Result<(), StoreError> {
-    let written = db.execute(WAKE, [bulk::json(&[(account, now.ms(), false)])]);
-    decode::apart(ACCOUNT.name, account, written).map(drop)
-}
-
-/// Makes those of the accounts that are known due now.
-pub(super) async fn wake(tx: &mut SqliteConnection, accounts: &[(String, bool)], now: Time) -> Result<(), StoreError> {
-    let rows: Vec<(&str, i64, bool)> =
-        accounts.iter().map(|(account, asked)| (account.as_str(), now.ms(), *asked)).collect();
-    bulk::execute_apart(tx, WAKE, &rows).await.map(drop)
+/// Makes those of the accounts that are known due now; beside each, whether somebody waits for the answer.
+pub(super) fn wake(db: Db<'_>, accounts: &[(String, bool)], now: Time) -> Result<(), StoreError> {
+    for (account, asked) in accounts {
+        decode::apart(ACCOUNT.name, account, db.execute(WAKE, (account, now.ms(), asked)))?;
+    }
+    Ok(())
 }
 
 pub(super) async fn set_standing(

@@ -5,8 +5,9 @@ use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::{
-    Store, StoreError, bulk,
+    Store, StoreError,
     decode::{self, Table},
+    executor::Db,
     record::{self, Event},
     writer::Work,
 };
@@ -147,7 +148,7 @@ const OVER: &str = "
         notify_at = CASE WHEN alert.reach IS NULL AND alert.acknowledged_at IS NOT NULL THEN NULL
                          ELSE j.value ->> 3 END,
         version = alert.version + 1
-    FROM jsonb_each($1) AS j
+    FROM jsonb_each(?1) AS j
     WHERE alert.id = j.value ->> 0 AND alert.resolved_at IS NULL";
 
 const FIRE: &str = "
@@ -156,23 +157,23 @@ const FIRE: &str = "
     SELECT j.value ->> 'id', j.value ->> 'key', j.value ->> 'rule', j.value ->> 'reason', j.value ->> 'request_id',
            j.value ->> 'account', j.value ->> 'program', 'firing', j.value ->> 'since', j.value ->> 'fired_at',
            j.value ->> 'notify_at', j.value ->> 'message_en', j.value ->> 'message_zh'
-    FROM jsonb_each($1) AS j WHERE true
+    FROM jsonb_each(?1) AS j WHERE true
     ON CONFLICT DO NOTHING";
 
 const KEEP_VIGIL: &str = "
     INSERT INTO vigil (request_id, due_at)
-    SELECT j.value ->> 0, j.value ->> 1 FROM jsonb_each($1) AS j WHERE j.value ->> 1 IS NOT NULL
+    SELECT j.value ->> 0, j.value ->> 1 FROM jsonb_each(?1) AS j WHERE j.value ->> 1 IS NOT NULL
     ON CONFLICT (request_id) DO UPDATE SET due_at = excluded.due_at";
 
 const END_VIGIL: &str = "
     DELETE FROM vigil
-    WHERE request_id IN (SELECT j.value ->> 0 FROM jsonb_each($1) AS j WHERE j.value ->> 1 IS NULL)";
+    WHERE request_id IN (SELECT j.value ->> 0 FROM jsonb_each(?1) AS j WHERE j.value ->> 1 IS NULL)";
 
 const DELIVER: &str = "
     INSERT INTO delivery (id, event_id, seq, partition_key, channel, state, created_at, next_at)
     SELECT j.value ->> 'id', j.value ->> 'event_id', j.value ->> 'seq', j.value ->> 'partition_key',
            j.value ->> 'channel', 'pending', j.value ->> 'created_at', j.value ->> 'created_at'
-    FROM jsonb_each($1) AS j WHERE true
+    FROM jsonb_each(?1) AS j WHERE true
     ON CONFLICT DO NOTHING";
 
 const TELL: &str = "
@@ -183,15 +184,15 @@ const TELL: &str = "
         state = CASE WHEN alert.version = j.value ->> 'version' AND alert.state = 'snoozed' THEN 'firing'
                      ELSE alert.state END,
         version = alert.version + 1
-    FROM jsonb_each($1) AS j
+    FROM jsonb_each(?1) AS j
     WHERE alert.id = j.value ->> 'id'";
 
 const REWORD: &str = "
     UPDATE alert SET message_en = j.value ->> 1, message_zh = j.value ->> 2
-    FROM jsonb_each($1) AS j
+    FROM jsonb_each(?1) AS j
     WHERE alert.id = j.value ->> 0 AND alert.resolved_at IS NULL";
 
-const READ_ON: &str = "UPDATE watch SET seq = $1 WHERE one = 1";
+const READ_ON: &str = "UPDATE watch SET seq = ?1 WHERE one = 1";
 
 const BEGIN: &str = "
     INSERT INTO watch (one, seq, policy) VALUES (1, $2, $1)
@@ -208,21 +209,19 @@ const LOOK_AGAIN: &str = "
 
 const STANDS: &str = "SELECT seq, policy FROM watch WHERE one = 1";
 
-pub(super) async fn write(tx: &mut SqliteConnection, step: &WatchRecord) -> Result<u64, StoreError> {
-    bulk::execute(tx, OVER, &step.over).await?;
-    bulk::execute(tx, FIRE, &step.fired).await?;
-    bulk::execute(tx, REWORD, &step.reworded).await?;
-    if !step.vigils.is_empty() {
-        bulk::execute(tx, END_VIGIL, &step.vigils).await?;
-        bulk::execute(tx, KEEP_VIGIL, &step.vigils).await?;
+pub(super) fn write(db: Db<'_>, step: &WatchRecord) -> Result<(), StoreError> {
+    db.bulk(OVER, &step.over)?;
+    db.bulk(FIRE, &step.fired)?;
+    db.bulk(REWORD, &step.reworded)?;
+    db.bulk(END_VIGIL, &step.vigils)?;
+    db.bulk(KEEP_VIGIL, &step.vigils)?;
+    db.bulk(DELIVER, &step.deliveries)?;
+    db.bulk(TELL, &step.told)?;
+    step.events.iter().try_for_each(|event| record::add_event(db, event))?;
+    match step.seq {
+        Some(seq) => db.execute(READ_ON, [seq]).map(drop),
+        None => Ok(()),
     }
-    bulk::execute(tx, DELIVER, &step.deliveries).await?;
-    bulk::execute(tx, TELL, &step.told).await?;
-    record::add_events(tx, &step.events).await?;
-    if let Some(seq) = step.seq {
-        sqlx::query(READ_ON).bind(seq).execute(tx).await?;
-    }
-    Ok(0)
 }
 
 /// The rules are these from now on: every open request is looked at again.
@@ -238,7 +237,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn watch(&self, step: WatchRecord) -> Result<(), StoreError> {
-        self.done(Work::Watch(Box::new(step))).await.map(drop)
+        self.executor.write(move |db| write(db, &step)).await
     }
 
     /// How far the outbox was read, beginning there when nobody ever did. When the rules are others than those that

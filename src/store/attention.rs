@@ -9,7 +9,9 @@ use super::{
     Store, StoreError,
     accounts::ACCOUNT,
     alerts::{ALERT, AlertRow},
-    bulk, decode,
+    bulk,
+    decode::{self, Cells},
+    executor::Db,
     request_row::RequestRow,
     requests::REQUEST,
 };
@@ -23,14 +25,13 @@ use crate::domain::{
 const CONFLICT: decode::Table = decode::Table { name: "conflict", key: &["id"] };
 
 /// An event that the watch has not seen.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct News {
     /// Its place.
     pub seq: i64,
     /// Its id.
     pub id: String,
     /// Its type.
-    #[sqlx(rename = "type")]
     pub kind: String,
     /// The request's or the account's id.
     pub subject: String,
@@ -38,14 +39,34 @@ pub struct News {
     pub partition_key: String,
     /// Of alerts: the age from which the channels are told that it is for.
     pub reach: Option<i64>,
+    /// When it came to be.
+    pub at: Time,
+}
+
+/// The table of events.
+const EVENT: decode::Table = decode::Table { name: "outbox", key: &["seq"] };
+
+impl News {
+    fn read(cells: &mut Cells<'_, '_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            seq: cells.next()?,
+            id: cells.next()?,
+            kind: cells.next()?,
+            subject: cells.next()?,
+            partition_key: cells.next()?,
+            reach: cells.next()?,
+            at: Time::from_ms(cells.next()?),
+        })
+    }
 }
 
 const NEWS: &str = "
-    SELECT seq, id, type, subject, partition_key, reach FROM outbox WHERE seq > $1 ORDER BY seq LIMIT $2";
+    SELECT seq, id, type, subject, partition_key, reach, at FROM outbox WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
 const VIGILS: &str = "SELECT request_id FROM vigil WHERE due_at <= $1 ORDER BY due_at LIMIT $2";
 
-const NEXT_VIGIL: &str = "SELECT min(due_at) FROM vigil";
+// Whatever is no number comes after all numbers, and is never due.
+const NEXT_VIGIL: &str = "SELECT min(due_at) FROM vigil WHERE due_at <= 9223372036854775807";
 
 // Of requests that are over: whether a later one of the pair has taken their place. Of a link that is gone, one that was
 // asked for after it went and waits or succeeded, an unlink of ours that waits or is what took it away, or another that
@@ -80,7 +101,7 @@ const CONFLICTS: &str = "
 // A request of whose pair something happened may be one of those itself: it has gone back to where it was asked.
 const RELATED: &str = "
     SELECT DISTINCT l.request_id
-    FROM jsonb_each($1) AS j
+    FROM jsonb_each(?1) AS j
     CROSS JOIN request AS r ON r.id = j.value
     CROSS JOIN alert AS l INDEXED BY alert_of_pair ON l.account = r.account AND l.program = r.program
     WHERE l.resolved_at IS NULL AND l.request_id IS NOT NULL";
@@ -205,7 +226,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn news(&self, seq: i64, limit: u32) -> Result<Vec<News>, StoreError> {
-        Ok(sqlx::query_as(NEWS).bind(seq).bind(limit).fetch_all(self.readers()).await?)
+        let read = move |db: Db<'_>| {
+            db.all(NEWS, (seq, limit), |row| decode::cells(row, EVENT, News::read))?
+                .into_iter()
+                .map(|row| Ok(row?))
+                .collect()
+        };
+        self.executor.read(read).await
     }
 
     /// Requests that must be looked at again by now.
@@ -229,7 +256,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn alerted_for_the_same(&self, requests: &[&str]) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar(RELATED).bind(bulk::json(requests)).fetch_all(self.readers()).await?)
+        let requests = bulk::json(requests);
+        let read = move |db: Db<'_>| {
+            Ok(db.all(RELATED, [&requests], |row| row.get(0))?.into_iter().collect::<Result<_, _>>()?)
+        };
+        self.executor.read(read).await
     }
 
     /// Requests with what belongs to them. One whose row is not legal is left out: it must not hold up the others.

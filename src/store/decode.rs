@@ -127,12 +127,9 @@ pub(super) fn cells<T>(
         use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
         let id = (0..table.key.len()).map(|place| cell(row, place)).collect::<Vec<_>>().join("/");
         let (column, value) = match &error {
-            FromSqlConversionFailure(place, ..)
-            | IntegralValueOutOfRange(place, _)
-            | InvalidColumnType(place, ..) => (
-                row.as_ref().column_name(*place).unwrap_or_default().to_owned(),
-                cell(row, *place),
-            ),
+            FromSqlConversionFailure(place, ..) | IntegralValueOutOfRange(place, _) | InvalidColumnType(place, ..) => {
+                (row.as_ref().column_name(*place).unwrap_or_default().to_owned(), cell(row, *place))
+            }
             _ => (String::new(), error.to_string()),
         };
         BadRow { table: table.name, id, column: column.into(), value }

@@ -14,10 +14,11 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, TransactionBehavior};
+use serde::Serialize;
 use tokio::sync::{Mutex, oneshot, watch};
 
 use super::{
-    StoreError,
+    StoreError, bulk,
     writer::{self, Health},
 };
 
@@ -59,6 +60,11 @@ impl Db<'_> {
     /// Runs a statement; the number of rows it changed.
     pub(super) fn execute(self, sql: &'static str, params: impl Params) -> Result<usize, StoreError> {
         Ok(self.0.prepare_cached(sql)?.execute(params)?)
+    }
+
+    /// Runs a statement once for many rows, which it reads as JSON from `?1`; not at all where there is none.
+    pub(super) fn bulk<T: Serialize>(self, sql: &'static str, rows: &[T]) -> Result<usize, StoreError> {
+        if rows.is_empty() { Ok(0) } else { self.execute(sql, [bulk::json(rows)]) }
     }
 
     /// The first row, when there is one.

@@ -4,12 +4,13 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    BadRow, Store, StoreError,
+    BadRow, Record, Recorded, Store, StoreError,
     account_row::Account,
     accounts,
     executor::Db,
+    followed,
     programs::{self, Mirror},
-    requests,
+    record::{self, Transition},
 };
 use crate::domain::{
     id::{AccountId, ProgramId, RequestId},
@@ -29,6 +30,17 @@ pub struct Known {
     pub programs: HashMap<String, ProgramId>,
 }
 
+impl Known {
+    fn of(db: Db<'_>, account: &AccountId, listing: &Listing, names: &[String]) -> Result<Self, StoreError> {
+        let usernames: Vec<&str> = listing.items.iter().filter_map(|item| item.username.as_deref()).collect();
+        Ok(Self {
+            requests: followed::watched(db, account)?,
+            mirror: programs::mirrored(db, account, names)?,
+            programs: programs::named(db, &usernames)?,
+        })
+    }
+}
+
 impl Store {
     /// Everything that is known of an account, for reading its list, whose items have these names
     /// ([`programs::item_names`]).
@@ -42,15 +54,26 @@ impl Store {
         names: &Arc<Vec<String>>,
     ) -> Result<Known, StoreError> {
         let (account, listing, names) = (account.clone(), Arc::clone(listing), Arc::clone(names));
-        let look = move |db: Db<'_>| {
-            let usernames: Vec<&str> = listing.items.iter().filter_map(|item| item.username.as_deref()).collect();
-            Ok(Known {
-                requests: requests::watched(db, &account)?,
-                mirror: programs::mirrored(db, &account, &names)?,
-                programs: programs::named(db, &usernames)?,
-            })
+        self.executor.read(move |db| Known::of(db, &account, &listing, &names)).await
+    }
+
+    /// Reads everything that is known of an account, has it thought through together with the list, and writes the record
+    /// that comes of it, all in one transaction. Answers the moves in it, and what else came of it.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn learn<T: Send + 'static>(
+        &self,
+        account: AccountId,
+        listing: Arc<Listing>,
+        names: Arc<Vec<String>>,
+        mut think: impl FnMut(Known) -> (Record, T) + Send + 'static,
+    ) -> Result<(Vec<Transition>, T), StoreError> {
+        let learn = move |db: Db<'_>| {
+            let (record, learned) = think(Known::of(db, &account, &listing, &names)?);
+            Ok((write(db, &record)?, learned))
         };
-        self.executor.read(look).await
+        self.executor.write(learn).await
     }
 
     /// Every request of an account that a listing may still move: the open ones and the linked. A row that is not legal is
@@ -60,7 +83,7 @@ impl Store {
     /// [`StoreError`] when nothing can be read.
     pub async fn watched_requests(&self, account: &AccountId) -> Result<Vec<Result<Request, BadRow>>, StoreError> {
         let account = account.clone();
-        self.executor.read(move |db| requests::watched(db, &account)).await
+        self.executor.read(move |db| followed::watched(db, &account)).await
     }
 
     /// Whether the account's list has ever shown anything that is remembered.
@@ -72,17 +95,30 @@ impl Store {
         self.executor.read(move |db| programs::has_listed(db, &account)).await
     }
 
-    /// A request that is about to be called, and its account, as they stand at this moment; nothing where there is none or,
-    /// of an account, where its row is not legal.
+    /// Reads a request that is about to be called, and its account, as they stand at this moment, has them judged, and writes
+    /// the record that comes of it, all in one transaction. There is nothing where there is none or, of an account, where its
+    /// row is not legal. Answers the moves in the record, and what else came of it.
     ///
     /// # Errors
-    /// [`StoreError`] when nothing can be read, or the request's row is not legal.
-    pub async fn before_call(
+    /// [`StoreError`] when nothing was written, or the request's row is not legal.
+    pub async fn before_call<T: Send + 'static>(
         &self,
-        request: &RequestId,
-        account: &AccountId,
-    ) -> Result<(Option<Request>, Option<Account>), StoreError> {
-        let (request, account) = (request.clone(), account.clone());
-        self.executor.read(move |db| Ok((requests::moved(db, &request)?, accounts::known(db, &account)?))).await
+        request: RequestId,
+        account: AccountId,
+        mut judge: impl FnMut(Option<Request>, Option<Account>) -> (Option<Record>, T) + Send + 'static,
+    ) -> Result<(Vec<Transition>, T), StoreError> {
+        let work = move |db: Db<'_>| {
+            let (record, judged) = judge(followed::moved(db, &request)?, accounts::known(db, &account)?);
+            Ok((record.map_or(Ok(Vec::new()), |record| write(db, &record))?, judged))
+        };
+        self.executor.write(work).await
+    }
+}
+
+/// Writes what was decided by rows of the same transaction; answers the moves in it.
+fn write(db: Db<'_>, record: &Record) -> Result<Vec<Transition>, StoreError> {
+    match record::write(db, record)? {
+        Recorded::Written => Ok(record.moves()),
+        Recorded::Stale => Err(StoreError::defect("a request changed within a transaction")),
     }
 }

@@ -39,6 +39,8 @@ mod account_row;
 
 pub mod requests;
 
+mod followed;
+
 pub mod import;
 
 pub mod accounts;
@@ -209,7 +211,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written; the rows are still there.
     pub async fn take_wakeups(&self, seq: i64, woken: Vec<(String, bool)>, now: Time) -> Result<(), StoreError> {
-        self.done(Work::TakeWakeups(seq, woken, now)).await.map(drop)
+        self.executor.write(move |db| wakeups::take(db, seq, &woken, now)).await
     }
 
     /// Asks the daemon to look at this account at once.

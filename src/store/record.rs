@@ -11,9 +11,10 @@ use super::{
     chain::{self, Head},
     copies,
     executor::Db,
+    followed,
     gates::{self, Gate, Opening},
     programs::{self, ItemRow, ListState},
-    requests::{self, Urgency},
+    requests::Urgency,
     wakeups,
 };
 use crate::domain::{
@@ -47,6 +48,14 @@ pub struct Record {
     pub woken: Option<(Vec<String>, Time)>,
     /// The file is no longer a copy that knows less than `WeChat`: every account is read anew from this moment on.
     pub reconciled: Option<Time>,
+}
+
+impl Record {
+    /// The moves in it.
+    #[must_use]
+    pub fn moves(&self) -> Vec<Transition> {
+        self.changes.iter().filter_map(|change| change.transition.clone()).collect()
+    }
 }
 
 /// One request's part of a record.
@@ -239,10 +248,9 @@ pub(super) fn write(db: Db<'_>, record: &Record) -> Result<Recorded, StoreError>
         accounts::update(db, update)?;
     }
     if let Some((names, now)) = &record.woken {
-        for name in names {
-            accounts::wake_one(db, name, *now)?;
-            wakeups::add_one(db, name, Urgency::InTurn, *now)?;
-        }
+        let woken: Vec<(String, bool)> = names.iter().map(|name| (name.clone(), false)).collect();
+        accounts::wake(db, &woken, *now)?;
+        wakeups::add_all(db, names, Urgency::InTurn, *now)?;
     }
     if let Some(now) = record.reconciled {
         copies::reconciled(db, now)?;
@@ -252,7 +260,7 @@ pub(super) fn write(db: Db<'_>, record: &Record) -> Result<Recorded, StoreError>
 
 fn write_change(db: Db<'_>, change: &Change, head: &Head) -> Result<(), StoreError> {
     let link = change.transition.as_ref().map(|transition| transition.on(head));
-    requests::update(db, &change.request, link.as_ref().map_or(head, |link| &link.head))?;
+    followed::update(db, &change.request, link.as_ref().map_or(head, |link| &link.head))?;
     if let Some(link) = &link {
         chain::put(db, link)?;
     }
@@ -307,7 +315,7 @@ fn settle_conflicts(db: Db<'_>, request: &Request, how: &'static str, at: Time) 
 }
 
 /// Writes a message owed to the outside.
-fn add_event(db: Db<'_>, event: &Event) -> Result<(), StoreError> {
+pub(super) fn add_event(db: Db<'_>, event: &Event) -> Result<(), StoreError> {
     let Event { id, kind, subject, partition_key, reach, at, data } = event;
     db.execute(EVENT, (id, kind, subject, partition_key, reach, at, data)).map(drop)
 }

@@ -3,8 +3,11 @@
 
 use sqlx::FromRow;
 
-use super::{Store, StoreError, decode, requests::REQUEST, stage_times::first_id};
+use super::{Store, StoreError, decode, executor::Db, requests::REQUEST, stage_times::first_id};
 use crate::domain::time::Time;
+
+/// After every id.
+pub const LAST_ID: &str = "~";
 
 /// One page, and where the next one begins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +45,24 @@ const UNCALLED: &str = "
     LEFT JOIN account AS a ON a.account = r.account
     LEFT JOIN alert AS g INDEXED BY alert_one_open ON g.key = 'ip_not_allowed/all' AND g.resolved_at IS NULL";
 
+// Of one state, those that have been in it for longer than anybody's patience begins, from where the last page ended. What
+// is to be looked at by itself or is told already is left out.
+const AGED: &str = "
+    SELECT r.since, r.id,
+           NOT EXISTS (SELECT 1 FROM vigil AS v WHERE v.request_id = r.id)
+           AND NOT EXISTS (SELECT 1 FROM alert AS l INDEXED BY alert_of_request
+                           WHERE l.request_id = r.id AND l.resolved_at IS NULL AND l.rule = 'stuck')
+    FROM request AS r INDEXED BY request_waiting
+    WHERE r.state = ?1 AND (r.since, r.id) > (?2, ?3) AND r.since <= ?4 AND r.finished_at IS NULL
+    ORDER BY r.since, r.id LIMIT ?5";
+
+const NEXT_TO_AGE: &str = "
+    SELECT min(r.since) FROM request AS r INDEXED BY request_waiting
+    WHERE r.state = ?1 AND r.since > ?2 AND r.finished_at IS NULL";
+
+/// How far a state has been looked through: a moment since when a request may be in it, and a request.
+pub type Aged = (i64, String);
+
 #[derive(Debug, FromRow)]
 struct Row {
     place: String,
@@ -64,6 +85,43 @@ impl Store {
     ) -> Result<Relook, StoreError> {
         let query = sqlx::query(STALE).bind(&after.0).bind(&after.1).bind(limit).bind(unread_before.ms());
         Ok(page(decode::legible(&query.fetch_all(self.readers()).await?, REQUEST), limit))
+    }
+
+    /// Requests that have been in this state since before `until` (milliseconds UTC) and that nobody has looked at for it: the
+    /// next `limit` after `place`, which moves on. Answers whether there may be more.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read; the place stays.
+    pub async fn aged(
+        &self,
+        state: &'static str,
+        place: &mut Aged,
+        until: i64,
+        limit: u32,
+    ) -> Result<(Vec<String>, bool), StoreError> {
+        let (since, id) = place.clone();
+        let read = move |db: Db<'_>| {
+            let rows = db.all(AGED, (state, since, &id, until, limit), |row| {
+                Ok::<_, rusqlite::Error>((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?))
+            })?;
+            Ok(rows.into_iter().collect::<Result<Vec<_>, _>>()?)
+        };
+        let rows = self.executor.read(read).await?;
+        let is_full = u32::try_from(rows.len()).unwrap_or(limit) >= limit;
+        if let Some((since, id, _)) = rows.last().filter(|_| is_full) {
+            *place = (*since, id.clone());
+        } else {
+            *place = (until, LAST_ID.to_owned());
+        }
+        Ok((rows.into_iter().filter(|(.., is_new)| *is_new).map(|(_, id, _)| id).collect(), is_full))
+    }
+
+    /// Since when the next request has been in this state that [`Store::aged`] has not come to; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn next_to_age(&self, state: &'static str, after: i64) -> Result<Option<i64>, StoreError> {
+        self.executor.read(move |db| Ok(db.first(NEXT_TO_AGE, (state, after), |row| row.get(0))?.flatten())).await
     }
 
     /// Requests that were asked for before that moment, are not called yet, and are not told of. At most `limit` after the
@@ -100,6 +158,7 @@ mod tests {
         let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
         for (sql, wanted) in [
             (STALE, "SEARCH alert USING INDEX alert_stuck ((account,id)>(?,?))"),
+            (AGED, "SEARCH r USING INDEX request_waiting (state=? AND (since,id)>(?,?))"),
             (UNCALLED, "SEARCH request USING INDEX request_by_state (state=? AND id>? AND id<?)"),
         ] {
             let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));

@@ -23,7 +23,7 @@ const WAKE: &str = "
 // account would stand before the others for ever.
 const WAITING: &str = "
     SELECT seq, account, asked FROM wakeup WHERE seq > $1 AND typeof(account) = 'text' ORDER BY seq LIMIT $2";
-const TAKE: &str = "DELETE FROM wakeup WHERE seq <= $1 AND account IN (SELECT j.value FROM json_each($2) AS j)";
+const TAKE: &str = "DELETE FROM wakeup WHERE seq <= ?1 AND account IN (SELECT j.value FROM json_each(?2) AS j)";
 
 /// An account that somebody wants looked at.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -59,21 +59,16 @@ pub(super) async fn add(
 }
 
 /// [`add`] on the database thread.
-pub(super) fn add_one(db: Db<'_>, account: &str, urgency: Urgency, now: Time) -> Result<(), StoreError> {
-    db.execute(ADD, (bulk::json(&[account]), now.ms(), urgency.flag())).map(drop)
+pub(super) fn add_all(db: Db<'_>, accounts: &[String], urgency: Urgency, now: Time) -> Result<(), StoreError> {
+    db.execute(ADD, (bulk::json(accounts), now.ms(), urgency.flag())).map(drop)
 }
 
 pub(super) async fn wake(tx: &mut SqliteConnection, account: &AccountId) -> Result<u64, StoreError> {
     Ok(sqlx::query(WAKE).bind(account.as_str()).execute(tx).await?.rows_affected())
 }
 
-pub(super) async fn take(
-    tx: &mut SqliteConnection,
-    seq: i64,
-    woken: &[(String, bool)],
-    now: Time,
-) -> Result<u64, StoreError> {
-    accounts::wake(tx, woken, now).await?;
+pub(super) fn take(db: Db<'_>, seq: i64, woken: &[(String, bool)], now: Time) -> Result<(), StoreError> {
+    accounts::wake(db, woken, now)?;
     let names: Vec<&str> = woken.iter().map(|(account, _)| account.as_str()).collect();
-    Ok(sqlx::query(TAKE).bind(seq).bind(bulk::json(&names)).execute(tx).await?.rows_affected())
+    db.execute(TAKE, (seq, bulk::json(&names))).map(drop)
 }

@@ -11,10 +11,10 @@ use super::{
     account_hands::{self, AccountHand},
     accounts::{self, Standing},
     alert_hands::{self, Hand},
-    alerts::{self, WatchRecord},
+    alerts,
     correct::{self, Correction},
-    executor::Turn,
     deliveries::{self, DeliveryResult},
+    executor::Turn,
     gates,
     import::{self, Step},
     nudges::{self, NewNudge, Nudged, Occasion},
@@ -39,11 +39,9 @@ pub(super) enum Work {
     Accept(Vec<Request>, Urgency, Time),
     Import(Step),
     Standing(AccountId, Standing, Time),
-    TakeWakeups(i64, Vec<(String, bool)>, Time),
     Wake(AccountId),
     HeedOpenings(i64),
     Drift { after: i64, limit: u32, now: Time, spread_ms: i64 },
-    Watch(Box<WatchRecord>),
     BeginWatch { seq: i64, policy: String, now: i64 },
     Prune { keep: Keep, now: Time },
     PruneRequests { ids: Vec<String>, before: Time },
@@ -237,13 +235,11 @@ async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError
         Work::Standing(account, standing, now) => {
             accounts::set_standing(tx, account, *standing, *now).await.map(Reply::Done)
         }
-        Work::TakeWakeups(seq, accounts, now) => wakeups::take(tx, *seq, accounts, *now).await.map(Reply::Done),
         Work::Wake(account) => wakeups::wake(tx, account).await.map(Reply::Done),
         Work::HeedOpenings(seq) => gates::heed(tx, *seq).await.map(Reply::Done),
         Work::Drift { after, limit, now, spread_ms } => {
             accounts::begin_drift(tx, *after, *limit, *now, *spread_ms).await.map(Reply::Done)
         }
-        Work::Watch(step) => alerts::write(tx, step).await.map(Reply::Done),
         Work::BeginWatch { seq, policy, now } => alerts::begin(tx, (*seq, policy), *now).await.map(Reply::Done),
         Work::Prune { keep, now } => upkeep::prune(tx, *keep, *now).await.map(Reply::Done),
         Work::PruneRequests { ids, before } => prune::take_away(tx, ids, *before).await.map(Reply::Done),

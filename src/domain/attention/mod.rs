@@ -35,7 +35,7 @@ pub use self::{
     groups::group_sentence,
     learned::{LEARNED_FROM, RIPE_AFTER, learned},
     policy::{Attention, Lesson, Override, QuietHours, StuckAfter, Threshold, Thresholds, Whose},
-    request::{OpenConflict, Reading, Subject, SuspendedBy, of_request},
+    request::{AGING, OpenConflict, Reading, Subject, SuspendedBy, of_request},
     standing::{Count, Plight, of_plight},
     words::local,
 };

@@ -137,17 +137,6 @@ impl Thresholds {
         Stage::ALL.into_iter().any(is_learned)
     }
 
-    /// The shortest that any request has for this stage: what is younger concerns nobody.
-    #[must_use]
-    pub fn shortest(&self, stage: Stage) -> Duration {
-        let own = self.overrides.iter().filter_map(|one| one.of(stage));
-        let durations = own.chain([self.stuck_after.of(stage)]).map(|threshold| match threshold {
-            Threshold::After(after) => after,
-            Threshold::Learned => StuckAfter::fixed(stage),
-        });
-        durations.min().unwrap_or(StuckAfter::fixed(stage))
-    }
-
     /// What holds for this request in this stage.
     #[must_use]
     pub fn of(&self, request: &Request, stage: Stage) -> Threshold {
@@ -205,6 +194,19 @@ pub struct Attention {
 }
 
 impl Attention {
+    /// The shortest that any request may stay in this stage: what is younger concerns nobody.
+    #[must_use]
+    pub fn shortest(&self, stage: Stage) -> Duration {
+        let Thresholds { stuck_after, overrides } = &self.thresholds;
+        let learned = self.lessons[stage as usize].map_or(StuckAfter::fixed(stage), |lesson| lesson.after);
+        let own = overrides.iter().filter_map(|one| one.of(stage));
+        let durations = own.chain([stuck_after.of(stage)]).map(|threshold| match threshold {
+            Threshold::After(after) => after,
+            Threshold::Learned => learned,
+        });
+        durations.min().unwrap_or(learned)
+    }
+
     /// How long this request may stay in this stage, and the lesson when that is where it comes from.
     #[must_use]
     pub fn patience(&self, request: &Request, stage: Stage) -> (Duration, Option<Lesson>) {

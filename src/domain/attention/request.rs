@@ -1,6 +1,8 @@
 //! What a person must know of one request, by its state alone and by what contradicts it. It must never know whether that
 //! was told already.
 
+use std::time::Duration;
+
 use super::{
     Attention, Concern, Rule, Stage,
     words::{self, Late},
@@ -75,6 +77,24 @@ pub struct Subject {
     pub is_succeeded: bool,
     /// Whether its account's list is read.
     pub reading: Reading,
+}
+
+/// States in which age alone makes something to be told, with the stages that they may be. (What is not called yet is looked
+/// at in rounds: its account may make something of it, too.)
+pub const AGING: [(&str, &[Stage]); 4] = [
+    ("initiating", &[Stage::Initiated]),
+    ("initiated", &[Stage::Initiated, Stage::Unlink]),
+    ("awaiting_account_admin", &[Stage::AccountAdmin]),
+    ("awaiting_program_admin", &[Stage::ProgramAdmin]),
+];
+
+impl Attention {
+    /// From which age on a request in this state may concern somebody; `None` when another state, or no age, matters.
+    #[must_use]
+    pub fn ages(&self, state: &str) -> Option<Duration> {
+        let (_, stages) = AGING.iter().find(|(aging, _)| *aging == state)?;
+        stages.iter().map(|stage| self.shortest(*stage)).min()
+    }
 }
 
 /// Everything a person must know of a request now or, with time alone, later.
@@ -214,8 +234,6 @@ fn of_conflict(request: &Request, conflict: &OpenConflict, attention: &Attention
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::domain::request::LinkOptions;
 

@@ -206,6 +206,7 @@ impl Watch {
         let (now, stopwatch) = (clock.now(), clock.monotonic());
         let mut waits: Vec<Duration> = Vec::new();
         waits.extend(store.next_vigil().await?.map(|due| now.until(Time::from_ms(due))));
+        waits.extend(self.next_aged().await?.map(|due| now.until(due)));
         for (reason, due) in store.reasons_to_tell().await? {
             // When quiet hours end is asked for minute by minute: they know whole minutes. So is what cannot be told.
             let wait = now.until(Time::from_ms(due));
@@ -233,11 +234,12 @@ impl Watch {
     async fn take_news(&mut self) -> Result<bool, StoreError> {
         let now = self.engine.clock().now();
         let news = self.store().news(self.seq, PAGE).await?;
-        let vigils = self.store().vigils(now.ms(), PAGE).await?;
-        if news.is_empty() && vigils.is_empty() {
-            return Ok(false);
+        let (mut due, more) = self.aged(now).await?;
+        due.extend(self.store().vigils(now.ms(), PAGE).await?);
+        if news.is_empty() && due.is_empty() {
+            return Ok(more);
         }
-        let mut step = self.look_at(&news, vigils, now).await?;
+        let mut step = self.look_at(&news, due, now).await?;
         step.deliveries = fan_out::deliveries(&self.settings.subscriptions, &news, now);
         step.seq = news.last().map(|event| event.seq);
         let (seq, is_owed) = (step.seq, !step.deliveries.is_empty());
@@ -250,19 +252,21 @@ impl Watch {
     }
 
     /// What these events and the passing of time mean for alerts.
-    async fn look_at(&self, news: &[News], vigils: Vec<String>, now: Time) -> Result<WatchRecord, StoreError> {
+    async fn look_at(&self, news: &[News], due: Vec<String>, now: Time) -> Result<WatchRecord, StoreError> {
         let about =
             |event: &&News| event.kind.starts_with("amplinkd.request.") || event.kind.starts_with("amplinkd.conflict.");
         let named: BTreeSet<&str> = news.iter().filter(about).map(|event| event.subject.as_str()).collect();
         // A later request for the same pair is what makes an earlier one's end old news.
         let mut requests = self.store().alerted_for_the_same(&named.into_iter().collect::<Vec<_>>()).await?;
-        // What was only asked for concerns nobody yet: an import of a million costs no look.
-        let moved = news.iter().filter(about).filter(|event| event.kind != "amplinkd.request.requested");
+        let moved = news.iter().filter(|event| self.may_concern(event, now));
         requests.extend(moved.map(|event| event.subject.clone()));
-        requests.extend(vigils);
+        requests.extend(due);
         requests.sort_unstable();
         requests.dedup();
 
+        if requests.is_empty() {
+            return Ok(WatchRecord::default());
+        }
         let mut subjects: HashMap<String, Subject> = HashMap::with_capacity(requests.len());
         for subject in self.store().subjects(&requests).await? {
             subjects.insert(subject.request.id.to_string(), subject);
