@@ -25,14 +25,14 @@ const LIVED: [&str; 9] = [
          state = CASE WHEN a.id % 10 = 0 THEN 'awaiting_program_admin' ELSE 'awaiting_account_admin' END,
          seen_status = CASE WHEN a.id % 10 = 0 THEN 2 ELSE 12 END, since = a.since + 9000, version = version + 3
      FROM account AS a WHERE a.account = request.account",
-    "UPDATE transition SET at = r.requested_at FROM request AS r WHERE r.id = transition.request_id",
-    "INSERT INTO transition (request_id, seq, from_state, to_state, at, cause, status, hash)
-     SELECT r.id, s.seq, s.before, coalesce(s.after, r.state), r.requested_at + s.later, s.cause,
-            CASE WHEN s.after IS NULL THEN r.seen_status END, zeroblob(32)
+    "UPDATE log SET at = r.requested_at FROM request AS r WHERE r.row = log.request",
+    "INSERT INTO log (request, step, from_state, to_state, at, cause, status, hash, attempt)
+     SELECT r.row, s.step, s.step - 2, coalesce(s.after, CASE r.seen_status WHEN 2 THEN 4 ELSE 3 END),
+            r.requested_at + s.later, s.cause, CASE WHEN s.after IS NULL THEN r.seen_status END, zeroblob(32), 1
      FROM request AS r, (
-         SELECT 2 AS seq, 'requested' AS before, 'initiating' AS after, 1000 AS later, 'call' AS cause
-         UNION ALL SELECT 3, 'initiating', 'initiated', 1300, 'answer'
-         UNION ALL SELECT 4, 'initiated', NULL, 9000, 'listing') AS s",
+         SELECT 2 AS step, 1 AS after, 1000 AS later, 2 AS cause
+         UNION ALL SELECT 3, 2, 1300, 3
+         UNION ALL SELECT 4, NULL, 9000, 1) AS s",
     // Nobody checks these chains; their heads must be where the audit looks for them.
     "UPDATE request SET last_seq = 4, chain = zeroblob(32)",
     "INSERT INTO conflict (id, request_id, kind, errcode, errmsg, at, our_state, their_status, resolved_at, resolution)

@@ -5,7 +5,7 @@ use std::{
     fmt::Display,
     io::{self, BufWriter, IsTerminal, StdoutLock, Write},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use anyhow::Context as _;
@@ -21,7 +21,7 @@ use crate::{
     config::{Config, environment},
     domain::time::Time,
     engine::record::Recorder,
-    store::{Location, Role, Store, StoreError},
+    store::{Location, Moved, OpenError, Role, Store, StoreError},
 };
 
 /// How a command ended that did not fail.
@@ -103,7 +103,7 @@ impl Context {
         if database == Database::Existing {
             must_exist(&location)?;
         }
-        let store = Store::open(&location, Role::Tool).await?;
+        let store = open(&location, Role::Tool).await?;
         let recorder = Arc::new(Recorder::new(store.clone(), Arc::new(SystemClock::new()), config.policy()));
         recorder.audit_by(people::promised(&config));
         let result = work(&Desk { recorder, config: Arc::new(config) }).await;
@@ -238,6 +238,18 @@ pub fn agree(what: &str, shown: &str, yes: bool) -> anyhow::Result<()> {
 /// Says something beside the result, on stderr. A note that nobody can read is no failure.
 pub fn note(text: impl Display) {
     let _ = writeln!(io::stderr(), "note: {text}");
+}
+
+/// Opens the database; where an older one is brought up to date, with a bar that says how far that has come.
+///
+/// # Errors
+/// [`OpenError`]: the file is as it was.
+pub async fn open(location: &Location, role: Role) -> Result<Store, OpenError> {
+    let bar = OnceLock::new();
+    let tell = |Moved { done, total }| {
+        bar.get_or_init(|| progress(total, "bringing the database up to date")).set_position(done);
+    };
+    Store::open_telling(location, role, &tell).await
 }
 
 /// A bar for long work, on a terminal's stderr; elsewhere it draws nothing.

@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use super::{
-    context::{Context, Ending, is_damage, must_exist, note},
+    context::{Context, Ending, is_damage, must_exist, note, open},
     output::Column,
 };
 use crate::clock::{Clock, SystemClock};
@@ -82,7 +82,7 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> 
 
 async fn backup(context: &Context, location: &Location, to: &Path) -> anyhow::Result<Ending> {
     // Opened as any command does: what is no database of ours is not worth a copy.
-    Store::open(location, Role::Tool).await?.close().await;
+    open(location, Role::Tool).await?.close().await;
     let mode = std::fs::metadata(&location.path).map_or(location.mode, |found| found.permissions().mode() & 0o777);
     let file = match OpenOptions::new().write(true).create_new(true).mode(mode).open(to) {
         Ok(file) => file,
@@ -143,7 +143,7 @@ async fn verify(context: &Context, location: &Location) -> anyhow::Result<Ending
 }
 
 async fn findings(location: &Location) -> anyhow::Result<Vec<Damage>> {
-    Store::open(location, Role::Tool).await?.close().await;
+    open(location, Role::Tool).await?.close().await;
     Ok(Store::verify(&location.path, FINDINGS_MAX).await?)
 }
 

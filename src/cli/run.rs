@@ -6,7 +6,7 @@ use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 use anyhow::Context;
 use sd_notify::NotifyState;
 
-use super::{people, systemd};
+use super::{context::open, people, systemd};
 use crate::{
     clock::{SharedClock, SystemClock},
     config::{Config, TokenSource as Source},
@@ -20,7 +20,7 @@ use crate::{
     },
     schedule::Chores,
     shutdown::Shutdown,
-    store::{Location, OpenError, Role, Store},
+    store::{Location, OpenError, Role},
     telemetry,
     wechat::{Client, ClientConfig, CommandSource, HttpSource, TokenSource, Tokens, Wechat},
 };
@@ -112,7 +112,7 @@ async fn start(config: &Config) -> anyhow::Result<Started> {
     let wechat = wechat(config, &clock)?;
     let (outlets, heartbeat) = (people::outlets(&config.alerts)?, people::heartbeat(config)?);
     let location = Location { path: config.database.path.clone(), mode: config.database.mode };
-    let store = Store::open(&location, Role::Daemon).await?;
+    let store = open(&location, Role::Daemon).await?;
     let engine = Engine::new(store, wechat, clock, settings(config)?);
     engine.recorder().audit_by(people::promised(config));
     let driver = Driver::start(Arc::clone(&engine)).await?;

@@ -3,7 +3,7 @@
 use super::{
     Engine,
     poll::{Polled, warn_of_bad_row},
-    submit::{Called, Unsent},
+    submit::{Called, Intended, Unsent},
 };
 use crate::{
     domain::{
@@ -39,6 +39,11 @@ impl Pending {
         Self { account, state, requests, call_error: None, refusal: None, gates: Vec::new() }
     }
 
+    /// A request as its call has left it. The look that allowed the call is spent, whatever held it back.
+    fn put(&mut self, index: usize, after: Request) {
+        self.requests[index] = Request { looked_at: None, ..after };
+    }
+
     /// Whether one of its calls may be made at this moment.
     pub(super) fn is_ready(&self, policy: &Policy, now: Time) -> bool {
         self.ready(policy, now).is_some()
@@ -62,21 +67,49 @@ impl Engine {
     /// [`StoreError`]: the intent could not be written, so nothing was called.
     pub async fn call_next(&self, mut pending: Box<Pending>) -> Result<Polled, StoreError> {
         if let Some(index) = pending.ready(self.policy(), self.clock().now()) {
-            let request = &mut pending.requests[index];
-            match self.submit(request).await {
-                Ok((after, called)) => {
-                    *request = after;
-                    // Its look is spent, whatever held it back.
-                    request.looked_at = None;
-                    self.heed(&mut pending, called);
+            match self.intend(&pending.requests[index]).await {
+                Ok(Ok(intended)) => return self.make_call(pending, index, intended).await,
+                Ok(Err((after, why))) => {
+                    pending.put(index, after);
+                    self.heed(&mut pending, Called::NotSent(why));
                 }
                 Err(error) if error.is_of_one_row() => {
-                    warn_of_bad_row(request, &error);
-                    request.looked_at = None;
+                    warn_of_bad_row(&pending.requests[index], &error);
+                    pending.requests[index].looked_at = None;
                 }
                 Err(error) => return Err(error),
             }
         }
+        self.go_on(pending).await
+    }
+
+    /// Makes the call whose intent is on disk, and writes its answer; with it, when it was the account's last, what all of
+    /// that makes of the account.
+    async fn make_call(
+        &self,
+        mut pending: Box<Pending>,
+        index: usize,
+        intended: Intended,
+    ) -> Result<Polled, StoreError> {
+        let (seen, called, mut more) = self.call(&intended).await;
+        let expected = self.recorder.expected(&intended.request, &seen);
+        pending.put(index, expected.clone());
+        self.heed(&mut pending, called);
+        let is_last = !pending.is_ready(self.policy(), self.clock().now());
+        let (state, record) = self.settled(&pending);
+        if is_last {
+            more.account = record.account;
+            more.gates.extend(record.gates);
+        }
+        let answered = self.recorder.observe_surely(&intended.request, &seen, more).await;
+        if is_last && (answered.state, answered.version) == (expected.state, expected.version) {
+            return Ok(Polled::done(state));
+        }
+        pending.put(index, answered);
+        self.go_on(pending).await
+    }
+
+    async fn go_on(&self, pending: Box<Pending>) -> Result<Polled, StoreError> {
         if pending.is_ready(self.policy(), self.clock().now()) {
             return Ok(Polled::Calls(pending));
         }
@@ -118,19 +151,27 @@ impl Engine {
 
     /// No call of this account is left to be made: when it is due.
     pub(super) async fn settle_calls(&self, pending: Pending) -> Result<Polled, StoreError> {
+        let (state, record) = self.settled(&pending);
+        self.recorder.write(record).await?;
+        Ok(Polled::done(state))
+    }
+
+    /// How the account stands once no call of it is left to be made, and what is to be written of that.
+    fn settled(&self, pending: &Pending) -> (AccountState, Record) {
         let now = self.clock().now();
         let Pending { account, state, requests, call_error, refusal, gates } = pending;
-        let plan = self.plan(&state, &requests, now);
-        let state = self.after(&state, Outcome::Moved { plan }, now);
+        let plan = self.plan(state, requests, now);
+        let state = self.after(state, Outcome::Moved { plan }, now);
         let state = match self.gates.closed_until(now) {
             Some(until) if state.due.is_some_and(|due| due < until) => {
                 self.after(&state, Outcome::HeldBack(until), now)
             }
             Some(_) | None => state,
         };
-        let error = refusal.as_ref().map(ToString::to_string);
-        let update = AccountUpdate { error, refusal, call_error, ..AccountUpdate::of(&account, &state, now) };
-        self.recorder.write(Record { account: Some(update), gates, ..Record::default() }).await?;
-        Ok(Polled::done(state))
+        let (error, refusal) = (refusal.as_ref().map(ToString::to_string), refusal.clone());
+        let update =
+            AccountUpdate { error, refusal, call_error: call_error.clone(), ..AccountUpdate::of(account, &state, now) };
+        let record = Record { account: Some(update), gates: gates.clone(), ..Record::default() };
+        (state, record)
     }
 }

@@ -57,11 +57,9 @@ pub fn change(request: &Request, seen: &Observation, decision: Decision, now: Ti
         status: seen.status().map(Status::number),
         errcode: seen.refusal().map(|refusal| refusal.errcode),
         detail: detail(request, seen, &decision.next),
+        attempt: i64::from(decision.next.attempt),
+        refusal: decision.next.refusal.as_ref().map(|refusal| refusal.errcode),
     });
-    let mut events = Vec::new();
-    if moved {
-        events.push(Event::of_request(&decision.next, Some(request.state), Some(seen.cause()), now));
-    }
     let conflict = decision.conflict.map(|kind| Conflict {
         id: new_id(),
         request_id: request.id.to_string(),
@@ -72,9 +70,7 @@ pub fn change(request: &Request, seen: &Observation, decision: Decision, now: Ti
         our_state: request.state.as_str(),
         their_status: seen.status().or(kind.claims()).map(Status::number),
     });
-    if let Some(conflict) = &conflict {
-        events.push(Event::of_conflict(conflict, request, now));
-    }
+    let events = conflict.iter().map(|conflict| Event::of_conflict(conflict, request, now)).collect();
     let settled = decision.settles.map(|how| (how, now));
     let mut next = decision.next;
     let change = Change { request: next.clone(), transition, conflict, settled, events };
@@ -241,6 +237,12 @@ impl Recorder {
         }
         tracing::error!(request.id = %request.id, "engine.record.lost_every_race");
         Ok(Observed { request, wrote: Wrote::LostEveryRace })
+    }
+
+    /// What a request becomes by an observation, if nobody else changes it.
+    pub(super) fn expected(&self, request: &Request, seen: &Observation) -> Request {
+        let now = self.clock.now();
+        change(request, seen, decide(request, seen, &self.policy, now), now).0
     }
 
     /// [`Self::observe`] for what has already happened outside: tried until it is written. While it is not, this

@@ -11,7 +11,7 @@ use crate::{
         observation::Observation,
         request::{Kind, Request},
     },
-    store::{StoreError, gates::Gate},
+    store::{Record, StoreError, gates::Gate},
     wechat::{CallError, LinkOptions, Token, TokenError},
 };
 
@@ -44,38 +44,53 @@ pub(super) enum Unsent {
 }
 
 /// A request whose call was not sent, as it is then, and why.
-type NotSent = (Request, Unsent);
+pub(super) type NotSent = (Request, Unsent);
+
+/// A call whose intent is on disk.
+#[derive(Debug)]
+pub(super) struct Intended {
+    /// The request, initiating.
+    pub(super) request: Request,
+    token: Token,
+    /// The gates that the call asks for all.
+    asking: Vec<Gate>,
+}
 
 impl Engine {
-    /// Makes the call of a request whose list was just read. Answers the request as it is then, and what the call came to.
+    /// Writes the intent to call for a request whose list was just read, where nothing forbids it.
     ///
     /// # Errors
-    /// [`StoreError`]: the intent could not be written, so nothing was called.
+    /// [`StoreError`]: the intent could not be written, so nothing may be called.
     #[tracing::instrument(name = "engine.submit", level = "debug", skip_all, fields(request.id = %request.id))]
-    pub(super) async fn submit(&self, request: &Request) -> Result<(Request, Called), StoreError> {
+    pub(super) async fn intend(&self, request: &Request) -> Result<Result<Intended, NotSent>, StoreError> {
         let token = match self.token_for_call(request).await? {
             Ok(token) => token,
-            Err((after, why)) => return Ok((after, Called::NotSent(why))),
+            Err(not_sent) => return Ok(Err(not_sent)),
         };
         // It has waited for its turn, and perhaps for a token: whatever may be different is asked again.
         let asking = match self.confirm(request).await? {
             Ok(asking) => asking,
-            Err((after, why)) => return Ok((after, Called::NotSent(why))),
+            Err(not_sent) => return Ok(Err(not_sent)),
         };
-        let started = match self.intend(request, &asking).await? {
-            Ok(started) => started,
-            Err((after, why)) => return Ok((after, Called::NotSent(why))),
-        };
+        Ok(match self.write_intent(request, &asking).await? {
+            Ok(request) => Ok(Intended { request, token, asking }),
+            Err(not_sent) => Err(not_sent),
+        })
+    }
+
+    /// Makes the call. Answers what was seen of it, what it came to, and what that means for gates, which is to be written
+    /// with it.
+    pub(super) async fn call(&self, intended: &Intended) -> (Observation, Called, Record) {
+        let Intended { request, token, asking } = intended;
         Meters::count(&self.meters.calls);
-        let (seen, called) = observed(self.call(&started, &token).await);
-        let mut more = self.heed_call(&started, &asking, &called);
+        let (seen, called) = observed(self.send(request, token).await);
+        let mut more = self.heed_call(request, asking, &called);
         if let Called::Refused(refusal) = &called
             && refusal.class() == Class::IpNotAllowed
         {
             more.gates.push(self.close_address(refusal, self.clock().now()));
         }
-        let answered = self.recorder.observe_surely(&started, &seen, more).await;
-        Ok((answered, called))
+        (seen, called, more)
     }
 
     /// A token to call with, unless a quota holds the call back anyway.
@@ -113,7 +128,7 @@ impl Engine {
 
     /// Writes the intent to call, where the request and its account are still as they were and nobody says no. Only the one
     /// who wrote the intent may call.
-    async fn intend(&self, request: &Request, asking: &[Gate]) -> Result<Result<Request, NotSent>, StoreError> {
+    async fn write_intent(&self, request: &Request, asking: &[Gate]) -> Result<Result<Request, NotSent>, StoreError> {
         let intent = self.recorder.intend(request, asking).await;
         let refused = match intent {
             Ok(Intent::Written(started)) => return Ok(Ok(started)),
@@ -126,7 +141,7 @@ impl Engine {
         refused
     }
 
-    async fn call(&self, request: &Request, token: &Token) -> Result<(), CallError> {
+    async fn send(&self, request: &Request, token: &Token) -> Result<(), CallError> {
         match request.kind {
             Kind::Link(options) => {
                 let options = LinkOptions {

@@ -128,14 +128,14 @@ const STAND: &str = "
 const DRIFT_PAGE: &str = "
     SELECT a.id FROM account AS a
     WHERE a.id > $1 AND a.next_check_at IS NULL AND a.suspended_by IS NULL
-      AND EXISTS (SELECT 1 FROM request AS r INDEXED BY request_watched
+      AND EXISTS (SELECT 1 FROM request AS r INDEXED BY request_linked
                   WHERE r.account = a.account AND r.state = 'linked')
     ORDER BY a.id LIMIT $2";
 
 const LINKED: &str = "
     SELECT count(*) FROM account AS a
     WHERE a.next_check_at IS NULL AND a.suspended_by IS NULL
-      AND EXISTS (SELECT 1 FROM request AS r INDEXED BY request_watched
+      AND EXISTS (SELECT 1 FROM request AS r INDEXED BY request_linked
                   WHERE r.account = a.account AND r.state = 'linked')";
 
 const DRIFT: &str = "

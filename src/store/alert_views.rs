@@ -89,8 +89,8 @@ const DELIVERIES_OF_ALERT: &str = "
     SELECT id, event_id, event_type, channel, state, attempts, next_at, delivered_at, last_error, subject, created_at
     FROM v_delivery
     WHERE event_id IN (
-        SELECT o.id FROM outbox AS o INDEXED BY outbox_by_time
-        WHERE o.at >= (SELECT l.fired_at FROM alert AS l WHERE l.id = $1)
+        SELECT o.id FROM log AS o INDEXED BY log_messages
+        WHERE o.data IS NOT NULL AND o.at >= (SELECT l.fired_at FROM alert AS l WHERE l.id = $1)
           AND o.type LIKE 'amplinkd.alert.%' AND instr(o.data, $1) > 0)
     ORDER BY id";
 

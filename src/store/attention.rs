@@ -14,9 +14,11 @@ use super::{
     executor::Db,
     request_row::RequestRow,
     requests::REQUEST,
+    words,
 };
 use crate::domain::{
     attention::{OpenConflict, Reading, Subject, SuspendedBy},
+    history::hex,
     request::Request,
     time::Time,
 };
@@ -44,24 +46,37 @@ pub struct News {
 }
 
 /// The table of events.
-const EVENT: decode::Table = decode::Table { name: "outbox", key: &["seq"] };
+const EVENT: decode::Table = decode::Table { name: "log", key: &["seq"] };
 
 impl News {
     fn read(cells: &mut Cells<'_, '_>) -> rusqlite::Result<Self> {
+        let (seq, at) = (cells.next()?, Time::from_ms(cells.next()?));
+        let (state, hash): (Option<i64>, Option<Vec<u8>>) = (cells.next()?, cells.next()?);
+        let (id, kind): (Option<String>, Option<String>) = (cells.next()?, cells.next()?);
+        let of_step = || words::of_state(state?).map(|word| format!("amplinkd.request.{word}"));
         Ok(Self {
-            seq: cells.next()?,
-            id: cells.next()?,
-            kind: cells.next()?,
+            seq,
+            id: id.or_else(|| Some(event_id(at, &hash?))).unwrap_or_default(),
+            kind: kind.or_else(of_step).unwrap_or_default(),
             subject: cells.next()?,
             partition_key: cells.next()?,
             reach: cells.next()?,
-            at: Time::from_ms(cells.next()?),
+            at,
         })
     }
 }
 
+/// The id of a step's event, as the view `outbox` makes it: a `UUIDv7` of its time and its hash.
+fn event_id(at: Time, hash: &[u8]) -> String {
+    let (ms, digits) = (at.ms(), hex(hash));
+    format!("{:08x}-{:04x}-7{}-8{}-{}", ms >> 16, ms & 0xffff, &digits[..3], &digits[3..6], &digits[6..18])
+}
+
 const NEWS: &str = "
-    SELECT seq, id, type, subject, partition_key, reach, at FROM outbox WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    SELECT l.seq, l.at, l.to_state, l.hash, l.id, l.type, coalesce(l.subject, r.id), coalesce(l.partition_key, r.id),
+           l.reach
+    FROM log AS l LEFT JOIN request AS r ON r.row = l.request
+    WHERE l.seq > ?1 ORDER BY l.seq LIMIT ?2";
 
 const VIGILS: &str = "SELECT request_id FROM vigil WHERE due_at <= $1 ORDER BY due_at LIMIT $2";
 

@@ -112,7 +112,7 @@ const EVENT_UNREAD: &str = "
     SELECT 'event_unread' AS rule, o.subject AS subject,
            o.type || ' of ' || strftime('%Y-%m-%dT%H:%M:%fZ', o.at / 1000.0, 'unixepoch')
            || ' was not looked at, so alerts and messages stand still: see the log, else restart the daemon' AS finding
-    FROM watch AS w CROSS JOIN outbox AS o ON o.seq = (SELECT min(n.seq) FROM outbox AS n WHERE n.seq > w.seq)
+    FROM watch AS w CROSS JOIN outbox AS o ON o.seq = (SELECT min(n.seq) FROM log AS n WHERE n.seq > w.seq)
     WHERE o.at < $1
     LIMIT $2";
 
@@ -226,9 +226,14 @@ const HISTORY: &str = "
            || ': somebody changed the file; run `amplinkd db verify` and keep a copy before you do anything else' AS finding
     FROM (SELECT i.id FROM request AS i INDEXED BY request_by_state ORDER BY i.state, i.id LIMIT $1 OFFSET $2) AS s
     CROSS JOIN request AS r ON r.id = s.id
-    LEFT JOIN transition AS t ON t.request_id = r.id AND t.seq = r.last_seq
-    LEFT JOIN transition AS n ON n.request_id = r.id AND n.seq = r.last_seq + 1
-    WHERE t.seq IS NULL OR t.to_state <> r.state OR t.at <> r.since OR t.hash <> r.chain OR n.seq IS NOT NULL
+    LEFT JOIN (SELECT l.seq, l.request, l.step, l.at, l.hash, CASE l.to_state
+                   WHEN 0 THEN 'requested' WHEN 1 THEN 'initiating' WHEN 2 THEN 'initiated'
+                   WHEN 3 THEN 'awaiting_account_admin' WHEN 4 THEN 'awaiting_program_admin' WHEN 5 THEN 'deferred'
+                   WHEN 6 THEN 'linked' WHEN 7 THEN 'rejected' WHEN 8 THEN 'failed' WHEN 9 THEN 'lapsed'
+                   WHEN 10 THEN 'cancelled' WHEN 11 THEN 'unlinked' END AS to_state
+               FROM log AS l) AS t ON t.request = r.row AND t.step = r.last_seq
+    LEFT JOIN log AS n ON n.request = r.row AND n.step = r.last_seq + 1
+    WHERE t.seq IS NULL OR t.to_state IS NOT r.state OR t.at <> r.since OR t.hash <> r.chain OR n.seq IS NOT NULL
     LIMIT $3";
 
 /// Of which requests the end of the history is compared with where they stand.

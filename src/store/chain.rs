@@ -4,7 +4,7 @@ use rusqlite::params;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
-use super::{BadRow, StoreError, bulk, decode, executor::Db, record::Transition, requests::REQUEST};
+use super::{BadRow, StoreError, bulk, decode, executor::Db, record::Transition, requests::REQUEST, words};
 use crate::domain::{
     history::{Hash, Identity, Step, hex},
     time::Time,
@@ -24,34 +24,37 @@ pub(super) struct Link<'t> {
     pub(super) head: Head,
 }
 
-/// A row of `transition`; bytes travel in JSON as hexadecimal digits.
+/// A step as a row of the log; bytes travel in JSON as hexadecimal digits.
 #[derive(Debug, Serialize)]
 struct Row<'t> {
     request_id: &'t str,
-    seq: i64,
-    from_state: Option<&'t str>,
-    to_state: &'t str,
+    step: i64,
+    from_state: Option<i64>,
+    to_state: Option<i64>,
     at: i64,
-    cause: &'t str,
+    cause: Option<i64>,
     status: Option<i64>,
     errcode: Option<i64>,
     detail: Option<&'t str>,
     hash: String,
+    attempt: i64,
+    refusal: Option<i64>,
 }
 
-// Whether a request is still as it was read, and what its next transition is put on.
-const HEAD: &str = "SELECT id, last_seq, chain FROM request WHERE id = ?1 AND version = ?2";
+// Whether a request is still as it was read, its row, and what its next transition is put on.
+const HEAD: &str = "SELECT id, row, last_seq, chain FROM request WHERE id = ?1 AND version = ?2";
 
 const PUT: &str = "
-    INSERT INTO transition (request_id, seq, from_state, to_state, at, cause, status, errcode, detail, hash)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    INSERT INTO log (at, request, step, from_state, to_state, cause, status, errcode, detail, hash, attempt, refusal)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 const ADD: &str = "
-    INSERT INTO transition (request_id, seq, from_state, to_state, at, cause, status, errcode, detail, hash)
-    SELECT j.value ->> 'request_id', j.value ->> 'seq', j.value ->> 'from_state', j.value ->> 'to_state',
-           j.value ->> 'at', j.value ->> 'cause', j.value ->> 'status', j.value ->> 'errcode', j.value ->> 'detail',
-           unhex(j.value ->> 'hash')
-    FROM jsonb_each($1) AS j";
+    INSERT INTO log (at, request, step, from_state, to_state, cause, status, errcode, detail, hash, attempt, refusal)
+    SELECT j.value ->> 'at', r.row, j.value ->> 'step', j.value ->> 'from_state', j.value ->> 'to_state',
+           j.value ->> 'cause', j.value ->> 'status', j.value ->> 'errcode', j.value ->> 'detail',
+           unhex(j.value ->> 'hash'), j.value ->> 'attempt', j.value ->> 'refusal'
+    FROM jsonb_each($1) AS j CROSS JOIN request AS r ON r.id = j.value ->> 'request_id'
+    ORDER BY j.key";
 
 impl Head {
     /// Before the first transition.
@@ -79,27 +82,29 @@ impl Transition {
     }
 }
 
-/// The head of a request that still has this version; nothing when somebody else has changed it.
-pub(super) fn head(db: Db<'_>, request: &str, version: i64) -> Result<Option<Head>, StoreError> {
+/// The row and the head of a request that still has this version; nothing when somebody else has changed it.
+pub(super) fn head(db: Db<'_>, request: &str, version: i64) -> Result<Option<(i64, Head)>, StoreError> {
     let found = db.first(HEAD, (request, version), |row| {
         Ok(decode::cells(row, REQUEST, |cells| {
             cells.skip(1);
-            Ok((cells.next::<i64>()?, cells.next::<Vec<u8>>()?))
+            Ok((cells.next::<i64>()?, cells.next::<i64>()?, cells.next::<Vec<u8>>()?))
         }))
     })?;
-    let Some((seq, chain)) = found.transpose()? else { return Ok(None) };
+    let Some((row, seq, chain)) = found.transpose()? else { return Ok(None) };
     match Hash::try_from(chain.as_slice()) {
-        Ok(hash) => Ok(Some(Head { seq, hash })),
+        Ok(hash) => Ok(Some((row, Head { seq, hash }))),
         Err(_) => Err(BadRow::new("request", request, "chain", &hex(&chain)).into()),
     }
 }
 
-/// Writes one transition.
-pub(super) fn put(db: Db<'_>, link: &Link<'_>) -> Result<(), StoreError> {
-    let Transition { request_id, from_state, to_state, at, cause, status, errcode, detail } = link.transition;
+/// Writes one transition of the request in this row.
+pub(super) fn put(db: Db<'_>, request: i64, link: &Link<'_>) -> Result<(), StoreError> {
+    let Transition { from_state, to_state, at, cause, status, errcode, detail, attempt, refusal, .. } = link.transition;
     let Head { seq, hash } = &link.head;
-    let row = params![request_id, seq, from_state, to_state, at, cause, status, errcode, detail, hash];
-    db.execute(PUT, row).map(drop)
+    let (from, to) = (from_state.and_then(words::state), words::state(to_state));
+    let cause = words::cause(cause);
+    db.execute(PUT, params![at, request, seq, from, to, cause, status, errcode, detail, hash, attempt, refusal])
+        .map(drop)
 }
 
 /// Writes transitions.
@@ -110,18 +115,21 @@ pub(super) async fn add(tx: &mut SqliteConnection, links: &[Link<'_>]) -> Result
 
 impl<'t> From<&Link<'t>> for Row<'t> {
     fn from(link: &Link<'t>) -> Self {
-        let Transition { request_id, from_state, to_state, at, cause, status, errcode, detail } = link.transition;
+        let Transition { request_id, from_state, to_state, at, cause, status, errcode, detail, attempt, refusal } =
+            link.transition;
         Self {
             request_id,
-            seq: link.head.seq,
-            from_state: *from_state,
-            to_state,
+            step: link.head.seq,
+            from_state: from_state.and_then(words::state),
+            to_state: words::state(to_state),
             at: *at,
-            cause,
+            cause: words::cause(cause),
             status: *status,
             errcode: *errcode,
             detail: detail.as_deref(),
             hash: hex(&link.head.hash),
+            attempt: *attempt,
+            refusal: *refusal,
         }
     }
 }

@@ -72,8 +72,11 @@ const COLUMNS: [Column; COUNT] = [
     Column {
         name: "request.doubt_at",
         latest: |bounds| bounds.past,
-        find: "SELECT id AS row, doubt_at AS held FROM request INDEXED BY request_watched
-               WHERE (finished_at IS NULL OR state = 'linked') AND doubt_at > $1 AND typeof(doubt_at) = 'integer' LIMIT $2",
+        find: "SELECT id AS row, doubt_at AS held FROM request INDEXED BY request_one_open
+               WHERE finished_at IS NULL AND doubt_at > $1 AND typeof(doubt_at) = 'integer'
+               UNION ALL
+               SELECT id AS row, doubt_at AS held FROM request INDEXED BY request_linked
+               WHERE state = 'linked' AND doubt_at > $1 AND typeof(doubt_at) = 'integer' LIMIT $2",
         correct: "UPDATE request SET doubt_at = j.value ->> 1, version = request.version + 1
                   FROM jsonb_each($1) AS j WHERE request.id = j.value ->> 0",
     },

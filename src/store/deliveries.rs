@@ -138,7 +138,7 @@ const DUE: &str = "
     SELECT d.id, d.event_id, o.type AS kind, o.subject, d.partition_key, d.seq, o.at, o.data, d.attempts, d.refusals,
            d.created_at
     FROM delivery AS d INDEXED BY delivery_pending
-    CROSS JOIN outbox AS o ON o.id = d.event_id
+    CROSS JOIN outbox AS o ON o.seq = d.seq
     WHERE d.channel = $1 AND d.state = 'pending' AND d.next_at BETWEEN $2 AND $3 AND d.attempts <= $4
       AND typeof(d.last_error) IN ('text', 'null')
       AND NOT EXISTS (
@@ -155,7 +155,7 @@ const HEADS: &str = "
         ON d.channel = $1 AND d.partition_key = j.value AND d.state = 'pending' AND d.seq = (
             SELECT min(e.seq) FROM delivery AS e INDEXED BY delivery_in_order
             WHERE e.channel = $1 AND e.partition_key = j.value AND e.state = 'pending')
-    CROSS JOIN outbox AS o ON o.id = d.event_id
+    CROSS JOIN outbox AS o ON o.seq = d.seq
     WHERE d.next_at <= $3 AND typeof(d.last_error) IN ('text', 'null')";
 
 const NEXT: &str = "

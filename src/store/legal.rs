@@ -21,7 +21,7 @@ const MEANINGS: [(&str, &str, &str); 11] = [
     ("request", "doubt", "@ IN ('absent', 'absent_with_all') OR @ = CAST(CAST(@ AS INTEGER) AS TEXT)"),
     ("program_name", "program", APPID),
     ("wakeup", "account", APPID),
-    ("outbox", "data", "json_valid(@)"),
+    ("log", "data", "json_valid(@)"),
 ];
 
 const APPID: &str = "length(@) = 18 AND @ GLOB 'wx*' AND @ NOT GLOB '*[^0-9A-Za-z]*'";
@@ -79,7 +79,8 @@ fn of_table(table: String, sql: &str, columns: &[Column]) -> Rules {
     keys.sort_by_key(|column| column.pk);
     let key: Vec<String> = keys.iter().map(|column| quoted(&column.name)).collect();
     let has_rows = !sql.to_uppercase().contains("WITHOUT ROWID");
-    let text = columns.iter().find(|column| column.kind.contains("TEXT")).map(|column| quoted(&column.name));
+    let is_name = |column: &&Column| column.kind.contains("TEXT") && column.is_needed;
+    let text = columns.iter().find(is_name).map(|column| quoted(&column.name));
     let (key, called) = match (has_rows, text) {
         (true, text) => (vec!["rowid".to_owned()], vec![text.unwrap_or_else(|| "rowid".to_owned())]),
         // `one` is the key of tables with one row.

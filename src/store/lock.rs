@@ -12,7 +12,7 @@ use std::{
 use super::{
     OpenError,
     beside::{self, BesideError},
-    open::SCHEMA,
+    migrate::SCHEMA,
 };
 
 /// How far apart a lock is tried that somebody holds.

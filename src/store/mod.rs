@@ -39,6 +39,12 @@ mod account_row;
 
 pub mod requests;
 
+mod words;
+
+mod migrate;
+
+mod moves;
+
 mod followed;
 
 pub mod import;
@@ -125,6 +131,7 @@ use self::{
 };
 pub use self::{
     error::{BadRow, StoreError},
+    moves::Moved,
     open::{Location, OpenError, Role},
     record::Record,
     writer::Health,

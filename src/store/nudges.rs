@@ -149,9 +149,10 @@ const INSERT: &str = "
 
 const DELIVER: &str = "
     INSERT INTO delivery (id, event_id, seq, partition_key, channel, state, created_at, next_at)
-    SELECT j.value ->> 'id', o.id, o.seq, o.partition_key, j.value ->> 'channel', 'pending', o.at, o.at
+    SELECT j.value ->> 'id', l.id, l.seq, l.partition_key, j.value ->> 'channel', 'pending', l.at, l.at
     FROM jsonb_each($1) AS j
-    CROSS JOIN outbox AS o ON o.id = j.value ->> 'event_id'";
+    CROSS JOIN log AS l ON l.seq = (SELECT max(m.seq) FROM log AS m) - json_array_length($1) + 1 + j.key
+                        AND l.id = j.value ->> 'event_id'";
 
 const EFFECTS: &str = "
     SELECT n.id, n.stage, n.at, n.effect_ms, t.at AS approved_at, r.last_seq = n.seq AS waits, r.account, r.labels
@@ -159,8 +160,7 @@ const EFFECTS: &str = "
 
 const EFFECTS_OF: &str = ") AS n
     CROSS JOIN request AS r ON r.id = n.request_id
-    LEFT JOIN transition AS t ON t.request_id = n.request_id AND t.seq = n.seq + 1
-         AND t.to_state IN ('awaiting_program_admin', 'linked', 'unlinked')
+    LEFT JOIN log AS t ON t.request = r.row AND t.step = n.seq + 1 AND t.to_state IN (4, 6, 11)
     WHERE n.at >= ";
 
 #[derive(Debug, FromRow)]

@@ -14,7 +14,6 @@ use std::{
 use rusqlite::OpenFlags;
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
-    migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::watch;
@@ -25,16 +24,13 @@ use super::{
     check,
     executor::{Executor, Turn, Way},
     left_out::LeftOut,
-    lock::{Purpose, lock_soon, lock_to_migrate},
+    lock::{Purpose, lock_soon},
     log::{FOLD_ABOVE, Log},
+    migrate::{migrate, migrate_alone},
+    moves::Moved,
     poison::Scan,
     writer::{Health, Writer},
 };
-
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
-
-/// The `user_version` that the last migration leaves behind.
-pub(super) const SCHEMA: i64 = 12;
 
 /// How long a statement waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -81,6 +77,9 @@ pub enum Role {
     /// A command beside it.
     Tool,
 }
+
+/// Who hears how far an older file is brought up to date.
+pub type Tell<'t> = &'t (dyn Fn(Moved) + Sync);
 
 /// Why it was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -176,6 +175,14 @@ impl Store {
     /// # Errors
     /// [`OpenError`]: the file is as it was.
     pub async fn open(location: &Location, role: Role) -> Result<Self, OpenError> {
+        Self::open_telling(location, role, &|_| {}).await
+    }
+
+    /// [`Self::open`], with word of how far it has come where an older file is brought up to date.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_telling(location: &Location, role: Role, tell: Tell<'_>) -> Result<Self, OpenError> {
         let path = &location.path;
         let failed = |source: sqlx::Error| OpenError::Store { path: path.clone(), source: source.into() };
         let unusable = |source| OpenError::File { path: path.clone(), source };
@@ -202,8 +209,8 @@ impl Store {
         let mut connection = connect_soon(&options).await.map_err(failed)?;
         check_library(&mut connection).await.map_err(failed)??;
         match role {
-            Role::Daemon => migrate(&mut connection, path).await?,
-            Role::Tool => migrate_alone(&mut connection, path).await?,
+            Role::Daemon => migrate(&mut connection, path, tell).await?,
+            Role::Tool => migrate_alone(&mut connection, path, tell).await?,
         }
         let is_unchecked = role == Role::Daemon && !check::is_first(path);
         if role == Role::Daemon && !is_unchecked {
@@ -297,78 +304,6 @@ pub(super) async fn check_library(connection: &mut SqliteConnection) -> Result<R
     let mut next = || parts.next().unwrap_or(0);
     let ours = (next(), next(), next());
     Ok(if ours < OLDEST_SQLITE { Err(OpenError::OldSqlite(version)) } else { Ok(()) })
-}
-
-/// Brings the file up to date for a command: not under a daemon that knows only the schema it found.
-async fn migrate_alone(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    let lock = match schema(connection, path).await? {
-        SCHEMA.. => None,
-        _ => lock_to_migrate(path, async || schema(connection, path).await).await?,
-    };
-    let migrated = migrate(connection, path).await;
-    drop(lock);
-    migrated
-}
-
-pub(super) async fn schema(connection: &mut SqliteConnection, path: &Path) -> Result<i64, OpenError> {
-    let failed = |source: sqlx::Error| unmigrated(MigrateError::Execute(source), path);
-    sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await.map_err(failed)
-}
-
-/// The schema's version of a file; 0 when nothing of ours is in it.
-pub(super) async fn schema_of(path: &Path) -> Result<i64, StoreError> {
-    let mut connection = lone_reader(path).await?;
-    let version = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await?;
-    connection.close().await?;
-    Ok(version)
-}
-
-async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    let version = schema(connection, path).await?;
-    if version > SCHEMA {
-        return Err(OpenError::Newer { path: path.to_owned(), version });
-    }
-    if version == 0 {
-        refuse_foreign(connection, path).await?;
-    }
-    for last_try in [false, true] {
-        match MIGRATIONS.run(&mut *connection).await {
-            Ok(()) => return Ok(()),
-            Err(MigrateError::VersionMissing(version)) => {
-                return Err(OpenError::Newer { path: path.to_owned(), version });
-            }
-            Err(error) if last_try => return Err(unmigrated(error, path)),
-            // Another process may be at the same work: what it finished need not be done.
-            Err(_) => tokio::time::sleep(Duration::from_millis(300)).await,
-        }
-    }
-    Ok(())
-}
-
-/// A database that somebody else fills is never made ours.
-async fn refuse_foreign(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    const FOREIGN: &str = "
-        SELECT name FROM sqlite_master
-        WHERE type = 'table' AND NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = '_sqlx_migrations') LIMIT 1";
-    let found: Result<Option<String>, _> = sqlx::query_scalar(FOREIGN).fetch_optional(connection).await;
-    match found.map_err(|source| unmigrated(MigrateError::Execute(source), path))? {
-        None => Ok(()),
-        Some(table) => {
-            Err(OpenError::Foreign { path: path.to_owned(), reason: format!("it holds the table {table:?}") })
-        }
-    }
-}
-
-fn unmigrated(error: MigrateError, path: &Path) -> OpenError {
-    let path = path.to_owned();
-    match error {
-        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => match StoreError::from(source) {
-            StoreError::Refused(source) => OpenError::Foreign { path, reason: source.to_string() },
-            StoreError::Corrupt(source) => OpenError::Damaged { path, report: source.to_string() },
-            source => OpenError::Store { path, source },
-        },
-        other => OpenError::Foreign { path, reason: other.to_string() },
-    }
 }
 
 /// A connection of its own, for what must not share the pool: backups and whole-file checks.

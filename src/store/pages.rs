@@ -36,19 +36,18 @@ pub struct StepView {
     pub labels: Map<String, Value>,
 }
 
-// Every step leaves an event in the same transaction; events are numbered in the order of their commits.
+// In the order of their commits.
 const STEPS: &str = "
-    SELECT o.seq AS event, t.request_id, t.seq, t.from_state, t.to_state,
+    SELECT l.seq AS event, t.request_id, t.seq, t.from_state, t.to_state,
            strftime('%Y-%m-%dT%H:%M:%fZ', t.at / 1000.0, 'unixepoch') AS at,
            t.cause, t.status, t.errcode, t.detail, r.kind, r.account, r.program, r.labels
-    FROM outbox AS o
-    JOIN request AS r ON r.id = o.subject
-    JOIN transition AS t ON t.request_id = o.subject AND t.at = o.at
-         AND o.type = 'amplinkd.request.' || t.to_state
-    WHERE o.seq > $1 AND o.seq <= $2
-    ORDER BY o.seq, t.seq";
+    FROM log AS l
+    CROSS JOIN request AS r ON r.row = l.request
+    CROSS JOIN transition AS t ON t.request_id = r.id AND t.seq = l.step
+    WHERE l.seq > $1 AND l.seq <= $2
+    ORDER BY l.seq";
 
-const LAST_EVENT: &str = "SELECT coalesce(max(seq), 0) FROM outbox";
+const LAST_EVENT: &str = "SELECT coalesce(max(seq), 0) FROM log";
 
 // One account has one page. Its own statements: one that takes any account or all reads the table from its beginning.
 const PROGRAM_ACCOUNTS: &str = "

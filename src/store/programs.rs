@@ -120,9 +120,9 @@ const AGED_NAMES: &str = "
     SELECT n.username,
            EXISTS (SELECT 1 FROM program AS p INDEXED BY program_by_program WHERE p.program = n.program)
            OR EXISTS (SELECT 1 FROM request AS r INDEXED BY request_by_program WHERE r.program = n.program) AS is_used
-    FROM program_name AS n INDEXED BY program_name_by_age
+    FROM program_name AS n
     WHERE n.at < $1
-    ORDER BY n.at LIMIT $2";
+    LIMIT $2";
 
 const KEEP_NAMES: &str = "
     UPDATE program_name SET at = j.value ->> 1 FROM jsonb_each($1) AS j WHERE program_name.username = j.value ->> 0";

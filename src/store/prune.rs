@@ -91,14 +91,15 @@ const COUNT: &str = concat!(
 
 // Of what the watch has not read yet it may still tell somebody.
 const UNREAD_SINCE: &str = "
-    SELECT o.at FROM watch AS w CROSS JOIN outbox AS o ON o.seq > w.seq ORDER BY o.seq LIMIT 1";
+    SELECT l.at FROM watch AS w CROSS JOIN log AS l ON l.seq > w.seq ORDER BY l.seq LIMIT 1";
 
 const IS_COPY: &str = "SELECT EXISTS (SELECT 1 FROM copy)";
 
 // What refers to a request goes before it.
 const BELONGINGS: [&str; 6] = [
     "DELETE FROM request_label WHERE request_id IN (SELECT j.value FROM json_each($1) AS j)",
-    "DELETE FROM transition WHERE request_id IN (SELECT j.value FROM json_each($1) AS j)",
+    "DELETE FROM log
+     WHERE request IN (SELECT r.row FROM json_each($1) AS j CROSS JOIN request AS r ON r.id = j.value)",
     "DELETE FROM conflict WHERE request_id IN (SELECT j.value FROM json_each($1) AS j)",
     "DELETE FROM nudge WHERE request_id IN (SELECT j.value FROM json_each($1) AS j)",
     "DELETE FROM vigil WHERE request_id IN (SELECT j.value FROM json_each($1) AS j)",
@@ -264,7 +265,7 @@ mod tests {
         for (table, column, is_indexed) in references {
             assert!(is_indexed, "to take a request away reads all of {table}: index {column}");
             // A retry keeps what it names, and so does what a copy still has to be told.
-            let goes = BELONGINGS.iter().any(|statement| statement.contains(&format!("DELETE FROM {table} ")));
+            let goes = BELONGINGS.iter().any(|statement| statement.starts_with(&format!("DELETE FROM {table}")));
             assert!(goes || ["request", "salvage"].contains(&table.as_str()), "{table} is left behind");
         }
         store.close().await;

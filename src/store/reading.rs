@@ -15,7 +15,8 @@ use super::{
     executor::{Executor, Turn, Way},
     left_out::LeftOut,
     log::Log,
-    open::{Place, SCHEMA, check_library, schema},
+    migrate::{SCHEMA, schema},
+    open::{Place, check_library},
     poison::Scan,
     writer::{Health, Writer},
 };

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::domain::{
     id::{ProgramId, Username},
-    request::{Request, State},
+    request::Request,
     time::Time,
 };
 
@@ -69,11 +69,11 @@ pub struct Change {
     pub conflict: Option<Conflict>,
     /// How and when its open conflicts are resolved.
     pub settled: Option<(&'static str, Time)>,
-    /// Messages owed to the outside.
+    /// Messages owed to the outside beside the event that the move itself is.
     pub events: Vec<Event>,
 }
 
-/// A row of `transition`; the store numbers and hashes it.
+/// A step of a request's history, and with it an event; the store numbers and hashes it.
 #[derive(Debug, Clone)]
 pub struct Transition {
     /// The request.
@@ -92,6 +92,10 @@ pub struct Transition {
     pub errcode: Option<i64>,
     /// More, for people.
     pub detail: Option<String>,
+    /// Calls made by then, for its event.
+    pub attempt: i64,
+    /// The code that the request holds from then on, for its event.
+    pub refusal: Option<i64>,
 }
 
 /// A row of `conflict`.
@@ -115,7 +119,7 @@ pub struct Conflict {
     pub their_status: Option<i64>,
 }
 
-/// A row of `outbox`.
+/// A message owed to the outside, with a body of its own.
 #[derive(Debug, Clone, Serialize)]
 pub struct Event {
     /// Made by us, `UUIDv7`; stable over every delivery.
@@ -136,26 +140,6 @@ pub struct Event {
 }
 
 impl Event {
-    /// The message that a request is in its state now.
-    #[must_use]
-    pub fn of_request(request: &Request, from: Option<State>, cause: Option<&'static str>, now: Time) -> Self {
-        let data = serde_json::json!({
-            "request": request.id, "kind": request.kind.as_str(), "account": request.account,
-            "program": request.program, "from": from.map(State::as_str), "to": request.state.as_str(),
-            "at": now.to_string(), "cause": cause.unwrap_or("accepted"), "attempt": request.attempt,
-            "errcode": request.refusal.as_ref().map(|refusal| refusal.errcode), "labels": request.labels,
-        });
-        Self {
-            id: new_id(),
-            kind: format!("amplinkd.request.{}", request.state.as_str()),
-            subject: request.id.to_string(),
-            partition_key: request.id.to_string(),
-            reach: None,
-            at: now.ms(),
-            data: data.to_string(),
-        }
-    }
-
     /// The message that a conflict was met.
     #[must_use]
     pub fn of_conflict(conflict: &Conflict, request: &Request, now: Time) -> Self {
@@ -213,13 +197,13 @@ const SETTLE: &str = "
     UPDATE conflict SET resolved_at = ?2, resolution = ?3 WHERE request_id = ?1 AND resolved_at IS NULL";
 
 const EVENT: &str = "
-    INSERT INTO outbox (id, type, subject, partition_key, reach, at, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    INSERT INTO log (at, id, type, subject, partition_key, reach, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 const EVENTS: &str = "
-    INSERT INTO outbox (id, type, subject, partition_key, reach, at, data)
-    SELECT j.value ->> 'id', j.value ->> 'type', j.value ->> 'subject', j.value ->> 'partition_key',
-           j.value ->> 'reach', j.value ->> 'at', j.value ->> 'data'
-    FROM jsonb_each($1) AS j";
+    INSERT INTO log (at, id, type, subject, partition_key, reach, data)
+    SELECT j.value ->> 'at', j.value ->> 'id', j.value ->> 'type', j.value ->> 'subject', j.value ->> 'partition_key',
+           j.value ->> 'reach', j.value ->> 'data'
+    FROM jsonb_each($1) AS j ORDER BY j.key";
 
 /// Writes a record, or nothing of it when one of its requests is stale.
 pub(super) fn write(db: Db<'_>, record: &Record) -> Result<Recorded, StoreError> {
@@ -258,11 +242,11 @@ pub(super) fn write(db: Db<'_>, record: &Record) -> Result<Recorded, StoreError>
     Ok(Recorded::Written)
 }
 
-fn write_change(db: Db<'_>, change: &Change, head: &Head) -> Result<(), StoreError> {
+fn write_change(db: Db<'_>, change: &Change, (row, head): &(i64, Head)) -> Result<(), StoreError> {
     let link = change.transition.as_ref().map(|transition| transition.on(head));
-    followed::update(db, &change.request, link.as_ref().map_or(head, |link| &link.head))?;
+    followed::update(db, *row, &change.request, link.as_ref().map_or(head, |link| &link.head))?;
     if let Some(link) = &link {
-        chain::put(db, link)?;
+        chain::put(db, *row, link)?;
     }
     if let Some(Conflict { id, request_id, kind, errcode, errmsg, at, our_state, their_status }) = &change.conflict {
         db.execute(CONFLICT, (id, request_id, kind, errcode, errmsg, at, our_state, their_status))?;
@@ -317,7 +301,7 @@ fn settle_conflicts(db: Db<'_>, request: &Request, how: &'static str, at: Time) 
 /// Writes a message owed to the outside.
 pub(super) fn add_event(db: Db<'_>, event: &Event) -> Result<(), StoreError> {
     let Event { id, kind, subject, partition_key, reach, at, data } = event;
-    db.execute(EVENT, (id, kind, subject, partition_key, reach, at, data)).map(drop)
+    db.execute(EVENT, (at, id, kind, subject, partition_key, reach, data)).map(drop)
 }
 
 /// Writes messages owed to the outside.

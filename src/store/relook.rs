@@ -6,9 +6,6 @@ use sqlx::FromRow;
 use super::{Store, StoreError, decode, executor::Db, requests::REQUEST, stage_times::first_id};
 use crate::domain::time::Time;
 
-/// After every id.
-pub const LAST_ID: &str = "~";
-
 /// One page, and where the next one begins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Relook {
@@ -48,20 +45,20 @@ const UNCALLED: &str = "
 // Of one state, those that have been in it for longer than anybody's patience begins, from where the last page ended. What
 // is to be looked at by itself or is told already is left out.
 const AGED: &str = "
-    SELECT r.since, r.id,
+    SELECT r.since, r.row, r.id,
            NOT EXISTS (SELECT 1 FROM vigil AS v WHERE v.request_id = r.id)
            AND NOT EXISTS (SELECT 1 FROM alert AS l INDEXED BY alert_of_request
                            WHERE l.request_id = r.id AND l.resolved_at IS NULL AND l.rule = 'stuck')
     FROM request AS r INDEXED BY request_waiting
-    WHERE r.state = ?1 AND (r.since, r.id) > (?2, ?3) AND r.since <= ?4 AND r.finished_at IS NULL
-    ORDER BY r.since, r.id LIMIT ?5";
+    WHERE r.state = ?1 AND (r.since, r.row) > (?2, ?3) AND r.since <= ?4 AND r.finished_at IS NULL
+    ORDER BY r.since, r.row LIMIT ?5";
 
 const NEXT_TO_AGE: &str = "
     SELECT min(r.since) FROM request AS r INDEXED BY request_waiting
     WHERE r.state = ?1 AND r.since > ?2 AND r.finished_at IS NULL";
 
-/// How far a state has been looked through: a moment since when a request may be in it, and a request.
-pub type Aged = (i64, String);
+/// How far a state has been looked through: a moment since when a request may be in it, and the row of a request.
+pub type Aged = (i64, i64);
 
 #[derive(Debug, FromRow)]
 struct Row {
@@ -99,20 +96,17 @@ impl Store {
         until: i64,
         limit: u32,
     ) -> Result<(Vec<String>, bool), StoreError> {
-        let (since, id) = place.clone();
+        let (since, row) = *place;
         let read = move |db: Db<'_>| {
-            let rows = db.all(AGED, (state, since, &id, until, limit), |row| {
-                Ok::<_, rusqlite::Error>((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?))
+            let rows = db.all(AGED, (state, since, row, until, limit), |row| {
+                let place: Aged = (row.get(0)?, row.get(1)?);
+                Ok::<_, rusqlite::Error>((place, row.get::<_, String>(2)?, row.get::<_, bool>(3)?))
             })?;
             Ok(rows.into_iter().collect::<Result<Vec<_>, _>>()?)
         };
         let rows = self.executor.read(read).await?;
         let is_full = u32::try_from(rows.len()).unwrap_or(limit) >= limit;
-        if let Some((since, id, _)) = rows.last().filter(|_| is_full) {
-            *place = (*since, id.clone());
-        } else {
-            *place = (until, LAST_ID.to_owned());
-        }
+        *place = rows.last().filter(|_| is_full).map_or((until, i64::MAX), |(place, ..)| *place);
         Ok((rows.into_iter().filter(|(.., is_new)| *is_new).map(|(_, id, _)| id).collect(), is_full))
     }
 
@@ -158,7 +152,7 @@ mod tests {
         let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
         for (sql, wanted) in [
             (STALE, "SEARCH alert USING INDEX alert_stuck ((account,id)>(?,?))"),
-            (AGED, "SEARCH r USING INDEX request_waiting (state=? AND (since,id)>(?,?))"),
+            (AGED, "SEARCH r USING INDEX request_waiting (state=? AND since>? AND since<?)"),
             (UNCALLED, "SEARCH request USING INDEX request_by_state (state=? AND id>? AND id<?)"),
         ] {
             let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));

@@ -13,7 +13,7 @@ use super::{
     beside::{self, NEIGHBOURS, Planted},
     copies::{Contents, Salvaged},
     lock::{Purpose, lock_soon},
-    open::schema_of,
+    migrate::schema_of,
 };
 use crate::domain::time::Time;
 

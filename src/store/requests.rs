@@ -11,7 +11,7 @@ use super::{
     chain::{self, Head},
     decode::{self, Table},
     followed, import,
-    record::{self, Event, Transition},
+    record::Transition,
     request_row::RequestRow,
     wakeups,
 };
@@ -319,11 +319,7 @@ async fn insert_some(tx: &mut SqliteConnection, fresh: &[&Request]) -> Result<()
         .flat_map(|request| request.labels.iter().map(|(name, value)| (&**name, &**value, request.id.as_str())))
         .collect();
     bulk::execute(tx, LABELS, &labels).await?;
-    chain::add(tx, &links).await?;
-    // At the time of the step that it tells of, also where the request waited in an import until now.
-    let events: Vec<Event> =
-        fresh.iter().map(|request| Event::of_request(request, None, None, request.requested_at)).collect();
-    record::add_events(tx, &events).await
+    chain::add(tx, &links).await
 }
 
 fn first_transition(request: &Request) -> Transition {
@@ -336,5 +332,7 @@ fn first_transition(request: &Request) -> Transition {
         status: None,
         errcode: None,
         detail: request.retry_of.as_ref().map(|earlier| format!("retry of {earlier}")),
+        attempt: i64::from(request.attempt),
+        refusal: None,
     }
 }

@@ -252,16 +252,16 @@ mod tests {
         FROM c;
         INSERT INTO request_label (name, value, request_id)
         SELECT 'shop', '12', id FROM request WHERE labels <> '{}';
-        INSERT INTO transition (request_id, seq, from_state, to_state, at, cause, hash)
-        SELECT id, 1, NULL, 'requested', requested_at, 'accepted', zeroblob(32) FROM request
-        UNION ALL SELECT id, 2, 'requested', CASE attempt WHEN 13 THEN 'linked' ELSE 'initiated' END, requested_at,
-                         'listing', zeroblob(32) FROM request
-        UNION ALL SELECT id, 3, 'initiated', CASE attempt WHEN 14 THEN 'unlinked' ELSE 'awaiting_account_admin' END,
-                         requested_at, 'listing', zeroblob(32) FROM request WHERE attempt <> 13
-        UNION ALL SELECT id, 4, 'awaiting_account_admin',
-                         CASE attempt WHEN 11 THEN 'lapsed' ELSE 'awaiting_program_admin' END, requested_at + 3600000,
-                         'listing', zeroblob(32) FROM request WHERE attempt < 12
-        UNION ALL SELECT id, 5, 'awaiting_program_admin', 'linked', requested_at + 3600000 * (attempt + 1), 'listing',
+        INSERT INTO log (request, step, from_state, to_state, at, cause, hash)
+        SELECT row, 1, NULL, 0, requested_at, 0, zeroblob(32) FROM request
+        UNION ALL SELECT row, 2, 0, CASE attempt WHEN 13 THEN 6 ELSE 2 END, requested_at,
+                         1, zeroblob(32) FROM request
+        UNION ALL SELECT row, 3, 2, CASE attempt WHEN 14 THEN 11 ELSE 3 END,
+                         requested_at, 1, zeroblob(32) FROM request WHERE attempt <> 13
+        UNION ALL SELECT row, 4, 3,
+                         CASE attempt WHEN 11 THEN 9 ELSE 4 END, requested_at + 3600000,
+                         1, zeroblob(32) FROM request WHERE attempt < 12
+        UNION ALL SELECT row, 5, 4, 6, requested_at + 3600000 * (attempt + 1), 1,
                          zeroblob(32) FROM request WHERE attempt < 11";
 
     async fn lived() -> (tempfile::TempDir, Store) {

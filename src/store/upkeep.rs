@@ -33,13 +33,13 @@ const PRUNE_DEAD: &str = "
         WHERE d.state = 'dead' AND d.created_at < $1
         LIMIT $2)";
 
-// What nobody is owed any more. What the watch has not read yet, it may still find somebody for.
-const PRUNE_EVENTS: &str = "
-    DELETE FROM outbox WHERE seq IN (
-        SELECT o.seq FROM outbox AS o
-        WHERE o.at < $1 AND NOT EXISTS (SELECT 1 FROM delivery AS d WHERE d.event_id = o.id)
-          AND o.seq <= coalesce((SELECT w.seq FROM watch AS w), o.seq)
-        ORDER BY o.at LIMIT $2)";
+// Messages that nobody is owed any more; steps stay as long as their request. What the watch has not read yet, it may still find somebody for.
+const PRUNE_MESSAGES: &str = "
+    DELETE FROM log WHERE seq IN (
+        SELECT l.seq FROM log AS l INDEXED BY log_messages
+        WHERE l.data IS NOT NULL AND l.at < $1 AND NOT EXISTS (SELECT 1 FROM delivery AS d WHERE d.event_id = l.id)
+          AND l.seq <= coalesce((SELECT w.seq FROM watch AS w), l.seq)
+        ORDER BY l.at LIMIT $2)";
 
 // The oldest come first in the order of their ids.
 const PRUNE_ALERTS: &str = "
@@ -91,7 +91,7 @@ pub(super) async fn prune(tx: &mut SqliteConnection, keep: Keep, now: Time) -> R
     let spent = [
         (PRUNE_DELIVERED, keep.events),
         (PRUNE_DEAD, keep.dead),
-        (PRUNE_EVENTS, keep.events),
+        (PRUNE_MESSAGES, keep.events),
         (PRUNE_ALERTS, keep.dead),
     ];
     for (statement, before) in spent {

@@ -122,7 +122,8 @@ impl Desk {
         let options = SqliteConnectOptions::new().filename(self.path("a.db"));
         block_on(async {
             let mut connection = SqliteConnection::connect_with(&options).await.expect("the database opens");
-            sqlx::raw_sql(sql).execute(&mut connection).await.expect(sql);
+            let statements = sqlx::AssertSqlSafe(crate::past::in_words(sql));
+            sqlx::raw_sql(statements).execute(&mut connection).await.expect(sql);
             connection.close().await.expect("it closes");
         });
     }

@@ -16,18 +16,18 @@ use amplinkd::{
         attention::Rule,
         id::RequestId,
         message::{Language, Message},
-        request::{Failure, Kind, LinkOptions, Outcome, Request, State},
         telling::{self, Note, Told, Words},
         time::Time,
     },
     notify::{Channel, ChannelSettings, Kind as ChannelKind, event::cloud_event},
     sim::{Flags, PlanSet, Span, approves_after},
     store::{
+        Location, Role, Store,
         nudges::{NewNudge, Occasion},
-        record::Event,
     },
 };
 use serde_json::Value;
+use sqlx::{ConnectOptions as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use self::schema::Schema;
@@ -37,21 +37,6 @@ const DOCUMENT: &str = include_str!("../../docs/events.md");
 
 /// The secret that the document uses, too.
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-const STATES: [State; 12] = [
-    State::Requested,
-    State::Initiating(Outcome::Pending),
-    State::Initiated,
-    State::AwaitingAccountAdmin,
-    State::AwaitingProgramAdmin,
-    State::Deferred(Time::from_ms(0)),
-    State::Linked,
-    State::Rejected,
-    State::Failed(Failure::Refused),
-    State::Lapsed,
-    State::Cancelled,
-    State::Unlinked,
-];
 
 /// Every fenced block of a language.
 fn blocks(language: &str) -> Vec<&'static str> {
@@ -72,17 +57,11 @@ fn sent(told: &Told) -> Value {
     serde_json::from_str(&cloud_event(&message(told))).unwrap()
 }
 
-fn told(event: Event, sequence: i64) -> Told {
-    let Event { id, kind, subject, partition_key, reach: _, at, data } = event;
-    Told { id, kind, subject, partition_key, sequence, at: Time::from_ms(at), data }
-}
-
 /// What a daemon wrote down, in its order.
-async fn outbox(guarded: &Guarded) -> Vec<Told> {
-    let mut connection = guarded.daemon.connection().await;
+async fn outbox(connection: &mut SqliteConnection) -> Vec<Told> {
     let sql = "SELECT id, type, subject, partition_key, seq, at, data FROM outbox ORDER BY seq";
     let rows: Vec<(String, String, String, String, i64, i64, String)> =
-        sqlx::query_as(sql).fetch_all(&mut connection).await.unwrap();
+        sqlx::query_as(sql).fetch_all(connection).await.unwrap();
     let told = |(id, kind, subject, partition_key, sequence, at, data)| Told {
         id,
         kind,
@@ -96,7 +75,7 @@ async fn outbox(guarded: &Guarded) -> Vec<Told> {
 }
 
 /// A daemon's weeks: somebody else's invitation, an administrator who answers after days, an account that is suspended.
-async fn weeks() -> (Vec<Told>, Request) {
+async fn weeks() -> Vec<Told> {
     let mut guarded = Guarded::start().await;
     guarded.daemon.nobody_answers();
     let now = guarded.daemon.sim.now();
@@ -118,8 +97,7 @@ async fn weeks() -> (Vec<Told>, Request) {
     guarded.run_for(hours(5)).await;
     guarded.daemon.sim.world().account(ACCOUNT).answers_always = Some(61_003);
     guarded.run_for(days(1) + minutes(30)).await;
-    let request = guarded.daemon.request(&link).await;
-    (outbox(&guarded).await, request)
+    outbox(&mut guarded.daemon.connection().await).await
 }
 
 /// A reminder that is to be sent.
@@ -142,16 +120,30 @@ async fn nudge(guarded: &Guarded, link: &RequestId) {
     guarded.daemon.store().nudge(vec![nudge], occasion).await.unwrap();
 }
 
+/// A link and an unlink, each with its beginning and a step from every state to the same.
+const STEPS: &str = "
+    INSERT INTO account (account, state, since) VALUES ('wxaaaa000000000009', 'active', 0);
+    INSERT INTO request (id, kind, account, program, notify_users, show_profile, state, outcome_unknown, since, requested_at,
+                         attempt, baseline_rejected, labels, version, last_seq, chain)
+    SELECT '0197c2da-6f70-7182-9394-0000000000' || k.value, k.key, 'wxaaaa000000000009', 'wxbbbb000000000009', 0, 0,
+           'requested', 0, 0, 0, 0, 0, '{\"customer\":\"0042\"}', 0, 1, zeroblob(32)
+    FROM json_each('{\"link\":10,\"unlink\":11}') AS k;
+    WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c WHERE n < 12)
+    INSERT INTO log (at, request, step, from_state, to_state, cause, hash, attempt, refusal)
+    SELECT 1772439330123, r.row, c.n + 1, CASE c.n WHEN 0 THEN NULL ELSE c.n - 1 END, max(c.n - 1, 0), c.n > 0,
+           CAST(printf('%032d', r.row * 100 + c.n) AS BLOB), c.n, CASE WHEN c.n > 5 THEN 89010 END
+    FROM request AS r, c WHERE r.account = 'wxaaaa000000000009'";
+
 /// Every step that a request can have told, of both kinds.
-fn steps(request: &Request) -> Vec<Told> {
-    let kinds = [Kind::Link(LinkOptions::default()), Kind::Unlink];
-    let of = |kind, (from, cause), state| {
-        let request = Request { kind, state, ..request.clone() };
-        told(Event::of_request(&request, from, cause, Time::from_ms(1_772_439_330_123)), 7)
-    };
-    let begun = kinds.map(|kind| of(kind, (None, None), State::Requested));
-    let moved = kinds.into_iter().flat_map(|kind| STATES.map(|state| of(kind, (Some(state), Some("listing")), state)));
-    begun.into_iter().chain(moved).collect()
+async fn steps() -> Vec<Told> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    Store::open(&Location { path: path.clone(), mode: 0o600 }, Role::Tool).await.unwrap().close().await;
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    sqlx::raw_sql(STEPS).execute(&mut connection).await.unwrap();
+    let told = outbox(&mut connection).await;
+    assert_eq!(told.len(), 26);
+    told
 }
 
 /// An event as an operator's own system gets it, in ASCII.
@@ -178,8 +170,7 @@ fn crowd(lived: &[Told]) -> Value {
 }
 
 async fn everything() -> Vec<Value> {
-    let (lived, request) = weeks().await;
-    lived.iter().chain(&steps(&request)).map(sent).collect()
+    weeks().await.iter().chain(&steps().await).map(sent).collect()
 }
 
 /// The paths of all objects in a value, the outermost first.
@@ -220,10 +211,10 @@ async fn events_are_as_the_schema_says_and_nothing_of_them_is_unsaid() {
 
 #[tokio::test]
 async fn the_document_tells_of_no_type_and_no_field_that_never_comes() {
-    let (schema, (lived, request)) = (document_schema(), weeks().await);
+    let (schema, lived) = (document_schema(), weeks().await);
     let crowd = crowd(&lived);
     assert_eq!(Schema::new(&schema).faults(&crowd), Vec::<String>::new());
-    let events: Vec<Value> = lived.iter().chain(&steps(&request)).map(sent).chain([crowd]).collect();
+    let events: Vec<Value> = lived.iter().chain(&steps().await).map(sent).chain([crowd]).collect();
     let types: BTreeSet<&str> = events.iter().filter_map(|event| event["type"].as_str()).collect();
     let mut described = BTreeSet::new();
     for branch in schema["else"]["oneOf"].as_array().unwrap() {

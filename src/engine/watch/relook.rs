@@ -10,7 +10,7 @@ use crate::{
     store::{
         StoreError,
         attention::News,
-        relook::{Aged, LAST_ID, Relook},
+        relook::{Aged, Relook},
     },
 };
 
@@ -25,7 +25,7 @@ pub(super) struct Rounds {
 
 impl Default for Rounds {
     fn default() -> Self {
-        let aged = std::array::from_fn(|_| (i64::MIN, String::new()));
+        let aged = [(i64::MIN, 0); AGING.len()];
         Self { stale: Default::default(), uncalled: Default::default(), aged }
     }
 }
@@ -49,7 +49,7 @@ impl Watch {
             let until = (now - age).ms();
             // The clock was set back, or patience has grown: what comes to be of that age is found again.
             if place.0 > until {
-                *place = (until, LAST_ID.to_owned());
+                *place = (until, i64::MAX);
             }
             let (found, is_full) = self.engine.store().aged(state, place, until, PAGE).await?;
             requests.extend(found);

@@ -69,7 +69,7 @@ fn every_way_of_printing_has_every_alert() {
 fn an_alert_is_shown_with_what_became_of_its_messages() {
     let desk = desk();
     desk.sql(
-        "INSERT INTO outbox (id, type, subject, partition_key, at, data)
+        "INSERT INTO log (id, type, subject, partition_key, at, data)
          VALUES ('e1', 'amplinkd.alert.fired', 's', 'stuck', 2000,
                  '{\"alerts\":[{\"alert\":\"0197c2d6-0000-7000-8000-000000000001\"}]}'),
                 ('e2', 'amplinkd.alert.fired', 's', 'stuck', 2000, '{\"alerts\":[{\"alert\":\"another\"}]}');

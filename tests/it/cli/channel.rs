@@ -26,7 +26,7 @@ fn desk() -> Desk {
     desk.link(ACCOUNT, PROGRAM);
     desk.write("amplinkd.toml", CHANNELS);
     desk.sql(
-        "INSERT INTO outbox (id, type, subject, partition_key, at, data)
+        "INSERT INTO log (id, type, subject, partition_key, at, data)
          VALUES ('e1', 'amplinkd.alert.fired', 's', 'a', 1000, '{}'), ('e2', 'amplinkd.alert.fired', 's', 'a', 1000, '{}'),
                 ('e3', 'amplinkd.alert.fired', 's', 'a', 1000, '{}'), ('e4', 'amplinkd.alert.fired', 's', 'a', 1000, '{}'),
                 ('e5', 'amplinkd.alert.fired', 's', 'a', 1000, '{}');

@@ -163,7 +163,7 @@ async fn furnish(desk: &Desk) -> (Vec<String>, Vec<String>) {
         ),
     ];
     let mut connection = connection(desk).await;
-    sqlx::raw_sql(AssertSqlSafe(more.concat())).execute(&mut connection).await.expect("rows");
+    sqlx::raw_sql(AssertSqlSafe(crate::past::in_words(&more.concat()))).execute(&mut connection).await.expect("rows");
     goes.sort();
     stays.sort();
     (goes, stays)

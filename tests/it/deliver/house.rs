@@ -115,7 +115,7 @@ async fn a_hundred_thousand_that_wait() {
         post.sql(&format!(
             "BEGIN;
              WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
-             INSERT INTO outbox (id, type, subject, partition_key, at, data)
+             INSERT INTO log (id, type, subject, partition_key, at, data)
              SELECT 'event-' || i, 'amplinkd.alert.fired', 'x', 'key-' || (i % {keys}), 1773100800000, '{{}}' FROM n;
              INSERT INTO delivery (id, event_id, seq, partition_key, channel, state, created_at, next_at)
              SELECT id, id, seq, partition_key, 'hook', 'pending', at, at FROM outbox;

@@ -150,7 +150,7 @@ impl Post {
         self.events += 1;
         let (id, now) = (format!("event-{:06}", self.events), self.clock.now().ms());
         let seq: i64 = sqlx::query_scalar(
-            "INSERT INTO outbox (id, type, subject, partition_key, at, data)
+            "INSERT INTO log (id, type, subject, partition_key, at, data)
              VALUES ($1, 'amplinkd.request.linked', $2, $2, $3, '{\"a\":1}') RETURNING seq",
         )
         .bind(&id)
@@ -206,7 +206,7 @@ impl Post {
 
     /// Runs SQL behind the daemon's back.
     async fn sql(&mut self, statements: &str) {
-        let statements = sqlx::AssertSqlSafe(statements.to_owned());
+        let statements = sqlx::AssertSqlSafe(crate::past::in_words(statements));
         sqlx::raw_sql(statements).execute(&mut self.connection).await.unwrap();
     }
 

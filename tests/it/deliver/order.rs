@@ -101,7 +101,7 @@ async fn thousands_under_one_key_do_not_hold_up_the_others() {
     let mut post = Post::open(&["hook"]).await;
     post.sql(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
-         INSERT INTO outbox (id, type, subject, partition_key, at, data)
+         INSERT INTO log (id, type, subject, partition_key, at, data)
          SELECT 'many-' || i, 'amplinkd.request.linked', 'many', 'many', 1773100800000, '{}' FROM n;
          INSERT INTO delivery (id, event_id, seq, partition_key, channel, state, created_at, next_at)
          SELECT id, id, seq, partition_key, 'hook', 'pending', at, at FROM outbox;",

@@ -23,7 +23,7 @@ struct Barrier<'d> {
 }
 
 impl<'d> Barrier<'d> {
-    /// `on` is the trigger's event, as in `INSERT ON outbox`; `when` its condition.
+    /// `on` is the trigger's event, as in `INSERT ON log`; `when` its condition.
     async fn raise(daemon: &'d Daemon, on: &str, when: &str) -> Self {
         let trigger = format!(
             "CREATE TRIGGER barrier BEFORE {on} WHEN {when} BEGIN SELECT RAISE(ABORT, 'the disk says no'); END;"

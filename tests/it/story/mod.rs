@@ -326,7 +326,8 @@ impl Daemon {
     /// Runs SQL on the file behind the daemon's back.
     pub(crate) async fn sql(&self, statements: &str) {
         let mut connection = self.connection().await;
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.unwrap();
+        let statements = sqlx::AssertSqlSafe(crate::past::in_words(statements));
+        sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
     }
 

@@ -112,9 +112,9 @@ const CASES: [Case; 27] = [
     ),
     case(
         "",
-        "UPDATE outbox SET type = x'00' WHERE seq = 2",
-        "UPDATE outbox SET type = 'amplinkd.request.initiating' WHERE seq = 2",
-        "type holds X'00'",
+        "UPDATE log SET to_state = x'00' WHERE seq = 2",
+        "UPDATE log SET to_state = 1 WHERE seq = 2",
+        "to_state holds X'00'",
     ),
     case(
         "",

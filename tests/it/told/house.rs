@@ -302,7 +302,8 @@ impl House {
     /// Runs SQL behind the daemon's back.
     pub(super) async fn sql(&self, statements: &str) {
         let mut connection = self.connection().await;
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.unwrap();
+        let statements = sqlx::AssertSqlSafe(crate::past::in_words(statements));
+        sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
     }
 

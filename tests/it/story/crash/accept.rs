@@ -26,7 +26,7 @@ async fn accept_fails_before() {
 
 #[tokio::test]
 async fn accept_does_then_fails() {
-    for on in ["INSERT ON transition", "INSERT ON outbox", "INSERT ON wakeup"] {
+    for on in ["INSERT ON request", "INSERT ON log", "INSERT ON wakeup"] {
         refused_at("accept, do then fail", on).await;
     }
 }

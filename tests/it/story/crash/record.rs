@@ -39,7 +39,7 @@ async fn record_fails_before() {
 
 #[tokio::test]
 async fn record_does_then_fails() {
-    refused_at("record, do then fail", "INSERT ON outbox", "NEW.type = 'amplinkd.request.initiated'").await;
+    refused_at("record, do then fail", "INSERT ON log", "NEW.to_state = 2").await;
 }
 
 #[tokio::test]

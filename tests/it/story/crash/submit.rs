@@ -11,7 +11,7 @@ use crate::story::minutes;
 async fn submit_fails_before() {
     let mut daemon = world().await;
     let (mut victim, id) = victim_with_a_request(&daemon).await;
-    let barrier = Barrier::raise(&daemon, "INSERT ON transition", "NEW.to_state = 'initiating'").await;
+    let barrier = Barrier::raise(&daemon, "INSERT ON log", "NEW.to_state = 1").await;
     for _ in 0..3 {
         victim.settle().await;
         daemon.clock.advance(minutes(1));
