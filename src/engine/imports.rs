@@ -96,7 +96,7 @@ impl Recorder {
             staged.extend(self.store().stage(import, requests, self.clock().now()).await?);
             pages = pages.after(self.clock().monotonic().saturating_sub(watch));
             told(staged.len());
-            Pages::pause().await;
+            pages.let_others().await;
         }
         let claimed = self.find_the_moment(import).await?;
         Ok(answers(&order, staged, &claimed))
@@ -147,7 +147,7 @@ impl Recorder {
                 Ok(0) => return Ok(()),
                 Ok(lines) => moved += usize::try_from(lines).unwrap_or(0),
                 Err(error) if error.is_of_one_row() => {
-                    if pages == Pages::alone() {
+                    if pages.rows() == 1 {
                         stuck += 1;
                         if stuck > STUCK_MAX {
                             return Err(error);
@@ -161,7 +161,7 @@ impl Recorder {
             }
             pages = pages.after(self.clock().monotonic().saturating_sub(watch));
             told(moved);
-            Pages::pause().await;
+            pages.let_others().await;
         }
     }
 
@@ -184,7 +184,7 @@ impl Recorder {
                 return Ok(());
             }
             pages = pages.after(self.clock().monotonic().saturating_sub(watch));
-            Pages::pause().await;
+            pages.let_others().await;
         }
     }
 

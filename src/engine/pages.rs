@@ -11,46 +11,64 @@ const TARGET: Duration = Duration::from_millis(300);
 const PAUSE: Duration = Duration::from_millis(150);
 
 /// Rows of the first page: small on any disk.
-const FIRST: u32 = 500;
+const FIRST: u32 = 1_000;
 
 /// Rows of the largest: what is held in memory for it.
 const MOST: u32 = 10_000;
 
 /// How many rows the next page has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pages(u32);
+pub(super) struct Pages {
+    rows: u32,
+    /// For how long nobody else could come through for sure.
+    held: Duration,
+}
 
 impl Default for Pages {
     fn default() -> Self {
-        Self(FIRST)
+        Self::of(FIRST)
     }
 }
 
 impl Pages {
+    const fn of(rows: u32) -> Self {
+        Self { rows, held: Duration::ZERO }
+    }
+
     pub(super) const fn rows(self) -> u32 {
-        self.0
+        self.rows
     }
 
     /// After a page of `rows` that took so long.
     #[must_use]
     pub(super) fn after(self, took: Duration) -> Self {
+        let held = self.held + took;
         if took > TARGET {
             // Twice as long means half as many, and ten times a tenth.
-            let fitting = f64::from(self.0) * TARGET.as_secs_f64() / took.as_secs_f64();
+            let fitting = f64::from(self.rows) * TARGET.as_secs_f64() / took.as_secs_f64();
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 reason = "between 1 and the rows of before"
             )]
-            return Self((fitting as u32).clamp(1, MOST));
+            return Self { rows: (fitting as u32).clamp(1, MOST), held };
         }
-        if took < TARGET / 2 { Self(self.0.saturating_mul(2).min(MOST)) } else { self }
+        let rows = if took < TARGET / 2 { self.rows.saturating_mul(2).min(MOST) } else { self.rows };
+        Self { rows, held }
     }
 
     /// After a page that one of its rows refused: each alone, until it is found.
     #[must_use]
     pub(super) const fn alone() -> Self {
-        Self(1)
+        Self::of(1)
+    }
+
+    /// Lets others write, once the pages since the last time have together taken what one should.
+    pub(super) async fn let_others(&mut self) {
+        if self.held >= TARGET / 2 {
+            self.held = Duration::ZERO;
+            Self::pause().await;
+        }
     }
 
     /// Lets others write.
@@ -72,8 +90,21 @@ mod tests {
             }
             let took = row * pages.rows();
             let fits = took <= TARGET && (took >= TARGET / 4 || pages.rows() == MOST);
-            assert!(fits || pages == Pages::alone(), "{row:?}: {pages:?} take {took:?}");
+            assert!(fits || pages.rows() == 1, "{row:?}: {pages:?} take {took:?}");
         }
         assert_eq!(Pages::alone().after(Duration::ZERO).rows(), 2, "it grows again");
+    }
+
+    #[tokio::test]
+    async fn short_pages_share_a_pause_and_nobody_waits_for_more_than_a_long_one_takes() {
+        let mut pages = Pages::default();
+        for _ in 0..4 {
+            pages = pages.after(TARGET / 10);
+            pages.let_others().await;
+            assert_ne!(pages.held, Duration::ZERO);
+        }
+        pages = pages.after(TARGET / 10);
+        pages.let_others().await;
+        assert_eq!(pages.held, Duration::ZERO, "a half is enough");
     }
 }

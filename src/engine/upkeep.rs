@@ -198,7 +198,7 @@ impl Recorder {
             let watch = self.clock().monotonic();
             taken += self.store().take_requests_away(ids, before).await?;
             pages = pages.after(self.clock().monotonic().saturating_sub(watch));
-            Pages::pause().await;
+            pages.let_others().await;
         }
         Ok(taken)
     }
