@@ -28,7 +28,19 @@ pub struct Agenda {
     places: HashMap<i64, u32>,
     waiting: Heaps,
     reserved: Heaps,
+    /// Of each class, those that are begun next: their polls are due and written down. By their rows, the first last.
+    ready: [Vec<Ready>; Class::ALL.len()],
 }
+
+/// A row, its slot and the slot's round.
+type Ready = (i64, u32, u32);
+
+/// Of those that are due at about the same time, neighbours on disk go together: what is written of them lies on few pages.
+/// Nobody goes before one that has been due for longer by more than this.
+const TOGETHER: Duration = Duration::from_secs(1);
+
+/// As many as go together at most: more of them are on other pages anyway.
+const TOGETHER_MAX: usize = 256;
 
 /// How polls are written down together.
 #[derive(Debug, Clone, Copy)]
@@ -261,14 +273,39 @@ impl Agenda {
 
     /// Whether an account of this class is due and written down.
     pub fn is_ready(&mut self, class: Class, now: Duration) -> bool {
-        while let Some(Reverse((due, place, round))) = self.reserved[class as usize].peek().copied() {
-            let slot = self.slots.get(place as usize);
-            if slot.is_some_and(|slot| slot.round == round && slot.phase == Phase::Reserved) {
-                return due <= now.into();
+        loop {
+            let Some((_, place, round)) = self.ready[class as usize].last().copied() else {
+                if self.gather(class, now) {
+                    continue;
+                }
+                return false;
+            };
+            if self.is_reserved(place, round) {
+                return true;
             }
-            self.reserved[class as usize].pop();
+            self.ready[class as usize].pop();
         }
-        false
+    }
+
+    /// Makes those ready that have been due for longest; answers whether there are any.
+    fn gather(&mut self, class: Class, now: Duration) -> bool {
+        let heap = &mut self.reserved[class as usize];
+        let Some(Reverse((oldest, ..))) = heap.peek().copied() else { return false };
+        let latest = now.min(Duration::from(oldest) + TOGETHER).into();
+        let ready = &mut self.ready[class as usize];
+        while ready.len() < TOGETHER_MAX
+            && let Some(Reverse((due, place, round))) = heap.peek().copied()
+            && due <= latest
+        {
+            heap.pop();
+            ready.extend(self.slots.get(place as usize).map(|slot| (slot.id, place, round)));
+        }
+        ready.sort_unstable_by(|one, other| other.cmp(one));
+        !ready.is_empty()
+    }
+
+    fn is_reserved(&self, place: u32, round: u32) -> bool {
+        self.slots.get(place as usize).is_some_and(|slot| slot.round == round && slot.phase == Phase::Reserved)
     }
 
     /// The next account of this class whose reserved poll is due at `now`.
@@ -276,10 +313,10 @@ impl Agenda {
         if !self.is_ready(class, now) {
             return None;
         }
-        let Reverse((due, place, _)) = self.reserved[class as usize].pop()?;
+        let (_, place, _) = self.ready[class as usize].pop()?;
         let slot = self.slots.get_mut(place as usize)?;
         slot.phase = Phase::Busy;
-        let late = now.saturating_sub(due.into());
+        let late = now.saturating_sub(slot.due.into());
         Some(Next { id: slot.id, account: slot.account.clone(), state: slot.state(), late })
     }
 
@@ -299,20 +336,22 @@ impl Agenda {
     /// all of its class that are written down never waits for a full batch.
     #[must_use]
     pub fn next_reserve(&self, batching: Batching) -> Option<Duration> {
-        let of_class = |(waiting, reserved): (&BinaryHeap<Entry>, &BinaryHeap<Entry>)| {
-            let Reverse((due, ..)) = *waiting.peek()?;
-            let is_urgent = reserved.peek().is_none_or(|Reverse((first, ..))| due < *first);
-            (is_urgent || reserved.len() < batching.enough)
+        let of_class = |class: usize| {
+            let (reserved, ready) = (&self.reserved[class], &self.ready[class]);
+            let Reverse((due, ..)) = *self.waiting[class].peek()?;
+            let is_urgent = ready.is_empty() && reserved.peek().is_none_or(|Reverse((first, ..))| due < *first);
+            (is_urgent || reserved.len() + ready.len() < batching.enough)
                 .then(|| Duration::from(due).saturating_sub(batching.begin_ahead))
         };
-        self.waiting.iter().zip(&self.reserved).filter_map(of_class).min()
+        (0..self.waiting.len()).filter_map(of_class).min()
     }
 
     /// When a poll that is written down is next due, on the stopwatch.
     #[must_use]
     pub fn next_ready(&self) -> Option<Duration> {
-        let first = self.reserved.iter().filter_map(BinaryHeap::peek);
-        first.map(|Reverse((due, ..))| Duration::from(*due)).min()
+        let reserved = self.reserved.iter().filter_map(BinaryHeap::peek).map(|Reverse((due, ..))| *due);
+        let ready = self.ready.iter().filter_map(|ready| self.slots.get(ready.last()?.1 as usize)).map(|slot| slot.due);
+        reserved.chain(ready).map(Duration::from).min()
     }
 }
 
