@@ -40,11 +40,11 @@ pub enum Command {
         /// The official account's appid
         account: AccountId,
     },
-    /// Look at accounts now: read their lists, and make the calls that are due
+    /// Check accounts now: read their lists and make the calls that are due
     Check(Check),
-    /// Make no calls for accounts until they are resumed; their requests stay as they are
+    /// Suspend accounts: no calls are made until they are resumed; their requests stay as they are
     Suspend(Suspend),
-    /// Make calls again, whoever suspended the accounts, and look at their lists at once
+    /// Resume accounts, whoever suspended them, and check them at once
     Resume(Resume),
 }
 

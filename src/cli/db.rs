@@ -38,11 +38,11 @@ it as a copy. `amplinkd db restore` puts it back.")]
         /// The new file; one that exists is never overwritten
         file: PathBuf,
     },
-    /// Put a copy in the database's place; nobody is invited twice for it
+    /// Restore a backup; nobody is invited twice because of it
     Restore(restore::Restore),
-    /// Take finished requests away that are older than `[retention] finished` says
+    /// Delete finished requests that are older than `[retention] finished`
     Prune(prune::Prune),
-    /// Check the whole file and replay every request's history; exit code 3 when something is wrong
+    /// Verify the whole file and replay every request's history; exit code 3 if anything is wrong
     #[command(
         after_help = "Example:\n  amplinkd db verify\n\nIt reads the whole file, which takes a while for a large one: its \
                       structure, the hash chain of every history, and whether every request stands where its \

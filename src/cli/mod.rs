@@ -116,7 +116,7 @@ pub struct Cli {
 /// Nouns, each with its verbs.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Watch the whole thing: daemon, simulated WeChat and a few hundred requests on a fast clock
+    /// Watch it work: the daemon, a simulated WeChat and a few hundred requests on a fast clock
     Demo(demo::Demo),
     /// Run the daemon in the foreground
     Run(run::Run),
@@ -126,38 +126,38 @@ pub enum Command {
     /// List accounts; check, suspend and resume them
     #[command(subcommand)]
     Account(account::Command),
-    /// List the programs that WeChat lists for accounts
+    /// List the mini programs that WeChat shows for accounts
     #[command(subcommand)]
     Program(program::Command),
-    /// List where WeChat contradicts our record
+    /// List conflicts between WeChat and our records
     #[command(subcommand)]
     Conflict(conflict::Command),
-    /// List the quotas and blocks that hold calls back, and open one
+    /// List quotas and blocks that hold calls back; open one
     #[command(subcommand)]
     Gate(gate::Command),
     /// List, acknowledge, snooze and resolve alerts
     #[command(subcommand)]
     Alert(alert::Command),
-    /// List and test channels; send again what was given up
+    /// List and test notification channels; resend what was given up
     #[command(subcommand)]
     Channel(channel::Command),
-    /// Report how long approvals take, and whether nudges help
+    /// Report approval times, and whether nudges help
     Report(report::Report),
-    /// Show what all accounts need of looks, what is allowed, and how late each class will be
+    /// Show polling demand, capacity and expected delay by class
     Plan(plan::Plan),
-    /// Show on one page what runs, what waits and what a person must do; exit code 3 when there is something
+    /// Show health, open work and required actions on one page; exit code 3 if action is required
     Status(status::Status),
-    /// Check that nothing is lost, stalled or inconsistent; exit code 3 when something is
+    /// Check for lost, stalled or inconsistent work; exit code 3 if any is found
     Audit(audit::Audit),
-    /// Copy the database, or check the whole file
+    /// Back up, restore, verify and prune the database
     #[command(subcommand)]
     Db(db::Command),
-    /// Look at the configuration
+    /// Check and show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Run a small WeChat on this machine: the three link calls, a token endpoint, and administrators
+    /// Run a WeChat simulator: the link APIs, a token endpoint and administrators
     Simulate(simulate::Simulate),
-    /// Try the daemon on this machine: lives by chance, kills, a full disk, a stop; exit code 3 when a promise is broken
+    /// Test this machine: randomized simulations, crashes, a full disk, pauses; exit code 3 if a promise is broken
     Selftest(selftest::Selftest),
     /// Print a completion script for a shell
     Completions(completions::Completions),

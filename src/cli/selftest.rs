@@ -15,7 +15,7 @@ use crate::{
     selftest::{Life, checks, disk, live},
 };
 
-/// Try the daemon on this machine: lives by chance, kills, a full disk, a stop; exit code 3 when a promise is broken
+/// Test this machine: randomized simulations, crashes, a full disk, pauses; exit code 3 if a promise is broken
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -28,23 +28,23 @@ seconds on a clock moved by hand; every promise is held against every step. The 
 life again.
 Nothing is sent to WeChat and no database of yours is touched.")]
 pub struct Selftest {
-    /// For how long lives are lived, at least one life; the other checks take about a minute more
+    /// How long to run simulations, at least one; the other checks take about a minute more
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub minutes: u64,
 
-    /// Days of a life in which things happen; then everybody comes to rest. Short lives meet more beginnings
+    /// Days of a simulation in which things happen; short ones cover more beginnings
     #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=365))]
     pub days: u32,
 
-    /// The first life's seed; the next ones count up from it. Without it, chance decides
+    /// The first simulation's seed; the next ones count up from it. Random if not given
     #[arg(long, value_name = "SEED")]
     pub seed: Option<u64>,
 
-    /// Only one of the checks
+    /// Run only this check
     #[arg(long, value_enum, value_name = "CHECK")]
     pub only: Option<Check>,
 
-    /// Where it works: name a folder on the disk that holds the database
+    /// Folder to work in: name one on the disk that holds the database
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
 }
@@ -52,15 +52,15 @@ pub struct Selftest {
 /// One of the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Check {
-    /// Whole lives by chance
+    /// Randomized simulations of whole lives
     Lives,
-    /// The real program, killed again and again
+    /// The real program, killed repeatedly
     Kill,
-    /// The real program, its disk full for a while
+    /// The real program on a disk that is full for a while
     DiskFull,
-    /// The real program, stopped for a while
+    /// The real program, paused for a while
     Stop,
-    /// What the disk can be believed about
+    /// What the disk promises and keeps
     Disk,
 }
 

@@ -1,7 +1,8 @@
-//! How we remember: one `SQLite` file, one writer, readers apart. It must never decide anything about a request.
+//! How we remember: one `SQLite` file, one writer at a time, readers apart. It must never decide anything about a request.
 //!
-//! Every write goes through [`Store`]'s methods to the one `writer`, which commits whatever queued while the last
-//! commit was syncing. Each file beside it holds one noun with its SQL; [`views`] is what people read.
+//! What polls and the watch ask and write goes through [`Store`]'s methods to the database thread (`executor`), everything
+//! else that is written to the `writer`; both commit whatever queued while the last commit was syncing. Each file beside them
+//! holds one noun with its SQL; [`views`] is what people read.
 
 pub mod error;
 

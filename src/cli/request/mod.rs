@@ -34,11 +34,11 @@ use super::{
 /// What can be done with requests.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Ask for a link: both administrators are invited, and followed until they have answered
+    /// Request a link: invites both administrators and tracks their answers
     Link(Link),
-    /// Ask for an unlink: the account's administrator must agree
+    /// Request an unlink; the account's administrator must agree
     Unlink(Unlink),
-    /// Ask for many links at once from a file, all or none
+    /// Import many link requests from a file, all or none
     Import(import::Import),
     /// List requests, newest first
     List(List),
@@ -54,11 +54,11 @@ pub enum Command {
     Watch(Watch),
     /// Stop following requests; what WeChat has already cannot be withdrawn
     Cancel(Cancel),
-    /// Ask again for what finished requests were for
+    /// Retry finished requests, each as a new request
     Retry(Retry),
-    /// Word a reminder for the administrator who has not answered, to paste or to send
+    /// Draft a reminder for the administrator who has not answered, to paste or to send
     Nudge(Nudge),
-    /// Say in sentences why a request is where it is, who must act, and what comes next
+    /// Explain why a request is where it is, who must act, and what comes next
     Explain(Explain),
 }
 
