@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, TransactionBehavior};
+use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Params, Row, TransactionBehavior};
 use serde::Serialize;
 use tokio::sync::{Mutex, oneshot, watch};
 
@@ -56,10 +56,20 @@ impl Way {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Db<'c>(&'c Connection);
 
-impl Db<'_> {
+impl<'c> Db<'c> {
+    fn prepare(self, sql: &'static str) -> Result<CachedStatement<'c>, StoreError> {
+        let statement = self.0.prepare_cached(sql)?;
+        debug_assert!(
+            (1..=statement.parameter_count())
+                .all(|place| statement.parameter_name(place).is_none_or(|name| name.starts_with('?'))),
+            "its parameters are names, and bound by the order in which they first appear: {sql}"
+        );
+        Ok(statement)
+    }
+
     /// Runs a statement; the number of rows it changed.
     pub(super) fn execute(self, sql: &'static str, params: impl Params) -> Result<usize, StoreError> {
-        Ok(self.0.prepare_cached(sql)?.execute(params)?)
+        Ok(self.prepare(sql)?.execute(params)?)
     }
 
     /// Runs a statement once for many rows, which it reads as JSON from `?1`; not at all where there is none.
@@ -74,7 +84,7 @@ impl Db<'_> {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, StoreError> {
-        Ok(self.0.prepare_cached(sql)?.query_row(params, read).optional()?)
+        Ok(self.prepare(sql)?.query_row(params, read).optional()?)
     }
 
     /// Every row.
@@ -84,7 +94,7 @@ impl Db<'_> {
         params: impl Params,
         mut read: impl FnMut(&Row<'_>) -> T,
     ) -> Result<Vec<T>, StoreError> {
-        let mut statement = self.0.prepare_cached(sql)?;
+        let mut statement = self.prepare(sql)?;
         let mut rows = statement.query(params)?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
