@@ -60,6 +60,17 @@ const NEXT_TO_AGE: &str = "
 /// How far a state has been looked through: a moment since when a request may be in it, and the row of a request.
 pub type Aged = (i64, i64);
 
+/// A page of requests that have got old in a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgedPage {
+    /// Those that nobody has looked at for it.
+    pub requests: Vec<String>,
+    /// Where the next page begins.
+    pub place: Aged,
+    /// Whether there may be more.
+    pub is_full: bool,
+}
+
 #[derive(Debug, FromRow)]
 struct Row {
     place: String,
@@ -85,29 +96,22 @@ impl Store {
     }
 
     /// Requests that have been in this state since before `until` (milliseconds UTC) and that nobody has looked at for it: the
-    /// next `limit` after `place`, which moves on. Answers whether there may be more.
+    /// next `limit` after `place`. One whose row cannot be read is left out.
     ///
     /// # Errors
-    /// [`StoreError`] when they cannot be read; the place stays.
-    pub async fn aged(
-        &self,
-        state: &'static str,
-        place: &mut Aged,
-        until: i64,
-        limit: u32,
-    ) -> Result<(Vec<String>, bool), StoreError> {
-        let (since, row) = *place;
+    /// [`StoreError`] when they cannot be read.
+    pub async fn aged(&self, state: &'static str, place: Aged, until: i64, limit: u32) -> Result<AgedPage, StoreError> {
         let read = move |db: Db<'_>| {
-            let rows = db.all(AGED, (state, since, row, until, limit), |row| {
+            db.all(AGED, (state, place.0, place.1, until, limit), |row| {
                 let place: Aged = (row.get(0)?, row.get(1)?);
-                Ok::<_, rusqlite::Error>((place, row.get::<_, String>(2)?, row.get::<_, bool>(3)?))
-            })?;
-            Ok(rows.into_iter().collect::<Result<Vec<_>, _>>()?)
+                let is_new: bool = row.get(3)?;
+                Ok::<_, rusqlite::Error>((place, is_new.then(|| row.get::<_, String>(2).ok()).flatten()))
+            })
         };
-        let rows = self.executor.read(read).await?;
+        let rows: Vec<_> = self.executor.read(read).await?.into_iter().collect::<Result<_, _>>()?;
         let is_full = u32::try_from(rows.len()).unwrap_or(limit) >= limit;
-        *place = rows.last().filter(|_| is_full).map_or((until, i64::MAX), |(place, ..)| *place);
-        Ok((rows.into_iter().filter(|(.., is_new)| *is_new).map(|(_, id, _)| id).collect(), is_full))
+        let place = rows.last().filter(|_| is_full).map_or((until, i64::MAX), |(place, _)| *place);
+        Ok(AgedPage { requests: rows.into_iter().filter_map(|(_, id)| id).collect(), place, is_full })
     }
 
     /// Since when the next request has been in this state that [`Store::aged`] has not come to; `None` when there is none.

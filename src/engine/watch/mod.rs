@@ -33,7 +33,10 @@ use std::{
 pub(super) use self::fan_out::DIGEST;
 use self::reconcile::reconcile;
 pub use self::{alarm::Alarm, fan_out::Subscription};
-use self::{relook::Rounds, standing::Standing};
+use self::{
+    relook::{Old, Rounds},
+    standing::Standing,
+};
 use super::{Engine, deliver::Channels};
 use crate::{
     domain::{
@@ -234,9 +237,10 @@ impl Watch {
     async fn take_news(&mut self) -> Result<bool, StoreError> {
         let now = self.engine.clock().now();
         let news = self.store().news(self.seq, PAGE).await?;
-        let (mut due, more) = self.aged(now).await?;
+        let Old { requests: mut due, places, more } = self.aged(now).await?;
         due.extend(self.store().vigils(now.ms(), PAGE).await?);
         if news.is_empty() && due.is_empty() {
+            self.rounds.aged = places;
             return Ok(more);
         }
         let mut step = self.look_at(&news, due, now).await?;
@@ -244,6 +248,7 @@ impl Watch {
         step.seq = news.last().map(|event| event.seq);
         let (seq, is_owed) = (step.seq, !step.deliveries.is_empty());
         self.write(step).await?;
+        self.rounds.aged = places;
         if is_owed {
             self.channels.ring();
         }

@@ -20,7 +20,17 @@ pub(super) struct Rounds {
     stale: (String, String),
     uncalled: (String, String),
     /// Of each of [`AGING`].
-    aged: [Aged; AGING.len()],
+    pub(super) aged: [Aged; AGING.len()],
+}
+
+/// Requests that have got old.
+#[derive(Debug)]
+pub(super) struct Old {
+    pub(super) requests: Vec<String>,
+    /// How far each of [`AGING`] is looked through once they are looked at.
+    pub(super) places: [Aged; AGING.len()],
+    /// Whether there may be more.
+    pub(super) more: bool,
 }
 
 impl Default for Rounds {
@@ -41,21 +51,21 @@ impl Watch {
         }
     }
 
-    /// A page of requests that have got as old as may concern somebody. Answers whether there may be more.
-    pub(super) async fn aged(&mut self, now: Time) -> Result<(Vec<String>, bool), StoreError> {
-        let (mut requests, mut more) = (Vec::new(), false);
-        for (place, (state, _)) in self.rounds.aged.iter_mut().zip(AGING) {
+    /// A page of requests that have got as old as may concern somebody. What is done with them is written before
+    /// [`Rounds::aged`] moves on: otherwise nobody would look at them again.
+    pub(super) async fn aged(&self, now: Time) -> Result<Old, StoreError> {
+        let mut old = Old { requests: Vec::new(), places: self.rounds.aged, more: false };
+        for (place, (state, _)) in old.places.iter_mut().zip(AGING) {
             let Some(age) = self.settings.attention.ages(state) else { continue };
             let until = (now - age).ms();
             // The clock was set back, or patience has grown: what comes to be of that age is found again.
-            if place.0 > until {
-                *place = (until, i64::MAX);
-            }
-            let (found, is_full) = self.engine.store().aged(state, place, until, PAGE).await?;
-            requests.extend(found);
-            more |= is_full;
+            let from = if place.0 > until { (until, i64::MAX) } else { *place };
+            let page = self.store().aged(state, from, until, PAGE).await?;
+            *place = page.place;
+            old.requests.extend(page.requests);
+            old.more |= page.is_full;
         }
-        Ok((requests, more))
+        Ok(old)
     }
 
     /// When the next request gets as old as may concern somebody.

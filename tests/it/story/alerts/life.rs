@@ -139,6 +139,34 @@ async fn a_death_in_any_write_of_the_watch_neither_repeats_nor_misses() {
 }
 
 #[tokio::test]
+async fn what_got_too_old_while_nothing_could_be_written_is_told_afterwards() {
+    const TABLES: [(&str, &str); 3] = [("a", "INSERT ON alert"), ("b", "INSERT ON vigil"), ("c", "UPDATE ON watch")];
+    let mut guarded = Guarded::start().await;
+    guarded.daemon.nobody_answers();
+    guarded.daemon.link().await;
+    guarded.run_for(hours(23)).await;
+    for (name, on) in TABLES {
+        let sql = format!("CREATE TRIGGER {name} BEFORE {on} BEGIN SELECT RAISE(ABORT, 'refused'); END");
+        guarded.daemon.sql(&sql).await;
+    }
+    let mut refused = 0;
+    for _ in 0..4 {
+        guarded.daemon.clock.advance(hours(1));
+        let mut watch = guarded.daemon.watch.take().unwrap();
+        guarded.daemon.settle().await;
+        refused += usize::from(watch.settle().await.is_err());
+        guarded.daemon.watch = Some(watch);
+    }
+    assert!(refused > 0, "it wanted to write something");
+    for (name, _) in TABLES {
+        guarded.daemon.sql(&format!("DROP TRIGGER {name}")).await;
+    }
+    assert_eq!(guarded.told().await, Vec::<String>::new());
+    guarded.run_for(hours(1)).await;
+    assert_eq!(guarded.told().await, ["fired"]);
+}
+
+#[tokio::test]
 async fn every_event_is_queued_once_for_whoever_wants_it() {
     let mut guarded = Guarded::with(|alerting| {
         let none = Subscription { alerts: None, transitions: false, conflicts: false, ..everything("silent") };
