@@ -247,7 +247,7 @@ impl Recorder {
 
     /// [`Self::observe`] for what has already happened outside: tried until it is written. While it is not, this
     /// account rests and nothing else of it is sent.
-    pub(super) async fn observe_surely(&self, request: &Request, seen: &Observation, more: Record) -> Request {
+    pub(super) async fn observe_surely(&self, request: &Request, seen: &Observation, mut more: Record) -> Request {
         let (mut refused, mut tries) = (0, 0_u32);
         loop {
             match self.try_observe(request, seen, more.clone()).await {
@@ -262,6 +262,8 @@ impl Recorder {
                 Err(error) => {
                     if error.is_of_one_row() {
                         refused += 1;
+                        // It may be the account's row: the answer must not be lost with it.
+                        more.account = None;
                         tracing::error!(request.id = %request.id, error = %error, "db.bad_row: its call's answer waits");
                     } else {
                         // That nothing can be written is said once for all of them, where it is watched.
