@@ -82,8 +82,7 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, path: &Path, tell
 
 async fn upgrade(connection: &mut SqliteConnection, version: i64, tell: Tell<'_>) -> Result<(), MigrateError> {
     if version >= SCHEMA {
-        MIGRATIONS.run(&mut *connection).await?;
-        return Ok(shrink(connection).await?);
+        return MIGRATIONS.run(connection).await;
     }
     // Tables take the names of others, and rows are moved as they are.
     sqlx::raw_sql("PRAGMA foreign_keys = OFF").execute(&mut *connection).await?;
@@ -98,7 +97,7 @@ async fn upgrade(connection: &mut SqliteConnection, version: i64, tell: Tell<'_>
         moves::run(connection, &tell_and_log).await?;
     }
     MIGRATIONS.run(&mut *connection).await?;
-    shrink(connection).await?;
+    shrink(connection).await;
     sqlx::raw_sql("PRAGMA ignore_check_constraints = OFF; PRAGMA foreign_keys = ON").execute(&mut *connection).await?;
     Ok(())
 }
@@ -115,19 +114,23 @@ fn logged() -> impl Fn(Moved) + Sync {
     }
 }
 
-/// Gives the room of the old tables back, where that is much of the file; it stays, to be used again, where there is none to
-/// do so in.
-async fn shrink(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+/// Gives the room of the old tables back, where that is much of the file. Where it cannot be done now the file keeps its size,
+/// and the next daemon tries again. Whoever calls holds the lock.
+pub(super) async fn shrink(connection: &mut SqliteConnection) {
+    if let Err(error) = try_to_shrink(connection).await {
+        tracing::warn!(error = %error, "the database keeps the room of its old tables for now");
+    }
+}
+
+async fn try_to_shrink(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     const IS_DUE: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'moved')";
     const PAGES: &str = "SELECT freelist_count, page_count FROM pragma_freelist_count, pragma_page_count";
     if !sqlx::query_scalar(IS_DUE).fetch_one(&mut *connection).await? {
         return Ok(());
     }
     let (free, pages): (i64, i64) = sqlx::query_as(PAGES).fetch_one(&mut *connection).await?;
-    if free > pages / 4
-        && let Err(error) = sqlx::raw_sql("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *connection).await
-    {
-        tracing::warn!(error = %error, "the database keeps the room of its old tables");
+    if free > pages / 4 {
+        sqlx::raw_sql("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *connection).await?;
     }
     sqlx::raw_sql("DROP TABLE moved").execute(connection).await.map(drop)
 }

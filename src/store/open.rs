@@ -26,7 +26,7 @@ use super::{
     left_out::LeftOut,
     lock::{Purpose, lock_soon},
     log::{FOLD_ABOVE, Log},
-    migrate::{migrate, migrate_alone},
+    migrate::{migrate, migrate_alone, shrink},
     moves::Moved,
     poison::Scan,
     writer::{Health, Writer},
@@ -209,7 +209,10 @@ impl Store {
         let mut connection = connect_soon(&options).await.map_err(failed)?;
         check_library(&mut connection).await.map_err(failed)??;
         match role {
-            Role::Daemon => migrate(&mut connection, path, tell).await?,
+            Role::Daemon => {
+                migrate(&mut connection, path, tell).await?;
+                shrink(&mut connection).await;
+            }
             Role::Tool => migrate_alone(&mut connection, path, tell).await?,
         }
         let is_unchecked = role == Role::Daemon && !check::is_first(path);
