@@ -96,13 +96,15 @@ impl Engine {
         pending.put(index, expected.clone());
         self.heed(&mut pending, called);
         let is_last = !pending.is_ready(self.policy(), self.clock().now());
-        let (state, record) = self.settled(&pending);
-        if is_last {
+        let settled = is_last.then(|| {
+            let (state, record) = self.settled(&pending);
             more.account = record.account;
             more.gates.extend(record.gates);
-        }
+            state
+        });
         let answered = self.recorder.observe_surely(&intended.request, &seen, more).await;
-        if is_last && (answered.state, answered.version) == (expected.state, expected.version) {
+        let is_as_expected = (answered.state, answered.version) == (expected.state, expected.version);
+        if let Some(state) = settled.filter(|_| is_as_expected) {
             return Ok(Polled::done(state));
         }
         pending.put(index, answered);

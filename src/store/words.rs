@@ -1,7 +1,7 @@
 //! The words of states and causes as numbers, as the log holds them. The views `transition` and `outbox` turn them back; a
 //! number once given to a word is never given to another.
 
-/// The states of a request, each at its number. From the sixth on they are ends.
+/// The states of a request, each at its number. From number 6 on they are ends.
 pub(super) const STATES: [&str; 12] = [
     "requested",
     "initiating",
