@@ -8,33 +8,23 @@
 //! - [`store`]: how we remember, in `SQLite`.
 //! - [`notify`]: how we tell people, one file per channel.
 //! - [`engine`]: the only room that joins the others.
+//! - [`alerting`]: what people must know, and the channels that it is owed to.
 //! - [`schedule`]: the door for coarse time (cron jobs).
 //! - [`cli`]: the door for people.
 //! - [`selftest`]: whole lives of the daemon by chance, and what else proves it on a machine.
 //! - [`sim`]: a small `WeChat` of our own, which shares no type with [`wechat`].
 
-pub mod domain;
-
-pub mod clock;
-
-pub mod wechat;
-
-pub mod store;
-
-pub mod notify;
-
-pub mod engine;
-
-pub mod schedule;
-
+pub mod alerting;
 pub mod cli;
-
-pub mod sim;
-
-pub mod selftest;
-
+pub mod clock;
 pub mod config;
-
+pub mod domain;
+pub mod engine;
+pub mod notify;
+pub mod schedule;
+pub mod selftest;
 pub mod shutdown;
-
+pub mod sim;
+pub mod store;
 pub mod telemetry;
+pub mod wechat;

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use crate::{
+    alerting::digest,
     config::{Cron, Schedule},
     domain::time::Time,
     engine::Engine,
@@ -248,7 +249,7 @@ impl Chores {
             Chore::Drift => self.engine.begin_drift().await.map_err(|error| error.to_string()),
             Chore::Housekeeping => self.engine.keep_house(self.retention).await.map_err(|error| error.to_string()),
             Chore::Audit => self.audit().await,
-            Chore::Digest => self.engine.tell_digest(chore.name()).await.map_err(|error| error.to_string()),
+            Chore::Digest => digest::record(&self.engine, chore.name()).await.map_err(|error| error.to_string()),
         };
         let now = self.engine.clock().now();
         self.plan.tried(chore, now);

@@ -4,13 +4,10 @@
 use anyhow::Context;
 
 use crate::{
+    alerting::{deliver::Outlet, evaluator::Settings, fan_out::Subscription},
     config::{Alerts, ChannelConfig, Config, Digest, EventClass},
     domain::attention::Attention,
-    engine::{
-        audit::Promised,
-        deliver::Outlet,
-        watch::{Settings, Subscription},
-    },
+    engine::audit::Promised,
     notify::{Channel, heartbeat::Heartbeat},
 };
 

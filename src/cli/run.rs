@@ -8,16 +8,10 @@ use sd_notify::NotifyState;
 
 use super::{context::open, people, systemd};
 use crate::{
+    alerting::{deliver::Deliver, evaluator::Watch, heartbeat::Pulse, unwritable_alarm::Alarm},
     clock::{SharedClock, SystemClock},
     config::{Config, TokenSource as Source},
-    engine::{
-        Engine, Readings, Settings,
-        deliver::Deliver,
-        drive::Driver,
-        presence::Presence,
-        pulse::Pulse,
-        watch::{Alarm, Watch},
-    },
+    engine::{Engine, Readings, Settings, drive::Driver, presence::Presence},
     schedule::Chores,
     shutdown::Shutdown,
     store::{Location, OpenError, Role},

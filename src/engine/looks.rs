@@ -7,7 +7,7 @@ use std::{
 };
 
 /// How long ago "lately" begins.
-pub(super) const LATELY: Duration = Duration::from_mins(10);
+pub const LATELY: Duration = Duration::from_mins(10);
 
 /// Accounts that are remembered: when so many are well, twice as many as `[alerts] crowd` may say, no minority of them is a
 /// crowd by its share.

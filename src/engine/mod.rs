@@ -7,85 +7,42 @@
 //! nothing stalls.
 
 pub mod accept;
-
-pub mod imports;
-
-mod pages;
-
 pub mod agenda;
-
-pub mod audit;
-
-pub mod deliver;
-
-pub mod drive;
-
-pub mod explain;
-
-pub mod gates;
-
-mod holds;
-
-pub mod opening;
-
-pub mod lateness;
-
-mod ids;
-
-mod steps;
-
-mod outage;
-
-mod recall;
-
-mod correct;
-
-mod keeper;
-
-mod restore;
-
 mod arrivals;
-
-mod learn;
-
-mod looks;
-
-mod study;
-
-mod long_lists;
-
-mod memories;
-
-mod completion_guard;
-
-mod write_ahead;
-
-pub mod poll;
-
-mod reports;
-
+pub mod audit;
 pub mod calls;
-
+mod completion_guard;
+mod correct;
+pub mod drive;
+pub mod explain;
 #[cfg(test)]
 mod fixture;
-
-mod permits;
-
+pub mod gates;
+mod holds;
+mod ids;
+pub mod imports;
+mod keeper;
+pub mod lateness;
+mod learn;
+mod long_lists;
+mod looks;
+mod memories;
+pub mod opening;
+mod outage;
 mod pacing;
-
-pub mod record;
-
-pub mod submit;
-
-pub mod upkeep;
-
-pub mod watch;
-
+mod pages;
+mod permits;
+pub mod poll;
 pub mod presence;
-
-pub mod pulse;
-
-mod digest;
+mod recall;
+pub mod record;
+mod reports;
+mod restore;
+mod steps;
+mod study;
+pub mod submit;
+pub mod upkeep;
+mod write_ahead;
 
 use std::{
     num::NonZeroU32,
@@ -96,6 +53,7 @@ use std::{
     time::Duration,
 };
 
+pub use self::looks::LATELY;
 use self::{
     gates::Gates, lateness::Lateness, long_lists::LongLists, looks::Looks, outage::Outage, pacing::Pacing,
     permits::Permits, record::Recorder, steps::Steps,
@@ -266,6 +224,18 @@ impl Engine {
         }
     }
 
+    /// How many accounts were read within [`LATELY`].
+    #[must_use]
+    pub fn read_lately(&self) -> u64 {
+        self.looks.read_lately(self.clock().monotonic())
+    }
+
+    /// When writes were last refused, and when they were taken again; `None` when that has not happened since the start.
+    #[must_use]
+    pub fn last_write_outage(&self) -> Option<(Time, Time)> {
+        self.outage.last()
+    }
+
     /// How late polls have begun since the start: how far the daemon is behind what is due.
     #[must_use]
     pub const fn lateness(&self) -> &Lateness {
@@ -279,7 +249,9 @@ impl Engine {
         self.steps.doubtful(clock.now(), clock.monotonic(), self.policy().appear_within)
     }
 
-    fn policy(&self) -> &Policy {
+    /// How patient we are.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
         self.recorder.policy()
     }
 

@@ -7,17 +7,14 @@ use tokio::runtime::{Handle, Runtime};
 
 use super::mortal::MortalClock;
 use crate::{
+    alerting::{
+        deliver::Deliver,
+        evaluator::{Settings as Alerting, Watch},
+    },
     clock::{Clock, ManualClock, SharedClock},
     config::Schedule,
     domain::policy::Policy,
-    engine::{
-        Engine, Settings,
-        accept::AskError,
-        deliver::Deliver,
-        drive::Driver,
-        record::Recorder,
-        watch::{Settings as Alerting, Watch},
-    },
+    engine::{Engine, Settings, accept::AskError, drive::Driver, record::Recorder},
     schedule::Chores,
     store::{Location, Role, Store},
     wechat::{Client, ClientConfig, HttpSource, TokenSource, Tokens, Wechat},

@@ -4,119 +4,63 @@
 //! else that is written to the `writer`; both commit whatever queued while the last commit was syncing. Each file beside them
 //! holds one noun with its SQL; [`views`] is what people read.
 
-pub mod error;
-
-pub mod open;
-
-pub mod beside;
-
-mod lock;
-
-pub mod check;
-
-pub mod reading;
-
-pub mod log;
-
-pub mod correct;
-
-pub mod record;
-
-mod writer;
-
-mod executor;
-
-pub mod look;
-
-mod bulk;
-
-mod decode;
-
-mod chain;
-
-mod request_row;
-
-mod account_row;
-
-pub mod requests;
-
-mod words;
-
-mod migrate;
-
-mod moves;
-
-mod followed;
-
-pub mod import;
-
-pub mod accounts;
-
-mod left_out;
-
-pub mod programs;
-
-pub mod gates;
-
-pub mod deferred;
-
-pub mod wakeups;
-
-pub mod pace;
-
-pub mod deliveries;
-
-pub mod upkeep;
-
-pub mod prune;
-
-pub mod verify;
-
-pub mod proof;
-
-pub mod copies;
-
-pub mod replace;
-
-pub mod audit;
-
-mod legal;
-
-mod poison;
-
-pub mod alerts;
-
-pub mod attention;
-
-pub mod relook;
-
-pub mod troubled;
-
-pub mod views;
-
-mod request_page;
-
-pub mod pages;
-
-pub mod account_page;
-
 pub mod account_hands;
-
-pub mod alert_views;
-
-pub mod spoil;
-
-pub mod status;
-
-pub mod endings;
-
-pub mod stage_times;
-
-pub mod nudges;
-
-pub mod digest;
-
+pub mod account_page;
+mod account_row;
+pub mod accounts;
 mod alert_hands;
+pub mod alert_views;
+pub mod alerts;
+pub mod attention;
+pub mod audit;
+pub mod beside;
+mod bulk;
+mod chain;
+pub mod check;
+pub mod copies;
+pub mod correct;
+mod decode;
+pub mod deferred;
+pub mod deliveries;
+pub mod digest;
+pub mod endings;
+pub mod error;
+mod executor;
+mod followed;
+pub mod gates;
+pub mod import;
+mod left_out;
+mod legal;
+mod lock;
+pub mod log;
+pub mod look;
+mod migrate;
+mod moves;
+pub mod nudges;
+pub mod open;
+pub mod pace;
+pub mod pages;
+mod poison;
+pub mod programs;
+pub mod proof;
+pub mod prune;
+pub mod reading;
+pub mod record;
+pub mod relook;
+pub mod replace;
+mod request_page;
+mod request_row;
+pub mod requests;
+pub mod spoil;
+pub mod stage_times;
+pub mod status;
+pub mod troubled;
+pub mod upkeep;
+pub mod verify;
+pub mod views;
+pub mod wakeups;
+mod words;
+mod writer;
 
 use std::sync::Arc;
 

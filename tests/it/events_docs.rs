@@ -87,7 +87,7 @@ async fn weeks() -> Vec<Told> {
     guarded.daemon.ask(to_link(ACCOUNT, OTHER_PROGRAM)).await;
     guarded.run_for(days(3)).await;
     nudge(&guarded, &link).await;
-    guarded.daemon.engine().tell_digest("digest").await.unwrap();
+    amplinkd::alerting::digest::record(guarded.daemon.engine(), "digest").await.unwrap();
     guarded.daemon.people(PlanSet {
         account_admin: Some(approves_after(Span::hours(1))),
         program_admin: Some(approves_after(Span::hours(1))),

@@ -4,16 +4,20 @@
 use std::{fs, path::Path};
 
 /// Which rooms a room may name besides itself. A new room needs a line here and one in `ARCHITECTURE.md`.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("wechat", &["domain", "clock"]),
     ("store", &["domain", "clock"]),
     ("notify", &["domain"]),
-    ("engine", &["domain", "clock", "store", "wechat", "notify", "shutdown"]),
-    ("schedule", &["domain", "clock", "store", "engine", "config", "shutdown"]),
+    ("engine", &["domain", "clock", "store", "wechat", "shutdown"]),
+    ("alerting", &["domain", "clock", "store", "notify", "engine", "shutdown"]),
+    ("schedule", &["domain", "clock", "store", "engine", "alerting", "config", "shutdown"]),
     ("sim", &[]),
-    ("selftest", &["domain", "clock", "wechat", "store", "engine", "schedule", "sim", "config", "shutdown"]),
+    (
+        "selftest",
+        &["domain", "clock", "wechat", "store", "engine", "alerting", "schedule", "sim", "config", "shutdown"],
+    ),
     ("config", &["domain", "notify"]),
     ("telemetry", &["config"]),
     ("shutdown", &["domain"]),
@@ -26,6 +30,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "store",
             "notify",
             "engine",
+            "alerting",
             "schedule",
             "sim",
             "selftest",
@@ -38,9 +43,10 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// Words that betray what a room must never hold.
-const FORBIDDEN: [(&str, &[&str], &str); 7] = [
+const FORBIDDEN: [(&str, &[&str], &str); 8] = [
     ("domain", &["async", "sqlx", "tokio", "tracing", "reqwest"], "the domain is pure: pass in what it needs"),
     ("engine", &["sqlx", "reqwest", "axum"], "the engine speaks to the database and to WeChat through their rooms"),
+    ("alerting", &["sqlx", "reqwest", "axum"], "alerting speaks to the database and to channels through their rooms"),
     ("schedule", &["sqlx", "reqwest"], "a door wakes the engine and does nothing itself"),
     ("wechat", &["sqlx", "axum"], "the client of WeChat remembers nothing"),
     ("store", &["reqwest", "axum"], "the store calls nobody"),

@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use amplinkd::{
+    alerting::deliver::Deliver,
     clock::{Clock, SystemClock},
-    engine::deliver::Deliver,
     shutdown::Shutdown,
 };
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};

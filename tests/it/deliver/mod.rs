@@ -22,9 +22,9 @@ mod receiver;
 use std::{sync::Arc, time::Duration};
 
 use amplinkd::{
+    alerting::deliver::{Deliver, Health, Outlet},
     clock::{Clock, ManualClock},
     domain::{message::Language, time::Time},
-    engine::deliver::{Deliver, Health, Outlet},
     notify::{Channel, ChannelSettings, Kind, Pace},
     store::{Location, Role, Store},
 };

@@ -25,14 +25,14 @@ async fn six_hours_away_lose_nothing_and_cost_few_calls() {
     let health = post.health("away");
     assert!(health.since.is_some_and(|since| since.since(began) < seconds(1)), "{health:?}");
     assert!(health.last_error.unwrap().starts_with("HTTP 503") && health.dead == 0);
-    assert_eq!(post.health("well"), amplinkd::engine::deliver::Health::default());
+    assert_eq!(post.health("well"), amplinkd::alerting::deliver::Health::default());
 
     post.receiver.mood(|_| Answer::TAKEN);
     post.run_for(minutes(12)).await;
     assert_eq!(post.receiver.taken("away").len(), 450);
     assert_eq!(post.count("state <> 'delivered'").await, 0);
     post.receiver.assert_in_order("an outage");
-    assert_eq!(post.health("away"), amplinkd::engine::deliver::Health::default());
+    assert_eq!(post.health("away"), amplinkd::alerting::deliver::Health::default());
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ async fn a_dead_letter_that_is_asked_for_again_is_sent_under_its_own_id() {
     assert_eq!(post.delivery(&letter, "hook").await, ("delivered".to_owned(), 6, 0));
     assert_eq!(post.receiver.taken("hook").into_iter().collect::<Vec<_>>(), [(letter, 1), (later, 1)]);
     post.run_for(minutes(2)).await;
-    assert_eq!(post.health("hook"), amplinkd::engine::deliver::Health::default());
+    assert_eq!(post.health("hook"), amplinkd::alerting::deliver::Health::default());
 }
 
 #[tokio::test]

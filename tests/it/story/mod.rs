@@ -34,6 +34,10 @@ mod unlink;
 use std::{collections::HashMap, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use amplinkd::{
+    alerting::{
+        deliver::Deliver,
+        evaluator::{Settings as Alerting, Watch},
+    },
     clock::{Clock, ManualClock},
     domain::{
         id::RequestId,
@@ -41,13 +45,7 @@ use amplinkd::{
         request::{Kind, LinkOptions, Request},
         time::Time,
     },
-    engine::{
-        Engine, Settings,
-        accept::Wish,
-        deliver::Deliver,
-        drive::Driver,
-        watch::{Settings as Alerting, Watch},
-    },
+    engine::{Engine, Settings, accept::Wish, drive::Driver},
     sim::{Api, FaultKind, PlanSet, Sim, SimConfig, Span, approves_after, never_answers},
     store::{
         Location, Role, Store,

@@ -4,7 +4,7 @@
 
 use std::sync::Mutex;
 
-use amplinkd::{engine::pulse::Pulse, notify::heartbeat::Heartbeat};
+use amplinkd::{alerting::heartbeat::Pulse, notify::heartbeat::Heartbeat};
 use axum::{Router, extract::State, http::StatusCode, http::Uri};
 
 use super::*;

@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use amplinkd::{
+    alerting::{deliver::Outlet, unwritable_alarm::Alarm},
     domain::message::Language,
-    engine::{deliver::Outlet, watch::Alarm},
     notify::{Channel, ChannelSettings, Kind},
     shutdown::Shutdown,
 };

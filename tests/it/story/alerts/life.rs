@@ -192,7 +192,7 @@ async fn the_day_is_told_to_whoever_wants_it() {
     .await;
     guarded.daemon.link().await;
     guarded.run_for(hours(4)).await;
-    guarded.daemon.engine().tell_digest("digest").await.unwrap();
+    amplinkd::alerting::digest::record(guarded.daemon.engine(), "digest").await.unwrap();
     guarded.settle().await;
     for (channel, digests) in [("ops", 1), ("chat", 0)] {
         let queue = guarded.queue(channel).await;

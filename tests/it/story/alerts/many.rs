@@ -2,9 +2,9 @@
 //! channel. It must never assert how long that took the machine; it prints it.
 
 use amplinkd::{
+    alerting::deliver::{Deliver, Outlet},
     clock::SystemClock,
     domain::message::Language,
-    engine::deliver::{Deliver, Outlet},
     notify::{Channel, ChannelSettings, Kind as Way},
 };
 

@@ -22,7 +22,7 @@ mod rules;
 mod vanished;
 
 use amplinkd::{
-    engine::{deliver::Outlet, watch::Subscription},
+    alerting::{deliver::Outlet, fan_out::Subscription},
     sim::By,
 };
 

@@ -45,7 +45,7 @@ pub(super) fn reconcile(
 }
 
 /// A concern as an alert that begins to fire.
-pub(super) fn alert(concern: Concern, now: Time, group_within: Duration) -> AlertRow {
+pub(in crate::alerting) fn alert(concern: Concern, now: Time, group_within: Duration) -> AlertRow {
     AlertRow {
         id: new_id(),
         key: concern.key,

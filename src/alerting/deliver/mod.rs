@@ -1,27 +1,21 @@
 //! Sends what is owed to each channel until it is taken or given up: at least once, in order where order is owed, again
 //! after every failure. It must never let one channel, one message or one key hold up another, nor decide what is owed.
 //!
-//! [`line`](self) is one channel's loop. What a try means for its message is in `verdict`, what it means for the channel
-//! in `circuit`, how fast it may go in `window`: all three pure.
+//! `worker` is one channel's loop. What a try means for its message is in `retry_policy`, what it means for the channel in
+//! `circuit_breaker`, how fast it may go in `rate_limit`: all three pure.
 
-mod care;
-
-mod circuit;
-
+mod circuit_breaker;
 mod health;
-
-mod line;
-
-mod results;
-
-mod verdict;
-
-mod window;
+mod maintenance;
+mod rate_limit;
+mod result_buffer;
+mod retry_policy;
+mod worker;
 
 use std::{sync::Arc, time::Duration};
 
 pub use self::health::{Channels, Health};
-use self::line::{Line, Seat};
+use self::worker::{Line, Seat};
 use crate::{
     clock::SharedClock,
     domain::message::Language,
@@ -145,7 +139,7 @@ async fn keep_running(seat: Arc<Seat>, shutdown: Shutdown) {
     while !shutdown.asked() {
         let (line, asked) = (Line::new(Arc::clone(&seat)), shutdown.clone());
         let Err(error) = tokio::spawn(line.run(asked)).await else { return };
-        tracing::error!(channel = seat.outlet.name, error = %error, "engine.deliver panicked, which is a defect: it rests");
+        tracing::error!(channel = seat.outlet.name, error = %error, "alerting.deliver panicked, which is a defect: it rests");
         let pause = seat.clock.sleep_until(seat.clock.monotonic() + PANIC_PAUSE);
         shutdown.unless_asked(pause).await;
     }

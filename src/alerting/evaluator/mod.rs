@@ -2,27 +2,17 @@
 //! come; fires and resolves alerts; puts what each channel asked for into its queue. It must never send anything itself,
 //! and never hold up a poll.
 //!
-//! `reconcile` compares what holds with what was told, `standing` does so with what is not about one request and what
-//! `plights` saw of that, `relook` brings up requests of which nothing moved, `tell` makes events of alerts that are due,
-//! `fan_out` gives events to channels, `apart` writes piece by piece what cannot be written whole; `alarm` alone tells what
-//! cannot be written at all. How far it has come stands in the database, and moves in the transaction that writes what came
+//! `reconcile` compares what holds with what was told, `system` does so with what is not about one request and what
+//! `system_conditions` saw of that, `recheck` brings up requests of which nothing moved, `notify` makes events of alerts that
+//! are due, `piecewise` writes what cannot be written whole. How far it has come stands in the database, and moves in the transaction that writes what came
 //! of it.
 
-mod alarm;
-
-mod apart;
-
-mod fan_out;
-
-mod plights;
-
-mod reconcile;
-
-mod relook;
-
-mod standing;
-
-mod tell;
+pub(super) mod notify;
+mod piecewise;
+mod recheck;
+pub(super) mod reconcile;
+mod system;
+mod system_conditions;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -30,19 +20,21 @@ use std::{
     time::Duration,
 };
 
-pub(super) use self::fan_out::DIGEST;
-use self::reconcile::reconcile;
-pub use self::{alarm::Alarm, fan_out::Subscription};
 use self::{
-    relook::{Old, Rounds},
-    standing::Standing,
+    recheck::{Old, Rounds},
+    reconcile::reconcile,
+    system::Standing,
 };
-use super::{Engine, deliver::Channels};
+use super::{
+    deliver::Channels,
+    fan_out::{self, Subscription},
+};
 use crate::{
     domain::{
         attention::{Attention, Lesson, QuietHours, Rule, Subject, learned, of_request},
         time::Time,
     },
+    engine::Engine,
     shutdown::Shutdown,
     store::{
         StoreError,
@@ -171,8 +163,10 @@ impl Watch {
             match self.settle().await {
                 Ok(()) => {}
                 // That nothing can be written is said aloud where it is watched; this is tried again with the next tick.
-                Err(error) if error.is_of_disk() => tracing::debug!(error = %error, "engine.watch"),
-                Err(error) => tracing::error!(error = %error, "engine.watch: alerts are not up to date; tried again"),
+                Err(error) if error.is_of_disk() => tracing::debug!(error = %error, "alerting.evaluate"),
+                Err(error) => {
+                    tracing::error!(error = %error, "alerting.evaluate: alerts are not up to date; tried again")
+                }
             }
         }
     }

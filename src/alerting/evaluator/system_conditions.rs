@@ -6,11 +6,9 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    super::{deliver::Health, looks::LATELY},
-    Watch,
-};
+use super::Watch;
 use crate::{
+    alerting::deliver::Health,
     domain::{
         account::Trouble,
         attention::{Count, Plight, Rule, Share, Spoken, is_crowd, is_many},
@@ -18,6 +16,7 @@ use crate::{
         id::AccountId,
         time::Time,
     },
+    engine::LATELY,
     store::{
         StoreError,
         log::{LARGE_ABOVE, LogHealth},
@@ -154,7 +153,7 @@ impl Watch {
         let unread = counts.iter().map(|(_, count)| count).sum();
         // A process that has just begun does not know yet who is well.
         let is_counted = self.watched_for() >= LATELY;
-        let read = is_counted.then(|| self.engine.looks.read_lately(self.engine.clock().monotonic()));
+        let read = is_counted.then(|| self.engine.read_lately());
         for (trouble, troubled) in counts {
             if trouble == Trouble::Refused && self.is_shut_out() {
                 continue;
@@ -276,7 +275,7 @@ impl Watch {
 
     /// That nothing could be written, once that can be written.
     fn outage(&self, now: Time) -> Option<Plight> {
-        let (since, ended) = self.engine.outage.last()?;
+        let (since, ended) = self.engine.last_write_outage()?;
         let is_worth_telling = ended.since(since) >= OUTAGE_TOLD && now.since(ended) < OUTAGE_KEPT;
         is_worth_telling.then(|| Plight::Daemon {
             finding: "unwritable".to_owned(),

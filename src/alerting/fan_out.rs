@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The type of the summary of a day.
-pub(in crate::engine) const DIGEST: &str = "amplinkd.digest";
+pub(super) const DIGEST: &str = "amplinkd.digest";
 
 /// What a channel asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

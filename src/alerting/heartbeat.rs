@@ -3,8 +3,11 @@
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
-use super::{Engine, Readings};
-use crate::{notify::heartbeat::Heartbeat, shutdown::Shutdown};
+use crate::{
+    engine::{Engine, Readings},
+    notify::heartbeat::Heartbeat,
+    shutdown::Shutdown,
+};
 
 /// Findings that are named one by one.
 const NAMED_MAX: usize = 20;

@@ -3,8 +3,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Watch, apart::AGAIN_AFTER, fan_out::rule_of};
+use super::{Watch, piecewise::AGAIN_AFTER};
 use crate::{
+    alerting::fan_out::rule_of,
     domain::{
         attention::{Rule, group_sentence},
         message::AlertFacts,
@@ -23,7 +24,7 @@ const GROUP_MAX: u32 = 10_000;
 
 /// What is told of an alert, and in which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Telling {
+pub(in crate::alerting) enum Telling {
     Fired,
     Repeated,
     Resolved,
@@ -165,7 +166,7 @@ impl Watch {
 }
 
 /// The event that tells this of these alerts, which have one reason.
-pub(super) fn event(telling: Telling, reach: i64, reason: &str, rows: &[&AlertRow], now: Time) -> Event {
+pub(in crate::alerting) fn event(telling: Telling, reach: i64, reason: &str, rows: &[&AlertRow], now: Time) -> Event {
     let rule = rule_of(reason).unwrap_or(Rule::Daemon);
     let (title_en, title_zh) = group_sentence(rule, reason, rows.len());
     let news = AlertNews {

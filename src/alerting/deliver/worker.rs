@@ -11,11 +11,11 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use super::{
     Outlet,
-    circuit::{Admission, Circuit, Failure, Reaction},
+    circuit_breaker::{Admission, Circuit, Failure, Reaction},
     health::Channels,
-    results::{Results, Tried},
-    verdict::{Moment, WAIT_MAX, verdict},
-    window::Window,
+    rate_limit::Window,
+    result_buffer::{Results, Tried},
+    retry_policy::{Moment, WAIT_MAX, verdict},
 };
 use crate::{
     clock::SharedClock,
@@ -300,7 +300,7 @@ impl Line {
                 );
             }
             Reaction::None | Reaction::Stays => {
-                tracing::debug!(channel = self.name(), error = %error, "engine.deliver.failed");
+                tracing::debug!(channel = self.name(), error = %error, "alerting.deliver.failed");
             }
         }
         if self.circuit.admits(self.now()) != Admission::All {
@@ -330,7 +330,7 @@ impl Line {
         match seat.store.next_of(self.name(), &keys, seat.clock.now()).await {
             Ok(due) => self.ready_up(due),
             // They are found when the database is asked what is due.
-            Err(error) => tracing::debug!(error = %error, "engine.deliver: what comes next cannot be read"),
+            Err(error) => tracing::debug!(error = %error, "alerting.deliver: what comes next cannot be read"),
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{LOOK_AROUND, Watch, plights::Seen, reconcile::alert};
+use super::{LOOK_AROUND, Watch, reconcile::alert, system_conditions::Seen};
 use crate::{
     domain::{
         account::Trouble,

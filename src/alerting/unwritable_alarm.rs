@@ -6,10 +6,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
 use super::{
-    super::{Engine, deliver::Outlet},
+    deliver::Outlet,
+    evaluator::{
+        notify::{self, Telling},
+        reconcile::alert,
+    },
     fan_out::Subscription,
-    reconcile::alert,
-    tell::{self, Telling},
 };
 use crate::{
     clock::SharedClock,
@@ -18,6 +20,7 @@ use crate::{
         telling::{self, Told},
         time::Time,
     },
+    engine::Engine,
     shutdown::Shutdown,
     store::record::Event,
 };
@@ -111,7 +114,7 @@ fn event(finding: &str, since: Time, why: String, now: Time) -> Told {
     let mut row = alert(of_plight(&plight, chrono_tz::Asia::Shanghai), now, Duration::ZERO);
     // The same in every try, and another in the next outage.
     row.id = format!("{}/{}", row.key, since.ms());
-    let Event { kind, data, .. } = tell::event(Telling::Fired, 0, &row.reason, &[&row], now);
+    let Event { kind, data, .. } = notify::event(Telling::Fired, 0, &row.reason, &[&row], now);
     Told {
         id: row.id,
         kind,

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::line::Line;
+use super::worker::Line;
 use crate::store::StoreError;
 
 /// How often the dead are counted anew: a person may have asked for them again.
@@ -21,7 +21,7 @@ impl Line {
         if expected.since(now) > STEP {
             if let Err(error) = seat.store.hasten(self.name(), now).await {
                 // What was not put off is sent all the same.
-                tracing::debug!(channel = self.name(), error = %error, "engine.deliver: the times cannot be changed yet");
+                tracing::debug!(channel = self.name(), error = %error, "alerting.deliver: the times cannot be changed yet");
                 return;
             }
             tracing::info!(channel = self.name(), "the calendar was stepped back: what was put off is due");
