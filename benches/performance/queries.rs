@@ -8,9 +8,11 @@ use std::{
 
 use amplinkd::store::{
     Location, Role, Store,
-    account_page::AccountFilter,
-    audit::Histories,
-    views::{ConflictFilter, RequestFilter},
+    read::{
+        account_page::AccountFilter,
+        audit::Histories,
+        views::{ConflictFilter, RequestFilter},
+    },
 };
 use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection, sqlite::SqliteConnectOptions};
 

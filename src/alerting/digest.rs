@@ -10,8 +10,10 @@ use crate::{
     engine::Engine,
     store::{
         StoreError,
-        alerts::WatchRecord,
-        record::{Event, new_id},
+        write::{
+            alerts::WatchRecord,
+            record::{Event, new_id},
+        },
     },
 };
 

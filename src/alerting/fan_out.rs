@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{attention::Rule, time::Time},
-    store::{alerts::NewDelivery, attention::News, record::new_id},
+    domain::{alert_rules::Rule, time::Time},
+    store::{
+        read::alert_rules::News,
+        write::{alerts::NewDelivery, record::new_id},
+    },
 };
 
 /// The type of the summary of a day.

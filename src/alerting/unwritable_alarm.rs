@@ -16,13 +16,13 @@ use super::{
 use crate::{
     clock::SharedClock,
     domain::{
-        attention::{Plight, Rule, of_plight},
+        alert_rules::{Plight, Rule, of_plight},
         telling::{self, Told},
         time::Time,
     },
     engine::Engine,
     shutdown::Shutdown,
-    store::record::Event,
+    store::write::record::Event,
 };
 
 /// How long nothing can be written before people are told: a backup that holds the file is over by then.

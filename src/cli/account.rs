@@ -17,13 +17,13 @@ pub use self::{
 };
 use super::{
     context::{Context, Desk, Ending, note},
-    moment,
     output::Column,
+    time_format,
 };
 use crate::{
     domain::{id::AccountId, time::Time},
     engine::accept::AskError,
-    store::views::AccountView,
+    store::read::views::AccountView,
 };
 
 /// Rows of a table when no limit is given: two screens; who wants more says so.
@@ -119,8 +119,8 @@ struct Glance {
 
 impl Glance {
     fn of(row: AccountView, now: Time) -> Self {
-        let next = moment::ahead(row.next_check_at.as_deref(), now);
-        let read = row.last_read_at.as_deref().map(|at| format!("{} ago", moment::age(at, now)));
+        let next = time_format::ahead(row.next_check_at.as_deref(), now);
+        let read = row.last_read_at.as_deref().map(|at| format!("{} ago", time_format::age(at, now)));
         let (state, since, cause, why) = match (row.state.as_str(), &row.unread_since, &row.calls_refused_since) {
             ("suspended", ..) => {
                 let code = row.errcode.map(|code| format!(" {code}")).unwrap_or_default();
@@ -131,7 +131,7 @@ impl Glance {
             (_, None, Some(refused)) => ("active", refused, Some("calls held back".to_owned()), row.call_error),
             (_, None, None) => ("active", &row.since, None, row.last_error),
         };
-        let r#for = moment::age(since, now);
+        let r#for = time_format::age(since, now);
         Self { account: row.account, state, r#for, cause, open_requests: row.open_requests, next, read, why }
     }
 }

@@ -14,15 +14,15 @@ pub use self::{
 };
 use super::{
     context::{Context, Desk, Ending, note},
-    moment,
     named::Named,
     output::Column,
+    time_format,
 };
 use crate::{
     domain::time::Time,
-    store::{
+    store::read::{
         alert_views::{AlertView, DeliveryView},
-        endings::Noun,
+        id_suffix::Noun,
     },
 };
 
@@ -121,7 +121,7 @@ struct Glance {
 
 impl Glance {
     fn of(row: AlertView, now: Time) -> Self {
-        let age = moment::age(&row.fired_at, now);
+        let age = time_format::age(&row.fired_at, now);
         Self { id: row.id, rule: row.rule, state: row.state, age, message: row.message_en }
     }
 }

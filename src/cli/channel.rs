@@ -9,18 +9,18 @@ use serde::Serialize;
 pub use self::sample::Event;
 use super::{
     context::{Context, Desk, Ending, note},
-    moment,
     named::Named,
     output::Column,
+    time_format,
 };
 use crate::{
     clock::{Clock, SystemClock},
     config::{ChannelConfig, EventClass},
     domain::time::Time,
     notify::{Channel, Kind, SendError},
-    store::{
+    store::read::{
         alert_views::{ChannelFigures, DeliveryView},
-        endings::Noun,
+        id_suffix::Noun,
     },
     telemetry,
 };
@@ -200,7 +200,7 @@ async fn list(context: &Context, desk: &Desk) -> anyhow::Result<()> {
         note("no channels: nobody is told of anything; config/amplinkd.example.toml shows how to write one");
     }
     let glance = |row: Row| {
-        let delivered = row.delivered_at.as_deref().map(|at| format!("{} ago", moment::age(at, desk.now())));
+        let delivered = row.delivered_at.as_deref().map(|at| format!("{} ago", time_format::age(at, desk.now())));
         Glance { row, delivered }
     };
     context.print_rows(&TABLE, &rows.into_iter().map(glance).collect::<Vec<_>>())
@@ -258,7 +258,7 @@ async fn dead(context: &Context, desk: &Desk, name: &str, ids: &[Named]) -> anyh
 
 impl DeadGlance {
     fn of(row: DeliveryView, now: Time) -> Self {
-        let age = moment::age(&row.created_at, now);
+        let age = time_format::age(&row.created_at, now);
         Self { row, age }
     }
 }

@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use super::{
     context::{Context, Desk, Ending},
-    moment,
     named::Named,
     output::Column,
+    time_format,
 };
 use crate::{
     domain::{id::AccountId, time::Time},
-    store::{
-        endings::Noun,
+    store::read::{
+        id_suffix::Noun,
         views::{ConflictFilter, ConflictView},
     },
 };
@@ -87,7 +87,7 @@ struct Glance {
 
 impl Glance {
     fn of(row: ConflictView, now: Time) -> Self {
-        let age = moment::age(&row.at, now);
+        let age = time_format::age(&row.at, now);
         Self { id: row.id, request_id: row.request_id, kind: row.kind, age, resolution: row.resolution }
     }
 }

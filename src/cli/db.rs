@@ -18,8 +18,10 @@ use super::{
     context::{Context, Ending, is_damage, must_exist, note, open},
     output::Column,
 };
-use crate::clock::{Clock, SystemClock};
-use crate::store::{Location, OpenError, Role, Store, StoreError, beside::is_still, verify::Damage};
+use crate::{
+    clock::{Clock, SystemClock},
+    store::{Location, OpenError, Role, Store, StoreError, file::sidecar::is_still, read::verify::Damage},
+};
 
 /// Findings in one report: the first hundred tell as much as a million.
 const FINDINGS_MAX: u32 = 100;

@@ -5,13 +5,13 @@ use serde::Serialize;
 use super::{
     context::{Context, Desk, Ending, Usage, note},
     many::REQUESTS,
-    moment,
     output::Column,
+    time_format,
 };
 use crate::{
     domain::{errcode, time::Time},
-    engine::opening::Opened,
-    store::{Store, gates::GateView},
+    engine::open_gate::Opened,
+    store::{Store, write::gates::GateView},
 };
 
 /// Rows read at once.
@@ -119,10 +119,10 @@ struct Glance {
 
 impl Glance {
     fn of(row: GateView, now: Time) -> Self {
-        let opens = moment::ahead(Some(&row.until), now);
+        let opens = time_format::ahead(Some(&row.until), now);
         let verb = if row.early { "asked in" } else { "in" };
         let opens = opens.map(|wait| if wait == "due" { wait } else { format!("{verb} {wait}") });
-        let closed = format!("{} ago", moment::age(&row.at, now));
+        let closed = format!("{} ago", time_format::age(&row.at, now));
         let why = errcode::meaning(row.errcode).map_or(row.errmsg, |known| known.means.to_owned());
         Self { kind: row.kind, subject: row.subject, errcode: row.errcode, closed, opens, why }
     }
@@ -157,7 +157,7 @@ async fn open(context: &Context, wanted: &Open) -> anyhow::Result<()> {
                 subject: gate.subject,
                 errcode: gate.errcode,
                 errmsg: gate.errmsg,
-                until: moment::text(Time::from_ms(gate.until)),
+                until: time_format::text(Time::from_ms(gate.until)),
                 requests,
             })?;
             if requests > 0 {

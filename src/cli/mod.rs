@@ -1,58 +1,32 @@
 //! The door for people: one file per noun. It must never hold rules.
 
-pub mod context;
-
-pub mod moment;
-
-pub mod output;
-
-mod value;
-
-pub mod named;
-
-pub mod many;
-
-pub mod request;
-
-pub mod import;
-
 pub mod account;
-
-pub mod program;
-
-pub mod conflict;
-
-pub mod gate;
-
 pub mod alert;
-
-pub mod channel;
-
-pub mod report;
-
-pub mod plan;
-
 pub mod audit;
-
-pub mod status;
-
-pub mod db;
-
-pub mod config;
-
-pub mod people;
-
-pub mod run;
-
-mod systemd;
-
-pub mod demo;
-
-pub mod simulate;
-
-pub mod selftest;
-
+pub mod channel;
 pub mod completions;
+pub mod config;
+pub mod conflict;
+pub mod context;
+pub mod db;
+pub mod demo;
+pub mod gate;
+pub mod import;
+pub mod many;
+pub mod named;
+pub mod output;
+pub mod people;
+pub mod plan;
+pub mod program;
+pub mod report;
+pub mod request;
+pub mod run;
+pub mod selftest;
+pub mod simulate;
+pub mod status;
+mod systemd;
+mod terminal_escape;
+pub mod time_format;
 
 use std::{
     io::{self, Write},

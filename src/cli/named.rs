@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use anyhow::bail;
 
 use super::context::Desk;
-use crate::{domain::id::RequestId, store::endings::Noun};
+use crate::{domain::id::RequestId, store::read::id_suffix::Noun};
 
 /// The shortest ending, in characters: one in sixteen million names another request of a chance pair.
 const ENDING_MIN: usize = 6;

@@ -15,7 +15,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::value::{bare, tame, worded};
+use super::terminal_escape::{bare, tame, worded};
 
 /// The four ways to print a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

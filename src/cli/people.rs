@@ -6,7 +6,7 @@ use anyhow::Context;
 use crate::{
     alerting::{deliver::Outlet, evaluator::Settings, fan_out::Subscription},
     config::{Alerts, ChannelConfig, Config, Digest, EventClass},
-    domain::attention::Attention,
+    domain::alert_rules::Attention,
     engine::audit::Promised,
     notify::{Channel, heartbeat::Heartbeat},
 };

@@ -4,15 +4,15 @@ use serde::Serialize;
 
 use super::{
     context::{Context, Desk, Ending},
-    moment,
     output::Column,
+    time_format,
 };
 use crate::{
     domain::{
         id::{AccountId, ProgramId},
         time::Time,
     },
-    store::views::ProgramView,
+    store::read::views::ProgramView,
 };
 
 /// What can be done with programs.
@@ -87,8 +87,8 @@ impl Glance {
             12 => "12 account_admin".to_owned(),
             other => other.to_string(),
         };
-        let r#for = moment::age(&row.status_since, now);
-        let gone = row.gone_at.as_deref().map(|at| format!("{} ago", moment::age(at, now)));
+        let r#for = time_format::age(&row.status_since, now);
+        let gone = row.gone_at.as_deref().map(|at| format!("{} ago", time_format::age(at, now)));
         let ProgramView { account, program, username, nickname, .. } = row;
         Self { account, program, username, listed, r#for, gone, nickname }
     }

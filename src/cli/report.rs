@@ -14,21 +14,21 @@ use serde::Serialize;
 
 use super::{
     context::{Context, Desk, Ending, Usage, note},
-    moment,
     output::{self, Column, Format},
     request::label,
-    value::legible,
+    terminal_escape::legible,
+    time_format,
 };
 use crate::{
     domain::{
-        approval::Stretch,
+        distribution::Spread,
         id::AccountId,
-        percentile::Spread,
+        stage_durations::Stretch,
         time::{Time, in_words},
     },
     store::{
-        nudges::{Effect, Effects},
-        stage_times::{By, REPORT_REQUESTS, Sample, StageTimes, Tally},
+        read::stage_times::{By, REPORT_REQUESTS, Sample, StageTimes, Tally},
+        write::nudges::{Effect, Effects},
     },
 };
 
@@ -58,7 +58,7 @@ pub struct Report {
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, help_heading = "Which requests (all that is given must hold)")]
     pub labels: Vec<(String, String)>,
     /// Only what was asked, and nudged, within so long: 30d
-    #[arg(long, value_name = "SPAN", value_parser = moment::span, help_heading = "Which requests (all that is given must hold)")]
+    #[arg(long, value_name = "SPAN", value_parser = time_format::span, help_heading = "Which requests (all that is given must hold)")]
     pub since: Option<Duration>,
     /// The daily digest as it would be sent now, instead of approval times
     #[arg(long, conflicts_with_all = ["by", "account", "labels", "since"])]
@@ -309,7 +309,7 @@ fn heading(sample: &Sample, times: &StageTimes) -> String {
 
 /// A moment to the minute, in UTC.
 fn day(at: Time) -> String {
-    let text = moment::to_the_second(&at.to_string());
+    let text = time_format::to_the_second(&at.to_string());
     format!("{} UTC", text.get(..16).unwrap_or(&text))
 }
 

@@ -16,10 +16,10 @@ use serde::Serialize;
 use self::{figures::Figures, problems::Need};
 use super::{
     context::{Context, Ending, Usage},
-    moment,
     output::Format,
+    time_format,
 };
-use crate::{domain::time::in_words, store::pace::PaceRow};
+use crate::{domain::time::in_words, store::write::pace::PaceRow};
 
 /// Show on one page what runs, what waits and what a person must do
 #[derive(Debug, clap::Args)]
@@ -66,7 +66,7 @@ pub async fn run(context: &Context) -> anyhow::Result<Ending> {
     let (now, figures) = context.with_reader(async |desk| Ok((desk.now(), Figures::read(desk).await?))).await?;
     let problems = problems::of(&figures, now);
     let ending = if problems.is_empty() { Ending::Well } else { Ending::ProblemsFound };
-    let report = Report { at: moment::text(now), ok: problems.is_empty(), problems, figures };
+    let report = Report { at: time_format::text(now), ok: problems.is_empty(), problems, figures };
     if context.is_table() {
         page::print(&report, now, context.look)?;
     } else {

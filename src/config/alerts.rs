@@ -12,7 +12,7 @@ use super::{
     value::{self, Text, duration_text},
 };
 use crate::domain::{
-    attention::{Attention, Override, QuietHours, Rule, Stage, StuckAfter, Threshold, Thresholds, Whose},
+    alert_rules::{Attention, Override, QuietHours, Rule, Stage, StuckAfter, Threshold, Thresholds, Whose},
     id::AccountId,
     message::Language,
 };

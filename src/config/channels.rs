@@ -12,7 +12,7 @@ use super::{
     value::{self, Text},
 };
 use crate::{
-    domain::{attention::Rule, message::Language},
+    domain::{alert_rules::Rule, message::Language},
     notify::{ChannelSettings, Kind},
 };
 

@@ -8,11 +8,11 @@
 mod alerts;
 mod channels;
 mod digest;
+mod effective;
 mod error;
 mod heartbeat;
 mod retention;
 mod secret;
-mod settings;
 mod source;
 mod tokens;
 mod value;
@@ -29,10 +29,10 @@ pub use self::{
     alerts::Alerts,
     channels::{ChannelConfig, EventClass},
     digest::{Digest, Nudge, Route},
+    effective::{Origin, Setting, keys},
     error::ConfigError,
     heartbeat::Heartbeat,
     retention::Retention,
-    settings::{Origin, Setting, keys},
     source::{colour_refused, environment},
     tokens::{TokenSource, TokenUrl, Tokens},
     value::{Cron, parse_duration},

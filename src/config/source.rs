@@ -16,10 +16,10 @@ use toml::{
 };
 
 use super::{
-    ConfigError, DEFAULT_FILE, FILE_VARIABLE, Loaded, Mistake, Origin, Written, error,
-    error::InFile,
+    ConfigError, DEFAULT_FILE, FILE_VARIABLE, Loaded, Mistake, Origin, Written,
+    effective::{self, keys},
+    error::{self, InFile},
     secret::Secrets,
-    settings::{self, keys},
 };
 
 /// A configuration is a page or two, with a long table of tokens at most; more is the wrong file.
@@ -92,7 +92,7 @@ pub(super) fn load(
     };
     let folder = file.parent().unwrap_or(Path::new("/"));
     written.database.path = folder.join(written.database.path);
-    let settings = settings::list(&written, origin_of);
+    let settings = effective::list(&written, origin_of);
     let config = written.resolve(folder, secrets).map_err(|Mistake { key, wrong }| {
         match overrides.iter().find(|change| change.holds(&key)) {
             Some(change) => ConfigError::InEnvironment { variable: change.variable.clone(), wrong },

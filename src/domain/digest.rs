@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{attention::Stage, message::Language, telling::Words, time::Time};
+use super::{alert_rules::Stage, message::Language, telling::Words, time::Time};
 
 /// Where one age ends and the next begins, in days, with what people call them.
 pub const AGES: [(Option<u32>, &str, &str); 4] = [

@@ -2,8 +2,8 @@
 
 use super::{
     id::ProgramId,
-    identify::Findings,
     listing::Status,
+    matching::Findings,
     observation::Observation,
     policy::Policy,
     request::{Kind, Request, Sighting, State},

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    attention::{QuietHours, Reading, Stage},
+    alert_rules::{QuietHours, Reading, Stage},
     message::Language,
     request::{Kind, Request, State},
     time::{Time, in_words},

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    attention::local,
+    alert_rules::local,
     message::{AlertFacts, Language, Message, Mood},
     time::Time,
 };

@@ -13,9 +13,11 @@ use crate::{
     },
     store::{
         Record, StoreError,
-        accounts::Standing,
-        import::ImportRow,
-        requests::{Accepted, Urgency},
+        write::{
+            accounts::Standing,
+            import::ImportRow,
+            requests::{Accepted, Urgency},
+        },
     },
 };
 

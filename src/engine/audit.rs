@@ -8,12 +8,12 @@ use std::{
 use super::record::Recorder;
 use crate::{
     domain::{
-        attention::{Attention, QuietHours, Rule},
+        alert_rules::{Attention, QuietHours, Rule},
         time::Time,
     },
     store::{
         StoreError,
-        audit::{Finding, Histories, Telling},
+        read::audit::{Finding, Histories, Telling},
     },
 };
 

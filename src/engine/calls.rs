@@ -15,7 +15,10 @@ use crate::{
         request::Request,
         time::Time,
     },
-    store::{Record, StoreError, accounts::AccountUpdate, gates::Gate},
+    store::{
+        Record, StoreError,
+        write::{accounts::AccountUpdate, gates::Gate},
+    },
     wechat::TokenError,
 };
 

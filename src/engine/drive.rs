@@ -11,12 +11,12 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
     Engine, Meters,
-    agenda::{Agenda, Next},
     calls::Pending,
     completion_guard::{ClockReading, CompletionGuard, Report, Work},
+    due_queue::{Agenda, Next},
     gates::Admission,
-    recall::forget_calls,
-    restore::reconcile,
+    orphaned_calls::forget_calls,
+    reconcile_restored::reconcile,
     write_ahead::AHEAD,
 };
 use crate::{

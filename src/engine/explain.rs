@@ -19,8 +19,8 @@ use crate::{
     },
     engine::audit::OVERDUE_AFTER,
     store::{
-        gates::Gate,
-        views::{AccountView, ConflictView, TransitionView},
+        read::views::{AccountView, ConflictView, TransitionView},
+        write::gates::Gate,
     },
 };
 

@@ -17,7 +17,7 @@ use crate::{
         request::{Kind, Request},
         time::Time,
     },
-    store::gates::{Gate, Opening},
+    store::write::gates::{Gate, Opening},
 };
 
 /// How often one call finds out whether our address is allowed again.

@@ -18,7 +18,7 @@ use crate::{
     },
     store::{
         Record, StoreError,
-        gates::{Gate, Opening},
+        write::gates::{Gate, Opening},
     },
 };
 

@@ -7,7 +7,7 @@ use std::{collections::HashMap, time::Duration};
 use super::{
     Engine,
     accept::{AT_ONCE_MAX, AskError, Wish, check_all},
-    pages::Pages,
+    paging::Pages,
     record::Recorder,
 };
 use crate::{
@@ -15,8 +15,10 @@ use crate::{
     shutdown::Shutdown,
     store::{
         StoreError,
-        import::{Claimed, ImportRow},
-        requests::{Accepted, Urgency},
+        write::{
+            import::{Claimed, ImportRow},
+            requests::{Accepted, Urgency},
+        },
     },
 };
 

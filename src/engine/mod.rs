@@ -1,48 +1,48 @@
 //! The only room that joins the others: doors hand requests in, due times come up, listings are read, calls are made,
 //! decisions are written. It must never hold SQL, wire bodies or rules about requests.
 //!
-//! [`accept`] is what doors and commands call, [`imports`] the same for many wishes. [`drive`] is the loop: it takes what is due from the [`agenda`], has
+//! [`accept`] is what doors and commands call, [`imports`] the same for many wishes. [`drive`] is the loop: it takes what is due from the [`due_queue`], has
 //! [`poll`] read the list and [`submit`] make calls; both hand what they learned to [`record`], the only place where a
-//! decision becomes a transaction. [`gates`] hold calls back, `holds` says what that means, an operator may open one ([`opening`]), [`upkeep`] is what cron wakes, [`audit`] proves that
+//! decision becomes a transaction. [`gates`] hold calls back, `holds` says what that means, an operator may open one ([`open_gate`]), [`housekeeping`] is what cron wakes, [`audit`] proves that
 //! nothing stalls.
 
 pub mod accept;
-pub mod agenda;
-mod arrivals;
+mod apply_listing;
 pub mod audit;
 pub mod calls;
+mod clock_correction;
+mod clock_jump;
 mod completion_guard;
-mod correct;
+mod completions;
 pub mod drive;
+mod due_loader;
+pub mod due_queue;
 pub mod explain;
+mod file_check;
 #[cfg(test)]
 mod fixture;
 pub mod gates;
 mod holds;
+pub mod housekeeping;
 mod ids;
 pub mod imports;
-mod keeper;
-pub mod lateness;
-mod learn;
-mod long_lists;
-mod looks;
-mod memories;
-pub mod opening;
-mod outage;
+mod interpret;
+mod known_names;
+mod large_listings;
+pub mod latency_histogram;
+pub mod open_gate;
+mod orphaned_calls;
 mod pacing;
-mod pages;
+mod paging;
 mod permits;
 pub mod poll;
 pub mod presence;
-mod recall;
+mod recent_polls;
+mod reconcile_restored;
 pub mod record;
-mod reports;
-mod restore;
-mod steps;
-mod study;
 pub mod submit;
-pub mod upkeep;
 mod write_ahead;
+mod write_outage;
 
 use std::{
     num::NonZeroU32,
@@ -53,15 +53,15 @@ use std::{
     time::Duration,
 };
 
-pub use self::looks::LATELY;
+pub use self::recent_polls::LATELY;
 use self::{
-    gates::Gates, lateness::Lateness, long_lists::LongLists, looks::Looks, outage::Outage, pacing::Pacing,
-    permits::Permits, record::Recorder, steps::Steps,
+    clock_jump::Steps, gates::Gates, large_listings::LongLists, latency_histogram::Lateness, pacing::Pacing,
+    permits::Permits, recent_polls::Looks, record::Recorder, write_outage::Outage,
 };
 use crate::{
     clock::SharedClock,
     domain::{policy::Policy, time::Time},
-    store::{Store, audit::Finding},
+    store::{Store, read::audit::Finding},
     wechat::Wechat,
 };
 

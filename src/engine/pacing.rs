@@ -14,7 +14,7 @@ use crate::{
         pace::{Class, Stretch},
         time::Time,
     },
-    store::pace::PaceRow,
+    store::write::pace::PaceRow,
 };
 
 /// How often the plan is made anew: counting a million accounts in memory takes some ten milliseconds.

@@ -3,10 +3,10 @@
 
 use super::{
     Engine, Meters,
+    apply_listing::{Learned, Lesson},
     calls::Pending,
-    learn::{Learned, Lesson},
-    long_lists::Length,
-    study::Judge,
+    interpret::Judge,
+    large_listings::Length,
 };
 use crate::{
     domain::{
@@ -22,7 +22,10 @@ use crate::{
         request::{Request, State},
         time::Time,
     },
-    store::{Record, StoreError, accounts::AccountUpdate, gates::Gate},
+    store::{
+        Record, StoreError,
+        write::{accounts::AccountUpdate, gates::Gate},
+    },
     wechat::{CallError, RawListing, ReadError, TokenError},
 };
 

@@ -13,7 +13,7 @@ use std::{
 use super::{
     audit::Promised,
     ids::Ids,
-    study::{Studied, Study},
+    interpret::{Studied, Study},
 };
 use crate::{
     clock::SharedClock,
@@ -29,9 +29,11 @@ use crate::{
     },
     store::{
         Record, Recorded, Store, StoreError,
-        accounts::Account,
-        gates::Gate,
-        record::{Change, Conflict, Event, Transition, new_id},
+        write::{
+            accounts::Account,
+            gates::Gate,
+            record::{Change, Conflict, Event, Transition, new_id},
+        },
     },
 };
 

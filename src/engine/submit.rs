@@ -11,7 +11,7 @@ use crate::{
         observation::Observation,
         request::{Kind, Request},
     },
-    store::{Record, StoreError, gates::Gate},
+    store::{Record, StoreError, write::gates::Gate},
     wechat::{CallError, LinkOptions, Token, TokenError},
 };
 

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::{
     Engine,
-    agenda::{Batching, Candidate, Prepared},
     drive::Driver,
+    due_queue::{Batching, Candidate, Prepared},
     poll::LISTING_API,
 };
 use crate::{
     clock::moment_within,
     domain::{account::AccountState, alignment::put_off, time::Time},
-    store::{StoreError, accounts::Reservation},
+    store::{StoreError, write::accounts::Reservation},
 };
 
 /// How far ahead of their time polls are written down, all of that span in one transaction.

@@ -12,8 +12,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
     ChannelError, ChannelSettings, Pace, SendError,
+    clip::{clip, one_line},
     http::{Http, Post},
-    text::{clip, one_line},
 };
 use crate::domain::{
     message::{AlertFacts, Language, Message, Mood},
@@ -253,7 +253,7 @@ mod tests {
     }
 
     fn message(alerts: Vec<AlertFacts>) -> Message {
-        Message { alerts, ..crate::notify::text::tests::message() }
+        Message { alerts, ..crate::notify::clip::tests::message() }
     }
 
     #[test]

@@ -9,12 +9,12 @@ use serde_json::json;
 
 use super::{
     ChannelError, ChannelSettings, Pace, SendError,
+    chat_response::{Meaning, Names, verdict},
+    escape::full_width,
+    hmac::hmac_sha256,
     http::{Http, Post},
-    markup::full_width,
-    robot::{Meaning, Names, verdict},
-    shown::{Shown, fit},
-    sign::hmac_sha256,
-    words,
+    labels,
+    truncate::{Shown, fit},
 };
 use crate::domain::{message::Message, time::Time};
 
@@ -116,10 +116,10 @@ fn text(shown: &Shown<'_>, headline: &str) -> String {
     }
     parts.extend(shown.more.clone());
     if let Some(link) = &shown.link {
-        parts.push(format!("[{}]({link})", words::see(shown.language())));
+        parts.push(format!("[{}]({link})", labels::see(shown.language())));
     }
     if !shown.hint.is_empty() {
-        parts.push(words::run(shown.language(), &full_width(&shown.hint)));
+        parts.push(labels::run(shown.language(), &full_width(&shown.hint)));
     }
     parts.push(shown.footer.clone());
     parts.join("\n\n")
@@ -127,7 +127,8 @@ fn text(shown: &Shown<'_>, headline: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::tests::message, *};
+    use super::*;
+    use crate::notify::clip::tests::message;
 
     fn shown(message: &Message) -> serde_json::Value {
         serde_json::from_slice(&body(message)).unwrap()

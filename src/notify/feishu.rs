@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::{
     ChannelError, ChannelSettings, Pace, SendError,
+    chat_response::{Meaning, Names, verdict},
+    hmac::hmac_sha256,
     http::{Http, Post},
-    robot::{Meaning, Names, verdict},
-    shown::{Shown, fit},
-    sign::hmac_sha256,
-    words,
+    labels,
+    truncate::{Shown, fit},
 };
 use crate::domain::{
     message::{Message, Mood},
@@ -99,13 +99,13 @@ fn card(shown: &Shown<'_>) -> Value {
         elements.push(div(&table.join("\n")));
     }
     if let Some(link) = &shown.link {
-        let text = plain(words::see(shown.language()));
+        let text = plain(labels::see(shown.language()));
         let button = json!({ "tag": "button", "type": "primary", "text": text, "url": link });
         elements.push(json!({ "tag": "action", "actions": [button] }));
     }
     let mut notes = Vec::new();
     if !shown.hint.is_empty() {
-        notes.push(words::run(shown.language(), &shown.hint));
+        notes.push(labels::run(shown.language(), &shown.hint));
     }
     notes.push(shown.footer.clone());
     elements.push(json!({ "tag": "note", "elements": [plain(&notes.join("\n"))] }));
@@ -145,7 +145,8 @@ const fn colour(mood: Mood) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::tests::message, *};
+    use super::*;
+    use crate::notify::clip::tests::message;
 
     const NOW: Time = Time::from_ms(1_599_360_473_999);
 

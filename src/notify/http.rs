@@ -10,7 +10,7 @@ use reqwest::{
 };
 use secrecy::ExposeSecret as _;
 
-use super::{ChannelError, ChannelSettings, SendError, veil::Veil};
+use super::{ChannelError, ChannelSettings, SendError, redact::Veil};
 use crate::domain::time::Time;
 
 /// What we are called in other people's logs.

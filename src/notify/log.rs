@@ -3,7 +3,7 @@
 
 use super::{
     ChannelError, ChannelSettings, Pace, SendError,
-    text::{clip, one_line},
+    clip::{clip, one_line},
 };
 use crate::domain::{
     message::{Message, Mood},

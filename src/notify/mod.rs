@@ -2,40 +2,23 @@
 //! it writes one message down as its service wants it, sends it once, and says what became of it.
 
 mod alertmanager;
-
+mod chat_response;
+mod clip;
+pub mod cloudevents;
 mod dingtalk;
-
 mod email;
-
+mod escape;
 mod feishu;
-
-mod log;
-
-mod slack;
-
-mod webhook;
-
-mod wecom;
-
-pub mod event;
-
 pub mod heartbeat;
-
+mod hmac;
 mod http;
-
-mod veil;
-
-mod sign;
-
-mod robot;
-
-mod shown;
-
-mod words;
-
-mod markup;
-
-mod text;
+mod labels;
+mod log;
+mod redact;
+mod slack;
+mod truncate;
+mod webhook;
+mod wecom;
 
 use std::time::Duration;
 

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::{
     ChannelError, ChannelSettings, Pace, SendError,
+    clip::clip,
+    escape::{code, slack},
     http::{Answer, Http, Post, said},
-    markup::{code, slack},
-    shown::{Shown, fit},
-    text::clip,
-    words,
+    labels,
+    truncate::{Shown, fit},
 };
 use crate::domain::{message::Message, time::Time};
 
@@ -80,10 +80,10 @@ fn compose(shown: &Shown<'_>) -> Value {
     }
     let mut end = Vec::new();
     if let Some(link) = &shown.link {
-        end.push(format!("<{}|{}>", link.replace('&', "&amp;"), words::see(shown.language())));
+        end.push(format!("<{}|{}>", link.replace('&', "&amp;"), labels::see(shown.language())));
     }
     if !shown.hint.is_empty() {
-        end.push(words::run(shown.language(), &code(&shown.hint.replace('&', "&amp;"))));
+        end.push(labels::run(shown.language(), &code(&shown.hint.replace('&', "&amp;"))));
     }
     if !end.is_empty() {
         blocks.push(section(&end.join("\n")));
@@ -115,8 +115,8 @@ fn plain(text: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::tests::message, *};
-    use crate::domain::message::Language;
+    use super::*;
+    use crate::{domain::message::Language, notify::clip::tests::message};
 
     #[test]
     fn what_a_person_sees() {

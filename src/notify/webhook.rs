@@ -11,9 +11,9 @@ use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
 use super::{
     ChannelError, ChannelSettings, Pace, SendError,
-    event::{CONTENT_TYPE, cloud_event},
+    cloudevents::{CONTENT_TYPE, cloud_event},
+    hmac::hmac_sha256,
     http::{Http, Post},
-    sign::hmac_sha256,
 };
 use crate::domain::{message::Message, time::Time};
 

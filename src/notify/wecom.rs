@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::{
     ChannelError, ChannelSettings, Pace, SendError,
+    chat_response::{Meaning, Names, verdict},
+    escape::{code, full_width},
     http::{Http, Post},
-    markup::{code, full_width},
-    robot::{Meaning, Names, verdict},
-    shown::{Shown, fit},
-    words,
+    labels,
+    truncate::{Shown, fit},
 };
 use crate::domain::{
     message::{Message, Mood},
@@ -68,7 +68,7 @@ fn content(message: &Message) -> String {
 }
 
 fn compose(shown: &Shown<'_>) -> String {
-    let mark = coloured(colour(shown.message.mood), words::mood(shown.message));
+    let mark = coloured(colour(shown.message.mood), labels::mood(shown.message));
     let mut parts = vec![format!("### {mark} {}", full_width(&shown.title))];
     if !shown.lead.is_empty() {
         parts.push(full_width(&shown.lead));
@@ -79,10 +79,10 @@ fn compose(shown: &Shown<'_>) -> String {
     }
     let mut end = Vec::new();
     if let Some(link) = &shown.link {
-        end.push(format!("[{}]({link})", words::see(shown.language())));
+        end.push(format!("[{}]({link})", labels::see(shown.language())));
     }
     if !shown.hint.is_empty() {
-        end.push(words::run(shown.language(), &code(&shown.hint)));
+        end.push(labels::run(shown.language(), &code(&shown.hint)));
     }
     end.push(coloured("comment", &shown.footer));
     parts.push(end.join("\n"));
@@ -114,8 +114,8 @@ const fn colour(mood: Mood) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::tests::message, *};
-    use crate::domain::message::Language;
+    use super::*;
+    use crate::{domain::message::Language, notify::clip::tests::message};
 
     #[test]
     fn what_a_person_sees() {

@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::ground::{Ground, Running, wait_for};
+use super::process_harness::{Ground, Running, wait_for};
 
 /// What a check saw, or what it saw broken.
 pub type Found<T> = Result<T, String>;

@@ -4,12 +4,12 @@
 use std::path::PathBuf;
 
 use super::{
-    living::Living,
-    promises::{Kept, broken},
+    invariants::{Kept, broken},
+    runner::Living,
 };
 use crate::{
     clock::Clock as _,
-    store::{Store, replace::Ready},
+    store::{Store, file::restore::Ready},
 };
 
 impl Living {

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::runtime::{Handle, Runtime};
 
-use super::mortal::MortalClock;
+use super::crash_clock::MortalClock;
 use crate::{
     alerting::{
         deliver::Deliver,

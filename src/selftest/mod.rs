@@ -6,33 +6,21 @@
 //! life again. The [`checks`] bring to the real program what a manual clock cannot: kills, a full disk, a stop; [`disk`]
 //! says what a disk can be believed about.
 
-mod mortal;
-
-mod daemon;
-
-mod plot;
-
-mod deeds;
-
-mod promises;
-
-mod truth;
-
-mod copies;
-
-mod finale;
-
-mod life;
-
-mod living;
-
-mod ground;
-
+mod actions;
 pub mod checks;
-
+mod copies;
+mod crash_clock;
+mod daemon;
 pub mod disk;
+mod generator;
+mod invariants;
+mod oracle;
+mod process_harness;
+mod quiesce;
+mod runner;
+mod scenario;
 
 pub use self::{
-    life::{Broken, Life, Lived},
-    living::live,
+    runner::live,
+    scenario::{Broken, Life, Lived},
 };

@@ -1,9 +1,11 @@
 //! The one pure step of time: what happens by itself until `now`. It must never do IO, read a clock or answer a call.
 
-use super::plan::{Plan, Plans};
-use super::span::Span;
-use super::switches::Switches;
-use super::world::{Account, Change, Link, Phase, World};
+use super::{
+    duration::Span,
+    plan::{Plan, Plans},
+    switches::Switches,
+    world::{Account, Change, Link, Phase, World},
+};
 
 /// Brings every link up to `now` (milliseconds UTC). Calls do so for their own account; this is for looking at all.
 pub fn advance(world: &mut World, now: i64) {

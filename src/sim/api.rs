@@ -2,24 +2,27 @@
 
 use std::fmt::Display;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Query, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::admin::{By, NoSuchMove};
-use super::advance::advance;
-use super::faults::{FaultKind, Faults};
-use super::ledger::LedgerEntry;
-use super::scenario::PlanRule;
-use super::server::Shared;
-use super::span::Span;
-use super::world::{Api, Phase, World};
+use super::{
+    admin::{By, NoSuchMove},
+    advance::advance,
+    call_log::LedgerEntry,
+    duration::Span,
+    faults::{FaultKind, Faults},
+    scenario::PlanRule,
+    server::Shared,
+    world::{Api, Phase, World},
+};
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()

@@ -1,12 +1,14 @@
 //! The three calls as WeChat answers them, on plain data. It must never know of HTTP, tokens or faults.
 
-use super::advance::Rules;
-use super::errcode;
-use super::ledger::LedgerEntry;
-use super::listing::{self, Listing};
-use super::quota::reached;
-use super::switches::RejectedItem;
-use super::world::{Account, Api, Link, Phase, Starter, World};
+use super::{
+    advance::Rules,
+    call_log::LedgerEntry,
+    errcode,
+    listing::{self, Listing},
+    quota::reached,
+    switches::RejectedItem,
+    world::{Account, Api, Link, Phase, Starter, World},
+};
 
 /// What a caller of `wxamplink` asks besides the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

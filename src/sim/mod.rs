@@ -7,56 +7,37 @@
 //! It must never name another room of the house: a shared struct would hide a shared mistake. Outside
 //! `server` and [`accelerated`] nothing here does IO or reads a clock.
 
-mod span;
-
-mod chance;
-
-mod plan;
-
-mod switches;
-
-mod quota;
-
-mod errcode;
-
-mod token;
-
-mod ledger;
-
-mod world;
-
-mod advance;
-
-mod calls;
-
 mod admin;
-
-mod faults;
-
-mod listing;
-
-mod exchange;
-
-mod scenario;
-
-mod connection;
-
-mod server;
-
+mod advance;
 mod api;
-
-mod running;
-
+mod call_log;
+mod calls;
+mod chance;
+mod connection;
+mod duration;
+mod errcode;
+mod faults;
+mod listing;
 mod now;
+mod plan;
+mod quota;
+mod respond;
+mod running;
+mod scenario;
+mod server;
+mod switches;
+mod token;
+mod world;
 
 #[cfg(test)]
 mod stories;
 
 pub use admin::{By, NoSuchMove};
 pub use advance::advance;
+pub use call_log::{LedgerEntry, Stats};
 pub use calls::{Answer, Flags};
+pub use duration::{NotASpan, Span};
 pub use faults::{FaultKind, Faults, NoSuchPreset};
-pub use ledger::{LedgerEntry, Stats};
 pub use listing::{FuncInfo, Item, Listing};
 pub use now::{Now, accelerated};
 pub use plan::{Plan, PlanSet, Plans, approves_after, expires_after, never_answers, refuses_after};
@@ -64,6 +45,5 @@ pub use quota::{AccountMonth, CallsToday, Month, ProgramMonth, Quotas};
 pub use running::{Sim, SimConfig};
 pub use scenario::{PlanRule, Scenario, WrongRate};
 pub use server::{Shared, serve};
-pub use span::{NotASpan, Span};
 pub use switches::{ContentType, EmptyItems, FuncInfoKey, RejectedItem, RidSpelling, Switches};
 pub use world::{Account, Api, Change, Link, Phase, Program, Starter, World};

@@ -1,14 +1,11 @@
 //! What administrators will do: plans that were set, else plans drawn from the seed. It must never act on a link.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::str::FromStr;
+use std::{collections::HashMap, fmt, str::FromStr};
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::chance;
-use super::span::Span;
+use super::{chance, duration::Span};
 
 /// What one administrator does with what waits for them. As text: `"approves after 2h"`,
 /// `"refuses after 30m"`, `"expires after 3d"`, `"never answers"`.

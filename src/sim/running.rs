@@ -1,18 +1,20 @@
 //! A simulator running inside this process, for tests and the demo. It listens on this machine only, never elsewhere.
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::MutexGuard;
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::MutexGuard,
+};
 
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-use super::faults::Faults;
-use super::ledger::{LedgerEntry, Stats};
-use super::now::{Now, accelerated};
-use super::server::{Shared, serve};
-use super::world::World;
+use super::{
+    call_log::{LedgerEntry, Stats},
+    faults::Faults,
+    now::{Now, accelerated},
+    server::{Shared, serve},
+    world::World,
+};
 
 /// What a simulator starts with.
 pub struct SimConfig {

@@ -1,24 +1,30 @@
 //! The HTTP face: WeChat's three calls and a token endpoint. It must never decide an answer; `exchange` does.
 
-use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::response::Response;
-use axum::routing::any;
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{ConnectInfo, Path, Query, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::Response,
+    routing::any,
+};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::api;
-use super::connection::{Reset, Resettable};
-use super::exchange::{Call, Served, exchange};
-use super::now::Now;
-use super::token::Renew;
-use super::world::{Api, World};
+use super::{
+    api,
+    connection::{Reset, Resettable},
+    now::Now,
+    respond::{Call, Served, exchange},
+    token::Renew,
+    world::{Api, World},
+};
 
 /// The world, for whoever serves it or looks at it, and its time.
 #[derive(Clone)]

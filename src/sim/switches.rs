@@ -1,11 +1,10 @@
 //! What WeChat does not document, each question with a name. It must never hold what WeChat does document.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::span::Span;
+use super::duration::Span;
 
 /// What a new invitation does to the rejected item (3) of the same program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,10 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::chance;
-use super::errcode;
-use super::span::Span;
-use super::switches::Switches;
+use super::{chance, duration::Span, errcode, switches::Switches};
 
 /// One account's tokens: the one in use and the one before it.
 #[derive(Clone, Copy, Debug)]

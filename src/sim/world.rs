@@ -4,13 +4,15 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::chance;
-use super::faults::Faults;
-use super::ledger::{Ledger, LedgerEntry, Stats};
-use super::plan::Plans;
-use super::quota::{AccountMonth, CallsToday, ProgramMonth, Quotas};
-use super::switches::Switches;
-use super::token::Tokens;
+use super::{
+    call_log::{Ledger, LedgerEntry, Stats},
+    chance,
+    faults::Faults,
+    plan::Plans,
+    quota::{AccountMonth, CallsToday, ProgramMonth, Quotas},
+    switches::Switches,
+    token::Tokens,
+};
 
 /// Owners that made-up accounts and programs are spread over: few enough that some pairs share one.
 const OWNERS: u64 = 16;

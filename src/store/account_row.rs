@@ -3,7 +3,7 @@
 
 use sqlx::FromRow;
 
-use super::{BadRow, accounts::AccountUpdate, decode::Cells};
+use super::{BadRow, decode::Cells, write::accounts::AccountUpdate};
 use crate::domain::{
     account::{AccountState, Budget, Calls, Status, SuspendedBy, Trouble},
     id::AccountId,

@@ -4,7 +4,7 @@
 //! waits is answered from one snapshot, then written in one transaction. When that fails each piece is tried alone, so
 //! that one poisoned piece delays only itself.
 //!
-//! What is written less often goes through [`super::writer`]; one of the two writes at a time.
+//! What is written less often goes through [`super::write::writer`]; one of the two writes at a time.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -19,7 +19,7 @@ use tokio::sync::{Mutex, oneshot, watch};
 
 use super::{
     StoreError, bulk,
-    writer::{self, Health},
+    write::writer::{self, Health},
 };
 
 /// Pieces in one transaction: enough to make the sync cheap, few enough to answer soon.

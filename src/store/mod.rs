@@ -2,84 +2,45 @@
 //!
 //! What polls and the watch ask and write goes through [`Store`]'s methods to the database thread (`executor`), everything
 //! else that is written to the `writer`; both commit whatever queued while the last commit was syncing. Each file beside them
-//! holds one noun with its SQL; [`views`] is what people read.
+//! holds one noun with its SQL; [`read::views`] is what people read.
 
-pub mod account_hands;
-pub mod account_page;
 mod account_row;
-pub mod accounts;
-mod alert_hands;
-pub mod alert_views;
-pub mod alerts;
-pub mod attention;
-pub mod audit;
-pub mod beside;
 mod bulk;
-mod chain;
-pub mod check;
-pub mod copies;
-pub mod correct;
+mod codes;
 mod decode;
-pub mod deferred;
-pub mod deliveries;
-pub mod digest;
-pub mod endings;
 pub mod error;
 mod executor;
-mod followed;
-pub mod gates;
-pub mod import;
-mod left_out;
-mod legal;
-mod lock;
-pub mod log;
-pub mod look;
-mod migrate;
-mod moves;
-pub mod nudges;
-pub mod open;
-pub mod pace;
-pub mod pages;
-mod poison;
-pub mod programs;
-pub mod proof;
-pub mod prune;
-pub mod reading;
-pub mod record;
-pub mod relook;
-pub mod replace;
-mod request_page;
+pub mod file;
+pub mod read;
 mod request_row;
-pub mod requests;
-pub mod spoil;
-pub mod stage_times;
-pub mod status;
-pub mod troubled;
-pub mod upkeep;
-pub mod verify;
-pub mod views;
-pub mod wakeups;
-mod words;
-mod writer;
+mod skipped_accounts;
+pub mod write;
 
 use std::sync::Arc;
 
 use sqlx::SqlitePool;
 use tokio::sync::watch;
 
-use self::{
-    accounts::{Reservation, Standing},
-    executor::Executor,
-    requests::{Accepted, Urgency},
-    upkeep::Keep,
-    writer::{Reply, Work, Writer},
-};
 pub use self::{
     error::{BadRow, StoreError},
-    moves::Moved,
-    open::{Location, OpenError, Role},
-    record::Record,
-    writer::Health,
+    file::{
+        move_to_log::Moved,
+        open::{Location, OpenError, Role},
+    },
+    write::{record::Record, writer::Health},
+};
+use self::{
+    executor::Executor,
+    file::{open, wal},
+    read::illegal_rows,
+    write::{
+        accounts::{self, Reservation, Standing},
+        housekeeping::Keep,
+        record,
+        requests::{Accepted, Urgency},
+        wakeups,
+        writer::{Reply, Work, Writer},
+    },
 };
 use crate::domain::{id::AccountId, request::Request, time::Time};
 
@@ -96,11 +57,11 @@ pub struct Store {
     /// The file was too large to be checked when it was opened.
     is_unchecked: bool,
     /// How large the write-ahead log is.
-    log: log::Log,
+    log: wal::Log,
     /// Accounts whose rows are not legal.
-    left_out: left_out::LeftOut,
+    left_out: skipped_accounts::LeftOut,
     /// How far the audit has looked for such rows.
-    scan: poison::Scan,
+    scan: illegal_rows::Scan,
 }
 
 /// What became of a [`Record`].

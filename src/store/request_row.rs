@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde::Serialize;
 use sqlx::FromRow;
 
-use super::{BadRow, chain::Head, decode::Cells};
+use super::{BadRow, decode::Cells, write::chain::Head};
 use crate::domain::{
     errcode::Refusal,
     history::{Identity, hex},
@@ -163,7 +163,7 @@ fn optional<T: std::str::FromStr>(text: Option<&str>) -> Result<Option<T>, &str>
 }
 
 impl RequestRow {
-    /// The columns of the statements of [`super::requests`], in their order.
+    /// The columns of the statements of [`super::write::requests`], in their order.
     pub(super) fn read(cells: &mut Cells<'_, '_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: cells.next()?,

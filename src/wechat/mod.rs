@@ -10,18 +10,12 @@ use crate::domain::{
     errcode::Class,
     id::{AccountId, ProgramId},
 };
-
-pub mod client;
-
-pub mod token;
-
 pub mod answer;
-
+pub mod client;
 pub mod errmsg;
-
-mod wire;
-
+pub mod token;
 mod transport;
+mod wire;
 
 pub use answer::{CallError, RawListing, ReadError};
 pub use client::{BadClient, Client, ClientConfig, LinkOptions};

@@ -16,7 +16,10 @@ use amplinkd::{
         request::{Kind, LinkOptions, Request},
     },
     engine::{accept::Wish, record::Recorder},
-    store::{Location, Record, Role, Store, accounts::AccountUpdate, gates::Gate, programs::ItemRow},
+    store::{
+        Location, Record, Role, Store,
+        write::{accounts::AccountUpdate, gates::Gate, programs::ItemRow},
+    },
 };
 use sqlx::{
     AssertSqlSafe, Column as _, ConnectOptions as _, Row as _, SqliteConnection, ValueRef as _,

@@ -13,17 +13,17 @@ use std::{
 use amplinkd::{
     clock::{Clock as _, SystemClock},
     domain::{
-        attention::Rule,
+        alert_rules::Rule,
         id::RequestId,
         message::{Language, Message},
         telling::{self, Note, Told, Words},
         time::Time,
     },
-    notify::{Channel, ChannelSettings, Kind as ChannelKind, event::cloud_event},
+    notify::{Channel, ChannelSettings, Kind as ChannelKind, cloudevents::cloud_event},
     sim::{Flags, PlanSet, Span, approves_after},
     store::{
         Location, Role, Store,
-        nudges::{NewNudge, Occasion},
+        write::nudges::{NewNudge, Occasion},
     },
 };
 use serde_json::Value;

@@ -19,7 +19,7 @@ use amplinkd::{
         imports::Imported,
         record::Recorder,
     },
-    store::{Location, Role, Store, StoreError, requests::Accepted, views::RequestFilter},
+    store::{Location, Role, Store, StoreError, read::views::RequestFilter, write::requests::Accepted},
 };
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 

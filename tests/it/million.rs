@@ -15,7 +15,7 @@ use amplinkd::{
     engine::{accept::Wish, record::Recorder},
     store::{
         Location, Role, Store,
-        stage_times::{REPORT_REQUESTS, Sample},
+        read::stage_times::{REPORT_REQUESTS, Sample},
     },
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};

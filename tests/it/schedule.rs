@@ -11,7 +11,7 @@ use amplinkd::{
     domain::time::Time,
     schedule::{Chore, Chores, Plan},
     shutdown::Shutdown,
-    store::upkeep::JobRow,
+    store::write::housekeeping::JobRow,
 };
 
 use crate::story::{ACCOUNT, Daemon, OTHER_PROGRAM, days, hours, minutes, seconds, to_link};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::store::{
     Store, StoreError,
-    deliveries::{DeliveryResult, DueDelivery},
+    write::deliveries::{DeliveryResult, DueDelivery},
 };
 
 /// How long we wait after a result could not be written.

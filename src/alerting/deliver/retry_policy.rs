@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     domain::{backoff::Backoff, time::Time},
     notify::SendError,
-    store::deliveries::{DueDelivery, Outcome},
+    store::write::deliveries::{DueDelivery, Outcome},
 };
 
 /// The pause after the first failure.

@@ -27,7 +27,7 @@ use crate::{
     shutdown::Shutdown,
     store::{
         Store, StoreError,
-        deliveries::{DeliveryResult, Due, DueDelivery, Outcome},
+        write::deliveries::{DeliveryResult, Due, DueDelivery, Outcome},
     },
 };
 

@@ -31,15 +31,15 @@ use super::{
 };
 use crate::{
     domain::{
-        attention::{Attention, Lesson, QuietHours, Rule, Subject, learned, of_request},
+        alert_rules::{Attention, Lesson, QuietHours, Rule, Subject, learned, of_request},
         time::Time,
     },
     engine::Engine,
     shutdown::Shutdown,
     store::{
         StoreError,
-        alerts::{AlertRow, WatchRecord},
-        attention::News,
+        read::alert_rules::News,
+        write::alerts::{AlertRow, WatchRecord},
     },
 };
 
@@ -165,7 +165,7 @@ impl Watch {
                 // That nothing can be written is said aloud where it is watched; this is tried again with the next tick.
                 Err(error) if error.is_of_disk() => tracing::debug!(error = %error, "alerting.evaluate"),
                 Err(error) => {
-                    tracing::error!(error = %error, "alerting.evaluate: alerts are not up to date; tried again")
+                    tracing::error!(error = %error, "alerting.evaluate: alerts are not up to date; tried again");
                 }
             }
         }

@@ -7,15 +7,17 @@ use super::{Watch, piecewise::AGAIN_AFTER};
 use crate::{
     alerting::fan_out::rule_of,
     domain::{
-        attention::{Rule, group_sentence},
+        alert_rules::{Rule, group_sentence},
         message::AlertFacts,
         telling::AlertNews,
         time::Time,
     },
     store::{
         StoreError,
-        alerts::{AlertRow, Told, WatchRecord},
-        record::{Event, new_id},
+        write::{
+            alerts::{AlertRow, Told, WatchRecord},
+            record::{Event, new_id},
+        },
     },
 };
 

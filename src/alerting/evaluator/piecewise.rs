@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Watch;
-use crate::store::{StoreError, alerts::WatchRecord};
+use crate::store::{StoreError, write::alerts::WatchRecord};
 
 /// How long what the database refused to write of one row waits for another try: somebody may be mending it.
 pub(super) const AGAIN_AFTER: Duration = Duration::from_mins(10);

@@ -4,13 +4,15 @@
 use super::{PAGE, Watch};
 use crate::{
     domain::{
-        attention::{AGING, Stage},
+        alert_rules::{AGING, Stage},
         time::Time,
     },
     store::{
         StoreError,
-        attention::News,
-        relook::{Aged, Relook},
+        read::{
+            alert_rules::News,
+            recheck::{Aged, Relook},
+        },
     },
 };
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{attention::Concern, id, time::Time},
-    store::{
+    domain::{alert_rules::Concern, id, time::Time},
+    store::write::{
         alerts::{AlertRow, Over, WatchRecord},
         record::new_id,
     },

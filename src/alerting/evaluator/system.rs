@@ -10,13 +10,13 @@ use super::{LOOK_AROUND, Watch, reconcile::alert, system_conditions::Seen};
 use crate::{
     domain::{
         account::Trouble,
-        attention::{Calm, Concern, Need, Rule, of_plight},
+        alert_rules::{Calm, Concern, Need, Rule, of_plight},
         time::Time,
     },
     store::{
         StoreError,
-        alerts::{AlertRow, Over, Reworded, WatchRecord},
-        troubled::AccountNow,
+        read::affected_accounts::AccountNow,
+        write::alerts::{AlertRow, Over, Reworded, WatchRecord},
     },
 };
 

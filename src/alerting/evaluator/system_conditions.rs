@@ -11,7 +11,7 @@ use crate::{
     alerting::deliver::Health,
     domain::{
         account::Trouble,
-        attention::{Count, Plight, Rule, Share, Spoken, is_crowd, is_many},
+        alert_rules::{Count, Plight, Rule, Share, Spoken, is_crowd, is_many},
         errcode::Refusal,
         id::AccountId,
         time::Time,
@@ -19,8 +19,8 @@ use crate::{
     engine::LATELY,
     store::{
         StoreError,
-        log::{LARGE_ABOVE, LogHealth},
-        troubled::Troubled,
+        file::wal::{LARGE_ABOVE, LogHealth},
+        read::affected_accounts::Troubled,
     },
 };
 

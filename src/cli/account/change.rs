@@ -9,9 +9,8 @@ use crate::{
     domain::id::AccountId,
     engine::accept::AskError,
     store::{
-        account_hands::{ACCOUNTS_MAX, Word},
-        account_page::AccountFilter,
-        views::AccountView,
+        read::{account_page::AccountFilter, views::AccountView},
+        write::account_actions::{ACCOUNTS_MAX, Word},
     },
 };
 

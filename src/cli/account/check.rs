@@ -12,13 +12,17 @@ use crate::{
     cli::{
         context::{Context, Desk, Ending, note},
         many::ACCOUNTS,
-        moment,
         output::Column,
+        time_format,
     },
     config::parse_duration,
     domain::time::Time,
     shutdown::Shutdown,
-    store::{Store, account_hands::Word, account_page::AccountFilter, views::AccountView},
+    store::{
+        Store,
+        read::{account_page::AccountFilter, views::AccountView},
+        write::account_actions::Word,
+    },
 };
 
 /// How long accounts that are named one by one are waited for: a token, a list and a moment of queueing.
@@ -180,7 +184,7 @@ async fn outcomes(
 
 /// What an account's row says of a look that was asked for; `is_unasked` when the daemon has taken the wish away.
 fn outcome(before: &AccountView, after: &AccountView, asked_at: Time, is_unasked: bool) -> Outcome {
-    let is_read = after.last_read_at.as_deref().and_then(moment::parse).is_some_and(|at| at >= asked_at);
+    let is_read = after.last_read_at.as_deref().and_then(time_format::parse).is_some_and(|at| at >= asked_at);
     let is_newly_suspended = after.suspended_by.is_some() && before.suspended_by.is_none();
     match (is_read, is_unasked) {
         (true, _) => Outcome::Read,
@@ -200,7 +204,7 @@ impl Checked {
         Self {
             account: row.account,
             result,
-            asked_at: moment::text(asked_at),
+            asked_at: time_format::text(asked_at),
             last_read_at: row.last_read_at,
             cause,
             why,
@@ -217,7 +221,7 @@ fn print(context: &Context, mut looked: Vec<Checked>, now: Time) -> anyhow::Resu
         return context.print_rows(&FIELDS, &looked);
     }
     for one in &mut looked {
-        one.next = moment::ahead(one.next_check_at.as_deref(), now);
+        one.next = time_format::ahead(one.next_check_at.as_deref(), now);
     }
     context.print_rows(&TABLE, &looked)
 }
@@ -229,7 +233,7 @@ mod tests {
     #[test]
     fn a_row_tells_what_came_of_a_look() {
         let at = |text: &str| Some(text.to_owned());
-        let asked = moment::parse("2026-03-01T12:00:00.000Z").unwrap();
+        let asked = time_format::parse("2026-03-01T12:00:00.000Z").unwrap();
         let before = AccountView {
             failures: 2,
             next_check_at: at("2026-03-01T12:00:00.000Z"),

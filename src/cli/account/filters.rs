@@ -3,7 +3,7 @@
 use crate::{
     cli::{context::Desk, request::label},
     domain::account::Trouble,
-    store::{
+    store::read::{
         account_page::{AccountFilter, SuspendedBy},
         views::AccountView,
     },

@@ -17,7 +17,7 @@ use crate::{
     },
     config::parse_duration,
     domain::time::Time,
-    store::{alert_views::AlertView, endings::Noun},
+    store::read::{alert_views::AlertView, id_suffix::Noun},
 };
 
 /// Acknowledge alerts: they stay open, and nobody is reminded of them

@@ -2,10 +2,10 @@
 
 use crate::{
     cli::{context::Desk, named::Named},
-    domain::{attention::Rule, id::AccountId},
-    store::{
+    domain::{alert_rules::Rule, id::AccountId},
+    store::read::{
         alert_views::{AlertFilter, OPEN},
-        endings::Noun,
+        id_suffix::Noun,
     },
 };
 

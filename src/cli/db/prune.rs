@@ -18,8 +18,8 @@ use crate::{
         output::Column,
     },
     domain::time::Time,
-    engine::upkeep::{Leaving, Pruned},
-    store::prune::Spent,
+    engine::housekeeping::{Leaving, Pruned},
+    store::write::prune::Spent,
 };
 
 /// Take finished requests away that are older than `[retention] finished` says

@@ -7,7 +7,10 @@ use serde::Serialize;
 use crate::{
     cli::context::{Context, Ending, agree, note},
     clock::{Clock, SystemClock},
-    store::{Location, copies::Salvaged, replace::Ready},
+    store::{
+        Location,
+        file::{backup::Salvaged, restore::Ready},
+    },
 };
 
 /// Put a copy in the database's place; nobody is invited twice for it

@@ -2,7 +2,6 @@
 //! the daemon in anything but its clock and its world.
 
 mod screen;
-
 mod world;
 
 use std::{
@@ -167,7 +166,8 @@ async fn summary(
     let ledger = sim.ledger();
     let sent = ledger.iter().filter(|call| call.api == Api::Link && call.effect).count();
     let lost = ledger.iter().filter(|call| call.api == Api::Link && !call.delivered).count();
-    let conflicts = engine.store().conflicts(&crate::store::views::ConflictFilter::default(), 10_000).await?.len();
+    let conflicts =
+        engine.store().conflicts(&crate::store::read::views::ConflictFilter::default(), 10_000).await?.len();
     let findings = engine.recorder().audit().await?;
     let ended = if frame.open() == 0 { "Everything is settled" } else { "Ended before everything was settled" };
     let mut out = io::stdout().lock();

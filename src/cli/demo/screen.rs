@@ -16,7 +16,7 @@ use crate::{
     engine::{Engine, Readings},
     store::{
         StoreError,
-        views::{EventView, RequestView},
+        read::views::{EventView, RequestView},
     },
 };
 

@@ -1,7 +1,6 @@
 //! `request import`: a file of wishes, all or none. It must never write a line before every line was checked.
 
 pub mod check;
-
 pub mod read;
 
 use std::{
@@ -19,14 +18,14 @@ use self::{check::Checked, read::Shape};
 use super::{
     context::{Context, Database, Desk, Ending, note, progress},
     request::key_lost,
-    value::legible,
+    terminal_escape::legible,
 };
 use crate::{
     engine::{
         accept::{AskError, Wish},
         imports::Imported,
     },
-    store::{StoreError, requests::Accepted, views::RequestView},
+    store::{StoreError, read::views::RequestView, write::requests::Accepted},
 };
 
 /// Lines in one file: all are held in memory until they are written.

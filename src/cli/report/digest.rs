@@ -9,7 +9,7 @@ use crate::{
     cli::{
         context::{Context, Ending},
         output::{Column, Format},
-        value::legible,
+        terminal_escape::legible,
     },
     domain::{
         digest::{AGES, columns},

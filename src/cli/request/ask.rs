@@ -11,7 +11,7 @@ use crate::{
         request::{Choice, Kind, LinkOptions},
     },
     engine::accept::Wish,
-    store::{requests::Accepted, views::RequestView},
+    store::{read::views::RequestView, write::requests::Accepted},
 };
 
 /// Ask for a link: both administrators are invited, and followed until they have answered

@@ -13,8 +13,8 @@ use crate::{
     },
     domain::id::RequestId,
     engine::accept::Cancelled,
-    store::{
-        endings::Noun,
+    store::read::{
+        id_suffix::Noun,
         views::{RequestFilter, RequestView},
     },
 };

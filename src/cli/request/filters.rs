@@ -2,7 +2,7 @@
 
 use crate::{
     domain::id::{AccountId, ProgramId},
-    store::{pages::StepView, views::RequestFilter},
+    store::read::{pages::StepView, views::RequestFilter},
 };
 
 /// Every state, in the words of `v_request.state`.

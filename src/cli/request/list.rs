@@ -6,11 +6,11 @@ use super::{FIELDS, filters::Filters};
 use crate::{
     cli::{
         context::{Context, Desk, Ending, note},
-        moment,
         output::Column,
+        time_format,
     },
     domain::time::Time,
-    store::views::RequestView,
+    store::read::views::RequestView,
 };
 
 /// Rows read at once.
@@ -72,8 +72,8 @@ struct Glance {
 
 impl Glance {
     fn of(row: RequestView, now: Time) -> Self {
-        let age = moment::age(&row.since, now);
-        let next = moment::ahead(row.next_check_at.as_deref(), now);
+        let age = time_format::age(&row.since, now);
+        let next = time_format::ahead(row.next_check_at.as_deref(), now);
         let RequestView { id, kind, state, account, program, .. } = row;
         Self { id, kind, state, age, next, account, program }
     }

@@ -1,17 +1,11 @@
 //! `amplinkd request`: the life of requests, from the asking to the end. It must never decide what a request does next.
 
 mod ask;
-
 mod change;
-
 mod filters;
-
 mod list;
-
 mod nudge;
-
 mod show;
-
 mod watch;
 
 pub(super) use self::{ask::key_lost, filters::label};

@@ -16,7 +16,7 @@ use crate::{
         context::{Context, Desk, Ending, Usage, agree, note},
         many::REQUESTS,
         output::{Column, Format},
-        value::legible,
+        terminal_escape::legible,
     },
     domain::{
         id::RequestId,
@@ -27,9 +27,8 @@ use crate::{
     },
     engine::accept::AskError,
     store::{
-        endings::Noun,
-        nudges::{Background, NewNudge, Nudged, Occasion},
-        views::RequestFilter,
+        read::{id_suffix::Noun, views::RequestFilter},
+        write::nudges::{Background, NewNudge, Nudged, Occasion},
     },
 };
 

@@ -7,14 +7,14 @@ use serde::Serialize;
 use crate::{
     cli::{
         context::{Context, Desk, Ending, Usage, note},
-        moment,
         named::Named,
         output::{Column, Format},
+        time_format,
     },
     domain::id::RequestId,
     engine::{accept::AskError, explain::Facts},
-    store::{
-        endings::Noun,
+    store::read::{
+        id_suffix::Noun,
         views::{ConflictFilter, ConflictView, TransitionView},
     },
 };
@@ -104,7 +104,7 @@ struct Step<'s> {
 impl<'s> Step<'s> {
     fn of(step: &'s TransitionView) -> Self {
         let TransitionView { seq, to_state, at, cause, status, errcode, detail, .. } = step;
-        let at = moment::to_the_second(at);
+        let at = time_format::to_the_second(at);
         Self { number: *seq, at, state: to_state, cause, status: *status, errcode: *errcode, detail: detail.as_deref() }
     }
 }
@@ -218,7 +218,7 @@ async fn told(desk: &Desk, named: &Named) -> anyhow::Result<Explained> {
     let store = desk.store();
     let request = store.request(id).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
     let account = store.account_views(Some(request.account.as_str()), None, 1).await?.into_iter().next();
-    let next_check = account.as_ref().and_then(|account| moment::parse(account.next_check_at.as_deref()?));
+    let next_check = account.as_ref().and_then(|account| time_format::parse(account.next_check_at.as_deref()?));
     let now = desk.now();
     let facts = Facts {
         request: &request,

@@ -9,14 +9,14 @@ use super::filters::Filters;
 use crate::{
     cli::{
         context::{Context, Desk, Ending, note},
-        moment,
         named::Named,
         output::{Column, Format, Printer},
+        time_format,
     },
     domain::id::RequestId,
     engine::accept::AskError,
     shutdown::Shutdown,
-    store::{endings::Noun, pages::StepView},
+    store::read::{id_suffix::Noun, pages::StepView},
 };
 
 /// How often the database is asked: soon enough for a person, nothing for the daemon beside.
@@ -155,7 +155,7 @@ impl Lines {
 
 /// One step in one line: when, where to, which, and why.
 fn line(step: &StepView) -> String {
-    let at = moment::to_the_second(&step.at);
+    let at = time_format::to_the_second(&step.at);
     let code = step.errcode.map(|code| format!(" code {code}")).unwrap_or_default();
     let status = step.status.map(|status| format!(" status {status}")).unwrap_or_default();
     let unlink = if step.kind == "link" { "" } else { " (unlink)" };

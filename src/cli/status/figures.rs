@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::{
-    cli::{context::Desk, moment},
+    cli::{context::Desk, time_format},
     domain::{telling::wants_a_person, time::Time},
     engine::presence::SILENT_AFTER,
     store::{
         Store,
-        audit::Finding,
-        pace::PaceRow,
-        status::{AlertCount, CallsHeld, DaemonView, GateFigures, SuspendedCause, UnreadCause},
+        read::{
+            audit::Finding,
+            status::{AlertCount, CallsHeld, DaemonView, GateFigures, SuspendedCause, UnreadCause},
+        },
+        write::pace::PaceRow,
     },
 };
 
@@ -216,7 +218,7 @@ impl From<DaemonView> for Last {
 impl Database {
     fn of(desk: &Desk, daemon: &Daemon, copy_made_at: Option<String>) -> Self {
         let path = &desk.config.database.path;
-        let is_recent = |at: &str| moment::parse(at).is_some_and(|at| desk.now().since(at) < SILENT_AFTER);
+        let is_recent = |at: &str| time_format::parse(at).is_some_and(|at| desk.now().since(at) < SILENT_AFTER);
         let wrote_lately = daemon.last.written_at.as_deref().is_some_and(is_recent);
         let writable = match daemon.running {
             Some(true) => Some(wrote_lately),
@@ -308,7 +310,7 @@ impl Plan {
     fn of(pace: Option<PaceRow>) -> Self {
         let stretch = pace.map(|pace| f64::from(pace.stretch) / 1_000.0);
         let late_seconds = pace.map(|pace| pace.late_ms / 1_000);
-        let strained_since = pace.and_then(|pace| pace.strained_since).map(|at| moment::text(Time::from_ms(at)));
+        let strained_since = pace.and_then(|pace| pace.strained_since).map(|at| time_format::text(Time::from_ms(at)));
         Self { stretch, late_seconds, strained_since, lines: super::plan_lines(pace).to_vec() }
     }
 }
@@ -325,7 +327,7 @@ impl Audit {
         let job = desk.store().jobs().await?.into_iter().find(|job| job.name == "audit");
         let (ran_at, due_at) = job.map_or((None, None), |job| (job.ran_at, job.due_at));
         let findings = rules.iter().map(|broken| broken.count).sum();
-        Ok(Self { ran_at: ran_at.map(moment::text), due_at: due_at.map(moment::text), findings, rules })
+        Ok(Self { ran_at: ran_at.map(time_format::text), due_at: due_at.map(time_format::text), findings, rules })
     }
 }
 
@@ -334,9 +336,9 @@ impl Channel {
         let names: Vec<&str> = desk.config.alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
         let waiting = desk.store().waiting_deliveries().await?;
         let figures = desk.store().channel_figures(&names).await?;
-        let channel = |figures: crate::store::alert_views::ChannelFigures| Self {
+        let channel = |figures: crate::store::read::alert_views::ChannelFigures| Self {
             configured: names.contains(&figures.channel.as_str()),
-            oldest: waiting.get(&figures.channel).map(|waiting| moment::text(waiting.oldest)),
+            oldest: waiting.get(&figures.channel).map(|waiting| time_format::text(waiting.oldest)),
             name: figures.channel,
             pending: figures.pending,
             dead: figures.dead,

@@ -15,7 +15,7 @@ use super::{
     text::{columns, counted, cut, ending, grouped, sized, wrapped},
 };
 use crate::{
-    cli::{moment, output::Look, value::legible},
+    cli::{output::Look, terminal_escape::legible, time_format},
     domain::time::Time,
 };
 
@@ -62,7 +62,7 @@ fn drawn(report: &Report, now: Time, look: Look) -> String {
     let width = look.width.map_or(WIDTH, usize::from).max(WIDTH_MIN);
     let paint =
         |style: Style, text: &str| if look.coloured { format!("{style}{text}{style:#}") } else { text.to_owned() };
-    let mut page = format!("amplinkd status at {} UTC\n\n", moment::to_the_second(&report.at));
+    let mut page = format!("amplinkd status at {} UTC\n\n", time_format::to_the_second(&report.at));
     if report.problems.is_empty() {
         let _ = writeln!(page, "{}\n", paint(RIGHT, "NO ACTION NEEDED"));
     } else {
@@ -111,8 +111,8 @@ fn sections(figures: &Figures, now: Time) -> Vec<Section> {
 }
 
 fn daemon(daemon: &Daemon, database: &Database, now: Time) -> Section {
-    let moment = |at: &Option<String>| at.as_deref().map(moment::to_the_second).unwrap_or_default();
-    let age = |at: &Option<String>| at.as_deref().map(|at| moment::age(at, now)).unwrap_or_default();
+    let moment = |at: &Option<String>| at.as_deref().map(time_format::to_the_second).unwrap_or_default();
+    let age = |at: &Option<String>| at.as_deref().map(|at| time_format::age(at, now)).unwrap_or_default();
     let Last { pid, version, started_at, written_at, stopped_at } = &daemon.last;
     let (version, pid) = (version.as_deref().unwrap_or_default(), pid.unwrap_or_default());
     let sentence = match (daemon.running, written_at) {
@@ -215,7 +215,7 @@ fn gates(figures: &Figures, now: Time) -> Option<Section> {
     let rows = figures.gates.iter().map(|gate| Row {
         what: format!("{}: {}", gate.kind, gate.errcode),
         count: gate.count.unsigned_abs(),
-        span: moment::ahead(Some(&gate.until), now).map(|wait| opening(&gate.kind, &wait)).unwrap_or_default(),
+        span: time_format::ahead(Some(&gate.until), now).map(|wait| opening(&gate.kind, &wait)).unwrap_or_default(),
         note: meaning(gate.errcode).unwrap_or_default(),
     });
     let all: i64 = figures.gates.iter().map(|gate| gate.count).sum();
@@ -255,7 +255,7 @@ fn alerts(alerts: &Alerts, now: Time) -> Section {
 
 fn audit(audit: &Audit, now: Time) -> Section {
     let by_daemon = match audit.ran_at.as_deref() {
-        Some(at) => format!("the daemon last made one {} ago", moment::age(at, now)),
+        Some(at) => format!("the daemon last made one {} ago", time_format::age(at, now)),
         None => "no daemon has made one yet".to_owned(),
     };
     let found = match audit.findings {
@@ -295,7 +295,7 @@ fn channels(channels: &[Channel], now: Time) -> Section {
 }
 
 fn span(since: &str, now: Time) -> String {
-    format!("for {}", moment::age(since, now))
+    format!("for {}", time_format::age(since, now))
 }
 
 /// A subject of the audit: an id by its end, anything else as it is.

@@ -6,7 +6,7 @@ use super::{
     figures::{Daemon, Figures},
     text::counted,
 };
-use crate::{cli::moment, domain::time::Time};
+use crate::{cli::time_format, domain::time::Time};
 
 /// One thing that a person must do something about.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -57,11 +57,11 @@ fn daemon(figures: &Figures, now: Time) -> Option<Need> {
     let none = if running.is_some() { "no daemon runs" } else { "there is no sign of a daemon" };
     let text = match (&figures.database.copy_made_at, &last.stopped_at, &last.written_at) {
         (Some(made), ..) => {
-            format!("no daemon has started on this restored copy, which was made {} ago", moment::age(made, now))
+            format!("no daemon has started on this restored copy, which was made {} ago", time_format::age(made, now))
         }
-        (None, Some(at), _) => format!("{none}: the last one was stopped {} ago", moment::age(at, now)),
+        (None, Some(at), _) => format!("{none}: the last one was stopped {} ago", time_format::age(at, now)),
         (None, None, Some(at)) => {
-            format!("{none}: the last one wrote {} ago and was not stopped", moment::age(at, now))
+            format!("{none}: the last one wrote {} ago and was not stopped", time_format::age(at, now))
         }
         (None, None, None) => "no daemon has run on this database yet".to_owned(),
     };
@@ -74,7 +74,7 @@ fn writing(figures: &Figures, now: Time) -> Option<Need> {
         return None;
     }
     let text = match &figures.daemon.last.written_at {
-        Some(at) => format!("the daemon runs and has written nothing for {}", moment::age(at, now)),
+        Some(at) => format!("the daemon runs and has written nothing for {}", time_format::age(at, now)),
         None => "a daemon runs and has written nothing into this file".to_owned(),
     };
     Some(problem("cannot_write", 1, text, "see the disk, that nobody replaced the file, and the daemon's log"))
@@ -93,7 +93,7 @@ fn unread(figures: &Figures, now: Time) -> Option<Need> {
         return None;
     }
     let since = unread.causes.iter().map(|cause| cause.since.as_str()).min();
-    let since = since.map(|since| format!(", the first for {}", moment::age(since, now))).unwrap_or_default();
+    let since = since.map(|since| format!(", the first for {}", time_format::age(since, now))).unwrap_or_default();
     let causes: Vec<&str> = unread.causes.iter().map(|cause| cause.trouble.as_str()).collect();
     let text = format!("{} cannot be read{since}: {}", counted(count, "account"), causes.join(", "));
     let next = format!("amplinkd account list --trouble {}", causes.join(","));

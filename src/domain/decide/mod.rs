@@ -4,17 +4,11 @@
 //! forgotten. `ARCHITECTURE.md` holds the whole table as it is computed from here.
 
 mod ages;
-
 mod answer;
-
 mod apply;
-
 mod deadline;
-
 mod link;
-
 mod restore;
-
 mod unlink;
 
 pub use ages::regardless_of_age;

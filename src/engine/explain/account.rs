@@ -3,7 +3,7 @@
 use super::Facts;
 use crate::{
     domain::{account::Trouble, time::Time},
-    store::views::AccountView,
+    store::read::views::AccountView,
 };
 
 /// A view's moment.

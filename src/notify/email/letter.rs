@@ -12,13 +12,15 @@ use lettre::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::super::{
-    text::{clip, one_line},
-    words,
-};
-use crate::domain::{
-    message::{Language, Message},
-    time::Time,
+use crate::{
+    domain::{
+        message::{Language, Message},
+        time::Time,
+    },
+    notify::{
+        clip::{clip, one_line},
+        labels,
+    },
 };
 
 /// Rows of a table. More are not read in a mail; the hint's command shows all.
@@ -98,7 +100,7 @@ fn name(id: &str) -> String {
 
 /// What it is about and what it asks for, in one line.
 fn title(message: &Message) -> String {
-    words::headline(message, &clip(&one_line(&message.title), SUBJECT_CHARS_MAX))
+    labels::headline(message, &clip(&one_line(&message.title), SUBJECT_CHARS_MAX))
 }
 
 /// 128 bits of a hash in hexadecimal.
@@ -139,7 +141,7 @@ impl Body {
             lead: clip(&one_line(&message.lead), LEAD_CHARS_MAX),
             columns: cells(&message.columns),
             // Without a table, `total` counts what the words already speak of.
-            more: words::more(message.language, rows.len(), message.total.max(message.rows.len()))
+            more: labels::more(message.language, rows.len(), message.total.max(message.rows.len()))
                 .filter(|_| !message.rows.is_empty()),
             rows,
             link: message.link.as_deref().map(|link| clip(&one_line(link), HINT_CHARS_MAX)),
@@ -159,8 +161,8 @@ impl Body {
             blocks.push(lines.join("\n"));
         }
         let mut last = Vec::new();
-        last.extend(self.link.as_ref().map(|link| words::labelled(self.language, words::see(self.language), link)));
-        last.extend((!self.hint.is_empty()).then(|| words::run(self.language, &self.hint)));
+        last.extend(self.link.as_ref().map(|link| labels::labelled(self.language, labels::see(self.language), link)));
+        last.extend((!self.hint.is_empty()).then(|| labels::run(self.language, &self.hint)));
         if !last.is_empty() {
             blocks.push(last.join("\n"));
         }
@@ -188,10 +190,10 @@ impl Body {
             parts.push("</table>\n".to_owned());
             parts.extend(self.more.as_deref().map(paragraph));
         }
-        let link = |link| words::labelled(self.language, words::see(self.language), &html_link(link));
+        let link = |link| labels::labelled(self.language, labels::see(self.language), &html_link(link));
         parts.extend(self.link.as_deref().map(|to| paragraph(&link(to))));
         let hint = || format!("<code>{}</code>", escaped(&self.hint));
-        parts.extend((!self.hint.is_empty()).then(|| paragraph(&words::run(self.language, &hint()))));
+        parts.extend((!self.hint.is_empty()).then(|| paragraph(&labels::run(self.language, &hint()))));
         let origin = escaped(&origin(message));
         parts.push(format!("<p style=\"color:#888;font-size:12px\">{origin}</p>\n</body></html>\n"));
         parts.concat()
@@ -200,7 +202,7 @@ impl Body {
 
 /// Where a mail comes from, for whoever asks later.
 fn origin(message: &Message) -> String {
-    one_line(&format!("{} · {} {}", words::footer(message), message.kind, message.id))
+    one_line(&format!("{} · {} {}", labels::footer(message), message.kind, message.id))
 }
 
 /// A row of cells; `tag` may carry attributes.

@@ -2,9 +2,7 @@
 //! protection that the URL asks for, and never let a password out.
 
 mod letter;
-
 mod server;
-
 mod smtp;
 
 use std::time::Duration;

@@ -16,12 +16,12 @@ use lettre::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::super::{SendError, veil::Veil};
 use super::{
+    super::SendError,
     letter::Envelope,
     server::{PORT_WRAPPED, Security, Server},
 };
-use crate::domain::time::in_words;
+use crate::{domain::time::in_words, notify::redact::Veil};
 
 /// How long a server may take to say good-bye. The mail is its own by then; without the word it only logs a lost
 /// connection.

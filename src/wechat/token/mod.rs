@@ -7,14 +7,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::errmsg;
 use crate::domain::errcode::Refusal;
-
 mod cache;
-
-mod http;
-
 mod command;
-
 mod grant;
+mod http;
 
 pub use cache::{TOKENS_MAX, Tokens};
 pub use grant::Grant;

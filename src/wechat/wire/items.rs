@@ -13,8 +13,8 @@ use serde::{
 use serde_json::{Value, json};
 
 use super::{
-    loose::{Field, Loose, Object},
-    mend::LOST,
+    lenient::{Field, Loose, Object},
+    repair_json::LOST,
 };
 use crate::{
     domain::listing::{Item, Profile, Status},

@@ -9,19 +9,16 @@
 use serde::Deserialize;
 
 use crate::domain::{errcode::Refusal, listing::Listing};
-
-mod loose;
-
-mod mend;
-
 mod items;
+mod lenient;
+mod repair_json;
 
 #[cfg(test)]
 mod tests;
 
 pub use items::ITEMS_MAX;
 use items::Open;
-use loose::{Field, Loose, Object};
+use lenient::{Field, Loose, Object};
 
 /// What a call that changes something answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,7 +180,7 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 fn tolerantly<T>(body: &[u8], strictly: fn(&[u8]) -> Result<T, Unreadable>) -> Result<T, Unreadable> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     match strictly(body) {
-        Err(Unreadable { broken: true, reason }) => match mend::mended(body) {
+        Err(Unreadable { broken: true, reason }) => match repair_json::mended(body) {
             Some(mended) => strictly(mended.as_bytes()),
             None => Err(Unreadable { broken: true, reason }),
         },

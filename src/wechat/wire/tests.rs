@@ -269,7 +269,7 @@ proptest! {
             prop_assert!(has_explicit_zero(&body), "{}", body.escape_ascii());
         }
         if let Ok(Said::Listing(said)) = listing(&body) {
-            let whole = mend::mended(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&body))
+            let whole = repair_json::mended(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&body))
                 .map_or_else(|| body.clone(), String::into_bytes);
             let whole = whole.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&whole);
             let read: serde_json::Value = serde_json::from_slice(whole).unwrap();

@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use amplinkd::{
     config::{Config, Origin},
     domain::{
-        attention::{Threshold, Whose},
+        alert_rules::{Threshold, Whose},
         message::Language,
     },
     notify::Kind,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use amplinkd::{clock::Clock, store::upkeep::Keep};
+use amplinkd::{clock::Clock, store::write::housekeeping::Keep};
 
 use super::{Answer, Post, hours, minutes};
 
@@ -124,12 +124,12 @@ async fn a_hundred_thousand_that_wait() {
         .await;
         let clock = amplinkd::clock::SystemClock::new();
         let now = post.clock.now();
-        let due = amplinkd::store::deliveries::Due { now, unbelievable: now + hours(2), attempts_max: i64::MAX };
+        let due = amplinkd::store::write::deliveries::Due { now, unbelievable: now + hours(2), attempts_max: i64::MAX };
         let began = clock.monotonic();
         let found = post.store().due_deliveries("hook", due, 64).await.unwrap().len();
         let asked = clock.monotonic().saturating_sub(began);
         let began = clock.monotonic();
-        post.store().audit((now + hours(1)).ms(), amplinkd::store::audit::Histories::All, 100).await.unwrap();
+        post.store().audit((now + hours(1)).ms(), amplinkd::store::read::audit::Histories::All, 100).await.unwrap();
         let audited = clock.monotonic().saturating_sub(began);
         println!("{case}: {found} heads in {asked:?}, an audit in {audited:?}");
     }

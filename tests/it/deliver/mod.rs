@@ -228,7 +228,7 @@ impl Post {
     /// The audit's findings about messages.
     async fn stuck(&self) -> Vec<String> {
         let before = self.clock.now() - minutes(15);
-        let found = self.store().audit(before.ms(), amplinkd::store::audit::Histories::All, 100).await.unwrap();
+        let found = self.store().audit(before.ms(), amplinkd::store::read::audit::Histories::All, 100).await.unwrap();
         found.into_iter().filter(|found| found.rule == "delivery_stuck").map(|found| found.subject).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! Refusals, dead letters and hands that ask for them again. It must never be that a dead letter is a lost one.
 
-use amplinkd::{clock::Clock, store::audit::Histories};
+use amplinkd::{clock::Clock, store::read::audit::Histories};
 
 use super::{Answer, Post, hours, minutes};
 use crate::story::poison::past_all_checks;

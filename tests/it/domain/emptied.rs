@@ -3,8 +3,8 @@
 use amplinkd::domain::{
     decide::{deadline_may_end, regardless_of_age},
     emptied::{Ages, Before, Loss, loss, needs_list, weak_is_enough},
-    identify::Findings,
     listing::Status,
+    matching::Findings,
     observation::Observation as O,
     policy::Policy,
     request::{Baseline, Doubt, Outcome, Request, Sighting, State},

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use amplinkd::domain::{
     id::{ProgramId, Username},
-    identify::{Known, identify},
     listing::{Item, Listing, Profile, Status},
+    matching::{Known, identify},
     observation::Observation as O,
     request::{Outcome, Request, State},
     time::Time,

@@ -20,7 +20,7 @@ use amplinkd::{
     },
     engine::{accept::Wish, record::Recorder},
     sim::{Api, FaultKind, PlanSet, Sim, SimConfig, Span, approves_after},
-    store::{Location, Role, Store, views::RequestFilter},
+    store::{Location, Role, Store, read::views::RequestFilter},
 };
 use rustix::process::{Pid, Signal, kill_process};
 

@@ -58,7 +58,7 @@ async fn a_receiver_takes_a_signed_event() {
     assert_eq!(received.header("user-agent"), concat!("amplinkd/", env!("CARGO_PKG_VERSION")));
     assert_eq!(received.header("webhook-id"), message().id);
     assert_eq!(received.header("webhook-timestamp"), "1795374188");
-    assert_eq!(received.text(), amplinkd::notify::event::cloud_event(&message()));
+    assert_eq!(received.text(), amplinkd::notify::cloudevents::cloud_event(&message()));
     assert_eq!(
         received.json(),
         serde_json::json!({

@@ -9,8 +9,10 @@ use amplinkd::{
     sim::{Api, FaultKind, PlanSet, Quotas, Span, approves_after, never_answers, refuses_after},
     store::{
         Location, Store,
-        copies::Salvaged,
-        replace::{Ready, ReplaceError},
+        file::{
+            backup::Salvaged,
+            restore::{Ready, ReplaceError},
+        },
     },
 };
 
@@ -249,8 +251,8 @@ async fn what_was_cancelled_since_stays_so_where_the_replaced_database_tells_of_
     assert_eq!((daemon.invitations(), daemon.effects(Api::Link, &account(7))), (0, 1));
 }
 
-fn suspended() -> amplinkd::store::accounts::Standing {
-    amplinkd::store::accounts::Standing::SuspendedByOperator
+fn suspended() -> amplinkd::store::write::accounts::Standing {
+    amplinkd::store::write::accounts::Standing::SuspendedByOperator
 }
 
 #[tokio::test]

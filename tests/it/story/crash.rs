@@ -12,7 +12,7 @@ mod record;
 
 mod submit;
 
-use amplinkd::{domain::id::RequestId, store::requests::Accepted};
+use amplinkd::{domain::id::RequestId, store::write::requests::Accepted};
 
 use self::process::Victim;
 use super::{ACCOUNT, Daemon, PROGRAM, hours, to_link};

@@ -11,8 +11,8 @@ use std::{
 use amplinkd::{
     engine::accept::AskError,
     store::{
-        Location, OpenError, Record, Recorded, Role, Store, StoreError, accounts::Standing, gates::Gate,
-        wakeups::Wakeup,
+        Location, OpenError, Record, Recorded, Role, Store, StoreError,
+        write::{accounts::Standing, gates::Gate, wakeups::Wakeup},
     },
 };
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};

@@ -49,7 +49,7 @@ use amplinkd::{
     sim::{Api, FaultKind, PlanSet, Sim, SimConfig, Span, approves_after, never_answers},
     store::{
         Location, Role, Store,
-        views::{AccountView, ConflictFilter, ConflictView, RequestView},
+        read::views::{AccountView, ConflictFilter, ConflictView, RequestView},
     },
     wechat::{Client, ClientConfig, HttpSource, TokenSource, Tokens, Wechat},
 };

@@ -1,7 +1,7 @@
 //! Many accounts with one cause are one thing to be told, some are told by their names, and neither turns into the other at
 //! every look. States of accounts are written by hand where the stories need hundreds of them.
 
-use amplinkd::domain::attention::Threshold;
+use amplinkd::domain::alert_rules::Threshold;
 
 use super::*;
 

@@ -1,6 +1,6 @@
 //! An alert's life: told once, told again, to more people as it ages, silent at night, over; together with its like.
 
-use amplinkd::domain::attention::QuietHours;
+use amplinkd::domain::alert_rules::QuietHours;
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! Every rule: when it fires, what it says, and when it is over.
 
 use amplinkd::{
-    domain::attention::{Override, Threshold, Whose},
+    domain::alert_rules::{Override, Threshold, Whose},
     sim::{Flags, expires_after, refuses_after},
 };
 

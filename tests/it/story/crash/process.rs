@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use amplinkd::{
     engine::{Engine, accept::AskError, drive::Driver},
-    store::requests::Accepted,
+    store::write::requests::Accepted,
 };
 use tokio::{runtime::Runtime, task::JoinHandle};
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use amplinkd::{
     domain::id::RequestId,
-    engine::{accept::AskError, opening::Opened, record::Recorder},
+    engine::{accept::AskError, open_gate::Opened, record::Recorder},
     shutdown::Shutdown,
     sim::{Flags, Quotas},
     store::{Location, Role, Store},

@@ -1,6 +1,6 @@
 //! Lists of any length: what one account's list can cost is bounded, and its requests go their way all the same.
 
-use amplinkd::{sim::Phase, store::programs::ITEMS_REMEMBERED_MAX};
+use amplinkd::{sim::Phase, store::write::programs::ITEMS_REMEMBERED_MAX};
 
 use super::super::{ACCOUNT, Daemon, FULL, PROGRAM, days, hours, minutes};
 

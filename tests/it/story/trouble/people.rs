@@ -4,7 +4,7 @@ use amplinkd::{
     domain::request::Kind,
     engine::accept::{AskError, Cancelled},
     sim::{FaultKind, Phase, Quotas, Span},
-    store::{StoreError, accounts::Standing},
+    store::{StoreError, write::accounts::Standing},
 };
 
 use super::super::{ACCOUNT, Daemon, FULL, OTHER_ACCOUNT, OTHER_PROGRAM, PROGRAM, days, hours, minutes, to_link, wish};

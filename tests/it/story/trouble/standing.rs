@@ -2,7 +2,7 @@
 
 use amplinkd::{
     sim::{FaultKind, Span},
-    store::accounts::Standing,
+    store::write::accounts::Standing,
 };
 
 use super::super::{ACCOUNT, Daemon, FULL, OTHER_ACCOUNT, OTHER_PROGRAM, PROGRAM, days, hours, minutes, to_link};

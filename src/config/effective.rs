@@ -1,0 +1,219 @@
+//! What is in force and where it comes from, for people. It must never show a secret.
+
+use secrecy::SecretString;
+
+use super::{
+    Database, Digest, Log, LogFormat, PolicySection, Retention, Schedule, Wechat, Written, WrittenPolling,
+    alerts::{Hours, WrittenAlerts, WrittenOverride, quoted},
+    channels::WrittenChannel,
+    digest::WrittenNudge,
+    heartbeat::WrittenHeartbeat,
+    secret,
+    tokens::{Source, WrittenTokens, veiled},
+    value::duration_text,
+};
+use crate::domain::{alert_rules::StuckAfter, message::Language};
+
+/// One key in force.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// The dotted key, such as `polling.steps`.
+    pub key: &'static str,
+    /// Its value as the file would write it; "(set)" for a secret.
+    pub value: String,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// This line of the file.
+    File(usize),
+    /// This variable.
+    Environment(String),
+}
+
+/// Every key there is, dotted, in the order of the example file.
+#[must_use]
+pub fn keys() -> Vec<&'static str> {
+    values(&Written::default()).into_iter().map(|(key, _)| key).collect()
+}
+
+pub(super) fn list(written: &Written, origin_of: impl Fn(&str) -> Origin) -> Vec<Setting> {
+    let values = values(written).into_iter();
+    values.map(|(key, value)| Setting { key, value, origin: origin_of(key) }).collect()
+}
+
+/// Each section is taken apart whole, so that a key cannot be forgotten here: the compiler asks for it.
+fn values(written: &Written) -> Vec<(&'static str, String)> {
+    let Written {
+        database,
+        wechat,
+        tokens,
+        polling,
+        policy,
+        retention,
+        schedule,
+        alerts,
+        heartbeat,
+        digest,
+        nudge,
+        log,
+    } = written;
+    let Database { path, mode } = database;
+    let Wechat { base_url, timeout, in_flight, per_second } = wechat;
+    let WrittenPolling { steps, daily_budget } = polling;
+    let PolicySection { appear_within, attempts, deadline, rollover_grace } = policy;
+    let Retention { finished } = retention;
+    let Schedule { timezone, drift, housekeeping, audit, digest: summary } = schedule;
+    let Log { filter, format } = log;
+    let steps = steps.iter().map(|step| {
+        let until = step.until.map(|until| format!("until = \"{}\", ", duration_text(until))).unwrap_or_default();
+        format!("{{ {until}every = \"{}\" }}", duration_text(step.every))
+    });
+    let mut all = vec![
+        ("database.url", format!("sqlite:{}", path.display())),
+        ("database.mode", format!("{mode:04o}")),
+        ("wechat.base_url", base_url.clone()),
+        ("wechat.timeout", duration_text(*timeout)),
+        ("wechat.in_flight", in_flight.to_string()),
+        ("wechat.per_second", per_second.to_string()),
+    ];
+    all.extend(tokens_values(tokens));
+    all.extend([
+        ("polling.steps", format!("[ {} ]", steps.collect::<Vec<_>>().join(", "))),
+        ("polling.daily_budget", daily_budget.to_string()),
+        ("policy.appear_within", duration_text(*appear_within)),
+        ("policy.attempts", attempts.to_string()),
+        ("policy.deadline", deadline.map_or_else(|| "never".to_owned(), duration_text)),
+        ("policy.rollover_grace", duration_text(*rollover_grace)),
+        ("retention.finished", finished.map_or_else(|| "never".to_owned(), duration_text)),
+        ("schedule.timezone", timezone.name().to_owned()),
+        ("schedule.drift", drift.as_str().to_owned()),
+        ("schedule.housekeeping", housekeeping.as_str().to_owned()),
+        ("schedule.audit", audit.as_str().to_owned()),
+        ("schedule.digest", summary.as_str().to_owned()),
+    ]);
+    all.extend(alerts_values(alerts));
+    all.extend(telling_values(heartbeat, digest, nudge));
+    all.extend([
+        ("log.filter", filter.clone()),
+        (
+            "log.format",
+            match format {
+                LogFormat::Text => "text".to_owned(),
+                LogFormat::Json => "json".to_owned(),
+            },
+        ),
+    ]);
+    all
+}
+
+fn alerts_values(alerts: &WrittenAlerts) -> [(&'static str, String); 14] {
+    let WrittenAlerts {
+        stuck_after,
+        unread_after,
+        crowd,
+        repeat_every,
+        group_within,
+        quiet_hours,
+        quiet_except,
+        timezone,
+        language,
+        link,
+        keep_outcomes,
+        give_up_after,
+        overrides,
+        channels,
+    } = alerts;
+    let never = || "never".to_owned();
+    let language = match language {
+        Language::En => "en",
+        Language::Zh => "zh",
+    };
+    [
+        ("alerts.stuck_after", stuck_after.shown(Some(&StuckAfter::default()))),
+        ("alerts.unread_after", duration_text(*unread_after)),
+        ("alerts.crowd", crowd.to_string()),
+        ("alerts.repeat_every", repeat_every.map_or_else(never, duration_text)),
+        ("alerts.group_within", duration_text(*group_within)),
+        ("alerts.quiet_hours", quiet_hours.map_or_else(never, Hours::shown)),
+        ("alerts.quiet_except", listed(quiet_except.iter().map(|rule| quoted(rule.as_str())))),
+        ("alerts.timezone", timezone.name().to_owned()),
+        ("alerts.language", language.to_owned()),
+        ("alerts.link", link.clone()),
+        ("alerts.keep_outcomes", duration_text(*keep_outcomes)),
+        ("alerts.give_up_after", duration_text(*give_up_after)),
+        ("alerts.override", listed(overrides.iter().map(WrittenOverride::shown))),
+        ("alerts.channel", names(channels.iter().map(WrittenChannel::shown))),
+    ]
+}
+
+fn telling_values(heartbeat: &WrittenHeartbeat, digest: &Digest, nudge: &WrittenNudge) -> [(&'static str, String); 8] {
+    let WrittenHeartbeat { url, url_file, every, timeout } = heartbeat;
+    let Digest { channels } = digest;
+    let WrittenNudge { min_interval, effect_within, channels: routes } = nudge;
+    let routes: Vec<String> =
+        routes.iter().map(|(label, channel)| format!("{} = {}", quoted(label), quoted(channel))).collect();
+    let routes = if routes.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", routes.join(", ")) };
+    [
+        ("heartbeat.url", secret::veiled(url.as_ref(), Some(url_file))),
+        ("heartbeat.url_file", if url_file.is_empty() { "(not set)".to_owned() } else { url_file.clone() }),
+        ("heartbeat.every", duration_text(*every)),
+        ("heartbeat.timeout", duration_text(*timeout)),
+        ("digest.channels", listed(channels.iter().map(|name| quoted(name)))),
+        ("nudge.min_interval", duration_text(*min_interval)),
+        ("nudge.effect_within", duration_text(*effect_within)),
+        ("nudge.channels", routes),
+    ]
+}
+
+/// A list as the file would write it.
+fn listed(entries: impl Iterator<Item = String>) -> String {
+    format!("[{}]", entries.collect::<Vec<_>>().join(", "))
+}
+
+fn tokens_values(tokens: &WrittenTokens) -> [(&'static str, String); 9] {
+    let WrittenTokens { source, url, headers, headers_file, command, table, table_file, timeout, keep } = tokens;
+    let source = match source {
+        Source::Http => "http",
+        Source::Command => "command",
+        Source::Static => "static",
+    };
+    let files = |(name, file): (&String, &String)| format!("{name} = {file}");
+    // Arguments may hold a password, a program's name does not.
+    let program = match &command[..] {
+        [] => "(not set)".to_owned(),
+        [program] => program.clone(),
+        [program, arguments @ ..] => format!("{program} (and {} arguments)", arguments.len()),
+    };
+    [
+        ("tokens.source", source.to_owned()),
+        ("tokens.url", veiled(url)),
+        ("tokens.headers", names(headers.iter().map(named))),
+        ("tokens.headers_file", names(headers_file.iter().map(files))),
+        ("tokens.command", program),
+        ("tokens.static", names(table.iter().map(named))),
+        ("tokens.static_file", names(table_file.iter().map(files))),
+        ("tokens.timeout", duration_text(*timeout)),
+        ("tokens.keep", keep.to_string()),
+    ]
+}
+
+fn named((name, _): (&String, &SecretString)) -> String {
+    format!("{name} (set)")
+}
+
+/// A table's names; a long one is counted instead.
+fn names(entries: impl ExactSizeIterator<Item = String>) -> String {
+    /// More would fill a screen and tell nobody anything.
+    const SHOWN_MAX: usize = 10;
+    match entries.len() {
+        0 => "(not set)".to_owned(),
+        1..=SHOWN_MAX => entries.collect::<Vec<_>>().join(", "),
+        many => format!("{many} entries (set)"),
+    }
+}

@@ -1,0 +1,258 @@
+//! What a person must know of one request, by its state alone and by what contradicts it. It must never know whether that
+//! was told already.
+
+use std::time::Duration;
+
+use super::{
+    Attention, Concern, Rule, Stage,
+    text::{self, Late},
+};
+use crate::domain::{
+    quota::{PROBE_EVERY, ROLLS_WITHIN},
+    request::{Failure, Kind, Request, State},
+    time::Time,
+};
+
+/// A conflict of a request that is not resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenConflict {
+    /// Its id.
+    pub id: String,
+    /// The word of `v_conflict.kind`.
+    pub kind: String,
+    /// The code that told of it.
+    pub errcode: Option<i64>,
+    /// When it was met.
+    pub at: Time,
+}
+
+/// Whether the list of a request's account is read: what it showed last is no news of anybody when it is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// It is.
+    Read,
+    /// It cannot be.
+    Unread {
+        /// Since when.
+        since: Time,
+        /// When it was read for the last time; `None`: never.
+        last_read: Option<Time>,
+    },
+    /// No account is read: our address is refused.
+    ShutOut {
+        /// Since when that is told.
+        since: Time,
+        /// As above.
+        last_read: Option<Time>,
+    },
+    /// Nobody tries.
+    Suspended {
+        /// Who said so.
+        by: SuspendedBy,
+        /// Since when.
+        since: Time,
+        /// As above.
+        last_read: Option<Time>,
+    },
+}
+
+/// Who said that an account is not called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SuspendedBy {
+    /// A person.
+    Operator,
+    /// `WeChat`, which does not let us speak for the account.
+    Wechat,
+}
+
+/// A request with what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The request.
+    pub request: Request,
+    /// Its conflicts that are not resolved.
+    pub conflicts: Vec<OpenConflict>,
+    /// Whether somebody has acted on its end: a later request of the pair waits for the same or has come to it, or, of a
+    /// link that is gone, was made after it went or was to take it away.
+    pub is_succeeded: bool,
+    /// Whether its account's list is read.
+    pub reading: Reading,
+}
+
+/// States in which age alone makes something to be told, with the stages that they may be. (What is not called yet is looked
+/// at in rounds: its account may make something of it, too.)
+pub const AGING: [(&str, &[Stage]); 4] = [
+    ("initiating", &[Stage::Initiated]),
+    ("initiated", &[Stage::Initiated, Stage::Unlink]),
+    ("awaiting_account_admin", &[Stage::AccountAdmin]),
+    ("awaiting_program_admin", &[Stage::ProgramAdmin]),
+];
+
+impl Attention {
+    /// From which age on a request in this state may concern somebody; `None` when another state, or no age, matters.
+    #[must_use]
+    pub fn ages(&self, state: &str) -> Option<Duration> {
+        let (_, stages) = AGING.iter().find(|(aging, _)| *aging == state)?;
+        stages.iter().map(|stage| self.shortest(*stage)).min()
+    }
+}
+
+/// Everything a person must know of a request now or, with time alone, later.
+#[must_use]
+pub fn of_request(subject: &Subject, attention: &Attention, now: Time) -> Vec<Concern> {
+    let request = &subject.request;
+    let mut concerns: Vec<Concern> = of_state(subject, attention, now).into_iter().collect();
+    if request.is_open() || matches!(request.state, State::Linked) {
+        // That a link is gone is told by its state.
+        let told = |conflict: &&OpenConflict| conflict.kind != "vanished";
+        concerns
+            .extend(subject.conflicts.iter().filter(told).map(|conflict| of_conflict(request, conflict, attention)));
+    }
+    concerns
+}
+
+fn of_state(subject: &Subject, attention: &Attention, now: Time) -> Option<Concern> {
+    let request = &subject.request;
+    match (request.state, request.kind) {
+        (State::Requested, _) => waits_for_us(subject, attention),
+        (State::AwaitingAccountAdmin, _) => Some(stuck(subject, Stage::AccountAdmin, attention, now)),
+        (State::AwaitingProgramAdmin, _) => Some(stuck(subject, Stage::ProgramAdmin, attention, now)),
+        (State::Initiated, Kind::Unlink) => Some(stuck(subject, Stage::Unlink, attention, now)),
+        (State::Initiated, Kind::Link(_)) | (State::Initiating(_), _) => {
+            Some(stuck(subject, Stage::Initiated, attention, now))
+        }
+        (State::Deferred(until), _) => {
+            let mut concern = of(request, Rule::Deferred, "deferred.monthly_quota", "");
+            concern.from = deferred_from(request, until);
+            (concern.en, concern.zh) = text::deferred(request, until, attention.zone);
+            Some(concern)
+        }
+        (State::Rejected, _) => ended(subject, Rule::Rejected, "rejected.program_admin", attention),
+        (State::Lapsed, _) => ended(subject, Rule::Lapsed, "lapsed.unanswered", attention),
+        (State::Failed(failure), _) => ended(subject, Rule::Failed, failed(failure), attention),
+        (State::Unlinked, Kind::Link(_)) => ended(subject, Rule::Vanished, "vanished.unlisted", attention),
+        // What a person ended is known to a person.
+        (State::Linked | State::Cancelled, _) | (State::Unlinked, Kind::Unlink) => None,
+    }
+}
+
+/// From when on it is worth telling that a request is deferred. One that only waits for a month to roll, as the one call
+/// that asks does every half hour, is told of when that is over and it waits still.
+fn deferred_from(request: &Request, until: Time) -> Time {
+    let rolling = ROLLS_WITHIN + PROBE_EVERY;
+    if request.since.until(until) <= rolling { request.since + rolling } else { request.since }
+}
+
+const fn failed(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Refused => "failed.refused",
+        Failure::OurBug => "failed.our_bug",
+        Failure::Attempts => "failed.attempts",
+        Failure::Deadline => "failed.deadline",
+    }
+}
+
+/// A concern that begins with the state, without its sentence.
+fn of(request: &Request, rule: Rule, reason: &str, part: &str) -> Concern {
+    Concern {
+        rule,
+        key: format!("{}{part}/{}", rule.as_str(), request.id),
+        reason: reason.to_owned(),
+        request: Some(request.id.clone()),
+        account: Some(request.account.clone()),
+        program: Some(request.program.clone()),
+        since: request.since,
+        from: request.since,
+        until: None,
+        en: String::new(),
+        zh: String::new(),
+    }
+}
+
+/// Too long in a stage. While the list that says so is not read any more, nobody is blamed by it: at first nothing new is
+/// told, and once that has lasted, that nobody knows is told in its place.
+fn stuck(subject: &Subject, stage: Stage, attention: &Attention, now: Time) -> Concern {
+    let request = &subject.request;
+    let late = late(request, stage, attention);
+    let doubted_from = match subject.reading {
+        Reading::Read => None,
+        Reading::Unread { since, .. } | Reading::ShutOut { since, .. } => Some(since + attention.unread_after),
+        // That it is not read is decided, and told already.
+        Reading::Suspended { .. } => Some(request.since),
+    };
+    let is_doubted = doubted_from.is_some_and(|from| from <= now);
+    let word = if is_doubted { "unread" } else { stage.as_str() };
+    let mut concern = of(request, Rule::Stuck, &format!("stuck.{word}"), &format!("/{word}"));
+    concern.from = doubted_from.into_iter().fold(request.since + late.patience, Time::max);
+    (concern.en, concern.zh) = if is_doubted {
+        text::unknown(request, &late, subject.reading, attention.zone)
+    } else {
+        text::stuck(request, &late, subject.reading, attention.zone)
+    };
+    concern
+}
+
+/// Nothing was called for too long. That `WeChat` suspended the account or refuses our address is told as that, and who
+/// suspended it by hand knows.
+fn waits_for_us(subject: &Subject, attention: &Attention) -> Option<Concern> {
+    let request = &subject.request;
+    match subject.reading {
+        Reading::Suspended { .. } | Reading::ShutOut { .. } => return None,
+        Reading::Read | Reading::Unread { .. } => {}
+    }
+    let late = late(request, Stage::Requested, attention);
+    let mut concern = of(request, Rule::Stuck, "stuck.requested", "/requested");
+    concern.from = request.since + late.patience;
+    (concern.en, concern.zh) = text::stuck(request, &late, subject.reading, attention.zone);
+    Some(concern)
+}
+
+fn late(request: &Request, stage: Stage, attention: &Attention) -> Late {
+    let (patience, lesson) = attention.patience(request, stage);
+    Late { stage, patience, lesson }
+}
+
+/// An end on which a person should act; nothing once somebody has.
+fn ended(subject: &Subject, rule: Rule, reason: &str, attention: &Attention) -> Option<Concern> {
+    if subject.is_succeeded {
+        return None;
+    }
+    let request = &subject.request;
+    let mut concern = of(request, rule, reason, "");
+    concern.until = Some(request.since + attention.keep_outcomes);
+    (concern.en, concern.zh) = text::ended(request, rule, attention.zone);
+    Some(concern)
+}
+
+fn of_conflict(request: &Request, conflict: &OpenConflict, attention: &Attention) -> Concern {
+    let mut concern = of(request, Rule::Conflict, &format!("conflict.{}", conflict.kind), "");
+    concern.key = format!("conflict/{}", conflict.id);
+    (concern.since, concern.from) = (conflict.at, conflict.at);
+    (concern.en, concern.zh) = text::conflict(request, conflict, attention.zone);
+    concern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::request::LinkOptions;
+
+    #[test]
+    fn a_request_that_waits_for_a_month_to_roll_is_told_of_once_that_should_be_over() {
+        let hours = Duration::from_hours;
+        let since = Time::from_ms(1_769_875_500_000);
+        let deferred = |wait| {
+            let id = "0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b".parse().unwrap();
+            let (account, program) = ("wx00000000000000aa".parse().unwrap(), "wx00000000000000bb".parse().unwrap());
+            let new = Request::new(id, Kind::Link(LinkOptions::default()), account, program, since);
+            let request = Request { state: State::Deferred(since + wait), ..new };
+            let subject = Subject { request, conflicts: Vec::new(), is_succeeded: false, reading: Reading::Read };
+            let concerns = of_request(&subject, &Attention::default(), since);
+            assert_eq!((concerns.len(), concerns[0].rule, concerns[0].since), (1, Rule::Deferred, since));
+            concerns[0].from.since(since)
+        };
+        assert_eq!(deferred(PROBE_EVERY), hours(6) + PROBE_EVERY, "it asks again in half an hour, and so twelve times");
+        assert_eq!(deferred(hours(5)), hours(6) + PROBE_EVERY);
+        assert_eq!(deferred(hours(24 * 20)), Duration::ZERO, "a month that is used up is told of at once");
+    }
+}

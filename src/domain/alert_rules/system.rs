@@ -1,0 +1,232 @@
+//! What a person must know that is not about one request: accounts, our address, tokens, channels and the daemon. It must
+//! never know how a plight was found out.
+
+use super::{Concern, Rule, system_conditions};
+use crate::domain::{account::Trouble, errcode::Refusal, id::AccountId, time::Time};
+
+/// Something that holds back more than one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plight {
+    /// `WeChat` does not let us speak for an account.
+    AccountSuspended {
+        /// The account.
+        account: AccountId,
+        /// What it said.
+        refusal: Refusal,
+        /// Since when.
+        since: Time,
+    },
+    /// Our address is not on the platform's whitelist.
+    IpNotAllowed {
+        /// What it said; the address stands in it.
+        refusal: Refusal,
+        /// Since when.
+        since: Time,
+    },
+    /// The calls of this day are used up of an account, or of many.
+    BudgetExhausted {
+        /// The account, or one of many.
+        account: AccountId,
+        /// How many; `None`: this one.
+        count: Option<Count>,
+        /// What `WeChat` said; `None`: our own budget.
+        refusal: Option<Refusal>,
+        /// Since when.
+        since: Time,
+        /// When calls go on.
+        until: Time,
+    },
+    /// No token that `WeChat` takes for an account.
+    TokenFailing {
+        /// The account; `None`: more accounts than are worth naming.
+        account: Option<AccountId>,
+        /// The last error.
+        error: String,
+        /// When its list was last read.
+        since: Time,
+    },
+    /// The list of an account cannot be read.
+    AccountUnreadable {
+        /// The account.
+        account: AccountId,
+        /// Why.
+        trouble: Trouble,
+        /// The last error.
+        error: String,
+        /// Since when.
+        since: Time,
+        /// When it was read for the last time; `None`: never.
+        last_read: Option<Time>,
+    },
+    /// The lists of many accounts cannot be read, for one reason.
+    WechatUnreachable {
+        /// Which.
+        trouble: Trouble,
+        /// How many.
+        count: Count,
+        /// One of them.
+        example: AccountId,
+        /// Its last error.
+        error: String,
+        /// Since when that is known.
+        since: Time,
+    },
+    /// `WeChat` does not let us speak for many accounts.
+    AccountsRefused {
+        /// What it said of one of them.
+        refusal: Refusal,
+        /// How many.
+        count: Count,
+        /// One of them.
+        example: AccountId,
+        /// Since when that is known.
+        since: Time,
+    },
+    /// Calls are refused although lists can be read.
+    CallsRefused {
+        /// The account, or one of many.
+        account: AccountId,
+        /// Of how many; `None`: of this one alone.
+        count: Option<Count>,
+        /// The last refusal.
+        error: String,
+        /// Since when.
+        since: Time,
+    },
+    /// A status that no page documents.
+    UnknownStatus {
+        /// The number.
+        status: i64,
+        /// How many items are listed with it.
+        count: Count,
+        /// An account that lists one.
+        account: AccountId,
+        /// That item: its program, or its name in the list.
+        item: String,
+        /// Since when that is known.
+        since: Time,
+    },
+    /// Accounts list nothing of all that they listed before.
+    ListsEmptied {
+        /// How many.
+        count: Count,
+        /// One of them.
+        example: AccountId,
+        /// Since when, of the first.
+        since: Time,
+    },
+    /// More is due than may be called.
+    Capacity {
+        /// By how much all waits are stretched, thousandths.
+        stretch: i64,
+        /// Since when it is more than twice.
+        since: Time,
+    },
+    /// The log beside the database does not shrink.
+    LogLarge {
+        /// Its length.
+        bytes: u64,
+        /// What it should stay below.
+        bound: u64,
+        /// Since when that is known.
+        since: Time,
+    },
+    /// A channel does not take messages.
+    ChannelFailing {
+        /// Its name.
+        channel: String,
+        /// The last error.
+        error: String,
+        /// Messages that were given up.
+        dead: u64,
+        /// Since when.
+        since: Time,
+    },
+    /// The daemon itself is not well.
+    Daemon {
+        /// What of it: a rule of the audit, or `unwritable`.
+        finding: String,
+        /// The first of it, as the audit says it.
+        example: String,
+        /// How many.
+        count: usize,
+        /// Since when that is known.
+        since: Time,
+    },
+}
+
+/// How many, counted to a bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count(pub u64);
+
+impl Count {
+    /// As far as anybody counts: what it says, and what it costs to know, stays the same beyond.
+    pub const MAX: u64 = 10_000;
+
+    /// Whether there are more than anybody has counted.
+    #[must_use]
+    pub const fn is_at_least(self) -> bool {
+        self.0 > Self::MAX
+    }
+}
+
+/// What is to be told of a plight, at once.
+#[must_use]
+pub fn of_plight(plight: &Plight, zone: chrono_tz::Tz) -> Concern {
+    let (en, zh) = system_conditions::plight(plight, zone);
+    let concern = |rule: Rule, key: &str, case: &str, account: Option<&AccountId>, since: Time| Concern {
+        rule,
+        key: format!("{}/{key}", rule.as_str()),
+        reason: format!("{}.{case}", rule.as_str()),
+        request: None,
+        account: account.cloned(),
+        program: None,
+        since,
+        from: since,
+        until: None,
+        en: en.clone(),
+        zh: zh.clone(),
+    };
+    match plight {
+        Plight::AccountSuspended { account, refusal, since } => {
+            concern(Rule::AccountSuspended, account.as_str(), &refusal.errcode.to_string(), Some(account), *since)
+        }
+        Plight::IpNotAllowed { since, .. } => concern(Rule::IpNotAllowed, "all", "whitelist", None, *since),
+        Plight::BudgetExhausted { account, count, refusal, since, .. } => {
+            let case = if refusal.is_some() { "wechat" } else { "daily_budget" };
+            match count {
+                None => concern(Rule::BudgetExhausted, account.as_str(), case, Some(account), *since),
+                Some(_) => concern(Rule::BudgetExhausted, case, case, None, *since),
+            }
+        }
+        Plight::TokenFailing { account, since, .. } => {
+            let key = account.as_ref().map_or("all", AccountId::as_str);
+            concern(Rule::TokenFailing, key, "no_token", account.as_ref(), *since)
+        }
+        Plight::AccountUnreadable { account, trouble, since, .. } => {
+            concern(Rule::AccountUnreadable, account.as_str(), trouble.as_str(), Some(account), *since)
+        }
+        Plight::WechatUnreachable { trouble, since, .. } => {
+            concern(Rule::WechatUnreachable, trouble.as_str(), trouble.as_str(), None, *since)
+        }
+        Plight::AccountsRefused { refusal, since, .. } => {
+            let code = refusal.errcode.to_string();
+            concern(Rule::AccountsRefused, &code, &code, None, *since)
+        }
+        Plight::CallsRefused { account, count, since, .. } => match count {
+            None => concern(Rule::CallsRefused, account.as_str(), "backed_off", Some(account), *since),
+            Some(_) => concern(Rule::CallsRefused, "all", "backed_off", None, *since),
+        },
+        Plight::UnknownStatus { status, since, .. } => {
+            concern(Rule::UnknownStatus, &status.to_string(), "listed", None, *since)
+        }
+        Plight::ListsEmptied { since, .. } => concern(Rule::ListsEmptied, "all", "doubt", None, *since),
+        Plight::Capacity { since, .. } => concern(Rule::Capacity, "all", "stretched", None, *since),
+        Plight::LogLarge { since, .. } => concern(Rule::LogLarge, "all", "not_shrinking", None, *since),
+        Plight::ChannelFailing { channel, dead, since, .. } => {
+            let case = if *dead > 0 { "dead_letters" } else { "unreachable" };
+            concern(Rule::ChannelFailing, channel, case, None, *since)
+        }
+        Plight::Daemon { finding, since, .. } => concern(Rule::Daemon, finding, finding, None, *since),
+    }
+}

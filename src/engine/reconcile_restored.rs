@@ -1,0 +1,76 @@
+//! A database that is a copy which was put back: every request that may have been called since becomes one whose call is
+//! out, so that the lists decide before anything is called. It must never call, and never let anything be called before
+//! it has come to its end.
+
+use super::{Engine, record};
+use crate::{
+    domain::{decide::decide, observation::Observation, time::Time},
+    store::{Record, Recorded, StoreError, file::backup::Unsure, write::record::Change},
+};
+
+/// Requests decided in one transaction. Killed between two, the next start begins again and finds the same: the mark
+/// goes with the last.
+const PAGE: u32 = 2_000;
+
+/// Takes up a copy that was put back; nothing, when the database is none.
+///
+/// # Errors
+/// [`StoreError`]: the mark stands, and the next start begins again.
+pub(super) async fn reconcile(engine: &Engine) -> Result<(), StoreError> {
+    let Some(copied) = engine.store().copied().await? else { return Ok(()) };
+    tracing::warn!(
+        made_at = %copied.made_at,
+        restored_at = copied.restored_at.map(tracing::field::display),
+        "the database is a copy that was put back: whatever may have been called since is looked for in WeChat's lists first"
+    );
+    let (mut after, mut moved) = (String::new(), 0);
+    loop {
+        let page = engine.store().to_reconcile(&after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        let last = last.id.clone();
+        let now = engine.clock().now();
+        let changes: Vec<Change> = page.iter().filter_map(|unsure| decided(engine, unsure, now)).collect();
+        moved += changes.len();
+        match write(engine, changes).await? {
+            Recorded::Written => after = last,
+            // A command changed one meanwhile: the page is read and decided again, which changes nothing twice.
+            Recorded::Stale => {}
+        }
+    }
+    let end = Record { reconciled: Some(engine.clock().now()), ..Record::default() };
+    engine.recorder.write(end).await?;
+    tracing::warn!(requests = moved, "the copy is reconciled; the lists decide from here on");
+    Ok(())
+}
+
+fn decided(engine: &Engine, unsure: &Unsure, now: Time) -> Option<Change> {
+    let request = match &unsure.request {
+        Ok(request) => request,
+        // Nothing moves a row that is not legal: it holds up itself alone.
+        Err(error) => {
+            tracing::error!(request.id = unsure.id, error = %error, "db.bad_row");
+            return None;
+        }
+    };
+    let seen = Observation::Restored { since: unsure.since, baseline: unsure.baseline };
+    let decision = decide(request, &seen, engine.policy(), now);
+    record::change(request, &seen, decision, now).1
+}
+
+/// Writes a page; when one row refuses, each alone, so that it holds up only itself.
+async fn write(engine: &Engine, changes: Vec<Change>) -> Result<Recorded, StoreError> {
+    match engine.recorder.write(Record { changes: changes.clone(), ..Record::default() }).await {
+        Err(error) if error.is_of_one_row() => {}
+        written => return written,
+    }
+    for change in changes {
+        let id = change.request.id.clone();
+        match engine.recorder.write(Record { changes: vec![change], ..Record::default() }).await {
+            Ok(Recorded::Written) => {}
+            Ok(Recorded::Stale) => return Ok(Recorded::Stale),
+            Err(error) if error.is_of_one_row() => tracing::error!(request.id = %id, error = %error, "db.bad_row"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Recorded::Written)
+}

@@ -1,0 +1,44 @@
+//! Somebody who writes into the file past us, for the selftest's lives: makes an account's row one that is not legal, and
+//! puts it right. Where it is used on a database that matters, the account stands still until its row is mended.
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+
+use crate::store::StoreError;
+
+/// How long it waits for the file.
+const BUSY: Duration = Duration::from_secs(20);
+
+const UNCHECKED: &str = "PRAGMA ignore_check_constraints = 1";
+
+const SPOIL: &str = "UPDATE account SET failures = CASE WHEN failures < 0 THEN 0 ELSE -5 END WHERE account = $1";
+
+const MEND: &str = "UPDATE account SET failures = 0 WHERE failures < 0";
+
+/// Makes the row of this account one that is not legal, or legal again.
+///
+/// # Errors
+/// [`StoreError`] when the file cannot be written.
+pub async fn spoil(database: &Path, account: &str) -> Result<(), StoreError> {
+    past_us(database, sqlx::query(SPOIL).bind(account)).await
+}
+
+/// Makes every account's row legal.
+///
+/// # Errors
+/// As [`spoil`].
+pub async fn mend(database: &Path) -> Result<(), StoreError> {
+    past_us(database, sqlx::query(MEND)).await
+}
+
+async fn past_us(
+    database: &Path,
+    statement: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+) -> Result<(), StoreError> {
+    let options = SqliteConnectOptions::new().filename(database).busy_timeout(BUSY);
+    let mut connection = options.disable_statement_logging().connect().await?;
+    sqlx::raw_sql(UNCHECKED).execute(&mut connection).await?;
+    statement.execute(&mut connection).await?;
+    Ok(connection.close().await?)
+}

@@ -1,0 +1,13 @@
+//! The database's files: opened, locked, migrated, checked, backed up, restored.
+
+pub mod backup;
+pub mod check;
+pub mod corrupt;
+pub(super) mod lock;
+pub(super) mod migrate;
+pub(super) mod move_to_log;
+pub mod open;
+pub mod read_only;
+pub mod restore;
+pub mod sidecar;
+pub mod wal;

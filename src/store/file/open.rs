@@ -1,0 +1,321 @@
+//! From a path to an open database: created with its mode, brought up to date, checked, locked. It must never open a
+//! file that is newer than this program.
+
+use std::{
+    fs::OpenOptions,
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
+
+use rusqlite::OpenFlags;
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::sync::watch;
+
+use super::{
+    check,
+    lock::{Purpose, lock_soon},
+    migrate::{migrate, migrate_alone, shrink},
+    move_to_log::Moved,
+    sidecar::{self, Planted},
+    wal::{FOLD_ABOVE, Log},
+};
+use crate::store::{
+    Store, StoreError,
+    executor::{Executor, Turn, Way},
+    read::illegal_rows::Scan,
+    skipped_accounts::LeftOut,
+    write::writer::{Health, Writer},
+};
+
+/// How long a statement waits for another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The same for the daemon. Its loop may wait for two groups of the writer, one under way and its own: together they must
+/// stay below what counts as a standstill, and far below the 30 s of systemd's watchdog.
+const DAEMON_BUSY_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How far apart and how often opening is tried while somebody else makes the file: as long as a statement waits.
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
+const OPEN_TRIES: u32 = 1_500;
+
+/// Pages the writer keeps in memory, as `SQLite` counts them: negative is KiB. A group of decisions touches a few pages of
+/// every table for each request; with `SQLite`'s 2 MiB they were read again and again.
+const CACHE_KIB: &str = "-32768";
+
+/// The same for a command: the pages of an import of a million lines come back to the same pages of several tables and
+/// indexes. It takes no more than it needs.
+const TOOL_CACHE_KIB: &str = "-262144";
+
+/// Pages of log before they are folded into the file. With `SQLite`'s 1,000 a busy writer folded after every group.
+const LOG_PAGES: &str = "8000";
+
+/// Connections for reading: two cores' worth of queries and a slow one beside them.
+const READERS: u32 = 4;
+
+/// The first `SQLite` without the WAL-reset corruption (<https://www.sqlite.org/wal.html#walresetbug>).
+const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+
+/// Where the database is and with which mode it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The file.
+    pub path: PathBuf,
+    /// Permission bits of a new file, as in 0o640.
+    pub mode: u32,
+}
+
+/// Who opens it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The one process that drives requests: takes the lock and checks the file.
+    Daemon,
+    /// A command beside it.
+    Tool,
+}
+
+/// Who hears how far an older file is brought up to date.
+pub type Tell<'t> = &'t (dyn Fn(Moved) + Sync);
+
+/// Why it was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file, its folder or the lock beside it cannot be used.
+    #[error("cannot open the database {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A second daemon.
+    #[error("another amplinkd drives {}: one database has one daemon (its lock is {}.lock)", .0.display(), .0.display())]
+    Locked(PathBuf),
+    /// Something else stands where a file of ours should.
+    #[error(transparent)]
+    Planted(#[from] Planted),
+    /// Another process brings it up to date and does not come to its end.
+    #[error("{} is being brought up to date by another amplinkd: try again when that has ended", .0.display())]
+    Migrating(PathBuf),
+    /// A daemon drives a file that had this name.
+    #[error("the file that the daemon of {} works on was deleted or replaced: put it back, or restart the daemon", .0.display())]
+    Gone(PathBuf),
+    /// A second name leads to the file, and `SQLite` keeps a log by name.
+    #[error(
+        "{} has another name (a hard link), under which it has another log, and one log's changes destroy the other's: \
+         keep one name (`find DIR -samefile {}` lists them)", .0.display(), .0.display()
+    )]
+    TwoNames(PathBuf),
+    /// Made by a newer program.
+    #[error("{} was made by a newer amplinkd (schema {version}): use that version, or restore a backup", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's version.
+        version: i64,
+    },
+    /// Made by an older program that runs.
+    #[error(
+        "{} belongs to an older amplinkd that is running (schema {version}): restart the daemon with this version first",
+        path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's version.
+        version: i64,
+    },
+    /// Made by an older program, and opened to read alone.
+    #[error(
+        "{} was made by an older amplinkd (schema {version}): start the daemon of this version, which brings it up to date",
+        path.display()
+    )]
+    Outdated {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's version.
+        version: i64,
+    },
+    /// A migration that is not ours.
+    #[error("{} is not a database of amplinkd, or its schema was changed: {reason}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        reason: String,
+    },
+    /// The check found damage.
+    #[error("{} is damaged: {report}; keep a copy and restore a backup", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the check said first.
+        report: String,
+    },
+    /// The library is one that can corrupt the file.
+    #[error("this build carries SQLite {0}, which can corrupt a write-ahead log: build with 3.51.3 or newer")]
+    OldSqlite(String),
+    /// The database would not work.
+    #[error("cannot open the database {}: {source}", path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: StoreError,
+    },
+}
+
+impl Store {
+    /// Opens the database, making it when it is not there.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the file is as it was.
+    pub async fn open(location: &Location, role: Role) -> Result<Self, OpenError> {
+        Self::open_telling(location, role, &|_| {}).await
+    }
+
+    /// [`Self::open`], with word of how far it has come where an older file is brought up to date.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_telling(location: &Location, role: Role, tell: Tell<'_>) -> Result<Self, OpenError> {
+        let path = &location.path;
+        let failed = |source: sqlx::Error| OpenError::Store { path: path.clone(), source: source.into() };
+        let unusable = |source| OpenError::File { path: path.clone(), source };
+        create(location).map_err(unusable)?;
+        // Of all names that lead to the file, one: the lock stands beside it.
+        let path = &path.canonicalize().map_err(unusable)?;
+        sidecar::check_neighbours(path)?;
+        if path.metadata().map_err(unusable)?.nlink() > 1 {
+            return Err(OpenError::TwoNames(path.clone()));
+        }
+        let lock = if role == Role::Daemon { Some(Arc::new(lock_soon(path, Purpose::Drive).await?)) } else { None };
+
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(if role == Role::Daemon { DAEMON_BUSY_TIMEOUT } else { BUSY_TIMEOUT })
+            .pragma("cache_size", if role == Role::Daemon { CACHE_KIB } else { TOOL_CACHE_KIB })
+            .pragma("wal_autocheckpoint", LOG_PAGES)
+            .pragma("journal_size_limit", FOLD_ABOVE.to_string())
+            .statement_cache_capacity(256)
+            .disable_statement_logging();
+        let mut connection = connect_soon(&options).await.map_err(failed)?;
+        check_library(&mut connection).await.map_err(failed)??;
+        match role {
+            Role::Daemon => {
+                migrate(&mut connection, path, tell).await?;
+                shrink(&mut connection).await;
+            }
+            Role::Tool => migrate_alone(&mut connection, path, tell).await?,
+        }
+        let is_unchecked = role == Role::Daemon && !check::is_first(path);
+        if role == Role::Daemon && !is_unchecked {
+            check::first(path).await?;
+        }
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.clone().read_only(true).pragma("cache_size", "-2000").pragma("query_only", "1"));
+        let place = Place::of(path).map_err(|source| OpenError::File { path: path.clone(), source })?;
+        let (turn, health) = (Turn::default(), watch::Sender::new(Health::default()));
+        let way = Way {
+            path: path.clone(),
+            busy_timeout: if role == Role::Daemon { DAEMON_BUSY_TIMEOUT } else { BUSY_TIMEOUT },
+            cache: CACHE_KIB,
+            log_pages: LOG_PAGES,
+            log_limit: FOLD_ABOVE,
+            flags: OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        };
+        Ok(Self {
+            readers,
+            executor: Executor::start(way, Arc::clone(&turn), health.clone()).map_err(unusable)?,
+            writer: Writer::start(connection, options, turn, health),
+            lock,
+            place,
+            is_unchecked,
+            log: Log::default(),
+            left_out: LeftOut::default(),
+            scan: Scan::default(),
+        })
+    }
+}
+
+/// Which file it is, whatever its name comes to mean later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct Place {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let file = std::fs::metadata(path)?;
+        Ok(Self { path: path.to_owned(), device: file.dev(), inode: file.ino() })
+    }
+
+    /// Its name.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the name still means this file.
+    pub(in crate::store) fn holds(&self) -> bool {
+        Self::of(&self.path).is_ok_and(|now| now == *self)
+    }
+}
+
+/// Makes the file with its mode. The log beside it inherits the mode from it.
+fn create(location: &Location) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(location.mode).open(&location.path) {
+        // The process's umask may have taken bits away that the operator asked for.
+        Ok(file) => file.set_permissions(PermissionsExt::from_mode(location.mode)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Connects. Whoever is first makes a write-ahead log of a new file, for which nobody else may look at it; `SQLite` does
+/// not wait for that by itself (<https://www.sqlite.org/wal.html#busy>), so that two who come at one moment would fail.
+async fn connect_soon(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    for _ in 0..OPEN_TRIES {
+        match options.connect().await {
+            Err(busy) if is_busy(&busy) => tokio::time::sleep(OPEN_PAUSE).await,
+            other => return other,
+        }
+    }
+    options.connect().await
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    // "database is locked" and its extended codes, which have it in their low byte.
+    let code =
+        error.as_database_error().and_then(sqlx::error::DatabaseError::code).and_then(|code| code.parse::<i32>().ok());
+    code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
+}
+
+pub(super) async fn check_library(connection: &mut SqliteConnection) -> Result<Result<(), OpenError>, sqlx::Error> {
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await?;
+    let mut parts = version.split('.').map(|part| u32::from_str(part).unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    let ours = (next(), next(), next());
+    Ok(if ours < OLDEST_SQLITE { Err(OpenError::OldSqlite(version)) } else { Ok(()) })
+}
+
+/// A connection of its own, for what must not share the pool: backups and whole-file checks.
+///
+/// # Errors
+/// [`StoreError`] when the file cannot be opened.
+pub async fn lone_reader(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
+    Ok(SqliteConnection::connect_with(&options).await?)
+}

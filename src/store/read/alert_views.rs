@@ -1,0 +1,304 @@
+//! Alerts and what became of their messages, as people read them: `v_alert` and `v_delivery`, a page at a time by key. It
+//! must never show a column that the views do not have.
+
+use serde::Serialize;
+use sqlx::{FromRow, QueryBuilder, Sqlite};
+
+use crate::store::{Store, StoreError};
+
+/// The states of an alert that is not over.
+pub const OPEN: [&str; 3] = ["firing", "acknowledged", "snoozed"];
+
+/// A row of `v_alert`.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[expect(missing_docs, reason = "the columns are described in docs/database.md")]
+pub struct AlertView {
+    pub id: String,
+    pub key: String,
+    pub rule: String,
+    pub request_id: Option<String>,
+    pub account: Option<String>,
+    pub state: String,
+    pub since: String,
+    pub fired_at: String,
+    pub acknowledged_at: Option<String>,
+    pub snoozed_until: Option<String>,
+    pub resolved_at: Option<String>,
+    pub notified_at: Option<String>,
+    pub notifications: i64,
+    pub message_en: String,
+    pub message_zh: String,
+    pub reason: String,
+    pub program: Option<String>,
+    pub resolution: Option<String>,
+    pub notify_at: Option<String>,
+}
+
+/// A row of `v_delivery`.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[expect(missing_docs, reason = "the columns are described in docs/database.md")]
+pub struct DeliveryView {
+    pub id: String,
+    pub event_id: String,
+    pub event_type: String,
+    pub channel: String,
+    pub state: String,
+    pub attempts: i64,
+    pub next_at: Option<String>,
+    pub delivered_at: Option<String>,
+    pub last_error: Option<String>,
+    pub subject: String,
+    pub created_at: String,
+}
+
+/// What a channel is owed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChannelFigures {
+    /// The channel's name.
+    pub channel: String,
+    /// Messages that wait, or wait to be tried again.
+    pub pending: u64,
+    /// Messages that were given up.
+    pub dead: u64,
+    /// When it last took one, as the views write times.
+    pub delivered_at: Option<String>,
+    /// What the last failed try of a message met that is still owed, or else of one that was given up.
+    pub last_error: Option<String>,
+}
+
+/// Which alerts to list. Everything that is set must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AlertFilter {
+    /// Only in one of these states; each is one.
+    pub states: Vec<&'static str>,
+    /// Only of this rule.
+    pub rule: Option<String>,
+    /// Only this account's.
+    pub account: Option<String>,
+    /// Only this request's.
+    pub request: Option<String>,
+}
+
+const ALERTS: &str = "
+    SELECT id, key, rule, request_id, account, state, since, fired_at, acknowledged_at, snoozed_until, resolved_at,
+           notified_at, notifications, message_en, message_zh, reason, program, resolution, notify_at
+    FROM v_alert WHERE id IN (";
+
+// Events of alerts name them in their data; none was written before the alert was.
+const DELIVERIES_OF_ALERT: &str = "
+    SELECT id, event_id, event_type, channel, state, attempts, next_at, delivered_at, last_error, subject, created_at
+    FROM v_delivery
+    WHERE event_id IN (
+        SELECT o.id FROM log AS o INDEXED BY log_messages
+        WHERE o.data IS NOT NULL AND o.at >= (SELECT l.fired_at FROM alert AS l WHERE l.id = $1)
+          AND o.type LIKE 'amplinkd.alert.%' AND instr(o.data, $1) > 0)
+    ORDER BY id";
+
+const DEAD: &str = "
+    SELECT id, event_id, event_type, channel, state, attempts, next_at, delivered_at, last_error, subject, created_at
+    FROM v_delivery
+    WHERE id IN (SELECT d.id FROM delivery AS d INDEXED BY delivery_dead
+                 WHERE d.channel = $1 AND d.state = 'dead' AND d.id > $2 ORDER BY d.id LIMIT $3)
+    ORDER BY id";
+
+const DEAD_COUNTS: &str = "
+    SELECT d.channel, count(d.id) FROM delivery AS d INDEXED BY delivery_dead
+    WHERE d.state = 'dead' GROUP BY d.channel";
+
+const LAST_DELIVERED: &str = "
+    SELECT strftime('%Y-%m-%dT%H:%M:%fZ', d.delivered_at / 1000.0, 'unixepoch')
+    FROM delivery AS d INDEXED BY delivery_done
+    WHERE d.channel = $1 AND d.state = 'delivered' ORDER BY d.delivered_at DESC LIMIT 1";
+
+// What has failed waits for longer than what was not tried yet.
+const PENDING_ERROR: &str = "
+    SELECT d.last_error FROM delivery AS d INDEXED BY delivery_pending
+    WHERE d.channel = $1 AND d.state = 'pending' AND d.last_error IS NOT NULL ORDER BY d.next_at DESC LIMIT 1";
+
+const DEAD_ERROR: &str = "
+    SELECT d.last_error FROM delivery AS d INDEXED BY delivery_dead
+    WHERE d.channel = $1 AND d.state = 'dead' AND d.last_error IS NOT NULL ORDER BY d.id DESC LIMIT 1";
+
+impl Store {
+    /// Alerts that match, newest first, at most `limit`, older than the one with the id `before`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn alert_page(
+        &self,
+        filter: &AlertFilter,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<AlertView>, StoreError> {
+        if filter.states.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(ALERTS);
+        push(&mut query, filter, before, limit);
+        Ok(query.build_query_as().fetch_all(self.readers()).await?)
+    }
+
+    /// Alerts by their ids, oldest first; without those that are not known.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn alert_views(&self, ids: &[String]) -> Result<Vec<AlertView>, StoreError> {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(ALERTS);
+        query
+            .push("SELECT j.value FROM json_each(")
+            .push_bind(crate::store::bulk::json(ids))
+            .push(") AS j) ORDER BY id");
+        Ok(query.build_query_as().fetch_all(self.readers()).await?)
+    }
+
+    /// What became of the messages about one alert, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn deliveries_of_alert(&self, alert: &str) -> Result<Vec<DeliveryView>, StoreError> {
+        Ok(sqlx::query_as(DELIVERIES_OF_ALERT).bind(alert).fetch_all(self.readers()).await?)
+    }
+
+    /// Messages that were given up on a channel, oldest first, at most `limit`, after the one with the id `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn given_up(&self, channel: &str, after: &str, limit: u32) -> Result<Vec<DeliveryView>, StoreError> {
+        Ok(sqlx::query_as(DEAD).bind(channel).bind(after).bind(limit).fetch_all(self.readers()).await?)
+    }
+
+    /// What these channels are owed, in their order; after them others that are owed something.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn channel_figures(&self, names: &[&str]) -> Result<Vec<ChannelFigures>, StoreError> {
+        let mut all: Vec<ChannelFigures> = names.iter().map(|name| ChannelFigures::of(name)).collect();
+        for (channel, waiting) in self.waiting_deliveries().await? {
+            figures_of(&mut all, channel).pending = waiting.pending;
+        }
+        let dead: Vec<(String, i64)> = sqlx::query_as(DEAD_COUNTS).fetch_all(self.readers()).await?;
+        for (channel, count) in dead {
+            figures_of(&mut all, channel).dead = count.unsigned_abs();
+        }
+        for figures in &mut all {
+            figures.delivered_at = self.of_channel(LAST_DELIVERED, &figures.channel).await?;
+            figures.last_error = match self.of_channel(PENDING_ERROR, &figures.channel).await? {
+                None => self.of_channel(DEAD_ERROR, &figures.channel).await?,
+                some => some,
+            };
+        }
+        Ok(all)
+    }
+
+    async fn of_channel(&self, sql: &'static str, channel: &str) -> Result<Option<String>, StoreError> {
+        Ok(sqlx::query_scalar(sql).bind(channel).fetch_optional(self.readers()).await?)
+    }
+}
+
+impl ChannelFigures {
+    fn of(channel: &str) -> Self {
+        Self { channel: channel.to_owned(), ..Self::default() }
+    }
+}
+
+/// Those of this channel, at the end when it has none yet.
+fn figures_of(all: &mut Vec<ChannelFigures>, channel: String) -> &mut ChannelFigures {
+    let at = all.iter().position(|figures| figures.channel == channel).unwrap_or_else(|| {
+        all.push(ChannelFigures { channel, ..ChannelFigures::default() });
+        all.len() - 1
+    });
+    &mut all[at]
+}
+
+/// Narrows a query of `v_alert` to one page, newest first: by the index that has it in order, if one has.
+fn push(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter, before: Option<&str>, limit: u32) {
+    let is_open = filter.states.iter().all(|state| OPEN.contains(state));
+    match (&filter.request, &filter.rule) {
+        (Some(_), _) if is_open => {
+            query.push("SELECT l.id FROM alert AS l INDEXED BY alert_of_request WHERE l.resolved_at IS NULL");
+            push_states(query, &filter.states);
+            push_rest(query, filter, before, limit);
+        }
+        (None, Some(_)) if is_open => {
+            query.push("SELECT l.id FROM alert AS l INDEXED BY alert_by_rule WHERE l.resolved_at IS NULL");
+            push_states(query, &filter.states);
+            push_rest(query, filter, before, limit);
+        }
+        // Each state has its alerts in order already: a page of each holds the page of all.
+        _ => {
+            for (place, state) in filter.states.iter().enumerate() {
+                query.push(if place == 0 { "" } else { " UNION ALL " });
+                query.push("SELECT id FROM (SELECT l.id FROM alert AS l INDEXED BY alert_by_state WHERE l.state = ");
+                query.push_bind(*state);
+                push_rest(query, filter, before, limit);
+                query.push(")");
+            }
+        }
+    }
+    query.push(") ORDER BY id DESC LIMIT ").push_bind(limit);
+}
+
+fn push_states(query: &mut QueryBuilder<Sqlite>, states: &[&'static str]) {
+    query
+        .push(" AND +l.state IN (SELECT j.value FROM json_each(")
+        .push_bind(crate::store::bulk::json(states))
+        .push(") AS j)");
+}
+
+fn push_rest(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter, before: Option<&str>, limit: u32) {
+    let texts = [
+        (" AND l.rule = ", filter.rule.as_deref()),
+        (" AND l.account = ", filter.account.as_deref()),
+        (" AND l.request_id = ", filter.request.as_deref()),
+        (" AND l.id < ", before),
+    ];
+    for (condition, value) in texts {
+        if let Some(value) = value {
+            query.push(condition).push_bind(value.to_owned());
+        }
+    }
+    query.push(" ORDER BY l.id DESC LIMIT ").push_bind(limit);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Location, Role};
+
+    #[tokio::test]
+    async fn no_page_reads_all_alerts_or_all_messages() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let store = Store::open(&location, Role::Tool).await.unwrap();
+        let open = AlertFilter { states: OPEN.to_vec(), ..AlertFilter::default() };
+        let some = |text: &str| Some(text.to_owned());
+        let mut plans: Vec<QueryBuilder<Sqlite>> = Vec::new();
+        for filter in [
+            open.clone(),
+            AlertFilter { rule: some("stuck"), ..open.clone() },
+            AlertFilter { request: some("0197"), rule: some("stuck"), ..open.clone() },
+            AlertFilter { account: some("wx"), ..open.clone() },
+            AlertFilter { states: vec!["resolved"], rule: some("stuck"), ..open.clone() },
+        ] {
+            let mut query = QueryBuilder::new("EXPLAIN QUERY PLAN ");
+            query.push(ALERTS);
+            push(&mut query, &filter, Some("0197"), 50);
+            plans.push(query);
+            assert!(store.alert_page(&filter, Some("0197"), 50).await.unwrap().is_empty());
+        }
+        for sql in [DELIVERIES_OF_ALERT, DEAD, DEAD_COUNTS, LAST_DELIVERED, PENDING_ERROR, DEAD_ERROR] {
+            let mut query = QueryBuilder::new("EXPLAIN QUERY PLAN ");
+            query.push(sql);
+            plans.push(query);
+        }
+        for mut query in plans {
+            let steps: Vec<(i64, i64, i64, String)> = query.build_query_as().fetch_all(store.readers()).await.unwrap();
+            let scans = |step: &str| ["SCAN l", "SCAN d", "SCAN o"].contains(&step);
+            assert!(!steps.iter().any(|(.., step)| scans(step)), "{steps:#?}");
+        }
+        assert!(store.deliveries_of_alert("0197").await.unwrap().is_empty());
+        assert!(store.given_up("ops", "", 50).await.unwrap().is_empty());
+        assert_eq!(store.channel_figures(&["ops"]).await.unwrap(), [ChannelFigures::of("ops")]);
+        store.close().await;
+    }
+}

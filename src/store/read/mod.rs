@@ -1,0 +1,21 @@
+//! What is asked of the database outside of a poll: the `v_` views that people read, a page at a time; the audit and the
+//! figures; what alerting looks at. Nothing here writes.
+
+pub mod account_page;
+pub mod affected_accounts;
+pub mod alert_rules;
+pub mod alert_views;
+pub mod audit;
+pub mod deferred;
+pub mod digest;
+pub mod id_suffix;
+pub(super) mod illegal_rows;
+pub mod pages;
+pub mod proof;
+pub mod recheck;
+pub(super) mod request_page;
+pub(super) mod schema_checks;
+pub mod stage_times;
+pub mod status;
+pub mod verify;
+pub mod views;

@@ -1,0 +1,183 @@
+//! The `v_` views a page at a time by key, for lists of any length, and the steps as they happen. It must never read a
+//! table from its beginning for a page from its middle.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sqlx::{FromRow, QueryBuilder, Sqlite};
+
+use super::views::{ConflictFilter, ConflictView, ProgramView};
+use crate::store::{Store, StoreError};
+
+/// Accounts in one page of programs: an account lists a few dozen programs, so that this is some thousand rows.
+const ACCOUNTS_PAGE: u32 = 100;
+
+/// A step as it is followed live: a row of `v_transition` beside what it is about.
+#[derive(Debug, Clone, PartialEq, FromRow, Serialize)]
+#[expect(missing_docs, reason = "the columns are described in docs/database.md")]
+pub struct StepView {
+    /// Its place in the order of writing, of all requests.
+    #[serde(skip)]
+    pub event: i64,
+    pub request_id: String,
+    pub seq: i64,
+    pub from_state: Option<String>,
+    pub to_state: String,
+    pub at: String,
+    pub cause: String,
+    pub status: Option<i64>,
+    pub errcode: Option<i64>,
+    pub detail: Option<String>,
+    pub kind: String,
+    pub account: String,
+    pub program: String,
+    #[sqlx(json)]
+    pub labels: Map<String, Value>,
+}
+
+// In the order of their commits.
+const STEPS: &str = "
+    SELECT l.seq AS event, t.request_id, t.seq, t.from_state, t.to_state,
+           strftime('%Y-%m-%dT%H:%M:%fZ', t.at / 1000.0, 'unixepoch') AS at,
+           t.cause, t.status, t.errcode, t.detail, r.kind, r.account, r.program, r.labels
+    FROM log AS l
+    CROSS JOIN request AS r ON r.row = l.request
+    CROSS JOIN transition AS t ON t.request_id = r.id AND t.seq = l.step
+    WHERE l.seq > $1 AND l.seq <= $2
+    ORDER BY l.seq";
+
+const LAST_EVENT: &str = "SELECT coalesce(max(seq), 0) FROM log";
+
+// One account has one page. Its own statements: one that takes any account or all reads the table from its beginning.
+const PROGRAM_ACCOUNTS: &str = "
+    SELECT DISTINCT p.account FROM program AS p
+    WHERE p.account > $1
+    ORDER BY p.account LIMIT $2";
+
+const ACCOUNTS_OF_PROGRAM: &str = "
+    SELECT DISTINCT p.account FROM program AS p INDEXED BY program_by_program
+    WHERE p.program = $3 AND p.account > $1
+    ORDER BY p.account LIMIT $2";
+
+const PROGRAMS: &str = "
+    SELECT account, program, username, status, nickname, headimg_url, email, source, selected,
+           nearby_display_status, released, copy_verify_status, func_infos, first_seen_at, last_seen_at, gone_at,
+           status_since, item
+    FROM v_program
+    WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND (program = $2 OR $2 IS NULL)
+    ORDER BY account, status_since DESC";
+
+// Through the table, because the view's times are texts and no index knows them.
+const OPEN_CONFLICTS: &str = " AND id IN (SELECT c.id FROM conflict AS c WHERE c.resolved_at IS NULL)";
+
+// The same where nothing else is asked: a page of them, and not all.
+const OPEN_CONFLICTS_PAGE: &str = " AND id IN (
+    SELECT c.id FROM conflict AS c INDEXED BY conflict_open WHERE c.resolved_at IS NULL AND c.id < ";
+
+impl Store {
+    /// Every listed program of the next accounts after `after`; none when there are no more.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn program_page(
+        &self,
+        after: &str,
+        account: Option<&str>,
+        program: Option<&str>,
+    ) -> Result<Vec<ProgramView>, StoreError> {
+        let accounts: Vec<String> = match account {
+            Some(account) if account > after => vec![account.to_owned()],
+            Some(_) => return Ok(Vec::new()),
+            None => {
+                let sql = if program.is_some() { ACCOUNTS_OF_PROGRAM } else { PROGRAM_ACCOUNTS };
+                let query = sqlx::query_scalar(sql).bind(after).bind(ACCOUNTS_PAGE).bind(program);
+                query.fetch_all(self.readers()).await?
+            }
+        };
+        Ok(sqlx::query_as(PROGRAMS)
+            .bind(crate::store::bulk::json(&accounts))
+            .bind(program)
+            .fetch_all(self.readers())
+            .await?)
+    }
+
+    /// Conflicts that match, newest first, at most `limit`, older than the one with the id `before`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn conflict_page(
+        &self,
+        filter: &ConflictFilter,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ConflictView>, StoreError> {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
+            "SELECT id, request_id, account, program, kind, errcode, at, our_state, their_status, resolved_at,
+                    resolution, errmsg
+             FROM v_conflict WHERE 1 = 1",
+        );
+        let texts = [
+            (" AND id = ", filter.id.as_deref()),
+            (" AND request_id = ", filter.request.as_deref()),
+            (" AND account = ", filter.account.as_deref()),
+            (" AND id < ", before),
+        ];
+        for (condition, value) in texts {
+            if let Some(value) = value {
+                query.push(condition).push_bind(value);
+            }
+        }
+        let is_of_one = filter.id.is_some() || filter.request.is_some() || filter.account.is_some();
+        if filter.open == Some(true) && !is_of_one {
+            // After every id there is.
+            query.push(OPEN_CONFLICTS_PAGE).push_bind(before.unwrap_or("g"));
+            query.push(" ORDER BY c.id DESC LIMIT ").push_bind(limit).push(")");
+        } else if let Some(open) = filter.open {
+            query.push(if open { OPEN_CONFLICTS } else { " AND resolved_at IS NOT NULL" });
+        }
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        Ok(query.build_query_as().fetch_all(self.readers()).await?)
+    }
+
+    /// The number of the last event, 0 when there is none: where to begin to follow steps.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn last_event(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar(LAST_EVENT).fetch_one(self.readers()).await?)
+    }
+
+    /// The steps of events after number `after` up to `last`, in the order of writing.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn steps_between(&self, after: i64, last: i64) -> Result<Vec<StepView>, StoreError> {
+        Ok(sqlx::query_as(STEPS).bind(after).bind(last).fetch_all(self.readers()).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Location, Role, Store};
+
+    #[tokio::test]
+    async fn open_conflicts_and_accounts_of_a_program_are_found_by_their_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let store = Store::open(&location, Role::Tool).await.unwrap();
+        let open =
+            format!("SELECT id FROM v_conflict WHERE 1 = 1{OPEN_CONFLICTS_PAGE}'g' ORDER BY c.id DESC LIMIT 50)");
+        let indexed = [(open.as_str(), "conflict_open"), (ACCOUNTS_OF_PROGRAM, "program_by_program")];
+        for (sql, index) in indexed {
+            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
+            let steps: Vec<(i64, i64, i64, String)> =
+                query.push(sql).build_query_as().fetch_all(store.readers()).await.unwrap();
+            let reads_all = steps.iter().any(|(.., step)| step.starts_with("SCAN") && !step.contains("USING"));
+            assert!(!reads_all && steps.iter().any(|(.., step)| step.contains(index)), "{steps:#?}");
+        }
+        let open = ConflictFilter { open: Some(true), ..ConflictFilter::default() };
+        assert!(store.conflict_page(&open, None, 50).await.unwrap().is_empty());
+        assert!(store.program_page("", Some("wx0123456789abcdef"), None).await.unwrap().is_empty());
+        store.close().await;
+    }
+}

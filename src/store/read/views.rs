@@ -1,0 +1,306 @@
+//! What people read: the `v_` views, a page at a time. It must never show a column that the views do not have.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sqlx::{FromRow, QueryBuilder, Sqlite};
+
+use super::request_page;
+use crate::store::{Store, StoreError};
+
+/// Rows in one page: a read transaction must stay short, or the log cannot be folded into the file.
+const PAGE: u32 = 1_000;
+
+/// A row of `v_request`. The first fields are the documented columns, in their order.
+#[derive(Debug, Clone, Default, PartialEq, FromRow, Serialize)]
+#[expect(missing_docs, reason = "the columns are described in docs/database.md")]
+pub struct RequestView {
+    pub id: String,
+    pub kind: String,
+    pub account: String,
+    pub program: String,
+    pub username: Option<String>,
+    pub state: String,
+    pub waiting_on: Option<String>,
+    pub since: String,
+    pub requested_at: String,
+    pub finished_at: Option<String>,
+    pub attempt: i64,
+    pub outcome_unknown: bool,
+    pub errcode: Option<i64>,
+    pub errmsg: Option<String>,
+    pub next_check_at: Option<String>,
+    pub retry_of: Option<String>,
+    #[sqlx(json)]
+    pub labels: Map<String, Value>,
+    pub failure: Option<String>,
+    pub key: Option<String>,
+    pub notify_users: bool,
+    pub show_profile: bool,
+    pub seen_status: Option<i64>,
+    pub called_at: Option<String>,
+    pub account_state: String,
+}
+
+/// A row of `v_transition`.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[expect(missing_docs, reason = "the columns are described in docs/database.md")]
+pub struct TransitionView {
+    pub request_id: String,
+    pub seq: i64,
+    pub from_state: Option<String>,
+    pub to_state: String,
+    pub at: String,
+    pub cause: String,
+    pub status: Option<i64>,
+    pub errcode: Option<i64>,
+    pub detail: Option<String>,
+    pub hash: String,
+}
+
+/// A row of `v_conflict`.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[expect(missing_docs, reason = "the columns are described in docs/database.md")]
+pub struct ConflictView {
+    pub id: String,
+    pub request_id: String,
+    pub account: String,
+    pub program: String,
+    pub kind: String,
+    pub errcode: Option<i64>,
+    pub at: String,
+    pub our_state: String,
+    pub their_status: Option<i64>,
+    pub resolved_at: Option<String>,
+    pub resolution: Option<String>,
+    pub errmsg: Option<String>,
+}
+
+/// A row of `v_account`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, FromRow, Serialize)]
+#[expect(missing_docs, reason = "the columns are described in docs/database.md")]
+pub struct AccountView {
+    pub account: String,
+    pub state: String,
+    pub since: String,
+    pub suspended_by: Option<String>,
+    pub errcode: Option<i64>,
+    pub errmsg: Option<String>,
+    pub open_requests: i64,
+    pub next_check_at: Option<String>,
+    pub checked_at: Option<String>,
+    pub failures: i64,
+    pub last_error: Option<String>,
+    pub budget_day: Option<String>,
+    pub budget_used: i64,
+    pub last_read_at: Option<String>,
+    pub trouble: Option<String>,
+    pub unread_since: Option<String>,
+    pub call_failures: i64,
+    pub calls_refused_since: Option<String>,
+    pub next_call_at: Option<String>,
+    pub call_error: Option<String>,
+    pub emptied_since: Option<String>,
+    pub overfull_since: Option<String>,
+}
+
+/// A row of `v_program`.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[expect(missing_docs, reason = "the columns are described in docs/database.md")]
+pub struct ProgramView {
+    pub account: String,
+    pub program: Option<String>,
+    pub username: Option<String>,
+    pub status: i64,
+    pub nickname: Option<String>,
+    pub headimg_url: Option<String>,
+    pub email: Option<String>,
+    pub source: Option<String>,
+    pub selected: Option<i64>,
+    pub nearby_display_status: Option<i64>,
+    pub released: Option<i64>,
+    pub copy_verify_status: Option<i64>,
+    pub func_infos: Option<String>,
+    pub first_seen_at: String,
+    pub last_seen_at: String,
+    pub gone_at: Option<String>,
+    pub status_since: String,
+    pub item: String,
+}
+
+/// Which requests to list. Everything that is set must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestFilter {
+    /// Only this account's.
+    pub account: Option<String>,
+    /// Only this program's.
+    pub program: Option<String>,
+    /// Only in one of these states; empty is any.
+    pub states: Vec<String>,
+    /// Only this kind.
+    pub kind: Option<String>,
+    /// Only those that have, or have not, come to an end.
+    pub open: Option<bool>,
+    /// Only those with these labels.
+    pub labels: Vec<(String, String)>,
+    /// Only ids after this one, oldest first; or before it, newest first.
+    pub after: Option<String>,
+}
+
+pub(super) const REQUEST_COLUMNS: &str = "
+    SELECT id, kind, account, program, username, state, waiting_on, since, requested_at, finished_at, attempt,
+           outcome_unknown, errcode, errmsg, next_check_at, retry_of, labels, failure, key, notify_users,
+           show_profile, seen_status, called_at, account_state
+    FROM v_request WHERE 1 = 1";
+
+impl Store {
+    /// Requests that match, newest first, at most `limit`, read in pages by key.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing can be read.
+    pub async fn list_requests(&self, filter: &RequestFilter, limit: u32) -> Result<Vec<RequestView>, StoreError> {
+        let mut rows: Vec<RequestView> = Vec::new();
+        let mut filter = filter.clone();
+        loop {
+            let wanted = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX)).min(PAGE);
+            if wanted == 0 {
+                return Ok(rows);
+            }
+            let page = self.request_page(&filter, wanted).await?;
+            let is_last = page.len() < wanted as usize;
+            filter.after = page.last().map(|row| row.id.clone()).or(filter.after);
+            rows.extend(page);
+            if is_last {
+                return Ok(rows);
+            }
+        }
+    }
+
+    async fn request_page(&self, filter: &RequestFilter, limit: u32) -> Result<Vec<RequestView>, StoreError> {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
+        request_page::push(&mut query, filter, limit);
+        Ok(query.build_query_as().fetch_all(self.readers()).await?)
+    }
+
+    /// One request as people see it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn request_view(&self, id: &str) -> Result<Option<RequestView>, StoreError> {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
+        query.push(" AND id = ").push_bind(id);
+        Ok(query.build_query_as().fetch_optional(self.readers()).await?)
+    }
+
+    /// Many requests as people see them, in no order.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn request_views(&self, ids: &[String]) -> Result<Vec<RequestView>, StoreError> {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
+        query.push(" AND id IN (SELECT j.value FROM json_each(");
+        query.push_bind(crate::store::bulk::json(ids)).push(") AS j)");
+        Ok(query.build_query_as().fetch_all(self.readers()).await?)
+    }
+
+    /// Every step of one request, first to last.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn history(&self, id: &str) -> Result<Vec<TransitionView>, StoreError> {
+        const SQL: &str = "
+            SELECT request_id, seq, from_state, to_state, at, cause, status, errcode, detail, hash
+            FROM v_transition WHERE request_id = $1 ORDER BY seq";
+        Ok(sqlx::query_as(SQL).bind(id).fetch_all(self.readers()).await?)
+    }
+
+    /// Conflicts, newest first, at most `limit`: all or the unresolved ones, of all requests or of one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn conflicts(&self, filter: &ConflictFilter, limit: u32) -> Result<Vec<ConflictView>, StoreError> {
+        self.conflict_page(filter, None, limit).await
+    }
+
+    /// Listed programs by account, at most `limit`; of all accounts or of one, of all programs or of one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn program_views(
+        &self,
+        account: Option<&str>,
+        program: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<ProgramView>, StoreError> {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
+            "SELECT account, program, username, status, nickname, headimg_url, email, source, selected,
+                    nearby_display_status, released, copy_verify_status, func_infos, first_seen_at, last_seen_at,
+                    gone_at, status_since, item
+             FROM v_program WHERE 1 = 1",
+        );
+        for (column, value) in [("account", account), ("program", program)] {
+            if let Some(value) = value {
+                query.push(" AND ").push(column).push(" = ").push_bind(value);
+            }
+        }
+        query.push(" ORDER BY account, status_since DESC LIMIT ").push_bind(limit);
+        Ok(query.build_query_as().fetch_all(self.readers()).await?)
+    }
+
+    /// How many requests stand in each state.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be counted.
+    pub async fn count_by_state(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        const SQL: &str = "SELECT state, count(*) FROM request GROUP BY state ORDER BY state";
+        Ok(sqlx::query_as(SQL).fetch_all(self.readers()).await?)
+    }
+
+    /// The latest transitions, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn latest_events(&self, after: i64, limit: u32) -> Result<Vec<EventView>, StoreError> {
+        const SQL: &str = "SELECT seq, type, subject, at, data FROM outbox WHERE seq > $1 ORDER BY seq DESC LIMIT $2";
+        Ok(sqlx::query_as(SQL).bind(after).bind(limit).fetch_all(self.readers()).await?)
+    }
+
+    /// Open requests that have stood longest in a state that waits for a person.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn longest_waiting(&self, limit: u32) -> Result<Vec<RequestView>, StoreError> {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
+        query.push(" AND state IN ('awaiting_account_admin', 'awaiting_program_admin') ORDER BY since LIMIT ");
+        query.push_bind(limit);
+        Ok(query.build_query_as().fetch_all(self.readers()).await?)
+    }
+}
+
+/// Which conflicts to list. Everything that is set must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConflictFilter {
+    /// Only this one.
+    pub id: Option<String>,
+    /// Only this request's.
+    pub request: Option<String>,
+    /// Only this account's.
+    pub account: Option<String>,
+    /// Only those that are, or are not, still open.
+    pub open: Option<bool>,
+}
+
+/// A message owed to the outside.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct EventView {
+    /// Its place in the order of writing.
+    pub seq: i64,
+    /// As in `amplinkd.request.linked`.
+    #[sqlx(rename = "type")]
+    pub kind: String,
+    /// The request's id.
+    pub subject: String,
+    /// Milliseconds UTC.
+    pub at: i64,
+    /// The body, JSON as text.
+    pub data: String,
+}

@@ -1,0 +1,108 @@
+//! What people say of many accounts at once: stop, go on, look now. The daemon hears of it within a second.
+
+use sqlx::SqliteConnection;
+
+use super::writer::Work;
+use crate::{
+    domain::time::Time,
+    store::{Store, StoreError, bulk, write::writer::Reply},
+};
+
+/// Accounts changed in one transaction: some tens of milliseconds of the writer's time.
+pub const ACCOUNTS_MAX: usize = 2_000;
+
+/// What is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// Nothing is called for it until a person says so.
+    Suspend,
+    /// It may be called again, whoever suspended it or held its calls back, and is looked at now.
+    Resume,
+    /// It is looked at now.
+    Check,
+}
+
+/// One piece of a person's work.
+#[derive(Debug)]
+pub(in crate::store) struct AccountHand {
+    word: Word,
+    accounts: Vec<String>,
+    now: Time,
+}
+
+const SUSPEND: &str = "
+    UPDATE account
+    SET state = 'suspended', suspended_by = 'operator', errcode = NULL, errmsg = NULL, since = $2, next_check_at = NULL,
+        reread_at = $2, failures = 0, trouble = NULL, unread_since = NULL, asked = 0
+    WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND suspended_by IS NOT 'operator'
+    RETURNING account";
+
+// Whoever resumes has mended what was wrong: what was held back for it is held back no more.
+const RESUME: &str = "
+    UPDATE account
+    SET state = 'active', suspended_by = NULL, errcode = NULL, errmsg = NULL, since = $2, next_check_at = $2,
+        reread_at = $2, failures = 0, trouble = NULL, unread_since = NULL, asked = 1,
+        call_failures = 0, calls_refused_since = NULL, call_after = NULL, call_error = NULL
+    WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND suspended_by IS NOT NULL
+    RETURNING account";
+
+// The same of an account that is not suspended and whose calls are held back.
+const RELEASE: &str = "
+    UPDATE account
+    SET next_check_at = $2, reread_at = $2, asked = 1,
+        call_failures = 0, calls_refused_since = NULL, call_after = NULL, call_error = NULL
+    WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND suspended_by IS NULL AND calls_refused_since IS NOT NULL
+    RETURNING account";
+
+// One that WeChat suspended is probed now.
+const CHECK: &str = "
+    UPDATE account
+    SET next_check_at = $2, reread_at = $2, asked = 1
+    WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND suspended_by IS NOT 'operator'
+    RETURNING account";
+
+const UNASKED: &str = "
+    SELECT a.account FROM json_each($1) AS j CROSS JOIN account AS a ON a.account = j.value WHERE a.asked = 0";
+
+const WAKE: &str = "INSERT INTO wakeup (account, at, asked) SELECT j.value, $2, 1 FROM json_each($1) AS j";
+
+impl Store {
+    /// Says a word of these accounts, at most [`ACCOUNTS_MAX`]. Answers which it changed: not those that are unknown, nor
+    /// those of which it is true already.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn tell_accounts(&self, word: Word, accounts: Vec<String>, now: Time) -> Result<Vec<String>, StoreError> {
+        match self.writer.ask(Work::Accounts(AccountHand { word, accounts, now })).await? {
+            Reply::Changed(accounts) => Ok(accounts),
+            Reply::Accepted(_) | Reply::Nudged(_) | Reply::Done(_) => Err(StoreError::closed()),
+        }
+    }
+
+    /// Those of these accounts for whose look nobody waits, or nobody any more.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn accounts_unasked(&self, accounts: &[String]) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(UNASKED).bind(bulk::json(accounts)).fetch_all(self.readers()).await?)
+    }
+}
+
+pub(super) async fn work(tx: &mut SqliteConnection, hand: &AccountHand) -> Result<Reply, StoreError> {
+    let AccountHand { word, accounts, now } = hand;
+    let statements: &[&'static str] = match word {
+        Word::Suspend => &[SUSPEND],
+        // An account is one or the other.
+        Word::Resume => &[RELEASE, RESUME],
+        Word::Check => &[CHECK],
+    };
+    let mut changed: Vec<String> = Vec::with_capacity(accounts.len());
+    for sql in statements {
+        let query = sqlx::query_scalar(*sql).bind(bulk::json(accounts)).bind(now.ms());
+        changed.extend(query.fetch_all(&mut *tx).await?);
+    }
+    if !changed.is_empty() {
+        sqlx::query(WAKE).bind(bulk::json(&changed)).bind(now.ms()).execute(tx).await?;
+    }
+    Ok(Reply::Changed(changed))
+}

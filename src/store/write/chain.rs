@@ -1,0 +1,138 @@
+//! The head of every history and the links that are put on it. It must never change a link that is written.
+
+use rusqlite::params;
+use serde::Serialize;
+use sqlx::SqliteConnection;
+
+use super::{record::Transition, requests::REQUEST};
+use crate::{
+    domain::{
+        history::{Hash, Identity, Step, hex},
+        time::Time,
+    },
+    store::{BadRow, StoreError, bulk, codes, decode, executor::Db},
+};
+
+/// Where a history ends: what the next link is put on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct Head {
+    pub(in crate::store) seq: i64,
+    pub(in crate::store) hash: Hash,
+}
+
+/// A transition on its place, and the head that it makes.
+#[derive(Debug)]
+pub(super) struct Link<'t> {
+    transition: &'t Transition,
+    pub(super) head: Head,
+}
+
+/// A step as a row of the log; bytes travel in JSON as hexadecimal digits.
+#[derive(Debug, Serialize)]
+struct Row<'t> {
+    request_id: &'t str,
+    step: i64,
+    from_state: Option<i64>,
+    to_state: Option<i64>,
+    at: i64,
+    cause: Option<i64>,
+    status: Option<i64>,
+    errcode: Option<i64>,
+    detail: Option<&'t str>,
+    hash: String,
+    attempt: i64,
+    refusal: Option<i64>,
+}
+
+// Whether a request is still as it was read, its row, and what its next transition is put on.
+const HEAD: &str = "SELECT id, row, last_seq, chain FROM request WHERE id = ?1 AND version = ?2";
+
+const PUT: &str = "
+    INSERT INTO log (at, request, step, from_state, to_state, cause, status, errcode, detail, hash, attempt, refusal)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+
+const ADD: &str = "
+    INSERT INTO log (at, request, step, from_state, to_state, cause, status, errcode, detail, hash, attempt, refusal)
+    SELECT j.value ->> 'at', r.row, j.value ->> 'step', j.value ->> 'from_state', j.value ->> 'to_state',
+           j.value ->> 'cause', j.value ->> 'status', j.value ->> 'errcode', j.value ->> 'detail',
+           unhex(j.value ->> 'hash'), j.value ->> 'attempt', j.value ->> 'refusal'
+    FROM jsonb_each($1) AS j CROSS JOIN request AS r ON r.id = j.value ->> 'request_id'
+    ORDER BY j.key";
+
+impl Head {
+    /// Before the first transition.
+    pub(super) fn of(identity: &Identity<'_>) -> Self {
+        Self { seq: 0, hash: identity.hash() }
+    }
+}
+
+impl Transition {
+    /// This transition as the next one.
+    pub(super) fn on(&self, head: &Head) -> Link<'_> {
+        let seq = head.seq + 1;
+        let step = Step {
+            request_id: &self.request_id,
+            seq,
+            from: self.from_state,
+            to: self.to_state,
+            at: Time::from_ms(self.at),
+            cause: self.cause,
+            status: self.status,
+            errcode: self.errcode,
+            detail: self.detail.as_deref(),
+        };
+        Link { transition: self, head: Head { seq, hash: step.hash(&head.hash) } }
+    }
+}
+
+/// The row and the head of a request that still has this version; nothing when somebody else has changed it.
+pub(super) fn head(db: Db<'_>, request: &str, version: i64) -> Result<Option<(i64, Head)>, StoreError> {
+    let found = db.first(HEAD, (request, version), |row| {
+        Ok(decode::cells(row, REQUEST, |cells| {
+            cells.skip(1);
+            Ok((cells.next::<i64>()?, cells.next::<i64>()?, cells.next::<Vec<u8>>()?))
+        }))
+    })?;
+    let Some((row, seq, chain)) = found.transpose()? else { return Ok(None) };
+    match Hash::try_from(chain.as_slice()) {
+        Ok(hash) => Ok(Some((row, Head { seq, hash }))),
+        Err(_) => Err(BadRow::new("request", request, "chain", &hex(&chain)).into()),
+    }
+}
+
+/// Writes one transition of the request in this row.
+pub(super) fn put(db: Db<'_>, request: i64, link: &Link<'_>) -> Result<(), StoreError> {
+    let Transition { from_state, to_state, at, cause, status, errcode, detail, attempt, refusal, .. } = link.transition;
+    let Head { seq, hash } = &link.head;
+    let (from, to) = (from_state.and_then(codes::state), codes::state(to_state));
+    let cause = codes::cause(cause);
+    db.execute(PUT, params![at, request, seq, from, to, cause, status, errcode, detail, hash, attempt, refusal])
+        .map(drop)
+}
+
+/// Writes transitions.
+pub(super) async fn add(tx: &mut SqliteConnection, links: &[Link<'_>]) -> Result<(), StoreError> {
+    let rows: Vec<Row<'_>> = links.iter().map(Row::from).collect();
+    bulk::execute(tx, ADD, &rows).await.map(drop)
+}
+
+impl<'t> From<&Link<'t>> for Row<'t> {
+    fn from(link: &Link<'t>) -> Self {
+        let Transition { request_id, from_state, to_state, at, cause, status, errcode, detail, attempt, refusal } =
+            link.transition;
+        Self {
+            request_id,
+            step: link.head.seq,
+            from_state: from_state.and_then(codes::state),
+            to_state: codes::state(to_state),
+            at: *at,
+            cause: codes::cause(cause),
+            status: *status,
+            errcode: *errcode,
+            detail: detail.as_deref(),
+            hash: hex(&link.head.hash),
+            attempt: *attempt,
+            refusal: *refusal,
+        }
+    }
+}

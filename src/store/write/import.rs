@@ -1,0 +1,357 @@
+//! Imports: lines that wait until the last of them is written, the one moment in which all become requests, and the pages
+//! in which they are moved to where the daemon finds them. Until that moment nobody sees them and nothing can be done for
+//! them; from then on none of them can vanish.
+//!
+//! A wish is never held by two open requests. Whoever makes a request asks here whether an accepted line holds the wish
+//! already (`take_up_twins`), and puts the new request in the place of lines for the same that are not accepted yet
+//! (`claim`). So the moment itself has nothing left to compare: it is one small write.
+
+mod moving;
+
+use serde::Serialize;
+use sqlx::{FromRow, SqliteConnection};
+
+pub(in crate::store) use self::moving::{settle, take_up_twins};
+use super::{
+    requests::{self, Accepted, Ask, Named, Sorted},
+    writer::{Reply, Work},
+};
+use crate::{
+    domain::{request::Request, time::Time},
+    store::{Store, StoreError, bulk, request_row::RequestRow},
+};
+
+/// Claimed lines in one read.
+const CLAIMS_PAGE: u32 = 5_000;
+
+const BEGIN: &str = "INSERT INTO import (state, begun_at, beat_at) VALUES ('staged', $1, $1)";
+
+const BEAT: &str = "UPDATE import SET beat_at = $2 WHERE id = $1 AND state = 'staged'";
+
+const STAGE: &str = "
+    INSERT INTO import_line (import, id, kind, account, program, username, notify_users, show_profile, requested_at, key,
+                             labels, chain, twin)
+    SELECT j.value ->> 'import', j.value ->> 'id', j.value ->> 'kind', j.value ->> 'account', j.value ->> 'program',
+           j.value ->> 'username', j.value ->> 'notify_users', j.value ->> 'show_profile', j.value ->> 'requested_at',
+           j.value ->> 'key', j.value ->> 'labels', unhex(j.value ->> 'chain'), j.value ->> 'twin'
+    FROM jsonb_each($1) AS j";
+
+// Lines of the same import for the same: the first of them holds the wish.
+pub(super) const STAGED_TWINS: &str = "
+    SELECT j.key AS line, l.id, l.kind, l.account, l.program, l.key
+    FROM jsonb_each($1) AS j
+    CROSS JOIN import_line AS l INDEXED BY import_line_by_pair
+        ON l.account = j.value ->> 1 AND l.program = j.value ->> 2 AND l.kind = j.value ->> 0
+    WHERE l.import = $2 AND l.twin IS NULL";
+
+const IS_STAGING: &str = "SELECT EXISTS (SELECT 1 FROM import WHERE state = 'staged')";
+
+const CLAIM_PAIRS: &str = "
+    UPDATE import_line INDEXED BY import_line_by_pair SET twin = j.value ->> 0, claimed = 1
+    FROM jsonb_each($1) AS j
+    WHERE import_line.account = j.value ->> 2 AND import_line.program = j.value ->> 3
+      AND import_line.kind = j.value ->> 1 AND import_line.twin IS NULL
+      AND +import_line.import IN (SELECT i.id FROM import AS i WHERE i.state = 'staged')";
+
+const CLAIM_KEYS: &str = "
+    UPDATE import_line INDEXED BY import_line_by_key SET twin = j.value ->> 0, claimed = 1
+    FROM jsonb_each($1) AS j
+    WHERE import_line.key = j.value ->> 4 AND import_line.twin IS NOT j.value ->> 0
+      AND +import_line.import IN (SELECT i.id FROM import AS i WHERE i.state = 'staged')";
+
+const COUNT_CLAIM: &str = "UPDATE import SET claims = claims + 1 WHERE state = 'staged'";
+
+const CLAIMS: &str = "SELECT claims FROM import WHERE id = $1 AND state = 'staged'";
+
+const CLAIMED: &str = "
+    SELECT l.id AS line, l.key, l.kind, l.account, l.program, r.id AS twin, r.key AS twin_key, r.kind AS twin_kind,
+           r.account AS twin_account, r.program AS twin_program
+    FROM import_line AS l INDEXED BY import_line_claimed JOIN request AS r ON r.id = l.twin
+    WHERE l.import = $1 AND l.claimed = 1 AND l.id > $2
+    ORDER BY l.id LIMIT $3";
+
+// The moment. Not while claims wait to be looked at, nor while another import is being moved: its lines still claim some.
+const ACCEPT: &str = "
+    UPDATE import SET state = 'accepted', accepted_at = $3, beat_at = $3
+    WHERE id = $1 AND state = 'staged' AND claims = $2
+      AND NOT EXISTS (SELECT 1 FROM import AS o WHERE o.state = 'accepted')";
+
+const STATE: &str = "SELECT state FROM import WHERE id = $1";
+
+const ABANDON: &str =
+    "UPDATE import SET state = 'abandoned' WHERE id = $1 AND state = 'staged' AND beat_at = coalesce($2, beat_at)";
+
+const SWEEP: &str = "
+    DELETE FROM import_line
+    WHERE import = $1 AND id IN (SELECT l.id FROM import_line AS l WHERE l.import = $1 ORDER BY l.id LIMIT $2)";
+
+const SWEPT: &str = "
+    DELETE FROM import
+    WHERE id = $1 AND state = 'abandoned' AND NOT EXISTS (SELECT 1 FROM import_line AS l WHERE l.import = import.id)";
+
+const ALL: &str = "SELECT id, state, beat_at FROM import ORDER BY id";
+
+/// One step of an import: a short transaction each.
+#[derive(Debug)]
+pub(in crate::store) enum Step {
+    Begin(Time),
+    Stage { import: i64, page: Vec<Request>, now: Time },
+    Accept { import: i64, claims: i64, now: Time },
+    Move { import: i64, limit: u32, now: Time },
+    MoveOne { id: String, now: Time },
+    Stick { import: i64 },
+    TryAgain,
+    Abandon { import: i64, beat: Option<i64> },
+    Sweep { import: i64, limit: u32 },
+}
+
+/// An import that is under way, or that somebody left.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct ImportRow {
+    /// The row's number.
+    pub id: i64,
+    /// `staged`, `accepted`, `stuck` or `abandoned`.
+    pub state: String,
+    /// When somebody last worked at it, milliseconds UTC.
+    pub beat_at: i64,
+}
+
+/// A line whose wish a request of somebody else holds.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Claimed {
+    /// What the line's request would have been called.
+    pub line: String,
+    /// The request that holds its wish.
+    pub twin: String,
+    key: Option<String>,
+    kind: String,
+    account: String,
+    program: String,
+    twin_key: Option<String>,
+    twin_kind: String,
+    twin_account: String,
+    twin_program: String,
+}
+
+impl ImportRow {
+    /// Its lines are requests, and are being moved.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.state == "accepted"
+    }
+}
+
+impl Claimed {
+    /// The line's key stands for a request of another pair.
+    fn taken(&self) -> Option<StoreError> {
+        let ours = (&self.kind, &self.account, &self.program);
+        let is_other = ours != (&self.twin_kind, &self.twin_account, &self.twin_program);
+        let key = self.key.clone().filter(|key| is_other && self.twin_key.as_ref() == Some(key))?;
+        let (id, account, program) = (self.twin.clone(), self.twin_account.clone(), self.twin_program.clone());
+        Some(StoreError::KeyTaken { key, id, account, program })
+    }
+}
+
+/// A line as it is written.
+#[derive(Debug, Serialize)]
+struct LineRow<'r> {
+    import: i64,
+    twin: Option<&'r str>,
+    #[serde(flatten)]
+    request: RequestRow,
+}
+
+impl Store {
+    /// Begins an import; its number.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn begin_import(&self, now: Time) -> Result<i64, StoreError> {
+        let id = self.step(Step::Begin(now)).await?;
+        i64::try_from(id).map_err(|_| StoreError::Closed)
+    }
+
+    /// Writes a page of an import's lines, all or none; nobody sees them. Each is answered as [`Store::accept`] would.
+    /// Pages must come in the order of the requests' ids.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing of the page was written. [`StoreError::ImportGone`] when others took the import away.
+    pub async fn stage(&self, import: i64, page: Vec<Request>, now: Time) -> Result<Vec<Accepted>, StoreError> {
+        match self.writer.ask(Work::Import(Step::Stage { import, page, now })).await? {
+            Reply::Accepted(accepted) => Ok(accepted),
+            Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) => Err(StoreError::closed()),
+        }
+    }
+
+    /// How often requests of others took the place of an import's lines, and all lines that are held so.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read; [`StoreError::KeyTaken`] when a key stands for another pair meanwhile.
+    pub async fn claims(&self, import: i64) -> Result<(i64, Vec<Claimed>), StoreError> {
+        let claims: Option<i64> = sqlx::query_scalar(CLAIMS).bind(import).fetch_optional(self.readers()).await?;
+        let claims = claims.ok_or(StoreError::ImportGone)?;
+        // What comes after the count was read makes it another one, and is read the next time.
+        let claimed = if claims == 0 { Vec::new() } else { self.claimed(import).await? };
+        match claimed.iter().find_map(Claimed::taken) {
+            Some(taken) => Err(taken),
+            None => Ok((claims, claimed)),
+        }
+    }
+
+    async fn claimed(&self, import: i64) -> Result<Vec<Claimed>, StoreError> {
+        let mut claimed: Vec<Claimed> = Vec::new();
+        loop {
+            let after = claimed.last().map_or("", |last| last.line.as_str()).to_owned();
+            let query = sqlx::query_as(CLAIMED).bind(import).bind(after).bind(CLAIMS_PAGE);
+            let page: Vec<Claimed> = query.fetch_all(self.readers()).await?;
+            let is_last = page.len() < CLAIMS_PAGE as usize;
+            claimed.extend(page);
+            if is_last {
+                return Ok(claimed);
+            }
+        }
+    }
+
+    /// The moment: every line of the import becomes a request that everybody sees, if nobody claimed one since `claims`
+    /// was read and no other import is being moved. Whether it did; it has no half.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn accept_import(&self, import: i64, claims: i64, now: Time) -> Result<bool, StoreError> {
+        Ok(self.step(Step::Accept { import, claims, now }).await? == 1)
+    }
+
+    /// Moves the next lines of an accepted import to where the daemon finds them; how many, 0 when none is left.
+    ///
+    /// # Errors
+    /// [`StoreError`]: none of these was moved.
+    pub async fn move_lines(&self, import: i64, limit: u32, now: Time) -> Result<u64, StoreError> {
+        self.step(Step::Move { import, limit, now }).await
+    }
+
+    /// Moves the line of one request, if it waits as one; whether it did.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it was not moved.
+    pub async fn move_line(&self, id: &str, now: Time) -> Result<bool, StoreError> {
+        Ok(self.step(Step::MoveOne { id: id.to_owned(), now }).await? == 1)
+    }
+
+    /// Lets the next line of an accepted import wait for a person, because it cannot be moved.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn stick_line(&self, import: i64) -> Result<(), StoreError> {
+        self.step(Step::Stick { import }).await.map(drop)
+    }
+
+    /// Takes up lines again that waited for a person; how many.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn retry_stuck_lines(&self) -> Result<u64, StoreError> {
+        self.step(Step::TryAgain).await
+    }
+
+    /// Gives an import up that is not accepted: nothing of it will ever be seen. With `beat`, only if nobody worked at it
+    /// since then. Whether it is given up.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn abandon_import(&self, import: i64, beat: Option<i64>) -> Result<bool, StoreError> {
+        Ok(self.step(Step::Abandon { import, beat }).await? == 1)
+    }
+
+    /// Takes the next lines of an abandoned import away; how many, 0 when all of it is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`]: none of these was taken away.
+    pub async fn sweep_import(&self, import: i64, limit: u32) -> Result<u64, StoreError> {
+        self.step(Step::Sweep { import, limit }).await
+    }
+
+    /// Imports that are under way, or that somebody left.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn imports(&self) -> Result<Vec<ImportRow>, StoreError> {
+        Ok(sqlx::query_as(ALL).fetch_all(self.readers()).await?)
+    }
+
+    /// A request that is accepted and waits as a line to be moved.
+    pub(super) async fn request_in_line(&self, id: &str) -> Result<Option<RequestRow>, StoreError> {
+        let line: Option<moving::Line> = sqlx::query_as(moving::BY_ID).bind(id).fetch_optional(self.readers()).await?;
+        Ok(line.map(|line| line.request))
+    }
+
+    async fn step(&self, step: Step) -> Result<u64, StoreError> {
+        self.done(Work::Import(step)).await
+    }
+}
+
+pub(super) async fn work(tx: &mut SqliteConnection, step: &Step) -> Result<Reply, StoreError> {
+    let done = match step {
+        Step::Begin(now) => {
+            let id = sqlx::query(BEGIN).bind(now.ms()).execute(tx).await?.last_insert_rowid();
+            u64::try_from(id).unwrap_or(0)
+        }
+        Step::Stage { import, page, now } => return stage(tx, *import, page, *now).await.map(Reply::Accepted),
+        Step::Accept { import, claims, now } => accept(tx, *import, *claims, *now).await?,
+        Step::Move { import, limit, now } => moving::page(tx, *import, *limit, *now).await?,
+        Step::MoveOne { id, now } => moving::one(tx, id, *now).await?,
+        Step::Stick { import } => moving::stick(tx, *import).await?,
+        Step::TryAgain => moving::try_again(tx).await?,
+        Step::Abandon { import, beat } => {
+            sqlx::query(ABANDON).bind(import).bind(beat).execute(tx).await?.rows_affected()
+        }
+        Step::Sweep { import, limit } => sweep(tx, *import, *limit).await?,
+    };
+    Ok(Reply::Done(done))
+}
+
+async fn stage(
+    tx: &mut SqliteConnection,
+    import: i64,
+    page: &[Request],
+    now: Time,
+) -> Result<Vec<Accepted>, StoreError> {
+    let is_ours = sqlx::query(BEAT).bind(import).bind(now.ms()).execute(&mut *tx).await?.rows_affected();
+    if is_ours == 0 {
+        return Err(StoreError::ImportGone);
+    }
+    let asks: Vec<Ask<'_>> = page.iter().map(Ask::from).collect();
+    take_up_twins(tx, &asks, now).await?;
+    let Sorted { accepted, fresh, keyed, .. } = requests::sort_out(tx, page, &asks, Some(import)).await?;
+    let line = |request, twin| LineRow { import, twin, request: requests::first_row(request) };
+    let lines = fresh.iter().map(|request| line(request, None));
+    let lines = lines.chain(keyed.iter().map(|(twin, wish)| line(wish, Some(twin.as_str()))));
+    bulk::execute(tx, STAGE, &lines.collect::<Vec<_>>()).await?;
+    Ok(accepted)
+}
+
+async fn accept(tx: &mut SqliteConnection, import: i64, claims: i64, now: Time) -> Result<u64, StoreError> {
+    let accepted = sqlx::query(ACCEPT).bind(import).bind(claims).bind(now.ms()).execute(&mut *tx).await?;
+    let state: Option<String> = sqlx::query_scalar(STATE).bind(import).fetch_optional(tx).await?;
+    match state.as_deref() {
+        Some("accepted" | "staged") => Ok(accepted.rows_affected()),
+        _ => Err(StoreError::ImportGone),
+    }
+}
+
+async fn sweep(tx: &mut SqliteConnection, import: i64, limit: u32) -> Result<u64, StoreError> {
+    let swept = sqlx::query(SWEEP).bind(import).bind(limit).execute(&mut *tx).await?.rows_affected();
+    sqlx::query(SWEPT).bind(import).execute(tx).await?;
+    Ok(swept)
+}
+
+/// Puts requests in the place of lines for the same, or with the same key, that are not accepted yet.
+pub(super) async fn claim(tx: &mut SqliteConnection, requests: &[Named]) -> Result<(), StoreError> {
+    if requests.is_empty() || !sqlx::query_scalar::<_, bool>(IS_STAGING).fetch_one(&mut *tx).await? {
+        return Ok(());
+    }
+    let claimed = bulk::execute(tx, CLAIM_PAIRS, requests).await? + bulk::execute(tx, CLAIM_KEYS, requests).await?;
+    if claimed > 0 {
+        sqlx::query(COUNT_CLAIM).execute(tx).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! What is written, one file for each noun with its SQL. [`record`] writes one decision whole; what is written less often goes
+//! through the `writer`.
+
+pub mod account_actions;
+pub mod accounts;
+pub(super) mod alert_actions;
+pub mod alerts;
+pub(super) mod chain;
+pub mod clock_correction;
+pub mod deliveries;
+pub(super) mod followed;
+pub mod gates;
+pub mod housekeeping;
+pub mod import;
+pub mod nudges;
+pub mod pace;
+pub mod poll;
+pub mod programs;
+pub mod prune;
+pub mod record;
+pub mod requests;
+pub mod wakeups;
+pub(super) mod writer;

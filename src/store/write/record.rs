@@ -1,0 +1,309 @@
+//! One decision, one transaction: state, history, conflicts, events, account and mirror, or nothing of it. It must never
+//! decide, and never write a request that someone else has changed meanwhile.
+
+use serde::Serialize;
+use sqlx::SqliteConnection;
+
+use super::{
+    accounts::{self, AccountUpdate},
+    chain::{self, Head},
+    followed,
+    gates::{self, Gate, Opening},
+    programs::{self, ItemRow, ListState},
+    requests::Urgency,
+    wakeups,
+};
+use crate::{
+    domain::{
+        id::{ProgramId, Username},
+        request::Request,
+        time::Time,
+    },
+    store::{Recorded, StoreError, bulk, executor::Db, file::backup},
+};
+
+/// Everything that one poll, call or command must write together.
+#[derive(Debug, Clone, Default)]
+pub struct Record {
+    /// Requests that moved or remember something new, each at most once.
+    pub changes: Vec<Change>,
+    /// What the account is from now on.
+    pub account: Option<AccountUpdate>,
+    /// Items of the listing that are new or differ.
+    pub items: Vec<ItemRow>,
+    /// Items that are no longer listed, by account and item.
+    pub gone: Vec<(String, String, i64)>,
+    /// How the account's list is as a whole, when that changed.
+    pub list: Option<ListState>,
+    /// `gh_` ids that were learned.
+    pub names: Vec<(Username, ProgramId, i64)>,
+    /// Gates that closed.
+    pub gates: Vec<Gate>,
+    /// Gates that opened before their time, by kind and subject.
+    pub opened_gates: Vec<(String, String)>,
+    /// Gates that somebody outside the daemon opens, of which the daemon must hear.
+    pub opened_by_hand: Vec<Opening>,
+    /// Accounts that are due from this moment on, of which the daemon must hear, too.
+    pub woken: Option<(Vec<String>, Time)>,
+    /// The file is no longer a copy that knows less than `WeChat`: every account is read anew from this moment on.
+    pub reconciled: Option<Time>,
+}
+
+impl Record {
+    /// The moves in it.
+    #[must_use]
+    pub fn moves(&self) -> Vec<Transition> {
+        self.changes.iter().filter_map(|change| change.transition.clone()).collect()
+    }
+}
+
+/// One request's part of a record.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The request as it is from now on; its version is still the one that was read.
+    pub request: Request,
+    /// The move, when the state changed.
+    pub transition: Option<Transition>,
+    /// The conflict it opens.
+    pub conflict: Option<Conflict>,
+    /// How and when its open conflicts are resolved.
+    pub settled: Option<(&'static str, Time)>,
+    /// Messages owed to the outside beside the event that the move itself is.
+    pub events: Vec<Event>,
+}
+
+/// A step of a request's history, and with it an event; the store numbers and hashes it.
+#[derive(Debug, Clone)]
+pub struct Transition {
+    /// The request.
+    pub request_id: String,
+    /// The state before.
+    pub from_state: Option<&'static str>,
+    /// The state after.
+    pub to_state: &'static str,
+    /// Milliseconds UTC.
+    pub at: i64,
+    /// Where it came from.
+    pub cause: &'static str,
+    /// The listed status behind it.
+    pub status: Option<i64>,
+    /// The code behind it.
+    pub errcode: Option<i64>,
+    /// More, for people.
+    pub detail: Option<String>,
+    /// Calls made by then, for its event.
+    pub attempt: i64,
+    /// The code that the request holds from then on, for its event.
+    pub refusal: Option<i64>,
+}
+
+/// A row of `conflict`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Conflict {
+    /// Made by us, `UUIDv7`.
+    pub id: String,
+    /// The request.
+    pub request_id: String,
+    /// The word.
+    pub kind: &'static str,
+    /// The code that told of it.
+    pub errcode: Option<i64>,
+    /// Its text, with the rid that `WeChat`'s support asks for.
+    pub errmsg: Option<String>,
+    /// Milliseconds UTC.
+    pub at: i64,
+    /// Our record when it was met.
+    pub our_state: &'static str,
+    /// The status the world shows or claims.
+    pub their_status: Option<i64>,
+}
+
+/// A message owed to the outside, with a body of its own.
+#[derive(Debug, Clone, Serialize)]
+pub struct Event {
+    /// Made by us, `UUIDv7`; stable over every delivery.
+    pub id: String,
+    /// As in `amplinkd.request.linked`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The request's or the account's id; of several alerts together, the first one's.
+    pub subject: String,
+    /// Events with the same key are delivered in order.
+    pub partition_key: String,
+    /// Of an alert's event: which channels it is for, by the age from which they are told, milliseconds.
+    pub reach: Option<i64>,
+    /// Milliseconds UTC.
+    pub at: i64,
+    /// The body, JSON as text.
+    pub data: String,
+}
+
+impl Event {
+    /// The message that a conflict was met.
+    #[must_use]
+    pub fn of_conflict(conflict: &Conflict, request: &Request, now: Time) -> Self {
+        let data = serde_json::json!({
+            "conflict": conflict.id, "request": request.id, "account": request.account, "program": request.program,
+            "kind": conflict.kind, "errcode": conflict.errcode, "our_state": conflict.our_state,
+            "their_status": conflict.their_status, "at": now.to_string(), "labels": request.labels,
+        });
+        Self {
+            id: new_id(),
+            kind: "amplinkd.conflict.opened".to_owned(),
+            subject: request.id.to_string(),
+            partition_key: request.id.to_string(),
+            reach: None,
+            at: now.ms(),
+            data: data.to_string(),
+        }
+    }
+}
+
+impl Event {
+    fn of_resolved(conflict: &Open, request: &Request, how: &'static str, at: Time) -> Self {
+        let data = serde_json::json!({
+            "conflict": conflict.id, "request": request.id, "account": request.account, "program": request.program,
+            "kind": conflict.kind, "errcode": conflict.errcode, "our_state": conflict.our_state,
+            "their_status": conflict.their_status, "at": at.to_string(), "resolution": how, "labels": request.labels,
+        });
+        Self {
+            id: new_id(),
+            kind: "amplinkd.conflict.resolved".to_owned(),
+            subject: request.id.to_string(),
+            partition_key: request.id.to_string(),
+            reach: None,
+            at: at.ms(),
+            data: data.to_string(),
+        }
+    }
+}
+
+/// A name for a conflict or an event: a `UUIDv7` as text.
+#[must_use]
+pub fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+const CONFLICT: &str = "
+    INSERT INTO conflict (id, request_id, kind, errcode, errmsg, at, our_state, their_status)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+const OPEN_CONFLICTS: &str = "
+    SELECT c.id, c.kind, c.errcode, c.our_state, c.their_status
+    FROM conflict AS c WHERE c.request_id = ?1 AND c.resolved_at IS NULL ORDER BY c.id";
+
+const SETTLE: &str = "
+    UPDATE conflict SET resolved_at = ?2, resolution = ?3 WHERE request_id = ?1 AND resolved_at IS NULL";
+
+const EVENT: &str = "
+    INSERT INTO log (at, id, type, subject, partition_key, reach, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+const EVENTS: &str = "
+    INSERT INTO log (at, id, type, subject, partition_key, reach, data)
+    SELECT j.value ->> 'at', j.value ->> 'id', j.value ->> 'type', j.value ->> 'subject', j.value ->> 'partition_key',
+           j.value ->> 'reach', j.value ->> 'data'
+    FROM jsonb_each($1) AS j ORDER BY j.key";
+
+/// Writes a record, or nothing of it when one of its requests is stale.
+pub(in crate::store) fn write(db: Db<'_>, record: &Record) -> Result<Recorded, StoreError> {
+    let mut heads = Vec::with_capacity(record.changes.len());
+    for Change { request, .. } in &record.changes {
+        match chain::head(db, request.id.as_str(), request.version)? {
+            Some(head) => heads.push(head),
+            None => return Ok(Recorded::Stale),
+        }
+    }
+    for (change, head) in record.changes.iter().zip(&heads) {
+        write_change(db, change, head)?;
+    }
+    write_list(db, record)?;
+    // First, so that a gate which the same record closes anew stays closed.
+    for gate in &record.opened_gates {
+        gates::open(db, gate)?;
+    }
+    for opening in &record.opened_by_hand {
+        gates::open_by_hand(db, opening)?;
+    }
+    for gate in &record.gates {
+        gates::close(db, gate)?;
+    }
+    if let Some(update) = &record.account {
+        accounts::update(db, update)?;
+    }
+    if let Some((names, now)) = &record.woken {
+        let woken: Vec<(String, bool)> = names.iter().map(|name| (name.clone(), false)).collect();
+        accounts::wake(db, &woken, *now)?;
+        wakeups::add_all(db, names, Urgency::InTurn, *now)?;
+    }
+    if let Some(now) = record.reconciled {
+        backup::reconciled(db, now)?;
+    }
+    Ok(Recorded::Written)
+}
+
+fn write_change(db: Db<'_>, change: &Change, (row, head): &(i64, Head)) -> Result<(), StoreError> {
+    let link = change.transition.as_ref().map(|transition| transition.on(head));
+    followed::update(db, *row, &change.request, link.as_ref().map_or(head, |link| &link.head))?;
+    if let Some(link) = &link {
+        chain::put(db, *row, link)?;
+    }
+    if let Some(Conflict { id, request_id, kind, errcode, errmsg, at, our_state, their_status }) = &change.conflict {
+        db.execute(CONFLICT, (id, request_id, kind, errcode, errmsg, at, our_state, their_status))?;
+    }
+    for event in &change.events {
+        add_event(db, event)?;
+    }
+    match change.settled {
+        Some((how, at)) => settle_conflicts(db, &change.request, how, at),
+        None => Ok(()),
+    }
+}
+
+/// What a listing showed of the account's programs.
+fn write_list(db: Db<'_>, record: &Record) -> Result<(), StoreError> {
+    for item in &record.items {
+        programs::mirror(db, item)?;
+    }
+    for item in &record.gone {
+        programs::gone(db, item)?;
+    }
+    if let Some(state) = &record.list {
+        programs::state(db, state)?;
+    }
+    record.names.iter().try_for_each(|name| programs::learn(db, name))
+}
+
+/// A conflict that is about to be resolved.
+struct Open {
+    id: String,
+    kind: String,
+    errcode: Option<i64>,
+    our_state: String,
+    their_status: Option<i64>,
+}
+
+/// Resolves a request's open conflicts, and owes the outside word of each.
+fn settle_conflicts(db: Db<'_>, request: &Request, how: &'static str, at: Time) -> Result<(), StoreError> {
+    let open = db.all(OPEN_CONFLICTS, [request.id.as_str()], |row| {
+        let (id, kind, errcode) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok::<_, rusqlite::Error>(Open { id, kind, errcode, our_state: row.get(3)?, their_status: row.get(4)? })
+    })?;
+    if open.is_empty() {
+        return Ok(());
+    }
+    for conflict in open {
+        add_event(db, &Event::of_resolved(&conflict?, request, how, at))?;
+    }
+    db.execute(SETTLE, (request.id.as_str(), at.ms(), how)).map(drop)
+}
+
+/// Writes a message owed to the outside.
+pub(super) fn add_event(db: Db<'_>, event: &Event) -> Result<(), StoreError> {
+    let Event { id, kind, subject, partition_key, reach, at, data } = event;
+    db.execute(EVENT, (at, id, kind, subject, partition_key, reach, data)).map(drop)
+}
+
+/// Writes messages owed to the outside.
+pub(super) async fn add_events<T: Serialize>(tx: &mut SqliteConnection, events: &[T]) -> Result<(), StoreError> {
+    bulk::execute(tx, EVENTS, events).await.map(drop)
+}
