@@ -28,7 +28,7 @@ const EARLY: Duration = Duration::from_secs(1);
 
 /// A coarse job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Chore {
+pub enum CronJob {
     /// Looks whether linked programs still are.
     Drift,
     /// Takes spent rows away.
@@ -39,7 +39,7 @@ pub enum Chore {
     Digest,
 }
 
-impl Chore {
+impl CronJob {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Drift, Self::Housekeeping, Self::Audit, Self::Digest];
 
@@ -68,26 +68,26 @@ impl Chore {
 #[derive(Debug, Clone)]
 pub struct Plan {
     schedule: Schedule,
-    due: [Option<Time>; Chore::ALL.len()],
+    due: [Option<Time>; CronJob::ALL.len()],
 }
 
 impl Plan {
     /// Jobs that were never due before `now`.
     #[must_use]
     pub fn new(schedule: Schedule, now: Time) -> Self {
-        let due = Chore::ALL.map(|chore| next_time(chore, &schedule, now));
+        let due = CronJob::ALL.map(|chore| next_time(chore, &schedule, now));
         Self { schedule, due }
     }
 
     /// When a job is due; `None`: never.
     #[must_use]
-    pub const fn due(&self, chore: Chore) -> Option<Time> {
+    pub const fn due(&self, chore: CronJob) -> Option<Time> {
         self.due[chore as usize]
     }
 
     /// Takes up a time that was written down by a process before this one. Only one that has passed is worth something:
     /// nobody did what was due then. Any other may come from an older schedule or from a clock that was wrong.
-    pub fn take_up(&mut self, chore: Chore, written: Option<Time>, now: Time) {
+    pub fn take_up(&mut self, chore: CronJob, written: Option<Time>, now: Time) {
         if let Some(missed) = written.filter(|due| *due <= now) {
             self.due[chore as usize] = Some(missed);
         }
@@ -95,9 +95,9 @@ impl Plan {
 
     /// Pulls jobs back that wait for a time further ahead than their next one, as after a calendar was stepped back;
     /// answers which.
-    pub fn pull_back(&mut self, now: Time) -> Vec<Chore> {
+    pub fn pull_back(&mut self, now: Time) -> Vec<CronJob> {
         let mut pulled = Vec::new();
-        for chore in Chore::ALL {
+        for chore in CronJob::ALL {
             // As in `tried`: one that began early is not due for a second time.
             let next = next_time(chore, &self.schedule, now + EARLY);
             let due = &mut self.due[chore as usize];
@@ -111,20 +111,20 @@ impl Plan {
 
     /// Jobs whose time is so long past that no cron job will begin them any more.
     #[must_use]
-    pub fn silent(&self, now: Time) -> Vec<Chore> {
-        let is_silent = |chore: &Chore| self.due(*chore).is_some_and(|due| due < now - SILENT_AFTER);
-        Chore::ALL.into_iter().filter(is_silent).collect()
+    pub fn overdue(&self, now: Time) -> Vec<CronJob> {
+        let is_silent = |chore: &CronJob| self.due(*chore).is_some_and(|due| due < now - SILENT_AFTER);
+        CronJob::ALL.into_iter().filter(is_silent).collect()
     }
 
     /// Whether a wake-up is worth following. Cron fires twice under load, and a wake-up may follow the watchdog: once
     /// per due time is enough.
     #[must_use]
-    pub fn is_due(&self, chore: Chore, now: Time) -> bool {
+    pub fn is_due(&self, chore: CronJob, now: Time) -> bool {
         self.due(chore).is_some_and(|due| due <= now + EARLY)
     }
 
     /// A job was tried, with or without success, and ended at `now`: it is due again at its next time.
-    pub fn tried(&mut self, chore: Chore, now: Time) {
+    pub fn tried(&mut self, chore: CronJob, now: Time) {
         // What it may begin early it must not be due for a second time.
         self.due[chore as usize] = next_time(chore, &self.schedule, now + EARLY);
     }
@@ -132,14 +132,14 @@ impl Plan {
 
 /// The cron jobs of a daemon.
 #[derive(Debug)]
-pub struct Chores {
+pub struct CronJobs {
     engine: Arc<Engine>,
     plan: Plan,
     /// How long finished requests are kept; `None` is for ever.
     retention: Option<Duration>,
 }
 
-impl Chores {
+impl CronJobs {
     /// Jobs of `engine` at the times of `schedule`.
     #[must_use]
     pub fn new(engine: Arc<Engine>, schedule: Schedule) -> Self {
@@ -165,7 +165,7 @@ impl Chores {
                 () = shutdown.wait() => break,
                 Some(chore) = wakeups.recv() => self.wake(chore).await,
                 _ = watch.tick() => {
-                    if self.make_up().await {
+                    if self.run_missed().await {
                         // One that was silent stays so, and one whose calendar went back waits for the old time.
                         stop_cron(cron).await;
                         cron = self.start_cron(&waker).await;
@@ -187,7 +187,7 @@ impl Chores {
             }
         };
         let now = self.engine.clock().now();
-        for chore in Chore::ALL {
+        for chore in CronJob::ALL {
             let written = rows.iter().find(|row| row.name == chore.name()).and_then(|row| row.due_at);
             self.plan.take_up(chore, written, now);
             if self.plan.due(chore) != written {
@@ -196,7 +196,7 @@ impl Chores {
         }
     }
 
-    async fn start_cron(&self, waker: &mpsc::Sender<Chore>) -> Option<JobScheduler> {
+    async fn start_cron(&self, waker: &mpsc::Sender<CronJob>) -> Option<JobScheduler> {
         match self.try_start_cron(waker).await {
             Ok(cron) => Some(cron),
             Err(error) => {
@@ -206,10 +206,10 @@ impl Chores {
         }
     }
 
-    async fn try_start_cron(&self, waker: &mpsc::Sender<Chore>) -> Result<JobScheduler, JobSchedulerError> {
+    async fn try_start_cron(&self, waker: &mpsc::Sender<CronJob>) -> Result<JobScheduler, JobSchedulerError> {
         let schedule = &self.plan.schedule;
         let cron = JobScheduler::new().await?;
-        for chore in Chore::ALL {
+        for chore in CronJob::ALL {
             let waker = waker.clone();
             let wake = move |_, _| {
                 // A full channel holds this wake-up already.
@@ -223,33 +223,33 @@ impl Chores {
 
     /// The watchdog: runs every job whose time is long past, and pulls back those that wait for a time which a calendar
     /// stepped back has put far ahead. Answers whether there was one of either: cron is then to be begun anew.
-    pub async fn make_up(&mut self) -> bool {
+    pub async fn run_missed(&mut self) -> bool {
         let pulled = self.plan.pull_back(self.engine.clock().now());
         for &chore in &pulled {
             tracing::warn!(job = chore.name(), "the calendar was stepped back: the job is due at an earlier time");
             self.write_due(chore).await;
         }
-        let silent = self.plan.silent(self.engine.clock().now());
-        for &chore in &silent {
+        let overdue = self.plan.overdue(self.engine.clock().now());
+        for &chore in &overdue {
             tracing::warn!(job = chore.name(), "nobody began the job at its time: the watchdog runs it");
             self.work(chore).await;
         }
-        !(silent.is_empty() && pulled.is_empty())
+        !(overdue.is_empty() && pulled.is_empty())
     }
 
     /// A cron job fired: runs its job if it is due.
-    pub async fn wake(&mut self, chore: Chore) {
+    pub async fn wake(&mut self, chore: CronJob) {
         if self.plan.is_due(chore, self.engine.clock().now()) {
             self.work(chore).await;
         }
     }
 
-    async fn work(&mut self, chore: Chore) {
+    async fn work(&mut self, chore: CronJob) {
         let done = match chore {
-            Chore::Drift => self.engine.begin_drift().await.map_err(|error| error.to_string()),
-            Chore::Housekeeping => self.engine.keep_house(self.retention).await.map_err(|error| error.to_string()),
-            Chore::Audit => self.audit().await,
-            Chore::Digest => digest::record(&self.engine, chore.name()).await.map_err(|error| error.to_string()),
+            CronJob::Drift => self.engine.begin_drift().await.map_err(|error| error.to_string()),
+            CronJob::Housekeeping => self.engine.housekeep(self.retention).await.map_err(|error| error.to_string()),
+            CronJob::Audit => self.audit().await,
+            CronJob::Digest => digest::record(&self.engine, chore.name()).await.map_err(|error| error.to_string()),
         };
         let now = self.engine.clock().now();
         self.plan.tried(chore, now);
@@ -275,7 +275,7 @@ impl Chores {
         Ok(())
     }
 
-    async fn write_due(&self, chore: Chore) {
+    async fn write_due(&self, chore: CronJob) {
         if let Err(error) = self.engine.store().job_due(chore.name(), self.plan.due(chore)).await {
             tracing::error!(job = chore.name(), error = %error, "schedule: the job's time could not be written");
         }
@@ -291,6 +291,6 @@ async fn stop_cron(cron: Option<JobScheduler>) {
 }
 
 /// When a job is due after `now`; `None` when its cron text never comes true.
-fn next_time(chore: Chore, schedule: &Schedule, now: Time) -> Option<Time> {
+fn next_time(chore: CronJob, schedule: &Schedule, now: Time) -> Option<Time> {
     chore.cron(schedule).next_after(now, schedule.timezone)
 }

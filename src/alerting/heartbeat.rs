@@ -5,7 +5,7 @@ use std::{fmt::Write, sync::Arc, time::Duration};
 
 use crate::{
     engine::{Engine, Readings},
-    notify::heartbeat::Heartbeat,
+    notify::heartbeat::HeartbeatClient,
     shutdown::Shutdown,
 };
 
@@ -17,9 +17,9 @@ const STANDSTILL: Duration = Duration::from_secs(10);
 
 /// Tells somebody outside that this daemon lives.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct HeartbeatTask {
     engine: Arc<Engine>,
-    heartbeat: Heartbeat,
+    heartbeat: HeartbeatClient,
     every: Duration,
     /// Rounds of the loop at the last beat, and the first beat that saw so many, on the stopwatch.
     turns: Option<(u64, Duration)>,
@@ -27,10 +27,10 @@ pub struct Pulse {
     is_heard: bool,
 }
 
-impl Pulse {
-    /// Nothing is told before [`Pulse::run`].
+impl HeartbeatTask {
+    /// Nothing is told before [`HeartbeatTask::run`].
     #[must_use]
-    pub const fn new(engine: Arc<Engine>, heartbeat: Heartbeat, every: Duration) -> Self {
+    pub const fn new(engine: Arc<Engine>, heartbeat: HeartbeatClient, every: Duration) -> Self {
         Self { engine, heartbeat, every, turns: None, is_heard: true }
     }
 

@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
 use super::{
-    deliver::Outlet,
+    deliver::ChannelEndpoint,
     evaluator::{
-        notify::{self, Telling},
+        notify::{self, Notification},
         reconcile::alert,
     },
     fan_out::Subscription,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::SharedClock,
     domain::{
-        alert_rules::{Plight, Rule, of_plight},
+        alert_rules::{Rule, SystemCondition, of_system_condition},
         telling::{self, Told},
         time::Time,
     },
@@ -39,16 +39,16 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// Tells that nothing can be written.
 #[derive(Debug)]
-pub struct Alarm {
+pub struct UnwritableAlarm {
     engine: Arc<Engine>,
-    outlets: Vec<Arc<Outlet>>,
+    outlets: Vec<Arc<ChannelEndpoint>>,
 }
 
-impl Alarm {
+impl UnwritableAlarm {
     /// For those of the channels that are told of the daemon's alerts at once.
     #[must_use]
-    pub fn new(engine: Arc<Engine>, subscriptions: &[Subscription], outlets: Vec<Arc<Outlet>>) -> Self {
-        let is_told = |outlet: &Arc<Outlet>| {
+    pub fn new(engine: Arc<Engine>, subscriptions: &[Subscription], outlets: Vec<Arc<ChannelEndpoint>>) -> Self {
+        let is_told = |outlet: &Arc<ChannelEndpoint>| {
             subscriptions.iter().any(|one| one.channel == outlet.name && one.after.is_zero() && one.gets(Rule::Daemon))
         };
         Self { engine, outlets: outlets.into_iter().filter(is_told).collect() }
@@ -97,7 +97,7 @@ impl Alarm {
     }
 }
 
-async fn send(outlet: Arc<Outlet>, event: Told, clock: SharedClock) {
+async fn send(outlet: Arc<ChannelEndpoint>, event: Told, clock: SharedClock) {
     let message = telling::message(&event, outlet.language, outlet.zone, outlet.link.as_deref());
     for _ in 0..TRIES {
         match outlet.channel.send(&message, clock.now()).await {
@@ -110,11 +110,11 @@ async fn send(outlet: Arc<Outlet>, event: Told, clock: SharedClock) {
 
 /// As the watch would have written it.
 fn event(finding: &str, since: Time, why: String, now: Time) -> Told {
-    let plight = Plight::Daemon { finding: finding.to_owned(), example: why, count: 1, since };
-    let mut row = alert(of_plight(&plight, chrono_tz::Asia::Shanghai), now, Duration::ZERO);
+    let plight = SystemCondition::Daemon { finding: finding.to_owned(), example: why, count: 1, since };
+    let mut row = alert(of_system_condition(&plight, chrono_tz::Asia::Shanghai), now, Duration::ZERO);
     // The same in every try, and another in the next outage.
     row.id = format!("{}/{}", row.key, since.ms());
-    let Event { kind, data, .. } = notify::event(Telling::Fired, 0, &row.reason, &[&row], now);
+    let Event { kind, data, .. } = notify::event(Notification::Fired, 0, &row.reason, &[&row], now);
     Told {
         id: row.id,
         kind,

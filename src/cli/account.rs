@@ -16,7 +16,7 @@ pub use self::{
     filters::Filters,
 };
 use super::{
-    context::{Context, Desk, Ending, note},
+    context::{Context, ExitStatus, Session, note},
     output::Column,
     time_format,
 };
@@ -106,7 +106,7 @@ const FIELDS: [Column; 22] = [
 
 /// A row of the table: what is wrong with it, or that nothing is.
 #[derive(Debug, Serialize)]
-struct Glance {
+struct TableRow {
     account: String,
     state: &'static str,
     r#for: String,
@@ -117,7 +117,7 @@ struct Glance {
     why: Option<String>,
 }
 
-impl Glance {
+impl TableRow {
     fn of(row: AccountView, now: Time) -> Self {
         let next = time_format::ahead(row.next_check_at.as_deref(), now);
         let read = row.last_read_at.as_deref().map(|at| format!("{} ago", time_format::age(at, now)));
@@ -140,25 +140,27 @@ impl Glance {
 ///
 /// # Errors
 /// When an account is not known or the database cannot be used.
-pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
-        Command::List(wanted) => context.at_desk(async |desk| list(context, desk, &wanted).await).await?,
-        Command::Show { account } => context.at_desk(async |desk| show(context, desk, &account).await).await?,
+        Command::List(wanted) => context.with_database(async |session| list(context, session, &wanted).await).await?,
+        Command::Show { account } => {
+            context.with_database(async |session| show(context, session, &account).await).await?;
+        }
         Command::Check(wanted) => return check::run(context, wanted).await,
         Command::Suspend(suspend) => change::suspend(context, suspend).await?,
         Command::Resume(resume) => change::resume(context, resume).await?,
     }
-    Ok(Ending::Well)
+    Ok(ExitStatus::Success)
 }
 
-async fn list(context: &Context, desk: &Desk, wanted: &List) -> anyhow::Result<()> {
+async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Result<()> {
     let is_table = context.is_table();
     let limit = match wanted.limit.unwrap_or(if is_table { TABLE_ROWS } else { 0 }) {
         0 => usize::MAX,
         limit => limit,
     };
-    let mut pages = Pages::begin(desk, &wanted.filters).await?;
-    let there_are_more = print(context, desk, &mut pages, limit).await?;
+    let mut pages = Pages::begin(session, &wanted.filters).await?;
+    let there_are_more = print(context, session, &mut pages, limit).await?;
     if is_table && there_are_more {
         note(format!("showing {limit} of more; --limit 0 for all"));
     }
@@ -166,12 +168,12 @@ async fn list(context: &Context, desk: &Desk, wanted: &List) -> anyhow::Result<(
 }
 
 /// Prints pages of accounts for people, or whole for programs, at most `limit`. Answers whether there were more.
-async fn print(context: &Context, desk: &Desk, pages: &mut Pages, limit: usize) -> anyhow::Result<bool> {
+async fn print(context: &Context, session: &Session, pages: &mut Pages, limit: usize) -> anyhow::Result<bool> {
     let is_table = context.is_table();
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
     let mut rows = 0;
     while !printer.reader_gone() {
-        let Some(page) = pages.next(desk).await? else { break };
+        let Some(page) = pages.next(session).await? else { break };
         for row in page {
             if rows == limit {
                 printer.finish()?;
@@ -179,7 +181,7 @@ async fn print(context: &Context, desk: &Desk, pages: &mut Pages, limit: usize) 
             }
             rows += 1;
             if is_table {
-                printer.row(&Glance::of(row, desk.now()))?;
+                printer.row(&TableRow::of(row, session.now()))?;
             } else {
                 printer.row(&row)?;
             }
@@ -189,7 +191,7 @@ async fn print(context: &Context, desk: &Desk, pages: &mut Pages, limit: usize) 
     Ok(false)
 }
 
-async fn show(context: &Context, desk: &Desk, account: &AccountId) -> anyhow::Result<()> {
-    let found = desk.store().account_views(Some(account.as_str()), None, 1).await?;
+async fn show(context: &Context, session: &Session, account: &AccountId) -> anyhow::Result<()> {
+    let found = session.store().account_views(Some(account.as_str()), None, 1).await?;
     context.print_one(&found.into_iter().next().ok_or_else(|| AskError::NoAccount(account.clone()))?)
 }

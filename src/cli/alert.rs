@@ -13,7 +13,7 @@ pub use self::{
     filters::Filters,
 };
 use super::{
-    context::{Context, Desk, Ending, note},
+    context::{Context, ExitStatus, Session, note},
     named::Named,
     output::Column,
     time_format,
@@ -111,7 +111,7 @@ const DELIVERIES: [Column; 7] = [
 
 /// A row of the table.
 #[derive(Debug, Serialize)]
-struct Glance {
+struct TableRow {
     id: String,
     rule: String,
     state: String,
@@ -119,7 +119,7 @@ struct Glance {
     message: String,
 }
 
-impl Glance {
+impl TableRow {
     fn of(row: AlertView, now: Time) -> Self {
         let age = time_format::age(&row.fired_at, now);
         Self { id: row.id, rule: row.rule, state: row.state, age, message: row.message_en }
@@ -138,41 +138,41 @@ struct Shown {
 ///
 /// # Errors
 /// When an alert is not known or is over, or the database cannot be used.
-pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
-        Command::List(wanted) => context.at_desk(async |desk| list(context, desk, &wanted).await).await?,
-        Command::Show { id } => context.at_desk(async |desk| show(context, desk, &id).await).await?,
+        Command::List(wanted) => context.with_database(async |session| list(context, session, &wanted).await).await?,
+        Command::Show { id } => context.with_database(async |session| show(context, session, &id).await).await?,
         Command::Ack(ack) => change::ack(context, ack).await?,
         Command::Snooze(snooze) => change::snooze(context, snooze).await?,
         Command::Resolve(resolve) => change::resolve(context, resolve).await?,
     }
-    Ok(Ending::Well)
+    Ok(ExitStatus::Success)
 }
 
-async fn list(context: &Context, desk: &Desk, wanted: &List) -> anyhow::Result<()> {
+async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Result<()> {
     let is_table = context.is_table();
     let mut left = match wanted.limit.unwrap_or(if is_table { TABLE_ROWS } else { 0 }) {
         0 => u32::MAX,
         limit => limit,
     };
-    let filter = wanted.filters.for_store(desk).await?;
+    let filter = wanted.filters.for_store(session).await?;
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
     let mut before: Option<String> = None;
     while left > 0 && !printer.reader_gone() {
-        let page = desk.store().alert_page(&filter, before.as_deref(), left.min(PAGE)).await?;
+        let page = session.store().alert_page(&filter, before.as_deref(), left.min(PAGE)).await?;
         let Some(last) = page.last() else { break };
         before = Some(last.id.clone());
         left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
         for row in page {
             if is_table {
-                printer.row(&Glance::of(row, desk.now()))?;
+                printer.row(&TableRow::of(row, session.now()))?;
             } else {
                 printer.row(&row)?;
             }
         }
     }
     printer.finish()?;
-    if is_table && left == 0 && !desk.store().alert_page(&filter, before.as_deref(), 1).await?.is_empty() {
+    if is_table && left == 0 && !session.store().alert_page(&filter, before.as_deref(), 1).await?.is_empty() {
         note("there are more; --limit 0 for all");
     }
     Ok(())
@@ -186,14 +186,14 @@ fn glance(context: &Context, rows: Vec<AlertView>, now: Time) -> anyhow::Result<
     if !context.is_table() {
         return context.print_rows(&FIELDS, &rows);
     }
-    let rows: Vec<Glance> = rows.into_iter().map(|row| Glance::of(row, now)).collect();
+    let rows: Vec<TableRow> = rows.into_iter().map(|row| TableRow::of(row, now)).collect();
     context.print_rows(&TABLE, &rows)
 }
 
-async fn show(context: &Context, desk: &Desk, named: &Named) -> anyhow::Result<()> {
-    let id = String::from(desk.id_of(Noun::Alert, named).await?);
-    let deliveries = desk.store().deliveries_of_alert(&id).await?;
-    let Some(row) = desk.store().alert_views(std::slice::from_ref(&id)).await?.into_iter().next() else {
+async fn show(context: &Context, session: &Session, named: &Named) -> anyhow::Result<()> {
+    let id = String::from(session.id_of(Noun::Alert, named).await?);
+    let deliveries = session.store().deliveries_of_alert(&id).await?;
+    let Some(row) = session.store().alert_views(std::slice::from_ref(&id)).await?.into_iter().next() else {
         bail!(unknown(&id));
     };
     if !context.is_table() {

@@ -1,7 +1,7 @@
 //! `amplinkd audit`: whether anything is lost, stalled or inconsistent. It must never repair what it finds.
 
 use super::{
-    context::{Context, Ending, note},
+    context::{Context, ExitStatus, note},
     output::Column,
 };
 use crate::{engine::audit::FINDINGS_MAX, store::Store};
@@ -50,12 +50,12 @@ const COLUMNS: [Column; 3] =
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub async fn run(context: &Context, audit: Audit) -> anyhow::Result<Ending> {
+pub async fn run(context: &Context, audit: Audit) -> anyhow::Result<ExitStatus> {
     let (findings, is_driven) = context
-        .at_desk(async |desk| {
-            let found = if audit.all { desk.recorder.audit_all().await? } else { desk.recorder.audit().await? };
+        .with_database(async |session| {
+            let found = if audit.all { session.recorder.audit_all().await? } else { session.recorder.audit().await? };
             // Asked only when there is something to explain; who may not look at the lock is told nothing about it.
-            let is_driven = found.is_empty() || Store::is_driven(&desk.config.database.path).unwrap_or(true);
+            let is_driven = found.is_empty() || Store::is_driven(&session.config.database.path).unwrap_or(true);
             Ok((found, is_driven))
         })
         .await?;
@@ -64,7 +64,7 @@ pub async fn run(context: &Context, audit: Audit) -> anyhow::Result<Ending> {
             context.print_rows(&COLUMNS, &findings)?;
         }
         note("all is well");
-        return Ok(Ending::Well);
+        return Ok(ExitStatus::Success);
     }
     context.print_rows(&COLUMNS, &findings)?;
     if !is_driven {
@@ -74,5 +74,5 @@ pub async fn run(context: &Context, audit: Audit) -> anyhow::Result<Ending> {
     if findings.iter().any(|found| flood(&found.rule)) {
         note(format!("only the first {FINDINGS_MAX} of a rule are shown; there may be more"));
     }
-    Ok(Ending::ProblemsFound)
+    Ok(ExitStatus::ProblemsFound)
 }

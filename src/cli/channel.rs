@@ -8,7 +8,7 @@ use serde::Serialize;
 
 pub use self::sample::Event;
 use super::{
-    context::{Context, Desk, Ending, note},
+    context::{Context, ExitStatus, Session, note},
     named::Named,
     output::Column,
     time_format,
@@ -110,7 +110,7 @@ impl Row {
 
 /// A row of the table.
 #[derive(Debug, Serialize)]
-struct Glance {
+struct TableRow {
     #[serde(flatten)]
     row: Row,
     delivered: Option<String>,
@@ -140,7 +140,7 @@ const DEAD_FIELDS: [Column; 11] = [
 
 /// A message that was given up, in a table.
 #[derive(Debug, Serialize)]
-struct DeadGlance {
+struct DeadLetterRow {
     #[serde(flatten)]
     row: DeliveryView,
     age: String,
@@ -167,24 +167,24 @@ struct Retried {
 ///
 /// # Errors
 /// When the channel is not known, did not take the test, or the database cannot be used.
-pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
-        Command::List => context.at_desk(async |desk| list(context, desk).await).await?,
+        Command::List => context.with_database(async |session| list(context, session).await).await?,
         Command::Test { name, event } => test(context, &name, event).await?,
         Command::Retry { name, ids, dry_run: true } => {
-            context.at_desk(async |desk| dead(context, desk, &name, &ids).await).await?;
+            context.with_database(async |session| dead(context, session, &name, &ids).await).await?;
         }
         Command::Retry { name, ids, dry_run: false } => {
-            context.at_desk(async |desk| retry(context, desk, name, ids).await).await?;
+            context.with_database(async |session| retry(context, session, name, ids).await).await?;
         }
     }
-    Ok(Ending::Well)
+    Ok(ExitStatus::Success)
 }
 
-async fn list(context: &Context, desk: &Desk) -> anyhow::Result<()> {
-    let channels = &desk.config.alerts.channels;
+async fn list(context: &Context, session: &Session) -> anyhow::Result<()> {
+    let channels = &session.config.alerts.channels;
     let names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
-    let figures = desk.store().channel_figures(&names).await?;
+    let figures = session.store().channel_figures(&names).await?;
     let rows = figures.into_iter().map(|figures| {
         let channel = channels.iter().find(|channel| channel.name == figures.channel);
         Row::of(figures, channel)
@@ -200,8 +200,8 @@ async fn list(context: &Context, desk: &Desk) -> anyhow::Result<()> {
         note("no channels: nobody is told of anything; config/amplinkd.example.toml shows how to write one");
     }
     let glance = |row: Row| {
-        let delivered = row.delivered_at.as_deref().map(|at| format!("{} ago", time_format::age(at, desk.now())));
-        Glance { row, delivered }
+        let delivered = row.delivered_at.as_deref().map(|at| format!("{} ago", time_format::age(at, session.now())));
+        TableRow { row, delivered }
     };
     context.print_rows(&TABLE, &rows.into_iter().map(glance).collect::<Vec<_>>())
 }
@@ -232,20 +232,20 @@ async fn test(context: &Context, name: &str, event: Event) -> anyhow::Result<()>
     context.print_one(&Tested { channel, kind, event: event.word(), result: "taken", took_ms })
 }
 
-async fn dead(context: &Context, desk: &Desk, name: &str, ids: &[Named]) -> anyhow::Result<()> {
-    known(&desk.config.alerts.channels, name)?;
-    let ids = whole(desk, name, ids).await?;
+async fn dead(context: &Context, session: &Session, name: &str, ids: &[Named]) -> anyhow::Result<()> {
+    known(&session.config.alerts.channels, name)?;
+    let ids = whole(session, name, ids).await?;
     let is_table = context.is_table();
     let mut printer = context.printer(if is_table { &DEAD_TABLE[..] } else { &DEAD_FIELDS[..] });
     let (mut after, mut count) = (String::new(), 0_u64);
     loop {
-        let page = desk.store().given_up(name, &after, PAGE).await?;
+        let page = session.store().given_up(name, &after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after.clone_from(&last.id);
         for row in page.into_iter().filter(|row| ids.is_empty() || ids.contains(&row.id)) {
             count += 1;
             if is_table {
-                printer.row(&DeadGlance::of(row, desk.now()))?;
+                printer.row(&DeadLetterRow::of(row, session.now()))?;
             } else {
                 printer.row(&row)?;
             }
@@ -256,19 +256,19 @@ async fn dead(context: &Context, desk: &Desk, name: &str, ids: &[Named]) -> anyh
     Ok(())
 }
 
-impl DeadGlance {
+impl DeadLetterRow {
     fn of(row: DeliveryView, now: Time) -> Self {
         let age = time_format::age(&row.created_at, now);
         Self { row, age }
     }
 }
 
-async fn retry(context: &Context, desk: &Desk, name: String, ids: Vec<Named>) -> anyhow::Result<()> {
-    known(&desk.config.alerts.channels, &name)?;
-    let ids = whole(desk, &name, &ids).await?;
+async fn retry(context: &Context, session: &Session, name: String, ids: Vec<Named>) -> anyhow::Result<()> {
+    known(&session.config.alerts.channels, &name)?;
+    let ids = whole(session, &name, &ids).await?;
     let wanted = ids.len() as u64;
     let some = (!ids.is_empty()).then_some(ids);
-    let retried = desk.store().retry_deliveries(name.clone(), some, desk.now()).await?;
+    let retried = session.store().retry_deliveries(name.clone(), some, session.now()).await?;
     context.print_one(&Retried { channel: name.clone(), retried })?;
     if retried < wanted {
         let missing = messages(wanted - retried);
@@ -279,8 +279,8 @@ async fn retry(context: &Context, desk: &Desk, name: String, ids: Vec<Named>) ->
     Ok(())
 }
 
-async fn whole(desk: &Desk, channel: &str, ids: &[Named]) -> anyhow::Result<Vec<String>> {
-    Ok(desk.ids_of(Noun::GivenUp(channel), ids).await?.into_iter().map(String::from).collect())
+async fn whole(session: &Session, channel: &str, ids: &[Named]) -> anyhow::Result<Vec<String>> {
+    Ok(session.ids_of(Noun::GivenUp(channel), ids).await?.into_iter().map(String::from).collect())
 }
 
 fn messages(count: u64) -> String {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, context::Ending};
+use super::{Cli, context::ExitStatus};
 
 /// Print a completion script for a shell
 #[derive(Debug, clap::Args)]
@@ -23,12 +23,12 @@ pub struct Completions {
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub fn run(command: &Completions) -> anyhow::Result<Ending> {
+pub fn run(command: &Completions) -> anyhow::Result<ExitStatus> {
     // Made in memory first: the generator gives up loudly when its reader has gone.
     let mut script = Vec::new();
     clap_complete::generate(command.shell, &mut Cli::command(), "amplinkd", &mut script);
     match io::stdout().lock().write_all(&script) {
         Err(wrong) if wrong.kind() != io::ErrorKind::BrokenPipe => Err(wrong.into()),
-        Ok(()) | Err(_) => Ok(Ending::Well),
+        Ok(()) | Err(_) => Ok(ExitStatus::Success),
     }
 }

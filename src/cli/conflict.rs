@@ -5,7 +5,7 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::{
-    context::{Context, Desk, Ending},
+    context::{Context, ExitStatus, Session},
     named::Named,
     output::Column,
     time_format,
@@ -77,7 +77,7 @@ const FIELDS: [Column; 12] = [
 
 /// A row of the table.
 #[derive(Debug, Serialize)]
-struct Glance {
+struct TableRow {
     id: String,
     request_id: String,
     kind: String,
@@ -85,7 +85,7 @@ struct Glance {
     resolution: Option<String>,
 }
 
-impl Glance {
+impl TableRow {
     fn of(row: ConflictView, now: Time) -> Self {
         let age = time_format::age(&row.at, now);
         Self { id: row.id, request_id: row.request_id, kind: row.kind, age, resolution: row.resolution }
@@ -96,21 +96,21 @@ impl Glance {
 ///
 /// # Errors
 /// When the conflict is not known or the database cannot be used.
-pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     context
-        .at_desk(async |desk| match command {
-            Command::List(filters) => list(context, desk, filters).await,
-            Command::Show { id } => show(context, desk, &id).await,
+        .with_database(async |session| match command {
+            Command::List(filters) => list(context, session, filters).await,
+            Command::Show { id } => show(context, session, &id).await,
         })
         .await?;
-    Ok(Ending::Well)
+    Ok(ExitStatus::Success)
 }
 
-async fn list(context: &Context, desk: &Desk, filters: Filters) -> anyhow::Result<()> {
+async fn list(context: &Context, session: &Session, filters: Filters) -> anyhow::Result<()> {
     let open = (filters.open || filters.resolved).then_some(filters.open);
     let account = filters.account.map(String::from);
     let request = match &filters.request {
-        Some(named) => Some(desk.id_of(Noun::Request, named).await?.into()),
+        Some(named) => Some(session.id_of(Noun::Request, named).await?.into()),
         None => None,
     };
     let filter = ConflictFilter { id: None, request, account, open };
@@ -118,12 +118,12 @@ async fn list(context: &Context, desk: &Desk, filters: Filters) -> anyhow::Resul
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
     let mut before = None;
     while !printer.reader_gone() {
-        let page = desk.store().conflict_page(&filter, before.as_deref(), PAGE).await?;
+        let page = session.store().conflict_page(&filter, before.as_deref(), PAGE).await?;
         let Some(last) = page.last() else { break };
         before = Some(last.id.clone());
         for row in page {
             if is_table {
-                printer.row(&Glance::of(row, desk.now()))?;
+                printer.row(&TableRow::of(row, session.now()))?;
             } else {
                 printer.row(&row)?;
             }
@@ -132,10 +132,10 @@ async fn list(context: &Context, desk: &Desk, filters: Filters) -> anyhow::Resul
     Ok(printer.finish()?)
 }
 
-async fn show(context: &Context, desk: &Desk, named: &Named) -> anyhow::Result<()> {
-    let id = String::from(desk.id_of(Noun::Conflict, named).await?);
+async fn show(context: &Context, session: &Session, named: &Named) -> anyhow::Result<()> {
+    let id = String::from(session.id_of(Noun::Conflict, named).await?);
     let filter = ConflictFilter { id: Some(id.clone()), ..ConflictFilter::default() };
-    let found = desk.store().conflict_page(&filter, None, 1).await?;
+    let found = session.store().conflict_page(&filter, None, 1).await?;
     let Some(row) = found.first() else {
         bail!("there is no conflict {id:?}; `amplinkd conflict list` shows them");
     };

@@ -26,9 +26,9 @@ use crate::{
 
 /// How a command ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum ExitStatus {
     /// Exit code 0.
-    Well,
+    Success,
     /// Exit code 3: it looked for problems and found some.
     ProblemsFound,
 }
@@ -60,7 +60,7 @@ pub struct Context {
 
 /// The open database with everything a command may ask of it.
 #[derive(Debug, Clone)]
-pub struct Desk {
+pub struct Session {
     /// Where wishes and decisions go.
     pub recorder: Arc<Recorder>,
     /// The configuration.
@@ -93,10 +93,10 @@ impl Context {
     ///
     /// # Errors
     /// That of opening or of `work`.
-    pub async fn with_desk<T>(
+    pub async fn with_session<T>(
         &self,
         database: Database,
-        work: impl AsyncFnOnce(&Desk) -> anyhow::Result<T>,
+        work: impl AsyncFnOnce(&Session) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let config = self.config()?;
         let location = Location { path: config.database.path.clone(), mode: config.database.mode };
@@ -106,17 +106,17 @@ impl Context {
         let store = open(&location, Role::Tool).await?;
         let recorder = Arc::new(Recorder::new(store.clone(), Arc::new(SystemClock::new()), config.policy()));
         recorder.audit_by(people::promised(&config));
-        let result = work(&Desk { recorder, config: Arc::new(config) }).await;
+        let result = work(&Session { recorder, config: Arc::new(config) }).await;
         store.close().await;
         result
     }
 
-    /// [`Context::with_desk`] for a database that must be there.
+    /// [`Context::with_session`] for a database that must be there.
     ///
     /// # Errors
     /// As there.
-    pub async fn at_desk<T>(&self, work: impl AsyncFnOnce(&Desk) -> anyhow::Result<T>) -> anyhow::Result<T> {
-        self.with_desk(Database::Existing, work).await
+    pub async fn with_database<T>(&self, work: impl AsyncFnOnce(&Session) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        self.with_session(Database::Existing, work).await
     }
 
     /// Opens a database that must be there for reading alone, lets `work` look at it, and closes it: nothing is made, locked
@@ -124,13 +124,13 @@ impl Context {
     ///
     /// # Errors
     /// That of opening or of `work`.
-    pub async fn with_reader<T>(&self, work: impl AsyncFnOnce(&Desk) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    pub async fn with_reader<T>(&self, work: impl AsyncFnOnce(&Session) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let config = self.config()?;
         let location = Location { path: config.database.path.clone(), mode: config.database.mode };
         must_exist(&location)?;
         let store = Store::open_to_read(&location.path).await?;
         let recorder = Arc::new(Recorder::new(store.clone(), Arc::new(SystemClock::new()), config.policy()));
-        let result = work(&Desk { recorder, config: Arc::new(config) }).await;
+        let result = work(&Session { recorder, config: Arc::new(config) }).await;
         store.close().await;
         result
     }
@@ -179,7 +179,7 @@ impl Context {
     }
 }
 
-impl Desk {
+impl Session {
     /// The database.
     #[must_use]
     pub fn store(&self) -> &Store {

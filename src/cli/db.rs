@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use super::{
-    context::{Context, Ending, is_damage, must_exist, note, open},
+    context::{Context, ExitStatus, is_damage, must_exist, note, open},
     output::Column,
 };
 use crate::{
@@ -66,7 +66,7 @@ const COLUMNS: [Column; 2] = [Column::shown("id", "WHERE"), Column::shown("findi
 ///
 /// # Errors
 /// When the copy cannot be made or the file cannot be read.
-pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     let config = context.config()?;
     let location = Location { path: config.database.path, mode: config.database.mode };
     match &command {
@@ -82,7 +82,7 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> 
     }
 }
 
-async fn backup(context: &Context, location: &Location, to: &Path) -> anyhow::Result<Ending> {
+async fn backup(context: &Context, location: &Location, to: &Path) -> anyhow::Result<ExitStatus> {
     // Opened as any command does: what is no database of ours is not worth a copy.
     open(location, Role::Tool).await?.close().await;
     let mode = std::fs::metadata(&location.path).map_or(location.mode, |found| found.permissions().mode() & 0o777);
@@ -96,7 +96,7 @@ async fn backup(context: &Context, location: &Location, to: &Path) -> anyhow::Re
     match copy(location, to, &file, mode).await {
         Ok(bytes) => {
             context.print_one(&Copied { file: to.display().to_string(), bytes })?;
-            Ok(Ending::Well)
+            Ok(ExitStatus::Success)
         }
         Err(error) => {
             // The file was made a moment ago and holds nothing that anybody could want.
@@ -124,7 +124,7 @@ async fn copy(location: &Location, to: &Path, file: &File, mode: u32) -> anyhow:
     Ok(file.metadata()?.len())
 }
 
-async fn verify(context: &Context, location: &Location) -> anyhow::Result<Ending> {
+async fn verify(context: &Context, location: &Location) -> anyhow::Result<ExitStatus> {
     note(format!("reading all of {}", location.path.display()));
     let found = match findings(location).await {
         Ok(found) => found,
@@ -135,13 +135,13 @@ async fn verify(context: &Context, location: &Location) -> anyhow::Result<Ending
             context.print_rows(&COLUMNS, &found)?;
         }
         note("all is well");
-        return Ok(Ending::Well);
+        return Ok(ExitStatus::Success);
     }
     context.print_rows(&COLUMNS, &found)?;
     note(
         "something is wrong: keep a copy of the file before you do anything else; `amplinkd db restore` puts a backup back",
     );
-    Ok(Ending::ProblemsFound)
+    Ok(ExitStatus::ProblemsFound)
 }
 
 async fn findings(location: &Location) -> anyhow::Result<Vec<Damage>> {

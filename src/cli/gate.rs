@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    context::{Context, Desk, Ending, Usage, note},
+    context::{Context, ExitStatus, Session, Usage, note},
     many::REQUESTS,
     output::Column,
     time_format,
@@ -108,7 +108,7 @@ const FIELDS: [Column; 7] = [
 
 /// A row of the table.
 #[derive(Debug, Serialize)]
-struct Glance {
+struct TableRow {
     kind: String,
     subject: String,
     errcode: i64,
@@ -117,7 +117,7 @@ struct Glance {
     why: String,
 }
 
-impl Glance {
+impl TableRow {
     fn of(row: GateView, now: Time) -> Self {
         let opens = time_format::ahead(Some(&row.until), now);
         let verb = if row.early { "asked in" } else { "in" };
@@ -132,12 +132,12 @@ impl Glance {
 ///
 /// # Errors
 /// When the database cannot be used.
-pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
-        Command::List(wanted) => context.at_desk(async |desk| list(context, desk, &wanted).await).await?,
+        Command::List(wanted) => context.with_database(async |session| list(context, session, &wanted).await).await?,
         Command::Open(wanted) => open(context, &wanted).await?,
     }
-    Ok(Ending::Well)
+    Ok(ExitStatus::Success)
 }
 
 async fn open(context: &Context, wanted: &Open) -> anyhow::Result<()> {
@@ -150,8 +150,8 @@ async fn open(context: &Context, wanted: &Open) -> anyhow::Result<()> {
         (None, _) => return Err(Usage(format!("say which {kind}: `amplinkd gate list` shows the subjects")).into()),
     };
     context
-        .at_desk(async |desk| {
-            let Opened { gate, requests } = desk.recorder.open_gate(kind, subject).await?;
+        .with_database(async |session| {
+            let Opened { gate, requests } = session.recorder.open_gate(kind, subject).await?;
             context.print_one(&Opening {
                 kind: gate.kind,
                 subject: gate.subject,
@@ -164,7 +164,7 @@ async fn open(context: &Context, wanted: &Open) -> anyhow::Result<()> {
                 let count = usize::try_from(requests).unwrap_or(usize::MAX);
                 note(format!("{} waited for it and go on", REQUESTS.counted(count)));
             }
-            if !Store::is_driven(&desk.config.database.path).unwrap_or(true) {
+            if !Store::is_driven(&session.config.database.path).unwrap_or(true) {
                 note("no daemon runs: calls go on when one starts");
             }
             Ok(())
@@ -172,7 +172,7 @@ async fn open(context: &Context, wanted: &Open) -> anyhow::Result<()> {
         .await
 }
 
-async fn list(context: &Context, desk: &Desk, wanted: &List) -> anyhow::Result<()> {
+async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Result<()> {
     let is_table = context.is_table();
     let limit = match wanted.limit.unwrap_or(if is_table { TABLE_ROWS } else { 0 }) {
         0 => u32::MAX,
@@ -181,7 +181,7 @@ async fn list(context: &Context, desk: &Desk, wanted: &List) -> anyhow::Result<(
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
     let (mut after, mut shown, mut there_are_more) = ((String::new(), String::new()), 0, false);
     while !printer.reader_gone() && !there_are_more {
-        let page = desk.store().gate_page(&wanted.kinds, (&after.0, &after.1), desk.now().ms(), PAGE).await?;
+        let page = session.store().gate_page(&wanted.kinds, (&after.0, &after.1), session.now().ms(), PAGE).await?;
         let Some(last) = page.last() else { break };
         after = (last.kind.clone(), last.subject.clone());
         for row in page {
@@ -191,7 +191,7 @@ async fn list(context: &Context, desk: &Desk, wanted: &List) -> anyhow::Result<(
             }
             shown += 1;
             if is_table {
-                printer.row(&Glance::of(row, desk.now()))?;
+                printer.row(&TableRow::of(row, session.now()))?;
             } else {
                 printer.row(&row)?;
             }

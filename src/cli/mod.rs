@@ -38,7 +38,7 @@ use anyhow::Context as _;
 use clap::Parser;
 
 use self::{
-    context::{Context, Ending, Usage},
+    context::{Context, ExitStatus, Usage},
     output::{Format, Look},
 };
 use crate::shutdown::Shutdown;
@@ -157,8 +157,8 @@ pub fn main() -> ExitCode {
         }
     };
     match begin(cli) {
-        Ok(Ending::Well) => ExitCode::SUCCESS,
-        Ok(Ending::ProblemsFound) => ExitCode::from(PROBLEMS),
+        Ok(ExitStatus::Success) => ExitCode::SUCCESS,
+        Ok(ExitStatus::ProblemsFound) => ExitCode::from(PROBLEMS),
         Err(error) => {
             let _ = writeln!(io::stderr(), "amplinkd: {}", sentence(&error));
             ExitCode::from(if error.is::<Usage>() { USAGE } else { ERROR })
@@ -166,7 +166,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn begin(cli: Cli) -> anyhow::Result<Ending> {
+fn begin(cli: Cli) -> anyhow::Result<ExitStatus> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
     let ending = runtime.block_on(run(cli));
     // A thread that waits for stdin must not keep an ended program alive.
@@ -174,12 +174,12 @@ fn begin(cli: Cli) -> anyhow::Result<Ending> {
     ending
 }
 
-async fn run(cli: Cli) -> anyhow::Result<Ending> {
+async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     crate::shutdown::outlive_file_limits().context("cannot listen for signals")?;
     let context = Context { config: cli.config, format: cli.output, look: Look::of_stdout() };
     match cli.command {
-        Command::Demo(command) => demo::run(&command).await.map(|()| Ending::Well),
-        Command::Run(run::Run {}) => Box::pin(run::run(context.config.as_deref())).await.map(|()| Ending::Well),
+        Command::Demo(command) => demo::run(&command).await.map(|()| ExitStatus::Success),
+        Command::Run(run::Run {}) => Box::pin(run::run(context.config.as_deref())).await.map(|()| ExitStatus::Success),
         Command::Request(command) => request::run(&context, command).await,
         Command::Account(command) => account::run(&context, command).await,
         Command::Program(command) => program::run(&context, command).await,
@@ -194,12 +194,12 @@ async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Db(command) => db::run(&context, command).await,
         Command::Config(ConfigCommand::Check) => {
             config::check(context.config.as_deref(), context.format)?;
-            plan::warn_when_short(&context).await.map(|()| Ending::Well)
+            plan::warn_when_short(&context).await.map(|()| ExitStatus::Success)
         }
         Command::Simulate(command) => {
             let shutdown = Shutdown::new();
             shutdown.listen().context("cannot listen for signals")?;
-            simulate::run(command, async move { shutdown.wait().await }).await.map(|()| Ending::Well)
+            simulate::run(command, async move { shutdown.wait().await }).await.map(|()| ExitStatus::Success)
         }
         Command::Selftest(command) => {
             let shutdown = Shutdown::new();

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use anyhow::bail;
 
-use super::context::Desk;
+use super::context::Session;
 use crate::{domain::id::RequestId, store::read::id_suffix::Noun};
 
 /// The shortest ending, in characters: one in sixteen million names another request of a chance pair.
@@ -76,7 +76,7 @@ impl Noun<'_> {
     }
 }
 
-impl Desk {
+impl Session {
     /// The whole id. One that was given whole need not be known: whoever looks for it says so.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl Desk {
         }
     }
 
-    /// [`Desk::id_of`] for many, each once, in their order. All are found out before anything is done to any.
+    /// [`Session::id_of`] for many, each once, in their order. All are found out before anything is done to any.
     ///
     /// # Errors
     /// As there.

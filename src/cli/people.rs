@@ -4,23 +4,23 @@
 use anyhow::Context;
 
 use crate::{
-    alerting::{deliver::Outlet, evaluator::Settings, fan_out::Subscription},
+    alerting::{deliver::ChannelEndpoint, evaluator::Settings, fan_out::Subscription},
     config::{Alerts, ChannelConfig, Config, Digest, EventClass},
-    domain::alert_rules::Attention,
-    engine::audit::Promised,
-    notify::{Channel, heartbeat::Heartbeat},
+    domain::alert_rules::AlertPolicy,
+    engine::audit::AlertDeadlines,
+    notify::{Channel, heartbeat::HeartbeatClient},
 };
 
 /// What the watch is told of the configuration.
 #[must_use]
 pub fn settings(config: &Config) -> Settings {
     let Config { alerts, digest, .. } = config;
-    let attention = Attention {
+    let attention = AlertPolicy {
         thresholds: alerts.thresholds.clone(),
         keep_outcomes: alerts.keep_outcomes,
         unread_after: alerts.unread_after,
         zone: alerts.zone,
-        ..Attention::default()
+        ..AlertPolicy::default()
     };
     Settings {
         attention,
@@ -35,9 +35,9 @@ pub fn settings(config: &Config) -> Settings {
 
 /// When people must have been told, for the audit.
 #[must_use]
-pub fn promised(config: &Config) -> Promised {
+pub fn promised(config: &Config) -> AlertDeadlines {
     let alerts = &config.alerts;
-    Promised {
+    AlertDeadlines {
         unread_after: alerts.unread_after,
         group_within: alerts.group_within,
         quiet: alerts.quiet,
@@ -61,10 +61,10 @@ fn subscription(channel: &ChannelConfig, digest: &Digest) -> Subscription {
 ///
 /// # Errors
 /// A channel whose settings cannot work; the sentence says which and why.
-pub fn outlets(alerts: &Alerts) -> anyhow::Result<Vec<Outlet>> {
+pub fn outlets(alerts: &Alerts) -> anyhow::Result<Vec<ChannelEndpoint>> {
     let outlet = |config: &ChannelConfig| {
         let channel = Channel::new(&config.settings())?;
-        Ok(Outlet {
+        Ok(ChannelEndpoint {
             name: config.name.clone(),
             pace: channel.pace(),
             channel,
@@ -80,8 +80,8 @@ pub fn outlets(alerts: &Alerts) -> anyhow::Result<Vec<Outlet>> {
 ///
 /// # Errors
 /// An address that cannot be called.
-pub fn heartbeat(config: &Config) -> anyhow::Result<Option<Heartbeat>> {
+pub fn heartbeat(config: &Config) -> anyhow::Result<Option<HeartbeatClient>> {
     let section = &config.heartbeat;
     let Some(url) = section.url.clone() else { return Ok(None) };
-    Heartbeat::new(url, section.timeout).map(Some).context("[heartbeat] url")
+    HeartbeatClient::new(url, section.timeout).map(Some).context("[heartbeat] url")
 }

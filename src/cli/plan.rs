@@ -6,7 +6,7 @@ use std::{num::NonZeroU32, time::Duration};
 use serde::Serialize;
 
 use super::{
-    context::{Context, Desk, Ending, note},
+    context::{Context, ExitStatus, Session, note},
     output::Column,
 };
 use crate::domain::{
@@ -87,7 +87,7 @@ struct Row {
 
 /// A row of the table.
 #[derive(Debug, Serialize)]
-struct Glance {
+struct TableRow {
     class: &'static str,
     accounts: u64,
     per_second: String,
@@ -101,21 +101,21 @@ struct Glance {
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn run(context: &Context, plan: Plan) -> anyhow::Result<Ending> {
-    context.at_desk(async |desk| show(context, desk, &plan).await).await
+pub async fn run(context: &Context, plan: Plan) -> anyhow::Result<ExitStatus> {
+    context.with_database(async |session| show(context, session, &plan).await).await
 }
 
-async fn show(context: &Context, desk: &Desk, asked: &Plan) -> anyhow::Result<Ending> {
+async fn show(context: &Context, session: &Session, asked: &Plan) -> anyhow::Result<ExitStatus> {
     let supply = Supply {
-        per_second: asked.per_second.map_or(desk.config.wechat.per_second, NonZeroU32::get),
-        daily_budget: desk.config.polling.daily_budget,
+        per_second: asked.per_second.map_or(session.config.wechat.per_second, NonZeroU32::get),
+        daily_budget: session.config.polling.daily_budget,
     };
-    let policy = desk.config.policy();
-    let plan = CapacityPlan::of(&desk.store().census(&policy, desk.now()).await?, &policy, supply);
-    let in_force = desk.store().pace().await?.map(|row| factor(row.stretch().thousandths()));
+    let policy = session.config.policy();
+    let plan = CapacityPlan::of(&session.store().census(&policy, session.now()).await?, &policy, supply);
+    let in_force = session.store().pace().await?.map(|row| factor(row.stretch().thousandths()));
     let advice = advice(&plan, supply);
     if context.is_table() {
-        let rows: Vec<Glance> = plan.classes.iter().map(glance).collect();
+        let rows: Vec<TableRow> = plan.classes.iter().map(glance).collect();
         context.print_rows(&COLUMNS[..7], &rows)?;
         for line in summary(&plan, supply).into_iter().chain(first_looks(&plan)).chain(advice) {
             note(line);
@@ -123,7 +123,7 @@ async fn show(context: &Context, desk: &Desk, asked: &Plan) -> anyhow::Result<En
     } else {
         context.print_one(&document(&plan, supply, in_force, advice))?;
     }
-    Ok(if plan.is_met() { Ending::Well } else { Ending::ProblemsFound })
+    Ok(if plan.is_met() { ExitStatus::Success } else { ExitStatus::ProblemsFound })
 }
 
 /// Says when the accounts of the configured database need more looks than are allowed; nothing when there is none yet.
@@ -135,11 +135,11 @@ pub async fn warn_when_short(context: &Context) -> anyhow::Result<()> {
         return Ok(());
     }
     let short = context
-        .at_desk(async |desk| {
-            let config = &desk.config;
+        .with_database(async |session| {
+            let config = &session.config;
             let supply = Supply { per_second: config.wechat.per_second, daily_budget: config.polling.daily_budget };
             let policy = config.policy();
-            let plan = CapacityPlan::of(&desk.store().census(&policy, desk.now()).await?, &policy, supply);
+            let plan = CapacityPlan::of(&session.store().census(&policy, session.now()).await?, &policy, supply);
             let advice = advice(&plan, supply);
             Ok(if advice.is_empty() { None } else { Some((summary(&plan, supply), advice)) })
         })
@@ -185,9 +185,9 @@ fn row(class: &ClassPlan) -> Row {
     }
 }
 
-fn glance(class: &ClassPlan) -> Glance {
+fn glance(class: &ClassPlan) -> TableRow {
     let words = |span: Duration| in_words(Duration::from_secs(span.as_secs()));
-    Glance {
+    TableRow {
         class: class.class.as_str(),
         accounts: class.accounts,
         per_second: format!("{:.1}", class.demand_per_second),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    context::{Context, Desk, Ending},
+    context::{Context, ExitStatus, Session},
     output::Column,
     time_format,
 };
@@ -68,7 +68,7 @@ const FIELDS: [Column; 18] = [
 
 /// A row of the table.
 #[derive(Debug, Serialize)]
-struct Glance {
+struct TableRow {
     account: String,
     program: Option<String>,
     username: Option<String>,
@@ -78,7 +78,7 @@ struct Glance {
     nickname: Option<String>,
 }
 
-impl Glance {
+impl TableRow {
     fn of(row: ProgramView, now: Time) -> Self {
         let listed = match row.status {
             1 => "1 linked".to_owned(),
@@ -98,28 +98,33 @@ impl Glance {
 ///
 /// # Errors
 /// When the database cannot be used.
-pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     let Command::List { account, program } = command;
     context
-        .at_desk(async |desk| {
+        .with_database(async |session| {
             let (account, program) = (account.as_ref().map(AccountId::as_str), program.as_ref().map(ProgramId::as_str));
-            list(context, desk, account, program).await
+            list(context, session, account, program).await
         })
         .await?;
-    Ok(Ending::Well)
+    Ok(ExitStatus::Success)
 }
 
-async fn list(context: &Context, desk: &Desk, account: Option<&str>, program: Option<&str>) -> anyhow::Result<()> {
+async fn list(
+    context: &Context,
+    session: &Session,
+    account: Option<&str>,
+    program: Option<&str>,
+) -> anyhow::Result<()> {
     let is_table = context.is_table();
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
     let mut after = String::new();
     while !printer.reader_gone() {
-        let page = desk.store().program_page(&after, account, program).await?;
+        let page = session.store().program_page(&after, account, program).await?;
         let Some(last) = page.last() else { break };
         after.clone_from(&last.account);
         for row in page {
             if is_table {
-                printer.row(&Glance::of(row, desk.now()))?;
+                printer.row(&TableRow::of(row, session.now()))?;
             } else {
                 printer.row(&row)?;
             }

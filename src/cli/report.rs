@@ -13,7 +13,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    context::{Context, Desk, Ending, Usage, note},
+    context::{Context, ExitStatus, Session, Usage, note},
     output::{self, Column, Format},
     request::label,
     terminal_escape::legible,
@@ -21,9 +21,9 @@ use super::{
 };
 use crate::{
     domain::{
-        distribution::Spread,
+        distribution::Distribution,
         id::AccountId,
-        stage_durations::Stretch,
+        stage_durations::Measured,
         time::{Time, in_words},
     },
     store::{
@@ -103,7 +103,7 @@ struct Row {
 
 /// The same for people.
 #[derive(Debug, Serialize)]
-struct Glance {
+struct TableRow {
     group: String,
     stage: &'static str,
     median: Option<String>,
@@ -134,7 +134,7 @@ const TIMES_BY: [Column; 7] = [
 
 /// What came of nudges, for people.
 #[derive(Debug, Serialize)]
-struct NudgeGlance {
+struct NudgeRow {
     group: String,
     stage: &'static str,
     nudges: usize,
@@ -167,14 +167,14 @@ const NUDGES_BY: [Column; 7] = [
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn run(context: &Context, report: Report) -> anyhow::Result<Ending> {
+pub async fn run(context: &Context, report: Report) -> anyhow::Result<ExitStatus> {
     if report.digest {
         return digest::run(context, report.language.as_deref()).await;
     }
     let by = by(&report.by)?;
     context
-        .at_desk(async |desk| {
-            let now = desk.now();
+        .with_database(async |session| {
+            let now = session.now();
             let sample = Sample {
                 account: report.account.as_ref().map(ToString::to_string),
                 labels: report.labels.clone(),
@@ -183,17 +183,17 @@ pub async fn run(context: &Context, report: Report) -> anyhow::Result<Ending> {
                 by,
                 limit: REPORT_REQUESTS,
             };
-            let times = desk.store().stage_times(&sample).await?;
-            let effects = desk.store().nudge_effects(&sample, now).await?;
+            let times = session.store().stage_times(&sample).await?;
+            let effects = session.store().nudge_effects(&sample, now).await?;
             let rows = rows(&times, &effects, &sample.by);
             if context.format == Format::Table {
-                print(&table(context, desk, &sample, &times, &rows)?)
+                print(&table(context, session, &sample, &times, &rows)?)
             } else {
                 context.print_rows(&FIELDS, &rows)
             }
         })
         .await?;
-    Ok(Ending::Well)
+    Ok(ExitStatus::Success)
 }
 
 fn by(words: &[String]) -> Result<By, Usage> {
@@ -214,7 +214,7 @@ fn rows(times: &StageTimes, effects: &Effects, by: &By) -> Vec<Row> {
     }
     let mut rows = Vec::new();
     for group in groups {
-        for stretch in Stretch::ALL {
+        for stretch in Measured::ALL {
             let tally = times.groups.get(group).and_then(|stages| stages.get(stretch.as_str()));
             let effect = effects.get(group).and_then(|stages| stages.get(stretch.as_str()));
             if *by == By::Nothing || tally.is_some() || effect.is_some() {
@@ -226,15 +226,15 @@ fn rows(times: &StageTimes, effects: &Effects, by: &By) -> Vec<Row> {
 }
 
 impl Row {
-    fn of(group: Option<String>, stretch: Stretch, tally: Option<&Tally>, effect: Option<&Effect>) -> Self {
+    fn of(group: Option<String>, stretch: Measured, tally: Option<&Tally>, effect: Option<&Effect>) -> Self {
         let took = tally.map(|tally| &tally.took);
-        let at = |percent| took.and_then(|took: &Spread| took.percentile(percent)).map(|one| one.as_secs());
+        let at = |percent| took.and_then(|took: &Distribution| took.percentile(percent)).map(|one| one.as_secs());
         let effect = effect.cloned().unwrap_or_default();
         let decided = effect.nudges - effect.undecided;
         Self {
             group,
             stage: stretch.as_str(),
-            approved: took.map_or(0, Spread::count),
+            approved: took.map_or(0, Distribution::count),
             median_seconds: at(50),
             p90_seconds: at(90),
             p95_seconds: at(95),
@@ -248,23 +248,29 @@ impl Row {
     }
 }
 
-fn table(context: &Context, desk: &Desk, sample: &Sample, times: &StageTimes, rows: &[Row]) -> anyhow::Result<String> {
+fn table(
+    context: &Context,
+    session: &Session,
+    sample: &Sample,
+    times: &StageTimes,
+    rows: &[Row],
+) -> anyhow::Result<String> {
     if times.requests == 0 && rows.iter().all(|row| row.nudges == 0) {
         return Ok(nothing_yet(sample));
     }
     let is_grouped = sample.by != By::Nothing;
     let mut text = format!("{}\n\n", heading(sample, times));
-    let shown: Vec<Glance> =
-        few(rows).filter(|row| !is_grouped || row.approved + row.ended_otherwise > 0).map(Glance::of).collect();
+    let shown: Vec<TableRow> =
+        few(rows).filter(|row| !is_grouped || row.approved + row.ended_otherwise > 0).map(TableRow::of).collect();
     text += &drawn(context, if is_grouped { &TIMES_BY } else { &TIMES }, &shown)?;
     if !is_grouped && let Some(stages) = times.groups.get(&None) {
         text += &histograms(stages);
     }
-    let nudged: Vec<NudgeGlance> = few(rows).filter(|row| row.nudges > 0).map(NudgeGlance::of).collect();
+    let nudged: Vec<NudgeRow> = few(rows).filter(|row| row.nudges > 0).map(NudgeRow::of).collect();
     if nudged.is_empty() {
         text += "\nNobody was nudged: `amplinkd request nudge ID` words a reminder for whoever has not answered.\n";
     } else {
-        let within = in_words(desk.config.nudge.effect_within);
+        let within = in_words(session.config.nudge.effect_within);
         let _ = writeln!(
             text,
             "\nNudges: how many were followed by an approval in time (now {within}, [nudge] effect_within)\n"
@@ -315,7 +321,7 @@ fn day(at: Time) -> String {
 
 fn histograms(stages: &BTreeMap<&'static str, Tally>) -> String {
     let mut text = String::new();
-    for stretch in Stretch::ALL {
+    for stretch in Measured::ALL {
         let bars = stages.get(stretch.as_str()).map(|tally| tally.took.histogram()).unwrap_or_default();
         if bars.is_empty() {
             continue;
@@ -335,7 +341,7 @@ fn histograms(stages: &BTreeMap<&'static str, Tally>) -> String {
     text
 }
 
-impl Glance {
+impl TableRow {
     fn of(row: &Row) -> Self {
         Self {
             group: row.group.clone().unwrap_or_else(|| "(none)".to_owned()),
@@ -349,7 +355,7 @@ impl Glance {
     }
 }
 
-impl NudgeGlance {
+impl NudgeRow {
     fn of(row: &Row) -> Self {
         let percent = row.nudges_effective_percent.map(|percent| format!(" ({percent}%)")).unwrap_or_default();
         Self {

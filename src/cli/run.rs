@@ -8,11 +8,13 @@ use sd_notify::NotifyState;
 
 use super::{context::open, people, systemd};
 use crate::{
-    alerting::{deliver::Deliver, evaluator::Watch, heartbeat::Pulse, unwritable_alarm::Alarm},
+    alerting::{
+        deliver::Deliver, evaluator::AlertEvaluator, heartbeat::HeartbeatTask, unwritable_alarm::UnwritableAlarm,
+    },
     clock::{SharedClock, SystemClock},
     config::{Config, TokenSource as Source},
     engine::{Engine, Readings, Settings, drive::Driver, presence::Presence},
-    schedule::Chores,
+    schedule::CronJobs,
     shutdown::Shutdown,
     store::{Location, OpenError, Role},
     telemetry,
@@ -57,7 +59,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
         "amplinkd is running"
     );
     systemd::tell(&[NotifyState::Ready, NotifyState::Status("running")]);
-    let chores = Chores::new(Arc::clone(&engine), config.schedule.clone()).with_retention(config.retention.finished);
+    let chores = CronJobs::new(Arc::clone(&engine), config.schedule.clone()).with_retention(config.retention.finished);
     let work = async {
         let ended = driver.spawn(shutdown.clone()).await;
         // Without its loop the daemon is worth nothing: end, so that systemd starts it again.
@@ -93,11 +95,11 @@ struct Started {
     driver: Driver,
     presence: Presence,
     deliver: Deliver,
-    alarm: Alarm,
+    alarm: UnwritableAlarm,
     /// Tells what ends the daemon.
-    damage: Alarm,
-    guard: Watch,
-    pulse: Option<Pulse>,
+    damage: UnwritableAlarm,
+    guard: AlertEvaluator,
+    pulse: Option<HeartbeatTask>,
 }
 
 /// Opens, brings up to date, takes up where the last process ended.
@@ -114,16 +116,16 @@ async fn start(config: &Config) -> anyhow::Result<Started> {
     let (store, clock) = (engine.store().clone(), Arc::clone(engine.clock()));
     let deliver = Deliver::new(store, clock, outlets, config.alerts.give_up_after);
     let alerting = people::settings(config);
-    let alarm = || Alarm::new(Arc::clone(&engine), &alerting.subscriptions, deliver.outlets());
+    let alarm = || UnwritableAlarm::new(Arc::clone(&engine), &alerting.subscriptions, deliver.outlets());
     let (alarm, damage) = (alarm(), alarm());
-    let guard = Watch::start(Arc::clone(&engine), alerting, deliver.channels().clone()).await?;
-    let pulse = heartbeat.map(|heartbeat| Pulse::new(Arc::clone(&engine), heartbeat, config.heartbeat.every));
+    let guard = AlertEvaluator::start(Arc::clone(&engine), alerting, deliver.channels().clone()).await?;
+    let pulse = heartbeat.map(|heartbeat| HeartbeatTask::new(Arc::clone(&engine), heartbeat, config.heartbeat.every));
     Ok(Started { engine, driver, presence, deliver, alarm, damage, guard, pulse })
 }
 
 /// Checks a large file beside the work. Damage is told to every channel directly, for nothing must be written any more, and
 /// ends the daemon; the next start looks before it does anything.
-async fn check(engine: &Engine, damage: &Alarm, shutdown: &Shutdown) -> Result<(), OpenError> {
+async fn check(engine: &Engine, damage: &UnwritableAlarm, shutdown: &Shutdown) -> Result<(), OpenError> {
     let checked = engine.check_file(shutdown).await;
     if let Err(error) = &checked {
         // A channel that does not answer must not keep a damaged file in use.

@@ -7,12 +7,12 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::{
-    context::{Context, Ending, note},
+    context::{Context, ExitStatus, note},
     output::Column,
 };
 use crate::{
     clock::{Clock as _, SystemClock},
-    selftest::{Life, checks, disk, live},
+    selftest::{Scenario, checks, disk, live},
 };
 
 /// Test this machine: randomized simulations, crashes, a full disk, pauses; exit code 3 if a promise is broken
@@ -96,7 +96,7 @@ impl Line {
 ///
 /// # Errors
 /// When there is no room to try it in, or the result cannot be printed.
-pub async fn run(context: &Context, command: Selftest) -> anyhow::Result<Ending> {
+pub async fn run(context: &Context, command: Selftest) -> anyhow::Result<ExitStatus> {
     let folder = match &command.folder {
         Some(folder) => tempfile::tempdir_in(folder),
         None => tempfile::tempdir(),
@@ -129,7 +129,7 @@ pub async fn run(context: &Context, command: Selftest) -> anyhow::Result<Ending>
         lines.push(belief(&room("disk")?)?);
     }
     context.print_rows(&COLUMNS, &lines)?;
-    Ok(if lines.iter().all(|line| line.verdict != "BROKEN") { Ending::Well } else { Ending::ProblemsFound })
+    Ok(if lines.iter().all(|line| line.verdict != "BROKEN") { ExitStatus::Success } else { ExitStatus::ProblemsFound })
 }
 
 /// Life after life until the time is over; the first broken promise ends it.
@@ -141,7 +141,7 @@ async fn lives(command: &Selftest, folder: &std::path::Path) -> Result<String, S
     let (mut count, mut steps, mut requests, mut kills, mut faults) = (0, 0, 0, 0, 0);
     loop {
         let span = Duration::from_hours(24) * command.days;
-        let life = Life { seed: first.wrapping_add(count), span, turn_every: Life::ORDINARY, at_once: 1 };
+        let life = Scenario { seed: first.wrapping_add(count), span, turn_every: Scenario::ORDINARY, at_once: 1 };
         let begun = clock.monotonic();
         let lived = live(life, folder).await.map_err(|broken| broken.to_string())?;
         count += 1;

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use self::{figures::Figures, problems::Need};
 use super::{
-    context::{Context, Ending, Usage},
+    context::{Context, ExitStatus, Usage},
     output::Format,
     time_format,
 };
@@ -59,13 +59,14 @@ struct Report {
 ///
 /// # Errors
 /// When there is no database or it cannot be read.
-pub async fn run(context: &Context) -> anyhow::Result<Ending> {
+pub async fn run(context: &Context) -> anyhow::Result<ExitStatus> {
     if context.format == Format::Csv {
         return Err(Usage("the status is one JSON document: -o json, or -o jsonl for one line".to_owned()).into());
     }
-    let (now, figures) = context.with_reader(async |desk| Ok((desk.now(), Figures::read(desk).await?))).await?;
+    let (now, figures) =
+        context.with_reader(async |session| Ok((session.now(), Figures::read(session).await?))).await?;
     let problems = problems::of(&figures, now);
-    let ending = if problems.is_empty() { Ending::Well } else { Ending::ProblemsFound };
+    let ending = if problems.is_empty() { ExitStatus::Success } else { ExitStatus::ProblemsFound };
     let report = Report { at: time_format::text(now), ok: problems.is_empty(), problems, figures };
     if context.is_table() {
         page::print(&report, now, context.look)?;

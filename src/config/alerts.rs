@@ -6,13 +6,13 @@ use std::{path::Path, time::Duration};
 use serde::{Deserialize, Deserializer, de::Error};
 
 use super::{
-    ChannelConfig, Mistake,
-    channels::{self, WrittenChannel},
+    ChannelConfig, InvalidKey,
+    channels::{self, RawChannel},
     secret::Secrets,
     value::{self, Text, duration_text},
 };
 use crate::domain::{
-    alert_rules::{Attention, Override, QuietHours, Rule, Stage, StuckAfter, Threshold, Thresholds, Whose},
+    alert_rules::{AlertPolicy, Override, QuietHours, Rule, Stage, StuckAfter, Threshold, Thresholds, Whose},
     id::AccountId,
     message::Language,
 };
@@ -60,8 +60,8 @@ pub struct Alerts {
 /// `[alerts]` as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct WrittenAlerts {
-    pub(super) stuck_after: WrittenStuckAfter,
+pub(super) struct RawAlerts {
+    pub(super) stuck_after: RawStuckAfter,
     #[serde(deserialize_with = "value::duration")]
     pub(super) unread_after: Duration,
     #[serde(deserialize_with = "value::whole::<CROWD_LEAST, CROWD_MOST, _>")]
@@ -84,16 +84,16 @@ pub(super) struct WrittenAlerts {
     #[serde(deserialize_with = "value::duration")]
     pub(super) give_up_after: Duration,
     #[serde(rename = "override")]
-    pub(super) overrides: Vec<WrittenOverride>,
+    pub(super) overrides: Vec<RawOverride>,
     #[serde(rename = "channel")]
-    pub(super) channels: Vec<WrittenChannel>,
+    pub(super) channels: Vec<RawChannel>,
 }
 
-impl Default for WrittenAlerts {
+impl Default for RawAlerts {
     fn default() -> Self {
         Self {
-            stuck_after: WrittenStuckAfter::default(),
-            unread_after: Attention::default().unread_after,
+            stuck_after: RawStuckAfter::default(),
+            unread_after: AlertPolicy::default().unread_after,
             crowd: 100,
             repeat_every: Some(Duration::from_hours(24)),
             group_within: Duration::from_secs(30),
@@ -114,7 +114,7 @@ impl Default for WrittenAlerts {
 /// A table of thresholds; what is not written keeps what holds without it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table such as { account_admin = \"1d\", program_admin = \"2d\" }")]
-pub(super) struct WrittenStuckAfter {
+pub(super) struct RawStuckAfter {
     #[serde(deserialize_with = "threshold")]
     account_admin: Option<Threshold>,
     #[serde(deserialize_with = "threshold")]
@@ -127,7 +127,7 @@ pub(super) struct WrittenStuckAfter {
     requested: Option<Threshold>,
 }
 
-impl WrittenStuckAfter {
+impl RawStuckAfter {
     const fn of(&self, stage: Stage) -> Option<Threshold> {
         match stage {
             Stage::AccountAdmin => self.account_admin,
@@ -184,15 +184,15 @@ fn duration_threshold<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Thres
 /// One `[[alerts.override]]` as it is written.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WrittenOverride {
+pub(super) struct RawOverride {
     #[serde(default, deserialize_with = "some_label")]
     label: Option<(String, String)>,
     #[serde(default)]
     account: Option<AccountId>,
-    stuck_after: WrittenStuckAfter,
+    stuck_after: RawStuckAfter,
 }
 
-impl WrittenOverride {
+impl RawOverride {
     /// As the file would write it.
     pub(super) fn shown(&self) -> String {
         let label =
@@ -210,7 +210,7 @@ impl WrittenOverride {
                 return Err("say whose thresholds these are: `label` or `account`, one of them".to_owned());
             }
         };
-        let WrittenStuckAfter { account_admin, program_admin, unlink, initiated, requested } = self.stuck_after;
+        let RawStuckAfter { account_admin, program_admin, unlink, initiated, requested } = self.stuck_after;
         Ok(Override { whose, account_admin, program_admin, unlink, initiated, requested })
     }
 }
@@ -298,12 +298,12 @@ pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-impl WrittenAlerts {
+impl RawAlerts {
     /// Joins zone and hours, and reads the files that hold the channels' secrets.
-    pub(super) fn resolve(self, folder: &Path, secrets: Secrets) -> Result<Alerts, Mistake> {
+    pub(super) fn resolve(self, folder: &Path, secrets: Secrets) -> Result<Alerts, InvalidKey> {
         let mut overrides = Vec::with_capacity(self.overrides.len());
         for (number, one) in (1..).zip(self.overrides) {
-            let refused = |wrong| Mistake { key: format!("alerts.override.{number}"), wrong };
+            let refused = |wrong| InvalidKey { key: format!("alerts.override.{number}"), wrong };
             overrides.push(one.resolve().map_err(refused)?);
         }
         let zone = self.timezone;

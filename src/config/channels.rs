@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de::Error};
 
 use super::{
-    Mistake, alerts,
+    InvalidKey, alerts,
     secret::{self, Secrets},
     value::{self, Text},
 };
@@ -111,7 +111,7 @@ const fn word_of(kind: Kind) -> &'static str {
 /// One channel as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WrittenChannel {
+pub(super) struct RawChannel {
     #[serde(deserialize_with = "name")]
     name: String,
     kind: Kind,
@@ -143,7 +143,7 @@ pub(super) struct WrittenChannel {
     to: Vec<String>,
 }
 
-impl std::fmt::Debug for WrittenChannel {
+impl std::fmt::Debug for RawChannel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WrittenChannel").field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
     }
@@ -181,15 +181,15 @@ fn events<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<EventClass>, D::Erro
 
 /// The channels, each by a name of its own.
 pub(super) fn resolve(
-    written: Vec<WrittenChannel>,
+    written: Vec<RawChannel>,
     general: Language,
     folder: &Path,
     secrets: Secrets,
-) -> Result<Vec<ChannelConfig>, Mistake> {
+) -> Result<Vec<ChannelConfig>, InvalidKey> {
     let mut channels: Vec<ChannelConfig> = Vec::with_capacity(written.len());
     for (number, channel) in (1..).zip(written) {
         let name = channel.name.clone();
-        let refused = |(key, wrong): (&str, String)| Mistake {
+        let refused = |(key, wrong): (&str, String)| InvalidKey {
             key: format!("alerts.channel.{number}.{key}"),
             // A variable holds all of them, so that the key alone does not say which.
             wrong: format!("channel {name:?}: {wrong}"),
@@ -202,7 +202,7 @@ pub(super) fn resolve(
     Ok(channels)
 }
 
-impl WrittenChannel {
+impl RawChannel {
     /// `ops (webhook)`.
     pub(super) fn shown(&self) -> String {
         format!("{} ({})", self.name, word_of(self.kind))

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::{ChannelConfig, Mistake, alerts, value};
+use super::{ChannelConfig, InvalidKey, alerts, value};
 
 /// `[digest]`
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -50,7 +50,7 @@ impl Nudge {
 /// `[nudge]` as it is written.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct WrittenNudge {
+pub(super) struct RawNudge {
     #[serde(deserialize_with = "value::duration")]
     pub(super) min_interval: Duration,
     #[serde(deserialize_with = "value::duration")]
@@ -58,7 +58,7 @@ pub(super) struct WrittenNudge {
     pub(super) channels: BTreeMap<String, String>,
 }
 
-impl Default for WrittenNudge {
+impl Default for RawNudge {
     fn default() -> Self {
         let day = Duration::from_hours(24);
         Self { min_interval: day, effect_within: day, channels: BTreeMap::new() }
@@ -67,19 +67,19 @@ impl Default for WrittenNudge {
 
 impl Digest {
     /// Whether its channels are there.
-    pub(super) fn check(&self, channels: &[ChannelConfig]) -> Result<(), Mistake> {
-        let refused = |wrong| Mistake { key: "digest.channels".to_owned(), wrong };
+    pub(super) fn check(&self, channels: &[ChannelConfig]) -> Result<(), InvalidKey> {
+        let refused = |wrong| InvalidKey { key: "digest.channels".to_owned(), wrong };
         self.channels.iter().try_for_each(|name| must_be(name, channels)).map_err(refused)
     }
 }
 
-impl WrittenNudge {
+impl RawNudge {
     /// Reads the labels, and looks whether the channels are there.
-    pub(super) fn resolve(self, channels: &[ChannelConfig]) -> Result<Nudge, Mistake> {
+    pub(super) fn resolve(self, channels: &[ChannelConfig]) -> Result<Nudge, InvalidKey> {
         let mut routes = Vec::with_capacity(self.channels.len());
         let mut any_other = None;
         for (whose, channel) in self.channels {
-            let refused = |wrong| Mistake { key: format!("nudge.channels.{whose}"), wrong };
+            let refused = |wrong| InvalidKey { key: format!("nudge.channels.{whose}"), wrong };
             must_be(&channel, channels).map_err(refused)?;
             if !["", "*"].contains(&whose.as_str()) {
                 let label =

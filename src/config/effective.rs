@@ -3,13 +3,13 @@
 use secrecy::SecretString;
 
 use super::{
-    Database, Digest, Log, LogFormat, PolicySection, Retention, Schedule, Wechat, Written, WrittenPolling,
-    alerts::{Hours, WrittenAlerts, WrittenOverride, quoted},
-    channels::WrittenChannel,
-    digest::WrittenNudge,
-    heartbeat::WrittenHeartbeat,
+    Database, Digest, Log, LogFormat, PolicySection, RawConfig, RawPolling, Retention, Schedule, Wechat,
+    alerts::{Hours, RawAlerts, RawOverride, quoted},
+    channels::RawChannel,
+    digest::RawNudge,
+    heartbeat::RawHeartbeat,
     secret,
-    tokens::{Source, WrittenTokens, veiled},
+    tokens::{RawTokens, Source, veiled},
     value::duration_text,
 };
 use crate::domain::{alert_rules::StuckAfter, message::Language};
@@ -39,17 +39,17 @@ pub enum Origin {
 /// Every key there is, dotted, in the order of the example file.
 #[must_use]
 pub fn keys() -> Vec<&'static str> {
-    values(&Written::default()).into_iter().map(|(key, _)| key).collect()
+    values(&RawConfig::default()).into_iter().map(|(key, _)| key).collect()
 }
 
-pub(super) fn list(written: &Written, origin_of: impl Fn(&str) -> Origin) -> Vec<Setting> {
+pub(super) fn list(written: &RawConfig, origin_of: impl Fn(&str) -> Origin) -> Vec<Setting> {
     let values = values(written).into_iter();
     values.map(|(key, value)| Setting { key, value, origin: origin_of(key) }).collect()
 }
 
 /// Each section is taken apart whole, so that a key cannot be forgotten here: the compiler asks for it.
-fn values(written: &Written) -> Vec<(&'static str, String)> {
-    let Written {
+fn values(written: &RawConfig) -> Vec<(&'static str, String)> {
+    let RawConfig {
         database,
         wechat,
         tokens,
@@ -65,7 +65,7 @@ fn values(written: &Written) -> Vec<(&'static str, String)> {
     } = written;
     let Database { path, mode } = database;
     let Wechat { base_url, timeout, in_flight, per_second } = wechat;
-    let WrittenPolling { steps, daily_budget } = polling;
+    let RawPolling { steps, daily_budget } = polling;
     let PolicySection { appear_within, attempts, deadline, rollover_grace } = policy;
     let Retention { finished } = retention;
     let Schedule { timezone, drift, housekeeping, audit, digest: summary } = schedule;
@@ -112,8 +112,8 @@ fn values(written: &Written) -> Vec<(&'static str, String)> {
     all
 }
 
-fn alerts_values(alerts: &WrittenAlerts) -> [(&'static str, String); 14] {
-    let WrittenAlerts {
+fn alerts_values(alerts: &RawAlerts) -> [(&'static str, String); 14] {
+    let RawAlerts {
         stuck_after,
         unread_after,
         crowd,
@@ -147,15 +147,15 @@ fn alerts_values(alerts: &WrittenAlerts) -> [(&'static str, String); 14] {
         ("alerts.link", link.clone()),
         ("alerts.keep_outcomes", duration_text(*keep_outcomes)),
         ("alerts.give_up_after", duration_text(*give_up_after)),
-        ("alerts.override", listed(overrides.iter().map(WrittenOverride::shown))),
-        ("alerts.channel", names(channels.iter().map(WrittenChannel::shown))),
+        ("alerts.override", listed(overrides.iter().map(RawOverride::shown))),
+        ("alerts.channel", names(channels.iter().map(RawChannel::shown))),
     ]
 }
 
-fn telling_values(heartbeat: &WrittenHeartbeat, digest: &Digest, nudge: &WrittenNudge) -> [(&'static str, String); 8] {
-    let WrittenHeartbeat { url, url_file, every, timeout } = heartbeat;
+fn telling_values(heartbeat: &RawHeartbeat, digest: &Digest, nudge: &RawNudge) -> [(&'static str, String); 8] {
+    let RawHeartbeat { url, url_file, every, timeout } = heartbeat;
     let Digest { channels } = digest;
-    let WrittenNudge { min_interval, effect_within, channels: routes } = nudge;
+    let RawNudge { min_interval, effect_within, channels: routes } = nudge;
     let routes: Vec<String> =
         routes.iter().map(|(label, channel)| format!("{} = {}", quoted(label), quoted(channel))).collect();
     let routes = if routes.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", routes.join(", ")) };
@@ -176,8 +176,8 @@ fn listed(entries: impl Iterator<Item = String>) -> String {
     format!("[{}]", entries.collect::<Vec<_>>().join(", "))
 }
 
-fn tokens_values(tokens: &WrittenTokens) -> [(&'static str, String); 9] {
-    let WrittenTokens { source, url, headers, headers_file, command, table, table_file, timeout, keep } = tokens;
+fn tokens_values(tokens: &RawTokens) -> [(&'static str, String); 9] {
+    let RawTokens { source, url, headers, headers_file, command, table, table_file, timeout, keep } = tokens;
     let source = match source {
         Source::Http => "http",
         Source::Command => "command",

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::{
-    Mistake,
+    InvalidKey,
     secret::{self, Secrets},
     value,
 };
@@ -25,7 +25,7 @@ pub struct Heartbeat {
 /// `[heartbeat]` as it is written.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct WrittenHeartbeat {
+pub(super) struct RawHeartbeat {
     #[serde(deserialize_with = "secret::text")]
     pub(super) url: Option<SecretString>,
     pub(super) url_file: String,
@@ -35,23 +35,23 @@ pub(super) struct WrittenHeartbeat {
     pub(super) timeout: Duration,
 }
 
-impl std::fmt::Debug for WrittenHeartbeat {
+impl std::fmt::Debug for RawHeartbeat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WrittenHeartbeat").field("every", &self.every).finish_non_exhaustive()
     }
 }
 
-impl Default for WrittenHeartbeat {
+impl Default for RawHeartbeat {
     fn default() -> Self {
         Self { url: None, url_file: String::new(), every: Duration::from_mins(1), timeout: Duration::from_secs(10) }
     }
 }
 
-impl WrittenHeartbeat {
+impl RawHeartbeat {
     /// Reads the file that holds the address.
-    pub(super) fn resolve(self, folder: &Path, secrets: Secrets) -> Result<Heartbeat, Mistake> {
+    pub(super) fn resolve(self, folder: &Path, secrets: Secrets) -> Result<Heartbeat, InvalidKey> {
         let key = if self.url_file.is_empty() { "heartbeat.url" } else { "heartbeat.url_file" };
-        let refused = |wrong| Mistake { key: key.to_owned(), wrong };
+        let refused = |wrong| InvalidKey { key: key.to_owned(), wrong };
         let url = secret::one("url", self.url, Some(&self.url_file), folder, secrets).map_err(refused)?;
         if let Some(url) = &url {
             value::any_web_address(url.expose_secret()).map_err(refused)?;

@@ -232,32 +232,32 @@ impl Default for Log {
 /// The file as it is written: like [`Config`], before paths and secrets are resolved.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Written {
+struct RawConfig {
     database: Database,
     wechat: Wechat,
-    tokens: tokens::WrittenTokens,
-    polling: WrittenPolling,
+    tokens: tokens::RawTokens,
+    polling: RawPolling,
     policy: PolicySection,
     retention: Retention,
     schedule: Schedule,
-    alerts: alerts::WrittenAlerts,
-    heartbeat: heartbeat::WrittenHeartbeat,
+    alerts: alerts::RawAlerts,
+    heartbeat: heartbeat::RawHeartbeat,
     digest: Digest,
-    nudge: digest::WrittenNudge,
+    nudge: digest::RawNudge,
     log: Log,
 }
 
 /// `[polling]` as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct WrittenPolling {
+struct RawPolling {
     #[serde(deserialize_with = "value::steps")]
     steps: Vec<value::Step>,
     #[serde(deserialize_with = "value::whole::<1, DAILY_BUDGET_MAX, _>")]
     daily_budget: u32,
 }
 
-impl Default for WrittenPolling {
+impl Default for RawPolling {
     fn default() -> Self {
         let (s, m, h) = (Duration::from_secs, Duration::from_mins, Duration::from_hours);
         let step = |until, every| value::Step { until: Some(until), every };
@@ -268,16 +268,16 @@ impl Default for WrittenPolling {
 
 /// A key whose value is legal by itself and wrong beside the others.
 #[derive(Debug)]
-struct Mistake {
+struct InvalidKey {
     /// The dotted key, such as `tokens.url`.
     key: String,
     /// What is wrong and what is allowed; never the value of a secret.
     wrong: String,
 }
 
-impl Written {
+impl RawConfig {
     /// Resolves paths and names, and reads the files that hold secrets.
-    fn resolve(self, folder: &Path, secrets: Secrets) -> Result<Config, Mistake> {
+    fn resolve(self, folder: &Path, secrets: Secrets) -> Result<Config, InvalidKey> {
         let Self {
             mut database,
             wechat,
@@ -294,7 +294,7 @@ impl Written {
         } = self;
         database.path = folder.join(database.path);
         let steps =
-            value::staircase(&polling.steps).map_err(|wrong| Mistake { key: "polling.steps".to_owned(), wrong })?;
+            value::staircase(&polling.steps).map_err(|wrong| InvalidKey { key: "polling.steps".to_owned(), wrong })?;
         let alerts = alerts.resolve(folder, secrets)?;
         digest.check(&alerts.channels)?;
         Ok(Config {
@@ -388,7 +388,7 @@ impl Config {
 impl Default for Config {
     /// What an empty file means in the current folder.
     fn default() -> Self {
-        Written::default()
+        RawConfig::default()
             .resolve(Path::new(""), Secrets::Read)
             .unwrap_or_else(|mistake| unreachable!("the defaults are legal: {}", mistake.wrong))
     }

@@ -16,7 +16,7 @@ use toml::{
 };
 
 use super::{
-    ConfigError, DEFAULT_FILE, FILE_VARIABLE, Loaded, Mistake, Origin, Written,
+    ConfigError, DEFAULT_FILE, FILE_VARIABLE, InvalidKey, Loaded, Origin, RawConfig,
     effective::{self, keys},
     error::{self, InFile},
     secret::Secrets,
@@ -82,7 +82,7 @@ pub(super) fn load(
     for change in &overrides {
         change.apply(table.get_mut());
     }
-    let mut written = Written::deserialize(table.into_deserializer()).map_err(|wrong| {
+    let mut written = RawConfig::deserialize(table.into_deserializer()).map_err(|wrong| {
         let key = wrong.span().map(|span| key_at(&origin, span.start)).unwrap_or_default();
         refused(wrong.span(), &key, &in_our_words(&key, wrong.message()))
     })?;
@@ -93,7 +93,7 @@ pub(super) fn load(
     let folder = file.parent().unwrap_or(Path::new("/"));
     written.database.path = folder.join(written.database.path);
     let settings = effective::list(&written, origin_of);
-    let config = written.resolve(folder, secrets).map_err(|Mistake { key, wrong }| {
+    let config = written.resolve(folder, secrets).map_err(|InvalidKey { key, wrong }| {
         match overrides.iter().find(|change| change.holds(&key)) {
             Some(change) => ConfigError::InEnvironment { variable: change.variable.clone(), wrong },
             None => refused(nearest(&origin, &key), &key, &wrong),
@@ -142,7 +142,7 @@ impl<'e> Override<'e> {
     fn check(&self) -> Result<(), toml::de::Error> {
         let mut alone = DeTable::new();
         self.apply(&mut alone);
-        Written::deserialize(Spanned::new(0..0, alone).into_deserializer()).map(drop)
+        RawConfig::deserialize(Spanned::new(0..0, alone).into_deserializer()).map(drop)
     }
 
     fn apply(&self, table: &mut DeTable<'e>) {

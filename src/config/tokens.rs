@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
-use super::{Mistake, secret, value};
+use super::{InvalidKey, secret, value};
 use crate::domain::id::AccountId;
 
 /// Tokens kept at once: of more accounts nobody has heard.
@@ -94,7 +94,7 @@ pub(super) fn veiled(url: &str) -> String {
 /// `[tokens]` as it is written: the keys of every source, of which one is used.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct WrittenTokens {
+pub(super) struct RawTokens {
     pub(super) source: Source,
     pub(super) url: String,
     #[serde(deserialize_with = "secrets")]
@@ -119,7 +119,7 @@ pub(super) enum Source {
     Static,
 }
 
-impl Default for WrittenTokens {
+impl Default for RawTokens {
     fn default() -> Self {
         Self {
             source: Source::Http,
@@ -136,7 +136,7 @@ impl Default for WrittenTokens {
     }
 }
 
-impl fmt::Debug for WrittenTokens {
+impl fmt::Debug for RawTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WrittenTokens").field("source", &self.source).finish_non_exhaustive()
     }
@@ -147,13 +147,13 @@ fn secrets<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Secret
     Ok(plain.into_iter().map(|(name, secret)| (name, SecretString::from(secret))).collect())
 }
 
-fn mistake(key: &str, wrong: impl Into<String>) -> Mistake {
-    Mistake { key: key.to_owned(), wrong: wrong.into() }
+fn mistake(key: &str, wrong: impl Into<String>) -> InvalidKey {
+    InvalidKey { key: key.to_owned(), wrong: wrong.into() }
 }
 
-impl WrittenTokens {
+impl RawTokens {
     /// Checks what the chosen source needs, and reads the files that hold its secrets.
-    pub(super) fn resolve(self, folder: &Path) -> Result<Tokens, Mistake> {
+    pub(super) fn resolve(self, folder: &Path) -> Result<Tokens, InvalidKey> {
         let (timeout, keep) = (self.timeout, self.keep);
         let source = match self.source {
             Source::Http => self.http(folder)?,
@@ -163,7 +163,7 @@ impl WrittenTokens {
         Ok(Tokens { source, timeout, keep })
     }
 
-    fn http(self, folder: &Path) -> Result<TokenSource, Mistake> {
+    fn http(self, folder: &Path) -> Result<TokenSource, InvalidKey> {
         let url = token_url(self.url).map_err(|wrong| mistake("tokens.url", wrong))?;
         let headers = with_files("tokens.headers", self.headers, self.headers_file, folder)?;
         for (name, value) in &headers {
@@ -176,7 +176,7 @@ impl WrittenTokens {
         Ok(TokenSource::Http { url, headers })
     }
 
-    fn fixed(self, folder: &Path) -> Result<TokenSource, Mistake> {
+    fn fixed(self, folder: &Path) -> Result<TokenSource, InvalidKey> {
         let table = with_files("tokens.static", self.table, self.table_file, folder)?;
         if table.is_empty() {
             return Err(mistake("tokens.static", "source = \"static\" needs a table of accounts and their tokens"));
@@ -204,7 +204,7 @@ fn token_url(text: String) -> Result<TokenUrl, String> {
     Ok(TokenUrl(text))
 }
 
-fn program(mut command: Vec<String>, folder: &Path) -> Result<Vec<String>, Mistake> {
+fn program(mut command: Vec<String>, folder: &Path) -> Result<Vec<String>, InvalidKey> {
     let Some(program) = command.first_mut().filter(|program| !program.is_empty()) else {
         let wrong = "source = \"command\" needs a program, as in command = [\"./token.sh\", \"--json\"]";
         return Err(mistake("tokens.command", wrong));
@@ -222,7 +222,7 @@ fn with_files(
     mut written: BTreeMap<String, SecretString>,
     files: BTreeMap<String, String>,
     folder: &Path,
-) -> Result<BTreeMap<String, SecretString>, Mistake> {
+) -> Result<BTreeMap<String, SecretString>, InvalidKey> {
     for (name, file) in files {
         let key = format!("{key}_file.{name}");
         let path = folder.join(file);

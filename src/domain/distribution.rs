@@ -24,9 +24,9 @@ const STEPS: [(u64, &str); 12] = [
 
 /// Durations in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Spread(Vec<Duration>);
+pub struct Distribution(Vec<Duration>);
 
-impl Spread {
+impl Distribution {
     /// Of these, in any order.
     #[must_use]
     pub fn of(mut durations: Vec<Duration>) -> Self {
@@ -108,8 +108,8 @@ fn drawn(count: u64, most: u64) -> String {
 mod tests {
     use super::*;
 
-    fn hours(all: impl IntoIterator<Item = u64>) -> Spread {
-        Spread::of(all.into_iter().map(Duration::from_hours).collect())
+    fn hours(all: impl IntoIterator<Item = u64>) -> Distribution {
+        Distribution::of(all.into_iter().map(Duration::from_hours).collect())
     }
 
     #[test]
@@ -131,7 +131,7 @@ mod tests {
         let lines: Vec<_> = bars.iter().map(|bar| (bar.range.as_str(), bar.count, bar.drawn.chars().count())).collect();
         assert_eq!(lines, [("1h-4h", 4, 32), ("4h-12h", 0, 0), ("12h-1d", 0, 0), ("1d-2d", 1, 8)]);
         assert_eq!(hours([]).histogram(), []);
-        let ends = Spread::of(vec![Duration::ZERO, Duration::from_hours(24 * 365)]).histogram();
+        let ends = Distribution::of(vec![Duration::ZERO, Duration::from_hours(24 * 365)]).histogram();
         assert_eq!((ends[0].range.as_str(), ends[12].range.as_str()), ("under 1m", "over 30d"));
     }
 

@@ -18,7 +18,7 @@ pub enum Language {
 
 /// What a message means for whoever reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
+pub enum Severity {
     /// Somebody must act.
     Fired,
     /// Somebody must still act.
@@ -48,7 +48,7 @@ pub struct Message {
     pub data: String,
 
     /// What it means.
-    pub mood: Mood,
+    pub mood: Severity,
     /// The language of what follows.
     pub language: Language,
     /// The zone of its times.

@@ -53,7 +53,7 @@ pub enum Observation {
     /// The database is a copy that was put back: whatever happened since it was made is not in it.
     Restored {
         /// What is known all the same.
-        since: Since,
+        since: RestoredFate,
         /// Whether the copy knows of a rejection that is listed for the pair.
         baseline: Baseline,
     },
@@ -70,7 +70,7 @@ pub enum ResetBy {
 
 /// What became of a request after the copy was made that it is now taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Since {
+pub enum RestoredFate {
     /// Nobody knows: it may have been called.
     Unknown,
     /// It was called, and nobody knows whether `WeChat` took the call.

@@ -33,7 +33,7 @@ pub struct Request {
     /// When the last call was begun.
     pub called_at: Option<Time>,
     /// What it remembers of the listings since.
-    pub memory: Memory,
+    pub memory: ListingMemory,
     /// The last "no" that still explains where it stands.
     pub refusal: Option<Refusal>,
     /// The finished request that this one tries again.
@@ -72,14 +72,14 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LinkOptions {
     /// Whether every fan of the account gets a message.
-    pub notify_users: Choice,
+    pub notify_users: OptIn,
     /// Whether the program is shown on the account's profile.
-    pub show_profile: Choice,
+    pub show_profile: OptIn,
 }
 
 /// A yes that must be said: nothing that messages every fan may be a default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Choice {
+pub enum OptIn {
     /// Not wanted.
     #[default]
     No,
@@ -87,13 +87,13 @@ pub enum Choice {
     Yes,
 }
 
-impl From<bool> for Choice {
+impl From<bool> for OptIn {
     fn from(wanted: bool) -> Self {
         if wanted { Self::Yes } else { Self::No }
     }
 }
 
-impl Choice {
+impl OptIn {
     /// Whether it is wanted.
     #[must_use]
     pub const fn wanted(self) -> bool {
@@ -216,13 +216,13 @@ impl State {
 
 /// What a request remembers of the listings since its last call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Memory {
+pub struct ListingMemory {
     /// The last status listed for it since it was accepted.
     pub seen: Option<Status>,
     /// Whether a rejection was listed before the call: such an item is old until something else was listed.
     pub baseline: Baseline,
     /// A listing that must be confirmed by the next one before it counts.
-    pub doubt: Option<Doubt>,
+    pub doubt: Option<PendingConfirmation>,
 }
 
 /// Whether a rejection was already listed when the call was made.
@@ -237,7 +237,7 @@ pub enum Baseline {
 
 /// A backward move or an absence that one listing showed; two consecutive ones make it true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Doubt {
+pub struct PendingConfirmation {
     /// What was seen.
     pub sighting: Sighting,
     /// When it was first seen.
@@ -270,7 +270,7 @@ impl Request {
             requested_at: now,
             attempt: 0,
             called_at: None,
-            memory: Memory::default(),
+            memory: ListingMemory::default(),
             refusal: None,
             retry_of: None,
             key: None,

@@ -4,14 +4,14 @@ use super::alert_rules::Stage;
 
 /// A part of a request's life that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Stretch {
+pub enum Measured {
     /// One stage, from entering it to the next move.
     Stage(Stage),
     /// From the asking to the goal.
     Total,
 }
 
-impl Stretch {
+impl Measured {
     /// All of them, in the order of a request's life.
     pub const ALL: [Self; 5] = [
         Self::Stage(Stage::Initiated),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     alert_rules::local,
-    message::{AlertFacts, Language, Message, Mood},
+    message::{AlertFacts, Language, Message, Severity},
     time::Time,
 };
 
@@ -112,7 +112,7 @@ pub fn message(event: &Told, language: Language, zone: chrono_tz::Tz, link: Opti
         sequence: event.sequence,
         at: event.at,
         data: event.data.clone(),
-        mood: Mood::News,
+        mood: Severity::News,
         language,
         zone,
         title: event.kind.clone(),
@@ -144,10 +144,10 @@ fn of_alerts(message: &mut Message, news: AlertNews, zone: chrono_tz::Tz, link: 
     let title = if is_english { &news.title_en } else { &news.title_zh };
     message.title.clone_from(title);
     message.mood = match news.state.as_str() {
-        "resolved" => Mood::Resolved,
-        _ if !wants_a_person(&news.reason) => Mood::News,
-        "repeated" => Mood::Repeated,
-        _ => Mood::Fired,
+        "resolved" => Severity::Resolved,
+        _ if !wants_a_person(&news.reason) => Severity::News,
+        "repeated" => Severity::Repeated,
+        _ => Severity::Fired,
     };
     message.total = news.count;
     message.link = link.map(|link| link.replace("{rule}", &news.rule));

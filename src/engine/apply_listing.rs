@@ -5,9 +5,9 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{
     Engine,
-    interpret::{Studied, Study},
+    interpret::{Interpreted, ListingCase},
     large_listings::Length,
-    poll::Look,
+    poll::PollContext,
     record::STALE_RETRIES_MAX,
 };
 use crate::{
@@ -57,20 +57,25 @@ impl Engine {
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
-    pub(super) async fn learn(&self, look: &Look<'_>, reading: Reading, hash: i64) -> Result<Lesson, StoreError> {
+    pub(super) async fn learn(
+        &self,
+        look: &PollContext<'_>,
+        reading: Reading,
+        hash: i64,
+    ) -> Result<Lesson, StoreError> {
         match reading {
             Reading::Whole(listing) => self.learn_list(look, listing, hash).await,
             Reading::Weak => self.learn_little(look).await,
         }
     }
 
-    async fn learn_list(&self, look: &Look<'_>, listing: Listing, hash: i64) -> Result<Lesson, StoreError> {
+    async fn learn_list(&self, look: &PollContext<'_>, listing: Listing, hash: i64) -> Result<Lesson, StoreError> {
         let length = Length::of_items(listing.items.len());
         let listing = Arc::new(listing);
         let listed = Arc::clone(&listing);
-        let names = Arc::new(self.long_lists.work(length, move || item_names(&listed)).await);
+        let names = Arc::new(self.large_listings.work(length, move || item_names(&listed)).await);
         let (account, state) = (look.account.clone(), look.state.clone());
-        let study = Study { account, state, listing, names, hash, judge: self.judge(), now: look.now };
+        let study = ListingCase { account, state, listing, names, hash, judge: self.judge(), now: look.now };
         // Read, thought through and written in one go, where that takes nobody's time.
         if length == Length::Short {
             match self.recorder.learn(study.clone()).await {
@@ -82,7 +87,7 @@ impl Engine {
         for _ in 0..=STALE_RETRIES_MAX {
             let known = self.store().known(&study.account, &study.listing, &study.names).await?;
             let (thought, left_apart) = (study.clone(), apart.clone());
-            let (record, studied) = self.long_lists.work(length, move || thought.read(known, &left_apart)).await;
+            let (record, studied) = self.large_listings.work(length, move || thought.read(known, &left_apart)).await;
             if self.settle(record, (&studied.requests, &studied.findings), look.now, &mut apart).await? {
                 return Ok(Lesson::Learned(learned_from(&study, studied)));
             }
@@ -92,7 +97,7 @@ impl Engine {
 
     /// An answer without a list. What was read before stays the account's last list: neither its time nor its
     /// fingerprint moves.
-    async fn learn_little(&self, look: &Look<'_>) -> Result<Lesson, StoreError> {
+    async fn learn_little(&self, look: &PollContext<'_>) -> Result<Lesson, StoreError> {
         let mut apart = HashSet::new();
         for _ in 0..=STALE_RETRIES_MAX {
             let Watched { mut requests, .. } = self.watched(look.account).await?;
@@ -191,8 +196,8 @@ impl Watched {
 }
 
 /// A list is written down: says what is new of it.
-fn learned_from(study: &Study, studied: Studied) -> Learned {
-    let Studied { next, state, loss, left_out, before, has_odd_news, .. } = studied;
+fn learned_from(study: &ListingCase, studied: Interpreted) -> Learned {
+    let Interpreted { next, state, loss, left_out, before, has_odd_news, .. } = studied;
     if has_odd_news {
         warn_of_unknown_statuses(&study.account, &study.listing);
     }

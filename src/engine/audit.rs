@@ -8,7 +8,7 @@ use std::{
 use super::record::Recorder;
 use crate::{
     domain::{
-        alert_rules::{Attention, QuietHours, Rule},
+        alert_rules::{AlertPolicy, QuietHours, Rule},
         time::Time,
     },
     store::{
@@ -26,7 +26,7 @@ pub const FINDINGS_MAX: u32 = 100;
 
 /// When an operator wants people to be told, as `[alerts]` says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Promised {
+pub struct AlertDeadlines {
     /// How long an account's list may be unreadable.
     pub unread_after: Duration,
     /// How long the first of a group waits for the others.
@@ -37,10 +37,10 @@ pub struct Promised {
     pub quiet_except: Vec<Rule>,
 }
 
-impl Default for Promised {
+impl Default for AlertDeadlines {
     fn default() -> Self {
         Self {
-            unread_after: Attention::default().unread_after,
+            unread_after: AlertPolicy::default().unread_after,
             group_within: Duration::from_secs(30),
             quiet: None,
             quiet_except: vec![Rule::Daemon],
@@ -48,7 +48,7 @@ impl Default for Promised {
     }
 }
 
-impl Promised {
+impl AlertDeadlines {
     /// By when people should have been told of what.
     fn by(&self, now: Time) -> Telling {
         let late = OVERDUE_AFTER + self.group_within;
@@ -65,7 +65,7 @@ impl Promised {
 
 impl Recorder {
     /// Has the audit judge by these promises; without, by those that hold without any configuration.
-    pub fn audit_by(&self, promised: Promised) {
+    pub fn audit_by(&self, promised: AlertDeadlines) {
         // Nothing in here panics halfway through a change.
         *self.promised.lock().unwrap_or_else(PoisonError::into_inner) = promised;
     }
@@ -124,10 +124,10 @@ mod tests {
     #[test]
     fn what_waits_for_the_morning_is_not_late_at_night_nor_when_the_morning_comes() {
         let quiet = Some(QuietHours { from: 22 * 60, until: 8 * 60, zone: chrono_tz::Asia::Shanghai });
-        let promised = Promised { quiet, ..Promised::default() };
+        let promised = AlertDeadlines { quiet, ..AlertDeadlines::default() };
         let all = |hour, minute| promised.by(at(hour, minute)).rules.is_none();
         assert!(all(21, 59) && !all(22, 0) && !all(3, 0) && !all(8, 0) && !all(8, 15) && all(8, 16));
         assert_eq!(promised.by(at(3, 0)).rules, Some(vec!["daemon"]));
-        assert!(Promised::default().by(at(3, 0)).rules.is_none());
+        assert!(AlertDeadlines::default().by(at(3, 0)).rules.is_none());
     }
 }

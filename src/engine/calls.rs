@@ -105,7 +105,7 @@ impl Engine {
             more.gates.extend(record.gates);
             state
         });
-        let answered = self.recorder.observe_surely(&intended.request, &seen, more).await;
+        let answered = self.recorder.observe_until_written(&intended.request, &seen, more).await;
         let is_as_expected = (answered.state, answered.version) == (expected.state, expected.version);
         if let Some(state) = settled.filter(|_| is_as_expected) {
             return Ok(Polled::done(state));

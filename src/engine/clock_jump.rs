@@ -14,7 +14,7 @@ const TOLERATED: Duration = Duration::from_secs(5);
 
 /// Calendar and stopwatch, as they were last seen to run together.
 #[derive(Debug)]
-pub(super) struct Steps {
+pub(super) struct ClockJumps {
     seen: Mutex<Seen>,
 }
 
@@ -25,7 +25,7 @@ struct Seen {
     stepped: Option<Duration>,
 }
 
-impl Steps {
+impl ClockJumps {
     /// Both run together from here on.
     pub(super) const fn beginning(calendar: Time, stopwatch: Duration) -> Self {
         Self { seen: Mutex::new(Seen { together: ClockReading { calendar, stopwatch }, stepped: None }) }
@@ -51,7 +51,7 @@ mod tests {
         const NOON: Time = Time::from_ms(1_000_000_000);
         let (s, ten) = (Duration::from_secs, Duration::from_mins(10));
         for step in [3_600_000_i64, -3_600_000] {
-            let steps = Steps::beginning(NOON, s(0));
+            let steps = ClockJumps::beginning(NOON, s(0));
             assert!(!steps.doubtful(NOON + s(60), s(60), ten));
             let stepped = |at: u64| Time::from_ms((NOON + s(at)).ms() + step);
             assert!(steps.doubtful(stepped(61), s(61), ten));

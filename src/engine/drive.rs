@@ -13,9 +13,9 @@ use super::{
     Engine, Meters,
     calls::Pending,
     completion_guard::{ClockReading, CompletionGuard, Report, Work},
-    due_queue::{Agenda, Next},
+    due_queue::{DueQueue, Next},
     gates::Admission,
-    orphaned_calls::forget_calls,
+    orphaned_calls::mark_calls_lost,
     reconcile_restored::reconcile,
     write_ahead::AHEAD,
 };
@@ -48,7 +48,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Driver {
     pub(super) engine: Arc<Engine>,
-    pub(super) agenda: Agenda,
+    pub(super) agenda: DueQueue,
     pub(super) reports: mpsc::UnboundedReceiver<Report>,
     pub(super) reporter: mpsc::UnboundedSender<Report>,
     /// Polls and calls under way.
@@ -90,12 +90,12 @@ impl Driver {
         reconcile(&engine).await?;
         engine.correct_times().await?;
         engine.load_gates().await?;
-        forget_calls(&engine).await?;
+        mark_calls_lost(&engine).await?;
         let (reporter, reports) = mpsc::unbounded_channel();
         let together = ClockReading::now(engine.clock());
         let mut driver = Self {
             engine,
-            agenda: Agenda::default(),
+            agenda: DueQueue::default(),
             reports,
             reporter,
             busy: 0,
@@ -282,7 +282,7 @@ impl Driver {
         self.resting_until = None;
         self.reserve(now);
         while self.busy < self.engine.in_flight_max() {
-            let Some(turn) = self.take_turn(now) else { return };
+            let Some(turn) = self.acquire_rate_permit(now) else { return };
             match turn {
                 Turn::Call => self.begin_call(),
                 Turn::Look(class) => self.begin_look(class, now),
@@ -291,7 +291,7 @@ impl Driver {
     }
 
     /// Whose turn it is now; nobody's when nothing is due, or this second's turns are used up.
-    fn take_turn(&mut self, now: Duration) -> Option<Turn> {
+    fn acquire_rate_permit(&mut self, now: Duration) -> Option<Turn> {
         let ready = Class::ALL.map(|class| self.agenda.is_ready(class, now));
         if self.calls.is_empty() && !ready.contains(&true) {
             return None;

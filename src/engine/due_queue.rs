@@ -20,7 +20,7 @@ type Heaps = [BinaryHeap<Entry>; Class::ALL.len()];
 
 /// All accounts with something due.
 #[derive(Debug, Default)]
-pub struct Agenda {
+pub struct DueQueue {
     slots: Vec<Slot>,
     /// Slots without an account.
     vacant: Vec<u32>,
@@ -88,7 +88,7 @@ pub struct Unmade {
     pub due: Duration,
 }
 
-impl Agenda {
+impl DueQueue {
     /// How many accounts have something due.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -391,15 +391,15 @@ mod tests {
     const S: fn(u64) -> Duration = Duration::from_secs;
     const AT_ONCE: Batching = Batching { begin_ahead: Duration::ZERO, enough: 1, most: 10 };
 
-    fn agenda(dues: &[(i64, u64)]) -> Agenda {
-        let mut agenda = Agenda::default();
+    fn agenda(dues: &[(i64, u64)]) -> DueQueue {
+        let mut agenda = DueQueue::default();
         for (id, due) in dues {
             agenda.put(account(*id), &state(*id), S(*due), Class::Old);
         }
         agenda
     }
 
-    fn poll_all(agenda: &mut Agenda, now: u64) -> Vec<i64> {
+    fn poll_all(agenda: &mut DueQueue, now: u64) -> Vec<i64> {
         let taken = agenda.reserve(S(now), AT_ONCE, |candidate| {
             *candidate.then = S(now + 100);
             Prepared::Poll
@@ -467,18 +467,18 @@ mod tests {
             budget: Budget { day: 20_779, used: 500 },
         };
         for known in [full.clone(), state(7), AccountState { listing_hash: Some(0), ..state(8) }] {
-            let mut agenda = Agenda::default();
+            let mut agenda = DueQueue::default();
             agenda.put(account(1), &known, S(10), Class::Old);
             assert_eq!(agenda.state(known.row), Some(known));
         }
-        let mut agenda = Agenda::default();
+        let mut agenda = DueQueue::default();
         agenda.put(account(1), &AccountState { budget: Budget { day: 0, used: i64::MAX }, ..full }, S(10), Class::Old);
         assert_eq!(agenda.state(i64::MAX).unwrap().budget.used, i64::from(u32::MAX), "still more than any budget");
     }
 
     #[test]
     fn a_class_is_never_behind_another_one() {
-        let mut agenda = Agenda::default();
+        let mut agenda = DueQueue::default();
         for id in 1..=50 {
             agenda.put(account(id), &state(id), S(1), Class::Young);
         }
@@ -491,7 +491,7 @@ mod tests {
 
     #[test]
     fn polls_that_will_not_be_made_are_given_back() {
-        let mut agenda = Agenda::default();
+        let mut agenda = DueQueue::default();
         agenda.put(account(1), &state(1), S(10), Class::Old);
         let taken = agenda.reserve(S(10), AT_ONCE, |candidate| {
             candidate.state.budget = candidate.state.budget.taken();

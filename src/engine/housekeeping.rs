@@ -10,7 +10,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Engine, paging::Pages, record::Recorder};
+use super::{Engine, paging::Paging, record::Recorder};
 use crate::{
     domain::time::Time,
     store::{
@@ -20,7 +20,7 @@ use crate::{
             views::{ConflictView, RequestView},
         },
         write::{
-            housekeeping::Keep,
+            housekeeping::Retention,
             prune::{Belongings, ENDED, NudgeRecord, SpentPage},
         },
     },
@@ -77,7 +77,7 @@ impl Engine {
     /// # Errors
     /// [`PruneError`]: what was taken so far is gone, the rest stays for the next time.
     #[tracing::instrument(name = "engine.housekeeping", skip_all, err)]
-    pub async fn keep_house(&self, retention: Option<Duration>) -> Result<(), PruneError> {
+    pub async fn housekeep(&self, retention: Option<Duration>) -> Result<(), PruneError> {
         let recorder = self.recorder();
         recorder.prune_messages().await?;
         if let Some(age) = retention {
@@ -139,7 +139,7 @@ impl Recorder {
     /// [`StoreError`]: what was taken so far is gone, the rest stays for the next time.
     pub async fn prune_messages(&self) -> Result<u64, StoreError> {
         let now = self.clock().now();
-        let keep = Keep { events: now - KEEP_EVENTS, dead: now - KEEP_DEAD };
+        let keep = Retention { events: now - KEEP_EVENTS, dead: now - KEEP_DEAD };
         let mut taken = 0;
         loop {
             match self.store().prune(keep, now).await? {
@@ -187,7 +187,7 @@ impl Recorder {
         unsound: &mut HashSet<String>,
         keep: &mut (dyn FnMut(&[Leaving]) -> io::Result<()> + Send),
     ) -> Result<u64, PruneError> {
-        let (mut taken, mut pages, mut page) = (0, Pages::default(), SpentPage::first(before, state));
+        let (mut taken, mut pages, mut page) = (0, Paging::default(), SpentPage::first(before, state));
         while taken < most {
             page.limit = pages.rows();
             let ids = self.store().spent_requests(&page).await?;

@@ -7,7 +7,7 @@ use std::{collections::HashMap, time::Duration};
 use super::{
     Engine,
     accept::{AT_ONCE_MAX, AskError, Wish, check_all},
-    paging::Pages,
+    paging::Paging,
     record::Recorder,
 };
 use crate::{
@@ -86,7 +86,7 @@ impl Recorder {
         let begun = self.clock().now();
         let (mut order, mut staged) = (Vec::with_capacity(wishes.len()), Vec::with_capacity(wishes.len()));
         let mut wishes = in_order(wishes).into_iter();
-        let mut pages = Pages::default();
+        let mut pages = Paging::default();
         loop {
             let page: Vec<(usize, Wish)> = wishes.by_ref().take(pages.rows() as usize).collect();
             if page.is_empty() {
@@ -116,7 +116,7 @@ impl Recorder {
             let (claims, claimed) = self.store().claims(import).await?;
             match self.store().accept_import(import, claims, self.clock().now()).await {
                 Ok(true) => return Ok(claimed),
-                Ok(false) => Pages::pause().await,
+                Ok(false) => Paging::pause().await,
                 Err(error) => match self.is_accepted_after_all(import).await {
                     Some(true) => return Ok(claimed),
                     Some(false) => return Err(error.into()),
@@ -142,7 +142,7 @@ impl Recorder {
 
     /// Moves everything of an accepted import, page by page; others may do the same.
     async fn move_all(&self, import: i64, told: Told<'_>) -> Result<(), StoreError> {
-        let (mut pages, mut moved, mut stuck) = (Pages::default(), 0, 0);
+        let (mut pages, mut moved, mut stuck) = (Paging::default(), 0, 0);
         loop {
             let watch = self.clock().monotonic();
             match self.store().move_lines(import, pages.rows(), self.clock().now()).await {
@@ -156,7 +156,7 @@ impl Recorder {
                         }
                         self.store().stick_line(import).await?;
                     }
-                    pages = Pages::alone();
+                    pages = Paging::alone();
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -179,7 +179,7 @@ impl Recorder {
     }
 
     async fn sweep(&self, import: i64) -> Result<(), StoreError> {
-        let mut pages = Pages::default();
+        let mut pages = Paging::default();
         loop {
             let watch = self.clock().monotonic();
             if self.store().sweep_import(import, pages.rows()).await? == 0 {

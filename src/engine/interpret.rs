@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{apply_listing::Watched, known_names::Memories, record};
+use super::{apply_listing::Watched, known_names::KnownNames, record};
 use crate::{
     domain::{
         account::{AccountState, Outcome},
@@ -36,14 +36,14 @@ use crate::{
 
 /// The rules as they are kept at the moment. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Judge {
+pub(super) struct Judgement {
     pub(super) policy: Arc<Policy>,
     pub(super) stretch: Stretch,
     /// Whether ages can be believed.
     pub(super) ages: Ages,
 }
 
-impl Judge {
+impl Judgement {
     /// How often is looked.
     pub(super) fn pace(&self) -> Pace<'_> {
         Pace { policy: &self.policy, stretch: self.stretch }
@@ -84,7 +84,7 @@ impl Judge {
 
 /// A list that is to be thought through, whatever is known of its account by then. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Study {
+pub(super) struct ListingCase {
     pub(super) account: AccountId,
     /// How the account stood before.
     pub(super) state: AccountState,
@@ -93,13 +93,13 @@ pub(super) struct Study {
     pub(super) names: Arc<Vec<String>>,
     /// The fingerprint of its bytes.
     pub(super) hash: i64,
-    pub(super) judge: Judge,
+    pub(super) judge: Judgement,
     pub(super) now: Time,
 }
 
 /// What a list says.
 #[derive(Debug)]
-pub(super) struct Studied {
+pub(super) struct Interpreted {
     /// The requests it was read for, as they were.
     pub(super) requests: Vec<Request>,
     /// What it says of each.
@@ -118,16 +118,16 @@ pub(super) struct Studied {
     pub(super) has_odd_news: bool,
 }
 
-impl Study {
+impl ListingCase {
     /// Thinks it through, all but the requests `apart`. Answers what must be written down, and what it says.
-    pub(super) fn read(&self, known: Known, apart: &HashSet<RequestId>) -> (Record, Studied) {
+    pub(super) fn read(&self, known: Known, apart: &HashSet<RequestId>) -> (Record, Interpreted) {
         let Known { requests, mirror, programs } = known;
         let Watched { mut requests, bad } = Watched::of(&self.account, requests);
         requests.retain(|request| !apart.contains(&request.id));
         let knows_every_request = bad == 0 && apart.is_empty();
         let (now, policy) = (self.now, &self.judge.policy);
 
-        let memories = Memories::of(&programs, &mirror.rows, knows_every_request);
+        let memories = KnownNames::of(&programs, &mirror.rows, knows_every_request);
         let mut findings = identify(&self.listing, &requests, &memories);
         let first = findings.items.iter().flatten().copied();
         let found = difference(&self.account, (&self.listing, &self.names), &mirror, first, now);
@@ -160,7 +160,7 @@ impl Study {
         let is_odd = |item: &ItemRow| matches!(Status::from_number(item.status), Status::Other(_));
         let has_odd_news = record.items.iter().any(is_odd);
         let before = (mirror.emptied_at, mirror.overfull_since);
-        (record, Studied { requests, findings, next, state, loss, left_out, before, has_odd_news })
+        (record, Interpreted { requests, findings, next, state, loss, left_out, before, has_odd_news })
     }
 
     /// How the list is as a whole, when that changed. A list that is not believed says nothing of its length.

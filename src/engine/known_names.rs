@@ -15,14 +15,14 @@ use crate::{
 
 /// What the store remembers of names and of the account's earlier listings.
 #[derive(Debug)]
-pub(super) struct Memories<'a> {
+pub(super) struct KnownNames<'a> {
     names: &'a HashMap<String, ProgramId>,
     /// What stood in the list, by `gh_` id.
     standing: HashMap<&'a str, Vec<&'a ItemRow>>,
     knows_every_request: bool,
 }
 
-impl<'a> Memories<'a> {
+impl<'a> KnownNames<'a> {
     pub(super) fn of(names: &'a HashMap<String, ProgramId>, mirror: &'a [ItemRow], knows_every_request: bool) -> Self {
         let mut standing: HashMap<&str, Vec<&ItemRow>> = HashMap::new();
         for row in mirror.iter().filter(|row| row.gone_at.is_none()) {
@@ -43,7 +43,7 @@ impl<'a> Memories<'a> {
     }
 }
 
-impl Known for Memories<'_> {
+impl Known for KnownNames<'_> {
     fn program(&self, username: &Username) -> Option<ProgramId> {
         self.names.get(username.as_str()).cloned()
     }
@@ -103,7 +103,7 @@ mod tests {
             row("gh_twice", 3, 70, 70, None),
         ];
         let names = HashMap::new();
-        let known = Memories::of(&names, &mirror, true);
+        let known = KnownNames::of(&names, &mirror, true);
         let since = |name, status| known.standing_since(name, status).map(Time::ms);
         let unchanged = |name, status| known.unchanged_since(name, status).map(Time::ms);
         let (pending, accepted) = (Status::AwaitingAccountAdmin, Status::AwaitingProgramAdmin);

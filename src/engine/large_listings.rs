@@ -17,7 +17,7 @@ const AT_ONCE: usize = 1;
 
 /// The turns of long lists.
 #[derive(Debug)]
-pub(super) struct LongLists {
+pub(super) struct LargeListings {
     turns: Semaphore,
 }
 
@@ -40,13 +40,13 @@ impl Length {
     }
 }
 
-impl Default for LongLists {
+impl Default for LargeListings {
     fn default() -> Self {
         Self { turns: Semaphore::new(AT_ONCE) }
     }
 }
 
-impl LongLists {
+impl LargeListings {
     /// Does work on a list of this length. A panic in it is the caller's own.
     pub(super) async fn work<T: Send + 'static>(&self, length: Length, work: impl FnOnce() -> T + Send + 'static) -> T {
         if length == Length::Short {
@@ -82,7 +82,7 @@ mod tests {
 
     #[tokio::test]
     async fn long_lists_are_read_one_at_a_time_and_hold_no_short_one_up() {
-        let lists = Arc::new(LongLists::default());
+        let lists = Arc::new(LargeListings::default());
         let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (release, released) = std::sync::mpsc::channel::<()>();
         let blocked = tokio::spawn({
@@ -118,7 +118,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_the_callers_and_the_turn_is_given_back() {
-        let lists = Arc::new(LongLists::default());
+        let lists = Arc::new(LargeListings::default());
         let broken = Arc::clone(&lists);
         let panicked = tokio::spawn(async move { broken.work(Length::Long, || panic!("a defect")).await }).await;
         assert!(panicked.is_err_and(|error| error.is_panic()));

@@ -14,18 +14,18 @@ const DOUBLINGS: usize = 32;
 
 /// Polls by how late they began.
 #[derive(Debug)]
-pub struct Lateness {
+pub struct LatencyHistogram {
     counts: [AtomicU64; STEPS * DOUBLINGS],
     max_us: AtomicU64,
 }
 
-impl Default for Lateness {
+impl Default for LatencyHistogram {
     fn default() -> Self {
         Self { counts: [const { AtomicU64::new(0) }; STEPS * DOUBLINGS], max_us: AtomicU64::new(0) }
     }
 }
 
-impl Lateness {
+impl LatencyHistogram {
     /// A poll began this long after its time.
     pub(super) fn note(&self, late: Duration) {
         let us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_quantile_is_what_that_part_of_the_polls_did_not_exceed() {
-        let lateness = Lateness::default();
+        let lateness = LatencyHistogram::default();
         assert_eq!(lateness.quantile(0.99), Duration::ZERO);
         for ms in 1..=100 {
             lateness.note(Duration::from_millis(ms));

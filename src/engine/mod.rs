@@ -55,8 +55,8 @@ use std::{
 
 pub use self::recent_polls::LATELY;
 use self::{
-    clock_jump::Steps, gates::Gates, large_listings::LongLists, latency_histogram::Lateness, pacing::Pacing,
-    permits::Permits, recent_polls::Looks, record::Recorder, write_outage::Outage,
+    clock_jump::ClockJumps, gates::Gates, large_listings::LargeListings, latency_histogram::LatencyHistogram,
+    pacing::Pacing, permits::Permits, recent_polls::RecentPolls, record::Recorder, write_outage::WriteOutage,
 };
 use crate::{
     clock::SharedClock,
@@ -88,16 +88,16 @@ pub struct Engine {
     permits: Permits,
     pacing: Pacing,
     meters: Meters,
-    steps: Steps,
-    outage: Outage,
-    long_lists: LongLists,
+    steps: ClockJumps,
+    outage: WriteOutage,
+    large_listings: LargeListings,
     /// The daemon is to end: nothing new is called.
     is_ending: AtomicBool,
     /// Accounts were made due behind the agenda's back: it must be read again.
     reload: AtomicBool,
     /// What the last audit found; `None` before the first.
     findings: Mutex<Option<Vec<Finding>>>,
-    looks: Looks,
+    looks: RecentPolls,
 }
 
 /// Counts since the start.
@@ -109,7 +109,7 @@ pub struct Meters {
     calls: AtomicU64,
     turns: AtomicU64,
     on_agenda: AtomicU64,
-    lateness: Lateness,
+    lateness: LatencyHistogram,
 }
 
 /// [`Meters`] at a moment.
@@ -162,9 +162,9 @@ impl Engine {
         let pacing = Pacing::default();
         let (gates, meters) = (Gates::default(), Meters::default());
         let recorder = Recorder::new(store, clock, settings.policy.clone());
-        let steps = Steps::beginning(recorder.clock().now(), recorder.clock().monotonic());
-        let (reload, findings, looks) = (AtomicBool::new(false), Mutex::new(None), Looks::default());
-        let (outage, is_ending) = (Outage::default(), AtomicBool::new(false));
+        let steps = ClockJumps::beginning(recorder.clock().now(), recorder.clock().monotonic());
+        let (reload, findings, looks) = (AtomicBool::new(false), Mutex::new(None), RecentPolls::default());
+        let (outage, is_ending) = (WriteOutage::default(), AtomicBool::new(false));
         Arc::new(Self {
             recorder,
             wechat,
@@ -175,7 +175,7 @@ impl Engine {
             meters,
             steps,
             outage,
-            long_lists: LongLists::default(),
+            large_listings: LargeListings::default(),
             is_ending,
             reload,
             findings,
@@ -238,7 +238,7 @@ impl Engine {
 
     /// How late polls have begun since the start: how far the daemon is behind what is due.
     #[must_use]
-    pub const fn lateness(&self) -> &Lateness {
+    pub const fn lateness(&self) -> &LatencyHistogram {
         &self.meters.lateness
     }
 

@@ -10,7 +10,7 @@ use crate::{
 const PAGE: u32 = 5_000;
 
 /// A call whose answer is not recorded will never be answered in this process: the list decides.
-pub(super) async fn forget_calls(engine: &Engine) -> Result<(), StoreError> {
+pub(super) async fn mark_calls_lost(engine: &Engine) -> Result<(), StoreError> {
     let mut after = String::new();
     loop {
         let ids = engine.store().calling(&after, PAGE).await?;
@@ -24,7 +24,7 @@ pub(super) async fn forget_calls(engine: &Engine) -> Result<(), StoreError> {
                 );
                 continue;
             };
-            match forget_call(engine, &id).await {
+            match mark_call_lost(engine, &id).await {
                 Ok(()) => {}
                 // It holds up itself alone, not the daemon.
                 Err(error) if error.is_of_one_row() => {
@@ -36,7 +36,7 @@ pub(super) async fn forget_calls(engine: &Engine) -> Result<(), StoreError> {
     }
 }
 
-async fn forget_call(engine: &Engine, id: &RequestId) -> Result<(), StoreError> {
+async fn mark_call_lost(engine: &Engine, id: &RequestId) -> Result<(), StoreError> {
     if let Some(request) = engine.store().request(id).await? {
         tracing::warn!(request.id = %id, "its call was out when the last process ended: the list decides");
         engine.recorder.observe(&request, &Observation::CallLost, Record::default()).await?;

@@ -18,19 +18,19 @@ const MOST: u32 = 10_000;
 
 /// How many rows the next page has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pages {
+pub(super) struct Paging {
     rows: u32,
     /// For how long nobody else could come through for sure.
     held: Duration,
 }
 
-impl Default for Pages {
+impl Default for Paging {
     fn default() -> Self {
         Self::of(FIRST)
     }
 }
 
-impl Pages {
+impl Paging {
     const fn of(rows: u32) -> Self {
         Self { rows, held: Duration::ZERO }
     }
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_page_comes_to_take_what_it_should_whatever_a_row_costs() {
         for row in [Duration::from_micros(5), Duration::from_micros(100), Duration::from_millis(3), TARGET * 3] {
-            let mut pages = Pages::default();
+            let mut pages = Paging::default();
             for _ in 0..20 {
                 pages = pages.after(row * pages.rows());
             }
@@ -92,12 +92,12 @@ mod tests {
             let fits = took <= TARGET && (took >= TARGET / 4 || pages.rows() == MOST);
             assert!(fits || pages.rows() == 1, "{row:?}: {pages:?} take {took:?}");
         }
-        assert_eq!(Pages::alone().after(Duration::ZERO).rows(), 2, "it grows again");
+        assert_eq!(Paging::alone().after(Duration::ZERO).rows(), 2, "it grows again");
     }
 
     #[tokio::test]
     async fn short_pages_share_a_pause_and_nobody_waits_for_more_than_a_long_one_takes() {
-        let mut pages = Pages::default();
+        let mut pages = Paging::default();
         for _ in 0..4 {
             pages = pages.after(TARGET / 10);
             pages.let_others().await;

@@ -5,7 +5,7 @@ use super::{
     Engine, Meters,
     apply_listing::{Learned, Lesson},
     calls::Pending,
-    interpret::Judge,
+    interpret::Judgement,
     large_listings::Length,
 };
 use crate::{
@@ -79,7 +79,7 @@ enum Answer {
 
 /// An account that is being looked at.
 #[derive(Debug)]
-pub(super) struct Look<'a> {
+pub(super) struct PollContext<'a> {
     pub(super) account: &'a AccountId,
     /// How it stood before.
     pub(super) state: AccountState,
@@ -94,10 +94,10 @@ impl Engine {
     /// [`StoreError`]: what was learned could not be written, so it was not learned; the next look will find it again.
     #[tracing::instrument(name = "engine.poll", level = "debug", skip_all, fields(account = %account))]
     pub async fn poll(&self, account: &AccountId, state: AccountState) -> Result<Polled, StoreError> {
-        let mut look = Look { account, state, now: self.clock().now() };
+        let mut look = PollContext { account, state, now: self.clock().now() };
         let must_read = look.state.reread_at.is_some_and(|at| at <= look.now);
         // What few polls come to is kept in boxes of its own: the future of the many stays small.
-        if must_read && let Some(polled) = Box::pin(self.pass_time(&look)).await? {
+        if must_read && let Some(polled) = Box::pin(self.apply_quota_resets(&look)).await? {
             return Ok(polled);
         }
         Meters::count(&self.meters.polls);
@@ -134,9 +134,9 @@ impl Engine {
     }
 
     /// The rules as they are kept at the moment.
-    pub(super) fn judge(&self) -> Judge {
+    pub(super) fn judge(&self) -> Judgement {
         let ages = if self.calendar_was_stepped() { Ages::Doubtful } else { Ages::Known };
-        Judge { policy: self.recorder.shared_policy(), stretch: self.stretch(), ages }
+        Judgement { policy: self.recorder.shared_policy(), stretch: self.stretch(), ages }
     }
 
     /// The account's state after what came of it.
@@ -155,7 +155,7 @@ impl Engine {
     }
 
     /// Tells requests whose time has come that wait for a quota. Answers when nothing is left that needs the list.
-    async fn pass_time(&self, look: &Look<'_>) -> Result<Option<Polled>, StoreError> {
+    async fn apply_quota_resets(&self, look: &PollContext<'_>) -> Result<Option<Polled>, StoreError> {
         let mut requests = self.watched(look.account).await?.requests;
         for request in &mut requests {
             let State::Deferred(until) = request.state else { continue };
@@ -174,7 +174,7 @@ impl Engine {
         self.write_state(look, state, Record::default()).await.map(Some)
     }
 
-    async fn ask(&self, look: &Look<'_>, must_read: bool) -> Answer {
+    async fn ask(&self, look: &PollContext<'_>, must_read: bool) -> Answer {
         let raw = match self.wechat.listing(look.account).await {
             Ok(raw) => raw,
             Err(CallError::Refused(refusal) | CallError::NoToken(TokenError::Refused(refusal))) => {
@@ -194,13 +194,13 @@ impl Engine {
         self.read(look, raw, hash).await
     }
 
-    async fn read(&self, look: &Look<'_>, raw: RawListing, hash: i64) -> Answer {
+    async fn read(&self, look: &PollContext<'_>, raw: RawListing, hash: i64) -> Answer {
         let (length, body) = (Length::of_bytes(raw.body().len()), raw.clone());
-        match self.long_lists.work(length, move || body.read()).await {
+        match self.large_listings.work(length, move || body.read()).await {
             Ok(reading) => Answer::Reading(reading, hash),
             Err(ReadError::Refused(refusal)) => {
                 if refusal.class() == Class::TokenBad {
-                    self.wechat.tokens().drop_if(look.account, raw.token());
+                    self.wechat.tokens().invalidate(look.account, raw.token());
                 }
                 Answer::Refused(refusal)
             }
@@ -209,7 +209,7 @@ impl Engine {
     }
 
     /// A list came, so our address is not refused.
-    async fn allowed(&self, look: &Look<'_>) -> Result<(), StoreError> {
+    async fn allowed(&self, look: &PollContext<'_>) -> Result<(), StoreError> {
         let Some(gate) = self.gates.open_ip() else { return Ok(()) };
         tracing::warn!(account = %look.account, "our address is allowed again: calls go on");
         let record = Record { opened_gates: vec![gate], ..Record::default() };
@@ -217,7 +217,7 @@ impl Engine {
     }
 
     /// A list was read and written down: deadlines have their say, then the calls that it allows.
-    async fn learned(&self, look: &Look<'_>, learned: Learned) -> Result<Polled, StoreError> {
+    async fn learned(&self, look: &PollContext<'_>, learned: Learned) -> Result<Polled, StoreError> {
         let Learned { mut requests, state } = learned;
         if look.state.is_suspended() {
             tracing::warn!(account = %look.account, "the account answers again: resumed");
@@ -233,14 +233,14 @@ impl Engine {
 
     /// The same list as ever, and nothing of this account is open: it leaves the agenda until cron or a request brings it
     /// back.
-    async fn nothing_waits(&self, look: &Look<'_>, state: &AccountState) -> Result<Polled, StoreError> {
+    async fn nothing_waits(&self, look: &PollContext<'_>, state: &AccountState) -> Result<Polled, StoreError> {
         let plan = AccountPlan::default();
         let state = self.after(state, Outcome::Moved { plan }, look.now);
         self.write_state(look, state, Record::default()).await
     }
 
     /// `WeChat` will not tell: hold back what the code concerns, and nothing more.
-    pub(super) async fn refused(&self, look: &Look<'_>, refusal: &Refusal) -> Result<Polled, StoreError> {
+    pub(super) async fn refused(&self, look: &PollContext<'_>, refusal: &Refusal) -> Result<Polled, StoreError> {
         let mut record = Record::default();
         let mut state = self.after(&look.state, Outcome::Refused(refusal.class()), look.now);
         if let Some((gate, due)) = self.gate_of_list(look, refusal) {
@@ -254,7 +254,7 @@ impl Engine {
     }
 
     /// The gate that a refused list closes, and when the account is due behind it.
-    fn gate_of_list(&self, look: &Look<'_>, refusal: &Refusal) -> Option<(Gate, Time)> {
+    fn gate_of_list(&self, look: &PollContext<'_>, refusal: &Refusal) -> Option<(Gate, Time)> {
         match refusal.class() {
             Class::IpNotAllowed => {
                 let gate = self.close_address(refusal, look.now);
@@ -279,7 +279,12 @@ impl Engine {
         gate
     }
 
-    pub(super) async fn failed(&self, look: &Look<'_>, why: String, trouble: Trouble) -> Result<Polled, StoreError> {
+    pub(super) async fn failed(
+        &self,
+        look: &PollContext<'_>,
+        why: String,
+        trouble: Trouble,
+    ) -> Result<Polled, StoreError> {
         let state = self.after(&look.state, Outcome::Failed(trouble), look.now);
         self.unread(look, state, why, None, Record::default()).await
     }
@@ -291,7 +296,7 @@ impl Engine {
         state: AccountState,
         why: String,
     ) -> Result<Polled, StoreError> {
-        let look = Look { account, state, now: self.clock().now() };
+        let look = PollContext { account, state, now: self.clock().now() };
         let state = self.after(&look.state, Outcome::Panicked, look.now);
         let update = AccountUpdate { error: Some(why), ..AccountUpdate::of(account, &state, look.now) };
         self.recorder.write(Record { account: Some(update), ..Record::default() }).await?;
@@ -301,7 +306,7 @@ impl Engine {
     /// A look that taught nothing about requests: remember why, and when to try again.
     async fn unread(
         &self,
-        look: &Look<'_>,
+        look: &PollContext<'_>,
         state: AccountState,
         why: String,
         refusal: Option<Refusal>,
@@ -321,7 +326,7 @@ impl Engine {
     /// Writes how the account stands, with whatever belongs to it.
     pub(super) async fn write_state(
         &self,
-        look: &Look<'_>,
+        look: &PollContext<'_>,
         state: AccountState,
         mut record: Record,
     ) -> Result<Polled, StoreError> {

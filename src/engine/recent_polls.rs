@@ -15,9 +15,9 @@ const KEPT_MAX: usize = 4_096;
 
 /// Rows of accounts, each with its last good look on the stopwatch.
 #[derive(Debug, Default)]
-pub(super) struct Looks(Mutex<HashMap<i64, Duration>>);
+pub(super) struct RecentPolls(Mutex<HashMap<i64, Duration>>);
 
-impl Looks {
+impl RecentPolls {
     /// An account was read.
     pub(super) fn note_read(&self, row: i64, now: Duration) {
         let mut looks = self.inner();
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn each_account_counts_once_and_for_ten_minutes() {
-        let (looks, minute) = (Looks::default(), Duration::from_mins);
+        let (looks, minute) = (RecentPolls::default(), Duration::from_mins);
         for (row, at) in [(1, 0), (2, 0), (1, 6), (3, 7)] {
             looks.note_read(row, minute(at));
         }
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn however_many_there_are_no_more_are_remembered_than_matter() {
-        let looks = Looks::default();
+        let looks = RecentPolls::default();
         for row in 0..10_000 {
             looks.note_read(row, Duration::ZERO);
         }

@@ -5,7 +5,7 @@
 use super::{Engine, record};
 use crate::{
     domain::{decide::decide, observation::Observation, time::Time},
-    store::{Record, Recorded, StoreError, file::backup::Unsure, write::record::Change},
+    store::{Record, Recorded, StoreError, file::backup::RestoredRequest, write::record::Change},
 };
 
 /// Requests decided in one transaction. Killed between two, the next start begins again and finds the same: the mark
@@ -43,7 +43,7 @@ pub(super) async fn reconcile(engine: &Engine) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn decided(engine: &Engine, unsure: &Unsure, now: Time) -> Option<Change> {
+fn decided(engine: &Engine, unsure: &RestoredRequest, now: Time) -> Option<Change> {
     let request = match &unsure.request {
         Ok(request) => request,
         // Nothing moves a row that is not legal: it holds up itself alone.

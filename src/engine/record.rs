@@ -11,9 +11,9 @@ use std::{
 };
 
 use super::{
-    audit::Promised,
+    audit::AlertDeadlines,
     ids::Ids,
-    interpret::{Studied, Study},
+    interpret::{Interpreted, ListingCase},
 };
 use crate::{
     clock::SharedClock,
@@ -22,7 +22,7 @@ use crate::{
         decide::{Decision, decide},
         id::RequestId,
         listing::Status,
-        observation::{Observation, ResetBy, Since},
+        observation::{Observation, ResetBy, RestoredFate},
         policy::Policy,
         request::{Outcome, Request, State},
         time::Time,
@@ -94,10 +94,12 @@ fn detail(request: &Request, seen: &Observation, next: &Request) -> Option<Strin
         (Observation::QuotaReset { by: ResetBy::Operator }, ..) => "an operator opened its gate".to_owned(),
         (Observation::CallNotSent, ..) => "the call did not reach WeChat".to_owned(),
         (Observation::Restored { since, .. }, ..) => match since {
-            Since::Unknown => "a copy was restored: whether it was called since is not known".to_owned(),
-            Since::Called => "a copy was restored: it was called since, with what answer is not known".to_owned(),
-            Since::Taken => "a copy was restored: WeChat has taken the call since".to_owned(),
-            Since::Cancelled => "a copy was restored: it had been cancelled since".to_owned(),
+            RestoredFate::Unknown => "a copy was restored: whether it was called since is not known".to_owned(),
+            RestoredFate::Called => {
+                "a copy was restored: it was called since, with what answer is not known".to_owned()
+            }
+            RestoredFate::Taken => "a copy was restored: WeChat has taken the call since".to_owned(),
+            RestoredFate::Cancelled => "a copy was restored: it had been cancelled since".to_owned(),
         },
         _ => return None,
     };
@@ -151,7 +153,7 @@ pub struct Recorder {
     /// Audits made: each takes the next slice of histories.
     pub(super) audits: AtomicU64,
     /// When people must have been told, for the audit.
-    pub(super) promised: Mutex<Promised>,
+    pub(super) promised: Mutex<AlertDeadlines>,
 }
 
 impl Recorder {
@@ -249,7 +251,12 @@ impl Recorder {
 
     /// [`Self::observe`] for what has already happened outside: tried until it is written. While it is not, this
     /// account rests and nothing else of it is sent.
-    pub(super) async fn observe_surely(&self, request: &Request, seen: &Observation, mut more: Record) -> Request {
+    pub(super) async fn observe_until_written(
+        &self,
+        request: &Request,
+        seen: &Observation,
+        mut more: Record,
+    ) -> Request {
         let (mut refused, mut tries) = (0, 0_u32);
         loop {
             match self.try_observe(request, seen, more.clone()).await {
@@ -313,7 +320,7 @@ impl Recorder {
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written. Of one row also when thinking has panicked.
-    pub(super) async fn learn(&self, study: Study) -> Result<Studied, StoreError> {
+    pub(super) async fn learn(&self, study: ListingCase) -> Result<Interpreted, StoreError> {
         let (account, listing, names) = (study.account.clone(), Arc::clone(&study.listing), Arc::clone(&study.names));
         let think = move |known| study.read(known, &HashSet::new());
         let (moves, studied) = self.store.learn(account, listing, names, think).await?;

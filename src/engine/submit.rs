@@ -101,7 +101,7 @@ impl Engine {
         if let Some(wait) = self.held(request).await? {
             return Ok(Err((self.hold_back(request, wait).await?, Unsent::HeldBack)));
         }
-        Ok(match self.wechat.ticket(&request.account).await {
+        Ok(match self.wechat.token_for(&request.account).await {
             Ok(token) => Ok(token),
             Err(CallError::NoToken(error)) => Err((unlooked(request), Unsent::NoToken(error))),
             // A token is all that was asked for.

@@ -11,13 +11,13 @@ use crate::{domain::time::Time, store::Health};
 
 /// Since when nothing can be written.
 #[derive(Debug, Default)]
-pub(super) struct Outage {
+pub(super) struct WriteOutage {
     since: Mutex<Option<Time>>,
     /// The last one that is over: when it began, when it ended.
     last: Mutex<Option<(Time, Time)>>,
 }
 
-impl Outage {
+impl WriteOutage {
     /// Since when nothing can be written; `None` when the last write was taken.
     pub(super) fn since(&self) -> Option<Time> {
         // Nothing in here panics halfway through a change.

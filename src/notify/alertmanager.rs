@@ -16,7 +16,7 @@ use super::{
     http::{Http, Post},
 };
 use crate::domain::{
-    message::{AlertFacts, Language, Message, Mood},
+    message::{AlertFacts, Language, Message, Severity},
     time::Time,
 };
 
@@ -141,7 +141,7 @@ struct Alert<'m> {
 impl<'m> Alert<'m> {
     fn of(facts: &AlertFacts, message: &'m Message, now: Time) -> Self {
         let over = facts.resolved_at.map(Time::from_ms);
-        let over = over.or_else(|| (message.mood == Mood::Resolved).then_some(message.at));
+        let over = over.or_else(|| (message.mood == Severity::Resolved).then_some(message.at));
         let starts_at = Time::from_ms(facts.fired_at);
         // An end before its start is refused, as could be after our clock was stepped back.
         let ends_at = over.unwrap_or(now + FIRING_FOR).max(starts_at);

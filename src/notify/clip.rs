@@ -44,7 +44,7 @@ const fn is_unseen(c: char) -> bool {
 pub(super) mod tests {
     use super::*;
     use crate::domain::{
-        message::{Language, Message, Mood},
+        message::{Language, Message, Severity},
         time::Time,
     };
 
@@ -59,7 +59,7 @@ pub(super) mod tests {
             sequence: 42,
             at: Time::from_ms(1_795_374_187_042),
             data: r#"{"alerts": [1, 2.50, "公众号"]}"#.to_owned(),
-            mood: Mood::Fired,
+            mood: Severity::Fired,
             language: Language::Zh,
             zone: chrono_tz::Asia::Shanghai,
             title: "3 个关联请求在等公众号管理员".to_owned(),

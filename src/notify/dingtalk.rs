@@ -14,7 +14,7 @@ use super::{
     hmac::hmac_sha256,
     http::{Http, Post},
     labels,
-    truncate::{Shown, fit},
+    truncate::{Fitted, fit},
 };
 use crate::domain::{message::Message, time::Time};
 
@@ -86,7 +86,7 @@ fn body(message: &Message) -> Vec<u8> {
     fit(message, compose, |body| body.len() <= BODY_BYTES_MAX)
 }
 
-fn compose(shown: &Shown<'_>) -> Vec<u8> {
+fn compose(shown: &Fitted<'_>) -> Vec<u8> {
     let headline = full_width(&shown.headline());
     let body = json!({
         "msgtype": "markdown",
@@ -99,7 +99,7 @@ fn compose(shown: &Shown<'_>) -> Vec<u8> {
 
 /// The message in the dialect of <https://open.dingtalk.com/document/robots/custom-robot-access>: headings, bold, links
 /// and lists. Older clients know no tables, and a line ends only at an empty one.
-fn text(shown: &Shown<'_>, headline: &str) -> String {
+fn text(shown: &Fitted<'_>, headline: &str) -> String {
     let mut parts = vec![format!("### {headline}")];
     if !shown.lead.is_empty() {
         parts.push(full_width(&shown.lead));

@@ -12,10 +12,10 @@ use super::{
     hmac::hmac_sha256,
     http::{Http, Post},
     labels,
-    truncate::{Shown, fit},
+    truncate::{Fitted, fit},
 };
 use crate::domain::{
-    message::{Message, Mood},
+    message::{Message, Severity},
     time::Time,
 };
 
@@ -75,7 +75,7 @@ fn signature(secret: &SecretString, timestamp: &str) -> String {
 
 fn body(message: &Message, secret: Option<&SecretString>, now: Time) -> Vec<u8> {
     let timestamp = now.ms().div_euclid(1_000).to_string();
-    let compose = |shown: &Shown<'_>| {
+    let compose = |shown: &Fitted<'_>| {
         let mut body = json!({ "msg_type": "interactive", "card": card(shown) });
         if let Some(secret) = secret {
             body["sign"] = signature(secret, &timestamp).into();
@@ -88,7 +88,7 @@ fn body(message: &Message, secret: Option<&SecretString>, now: Time) -> Vec<u8> 
 
 /// A card of the first schema, which every client of Feishu and of Lark shows
 /// (<https://open.feishu.cn/document/common-capabilities/message-card/message-cards-content/card-structure/card-content>).
-fn card(shown: &Shown<'_>) -> Value {
+fn card(shown: &Fitted<'_>) -> Value {
     let mut elements = Vec::new();
     if !shown.lead.is_empty() {
         elements.push(div(&shown.lead));
@@ -116,7 +116,7 @@ fn card(shown: &Shown<'_>) -> Value {
     })
 }
 
-fn table(shown: &Shown<'_>) -> Vec<String> {
+fn table(shown: &Fitted<'_>) -> Vec<String> {
     let mut lines = shown.only_row(str::to_owned).unwrap_or_else(|| {
         let rows = shown.lines(str::to_owned, "").map(|line| format!("• {line}"));
         shown.heads(str::to_owned).into_iter().chain(rows).collect()
@@ -134,12 +134,12 @@ fn plain(text: &str) -> Value {
 }
 
 /// The colour of the header.
-const fn colour(mood: Mood) -> &'static str {
+const fn colour(mood: Severity) -> &'static str {
     match mood {
-        Mood::Fired => "red",
-        Mood::Repeated => "orange",
-        Mood::Resolved => "green",
-        Mood::News => "blue",
+        Severity::Fired => "red",
+        Severity::Repeated => "orange",
+        Severity::Resolved => "green",
+        Severity::News => "blue",
     }
 }
 

@@ -30,14 +30,14 @@ pub struct BadHeartbeat(pub String);
 
 /// One check of such a service.
 #[derive(Debug)]
-pub struct Heartbeat {
+pub struct HeartbeatClient {
     http: Http,
     /// The run that was started and not ended yet. A start that never arrived does no harm: the service then knows no
     /// duration.
     run: Mutex<Option<Uuid>>,
 }
 
-impl Heartbeat {
+impl HeartbeatClient {
     /// A heartbeat at the check's ping URL, such as `https://hc-ping.com/<uuid>`; nothing is sent. `timeout` is for one
     /// call.
     ///
@@ -145,9 +145,10 @@ mod tests {
     #[test]
     fn the_address_is_never_shown() {
         let url = "https://hc-ping.com/5bf66975-d4c7-4bf5-bcc8-b8d8a82ea278";
-        let heartbeat = Heartbeat::new(url.into(), Duration::from_secs(1)).unwrap();
+        let heartbeat = HeartbeatClient::new(url.into(), Duration::from_secs(1)).unwrap();
         assert!(!format!("{heartbeat:?}").contains("5bf66975"));
-        let wrong = Heartbeat::new("hc-ping.com/5bf66975".into(), Duration::from_secs(1)).unwrap_err().to_string();
+        let wrong =
+            HeartbeatClient::new("hc-ping.com/5bf66975".into(), Duration::from_secs(1)).unwrap_err().to_string();
         assert!(wrong.starts_with("the heartbeat: `url`") && !wrong.contains("5bf66975"), "{wrong}");
     }
 }

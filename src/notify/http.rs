@@ -10,7 +10,7 @@ use reqwest::{
 };
 use secrecy::ExposeSecret as _;
 
-use super::{ChannelError, ChannelSettings, SendError, redact::Veil};
+use super::{ChannelError, ChannelSettings, SendError, redact::Redactor};
 use crate::domain::time::Time;
 
 /// What we are called in other people's logs.
@@ -36,7 +36,7 @@ pub(super) const AFTER_MAX: Duration = Duration::from_hours(1);
 pub(super) struct Http {
     client: reqwest::Client,
     url: Url,
-    veil: Veil,
+    veil: Redactor,
     timeout: Duration,
 }
 
@@ -85,7 +85,7 @@ pub(super) struct Answer<'h> {
     pub(super) body: Vec<u8>,
     /// The wait that was asked for, at most [`AFTER_MAX`].
     pub(super) after: Option<Duration>,
-    veil: &'h Veil,
+    veil: &'h Redactor,
 }
 
 impl Http {
@@ -100,7 +100,7 @@ impl Http {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wrong("`url` must begin with https:// or http://".to_owned()));
         }
-        let veil = Veil::new(Some(&url), &settings.secrets);
+        let veil = Redactor::new(Some(&url), &settings.secrets);
         let client = client(settings.timeout, url.scheme() == "https").map_err(wrong)?;
         Ok(Self { client, url, veil, timeout: settings.timeout })
     }
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn every_status_says_what_to_do() {
-        let veil = Veil::new(None, &[]);
+        let veil = Redactor::new(None, &[]);
         let said = |status: u16| {
             let status = StatusCode::from_u16(status).unwrap();
             Answer { status, body: b"no\n <b>".to_vec(), after: Some(Duration::from_secs(9)), veil: &veil }.accepted()

@@ -1,19 +1,19 @@
 //! The few words that channels add to a message, in its language. It must never say what a message means beyond its
 //! mood: title and lead do.
 
-use crate::domain::message::{Language, Message, Mood};
+use crate::domain::message::{Language, Message, Severity};
 
 /// What a mood asks of whoever reads it, in a word or two.
 pub(super) const fn mood(message: &Message) -> &'static str {
     match (message.language, message.mood) {
-        (Language::En, Mood::Fired) => "Action needed",
-        (Language::En, Mood::Repeated) => "Still needs action",
-        (Language::En, Mood::Resolved) => "Resolved",
-        (Language::En, Mood::News) => "Notice",
-        (Language::Zh, Mood::Fired) => "需要处理",
-        (Language::Zh, Mood::Repeated) => "仍需处理",
-        (Language::Zh, Mood::Resolved) => "已解决",
-        (Language::Zh, Mood::News) => "通知",
+        (Language::En, Severity::Fired) => "Action needed",
+        (Language::En, Severity::Repeated) => "Still needs action",
+        (Language::En, Severity::Resolved) => "Resolved",
+        (Language::En, Severity::News) => "Notice",
+        (Language::Zh, Severity::Fired) => "需要处理",
+        (Language::Zh, Severity::Repeated) => "仍需处理",
+        (Language::Zh, Severity::Resolved) => "已解决",
+        (Language::Zh, Severity::News) => "通知",
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     clip::{clip, one_line},
 };
 use crate::domain::{
-    message::{Message, Mood},
+    message::{Message, Severity},
     time::Time,
 };
 
@@ -56,8 +56,8 @@ impl Log {
             };
         }
         match message.mood {
-            Mood::Fired | Mood::Repeated => write_line!(warn),
-            Mood::Resolved | Mood::News => write_line!(info),
+            Severity::Fired | Severity::Repeated => write_line!(warn),
+            Severity::Resolved | Severity::News => write_line!(info),
         }
         Ok(())
     }
@@ -83,10 +83,10 @@ impl Line {
         let rows = message.rows.iter().take(ROWS_MAX).map(|row| text(&row.join(" | "))).collect::<Vec<_>>();
         Self {
             what: match message.mood {
-                Mood::Fired => "an alert fires",
-                Mood::Repeated => "an alert still fires",
-                Mood::Resolved => "an alert is over",
-                Mood::News => "news",
+                Severity::Fired => "an alert fires",
+                Severity::Repeated => "an alert still fires",
+                Severity::Resolved => "an alert is over",
+                Severity::News => "news",
             },
             id: text(&message.id),
             kind: text(&message.kind),

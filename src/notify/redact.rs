@@ -24,20 +24,20 @@ const WORDS_MAX: usize = 200;
 
 /// The secrets of one channel, cut into the pieces by which they are found again.
 #[derive(Clone)]
-pub(super) struct Veil {
+pub(super) struct Redactor {
     /// In lower case; as long as [`PIECE`], or a whole secret that is shorter.
     pieces: HashSet<Vec<u8>>,
     /// The lengths that occur among them, the longest first.
     lengths: Vec<usize>,
 }
 
-impl fmt::Debug for Veil {
+impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Veil")
     }
 }
 
-impl Veil {
+impl Redactor {
     /// Hides the keys in this address, and these secrets.
     pub(super) fn new(url: Option<&Url>, secrets: &[SecretString]) -> Self {
         let mut veil = Self { pieces: HashSet::new(), lengths: Vec::new() };
@@ -127,9 +127,9 @@ fn keys_in(url: &Url) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn veil(url: &str, secrets: &[&str]) -> Veil {
+    fn veil(url: &str, secrets: &[&str]) -> Redactor {
         let secrets: Vec<SecretString> = secrets.iter().map(|secret| SecretString::from(*secret)).collect();
-        Veil::new(Some(&Url::parse(url).unwrap()), &secrets)
+        Redactor::new(Some(&Url::parse(url).unwrap()), &secrets)
     }
 
     #[test]

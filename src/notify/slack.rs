@@ -11,7 +11,7 @@ use super::{
     escape::{code, slack},
     http::{Answer, Http, Post, said},
     labels,
-    truncate::{Shown, fit},
+    truncate::{Fitted, fit},
 };
 use crate::domain::{message::Message, time::Time};
 
@@ -68,7 +68,7 @@ fn fits(block: &Value) -> bool {
     block["text"]["text"].as_str().is_none_or(|text| text.chars().count() <= TEXT_MAX)
 }
 
-fn compose(shown: &Shown<'_>) -> Value {
+fn compose(shown: &Fitted<'_>) -> Value {
     let headline = shown.headline();
     let mut blocks = vec![json!({ "type": "header", "text": plain(&clip(&headline, HEADER_MAX)) })];
     if !shown.lead.is_empty() {
@@ -93,7 +93,7 @@ fn compose(shown: &Shown<'_>) -> Value {
     json!({ "text": slack(&headline), "blocks": blocks })
 }
 
-fn table(shown: &Shown<'_>) -> Vec<String> {
+fn table(shown: &Fitted<'_>) -> Vec<String> {
     let mut lines = shown.only_row(slack).unwrap_or_else(|| {
         let rows = shown.lines(slack, "*").map(|line| format!("• {line}"));
         shown.heads(slack).into_iter().chain(rows).collect()

@@ -37,7 +37,7 @@ const BETWEEN: &str = " · ";
 
 /// A message's texts, each on one line and short enough, not yet escaped for any dialect.
 #[derive(Debug, Clone)]
-pub(super) struct Shown<'m> {
+pub(super) struct Fitted<'m> {
     /// What it was made of.
     pub(super) message: &'m Message,
     /// The title.
@@ -58,7 +58,7 @@ pub(super) struct Shown<'m> {
     pub(super) footer: String,
 }
 
-impl<'m> Shown<'m> {
+impl<'m> Fitted<'m> {
     fn of(message: &'m Message) -> Self {
         let cell = |text: &String| {
             let text = clip(&one_line(text), CELL_MAX);
@@ -127,8 +127,8 @@ impl<'m> Shown<'m> {
 
 /// Writes the message down with as many rows as fit. When it does not even fit without rows, the lead and then the
 /// title are halved until it does, so that something is told in any case.
-pub(super) fn fit<T>(message: &Message, compose: impl Fn(&Shown<'_>) -> T, fits: impl Fn(&T) -> bool) -> T {
-    let mut whole = Shown::of(message);
+pub(super) fn fit<T>(message: &Message, compose: impl Fn(&Fitted<'_>) -> T, fits: impl Fn(&T) -> bool) -> T {
+    let mut whole = Fitted::of(message);
     let try_rows = |count: usize| Some(compose(&whole.with_rows(count))).filter(&fits);
     if let Some(composed) = try_rows(whole.rows.len()) {
         return composed;
@@ -180,7 +180,7 @@ mod tests {
     use crate::notify::clip::tests::message;
 
     /// Title, lead and rows on lines; its length in bytes is what must fit.
-    fn plain(shown: &Shown<'_>) -> String {
+    fn plain(shown: &Fitted<'_>) -> String {
         let mut lines = vec![shown.title.clone(), shown.lead.clone()];
         lines.extend(shown.rows.iter().map(|row| row.join(BETWEEN)));
         lines.extend(shown.more.clone());

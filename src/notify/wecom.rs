@@ -9,10 +9,10 @@ use super::{
     escape::{code, full_width},
     http::{Http, Post},
     labels,
-    truncate::{Shown, fit},
+    truncate::{Fitted, fit},
 };
 use crate::domain::{
-    message::{Message, Mood},
+    message::{Message, Severity},
     time::Time,
 };
 
@@ -67,7 +67,7 @@ fn content(message: &Message) -> String {
     fit(message, compose, |content| content.len() <= CONTENT_BYTES_MAX)
 }
 
-fn compose(shown: &Shown<'_>) -> String {
+fn compose(shown: &Fitted<'_>) -> String {
     let mark = coloured(colour(shown.message.mood), labels::mood(shown.message));
     let mut parts = vec![format!("### {mark} {}", full_width(&shown.title))];
     if !shown.lead.is_empty() {
@@ -90,7 +90,7 @@ fn compose(shown: &Shown<'_>) -> String {
 }
 
 /// The table as quoted lines.
-fn table(shown: &Shown<'_>) -> Vec<String> {
+fn table(shown: &Fitted<'_>) -> Vec<String> {
     let mut lines = shown.only_row(full_width).unwrap_or_else(|| {
         let heads = shown.heads(full_width).map(|heads| coloured("comment", &heads));
         heads.into_iter().chain(shown.lines(full_width, "**")).collect()
@@ -104,11 +104,11 @@ fn coloured(colour: &str, text: &str) -> String {
 }
 
 /// The three colours that the page knows: orange, green and grey.
-const fn colour(mood: Mood) -> &'static str {
+const fn colour(mood: Severity) -> &'static str {
     match mood {
-        Mood::Fired | Mood::Repeated => "warning",
-        Mood::Resolved => "info",
-        Mood::News => "comment",
+        Severity::Fired | Severity::Repeated => "warning",
+        Severity::Resolved => "info",
+        Severity::News => "comment",
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
         message.rows[0] = ["Corner shop", "wx00000000000000aa", "3d 4h"].map(str::to_owned).to_vec();
         message.columns = ["Account", "Program", "Waited"].map(str::to_owned).to_vec();
         let message = Message {
-            mood: Mood::Resolved,
+            mood: Severity::Resolved,
             language: Language::En,
             title: "The account administrator agreed".to_owned(),
             lead: String::new(),

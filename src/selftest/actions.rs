@@ -7,9 +7,9 @@ use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 
 use super::{
     daemon::Died,
-    generator::Turn,
-    invariants::{Kept, broken},
-    runner::Living,
+    generator::Action,
+    invariants::{Verdict, broken},
+    runner::Runner,
 };
 use crate::{
     domain::request::{Kind, LinkOptions},
@@ -98,24 +98,24 @@ pub(super) fn set_the_scene(world: &mut World, chance: &mut StdRng, now: i64) {
     }
 }
 
-impl Living {
+impl Runner {
     /// One thing happens.
-    pub(super) async fn happen(&mut self, turn: Turn) -> Kept {
+    pub(super) async fn happen(&mut self, turn: Action) -> Verdict {
         if turn.is_absence() {
             return self.be_away(turn).await;
         }
         match turn {
-            Turn::AskToLink(_) | Turn::AskToUnlink | Turn::AskWithTheSameKey => self.ask(turn).await?,
-            Turn::Cancel | Turn::Retry | Turn::Suspend | Turn::Resume => self.operate(turn).await?,
-            Turn::DieAtQuestion(_) | Turn::DieDuringCall(_) => self.doom(turn),
-            Turn::ARowIsPoisoned => {
+            Action::AskToLink(_) | Action::AskToUnlink | Action::AskWithTheSameKey => self.ask(turn).await?,
+            Action::Cancel | Action::Retry | Action::Suspend | Action::Resume => self.operate(turn).await?,
+            Action::DieAtQuestion(_) | Action::DieDuringCall(_) => self.doom(turn),
+            Action::ARowIsPoisoned => {
                 let (account, _) = self.pair();
                 let spoilt = spoil(&self.setup.database, &account).await;
                 spoilt.unwrap_or_else(|error| panic!("somebody cannot write into the file: {error}"));
             }
-            Turn::CopyTheDatabase => self.make_a_copy().await?,
-            Turn::PutTheCopyBack => self.put_the_copy_back().await?,
-            Turn::AnAdministratorActs | Turn::SomebodyElseLinks | Turn::SomebodyRemoves | Turn::AnOddStatus => {
+            Action::CopyTheDatabase => self.make_a_copy().await?,
+            Action::PutTheCopyBack => self.put_the_copy_back().await?,
+            Action::AnAdministratorActs | Action::SomebodyElseLinks | Action::SomebodyRemoves | Action::AnOddStatus => {
                 self.act_in_the_world(turn);
             }
             _ => self.befall(turn),
@@ -141,11 +141,11 @@ impl Living {
     }
 
     /// Somebody asks: a command beside the daemon, or a door of its process.
-    async fn ask(&mut self, turn: Turn) -> Kept {
+    async fn ask(&mut self, turn: Action) -> Verdict {
         let link = Kind::Link(LinkOptions::default());
         let wishes: Vec<Wish> = match turn {
-            Turn::AskToLink(count) => (0..count).map(|_| self.wish(link, None)).collect(),
-            Turn::AskWithTheSameKey => {
+            Action::AskToLink(count) => (0..count).map(|_| self.wish(link, None)).collect(),
+            Action::AskWithTheSameKey => {
                 let key = format!("key-{}", self.chance.random_range(0..4));
                 vec![self.wish(link, Some(key))]
             }
@@ -175,8 +175,8 @@ impl Living {
         Ok(())
     }
 
-    async fn operate(&mut self, turn: Turn) -> Kept {
-        let wants_finished = matches!(turn, Turn::Retry);
+    async fn operate(&mut self, turn: Action) -> Verdict {
+        let wants_finished = matches!(turn, Action::Retry);
         let ids: Vec<String> = self
             .promises
             .requests()
@@ -187,12 +187,12 @@ impl Living {
         let (account, _) = self.pair();
         let account = account.parse().unwrap_or_else(|_| panic!("{account} is no appid"));
         let done = match (turn, id) {
-            (Turn::Cancel, Some(id)) => self.desk.cancel(&id).await.map(drop),
-            (Turn::Retry, Some(id)) => {
+            (Action::Cancel, Some(id)) => self.desk.cancel(&id).await.map(drop),
+            (Action::Retry, Some(id)) => {
                 self.desk.retry(&id).await.map(|accepted| self.promises.acknowledge(&accepted.id))
             }
-            (Turn::Suspend, _) => self.desk.set_standing(&account, Standing::SuspendedByOperator).await,
-            (Turn::Resume, _) => self.desk.set_standing(&account, Standing::Active).await,
+            (Action::Suspend, _) => self.desk.set_standing(&account, Standing::SuspendedByOperator).await,
+            (Action::Resume, _) => self.desk.set_standing(&account, Standing::Active).await,
             _ => Ok(()),
         };
         match done {
@@ -203,29 +203,29 @@ impl Living {
     }
 
     /// What people do in `WeChat` itself. What is not possible there does not happen.
-    fn act_in_the_world(&mut self, turn: Turn) {
+    fn act_in_the_world(&mut self, turn: Action) {
         let ((account, program), now) = (self.pair(), self.wechat_now());
         let (first, second) = (self.chance.random_bool(0.5), self.chance.random_bool(0.5));
         let by = if first { By::AccountAdmin } else { By::ProgramAdmin };
         let mut world = self.sim.world();
         let _ = match turn {
-            Turn::AnAdministratorActs if second => world.approve(&account, &program, by, now),
-            Turn::AnAdministratorActs => world.refuse(&account, &program, by, now),
-            Turn::SomebodyElseLinks if first => world.console_link(&account, &program, now),
-            Turn::SomebodyElseLinks => world.place(&account, &program, Phase::AwaitingAccountAdmin, now),
-            Turn::AnOddStatus => world.show_status(&account, &program, first.then_some(7), now),
+            Action::AnAdministratorActs if second => world.approve(&account, &program, by, now),
+            Action::AnAdministratorActs => world.refuse(&account, &program, by, now),
+            Action::SomebodyElseLinks if first => world.console_link(&account, &program, now),
+            Action::SomebodyElseLinks => world.place(&account, &program, Phase::AwaitingAccountAdmin, now),
+            Action::AnOddStatus => world.show_status(&account, &program, first.then_some(7), now),
             _ => world.remove(&account, &program, now),
         };
     }
 
     /// Weather, tokens, accounts, the calendar.
-    fn befall(&mut self, turn: Turn) {
+    fn befall(&mut self, turn: Action) {
         let (number, now) = (self.chance.random_range(0..ACCOUNTS), self.wechat_now());
         let weather = self.chance.random_range(0..4);
         let code = [-1, 61_007, 48_001, 45_009, 61_003].choose(&mut self.chance).copied();
         let mut world = self.sim.world();
         match turn {
-            Turn::TheWeatherChanges => {
+            Action::TheWeatherChanges => {
                 world.faults = match weather {
                     0 => Faults::none(),
                     1 => Faults::mild(),
@@ -233,12 +233,12 @@ impl Living {
                 };
                 world.faults.slow_for = SLOW;
             }
-            Turn::TokensDie => world.expire_tokens(None, now),
-            Turn::AnAccountInTrouble => {
+            Action::TokensDie => world.expire_tokens(None, now),
+            Action::AnAccountInTrouble => {
                 let known = world.account(&account(number));
                 known.answers_always = if known.answers_always.is_some() { None } else { code };
             }
-            Turn::StepTheCalendar(by_ms) => {
+            Action::StepTheCalendar(by_ms) => {
                 drop(world);
                 self.calendar_ahead += by_ms;
                 self.time.step(by_ms);
@@ -248,19 +248,19 @@ impl Living {
     }
 
     /// The end of the process is fixed, and comes when it comes.
-    fn doom(&mut self, turn: Turn) {
+    fn doom(&mut self, turn: Action) {
         let Some(daemon) = &self.daemon else { return };
         match turn {
-            Turn::DieAtQuestion(questions) => daemon.die_after(questions),
-            Turn::DieDuringCall(calls) => self.trap.set(calls, daemon.clock()),
+            Action::DieAtQuestion(questions) => daemon.die_after(questions),
+            Action::DieDuringCall(calls) => self.trap.set(calls, daemon.clock()),
             _ => {}
         }
     }
 
     /// The process is away for a while: ended, stopped, or asleep with its machine.
-    async fn be_away(&mut self, turn: Turn) -> Kept {
+    async fn be_away(&mut self, turn: Action) -> Verdict {
         match turn {
-            Turn::Restart(away) => {
+            Action::Restart(away) => {
                 if let Some(daemon) = self.daemon.take() {
                     daemon.stop().await;
                 }
@@ -268,11 +268,11 @@ impl Living {
                 self.time.advance(away);
                 self.boot(None).await
             }
-            Turn::StandStill(away) => {
+            Action::StandStill(away) => {
                 self.time.advance(away.max(Duration::from_millis(1)));
                 Ok(())
             }
-            Turn::Sleep(away) => {
+            Action::Sleep(away) => {
                 self.sleep(away);
                 Ok(())
             }

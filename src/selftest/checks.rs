@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::process_harness::{Ground, Running, wait_for};
+use super::process_harness::{ProcessHarness, Running, wait_for};
 
 /// What a check saw, or what it saw broken.
 pub type Found<T> = Result<T, String>;
@@ -35,7 +35,7 @@ const SOON: Duration = Duration::from_secs(90);
 /// # Errors
 /// What was broken, or could not be tried.
 pub async fn kill(folder: &Path, program: &Path, kills: usize, requests: usize) -> Found<String> {
-    let mut ground = Ground::lay(folder, program).await?;
+    let mut ground = ProcessHarness::lay(folder, program).await?;
     let mut luck = StdRng::seed_from_u64(5);
     for life in 0..kills {
         // New requests arrive while the daemon is up, down and dying.
@@ -58,7 +58,7 @@ pub async fn kill(folder: &Path, program: &Path, kills: usize, requests: usize) 
 /// # Errors
 /// What was broken, or could not be tried.
 pub async fn fill_the_disk(folder: &Path, program: &Path) -> Found<String> {
-    let mut ground = Ground::lay(folder, program).await?;
+    let mut ground = ProcessHarness::lay(folder, program).await?;
     let running = ground.start()?;
     ground.ask(FEW).await?;
     wait_for(SOON, async || Ok(ground.sim.stats().wxamplink > 0)).await?;
@@ -82,7 +82,7 @@ pub async fn fill_the_disk(folder: &Path, program: &Path) -> Found<String> {
 /// # Errors
 /// What was broken, or could not be tried.
 pub async fn stop_for_a_while(folder: &Path, program: &Path) -> Found<String> {
-    let mut ground = Ground::lay(folder, program).await?;
+    let mut ground = ProcessHarness::lay(folder, program).await?;
     let running = ground.start()?;
     ground.ask(FEW).await?;
     wait_for(SOON, async || Ok(ground.sim.stats().wxamplink > 0)).await?;
@@ -102,7 +102,7 @@ pub async fn stop_for_a_while(folder: &Path, program: &Path) -> Found<String> {
 }
 
 /// When the audit last ran, milliseconds UTC.
-async fn ran_at(ground: &Ground) -> Found<Option<i64>> {
+async fn ran_at(ground: &ProcessHarness) -> Found<Option<i64>> {
     let jobs = ground.recorder.store().jobs().await.map_err(|error| error.to_string())?;
     Ok(jobs.iter().find(|job| job.name == "audit").and_then(|job| job.ran_at).map(crate::domain::time::Time::ms))
 }

@@ -4,21 +4,21 @@
 use std::path::PathBuf;
 
 use super::{
-    invariants::{Kept, broken},
-    runner::Living,
+    invariants::{Verdict, broken},
+    runner::Runner,
 };
 use crate::{
     clock::Clock as _,
     store::{Store, file::restore::Ready},
 };
 
-impl Living {
+impl Runner {
     fn copy(&self) -> PathBuf {
         self.setup.database.with_extension("copy")
     }
 
     /// Somebody makes a copy, in place of the one before.
-    pub(super) async fn make_a_copy(&mut self) -> Kept {
+    pub(super) async fn make_a_copy(&mut self) -> Verdict {
         // The first time there is none.
         let _ = std::fs::remove_file(self.copy());
         let made = Store::backup(&self.setup.database, &self.copy(), self.time.now()).await;
@@ -26,7 +26,7 @@ impl Living {
     }
 
     /// The latest copy takes the place of the database, whatever has happened since it was made. The world knows.
-    pub(super) async fn put_the_copy_back(&mut self) -> Kept {
+    pub(super) async fn put_the_copy_back(&mut self) -> Verdict {
         if !self.copy().exists() {
             return Ok(());
         }

@@ -25,14 +25,14 @@ struct Killed;
 /// The clock of one process. Between two of its questions a process does nothing that depends on time, so that dying at a
 /// question is dying anywhere.
 #[derive(Debug)]
-pub(super) struct MortalClock {
+pub(super) struct CrashClock {
     time: Arc<ManualClock>,
     /// Questions until the end.
     left: AtomicU64,
     is_dead: AtomicBool,
 }
 
-impl MortalClock {
+impl CrashClock {
     /// A process that lives on this time until it is killed.
     pub(super) fn new(time: Arc<ManualClock>) -> Arc<Self> {
         Arc::new(Self { time, left: AtomicU64::new(IMMORTAL), is_dead: AtomicBool::new(false) })
@@ -61,7 +61,7 @@ impl MortalClock {
     }
 }
 
-impl Clock for MortalClock {
+impl Clock for CrashClock {
     fn now(&self) -> Time {
         self.asked();
         self.time.now()
@@ -85,7 +85,7 @@ impl Clock for MortalClock {
 /// Calls that the simulator still sees before the process that makes them is killed.
 pub(super) struct Trap {
     left: AtomicU64,
-    victim: Mutex<Option<Arc<MortalClock>>>,
+    victim: Mutex<Option<Arc<CrashClock>>>,
 }
 
 impl Default for Trap {
@@ -105,7 +105,7 @@ impl Trap {
     }
 
     /// The victim dies while the so many-th call from now on is out.
-    pub(super) fn set(&self, calls: u64, victim: &Arc<MortalClock>) {
+    pub(super) fn set(&self, calls: u64, victim: &Arc<CrashClock>) {
         *self.victim.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(victim));
         self.left.store(calls, Ordering::SeqCst);
     }

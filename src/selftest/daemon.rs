@@ -5,17 +5,17 @@ use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::runtime::{Handle, Runtime};
 
-use super::crash_clock::MortalClock;
+use super::crash_clock::CrashClock;
 use crate::{
     alerting::{
         deliver::Deliver,
-        evaluator::{Settings as Alerting, Watch},
+        evaluator::{AlertEvaluator, Settings as Alerting},
     },
     clock::{Clock, ManualClock, SharedClock},
     config::Schedule,
     domain::policy::Policy,
     engine::{Engine, Settings, accept::AskError, drive::Driver, record::Recorder},
-    schedule::Chores,
+    schedule::CronJobs,
     store::{Location, Role, Store},
     wechat::{Client, ClientConfig, HttpSource, TokenSource, Tokens, Wechat},
 };
@@ -71,7 +71,7 @@ impl Drop for Threads {
 /// A process.
 pub(super) struct Daemon {
     runtime: Threads,
-    clock: Arc<MortalClock>,
+    clock: Arc<CrashClock>,
     engine: Arc<Engine>,
     /// Away while it works.
     inner: Option<Inner>,
@@ -79,8 +79,8 @@ pub(super) struct Daemon {
 
 struct Inner {
     driver: Driver,
-    chores: Chores,
-    watch: Watch,
+    chores: CronJobs,
+    watch: AlertEvaluator,
     /// When it looks next, on the stopwatch; `None`: at once.
     watch_due: Option<Duration>,
 }
@@ -116,12 +116,12 @@ impl Setup {
             daily_budget: self.daily_budget,
         };
         let engine = Engine::new(store, Wechat::new(client, tokens), clock, settings);
-        let mut chores = Chores::new(Arc::clone(&engine), Schedule::default());
+        let mut chores = CronJobs::new(Arc::clone(&engine), Schedule::default());
         let driver = Driver::start(Arc::clone(&engine)).await;
         let driver = driver.unwrap_or_else(|error| panic!("the daemon does not start: {error}"));
         chores.take_up().await;
         let deliver = Deliver::new(engine.store().clone(), Arc::clone(engine.clock()), Vec::new(), GIVE_UP_AFTER);
-        let watch = Watch::start(Arc::clone(&engine), Alerting::default(), deliver.channels().clone()).await;
+        let watch = AlertEvaluator::start(Arc::clone(&engine), Alerting::default(), deliver.channels().clone()).await;
         let watch = watch.unwrap_or_else(|error| panic!("the watch does not start: {error}"));
         (engine, Inner { driver, chores, watch, watch_due: None })
     }
@@ -130,7 +130,7 @@ impl Setup {
 impl Daemon {
     /// Starts a process that ends at its `dies_after`th look at the clock, if at all.
     pub(super) async fn boot(setup: &Setup, dies_after: Option<u64>) -> Alive<Self> {
-        let clock = MortalClock::new(Arc::clone(&setup.time));
+        let clock = CrashClock::new(Arc::clone(&setup.time));
         if let Some(questions) = dies_after {
             clock.die_after(questions);
         }
@@ -166,7 +166,7 @@ impl Daemon {
     /// Lets the watchdog of the cron jobs look.
     pub(super) async fn watch(&mut self) -> Alive<()> {
         self.inside(async |inner| {
-            inner.chores.make_up().await;
+            inner.chores.run_missed().await;
         })
         .await
     }
@@ -193,7 +193,7 @@ impl Daemon {
     }
 
     /// The clock that can end it.
-    pub(super) const fn clock(&self) -> &Arc<MortalClock> {
+    pub(super) const fn clock(&self) -> &Arc<CrashClock> {
         &self.clock
     }
 
@@ -247,7 +247,7 @@ async fn let_go(mut threads: Threads) {
 }
 
 /// A task ended early: killed, or by a defect that must be seen.
-fn died<T>(clock: &MortalClock, ended: tokio::task::JoinError) -> Alive<T> {
+fn died<T>(clock: &CrashClock, ended: tokio::task::JoinError) -> Alive<T> {
     match ended.try_into_panic() {
         Ok(_) if clock.is_dead() => Err(Died),
         Ok(defect) => std::panic::resume_unwind(defect),

@@ -6,7 +6,7 @@ use rand::{Rng, RngExt, rngs::StdRng};
 
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum Action {
     /// Somebody asks for a link, or for several at once.
     AskToLink(usize),
     /// Somebody asks for an unlink.
@@ -60,31 +60,31 @@ const fn minutes(count: u64) -> Duration {
 }
 
 /// Draws what happens next.
-pub(super) fn draw(chance: &mut StdRng) -> Turn {
+pub(super) fn draw(chance: &mut StdRng) -> Action {
     match chance.random_range(0..100) {
-        0..20 => Turn::AskToLink(usize::from(chance.random_ratio(1, 5)) * 4 + 1),
-        20..26 => Turn::AskToUnlink,
-        26..30 => Turn::AskWithTheSameKey,
-        30..34 => Turn::Cancel,
-        34..40 => Turn::Retry,
-        40..42 => Turn::Suspend,
-        42..46 => Turn::Resume,
-        46..54 => Turn::AnAdministratorActs,
-        54..57 => Turn::SomebodyElseLinks,
-        57..60 => Turn::SomebodyRemoves,
-        60..62 => Turn::AnOddStatus,
-        62..65 => Turn::AnAccountInTrouble,
-        65 => Turn::ARowIsPoisoned,
-        66..71 => Turn::TheWeatherChanges,
-        71..72 => Turn::TokensDie,
-        72..74 => Turn::CopyTheDatabase,
-        74 => Turn::PutTheCopyBack,
-        75..77 => Turn::Restart(rarely_long(chance)),
-        77..84 => Turn::DieAtQuestion(up_to(chance, 400)),
-        84..92 => Turn::DieDuringCall(up_to(chance, 12)),
-        92..95 => Turn::StandStill(rarely_long(chance)),
-        95..97 => Turn::Sleep(rarely_long(chance)),
-        _ => Turn::StepTheCalendar(a_step(chance)),
+        0..20 => Action::AskToLink(usize::from(chance.random_ratio(1, 5)) * 4 + 1),
+        20..26 => Action::AskToUnlink,
+        26..30 => Action::AskWithTheSameKey,
+        30..34 => Action::Cancel,
+        34..40 => Action::Retry,
+        40..42 => Action::Suspend,
+        42..46 => Action::Resume,
+        46..54 => Action::AnAdministratorActs,
+        54..57 => Action::SomebodyElseLinks,
+        57..60 => Action::SomebodyRemoves,
+        60..62 => Action::AnOddStatus,
+        62..65 => Action::AnAccountInTrouble,
+        65 => Action::ARowIsPoisoned,
+        66..71 => Action::TheWeatherChanges,
+        71..72 => Action::TokensDie,
+        72..74 => Action::CopyTheDatabase,
+        74 => Action::PutTheCopyBack,
+        75..77 => Action::Restart(rarely_long(chance)),
+        77..84 => Action::DieAtQuestion(up_to(chance, 400)),
+        84..92 => Action::DieDuringCall(up_to(chance, 12)),
+        92..95 => Action::StandStill(rarely_long(chance)),
+        95..97 => Action::Sleep(rarely_long(chance)),
+        _ => Action::StepTheCalendar(a_step(chance)),
     }
 }
 

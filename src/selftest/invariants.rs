@@ -10,7 +10,7 @@ use super::{
 use crate::{
     domain::time::Time,
     engine::record::Recorder,
-    sim::{Api, LedgerEntry, Sim, World},
+    sim::{Api, CallLogEntry, Sim, World},
     store::read::views::{ConflictFilter, RequestFilter, RequestView, TransitionView},
 };
 
@@ -31,7 +31,7 @@ const TOKEN_REFUSED: [i64; 3] = [40_001, 40_014, 42_001];
 
 /// A promise that was broken.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct Violation {
     /// Which, in the words of the promise.
     pub(super) promise: &'static str,
     /// What was seen.
@@ -39,10 +39,10 @@ pub(super) struct Fault {
 }
 
 /// Nothing was broken, or what was.
-pub(super) type Kept = Result<(), Fault>;
+pub(super) type Verdict = Result<(), Violation>;
 
-pub(super) fn broken<T>(promise: &'static str, what: impl Into<String>) -> Result<T, Fault> {
-    Err(Fault { promise, what: what.into() })
+pub(super) fn broken<T>(promise: &'static str, what: impl Into<String>) -> Result<T, Violation> {
+    Err(Violation { promise, what: what.into() })
 }
 
 /// A request as it was last seen.
@@ -64,7 +64,7 @@ pub(super) struct News {
 
 /// Everything that was seen so far.
 #[derive(Debug, Default)]
-pub(super) struct Promises {
+pub(super) struct Invariants {
     requests: BTreeMap<String, Seen>,
     acknowledged: HashSet<String>,
     last_event: i64,
@@ -103,7 +103,7 @@ pub(super) struct Moment {
     pub(super) now: i64,
 }
 
-impl Promises {
+impl Invariants {
     /// The database is an older one from here on: what it does not know is forgotten, and what the world has seen of it
     /// is not held against it.
     pub(super) async fn begin_anew(&mut self, desk: &Recorder, sim: &Sim) {
@@ -144,7 +144,7 @@ impl Promises {
     }
 
     /// Reads everything that changed since the last look.
-    pub(super) async fn news(&mut self, desk: &Recorder) -> Result<Vec<News>, Fault> {
+    pub(super) async fn news(&mut self, desk: &Recorder) -> Result<Vec<News>, Violation> {
         let mut news = Vec::new();
         for id in self.changed(desk).await {
             let Some(view) = view(desk, &id).await else {
@@ -159,7 +159,12 @@ impl Promises {
     }
 
     /// Holds the promises against what changed. The world stands at this moment. Answers the calls that arrived.
-    pub(super) fn look(&mut self, news: Vec<News>, world: &World, moment: Moment) -> Result<Vec<LedgerEntry>, Fault> {
+    pub(super) fn look(
+        &mut self,
+        news: Vec<News>,
+        world: &World,
+        moment: Moment,
+    ) -> Result<Vec<CallLogEntry>, Violation> {
         for one in news {
             self.look_at(one, world, moment)?;
         }
@@ -168,7 +173,7 @@ impl Promises {
     }
 
     /// Everything that was acknowledged is there.
-    pub(super) async fn nothing_is_lost(&self, desk: &Recorder) -> Kept {
+    pub(super) async fn nothing_is_lost(&self, desk: &Recorder) -> Verdict {
         for id in &self.acknowledged {
             if view(desk, id).await.is_none() {
                 return broken("durable before acknowledged", format!("request {id} was acknowledged and is gone"));
@@ -202,7 +207,7 @@ impl Promises {
         &mut self.requests.entry(id.to_owned()).or_insert_with(nothing_yet).told
     }
 
-    fn look_at(&mut self, News { view, history, open_conflicts }: News, world: &World, moment: Moment) -> Kept {
+    fn look_at(&mut self, News { view, history, open_conflicts }: News, world: &World, moment: Moment) -> Verdict {
         let Some(seen) = self.requests.get(&view.id) else { return Ok(()) };
         let id = view.id.clone();
         let here = |promise, what: &str| broken(promise, format!("request {id}: {what}; its history: {history:#?}"));
@@ -249,8 +254,8 @@ impl Promises {
     }
 
     /// Calls that arrived since the last look: each had an intent before it, and none was made against a known quota.
-    fn read_ledger(&mut self, world: &World, moment: Moment) -> Result<Vec<LedgerEntry>, Fault> {
-        let news: Vec<LedgerEntry> = world.ledger().skip(self.ledger_read).cloned().collect();
+    fn read_ledger(&mut self, world: &World, moment: Moment) -> Result<Vec<CallLogEntry>, Violation> {
+        let news: Vec<CallLogEntry> = world.ledger().skip(self.ledger_read).cloned().collect();
         self.ledger_read += news.len();
         for call in &news {
             // A token that WeChat did not take is renewed, and the same call made once more.
@@ -263,7 +268,7 @@ impl Promises {
         Ok(news)
     }
 
-    fn intent_before(&self, world: &World, call: &LedgerEntry) -> Kept {
+    fn intent_before(&self, world: &World, call: &CallLogEntry) -> Verdict {
         let (intents, attempts) = self.intended(call.api, &call.account, &call.program);
         let calls = self.calls.get(&(call.api, call.account.clone(), call.program.clone())).copied().unwrap_or(0);
         if calls > intents {
@@ -304,7 +309,7 @@ impl Promises {
     }
 
     /// Everything known of a pair, for a report.
-    fn all_of_pair(&self, world: &World, call: &LedgerEntry) -> String {
+    fn all_of_pair(&self, world: &World, call: &CallLogEntry) -> String {
         let is_pair = |account: &str, program: &str| account == call.account && program == call.program;
         let calls = world.ledger().filter(|entry| is_pair(&entry.account, &entry.program));
         let calls = calls.map(|entry| format!("\n  call {} {:?}", Time::from_ms(entry.at), entry));
@@ -316,7 +321,7 @@ impl Promises {
     }
 
     /// A month that is used up is not called against, and one that has perhaps not rolled is asked by one call at a time.
-    fn within_its_month(&mut self, call: &LedgerEntry, moment: Moment) -> Kept {
+    fn within_its_month(&mut self, call: &CallLogEntry, moment: Moment) -> Verdict {
         const PROGRAM_MONTH: i64 = 89_007;
         let until = self.months.get(&call.program).copied().unwrap_or(0);
         if call.api == Api::Link && call.at < until - moment.calendar_off {
@@ -353,7 +358,7 @@ impl Promises {
 }
 
 /// No account was asked for its list more often than its budget of the day allows.
-fn within_the_day(world: &World, moment: Moment) -> Kept {
+fn within_the_day(world: &World, moment: Moment) -> Verdict {
     for (account, _) in pairs() {
         let polls = world.polls_today(&account, moment.now);
         if polls > moment.polls_max {
@@ -372,7 +377,7 @@ fn illegal_move(step: &TransitionView) -> Option<String> {
 }
 
 /// A delivered code that says that somebody was there first is a row.
-pub(super) async fn kept_as_conflict(desk: &Recorder, call: &LedgerEntry) -> Kept {
+pub(super) async fn kept_as_conflict(desk: &Recorder, call: &CallLogEntry) -> Verdict {
     const CONFLICTS: [(Api, i64); 4] =
         [(Api::Link, 89_010), (Api::Link, 89_015), (Api::Link, 89_035), (Api::Unlink, 89_018)];
     if !call.delivered || !CONFLICTS.contains(&(call.api, call.errcode)) {
@@ -407,10 +412,10 @@ mod tests {
     /// that breaks a promise.
     fn broken_at(minutes: &[i64]) -> Option<usize> {
         const APRIL: i64 = 1_774_972_800_000;
-        let mut promises = Promises::default();
+        let mut promises = Invariants::default();
         let moment = Moment { is_undisturbed: true, has_deadline: false, calendar_off: 0, polls_max: 0, now: 0 };
         minutes.iter().position(|minute| {
-            let call = LedgerEntry {
+            let call = CallLogEntry {
                 api: Api::Link,
                 account: "wxaaaa000000000000".to_owned(),
                 program: "wxbbbb000000000000".to_owned(),

@@ -1,7 +1,7 @@
 //! How the daemon is tried before it is trusted: whole lives by chance, on a clock that is moved by hand, against the
 //! simulator. It must never touch a database that is not its own.
 //!
-//! A [`Life`] is everything that one seed brings about: requests, people, faults, operators, crashes. [`live()`] lives it,
+//! A [`Scenario`] is everything that one seed brings about: requests, people, faults, operators, crashes. [`live()`] lives it,
 //! week after week in seconds, and holds the promises against it after every step. The same seed brings about the same
 //! life again. The [`checks`] bring to the real program what a manual clock cannot: kills, a full disk, a stop; [`disk`]
 //! says what a disk can be believed about.
@@ -22,5 +22,5 @@ mod scenario;
 
 pub use self::{
     runner::live,
-    scenario::{Broken, Life, Lived},
+    scenario::{Broken, Lived, Scenario},
 };

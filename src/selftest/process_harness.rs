@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const FINDINGS_MAX: u32 = 10;
 
 /// A ground, and what was asked for on it.
-pub(super) struct Ground {
+pub(super) struct ProcessHarness {
     folder: PathBuf,
     program: PathBuf,
     pub(super) sim: Sim,
@@ -56,7 +56,7 @@ fn program(number: usize) -> String {
     format!("wxprog{:012}", number % 4)
 }
 
-impl Ground {
+impl ProcessHarness {
     /// Lays it in a folder that is there and empty.
     pub(super) async fn lay(folder: &Path, program: &Path) -> Found<Self> {
         let sim = Sim::start(SimConfig { seed: 11, ..SimConfig::default() }).await;

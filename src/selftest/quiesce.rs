@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{
     actions::pairs,
-    invariants::{Kept, broken, readable},
-    runner::Living,
+    invariants::{Verdict, broken, readable},
+    runner::Runner,
 };
 use crate::{
     sim::{By, EmptyItems, Faults, Phase, Quotas},
@@ -19,9 +19,9 @@ const DAY: Duration = Duration::from_hours(24);
 /// in trouble for a day.
 const DAYS_MAX: u32 = 40;
 
-impl Living {
+impl Runner {
     /// Everything comes to its end, nothing is left over, and what is recorded is true.
-    pub(super) async fn come_to_rest(&mut self) -> Kept {
+    pub(super) async fn come_to_rest(&mut self) -> Verdict {
         self.tell("everything comes to rest");
         self.time.step(-self.calendar_ahead);
         self.calendar_ahead = 0;
@@ -102,7 +102,7 @@ impl Living {
     }
 
     /// The latest of every pair's requests to link that ended in a link is one still, and what was unlinked is none.
-    fn records_are_true(&self) -> Kept {
+    fn records_are_true(&self) -> Verdict {
         let world = self.sim.world();
         for request in self.promises.requests().filter(|request| request.kind == "link" && request.state == "linked") {
             let links = world.links(&request.account).iter().filter(|link| link.program == request.program);

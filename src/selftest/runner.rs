@@ -15,9 +15,9 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{
     crash_clock::Trap,
     daemon::{Daemon, Died, Setup},
-    generator::{self, Turn},
-    invariants::{Fault, Kept, Moment, Promises, broken, kept_as_conflict, readable},
-    scenario::{Broken, Life, Lived},
+    generator::{self, Action},
+    invariants::{Invariants, Moment, Verdict, Violation, broken, kept_as_conflict, readable},
+    scenario::{Broken, Lived, Scenario},
 };
 use crate::{
     clock::{Clock, ManualClock},
@@ -52,8 +52,8 @@ const TOLD_MAX: usize = 60;
 const RESTLESS_AFTER: u32 = 100_000;
 
 /// A life under way.
-pub(super) struct Living {
-    life: Life,
+pub(super) struct Runner {
+    life: Scenario,
     pub(super) chance: StdRng,
     pub(super) time: Arc<ManualClock>,
     pub(super) setup: Setup,
@@ -61,7 +61,7 @@ pub(super) struct Living {
     pub(super) trap: Arc<Trap>,
     pub(super) daemon: Option<Daemon>,
     pub(super) desk: Recorder,
-    pub(super) promises: Promises,
+    pub(super) promises: Invariants,
     /// By how much our calendar is ahead of the world's, milliseconds.
     pub(super) calendar_ahead: i64,
     told: VecDeque<String>,
@@ -81,15 +81,15 @@ pub(super) struct Living {
 ///
 /// # Panics
 /// When the machine does not give what a life needs: a port, threads, room in the folder.
-pub async fn live(life: Life, folder: &Path) -> Result<Lived, Box<Broken>> {
-    let mut living = Living::begin(life, folder).await;
+pub async fn live(life: Scenario, folder: &Path) -> Result<Lived, Box<Broken>> {
+    let mut living = Runner::begin(life, folder).await;
     match living.go_through().await {
         Ok(()) => {
             let lived = living.lived();
             living.end().await;
             Ok(lived)
         }
-        Err(Fault { promise, what }) => {
+        Err(Violation { promise, what }) => {
             let told = living.told.drain(..).collect();
             let broken = Broken { life, at: living.time.now(), step: living.steps, promise, what, told };
             living.end().await;
@@ -98,8 +98,8 @@ pub async fn live(life: Life, folder: &Path) -> Result<Lived, Box<Broken>> {
     }
 }
 
-impl Living {
-    async fn begin(life: Life, folder: &Path) -> Self {
+impl Runner {
+    async fn begin(life: Scenario, folder: &Path) -> Self {
         let mut chance = StdRng::seed_from_u64(life.seed);
         let time = ManualClock::seeded(MORNING, life.seed);
         let trap = Arc::new(Trap::default());
@@ -133,7 +133,7 @@ impl Living {
             trap,
             daemon: None,
             desk,
-            promises: Promises::default(),
+            promises: Invariants::default(),
             calendar_ahead: 0,
             told: VecDeque::new(),
             steps: 0,
@@ -144,14 +144,14 @@ impl Living {
         }
     }
 
-    async fn go_through(&mut self) -> Kept {
+    async fn go_through(&mut self) -> Verdict {
         self.boot(None).await?;
         self.live_for(self.life.span, true).await?;
         self.come_to_rest().await
     }
 
     /// Lets time pass from due time to due time; things happen meanwhile, or not.
-    pub(super) async fn live_for(&mut self, span: Duration, things_happen: bool) -> Kept {
+    pub(super) async fn live_for(&mut self, span: Duration, things_happen: bool) -> Verdict {
         let end = self.time.monotonic() + span;
         let mut turn_at = self.time.monotonic() + self.until_next_turn();
         let (mut moment, mut looks) = (Duration::ZERO, 0);
@@ -181,7 +181,7 @@ impl Living {
     }
 
     /// An account that nobody could read for hours is told, with whatever it is told together.
-    async fn unread_is_told(&mut self) -> Kept {
+    async fn unread_is_told(&mut self) -> Verdict {
         let (store, now) = (self.desk.store(), self.time.monotonic());
         let views = readable(store.account_views(None, None, u32::MAX).await);
         let is_unread = |view: &&AccountView| {
@@ -218,7 +218,7 @@ impl Living {
     }
 
     /// Does what is due at this moment, and holds the promises against it.
-    async fn work(&mut self) -> Kept {
+    async fn work(&mut self) -> Verdict {
         self.steps += 1;
         if let Some(mut daemon) = self.daemon.take() {
             let watches = self.time.monotonic().saturating_sub(self.watched) >= WATCH_EVERY;
@@ -238,7 +238,7 @@ impl Living {
     }
 
     /// A process died: look at what it left, and start another one, which may die as well.
-    pub(super) async fn bury(&mut self, daemon: Daemon) -> Kept {
+    pub(super) async fn bury(&mut self, daemon: Daemon) -> Verdict {
         daemon.kill().await;
         self.kills += 1;
         self.is_disturbed = true;
@@ -255,7 +255,7 @@ impl Living {
     }
 
     /// Starts a process; one that dies while it starts is started again.
-    pub(super) async fn boot(&mut self, dies_after: Option<u64>) -> Kept {
+    pub(super) async fn boot(&mut self, dies_after: Option<u64>) -> Verdict {
         let mut booted = Daemon::boot(&self.setup, dies_after).await;
         if booted.is_err() {
             self.kills += 1;
@@ -271,7 +271,7 @@ impl Living {
     }
 
     /// Holds the promises against what changed since the last look.
-    pub(super) async fn look(&mut self) -> Kept {
+    pub(super) async fn look(&mut self) -> Verdict {
         let moment = Moment {
             is_undisturbed: !std::mem::take(&mut self.is_disturbed),
             has_deadline: self.setup.policy.deadline.is_some(),
@@ -292,7 +292,7 @@ impl Living {
     }
 
     /// Nothing is lost and nothing stalls, as far as the daemon itself can prove it.
-    pub(super) async fn audit(&mut self) -> Kept {
+    pub(super) async fn audit(&mut self) -> Verdict {
         if let Some(mut daemon) = self.daemon.take() {
             match daemon.watch().await {
                 Ok(()) => self.daemon = Some(daemon),
@@ -303,7 +303,7 @@ impl Living {
         if findings.is_empty() { Ok(()) } else { broken("nothing stalls in silence", format!("{findings:#?}")) }
     }
 
-    pub(super) async fn verify(&self) -> Kept {
+    pub(super) async fn verify(&self) -> Verdict {
         let damage = Store::verify(&self.setup.database, 10).await;
         let damage = damage.unwrap_or_else(|error| panic!("the database cannot be read: {error}"));
         if !damage.is_empty() {
@@ -362,7 +362,7 @@ impl Living {
     }
 }
 
-impl Turn {
+impl Action {
     /// Whether the process is away while it happens.
     pub(super) const fn is_absence(self) -> bool {
         matches!(self, Self::Restart(_) | Self::StandStill(_) | Self::Sleep(_))
@@ -378,9 +378,9 @@ mod tests {
     const DAY: Duration = Duration::from_hours(24);
 
     /// A life after a day of it, with a request that is not finished.
-    async fn after_a_day(folder: &Path) -> Living {
-        let life = Life { seed: 2, span: DAY, turn_every: Life::ORDINARY, at_once: 1 };
-        let mut living = Living::begin(life, folder).await;
+    async fn after_a_day(folder: &Path) -> Runner {
+        let life = Scenario { seed: 2, span: DAY, turn_every: Scenario::ORDINARY, at_once: 1 };
+        let mut living = Runner::begin(life, folder).await;
         living.boot(None).await.unwrap();
         living.live_for(DAY, true).await.unwrap();
         assert!(living.promises.requests().count() > 3);
@@ -388,7 +388,7 @@ mod tests {
     }
 
     /// Runs SQL on the file behind everybody's back.
-    async fn sql(living: &Living, statement: &'static str) {
+    async fn sql(living: &Runner, statement: &'static str) {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&living.setup.database);
         let mut connection = options.foreign_keys(false).connect().await.unwrap();
         assert!(sqlx::query(statement).execute(&mut connection).await.unwrap().rows_affected() > 0);

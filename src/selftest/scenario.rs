@@ -6,7 +6,7 @@ use crate::domain::time::Time;
 
 /// What a life is drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Life {
+pub struct Scenario {
     /// Everything that happens follows from it.
     pub seed: u64,
     /// How long things happen; then everybody comes to rest.
@@ -43,7 +43,7 @@ pub struct Lived {
 #[derive(Debug)]
 pub struct Broken {
     /// The life.
-    pub life: Life,
+    pub life: Scenario,
     /// When, on its own calendar.
     pub at: Time,
     /// At which step.
@@ -56,14 +56,14 @@ pub struct Broken {
     pub told: Vec<String>,
 }
 
-impl Life {
+impl Scenario {
     /// How often something happens in an ordinary life.
     pub const ORDINARY: Duration = Duration::from_mins(45);
 }
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Life { seed, span, turn_every, at_once } = self.life;
+        let Scenario { seed, span, turn_every, at_once } = self.life;
         let (days, minutes) = (span.as_secs() / 86_400, turn_every.as_secs() / 60);
         writeln!(f, "broken promise: {}", self.promise)?;
         writeln!(f, "  {}", self.what)?;

@@ -1,8 +1,8 @@
 //! The one pure step of time: what happens by itself until `now`. It must never do IO, read a clock or answer a call.
 
 use super::{
-    duration::Span,
     plan::{Plan, Plans},
+    span::Span,
     switches::Switches,
     world::{Account, Change, Link, Phase, World},
 };

@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use super::{
     admin::{By, NoSuchMove},
     advance::advance,
-    call_log::LedgerEntry,
-    duration::Span,
+    call_log::CallLogEntry,
     faults::{FaultKind, Faults},
     scenario::PlanRule,
     server::Shared,
+    span::Span,
     world::{Api, Phase, World},
 };
 
@@ -47,21 +47,21 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 /// Why nothing was changed.
-struct Trouble(StatusCode, String);
+struct ApiError(StatusCode, String);
 
-impl Trouble {
+impl ApiError {
     fn in_request(error: impl Display) -> Self {
         Self(StatusCode::BAD_REQUEST, error.to_string())
     }
 }
 
-impl From<NoSuchMove> for Trouble {
+impl From<NoSuchMove> for ApiError {
     fn from(error: NoSuchMove) -> Self {
         Self(StatusCode::CONFLICT, error.to_string())
     }
 }
 
-impl IntoResponse for Trouble {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         written(self.0, &json!({ "error": self.1 }))
     }
@@ -77,14 +77,14 @@ fn written<T: Serialize>(status: StatusCode, value: &T) -> Response {
 fn acting<T, O>(
     shared: &Shared,
     body: &[u8],
-    act: impl FnOnce(&mut World, T, i64) -> Result<O, Trouble>,
-) -> Result<Response, Trouble>
+    act: impl FnOnce(&mut World, T, i64) -> Result<O, ApiError>,
+) -> Result<Response, ApiError>
 where
     T: DeserializeOwned,
     O: Serialize,
 {
     let body = if body.is_empty() { b"{}" } else { body };
-    let asked = serde_json::from_slice(body).map_err(Trouble::in_request)?;
+    let asked = serde_json::from_slice(body).map_err(ApiError::in_request)?;
     let mut world = shared.world();
     let now = shared.now(&world);
     let done = act(&mut world, asked, now)?;
@@ -118,7 +118,7 @@ async fn world(State(shared): State<Shared>, Query(of): Query<OfAccount>) -> Res
 
 async fn ledger(State(shared): State<Shared>, Query(of): Query<OfAccount>) -> Response {
     let world = shared.world();
-    let wanted = |entry: &&LedgerEntry| of.account.as_ref().is_none_or(|account| *account == entry.account);
+    let wanted = |entry: &&CallLogEntry| of.account.as_ref().is_none_or(|account| *account == entry.account);
     let entries: Vec<_> = world.ledger().filter(wanted).collect();
     let dump = json!({ "forgotten": world.ledger_forgotten(), "entries": entries });
     written(StatusCode::OK, &dump)
@@ -148,14 +148,14 @@ struct ByAdmin {
     by: By,
 }
 
-async fn approve(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
+async fn approve(State(shared): State<Shared>, body: Bytes) -> Result<Response, ApiError> {
     acting(&shared, &body, |world, asked: ByAdmin, now| {
         world.approve(&asked.account, &asked.program, asked.by, now)?;
         Ok(done())
     })
 }
 
-async fn refuse(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
+async fn refuse(State(shared): State<Shared>, body: Bytes) -> Result<Response, ApiError> {
     acting(&shared, &body, |world, asked: ByAdmin, now| {
         world.refuse(&asked.account, &asked.program, asked.by, now)?;
         Ok(done())
@@ -169,14 +169,14 @@ struct Pair {
     program: String,
 }
 
-async fn console_link(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
+async fn console_link(State(shared): State<Shared>, body: Bytes) -> Result<Response, ApiError> {
     acting(&shared, &body, |world, asked: Pair, now| {
         world.console_link(&asked.account, &asked.program, now)?;
         Ok(done())
     })
 }
 
-async fn remove(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
+async fn remove(State(shared): State<Shared>, body: Bytes) -> Result<Response, ApiError> {
     acting(&shared, &body, |world, asked: Pair, now| {
         world.remove(&asked.account, &asked.program, now)?;
         Ok(done())
@@ -191,7 +191,7 @@ struct Placed {
     phase: Phase,
 }
 
-async fn place(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
+async fn place(State(shared): State<Shared>, body: Bytes) -> Result<Response, ApiError> {
     acting(&shared, &body, |world, asked: Placed, now| {
         world.place(&asked.account, &asked.program, asked.phase, now)?;
         Ok(done())
@@ -206,14 +206,14 @@ struct Shown {
     status: Option<i64>,
 }
 
-async fn status(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
+async fn status(State(shared): State<Shared>, body: Bytes) -> Result<Response, ApiError> {
     acting(&shared, &body, |world, asked: Shown, now| {
         world.show_status(&asked.account, &asked.program, asked.status, now)?;
         Ok(done())
     })
 }
 
-async fn plan(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
+async fn plan(State(shared): State<Shared>, body: Bytes) -> Result<Response, ApiError> {
     acting(&shared, &body, |world, asked: PlanRule, _| {
         asked.apply(world);
         Ok(done())
@@ -229,7 +229,7 @@ struct AccountChange {
     calls_answer: Option<i64>,
 }
 
-async fn account(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
+async fn account(State(shared): State<Shared>, body: Bytes) -> Result<Response, ApiError> {
     acting(&shared, &body, |world, asked: AccountChange, _| {
         let known = world.account(&asked.account);
         // Absent ends it, so that "authorized again" is the shortest request.
@@ -255,7 +255,7 @@ struct ProgramChange {
     store: Option<bool>,
 }
 
-async fn program(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
+async fn program(State(shared): State<Shared>, body: Bytes) -> Result<Response, ApiError> {
     fn set<T>(place: &mut T, value: Option<T>) {
         if let Some(value) = value {
             *place = value;
@@ -275,23 +275,23 @@ async fn program(State(shared): State<Shared>, body: Bytes) -> Result<Response, 
 }
 
 /// Changes only the keys that are named; `null` brings an optional one back to absent.
-fn patched<T: Serialize + DeserializeOwned>(known: &T, patch: Value) -> Result<T, Trouble> {
-    let mut whole = serde_json::to_value(known).map_err(Trouble::in_request)?;
+fn patched<T: Serialize + DeserializeOwned>(known: &T, patch: Value) -> Result<T, ApiError> {
+    let mut whole = serde_json::to_value(known).map_err(ApiError::in_request)?;
     let (Value::Object(whole_keys), Value::Object(patch)) = (&mut whole, patch) else {
-        return Err(Trouble::in_request("send a JSON object"));
+        return Err(ApiError::in_request("send a JSON object"));
     };
     whole_keys.extend(patch);
-    serde_json::from_value(whole).map_err(Trouble::in_request)
+    serde_json::from_value(whole).map_err(ApiError::in_request)
 }
 
-async fn set_switches(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
+async fn set_switches(State(shared): State<Shared>, body: Bytes) -> Result<Response, ApiError> {
     acting(&shared, &body, |world, patch: Value, _| {
         world.switches = patched(&world.switches, patch)?;
         Ok(world.switches.clone())
     })
 }
 
-async fn set_quota(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
+async fn set_quota(State(shared): State<Shared>, body: Bytes) -> Result<Response, ApiError> {
     acting(&shared, &body, |world, patch: Value, _| {
         world.quotas = patched(&world.quotas, patch)?;
         Ok(world.quotas.clone())
@@ -309,17 +309,17 @@ struct FaultChange {
     ip_refused_for: Option<Span>,
 }
 
-async fn set_faults(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
+async fn set_faults(State(shared): State<Shared>, body: Bytes) -> Result<Response, ApiError> {
     acting(&shared, &body, |world, asked: FaultChange, _| {
         let mut faults = match asked.preset {
-            Some(name) => Faults::preset(&name).map_err(Trouble::in_request)?,
+            Some(name) => Faults::preset(&name).map_err(ApiError::in_request)?,
             None => world.faults.clone(),
         };
         faults.rates.extend(asked.rates);
         faults.slow_for = asked.slow_for.unwrap_or(faults.slow_for);
         faults.ip_refused_for = asked.ip_refused_for.unwrap_or(faults.ip_refused_for);
         if let Some(kind) = faults.wrong_rate() {
-            return Err(Trouble::in_request(super::WrongRate(kind)));
+            return Err(ApiError::in_request(super::WrongRate(kind)));
         }
         world.faults = faults;
         Ok(world.faults.clone())
@@ -333,14 +333,14 @@ struct NextFault {
     api: Option<Api>,
 }
 
-async fn next_fault(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
+async fn next_fault(State(shared): State<Shared>, body: Bytes) -> Result<Response, ApiError> {
     acting(&shared, &body, |world, asked: NextFault, _| {
         world.faults.next(asked.api, asked.kind);
         Ok(done())
     })
 }
 
-async fn expire_token(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
+async fn expire_token(State(shared): State<Shared>, body: Bytes) -> Result<Response, ApiError> {
     acting(&shared, &body, |world, asked: OfAccount, now| {
         world.expire_tokens(asked.account.as_deref(), now);
         Ok(done())
@@ -357,7 +357,7 @@ struct Jump {
     back: Span,
 }
 
-async fn jump(State(shared): State<Shared>, body: Bytes) -> Result<Response, Trouble> {
+async fn jump(State(shared): State<Shared>, body: Bytes) -> Result<Response, ApiError> {
     acting(&shared, &body, |world, asked: Jump, now| {
         let by = asked.by.as_millis().saturating_sub(asked.back.as_millis());
         world.time_ahead = world.time_ahead.saturating_add(by);

@@ -15,7 +15,7 @@ const ENTRIES_MAX: usize = 1_000_000;
     clippy::struct_excessive_bools,
     reason = "two facts about the call and two flags of its body, each read by name"
 )]
-pub struct LedgerEntry {
+pub struct CallLogEntry {
     /// Which call.
     pub api: Api,
     /// The account whose token was used.
@@ -40,13 +40,13 @@ pub struct LedgerEntry {
 
 /// The calls in order, the newest last.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ledger {
-    entries: VecDeque<LedgerEntry>,
+pub(super) struct CallLog {
+    entries: VecDeque<CallLogEntry>,
     forgotten: u64,
 }
 
-impl Ledger {
-    pub(super) fn push(&mut self, entry: LedgerEntry) {
+impl CallLog {
+    pub(super) fn push(&mut self, entry: CallLogEntry) {
         if self.entries.len() >= ENTRIES_MAX {
             self.entries.pop_front();
             self.forgotten += 1;
@@ -54,11 +54,11 @@ impl Ledger {
         self.entries.push_back(entry);
     }
 
-    pub(super) fn last_mut(&mut self) -> Option<&mut LedgerEntry> {
+    pub(super) fn last_mut(&mut self) -> Option<&mut CallLogEntry> {
         self.entries.back_mut()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &LedgerEntry> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &CallLogEntry> {
         self.entries.iter()
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     advance::Rules,
-    call_log::LedgerEntry,
+    call_log::CallLogEntry,
     errcode,
     listing::{self, Listing},
     quota::reached,
@@ -286,7 +286,7 @@ impl World {
         if answer.effect {
             self.stats.effect(api);
         }
-        self.ledger.push(LedgerEntry {
+        self.ledger.push(CallLogEntry {
             api,
             account: account.to_owned(),
             program: program.to_owned(),

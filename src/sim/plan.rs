@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt, str::FromStr};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::{chance, duration::Span};
+use super::{chance, span::Span};
 
 /// What one administrator does with what waits for them. As text: `"approves after 2h"`,
 /// `"refuses after 30m"`, `"expires after 3d"`, `"never answers"`.

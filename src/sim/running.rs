@@ -9,7 +9,7 @@ use std::{
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use super::{
-    call_log::{LedgerEntry, Stats},
+    call_log::{CallLogEntry, Stats},
     faults::Faults,
     now::{Now, accelerated},
     server::{Shared, serve},
@@ -85,7 +85,7 @@ impl Sim {
 
     /// Every call of `wxamplink` and `wxampunlink` so far.
     #[must_use]
-    pub fn ledger(&self) -> Vec<LedgerEntry> {
+    pub fn ledger(&self) -> Vec<CallLogEntry> {
         self.world().ledger().cloned().collect()
     }
 

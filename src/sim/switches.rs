@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::duration::Span;
+use super::span::Span;
 
 /// What a new invitation does to the rejected item (3) of the same program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

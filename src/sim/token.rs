@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{chance, duration::Span, errcode, switches::Switches};
+use super::{chance, errcode, span::Span, switches::Switches};
 
 /// One account's tokens: the one in use and the one before it.
 #[derive(Clone, Copy, Debug)]

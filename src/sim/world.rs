@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    call_log::{Ledger, LedgerEntry, Stats},
+    call_log::{CallLog, CallLogEntry, Stats},
     chance,
     faults::Faults,
     plan::Plans,
@@ -160,7 +160,7 @@ pub struct World {
     pub(super) programs: HashMap<String, Program>,
     pub(super) tokens: Tokens,
     pub(super) stats: Stats,
-    pub(super) ledger: Ledger,
+    pub(super) ledger: CallLog,
     pub(super) rids: u64,
 }
 
@@ -194,7 +194,7 @@ impl World {
     }
 
     /// Every call of `wxamplink` and `wxampunlink`, the newest last.
-    pub fn ledger(&self) -> impl Iterator<Item = &LedgerEntry> {
+    pub fn ledger(&self) -> impl Iterator<Item = &CallLogEntry> {
         self.ledger.iter()
     }
 

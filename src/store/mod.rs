@@ -35,7 +35,7 @@ use self::{
     read::illegal_rows,
     write::{
         accounts::{self, Reservation, Standing},
-        housekeeping::Keep,
+        housekeeping::Retention,
         record,
         requests::{Accepted, Urgency},
         wakeups,
@@ -53,13 +53,13 @@ pub struct Store {
     writer: Writer,
     /// Held for as long as a daemon drives the file.
     lock: Option<Arc<std::fs::File>>,
-    place: open::Place,
+    place: open::FileIdentity,
     /// The file was too large to be checked when it was opened.
     is_unchecked: bool,
     /// How large the write-ahead log is.
     log: wal::Log,
     /// Accounts whose rows are not legal.
-    left_out: skipped_accounts::LeftOut,
+    left_out: skipped_accounts::SkippedAccounts,
     /// How far the audit has looked for such rows.
     scan: illegal_rows::Scan,
 }
@@ -148,7 +148,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]: nothing was taken.
-    pub async fn prune(&self, keep: Keep, now: Time) -> Result<u64, StoreError> {
+    pub async fn prune(&self, keep: Retention, now: Time) -> Result<u64, StoreError> {
         self.done(Work::Prune { keep, now }).await
     }
 

@@ -11,7 +11,10 @@ use crate::domain::{
     history::{Identity, hex},
     id::{RequestId, Username},
     listing::Status,
-    request::{Baseline, Choice, Doubt, Failure, Kind, LinkOptions, Memory, Outcome, Request, Sighting, State},
+    request::{
+        Baseline, Failure, Kind, LinkOptions, ListingMemory, OptIn, Outcome, PendingConfirmation, Request, Sighting,
+        State,
+    },
     time::Time,
 };
 
@@ -224,7 +227,7 @@ impl RequestRow {
     }
 
     fn kind(&self) -> Option<Kind> {
-        let choice = |flag| Choice::from(flag == 1);
+        let choice = |flag| OptIn::from(flag == 1);
         match self.kind.as_str() {
             "link" => Some(Kind::Link(LinkOptions {
                 notify_users: choice(self.notify_users),
@@ -258,7 +261,7 @@ impl RequestRow {
         }
     }
 
-    fn memory(&self) -> Option<Memory> {
+    fn memory(&self) -> Option<ListingMemory> {
         let sighting = match self.doubt.as_deref() {
             None => None,
             Some("absent") => Some(Sighting::Absent),
@@ -267,10 +270,10 @@ impl RequestRow {
         };
         let doubt = match (sighting, self.doubt_at) {
             (None, None) => None,
-            (Some(sighting), Some(at)) => Some(Doubt { sighting, at: Time::from_ms(at) }),
+            (Some(sighting), Some(at)) => Some(PendingConfirmation { sighting, at: Time::from_ms(at) }),
             (None, Some(_)) | (Some(_), None) => return None,
         };
-        Some(Memory {
+        Some(ListingMemory {
             seen: self.seen_status.map(Status::from_number),
             baseline: if self.baseline_rejected == 1 { Baseline::Rejected } else { Baseline::Clear },
             doubt,

@@ -22,9 +22,9 @@ const BY_ROW: &str = select_accounts!("json_each($1) AS j JOIN account AS a ON a
 
 /// The numbers of their rows. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LeftOut(Arc<Mutex<BTreeSet<i64>>>);
+pub(super) struct SkippedAccounts(Arc<Mutex<BTreeSet<i64>>>);
 
-impl LeftOut {
+impl SkippedAccounts {
     /// Remembers a row.
     pub(super) fn note(&self, row: i64) {
         let mut rows = self.rows();

@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use super::{
     answer::{self, CallError, RawListing, cleaned},
     token::Token,
-    transport::{self, BodyFault, Habits},
+    transport::{self, BodyFault, ClientOptions},
 };
 use crate::domain::id::ProgramId;
 
@@ -100,7 +100,7 @@ impl Client {
     /// When the base URL or the proxy cannot be used, or the system has no CA certificates for `https`.
     pub fn new(config: &ClientConfig) -> Result<Self, BadClient> {
         let base = base_url(&config.base_url)?;
-        let habits = Habits {
+        let habits = ClientOptions {
             timeout: config.timeout,
             connect_timeout: config.connect_timeout,
             idle_timeout: config.idle_timeout,
@@ -108,7 +108,7 @@ impl Client {
             proxy: config.proxy.as_ref(),
             tls: base.scheme() == "https",
         };
-        let careful = Habits { idle_timeout: config.idle_timeout.min(EFFECT_IDLE_MAX), ..habits };
+        let careful = ClientOptions { idle_timeout: config.idle_timeout.min(EFFECT_IDLE_MAX), ..habits };
         let endpoint = |name: &str| {
             let mut url = base.clone();
             url.set_path(&format!("{}/cgi-bin/wxopen/{name}", base.path().trim_end_matches('/')));

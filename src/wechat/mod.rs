@@ -51,7 +51,7 @@ impl Wechat {
     /// No token, or whatever came of the call.
     #[instrument(name = "wechat.listing", level = "debug", skip_all, fields(account = %account))]
     pub async fn listing(&self, account: &AccountId) -> Result<RawListing, CallError> {
-        let token = self.ticket(account).await?;
+        let token = self.token_for(account).await?;
         match self.client.listing(&token).await {
             Err(refused) if token_is_bad(&refused) => {
                 self.client.listing(&self.renewed(account, &token, refused).await?).await
@@ -67,7 +67,7 @@ impl Wechat {
     ///
     /// [`CallError::NoToken`] only.
     #[instrument(name = "wechat.ticket", level = "debug", skip_all, fields(account = %account))]
-    pub async fn ticket(&self, account: &AccountId) -> Result<Token, CallError> {
+    pub async fn token_for(&self, account: &AccountId) -> Result<Token, CallError> {
         self.tokens.get(account).await.map_err(CallError::NoToken)
     }
 
@@ -109,8 +109,8 @@ impl Wechat {
 
     /// Another token in place of the bad one; the refusal itself when the source has no other.
     async fn renewed(&self, account: &AccountId, bad: &Token, refused: CallError) -> Result<Token, CallError> {
-        self.tokens.drop_if(account, bad);
-        let token = self.ticket(account).await?;
+        self.tokens.invalidate(account, bad);
+        let token = self.token_for(account).await?;
         if token == *bad { Err(refused) } else { Ok(token) }
     }
 }

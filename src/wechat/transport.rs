@@ -18,7 +18,7 @@ pub fn install_tls() {
 
 /// How connections are made and kept.
 #[derive(Debug)]
-pub(super) struct Habits<'a> {
+pub(super) struct ClientOptions<'a> {
     /// From the first byte out to the last byte in.
     pub(super) timeout: Duration,
     /// Name lookup, TCP and TLS together.
@@ -34,7 +34,7 @@ pub(super) struct Habits<'a> {
 }
 
 /// A client with these habits. The error never shows the proxy's address, which may hold a password.
-pub(super) fn client(habits: &Habits<'_>) -> Result<reqwest::Client, String> {
+pub(super) fn client(habits: &ClientOptions<'_>) -> Result<reqwest::Client, String> {
     install_tls();
     let mut builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)

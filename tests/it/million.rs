@@ -76,7 +76,7 @@ async fn an_audit_of_a_million_requests_is_cheap_enough_for_every_minute() {
     assert_eq!((times.requests, times.is_cut), (REPORT_REQUESTS, true));
     println!("approval times of the newest {REPORT_REQUESTS}: {:?}", stopwatch.monotonic().saturating_sub(begun));
     let begun = stopwatch.monotonic();
-    recorder.store().lessons(NOW + Duration::from_hours(24 * 30)).await.unwrap();
+    recorder.store().learned_thresholds(NOW + Duration::from_hours(24 * 30)).await.unwrap();
     println!("what they teach: {:?}", stopwatch.monotonic().saturating_sub(begun));
     let begun = stopwatch.monotonic();
     let digest = recorder.store().digest(NOW - Duration::from_hours(24), NOW).await.unwrap();

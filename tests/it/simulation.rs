@@ -4,17 +4,17 @@
 
 use std::time::Duration;
 
-use amplinkd::selftest::{Life, Lived, live};
+use amplinkd::selftest::{Lived, Scenario, live};
 
 const DAY: Duration = Duration::from_hours(24);
 
-async fn lived(life: Life) -> Lived {
+async fn lived(life: Scenario) -> Lived {
     let folder = tempfile::tempdir().unwrap();
     live(life, folder.path()).await.unwrap_or_else(|broken| panic!("{broken}"))
 }
 
-fn life(seed: u64, days: u32) -> Life {
-    Life { seed, span: DAY * days, turn_every: Life::ORDINARY, at_once: 1 }
+fn life(seed: u64, days: u32) -> Scenario {
+    Scenario { seed, span: DAY * days, turn_every: Scenario::ORDINARY, at_once: 1 }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,12 +30,12 @@ async fn every_promise_is_kept_where_quotas_and_deadlines_end_things() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_promise_is_kept_with_many_polls_at_once() {
-    lived(Life { at_once: 8, ..life(3, 5) }).await;
+    lived(Scenario { at_once: 8, ..life(3, 5) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_quiet_months_every_open_request_has_a_next_step_and_it_comes() {
-    lived(Life { turn_every: Duration::from_hours(8), ..life(12, 30) }).await;
+    lived(Scenario { turn_every: Duration::from_hours(8), ..life(12, 30) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,7 +62,7 @@ pub(super) enum Reaction {
 
 /// One channel's circuit. Moments are of the stopwatch.
 #[derive(Debug, Default)]
-pub(super) struct Circuit {
+pub(super) struct CircuitBreaker {
     /// The messages that failed since one was last taken, but for the suspects.
     failing: BTreeSet<i64>,
     /// Those that failed before another one was taken: if they fail again, it is likely their own fault.
@@ -77,7 +77,7 @@ pub(super) struct Circuit {
     probe: Option<i64>,
 }
 
-impl Circuit {
+impl CircuitBreaker {
     /// What may be sent.
     pub(super) fn admits(&self, now: Duration) -> Admission {
         match (now < self.until(), self.pauses) {
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn one_message_that_always_fails_opens_nothing() {
-        let mut circuit = Circuit::default();
+        let mut circuit = CircuitBreaker::default();
         for second in 0..1_000 {
             assert_eq!(circuit.failed(of(1), seconds(second)), Reaction::None);
             let again = Failure { after: Some(seconds(3_600)), ..of(1) };
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn many_open_it_and_one_after_the_other_asks_after_growing_pauses() {
-        let mut circuit = Circuit::default();
+        let mut circuit = CircuitBreaker::default();
         let reactions: Vec<Reaction> = (1..=7).map(|seq| circuit.failed(of(seq), seconds(1))).collect();
         assert_eq!(reactions[3..], [Reaction::None, Reaction::Opened, Reaction::Stays, Reaction::Stays]);
         assert_eq!(circuit.until(), seconds(6), "those that were under way do not prolong it");
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_fails_again_after_others_were_taken_counts_no_more() {
-        let mut circuit = Circuit::default();
+        let mut circuit = CircuitBreaker::default();
         for seq in 1..=50 {
             circuit.failed(of(seq), seconds(seq.unsigned_abs()));
         }
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn not_before_holds_the_channel_for_as_long_as_several_are_told_so() {
-        let mut circuit = Circuit::default();
+        let mut circuit = CircuitBreaker::default();
         let told = |seq| Failure { seq, attempts: 0, after: Some(seconds(600)) };
         circuit.failed(told(1), seconds(0));
         assert_eq!(circuit.until(), HOLD_ALONE_MAX);

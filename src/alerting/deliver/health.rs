@@ -41,11 +41,11 @@ impl Channels {
     }
 
     /// Tells the channels that there is something new for them: they look at once. They look by themselves, too.
-    pub fn ring(&self) {
+    pub fn notify(&self) {
         self.bell.send_replace(());
     }
 
-    pub(super) fn hear(&self) -> watch::Receiver<()> {
+    pub(super) fn subscribe(&self) -> watch::Receiver<()> {
         self.bell.subscribe()
     }
 

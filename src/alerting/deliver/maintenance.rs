@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::worker::Line;
+use super::worker::ChannelWorker;
 use crate::store::StoreError;
 
 /// How often the dead are counted anew: a person may have asked for them again.
@@ -12,14 +12,14 @@ const COUNT_EVERY: Duration = Duration::from_mins(1);
 /// How far the calendar must fall behind the stopwatch to count as stepped back, and not as being set right slowly.
 const STEP: Duration = Duration::from_secs(10);
 
-impl Line {
+impl ChannelWorker {
     /// What was put off while the calendar was ahead would wait too long now.
     pub(super) async fn watch_calendar(&mut self) {
         let (seat, stopwatch) = (Arc::clone(&self.seat), self.now());
         let now = seat.clock.now();
         let expected = self.together.0 + stopwatch.saturating_sub(self.together.1);
         if expected.since(now) > STEP {
-            if let Err(error) = seat.store.hasten(self.name(), now).await {
+            if let Err(error) = seat.store.pull_forward(self.name(), now).await {
                 // What was not put off is sent all the same.
                 tracing::debug!(channel = self.name(), error = %error, "alerting.deliver: the times cannot be changed yet");
                 return;

@@ -15,7 +15,7 @@ mod worker;
 use std::{sync::Arc, time::Duration};
 
 pub use self::health::{Channels, Health};
-use self::worker::{Line, Seat};
+use self::worker::{ChannelWorker, WorkerContext};
 use crate::{
     clock::SharedClock,
     domain::message::Language,
@@ -29,7 +29,7 @@ const PANIC_PAUSE: Duration = Duration::from_secs(30);
 
 /// A channel that an operator configured, and how it is spoken to.
 #[derive(Debug)]
-pub struct Outlet {
+pub struct ChannelEndpoint {
     /// Its name.
     pub name: String,
     /// What sends.
@@ -48,9 +48,9 @@ pub struct Outlet {
 #[derive(Debug)]
 pub struct Deliver {
     store: Store,
-    seats: Vec<Arc<Seat>>,
+    seats: Vec<Arc<WorkerContext>>,
     /// The loops, where a test turns them by hand.
-    lines: Vec<Line>,
+    lines: Vec<ChannelWorker>,
     channels: Channels,
 }
 
@@ -58,15 +58,15 @@ impl Deliver {
     /// Makes it; nothing is sent before [`Deliver::run`]. A message that is older than `give_up_after` and still not
     /// taken is given up.
     #[must_use]
-    pub fn new(store: Store, clock: SharedClock, outlets: Vec<Outlet>, give_up_after: Duration) -> Self {
+    pub fn new(store: Store, clock: SharedClock, outlets: Vec<ChannelEndpoint>, give_up_after: Duration) -> Self {
         let channels = Channels::of(outlets.iter().map(|outlet| outlet.name.clone()));
         let shared = (store.clone(), channels.clone());
-        let seat = move |outlet: Outlet| {
+        let seat = move |outlet: ChannelEndpoint| {
             let ((store, channels), clock) = (shared.clone(), Arc::clone(&clock));
-            Arc::new(Seat { store, clock, outlet: Arc::new(outlet), give_up_after, channels })
+            Arc::new(WorkerContext { store, clock, outlet: Arc::new(outlet), give_up_after, channels })
         };
-        let seats: Vec<Arc<Seat>> = outlets.into_iter().map(seat).collect();
-        let lines = seats.iter().map(|seat| Line::new(Arc::clone(seat))).collect();
+        let seats: Vec<Arc<WorkerContext>> = outlets.into_iter().map(seat).collect();
+        let lines = seats.iter().map(|seat| ChannelWorker::new(Arc::clone(seat))).collect();
         Self { store, seats, lines, channels }
     }
 
@@ -78,7 +78,7 @@ impl Deliver {
 
     /// All of them, to be spoken to beside what is owed.
     #[must_use]
-    pub fn outlets(&self) -> Vec<Arc<Outlet>> {
+    pub fn outlets(&self) -> Vec<Arc<ChannelEndpoint>> {
         self.seats.iter().map(|seat| Arc::clone(&seat.outlet)).collect()
     }
 
@@ -135,9 +135,9 @@ impl Deliver {
 }
 
 /// One channel's loop, begun anew when it panics.
-async fn keep_running(seat: Arc<Seat>, shutdown: Shutdown) {
+async fn keep_running(seat: Arc<WorkerContext>, shutdown: Shutdown) {
     while !shutdown.asked() {
-        let (line, asked) = (Line::new(Arc::clone(&seat)), shutdown.clone());
+        let (line, asked) = (ChannelWorker::new(Arc::clone(&seat)), shutdown.clone());
         let Err(error) = tokio::spawn(line.run(asked)).await else { return };
         tracing::error!(channel = seat.outlet.name, error = %error, "alerting.deliver panicked, which is a defect: it rests");
         let pause = seat.clock.sleep_until(seat.clock.monotonic() + PANIC_PAUSE);

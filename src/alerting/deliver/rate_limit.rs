@@ -6,13 +6,13 @@ use crate::notify::Pace;
 
 /// A channel's last messages.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct RateLimit {
     pace: Pace,
     /// When each of them leaves the window, on the stopwatch, the first one first: no more than the pace allows.
     leaving: VecDeque<Duration>,
 }
 
-impl Window {
+impl RateLimit {
     /// Nothing was begun yet.
     pub(super) const fn new(pace: Pace) -> Self {
         Self { pace, leaving: VecDeque::new() }
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn never_more_than_the_pace_in_any_window() {
         let minute = Duration::from_mins(1);
-        let mut window = Window::new(Pace { at_once: 7, most: Some((20, minute)) });
+        let mut window = RateLimit::new(Pace { at_once: 7, most: Some((20, minute)) });
         let mut begun: Vec<Duration> = Vec::new();
         for tenth in 0..6_000 {
             let now = Duration::from_millis(tenth * 100);

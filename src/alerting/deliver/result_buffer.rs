@@ -23,7 +23,7 @@ pub(super) struct Tried {
 
 /// Results on their way to the disk.
 #[derive(Debug, Default)]
-pub(super) struct Results {
+pub(super) struct ResultBuffer {
     fresh: Vec<Tried>,
     /// Refused alone, while others could be written.
     refused: Vec<Tried>,
@@ -33,7 +33,7 @@ pub(super) struct Results {
     refused_until: Duration,
 }
 
-impl Results {
+impl ResultBuffer {
     pub(super) fn add(&mut self, tried: Tried) {
         self.fresh.push(tried);
     }

@@ -47,7 +47,7 @@ pub(super) struct Moment {
 }
 
 /// What a try means for its message.
-pub(super) fn verdict(due: &DueDelivery, sent: &Result<(), SendError>, moment: Moment) -> Outcome {
+pub(super) fn retry_decision(due: &DueDelivery, sent: &Result<(), SendError>, moment: Moment) -> Outcome {
     let tries = due.attempts.saturating_add(1);
     match sent {
         Ok(()) => Outcome::Delivered { at: moment.now },
@@ -116,7 +116,7 @@ mod tests {
         let busy = Err(SendError::Later { why: "busy".to_owned(), after: None });
         for chance in 0..200 {
             for attempts in 0..100 {
-                let pause = wait(&verdict(&due(attempts, 0), &busy, moment(Duration::ZERO, chance)));
+                let pause = wait(&retry_decision(&due(attempts, 0), &busy, moment(Duration::ZERO, chance)));
                 let least = PAUSE_MIN.saturating_mul(1 << attempts.min(20)).min(PAUSE_MAX);
                 assert!(least <= pause && pause <= least * 2, "{attempts}: {pause:?}");
                 assert!(pause <= WAIT_MAX);
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_service_is_given_the_time_it_asks_for_within_reason() {
         let asks = |after| Err(SendError::Later { why: "busy".to_owned(), after: Some(after) });
-        let waits = |after| wait(&verdict(&due(0, 0), &asks(after), moment(Duration::ZERO, 1)));
+        let waits = |after| wait(&retry_decision(&due(0, 0), &asks(after), moment(Duration::ZERO, 1)));
         assert_eq!(waits(Duration::from_mins(7)), Duration::from_mins(7));
         assert_eq!(waits(Duration::from_hours(24 * 365)), AFTER_MAX);
         assert!(waits(Duration::ZERO) >= PAUSE_MIN);
@@ -137,7 +137,7 @@ mod tests {
     fn only_an_old_message_that_was_tried_enough_is_given_up() {
         let busy = Err(SendError::Later { why: "busy".to_owned(), after: None });
         let is_dead = |attempts, hours| {
-            let outcome = verdict(&due(attempts, 0), &busy, moment(Duration::from_hours(hours), 1));
+            let outcome = retry_decision(&due(attempts, 0), &busy, moment(Duration::from_hours(hours), 1));
             matches!(outcome, Outcome::Dead { .. })
         };
         assert!(!is_dead(1_000, 71) && !is_dead(0, 1_000) && is_dead(TRIES_MIN - 1, 72));
@@ -148,7 +148,7 @@ mod tests {
         let refused = Err(SendError::Refused { why: "x".repeat(10_000) });
         let (mut total, mut refusals) = (Duration::ZERO, 0);
         loop {
-            match verdict(&due(refusals, refusals), &refused, moment(Duration::ZERO, 5)) {
+            match retry_decision(&due(refusals, refusals), &refused, moment(Duration::ZERO, 5)) {
                 Outcome::Again { next_at, refusals: now, error } => {
                     total += next_at.since(Time::from_ms(0));
                     assert_eq!((now, error.len()), (refusals + 1, ERROR_MAX));

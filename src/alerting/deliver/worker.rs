@@ -10,12 +10,12 @@ use std::{
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::{
-    Outlet,
-    circuit_breaker::{Admission, Circuit, Failure, Reaction},
+    ChannelEndpoint,
+    circuit_breaker::{Admission, CircuitBreaker, Failure, Reaction},
     health::Channels,
-    rate_limit::Window,
-    result_buffer::{Results, Tried},
-    retry_policy::{Moment, WAIT_MAX, verdict},
+    rate_limit::RateLimit,
+    result_buffer::{ResultBuffer, Tried},
+    retry_policy::{Moment, WAIT_MAX, retry_decision},
 };
 use crate::{
     clock::SharedClock,
@@ -48,26 +48,26 @@ const DRAIN: Duration = Duration::from_secs(30);
 
 /// What a channel's loop is begun with, as often as it must be.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct WorkerContext {
     pub(super) store: Store,
     pub(super) clock: SharedClock,
-    pub(super) outlet: Arc<Outlet>,
+    pub(super) outlet: Arc<ChannelEndpoint>,
     pub(super) give_up_after: Duration,
     pub(super) channels: Channels,
 }
 
 /// One channel's loop.
 #[derive(Debug)]
-pub(super) struct Line {
-    pub(super) seat: Arc<Seat>,
-    circuit: Circuit,
-    pub(super) window: Window,
+pub(super) struct ChannelWorker {
+    pub(super) seat: Arc<WorkerContext>,
+    circuit: CircuitBreaker,
+    pub(super) window: RateLimit,
     /// Due, and not begun yet.
     ready: VecDeque<DueDelivery>,
     under_way: JoinSet<Result<(), SendError>>,
     /// What each task sends.
     sending: HashMap<Id, DueDelivery>,
-    results: Results,
+    results: ResultBuffer,
     /// Keys of everything that is ready, under way or not on disk yet.
     busy: HashSet<String>,
     /// When the database is asked next, on the stopwatch.
@@ -81,16 +81,16 @@ pub(super) struct Line {
     pub(super) recalled: bool,
 }
 
-impl Line {
-    pub(super) fn new(seat: Arc<Seat>) -> Self {
+impl ChannelWorker {
+    pub(super) fn new(seat: Arc<WorkerContext>) -> Self {
         let clocks = (seat.clock.now(), seat.clock.monotonic());
         Self {
-            circuit: Circuit::default(),
-            window: Window::new(seat.outlet.pace),
+            circuit: CircuitBreaker::default(),
+            window: RateLimit::new(seat.outlet.pace),
             ready: VecDeque::new(),
             under_way: JoinSet::new(),
             sending: HashMap::new(),
-            results: Results::default(),
+            results: ResultBuffer::default(),
             busy: HashSet::new(),
             ask_at: clocks.1,
             count_at: clocks.1,
@@ -103,7 +103,7 @@ impl Line {
 
     /// Sends until the end is asked for, then lets what is under way finish.
     pub(super) async fn run(mut self, shutdown: Shutdown) {
-        let mut bell = self.seat.channels.hear();
+        let mut bell = self.seat.channels.subscribe();
         let mut is_readable = true;
         while !shutdown.asked() {
             let begun = self.begin().await;
@@ -206,12 +206,12 @@ impl Line {
         if admission == Admission::FreshProbe {
             let fresh = Due { attempts_max: 0, ..any };
             let due = seat.store.due_deliveries(self.name(), fresh, rows).await?;
-            self.ready_up(due);
+            self.enqueue_ready(due);
         }
         if self.ready.is_empty() {
             let due = seat.store.due_deliveries(self.name(), any, rows).await?;
             let is_all = due.len() < limit;
-            self.ready_up(due);
+            self.enqueue_ready(due);
             let after = self.now();
             let pause = TICK.max(after.saturating_sub(before) * ASKING_SHARE);
             self.ask_at = if is_all { after + pause } else { after };
@@ -219,7 +219,7 @@ impl Line {
         Ok(())
     }
 
-    fn ready_up(&mut self, due: Vec<DueDelivery>) {
+    fn enqueue_ready(&mut self, due: Vec<DueDelivery>) {
         for due in due {
             if self.busy.insert(due.partition_key.clone()) {
                 self.ready.push_back(due);
@@ -264,7 +264,7 @@ impl Line {
         let unstepped = self.began.0 + stopwatch.saturating_sub(self.began.1);
         let age = now.min(unstepped).since(Time::from_ms(due.created_at));
         let moment = Moment { now, age, give_up_after: self.seat.give_up_after, chance: clock.random() };
-        let outcome = verdict(&due, &sent, moment);
+        let outcome = retry_decision(&due, &sent, moment);
         match &sent {
             Ok(()) => self.succeeded(due.seq),
             Err(error) => self.failed(&due, error, now),
@@ -328,7 +328,7 @@ impl Line {
             return;
         }
         match seat.store.next_of(self.name(), &keys, seat.clock.now()).await {
-            Ok(due) => self.ready_up(due),
+            Ok(due) => self.enqueue_ready(due),
             // They are found when the database is asked what is due.
             Err(error) => tracing::debug!(error = %error, "alerting.deliver: what comes next cannot be read"),
         }

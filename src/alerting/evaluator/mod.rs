@@ -21,9 +21,9 @@ use std::{
 };
 
 use self::{
-    recheck::{Old, Rounds},
+    recheck::{Old, RecheckCursors},
     reconcile::reconcile,
-    system::Standing,
+    system::SystemState,
 };
 use super::{
     deliver::Channels,
@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     domain::{
-        alert_rules::{Attention, Lesson, QuietHours, Rule, Subject, learned, of_request},
+        alert_rules::{AlertPolicy, LearnedThreshold, QuietHours, Rule, Subject, learned, of_request},
         time::Time,
     },
     engine::Engine,
@@ -50,7 +50,7 @@ const PAGE: u32 = 1_000;
 const TICK: Duration = Duration::from_millis(250);
 
 /// How often accounts, gates and channels are looked at: nothing of them writes an event.
-const LOOK_AROUND: Duration = Duration::from_secs(15);
+const EVALUATE_SYSTEM_EVERY: Duration = Duration::from_secs(15);
 
 /// How often what is learned from settled requests is learned anew.
 const LEARN_EVERY: Duration = Duration::from_hours(1);
@@ -59,7 +59,7 @@ const LEARN_EVERY: Duration = Duration::from_hours(1);
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// From when on something must be known.
-    pub attention: Attention,
+    pub attention: AlertPolicy,
     /// How often it is told again; `None`: once.
     pub repeat_every: Option<Duration>,
     /// How long the first of a group waits for the others.
@@ -77,7 +77,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            attention: Attention::default(),
+            attention: AlertPolicy::default(),
             repeat_every: Some(Duration::from_hours(24)),
             group_within: Duration::from_secs(30),
             quiet: None,
@@ -89,7 +89,7 @@ impl Default for Settings {
 }
 
 /// Whether a lesson is worth looking at every request again: one that differs by less than a tenth is not.
-fn is_news(known: Option<Lesson>, lesson: Option<Lesson>) -> bool {
+fn is_news(known: Option<LearnedThreshold>, lesson: Option<LearnedThreshold>) -> bool {
     match (known, lesson) {
         (Some(known), Some(lesson)) => known.after.abs_diff(lesson.after) > known.after / 10,
         (None, None) => false,
@@ -99,7 +99,7 @@ fn is_news(known: Option<Lesson>, lesson: Option<Lesson>) -> bool {
 
 /// The one watch of a daemon.
 #[derive(Debug)]
-pub struct Watch {
+pub struct AlertEvaluator {
     engine: Arc<Engine>,
     settings: Settings,
     channels: Channels,
@@ -108,13 +108,13 @@ pub struct Watch {
     /// The last event that was read.
     seq: i64,
     /// What is known between two looks of what is not about one request.
-    standing: Standing,
+    standing: SystemState,
     /// Alerts whose rows the database refuses, and before when none is tried again, on the stopwatch.
     untellable: HashMap<String, Duration>,
     /// When our address was last known to be refused, on the stopwatch.
     shut_out_at: Option<Duration>,
     /// How far requests have been looked at that nothing of their own brings up.
-    rounds: Rounds,
+    rounds: RecheckCursors,
     /// When it began, on the stopwatch.
     began: Duration,
     /// When it last looked around, on the stopwatch.
@@ -123,7 +123,7 @@ pub struct Watch {
     learned_at: Option<Duration>,
 }
 
-impl Watch {
+impl AlertEvaluator {
     /// Takes up where the last one ended. When the rules have changed, every open request is looked at again.
     ///
     /// # Errors
@@ -138,8 +138,8 @@ impl Watch {
             channels,
             ages,
             began,
-            standing: Standing::default(),
-            rounds: Rounds::default(),
+            standing: SystemState::default(),
+            rounds: RecheckCursors::default(),
             untellable: HashMap::new(),
             shut_out_at: None,
             seq: 0,
@@ -147,7 +147,7 @@ impl Watch {
             learned_at: None,
         };
         watch.learn().await?;
-        watch.seq = watch.take_up().await?;
+        watch.seq = watch.resume().await?;
         Ok(watch)
     }
 
@@ -179,12 +179,12 @@ impl Watch {
         let stopwatch = self.engine.clock().monotonic();
         let is_due = |at: Option<Duration>, every| at.is_none_or(|at| stopwatch.saturating_sub(at) >= every);
         if is_due(self.learned_at, LEARN_EVERY) && self.learn().await? {
-            self.take_up().await?;
+            self.resume().await?;
         }
         while self.take_news().await? {}
-        if is_due(self.looked_at, LOOK_AROUND) {
+        if is_due(self.looked_at, EVALUATE_SYSTEM_EVERY) {
             self.look_again().await?;
-            self.look_around().await?;
+            self.evaluate_system().await?;
             self.looked_at = Some(stopwatch);
         }
         if self.tell().await? {
@@ -202,7 +202,7 @@ impl Watch {
         let (clock, store) = (self.engine.clock(), self.engine.store());
         let (now, stopwatch) = (clock.now(), clock.monotonic());
         let mut waits: Vec<Duration> = Vec::new();
-        waits.extend(store.next_vigil().await?.map(|due| now.until(Time::from_ms(due))));
+        waits.extend(store.next_recheck().await?.map(|due| now.until(Time::from_ms(due))));
         waits.extend(self.next_aged().await?.map(|due| now.until(due)));
         for (reason, due) in store.reasons_to_tell().await? {
             // When quiet hours end is asked for minute by minute: they know whole minutes. So is what cannot be told.
@@ -218,13 +218,16 @@ impl Watch {
     }
 
     /// Makes the rules those that every request is looked at by.
-    async fn take_up(&self) -> Result<i64, StoreError> {
-        let Attention { thresholds, lessons, keep_outcomes, unread_after, zone: _ } = &self.settings.attention;
-        let lessons = lessons.map(|lesson| lesson.map(|lesson| lesson.after));
+    async fn resume(&self) -> Result<i64, StoreError> {
+        let AlertPolicy { thresholds, learned_thresholds, keep_outcomes, unread_after, zone: _ } =
+            &self.settings.attention;
+        let learned_thresholds = learned_thresholds.map(|lesson| lesson.map(|lesson| lesson.after));
         let ages: Vec<i64> = self.settings.subscriptions.iter().map(Subscription::after_ms).collect();
         let repeat_every = self.settings.repeat_every;
-        let policy = format!("{thresholds:?} {lessons:?} {keep_outcomes:?} {unread_after:?} {repeat_every:?} {ages:?}");
-        self.store().begin_watch(policy, self.engine.clock().now().ms()).await
+        let policy = format!(
+            "{thresholds:?} {learned_thresholds:?} {keep_outcomes:?} {unread_after:?} {repeat_every:?} {ages:?}"
+        );
+        self.store().resume_alerting(policy, self.engine.clock().now().ms()).await
     }
 
     /// One page of events and of requests whose time has come. Answers whether there was anything.
@@ -232,7 +235,7 @@ impl Watch {
         let now = self.engine.clock().now();
         let news = self.store().news(self.seq, PAGE).await?;
         let Old { requests: mut due, places, more } = self.aged(now).await?;
-        due.extend(self.store().vigils(now.ms(), PAGE).await?);
+        due.extend(self.store().rechecks(now.ms(), PAGE).await?);
         if news.is_empty() && due.is_empty() {
             self.rounds.aged = places;
             return Ok(more);
@@ -244,7 +247,7 @@ impl Watch {
         self.write(step).await?;
         self.rounds.aged = places;
         if is_owed {
-            self.channels.ring();
+            self.channels.notify();
         }
         self.seq = seq.unwrap_or(self.seq);
         Ok(true)
@@ -279,12 +282,12 @@ impl Watch {
             let known = open.remove(&id).unwrap_or_default();
             // A row that is not legal keeps its alerts as they are; it is looked at again when it moves.
             let Some(subject) = subjects.get(&id) else {
-                step.vigils.push((id, None));
+                step.rechecks.push((id, None));
                 continue;
             };
             let concerns = of_request(subject, &self.settings.attention, now);
             let next = reconcile(concerns, &known, now, self.settings.group_within, &mut step);
-            step.vigils.push((id, next.map(Time::ms)));
+            step.rechecks.push((id, next.map(Time::ms)));
         }
         self.begin_anew(&mut step.fired, now).await?;
         Ok(step)
@@ -312,10 +315,10 @@ impl Watch {
             return Ok(false);
         }
         let mut has_changed = false;
-        for taught in self.store().lessons(self.engine.clock().now()).await? {
+        for taught in self.store().learned_thresholds(self.engine.clock().now()).await? {
             let after = learned(taught.stage, taught.count, taught.p95);
-            let lesson = after.map(|after| Lesson { after, requests: taught.count });
-            let known = &mut self.settings.attention.lessons[taught.stage as usize];
+            let lesson = after.map(|after| LearnedThreshold { after, requests: taught.count });
+            let known = &mut self.settings.attention.learned_thresholds[taught.stage as usize];
             if is_news(*known, lesson) {
                 *known = lesson;
                 has_changed = true;

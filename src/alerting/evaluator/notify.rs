@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Watch, piecewise::AGAIN_AFTER};
+use super::{AlertEvaluator, piecewise::AGAIN_AFTER};
 use crate::{
     alerting::fan_out::rule_of,
     domain::{
@@ -26,13 +26,13 @@ const GROUP_MAX: u32 = 10_000;
 
 /// What is told of an alert, and in which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::alerting) enum Telling {
+pub(in crate::alerting) enum Notification {
     Fired,
     Repeated,
     Resolved,
 }
 
-impl Telling {
+impl Notification {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Fired => "fired",
@@ -42,7 +42,7 @@ impl Telling {
     }
 }
 
-impl Watch {
+impl AlertEvaluator {
     /// Tells what is due and may be told. Answers whether anything was.
     pub(super) async fn tell(&mut self) -> Result<bool, StoreError> {
         let now = self.engine.clock().now();
@@ -97,7 +97,7 @@ impl Watch {
 
     /// The events of one reason, and what they mean for its alerts.
     fn step(&self, reason: &str, rows: &[AlertRow], now: Time) -> WatchRecord {
-        let mut groups: BTreeMap<(Telling, i64), Vec<&AlertRow>> = BTreeMap::new();
+        let mut groups: BTreeMap<(Notification, i64), Vec<&AlertRow>> = BTreeMap::new();
         let mut told = Vec::with_capacity(rows.len());
         for row in rows {
             let tellings = self.tellings(row, now);
@@ -106,7 +106,7 @@ impl Watch {
                 groups.entry(*telling).or_default().push(row);
             }
             // Who is told for the first time does not put off the others' reminder.
-            let is_further = row.reach.is_some() && tellings.iter().all(|(telling, _)| *telling == Telling::Fired);
+            let is_further = row.reach.is_some() && tellings.iter().all(|(telling, _)| *telling == Notification::Fired);
             let at = if is_further { row.notified_at } else { Some(now.ms()) };
             let again = self.again_at(row, reach, at.map_or(now, Time::from_ms));
             let notify_at = if row.resolved_at.is_some() { None } else { again };
@@ -125,10 +125,10 @@ impl Watch {
     }
 
     /// What is to be told of one alert: each age of its channels for the first time, then again, then its end.
-    fn tellings(&self, row: &AlertRow, now: Time) -> Vec<(Telling, i64)> {
-        let mut tellings: Vec<(Telling, i64)> = Vec::new();
+    fn tellings(&self, row: &AlertRow, now: Time) -> Vec<(Notification, i64)> {
+        let mut tellings: Vec<(Notification, i64)> = Vec::new();
         if row.reach.is_none() {
-            tellings.push((Telling::Fired, 0));
+            tellings.push((Notification::Fired, 0));
         }
         if row.resolved_at.is_none() {
             let age = i64::try_from(now.since(Time::from_ms(row.fired_at)).as_millis()).unwrap_or(i64::MAX);
@@ -137,7 +137,7 @@ impl Watch {
                 self.ages
                     .iter()
                     .filter(|after| known < **after && **after <= age)
-                    .map(|after| (Telling::Fired, *after)),
+                    .map(|after| (Notification::Fired, *after)),
             );
         }
         let reach = tellings.iter().map(|(_, reach)| *reach).chain(row.reach).max().unwrap_or(0);
@@ -150,9 +150,9 @@ impl Watch {
                     .zip(self.settings.repeat_every)
                     .is_some_and(|(at, every)| Time::from_ms(at) + every <= within));
         if row.resolved_at.is_some() {
-            tellings.push((Telling::Resolved, reach));
+            tellings.push((Notification::Resolved, reach));
         } else if is_again {
-            tellings.push((Telling::Repeated, row.reach.unwrap_or(0)));
+            tellings.push((Notification::Repeated, row.reach.unwrap_or(0)));
         }
         tellings
     }
@@ -168,7 +168,13 @@ impl Watch {
 }
 
 /// The event that tells this of these alerts, which have one reason.
-pub(in crate::alerting) fn event(telling: Telling, reach: i64, reason: &str, rows: &[&AlertRow], now: Time) -> Event {
+pub(in crate::alerting) fn event(
+    telling: Notification,
+    reach: i64,
+    reason: &str,
+    rows: &[&AlertRow],
+    now: Time,
+) -> Event {
     let rule = rule_of(reason).unwrap_or(Rule::Daemon);
     let (title_en, title_zh) = group_sentence(rule, reason, rows.len());
     let news = AlertNews {

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use super::Watch;
+use super::AlertEvaluator;
 use crate::store::{StoreError, write::alerts::WatchRecord};
 
 /// How long what the database refused to write of one row waits for another try: somebody may be mending it.
 pub(super) const AGAIN_AFTER: Duration = Duration::from_mins(10);
 
-impl Watch {
+impl AlertEvaluator {
     /// Writes a step.
     ///
     /// # Errors
@@ -23,7 +23,7 @@ impl Watch {
 
     /// What belongs to one alert each alone, and last when all requests are looked at again and how far everything was read.
     async fn write_apart(&self, step: WatchRecord, why: StoreError) -> Result<(), StoreError> {
-        let WatchRecord { seq, over, fired, mut vigils, deliveries, told, events, reworded } = step;
+        let WatchRecord { seq, over, fired, mut rechecks, deliveries, told, events, reworded } = step;
         let one = WatchRecord::default;
         let over = over.into_iter().map(|over| WatchRecord { over: vec![over], ..one() });
         let fired = fired.into_iter().map(|fired| WatchRecord { fired: vec![fired], ..one() });
@@ -44,11 +44,11 @@ impl Watch {
         }
         if is_refused {
             let again = (self.engine.clock().now() + AGAIN_AFTER).ms();
-            for (_, due) in &mut vigils {
+            for (_, due) in &mut rechecks {
                 *due = Some(due.map_or(again, |due| due.min(again)));
             }
         }
-        let rest = WatchRecord { seq, vigils, deliveries, told, events, ..one() };
+        let rest = WatchRecord { seq, rechecks, deliveries, told, events, ..one() };
         if rest.is_empty() { Ok(()) } else { self.store().watch(rest).await }
     }
 }

@@ -1,7 +1,7 @@
 //! Looks again at requests of which nothing moved: those that are still not called, and those that are told by what was
 //! known of their account before. A page of each at every look around, one round after the other.
 
-use super::{PAGE, Watch};
+use super::{AlertEvaluator, PAGE};
 use crate::{
     domain::{
         alert_rules::{AGING, Stage},
@@ -11,14 +11,14 @@ use crate::{
         StoreError,
         read::{
             alert_rules::News,
-            recheck::{Aged, Relook},
+            recheck::{Aged, Recheck},
         },
     },
 };
 
 /// How far each round has come; from the beginning, when it is empty.
 #[derive(Debug)]
-pub(super) struct Rounds {
+pub(super) struct RecheckCursors {
     stale: (String, String),
     uncalled: (String, String),
     /// Of each of [`AGING`].
@@ -35,16 +35,16 @@ pub(super) struct Old {
     pub(super) more: bool,
 }
 
-impl Default for Rounds {
+impl Default for RecheckCursors {
     fn default() -> Self {
         let aged = [(i64::MIN, 0); AGING.len()];
         Self { stale: Default::default(), uncalled: Default::default(), aged }
     }
 }
 
-impl Watch {
+impl AlertEvaluator {
     /// Whether what this step led to may concern somebody at this moment. Most steps lead to where somebody is only waited
-    /// for: what gets too old there is found by its age ([`Watch::aged`]), what was told of it before by its alert.
+    /// for: what gets too old there is found by its age ([`AlertEvaluator::aged`]), what was told of it before by its alert.
     pub(super) fn may_concern(&self, event: &News, now: Time) -> bool {
         match event.kind.strip_prefix("amplinkd.request.") {
             Some("requested" | "linked" | "cancelled") => false,
@@ -54,7 +54,7 @@ impl Watch {
     }
 
     /// A page of requests that have got as old as may concern somebody. What is done with them is written before
-    /// [`Rounds::aged`] moves on: otherwise nobody would look at them again.
+    /// [`RecheckCursors::aged`] moves on: otherwise nobody would look at them again.
     pub(super) async fn aged(&self, now: Time) -> Result<Old, StoreError> {
         let mut old = Old { requests: Vec::new(), places: self.rounds.aged, more: false };
         for (place, (state, _)) in old.places.iter_mut().zip(AGING) {
@@ -89,7 +89,7 @@ impl Watch {
         let attention = &self.settings.attention;
         let unread_before = now - attention.unread_after;
         let asked_before = now - attention.shortest(Stage::Requested);
-        let Relook { mut requests, last } = self.store().stale_stuck(&self.rounds.stale, unread_before, PAGE).await?;
+        let Recheck { mut requests, last } = self.store().stale_stuck(&self.rounds.stale, unread_before, PAGE).await?;
         self.rounds.stale = last.unwrap_or_default();
         let uncalled = self.store().uncalled(&self.rounds.uncalled, asked_before, PAGE).await?;
         self.rounds.uncalled = uncalled.last.unwrap_or_default();

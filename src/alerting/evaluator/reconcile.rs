@@ -3,24 +3,25 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{alert_rules::Concern, id, time::Time},
+    domain::{alert_rules::AlertCondition, id, time::Time},
     store::write::{
-        alerts::{AlertRow, Over, WatchRecord},
+        alerts::{AlertRow, ResolvedAlert, WatchRecord},
         record::new_id,
     },
 };
 
 /// Fires what holds and was not told, ends what was told and no longer holds. Answers when time alone changes that.
 pub(super) fn reconcile(
-    concerns: Vec<Concern>,
+    concerns: Vec<AlertCondition>,
     open: &[AlertRow],
     now: Time,
     group_within: Duration,
     step: &mut WatchRecord,
 ) -> Option<Time> {
     // What came back after it was over is told with the moment at which it came back.
-    let is_of = |concern: &Concern, alert: &AlertRow| concern.key == alert.key && concern.since.ms() <= alert.since;
-    let has_aged = |concern: &Concern| concern.until.is_some_and(|until| until <= now);
+    let is_of =
+        |concern: &AlertCondition, alert: &AlertRow| concern.key == alert.key && concern.since.ms() <= alert.since;
+    let has_aged = |concern: &AlertCondition| concern.until.is_some_and(|until| until <= now);
     for alert in open {
         let concern = concerns.iter().find(|concern| is_of(concern, alert));
         let how = match concern {
@@ -29,7 +30,7 @@ pub(super) fn reconcile(
             Some(_) => "aged_out",
             None => "over",
         };
-        step.over.push(Over(alert.id.clone(), now.ms(), how, (now + group_within).ms()));
+        step.over.push(ResolvedAlert(alert.id.clone(), now.ms(), how, (now + group_within).ms()));
     }
     let mut next: Option<Time> = None;
     for concern in concerns {
@@ -45,7 +46,7 @@ pub(super) fn reconcile(
 }
 
 /// A concern as an alert that begins to fire.
-pub(in crate::alerting) fn alert(concern: Concern, now: Time, group_within: Duration) -> AlertRow {
+pub(in crate::alerting) fn alert(concern: AlertCondition, now: Time, group_within: Duration) -> AlertRow {
     AlertRow {
         id: new_id(),
         key: concern.key,

@@ -6,17 +6,17 @@ use std::{
     time::Duration,
 };
 
-use super::{LOOK_AROUND, Watch, reconcile::alert, system_conditions::Seen};
+use super::{AlertEvaluator, EVALUATE_SYSTEM_EVERY, reconcile::alert, system_conditions::Seen};
 use crate::{
     domain::{
         account::Trouble,
-        alert_rules::{Calm, Concern, Need, Rule, of_plight},
+        alert_rules::{AlertCondition, Hysteresis, Need, Rule, of_system_condition},
         time::Time,
     },
     store::{
         StoreError,
         read::affected_accounts::AccountNow,
-        write::alerts::{AlertRow, Over, Reworded, WatchRecord},
+        write::alerts::{AlertRow, ResolvedAlert, Reworded, WatchRecord},
     },
 };
 
@@ -28,11 +28,11 @@ const STATUSES_MAX: usize = 20;
 
 /// What is known between two looks of alerts that are not about a request.
 #[derive(Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct SystemState {
     /// Since when what has no beginning of its own is so, by its key.
     noticed: HashMap<String, i64>,
     /// Since when what was told does not hold, by its key.
-    calm: HashMap<String, Calm>,
+    calm: HashMap<String, Hysteresis>,
     /// The last alert that was looked at; empty at the beginning of a round.
     last: String,
 }
@@ -48,15 +48,15 @@ enum Judgement {
     Over,
 }
 
-impl Watch {
+impl AlertEvaluator {
     /// Fires and resolves what is not about one request.
-    pub(super) async fn look_around(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn evaluate_system(&mut self) -> Result<(), StoreError> {
         let now = self.engine.clock().now();
-        let Seen { plights, looked_at } = self.see(now).await?;
+        let Seen { conditions, looked_at } = self.see(now).await?;
         let zone = self.settings.attention.zone;
-        let mut concerns: BTreeMap<String, Concern> = BTreeMap::new();
-        for plight in &plights {
-            let concern = of_plight(plight, zone);
+        let mut concerns: BTreeMap<String, AlertCondition> = BTreeMap::new();
+        for condition in &conditions {
+            let concern = of_system_condition(condition, zone);
             // Two of one key, as a spent budget and a spent quota of one account, are one trouble.
             concerns.entry(concern.key.clone()).or_insert(concern);
         }
@@ -67,9 +67,9 @@ impl Watch {
         let within = self.settings.group_within;
         for key in &over {
             self.standing.calm.remove(key);
-            step.over.push(Over(open[key].id.clone(), now.ms(), "over", (now + within).ms()));
+            step.over.push(ResolvedAlert(open[key].id.clone(), now.ms(), "over", (now + within).ms()));
         }
-        step.reworded = reworded(&open, &concerns, now + within + LOOK_AROUND);
+        step.reworded = reworded(&open, &concerns, now + within + EVALUATE_SYSTEM_EVERY);
         step.fired =
             news(&concerns, &open, &over).into_iter().map(|concern| alert(concern.clone(), now, within)).collect();
         self.begin_anew(&mut step.fired, now).await?;
@@ -79,7 +79,7 @@ impl Watch {
     /// Open alerts of no request, by their keys: the next page of all, and every one of what holds now.
     async fn open_standing(
         &mut self,
-        concerns: &BTreeMap<String, Concern>,
+        concerns: &BTreeMap<String, AlertCondition>,
     ) -> Result<HashMap<String, AlertRow>, StoreError> {
         let page = self.store().standing_alerts(&self.standing.last, PAGE).await?;
         self.standing.last = page.last.unwrap_or_default();
@@ -95,7 +95,7 @@ impl Watch {
     async fn judge(
         &mut self,
         open: &HashMap<String, AlertRow>,
-        concerns: &BTreeMap<String, Concern>,
+        concerns: &BTreeMap<String, AlertCondition>,
         looked_at: &HashSet<Rule>,
     ) -> Result<HashSet<String>, StoreError> {
         let names: Vec<&str> = open.values().filter_map(|alert| alert.account.as_deref()).collect();
@@ -123,7 +123,7 @@ impl Watch {
     }
 
     /// What is only noticed has begun when it was first noticed: once an operator has ended it, it stays ended.
-    fn notice(&mut self, concerns: &mut BTreeMap<String, Concern>, open: &HashMap<String, AlertRow>, now: Time) {
+    fn notice(&mut self, concerns: &mut BTreeMap<String, AlertCondition>, open: &HashMap<String, AlertRow>, now: Time) {
         self.standing.noticed.retain(|key, _| concerns.contains_key(key));
         for concern in concerns.values_mut().filter(|concern| !has_a_beginning(concern)) {
             let told = open.get(&concern.key).map(|alert| alert.since);
@@ -133,7 +133,7 @@ impl Watch {
     }
 }
 
-impl Standing {
+impl SystemState {
     fn is_over(&mut self, key: &str, judgement: Judgement, now: Duration) -> bool {
         match judgement {
             Judgement::Over => true,
@@ -142,7 +142,7 @@ impl Standing {
                 false
             }
             Judgement::Calm(need, read_at) => {
-                let calm = self.calm.entry(key.to_owned()).or_insert_with(|| Calm::from(now, read_at));
+                let calm = self.calm.entry(key.to_owned()).or_insert_with(|| Hysteresis::from(now, read_at));
                 calm.go_on(read_at);
                 calm.is_over(need, now)
             }
@@ -153,12 +153,13 @@ impl Standing {
 /// What holds and is not told: but for an account of which another trouble is told, and for more statuses than anybody can
 /// use, which a list that changes at every look could make without end.
 fn news<'c>(
-    concerns: &'c BTreeMap<String, Concern>,
+    concerns: &'c BTreeMap<String, AlertCondition>,
     open: &HashMap<String, AlertRow>,
     over: &HashSet<String>,
-) -> Vec<&'c Concern> {
+) -> Vec<&'c AlertCondition> {
     let is_told = |key: &String| open.contains_key(key) && !over.contains(key);
-    let is_news = |concern: &&Concern| !open.contains_key(&concern.key) && !twins(&concern.key).iter().any(is_told);
+    let is_news =
+        |concern: &&AlertCondition| !open.contains_key(&concern.key) && !twins(&concern.key).iter().any(is_told);
     let of_statuses = |rule: Rule| rule == Rule::UnknownStatus;
     let (statuses, others): (Vec<_>, Vec<_>) =
         concerns.values().filter(is_news).partition(|concern| of_statuses(concern.rule));
@@ -178,7 +179,7 @@ fn twins(key: &str) -> Vec<String> {
 }
 
 /// Whether it is written down since when this is so.
-fn has_a_beginning(concern: &Concern) -> bool {
+fn has_a_beginning(concern: &AlertCondition) -> bool {
     match concern.rule {
         Rule::Capacity => true,
         rule => concern.account.is_some() && is_judged_by_its_row(rule),
@@ -213,7 +214,11 @@ fn of_account(rule: Rule, account: &AccountNow) -> Judgement {
 }
 
 /// What is told again says how it is then, and not how it was when it began.
-fn reworded(open: &HashMap<String, AlertRow>, concerns: &BTreeMap<String, Concern>, before: Time) -> Vec<Reworded> {
+fn reworded(
+    open: &HashMap<String, AlertRow>,
+    concerns: &BTreeMap<String, AlertCondition>,
+    before: Time,
+) -> Vec<Reworded> {
     let is_due = |alert: &AlertRow| alert.notify_at.is_some_and(|at| at <= before.ms());
     let due = open.values().filter(|alert| is_due(alert));
     due.filter_map(|alert| {

@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use super::Watch;
+use super::AlertEvaluator;
 use crate::{
     alerting::deliver::Health,
     domain::{
         account::Trouble,
-        alert_rules::{Count, Plight, Rule, Share, Spoken, is_crowd, is_many},
+        alert_rules::{Count, Rule, Share, Spoken, SystemCondition, is_crowd, is_many},
         errcode::Refusal,
         id::AccountId,
         time::Time,
@@ -20,7 +20,7 @@ use crate::{
     store::{
         StoreError,
         file::wal::{LARGE_ABOVE, LogHealth},
-        read::affected_accounts::Troubled,
+        read::affected_accounts::AffectedAccount,
     },
 };
 
@@ -41,7 +41,7 @@ const TOLD_OTHERWISE: [&str; 1] = ["unread"];
 
 /// What there is.
 pub(super) struct Seen {
-    pub(super) plights: Vec<Plight>,
+    pub(super) conditions: Vec<SystemCondition>,
     /// The rules that could be looked at: of the others nothing is known, and nothing is over.
     pub(super) looked_at: HashSet<Rule>,
 }
@@ -68,7 +68,7 @@ fn crowd_of(trouble: Trouble) -> String {
 /// The key of what is told of all accounts whose calls are refused.
 const ALL_CALLS: &str = "calls_refused/all";
 
-impl Watch {
+impl AlertEvaluator {
     /// Everything that holds back more than one request, and the rules that could be looked at.
     pub(super) async fn see(&mut self, now: Time) -> Result<Seen, StoreError> {
         let mut looked_at = HashSet::from([
@@ -87,26 +87,26 @@ impl Watch {
         ]);
         let crowds: BTreeSet<String> = self.store().open_crowds().await?.into_iter().collect();
         let gates = self.gates(&crowds, now).await?;
-        if gates.iter().any(|plight| matches!(plight, Plight::IpNotAllowed { .. })) {
+        if gates.iter().any(|condition| matches!(condition, SystemCondition::IpNotAllowed { .. })) {
             self.shut_out_at = Some(self.engine.clock().monotonic());
         }
-        let mut plights = self.suspended(&crowds).await?;
-        plights.extend(self.unread(&crowds, now).await?);
-        plights.extend(self.calls_refused(&crowds, now).await?);
-        plights.extend(self.spent(&crowds, now).await?);
-        plights.extend(gates);
-        plights.extend(self.unknown_statuses(now).await?);
-        plights.extend(self.lists_emptied().await?);
-        plights.extend(self.capacity(now).await?);
-        plights.extend(self.log_large());
+        let mut conditions = self.suspended(&crowds).await?;
+        conditions.extend(self.unread(&crowds, now).await?);
+        conditions.extend(self.calls_refused(&crowds, now).await?);
+        conditions.extend(self.spent(&crowds, now).await?);
+        conditions.extend(gates);
+        conditions.extend(self.unknown_statuses(now).await?);
+        conditions.extend(self.lists_emptied().await?);
+        conditions.extend(self.capacity(now).await?);
+        conditions.extend(self.log_large());
         // A channel that was failing has not been tried yet when a process begins.
         if self.watched_for() >= CHANNEL_FAILING_AFTER {
             looked_at.insert(Rule::ChannelFailing);
         }
-        plights.extend(self.channels(now));
-        plights.extend(self.daemon(now, &mut looked_at));
-        plights.extend(self.outage(now));
-        Ok(Seen { plights, looked_at })
+        conditions.extend(self.channels(now));
+        conditions.extend(self.daemon(now, &mut looked_at));
+        conditions.extend(self.outage(now));
+        Ok(Seen { conditions, looked_at })
     }
 
     fn watched_for(&self) -> Duration {
@@ -114,27 +114,32 @@ impl Watch {
     }
 
     /// Accounts that `WeChat` does not let us speak for: of each code all as one, or each by its name.
-    async fn suspended(&self, crowds: &BTreeSet<String>) -> Result<Vec<Plight>, StoreError> {
-        let mut plights = Vec::new();
+    async fn suspended(&self, crowds: &BTreeSet<String>) -> Result<Vec<SystemCondition>, StoreError> {
+        let mut conditions = Vec::new();
         let many = self.settings.crowd;
         for (errcode, count) in self.store().refused_codes().await? {
             let spoken = spoken(crowds, &format!("{}/{errcode}", Rule::AccountsRefused.as_str()));
-            let refusal = |one: &Troubled| Refusal { errcode, errmsg: one.said.clone().unwrap_or_default() };
+            let refusal = |one: &AffectedAccount| Refusal { errcode, errmsg: one.said.clone().unwrap_or_default() };
             if is_many(count, many, spoken) {
                 let example = self.store().refused(errcode, 1).await?;
-                plights.extend(example.iter().filter_map(|one| {
+                conditions.extend(example.iter().filter_map(|one| {
                     let (refusal, example) = (refusal(one), one.account.parse().ok()?);
-                    Some(Plight::AccountsRefused { refusal, count: Count(count), example, since: Time::default() })
+                    Some(SystemCondition::AccountsRefused {
+                        refusal,
+                        count: Count(count),
+                        example,
+                        since: Time::default(),
+                    })
                 }));
             } else if spoken == Spoken::Singly {
                 let each = self.store().refused(errcode, many).await?;
-                plights.extend(each.iter().filter_map(|one| {
+                conditions.extend(each.iter().filter_map(|one| {
                     let (account, refusal) = (one.account.parse().ok()?, refusal(one));
-                    Some(Plight::AccountSuspended { account, refusal, since: Time::from_ms(one.since) })
+                    Some(SystemCondition::AccountSuspended { account, refusal, since: Time::from_ms(one.since) })
                 }));
             }
         }
-        Ok(plights)
+        Ok(conditions)
     }
 
     /// Whether every call is refused, or was until a moment ago, because our address is: that is told as such, and an
@@ -145,8 +150,8 @@ impl Watch {
     }
 
     /// Accounts that cannot be read: of each trouble all as one, or each by its name.
-    async fn unread(&self, crowds: &BTreeSet<String>, now: Time) -> Result<Vec<Plight>, StoreError> {
-        let (mut counts, mut plights) = (Vec::new(), Vec::new());
+    async fn unread(&self, crowds: &BTreeSet<String>, now: Time) -> Result<Vec<SystemCondition>, StoreError> {
+        let (mut counts, mut conditions) = (Vec::new(), Vec::new());
         for trouble in Trouble::ALL {
             counts.push((trouble, self.store().unread_count(trouble).await?));
         }
@@ -168,103 +173,104 @@ impl Watch {
             let spoken = spoken(crowds, &crowd_of(trouble));
             if is_crowd(Share { troubled, unread, read }, self.settings.crowd, spoken) {
                 let longest = self.store().unread(trouble, due, 1).await?;
-                plights.extend(longest.iter().filter_map(|one| as_one(one, trouble, Count(troubled))));
+                conditions.extend(longest.iter().filter_map(|one| as_one(one, trouble, Count(troubled))));
             } else if spoken == Spoken::Singly {
                 let each = self.store().unread(trouble, due, self.settings.crowd).await?;
-                plights.extend(each.iter().filter_map(|one| by_name(one, trouble)));
+                conditions.extend(each.iter().filter_map(|one| by_name(one, trouble)));
             }
         }
-        Ok(plights)
+        Ok(conditions)
     }
 
     /// Accounts whose lists can be read and whose calls are refused all the same.
-    async fn calls_refused(&self, crowds: &BTreeSet<String>, now: Time) -> Result<Vec<Plight>, StoreError> {
+    async fn calls_refused(&self, crowds: &BTreeSet<String>, now: Time) -> Result<Vec<SystemCondition>, StoreError> {
         let (many, spoken) = (self.settings.crowd, spoken(crowds, ALL_CALLS));
         let before = now - self.settings.attention.unread_after;
         let refused = self.store().calls_refused(before, many).await?;
-        let plight = |one: Troubled, count| {
+        let condition = |one: AffectedAccount, count| {
             let (error, since) = (one.said.unwrap_or_default(), Time::from_ms(one.since));
-            Some(Plight::CallsRefused { account: one.account.parse().ok()?, count, error, since })
+            Some(SystemCondition::CallsRefused { account: one.account.parse().ok()?, count, error, since })
         };
-        Ok(as_one_or_each(refused, many, spoken, plight))
+        Ok(as_one_or_each(refused, many, spoken, condition))
     }
 
     /// Accounts whose looks of today are used up.
-    async fn spent(&self, crowds: &BTreeSet<String>, now: Time) -> Result<Vec<Plight>, StoreError> {
+    async fn spent(&self, crowds: &BTreeSet<String>, now: Time) -> Result<Vec<SystemCondition>, StoreError> {
         let until = now.next_beijing_day() + self.engine.policy().rollover_grace;
-        let exhausted =
-            |one: Troubled| Some(Exhausted { account: one.account.parse().ok()?, refusal: None, since: now, until });
+        let exhausted = |one: AffectedAccount| {
+            Some(Exhausted { account: one.account.parse().ok()?, refusal: None, since: now, until })
+        };
         let spent = self.store().spent(now.beijing_day()).await?;
         Ok(self.exhausted(spent.into_iter().filter_map(exhausted).collect(), "daily_budget", crowds))
     }
 
     /// What `WeChat` itself holds back for more than one request.
-    async fn gates(&self, crowds: &BTreeSet<String>, now: Time) -> Result<Vec<Plight>, StoreError> {
-        let (mut plights, mut days) = (Vec::new(), Vec::new());
+    async fn gates(&self, crowds: &BTreeSet<String>, now: Time) -> Result<Vec<SystemCondition>, StoreError> {
+        let (mut conditions, mut days) = (Vec::new(), Vec::new());
         for gate in self.store().account_gates().await? {
             let refusal = Refusal { errcode: gate.errcode, errmsg: gate.errmsg };
             let (since, until) = (Time::from_ms(gate.at), Time::from_ms(gate.until));
             if gate.kind == "ip" {
-                plights.push(Plight::IpNotAllowed { refusal, since });
+                conditions.push(SystemCondition::IpNotAllowed { refusal, since });
             } else if until > now
                 && let Some(Ok(account)) = gate.subject.split('/').next().map(str::parse)
             {
                 days.push(Exhausted { account, refusal: Some(refusal), since, until });
             }
         }
-        plights.extend(self.exhausted(days, "wechat", crowds));
-        Ok(plights)
+        conditions.extend(self.exhausted(days, "wechat", crowds));
+        Ok(conditions)
     }
 
     /// Accounts whose day is used up for one reason: all as one, or each by its name.
-    fn exhausted(&self, accounts: Vec<Exhausted>, case: &str, crowds: &BTreeSet<String>) -> Vec<Plight> {
+    fn exhausted(&self, accounts: Vec<Exhausted>, case: &str, crowds: &BTreeSet<String>) -> Vec<SystemCondition> {
         let spoken = spoken(crowds, &format!("{}/{case}", Rule::BudgetExhausted.as_str()));
         as_one_or_each(accounts, self.settings.crowd, spoken, |one, count| {
             let Exhausted { account, refusal, since, until } = one;
-            Some(Plight::BudgetExhausted { account, count, refusal, since, until })
+            Some(SystemCondition::BudgetExhausted { account, count, refusal, since, until })
         })
     }
 
-    async fn unknown_statuses(&self, now: Time) -> Result<Vec<Plight>, StoreError> {
+    async fn unknown_statuses(&self, now: Time) -> Result<Vec<SystemCondition>, StoreError> {
         let listed = self.store().unknown_statuses().await?;
         Ok(listed
             .into_iter()
             .filter_map(|one| {
                 let (account, count) = (one.account.parse().ok()?, Count(u64::try_from(one.count).unwrap_or(0)));
-                Some(Plight::UnknownStatus { status: one.status, count, account, item: one.item, since: now })
+                Some(SystemCondition::UnknownStatus { status: one.status, count, account, item: one.item, since: now })
             })
             .collect())
     }
 
     /// Accounts whose lists are suddenly empty, which is not believed at once.
-    async fn lists_emptied(&self) -> Result<Option<Plight>, StoreError> {
+    async fn lists_emptied(&self) -> Result<Option<SystemCondition>, StoreError> {
         let emptied = self.store().emptied(1).await?;
         let first = emptied.accounts.first().and_then(|(account, since)| Some((account.parse().ok()?, *since)));
-        Ok(first.map(|(example, since)| Plight::ListsEmptied { count: Count(emptied.count), example, since }))
+        Ok(first.map(|(example, since)| SystemCondition::ListsEmptied { count: Count(emptied.count), example, since }))
     }
 
     /// That the log beside the database could not be cut.
-    fn log_large(&self) -> Option<Plight> {
+    fn log_large(&self) -> Option<SystemCondition> {
         let LogHealth { bytes, large_since } = self.store().log_health();
-        large_since.map(|since| Plight::LogLarge { bytes, bound: LARGE_ABOVE, since })
+        large_since.map(|since| SystemCondition::LogLarge { bytes, bound: LARGE_ABOVE, since })
     }
 
     /// That all waits are stretched, once they have been for a while.
-    async fn capacity(&self, now: Time) -> Result<Option<Plight>, StoreError> {
+    async fn capacity(&self, now: Time) -> Result<Option<SystemCondition>, StoreError> {
         let Some(pace) = self.store().pace().await? else { return Ok(None) };
         let since = pace.strained_since.map(Time::from_ms);
         let strained = since.filter(|since| now.since(*since) >= STRAINED_FOR);
-        Ok(strained.map(|since| Plight::Capacity { stretch: i64::from(pace.stretch), since }))
+        Ok(strained.map(|since| SystemCondition::Capacity { stretch: i64::from(pace.stretch), since }))
     }
 
     /// Channels that have taken nothing for a while, or for which messages were given up.
-    fn channels(&self, now: Time) -> Vec<Plight> {
+    fn channels(&self, now: Time) -> Vec<SystemCondition> {
         let is_failing = |health: &Health| {
             health.dead > 0 || health.since.is_some_and(|since| now.since(since) >= CHANNEL_FAILING_AFTER)
         };
         let failing = self.channels.health().into_iter().filter(|(_, health)| is_failing(health));
         failing
-            .map(|(channel, health)| Plight::ChannelFailing {
+            .map(|(channel, health)| SystemCondition::ChannelFailing {
                 channel,
                 error: health.last_error.unwrap_or_else(|| "messages were given up".to_owned()),
                 dead: health.dead,
@@ -274,10 +280,10 @@ impl Watch {
     }
 
     /// That nothing could be written, once that can be written.
-    fn outage(&self, now: Time) -> Option<Plight> {
+    fn outage(&self, now: Time) -> Option<SystemCondition> {
         let (since, ended) = self.engine.last_write_outage()?;
         let is_worth_telling = ended.since(since) >= OUTAGE_TOLD && now.since(ended) < OUTAGE_KEPT;
-        is_worth_telling.then(|| Plight::Daemon {
+        is_worth_telling.then(|| SystemCondition::Daemon {
             finding: "unwritable".to_owned(),
             example: format!("nothing could be written to the database until {ended}, and nothing was sent to WeChat"),
             count: 1,
@@ -286,18 +292,18 @@ impl Watch {
     }
 
     /// What the last audit found; nothing is known before the first.
-    fn daemon(&self, now: Time, looked_at: &mut HashSet<Rule>) -> Vec<Plight> {
+    fn daemon(&self, now: Time, looked_at: &mut HashSet<Rule>) -> Vec<SystemCondition> {
         let Some(findings) = self.engine.findings() else { return Vec::new() };
         looked_at.insert(Rule::Daemon);
-        let mut plights: Vec<Plight> = Vec::new();
+        let mut conditions: Vec<SystemCondition> = Vec::new();
         for found in findings.into_iter().filter(|found| !TOLD_OTHERWISE.contains(&found.rule.as_str())) {
-            let twin = plights.iter_mut().find_map(|plight| match plight {
-                Plight::Daemon { finding, count, .. } if *finding == found.rule => Some(count),
+            let twin = conditions.iter_mut().find_map(|condition| match condition {
+                SystemCondition::Daemon { finding, count, .. } if *finding == found.rule => Some(count),
                 _ => None,
             });
             match twin {
                 Some(count) => *count += 1,
-                None => plights.push(Plight::Daemon {
+                None => conditions.push(SystemCondition::Daemon {
                     example: format!("{}: {}", found.subject, found.finding),
                     finding: found.rule,
                     count: 1,
@@ -305,7 +311,7 @@ impl Watch {
                 }),
             }
         }
-        plights
+        conditions
     }
 }
 
@@ -318,8 +324,8 @@ fn as_one_or_each<T>(
     accounts: Vec<T>,
     many: u64,
     spoken: Spoken,
-    plight: impl Fn(T, Option<Count>) -> Option<Plight>,
-) -> Vec<Plight> {
+    condition: impl Fn(T, Option<Count>) -> Option<SystemCondition>,
+) -> Vec<SystemCondition> {
     let count = accounts.len() as u64;
     let is_one = is_many(count, many, spoken);
     let told = match spoken {
@@ -328,26 +334,26 @@ fn as_one_or_each<T>(
         // Too few are left, and what was told of all must be over before any is named.
         Spoken::AsOne => 0,
     };
-    accounts.into_iter().take(told).filter_map(|one| plight(one, is_one.then_some(Count(count)))).collect()
+    accounts.into_iter().take(told).filter_map(|one| condition(one, is_one.then_some(Count(count)))).collect()
 }
 
-fn as_one(one: &Troubled, trouble: Trouble, count: Count) -> Option<Plight> {
+fn as_one(one: &AffectedAccount, trouble: Trouble, count: Count) -> Option<SystemCondition> {
     let (error, since) = (one.said.clone().unwrap_or_default(), Time::from_ms(one.since));
     Some(match trouble {
-        Trouble::Token => Plight::TokenFailing { account: None, error, since },
+        Trouble::Token => SystemCondition::TokenFailing { account: None, error, since },
         Trouble::Refused | Trouble::Unreadable | Trouble::Unreachable => {
-            Plight::WechatUnreachable { trouble, count, example: one.account.parse().ok()?, error, since }
+            SystemCondition::WechatUnreachable { trouble, count, example: one.account.parse().ok()?, error, since }
         }
     })
 }
 
-fn by_name(one: &Troubled, trouble: Trouble) -> Option<Plight> {
+fn by_name(one: &AffectedAccount, trouble: Trouble) -> Option<SystemCondition> {
     let (account, error) = (one.account.parse().ok()?, one.said.clone().unwrap_or_default());
     let (since, last_read) = (Time::from_ms(one.since), one.read_at.map(Time::from_ms));
     Some(match trouble {
-        Trouble::Token => Plight::TokenFailing { account: Some(account), error, since },
+        Trouble::Token => SystemCondition::TokenFailing { account: Some(account), error, since },
         Trouble::Refused | Trouble::Unreadable | Trouble::Unreachable => {
-            Plight::AccountUnreadable { account, trouble, error, since, last_read }
+            SystemCondition::AccountUnreadable { account, trouble, error, since, last_read }
         }
     })
 }

@@ -3,7 +3,7 @@
 use super::{Filters, TABLE_ROWS, filters::Pages, print, show};
 use crate::{
     cli::{
-        context::{Context, Desk, agree, note, progress},
+        context::{Context, Session, agree, note, progress},
         many::{ACCOUNTS, Caution, Given},
     },
     domain::id::AccountId,
@@ -112,16 +112,16 @@ pub(super) async fn resume(context: &Context, resume: Resume) -> anyhow::Result<
 
 async fn change(context: &Context, choice: &Choice, act: Act) -> anyhow::Result<()> {
     context
-        .at_desk(async |desk| {
-            let Some(meant) = agreed(context, desk, choice, act).await? else { return Ok(()) };
-            let changed = tell(desk, act, &meant.accounts).await?;
+        .with_database(async |session| {
+            let Some(meant) = agreed(context, session, choice, act).await? else { return Ok(()) };
+            let changed = tell(session, act, &meant.accounts).await?;
             let mut shown: Vec<String> = changed.into_iter().chain(meant.idle).collect();
             shown.sort_unstable();
             if let ([only], [_]) = (&choice.accounts[..], &shown[..]) {
-                return show(context, desk, only).await;
+                return show(context, session, only).await;
             }
             if !shown.is_empty() || !context.is_table() {
-                print_named(context, desk, shown).await?;
+                print_named(context, session, shown).await?;
             }
             ACCOUNTS.fail(act.verb, &meant.failures)
         })
@@ -130,14 +130,19 @@ async fn change(context: &Context, choice: &Choice, act: Act) -> anyhow::Result<
 
 /// The accounts that are meant, when they may be changed: asked for where filters name many, and only shown where that is
 /// all that was wanted.
-pub(super) async fn agreed(context: &Context, desk: &Desk, choice: &Choice, act: Act) -> anyhow::Result<Option<Meant>> {
+pub(super) async fn agreed(
+    context: &Context,
+    session: &Session,
+    choice: &Choice,
+    act: Act,
+) -> anyhow::Result<Option<Meant>> {
     let given = Given { names: !choice.accounts.is_empty(), filters: !choice.filters.is_empty() };
     ACCOUNTS.must_choose(act.verb, given)?;
     let meant =
-        if given.names { named(desk, &choice.accounts, act).await? } else { filtered(desk, choice, act).await? };
+        if given.names { named(session, &choice.accounts, act).await? } else { filtered(session, choice, act).await? };
     if choice.caution.dry_run || (given.filters && meant.accounts.is_empty()) {
         note(format!("{} to {}; nothing was changed", ACCOUNTS.counted(meant.accounts.len()), act.verb));
-        print_named(context, desk, meant.accounts).await?;
+        print_named(context, session, meant.accounts).await?;
         ACCOUNTS.fail(act.verb, &meant.failures)?;
         return Ok(None);
     }
@@ -149,19 +154,19 @@ pub(super) async fn agreed(context: &Context, desk: &Desk, choice: &Choice, act:
 }
 
 /// Everything that the filters name and that is changed by it. Names alone are kept: a million of them fit.
-async fn filtered(desk: &Desk, choice: &Choice, act: Act) -> anyhow::Result<Meant> {
+async fn filtered(session: &Session, choice: &Choice, act: Act) -> anyhow::Result<Meant> {
     let mut meant = Meant::default();
-    let mut pages = Pages::begin(desk, &choice.filters).await?;
-    while let Some(page) = pages.next(desk).await? {
+    let mut pages = Pages::begin(session, &choice.filters).await?;
+    while let Some(page) = pages.next(session).await? {
         let changing = page.into_iter().filter(|row| act.is_idle_for(row).is_none());
         meant.accounts.extend(changing.map(|row| row.account));
     }
     Ok(meant)
 }
 
-async fn named(desk: &Desk, accounts: &[AccountId], act: Act) -> anyhow::Result<Meant> {
+async fn named(session: &Session, accounts: &[AccountId], act: Act) -> anyhow::Result<Meant> {
     let names: Vec<String> = accounts.iter().map(ToString::to_string).collect();
-    let rows = desk.store().accounts_named(&names, &AccountFilter::default()).await?;
+    let rows = session.store().accounts_named(&names, &AccountFilter::default()).await?;
     let mut meant = Meant::default();
     for account in accounts {
         match rows.iter().find(|row| row.account == account.as_str()) {
@@ -180,11 +185,11 @@ async fn named(desk: &Desk, accounts: &[AccountId], act: Act) -> anyhow::Result<
 }
 
 /// Says the word, some accounts at a time. Answers which it changed.
-pub(super) async fn tell(desk: &Desk, act: Act, accounts: &[String]) -> anyhow::Result<Vec<String>> {
+pub(super) async fn tell(session: &Session, act: Act, accounts: &[String]) -> anyhow::Result<Vec<String>> {
     let bar = progress(accounts.len() as u64, act.verb);
     let mut changed = Vec::with_capacity(accounts.len());
     for some in accounts.chunks(ACCOUNTS_MAX) {
-        changed.extend(desk.store().tell_accounts(act.word, some.to_vec(), desk.now()).await?);
+        changed.extend(session.store().tell_accounts(act.word, some.to_vec(), session.now()).await?);
         bar.inc(some.len() as u64);
     }
     bar.finish_and_clear();
@@ -192,10 +197,10 @@ pub(super) async fn tell(desk: &Desk, act: Act, accounts: &[String]) -> anyhow::
 }
 
 /// Prints these accounts as they are now: a table of the first, all for programs.
-async fn print_named(context: &Context, desk: &Desk, accounts: Vec<String>) -> anyhow::Result<()> {
+async fn print_named(context: &Context, session: &Session, accounts: Vec<String>) -> anyhow::Result<()> {
     let count = accounts.len();
     let limit = if context.is_table() { TABLE_ROWS } else { usize::MAX };
-    print(context, desk, &mut Pages::of(accounts), limit).await?;
+    print(context, session, &mut Pages::of(accounts), limit).await?;
     if count > limit {
         note(format!("showing {limit} of {count}"));
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     cli::{
-        context::{Context, Desk, Ending, note},
+        context::{Context, ExitStatus, Session, note},
         many::ACCOUNTS,
         output::Column,
         time_format,
@@ -118,20 +118,20 @@ struct Checked {
 ///
 /// # Errors
 /// When any account is not known, or the database cannot be used.
-pub(super) async fn run(context: &Context, check: Check) -> anyhow::Result<Ending> {
+pub(super) async fn run(context: &Context, check: Check) -> anyhow::Result<ExitStatus> {
     let shutdown = Shutdown::new();
     shutdown.listen()?;
-    context.at_desk(async |desk| look(context, desk, &check, &shutdown).await).await
+    context.with_database(async |session| look(context, session, &check, &shutdown).await).await
 }
 
-async fn look(context: &Context, desk: &Desk, check: &Check, shutdown: &Shutdown) -> anyhow::Result<Ending> {
+async fn look(context: &Context, session: &Session, check: &Check, shutdown: &Shutdown) -> anyhow::Result<ExitStatus> {
     let act = Act { word: Word::Check, verb: "check" };
-    let Some(meant) = agreed(context, desk, &check.choice, act).await? else { return Ok(Ending::Well) };
+    let Some(meant) = agreed(context, session, &check.choice, act).await? else { return Ok(ExitStatus::Success) };
     let few = &meant.accounts[..meant.accounts.len().min(WAITED_MAX)];
-    let before = desk.store().accounts_named(few, &AccountFilter::default()).await?;
-    let asked_at = desk.now();
-    let changed = tell(desk, act, &meant.accounts).await?;
-    let is_driven = Store::is_driven(&desk.config.database.path).unwrap_or(true);
+    let before = session.store().accounts_named(few, &AccountFilter::default()).await?;
+    let asked_at = session.now();
+    let changed = tell(session, act, &meant.accounts).await?;
+    let is_driven = Store::is_driven(&session.config.database.path).unwrap_or(true);
     let wait = match (check.wait, check.choice.accounts.is_empty()) {
         _ if check.no_wait || !is_driven => Duration::ZERO,
         (Some(wait), _) => wait,
@@ -144,13 +144,13 @@ async fn look(context: &Context, desk: &Desk, check: &Check, shutdown: &Shutdown
     if changed.len() > WAITED_MAX {
         note(format!("{} to be looked at; nobody waits for more than {WAITED_MAX}", ACCOUNTS.counted(changed.len())));
     }
-    let mut ending = Ending::Well;
+    let mut ending = ExitStatus::Success;
     if changed.len() <= WAITED_MAX && (!changed.is_empty() || !context.is_table()) {
-        let looked = outcomes(desk, &before, asked_at, wait, shutdown).await?;
+        let looked = outcomes(session, &before, asked_at, wait, shutdown).await?;
         if looked.iter().any(|one| one.result == Outcome::Failed) {
-            ending = Ending::ProblemsFound;
+            ending = ExitStatus::ProblemsFound;
         }
-        print(context, looked, desk.now())?;
+        print(context, looked, session.now())?;
     }
     ACCOUNTS.fail(act.verb, &meant.failures)?;
     Ok(ending)
@@ -158,7 +158,7 @@ async fn look(context: &Context, desk: &Desk, check: &Check, shutdown: &Shutdown
 
 /// What came of each look within `wait`.
 async fn outcomes(
-    desk: &Desk,
+    session: &Session,
     before: &[AccountView],
     asked_at: Time,
     wait: Duration,
@@ -167,15 +167,15 @@ async fn outcomes(
     let names: Vec<String> = before.iter().map(|row| row.account.clone()).collect();
     let until = asked_at + wait;
     loop {
-        let unasked = desk.store().accounts_unasked(&names).await?;
-        let rows = desk.store().accounts_named(&names, &AccountFilter::default()).await?;
+        let unasked = session.store().accounts_unasked(&names).await?;
+        let rows = session.store().accounts_named(&names, &AccountFilter::default()).await?;
         let looked = rows.into_iter().filter_map(|after| {
             let before = before.iter().find(|before| before.account == after.account)?;
             let outcome = outcome(before, &after, asked_at, unasked.contains(&after.account));
             Some(Checked::of(after, outcome, asked_at))
         });
         let looked: Vec<Checked> = looked.collect();
-        let is_over = looked.iter().all(|one| one.result != Outcome::Waiting) || desk.now() >= until;
+        let is_over = looked.iter().all(|one| one.result != Outcome::Waiting) || session.now() >= until;
         if is_over || shutdown.unless_asked(tokio::time::sleep(EVERY)).await.is_none() {
             return Ok(looked);
         }

@@ -1,7 +1,7 @@
 //! Which accounts a command means, said once for every command that takes many.
 
 use crate::{
-    cli::{context::Desk, request::label},
+    cli::{context::Session, request::label},
     domain::account::Trouble,
     store::read::{
         account_page::{AccountFilter, SuspendedBy},
@@ -65,12 +65,12 @@ impl Pages {
     ///
     /// # Errors
     /// When the accounts with a label cannot be read.
-    pub(super) async fn begin(desk: &Desk, filters: &Filters) -> anyhow::Result<Self> {
+    pub(super) async fn begin(session: &Session, filters: &Filters) -> anyhow::Result<Self> {
         let Filters { state, suspended_by, troubles, labels } = filters.clone();
         let names = if labels.is_empty() {
             None
         } else {
-            let mut names = desk.store().accounts_with_labels(&labels).await?;
+            let mut names = session.store().accounts_with_labels(&labels).await?;
             names.reverse();
             Some(names)
         };
@@ -88,7 +88,7 @@ impl Pages {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(super) async fn next(&mut self, desk: &Desk) -> anyhow::Result<Option<Vec<AccountView>>> {
+    pub(super) async fn next(&mut self, session: &Session) -> anyhow::Result<Option<Vec<AccountView>>> {
         if self.is_over {
             return Ok(None);
         }
@@ -99,10 +99,10 @@ impl Pages {
             return Ok(if some.is_empty() {
                 None
             } else {
-                Some(desk.store().accounts_named(&some, &self.filter).await?)
+                Some(session.store().accounts_named(&some, &self.filter).await?)
             });
         }
-        let page = desk.store().account_page(&self.filter, &self.after, PAGE).await?;
+        let page = session.store().account_page(&self.filter, &self.after, PAGE).await?;
         self.is_over = page.len() < PAGE as usize;
         if let Some(last) = page.last() {
             self.after.clone_from(&last.account);

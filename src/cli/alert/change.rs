@@ -11,7 +11,7 @@ use chrono::TimeZone as _;
 use super::{Filters, PAGE, glance, unknown};
 use crate::{
     cli::{
-        context::{Context, Desk, Usage, agree, note},
+        context::{Context, Session, Usage, agree, note},
         many::{ALERTS, Caution, Given},
         named::Named,
     },
@@ -122,12 +122,12 @@ pub(super) async fn ack(context: &Context, ack: Ack) -> anyhow::Result<()> {
 /// As [`ack`], and when the time is none or has passed.
 pub(super) async fn snooze(context: &Context, snooze: Snooze) -> anyhow::Result<()> {
     let Snooze { choice, wait, until } = snooze;
-    change(context, choice, |desk| {
+    change(context, choice, |session| {
         let until = match (wait, until.as_deref()) {
-            (Some(wait), _) => desk.now() + wait,
-            (None, until) => moment_of(until.unwrap_or_default(), desk.config.alerts.zone)?,
+            (Some(wait), _) => session.now() + wait,
+            (None, until) => moment_of(until.unwrap_or_default(), session.config.alerts.zone)?,
         };
-        if until <= desk.now() {
+        if until <= session.now() {
             return Err(Usage("this time has passed already: nothing would be snoozed".to_owned()).into());
         }
         Ok(Act::Snooze(until))
@@ -159,42 +159,42 @@ fn moment_of(text: &str, zone: chrono_tz::Tz) -> anyhow::Result<Time> {
 async fn change(
     context: &Context,
     choice: Choice,
-    act: impl FnOnce(&Desk) -> anyhow::Result<Act>,
+    act: impl FnOnce(&Session) -> anyhow::Result<Act>,
 ) -> anyhow::Result<()> {
     context
-        .at_desk(async |desk| {
-            let act = act(desk)?;
+        .with_database(async |session| {
+            let act = act(session)?;
             let given = Given { names: !choice.ids.is_empty(), filters: !choice.filters.is_empty() };
             ALERTS.must_choose(act.word(), given)?;
             let named: Vec<String> =
-                desk.ids_of(Noun::Alert, &choice.ids).await?.into_iter().map(String::from).collect();
+                session.ids_of(Noun::Alert, &choice.ids).await?.into_iter().map(String::from).collect();
             let ids = if named.is_empty() {
-                let meant = meant(desk, &choice.filters, act).await?;
+                let meant = meant(session, &choice.filters, act).await?;
                 if choice.caution.dry_run || meant.is_empty() {
                     note(format!("{} to {}; nothing was changed", ALERTS.counted(meant.len()), act.word()));
-                    return glance(context, meant, desk.now());
+                    return glance(context, meant, session.now());
                 }
                 agree(&format!("{} {}", act.word(), ALERTS.counted(meant.len())), "which", choice.caution.yes)?;
                 meant.into_iter().map(|row| row.id).collect()
             } else if choice.caution.dry_run {
                 note("nothing was changed");
-                return glance(context, desk.store().alert_views(&named).await?, desk.now());
+                return glance(context, session.store().alert_views(&named).await?, session.now());
             } else {
                 named
             };
             let changed = match act {
-                Act::Acknowledge => desk.store().acknowledge(ids.clone(), desk.now()).await?,
-                Act::Snooze(until) => desk.store().snooze(ids.clone(), until).await?,
-                Act::Resolve => desk.store().resolve_alerts(ids.clone(), desk.now()).await?,
+                Act::Acknowledge => session.store().acknowledge(ids.clone(), session.now()).await?,
+                Act::Snooze(until) => session.store().snooze(ids.clone(), until).await?,
+                Act::Resolve => session.store().resolve_alerts(ids.clone(), session.now()).await?,
             };
-            report(context, desk, &ids, &changed, act).await
+            report(context, session, &ids, &changed, act).await
         })
         .await
 }
 
 /// Everything that the filters name and that can be changed so.
-async fn meant(desk: &Desk, filters: &Filters, act: Act) -> anyhow::Result<Vec<AlertView>> {
-    let mut filter = filters.for_store(desk).await?;
+async fn meant(session: &Session, filters: &Filters, act: Act) -> anyhow::Result<Vec<AlertView>> {
+    let mut filter = filters.for_store(session).await?;
     if filters.state.is_some() && !filter.states.iter().any(|state| act.changes(state)) {
         let state = filters.state.as_deref().unwrap_or_default();
         return Err(Usage(format!("there is nothing to {} of an alert that is {state}", act.word())).into());
@@ -203,7 +203,7 @@ async fn meant(desk: &Desk, filters: &Filters, act: Act) -> anyhow::Result<Vec<A
     let mut rows: Vec<AlertView> = Vec::new();
     loop {
         let before = rows.last().map(|row| row.id.clone());
-        let page = desk.store().alert_page(&filter, before.as_deref(), PAGE).await?;
+        let page = session.store().alert_page(&filter, before.as_deref(), PAGE).await?;
         if page.is_empty() {
             return Ok(rows);
         }
@@ -211,8 +211,14 @@ async fn meant(desk: &Desk, filters: &Filters, act: Act) -> anyhow::Result<Vec<A
     }
 }
 
-async fn report(context: &Context, desk: &Desk, ids: &[String], changed: &[String], act: Act) -> anyhow::Result<()> {
-    let rows = desk.store().alert_views(ids).await?;
+async fn report(
+    context: &Context,
+    session: &Session,
+    ids: &[String],
+    changed: &[String],
+    act: Act,
+) -> anyhow::Result<()> {
+    let rows = session.store().alert_views(ids).await?;
     let is_resolved: HashMap<&str, bool> = rows.iter().map(|row| (row.id.as_str(), row.state == "resolved")).collect();
     let changed: HashSet<&str> = changed.iter().map(String::as_str).collect();
     let mut failures = Vec::new();
@@ -229,7 +235,7 @@ async fn report(context: &Context, desk: &Desk, ids: &[String], changed: &[Strin
     let is_shown = |row: &&AlertView| changed.contains(row.id.as_str()) || as_wished.contains(row.id.as_str());
     let shown: Vec<AlertView> = rows.iter().filter(is_shown).cloned().collect();
     if !shown.is_empty() || !context.is_table() {
-        glance(context, shown, desk.now())?;
+        glance(context, shown, session.now())?;
     }
     let as_wished = as_wished.len();
     if as_wished > 0 {

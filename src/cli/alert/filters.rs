@@ -1,7 +1,7 @@
 //! Which alerts a command means, said once for every command that takes many. It must never read anything.
 
 use crate::{
-    cli::{context::Desk, named::Named},
+    cli::{context::Session, named::Named},
     domain::{alert_rules::Rule, id::AccountId},
     store::read::{
         alert_views::{AlertFilter, OPEN},
@@ -42,9 +42,9 @@ impl Filters {
     ///
     /// # Errors
     /// When the end of a request's id does not name one alone.
-    pub async fn for_store(&self, desk: &Desk) -> anyhow::Result<AlertFilter> {
+    pub async fn for_store(&self, session: &Session) -> anyhow::Result<AlertFilter> {
         let request = match &self.request {
-            Some(named) => Some(desk.id_of(Noun::Request, named).await?.into()),
+            Some(named) => Some(session.id_of(Noun::Request, named).await?.into()),
             None => None,
         };
         Ok(AlertFilter {

@@ -142,7 +142,7 @@ fn new_id(clock: &dyn Clock) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::ManualClock, config::Config, domain::message::Mood};
+    use crate::{clock::ManualClock, config::Config, domain::message::Severity};
 
     #[test]
     fn every_event_is_told_as_a_test_in_the_words_of_the_real_ones() {
@@ -156,7 +156,7 @@ mod tests {
                 assert_eq!(message.title.matches(title).count(), 1, "{message:?}");
                 // One whose data cannot be read has its type for a title.
                 assert!(!message.title.contains("amplinkd."), "{message:?}");
-                assert_eq!(message.mood == Mood::Resolved, event == Event::Resolved);
+                assert_eq!(message.mood == Severity::Resolved, event == Event::Resolved);
                 assert_eq!(message.alerts.is_empty(), matches!(event, Event::Transition | Event::Conflict));
             }
         }

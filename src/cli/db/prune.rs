@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::{
     cli::{
-        context::{Context, Desk, Ending, agree, note, progress},
+        context::{Context, ExitStatus, Session, agree, note, progress},
         output::Column,
     },
     domain::time::Time,
@@ -73,20 +73,20 @@ const COLUMNS: [Column; 3] =
 ///
 /// # Errors
 /// When nothing says how old is old, the file exists, or the database cannot be used; what went so far is in the file.
-pub(super) async fn run(context: &Context, prune: Prune) -> anyhow::Result<Ending> {
-    context.at_desk(async |desk| at_desk(context, desk, &prune).await).await?;
-    Ok(Ending::Well)
+pub(super) async fn run(context: &Context, prune: Prune) -> anyhow::Result<ExitStatus> {
+    context.with_database(async |session| with_database(context, session, &prune).await).await?;
+    Ok(ExitStatus::Success)
 }
 
-async fn at_desk(context: &Context, desk: &Desk, prune: &Prune) -> anyhow::Result<()> {
-    let Some(age) = desk.config.retention.finished else {
+async fn with_database(context: &Context, session: &Session, prune: &Prune) -> anyhow::Result<()> {
+    let Some(age) = session.config.retention.finished else {
         bail!(
             "[retention] finished is \"never\", so that nothing is old: set it, or say it for once, as in \
              AMPLINKD__RETENTION__FINISHED=400d amplinkd db prune --dry-run"
         );
     };
-    let before = desk.now() - age;
-    let spent = spent(desk, before).await?;
+    let before = session.now() - age;
+    let spent = spent(session, before).await?;
     let count: i64 = spent.iter().map(|spent| spent.requests).sum();
     if prune.dry_run {
         note(format!("{count} requests ended before {before} and would go; nothing was changed"));
@@ -102,8 +102,8 @@ async fn at_desk(context: &Context, desk: &Desk, prune: &Prune) -> anyhow::Resul
         bar.inc(leaving.len() as u64);
         export.as_mut().map_or(Ok(()), |export| export.write(leaving))
     };
-    desk.recorder.prune_messages().await?;
-    let pruned = desk.recorder.prune_requests(before, u64::MAX, &mut keep).await;
+    session.recorder.prune_messages().await?;
+    let pruned = session.recorder.prune_requests(before, u64::MAX, &mut keep).await;
     bar.finish_and_clear();
     let pruned = pruned.with_context(|| match &prune.export {
         Some(file) => format!("what is gone so far is in {}", file.display()),
@@ -119,14 +119,14 @@ async fn at_desk(context: &Context, desk: &Desk, prune: &Prune) -> anyhow::Resul
 }
 
 /// What would go, as far as the daemon lets it.
-async fn spent(desk: &Desk, before: Time) -> anyhow::Result<Vec<Spent>> {
-    let Some(prunable) = desk.store().prunable_before(before).await? else {
+async fn spent(session: &Session, before: Time) -> anyhow::Result<Vec<Spent>> {
+    let Some(prunable) = session.store().prunable_before(before).await? else {
         bail!("this database is a copy that was put back: start the daemon on it first, so that it is reconciled");
     };
     if prunable < before {
         note(format!("the daemon has not looked at what happened since {prunable}: what ended later stays for now"));
     }
-    Ok(desk.store().count_spent(prunable).await?)
+    Ok(session.store().count_spent(prunable).await?)
 }
 
 impl Summary {

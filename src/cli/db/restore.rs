@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::{
-    cli::context::{Context, Ending, agree, note},
+    cli::context::{Context, ExitStatus, agree, note},
     clock::{Clock, SystemClock},
     store::{
         Location,
@@ -63,7 +63,7 @@ struct Restored {
 ///
 /// # Errors
 /// When the copy is not fit, a daemon runs, or the files cannot be written; the database is as it was then.
-pub(super) async fn run(context: &Context, location: &Location, restore: Restore) -> anyhow::Result<Ending> {
+pub(super) async fn run(context: &Context, location: &Location, restore: Restore) -> anyhow::Result<ExitStatus> {
     let clock = SystemClock::new();
     let ready = Ready::make(location, &restore.file, clock.now()).await?;
     let mut restored = told(location, &restore, &ready);
@@ -71,7 +71,7 @@ pub(super) async fn run(context: &Context, location: &Location, restore: Restore
     if restore.dry_run {
         note("nothing was changed");
         context.print_one(&restored)?;
-        return Ok(Ending::Well);
+        return Ok(ExitStatus::Success);
     }
     agree(&format!("replace {}", location.path.display()), "what it means", restore.yes)?;
     let newer = restored.only_in_replaced.unwrap_or(0);
@@ -86,7 +86,7 @@ pub(super) async fn run(context: &Context, location: &Location, restore: Restore
     }
     note("start the daemon: it reads WeChat's lists before it calls anybody");
     context.print_one(&restored)?;
-    Ok(Ending::Well)
+    Ok(ExitStatus::Success)
 }
 
 fn told(location: &Location, restore: &Restore, ready: &Ready) -> Restored {

@@ -7,7 +7,7 @@ use crate::{
     domain::request::{Kind, LinkOptions},
     engine::accept::Wish,
     sim::{
-        Api, FaultKind, Faults, LedgerEntry, Phase, Plan, PlanSet, Sim, Span, approves_after, expires_after,
+        Api, CallLogEntry, FaultKind, Faults, Phase, Plan, PlanSet, Sim, Span, approves_after, expires_after,
         never_answers, refuses_after,
     },
 };
@@ -73,7 +73,7 @@ pub(super) fn wishes(sim: &Sim, requests: u32) -> Vec<Wish> {
 
 /// Invitations beyond the first that one attempt sent: what must never happen. Each attempt makes one call, so it is
 /// an invitation that followed a delivered "yes" for the same pair.
-pub(super) fn doubled(ledger: &[LedgerEntry]) -> usize {
+pub(super) fn doubled(ledger: &[CallLogEntry]) -> usize {
     let mut taken: HashMap<(&str, &str), bool> = HashMap::new();
     let invitations = ledger.iter().filter(|call| call.api == Api::Link && call.effect);
     invitations

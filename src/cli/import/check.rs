@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::read::{Fields, Flag, Labels, Line};
 use crate::{
-    domain::request::{Choice, Kind, LinkOptions},
+    domain::request::{Kind, LinkOptions, OptIn},
     engine::accept::Wish,
 };
 
@@ -92,16 +92,16 @@ fn wish(fields: Fields, kind: &str) -> Result<Wish, String> {
     Ok(wish)
 }
 
-fn choice(name: &str, flag: Option<Flag>) -> Result<Choice, String> {
+fn choice(name: &str, flag: Option<Flag>) -> Result<OptIn, String> {
     let said = match flag {
-        None => return Ok(Choice::No),
-        Some(Flag::Bool(said)) => return Ok(Choice::from(said)),
+        None => return Ok(OptIn::No),
+        Some(Flag::Bool(said)) => return Ok(OptIn::from(said)),
         Some(Flag::Number(said)) => said.to_string(),
         Some(Flag::Text(said)) => said,
     };
     match said.to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" => Ok(Choice::Yes),
-        "" | "0" | "false" | "no" => Ok(Choice::No),
+        "1" | "true" | "yes" => Ok(OptIn::Yes),
+        "" | "0" | "false" | "no" => Ok(OptIn::No),
         _ => Err(format!("{name}: {said:?} is neither yes nor no; 1, true, yes, 0, false, no or nothing are")),
     }
 }

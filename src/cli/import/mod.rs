@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use self::{check::Checked, read::Shape};
 use super::{
-    context::{Context, Database, Desk, Ending, note, progress},
+    context::{Context, Database, ExitStatus, Session, note, progress},
     request::key_lost,
     terminal_escape::legible,
 };
@@ -93,7 +93,7 @@ struct Summary {
 ///
 /// # Errors
 /// When the file cannot be read, a line is bad, or the database cannot be used: nothing was written.
-pub async fn run(context: &Context, import: Import) -> anyhow::Result<Ending> {
+pub async fn run(context: &Context, import: Import) -> anyhow::Result<ExitStatus> {
     let Import { file, format, kind, dry_run } = import;
     let (name, text) = (shown(&file), read_all(&file)?);
     let shape = format.unwrap_or_else(|| Shape::guess(&file, &text));
@@ -117,11 +117,11 @@ pub async fn run(context: &Context, import: Import) -> anyhow::Result<Ending> {
     if dry_run {
         note(format!("{lines} lines are good; nothing was written"));
         context.print_one(&Summary { lines, accepted: 0, existing: 0 })?;
-        return Ok(Ending::Well);
+        return Ok(ExitStatus::Success);
     }
     let existing = write(context, checked, &name).await?;
     context.print_one(&Summary { lines, accepted: lines - existing, existing })?;
-    Ok(Ending::Well)
+    Ok(ExitStatus::Success)
 }
 
 /// Writes every wish, all at one moment; how many were there before.
@@ -131,17 +131,17 @@ async fn write(context: &Context, checked: Checked, name: &str) -> anyhow::Resul
     let bar = progress(wishes.len() as u64, "writing");
     bar.enable_steady_tick(Duration::from_millis(200));
     let taken = context
-        .with_desk(Database::MadeIfMissing, async |desk| {
+        .with_session(Database::MadeIfMissing, async |session| {
             // Each line is written twice: for nobody, and for all.
             let told = |written| bar.set_position(written as u64 / 2);
-            let imported = desk.recorder.import(wishes, &told).await;
+            let imported = session.recorder.import(wishes, &told).await;
             let Imported { accepted, interrupted } = imported.map_err(|error| placed(error, &keys, &numbers, name))?;
             if let Some(error) = interrupted {
                 note(format!(
                     "every line is taken; the daemon goes on with what could not be moved to it now: {error}"
                 ));
             }
-            Ok((lost_keys(desk, &accepted, &keys, &numbers).await?, accepted))
+            Ok((lost_keys(session, &accepted, &keys, &numbers).await?, accepted))
         })
         .await;
     bar.finish_and_clear();
@@ -157,7 +157,7 @@ async fn write(context: &Context, checked: Checked, name: &str) -> anyhow::Resul
 
 /// Lines whose request was there already under another key, and what is to be said of them.
 async fn lost_keys(
-    desk: &Desk,
+    session: &Session,
     taken: &[Accepted],
     keys: &[Option<String>],
     numbers: &[u64],
@@ -168,7 +168,7 @@ async fn lost_keys(
     let mut lost = Vec::new();
     for page in lines.chunks(PAGE) {
         let ids: Vec<String> = page.iter().map(|(id, ..)| (*id).to_owned()).collect();
-        let rows = desk.store().request_views(&ids).await?;
+        let rows = session.store().request_views(&ids).await?;
         let rows: HashMap<&str, &RequestView> = rows.iter().map(|row| (row.id.as_str(), row)).collect();
         let told = page.iter().filter_map(|(id, key, number)| Some((*number, key_lost(key, rows.get(id)?)?)));
         lost.extend(told);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{drawn, print};
 use crate::{
     cli::{
-        context::{Context, Ending},
+        context::{Context, ExitStatus},
         output::{Column, Format},
         terminal_escape::legible,
     },
@@ -28,23 +28,23 @@ const PLACES: [&str; 2 + AGES.len()] = ["0", "1", "2", "3", "4", "5"];
 ///
 /// # Errors
 /// When the database cannot be read.
-pub(super) async fn run(context: &Context, language: Option<&str>) -> anyhow::Result<Ending> {
+pub(super) async fn run(context: &Context, language: Option<&str>) -> anyhow::Result<ExitStatus> {
     context
-        .at_desk(async |desk| {
-            let now = desk.now();
-            let digest = desk.store().digest(now - DAY, now).await?;
+        .with_database(async |session| {
+            let now = session.now();
+            let digest = session.store().digest(now - DAY, now).await?;
             if context.format != Format::Table {
                 return context.print_one(&digest);
             }
             let language = match language {
                 Some("en") => Language::En,
                 Some(_) => Language::Zh,
-                None => desk.config.alerts.language,
+                None => session.config.alerts.language,
             };
             print(&told(context, &digest.words(language), language)?)
         })
         .await?;
-    Ok(Ending::Well)
+    Ok(ExitStatus::Success)
 }
 
 fn told(context: &Context, words: &Words, language: Language) -> anyhow::Result<String> {

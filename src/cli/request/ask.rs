@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use super::filters::label;
 use crate::{
-    cli::context::{Context, Database, Desk, Ending, Usage, note},
+    cli::context::{Context, Database, ExitStatus, Session, Usage, note},
     domain::{
         id::{AccountId, ProgramId, Username},
-        request::{Choice, Kind, LinkOptions},
+        request::{Kind, LinkOptions, OptIn},
     },
     engine::accept::Wish,
     store::{read::views::RequestView, write::requests::Accepted},
@@ -70,9 +70,9 @@ pub struct Words {
 ///
 /// # Errors
 /// When it is not legal or the database cannot be used.
-pub(super) async fn link(context: &Context, wish: Link) -> anyhow::Result<Ending> {
+pub(super) async fn link(context: &Context, wish: Link) -> anyhow::Result<ExitStatus> {
     let Link { account, program, username, notify_users, show_profile, words } = wish;
-    let options = LinkOptions { notify_users: Choice::from(notify_users), show_profile: Choice::from(show_profile) };
+    let options = LinkOptions { notify_users: OptIn::from(notify_users), show_profile: OptIn::from(show_profile) };
     if notify_users {
         note("--notify-users: WeChat will message every fan of the account");
     }
@@ -83,7 +83,7 @@ pub(super) async fn link(context: &Context, wish: Link) -> anyhow::Result<Ending
 ///
 /// # Errors
 /// As [`link`].
-pub(super) async fn unlink(context: &Context, wish: Unlink) -> anyhow::Result<Ending> {
+pub(super) async fn unlink(context: &Context, wish: Unlink) -> anyhow::Result<ExitStatus> {
     let Unlink { account, program, words } = wish;
     take(context, Kind::Unlink, account, program, None, words).await
 }
@@ -95,7 +95,7 @@ async fn take(
     program: ProgramId,
     username: Option<Username>,
     words: Words,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<ExitStatus> {
     if account.as_str() == program.as_str() {
         return Err(Usage(format!("{account} is named as the account and as the program: they are two appids")).into());
     }
@@ -109,19 +109,24 @@ async fn take(
     let wish = Wish { kind, account, program, username, key: words.key, labels };
     wish.check().map_err(|wrong| Usage(wrong.to_string()))?;
     context
-        .with_desk(Database::MadeIfMissing, async |desk| {
-            let accepted = desk.recorder.accept(vec![wish]).await?;
+        .with_session(Database::MadeIfMissing, async |session| {
+            let accepted = session.recorder.accept(vec![wish]).await?;
             for accepted in &accepted {
-                let row = answer(desk, accepted, kind, key.as_deref()).await?;
+                let row = answer(session, accepted, kind, key.as_deref()).await?;
                 context.print_one(&row)?;
             }
-            Ok(Ending::Well)
+            Ok(ExitStatus::Success)
         })
         .await
 }
 
-async fn answer(desk: &Desk, accepted: &Accepted, wanted: Kind, key: Option<&str>) -> anyhow::Result<RequestView> {
-    let Some(row) = desk.store().request_view(&accepted.id).await? else {
+async fn answer(
+    session: &Session,
+    accepted: &Accepted,
+    wanted: Kind,
+    key: Option<&str>,
+) -> anyhow::Result<RequestView> {
+    let Some(row) = session.store().request_view(&accepted.id).await? else {
         anyhow::bail!("request {} was written and cannot be found: run `amplinkd db verify`", accepted.id);
     };
     if !accepted.existing {

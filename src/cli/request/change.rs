@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use super::{filters::Filters, list};
 use crate::{
     cli::{
-        context::{Context, Desk, Ending, Usage, agree, note, progress},
+        context::{Context, ExitStatus, Session, Usage, agree, note, progress},
         many::{Caution, Given, REQUESTS},
         named::Named,
         sentence,
@@ -113,7 +113,7 @@ struct Outcome {
 ///
 /// # Errors
 /// When any could not be cancelled; the others are.
-pub(super) async fn cancel(context: &Context, cancel: Cancel) -> anyhow::Result<Ending> {
+pub(super) async fn cancel(context: &Context, cancel: Cancel) -> anyhow::Result<ExitStatus> {
     change(context, cancel.choice, Act::Cancel).await
 }
 
@@ -121,52 +121,52 @@ pub(super) async fn cancel(context: &Context, cancel: Cancel) -> anyhow::Result<
 ///
 /// # Errors
 /// When any could not be retried; the others are.
-pub(super) async fn retry(context: &Context, retry: Retry) -> anyhow::Result<Ending> {
+pub(super) async fn retry(context: &Context, retry: Retry) -> anyhow::Result<ExitStatus> {
     change(context, retry.choice, Act::Retry).await
 }
 
-async fn change(context: &Context, choice: Choice, act: Act) -> anyhow::Result<Ending> {
+async fn change(context: &Context, choice: Choice, act: Act) -> anyhow::Result<ExitStatus> {
     choice.must_name_some(act.word())?;
     context
-        .at_desk(async |desk| {
+        .with_database(async |session| {
             let ids = if choice.ids.is_empty() {
-                let meant = meant(desk, &choice.filters, act).await?;
+                let meant = meant(session, &choice.filters, act).await?;
                 if choice.caution.dry_run || meant.is_empty() {
                     note(format!("{} to {}; nothing was changed", REQUESTS.counted(meant.len()), act.word()));
-                    return list::glance(context, meant, desk.now());
+                    return list::glance(context, meant, session.now());
                 }
                 agree(&format!("{} {}", act.word(), REQUESTS.counted(meant.len())), "which", choice.caution.yes)?;
                 meant.into_iter().map(|row| Ok(row.id.parse()?)).collect::<anyhow::Result<_>>()?
             } else {
-                let ids = desk.ids_of(Noun::Request, &choice.ids).await?;
+                let ids = session.ids_of(Noun::Request, &choice.ids).await?;
                 if choice.caution.dry_run {
                     let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
                     note("nothing was changed");
-                    return list::glance(context, in_order(desk, &ids).await?, desk.now());
+                    return list::glance(context, in_order(session, &ids).await?, session.now());
                 }
                 ids
             };
-            let outcome = change_all(desk, ids, act).await?;
-            report(context, desk, outcome, act).await
+            let outcome = change_all(session, ids, act).await?;
+            report(context, session, outcome, act).await
         })
         .await?;
-    Ok(Ending::Well)
+    Ok(ExitStatus::Success)
 }
 
 /// Everything that the filters name and that can be changed so.
-async fn meant(desk: &Desk, filters: &Filters, act: Act) -> anyhow::Result<Vec<RequestView>> {
+async fn meant(session: &Session, filters: &Filters, act: Act) -> anyhow::Result<Vec<RequestView>> {
     let mut filter = RequestFilter { open: Some(act == Act::Cancel), ..filters.for_store() };
     if (filters.open && act == Act::Retry) || (filters.finished && act == Act::Cancel) {
         return Err(Usage("cancel takes open requests, retry takes finished ones".to_owned()).into());
     }
     let mut rows = Vec::new();
     loop {
-        let page = desk.store().list_requests(&filter, PAGE).await?;
+        let page = session.store().list_requests(&filter, PAGE).await?;
         let Some(last) = page.last() else { return Ok(rows) };
         filter.after = Some(last.id.clone());
         for row in page {
             let reached = ["linked", "unlinked"].contains(&row.state.as_str()) && filters.states.is_empty();
-            if act == Act::Cancel || (!reached && is_latest_of_its_pair(desk, &row).await?) {
+            if act == Act::Cancel || (!reached && is_latest_of_its_pair(session, &row).await?) {
                 rows.push(row);
             }
         }
@@ -174,26 +174,26 @@ async fn meant(desk: &Desk, filters: &Filters, act: Act) -> anyhow::Result<Vec<R
 }
 
 /// Whether nobody asked for the same again since: an old failure that was retried needs no second retry.
-async fn is_latest_of_its_pair(desk: &Desk, row: &RequestView) -> anyhow::Result<bool> {
+async fn is_latest_of_its_pair(session: &Session, row: &RequestView) -> anyhow::Result<bool> {
     let pair = RequestFilter {
         account: Some(row.account.clone()),
         program: Some(row.program.clone()),
         kind: Some(row.kind.clone()),
         ..RequestFilter::default()
     };
-    let latest = desk.store().list_requests(&pair, 1).await?;
+    let latest = session.store().list_requests(&pair, 1).await?;
     Ok(latest.first().is_some_and(|latest| latest.id == row.id))
 }
 
-async fn change_all(desk: &Desk, ids: Vec<RequestId>, act: Act) -> anyhow::Result<Outcome> {
+async fn change_all(session: &Session, ids: Vec<RequestId>, act: Act) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     let bar = progress(ids.len() as u64, act.word());
     let mut waiting = ids.into_iter();
     let mut under_way = JoinSet::new();
     loop {
         for id in waiting.by_ref().take(AT_ONCE - under_way.len()) {
-            let desk = desk.clone();
-            under_way.spawn(async move { one(&desk, &id, act).await });
+            let session = session.clone();
+            under_way.spawn(async move { one(&session, &id, act).await });
         }
         let Some(done) = under_way.join_next().await else { break };
         bar.inc(1);
@@ -228,20 +228,20 @@ impl Outcome {
     }
 }
 
-async fn one(desk: &Desk, id: &RequestId, act: Act) -> anyhow::Result<Done> {
+async fn one(session: &Session, id: &RequestId, act: Act) -> anyhow::Result<Done> {
     Ok(match act {
-        Act::Cancel => Done::Cancelled(id.to_string(), desk.recorder.cancel(id).await?),
+        Act::Cancel => Done::Cancelled(id.to_string(), session.recorder.cancel(id).await?),
         Act::Retry => {
-            let accepted = desk.recorder.retry(id).await?;
+            let accepted = session.recorder.retry(id).await?;
             Done::Retried { id: accepted.id, existing: accepted.existing }
         }
     })
 }
 
-async fn report(context: &Context, desk: &Desk, outcome: Outcome, act: Act) -> anyhow::Result<()> {
+async fn report(context: &Context, session: &Session, outcome: Outcome, act: Act) -> anyhow::Result<()> {
     let Outcome { ids, no_longer_followed, existing, failures } = outcome;
     if !ids.is_empty() || !context.is_table() {
-        list::glance(context, in_order(desk, &ids).await?, desk.now())?;
+        list::glance(context, in_order(session, &ids).await?, session.now())?;
     }
     if no_longer_followed > 0 {
         note(format!(
@@ -256,8 +256,8 @@ async fn report(context: &Context, desk: &Desk, outcome: Outcome, act: Act) -> a
 }
 
 /// The rows of these requests, each once.
-async fn in_order(desk: &Desk, ids: &[String]) -> anyhow::Result<Vec<RequestView>> {
-    let mut rows = desk.store().request_views(ids).await?;
+async fn in_order(session: &Session, ids: &[String]) -> anyhow::Result<Vec<RequestView>> {
+    let mut rows = session.store().request_views(ids).await?;
     rows.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(rows)
 }

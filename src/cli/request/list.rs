@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{FIELDS, filters::Filters};
 use crate::{
     cli::{
-        context::{Context, Desk, Ending, note},
+        context::{Context, ExitStatus, Session, note},
         output::Column,
         time_format,
     },
@@ -60,7 +60,7 @@ const TABLE_WITH_KIND: [Column; 7] = [
 
 /// A row of the table. Who is waited for is in the name of the state.
 #[derive(Debug, Serialize)]
-struct Glance {
+struct TableRow {
     id: String,
     kind: String,
     state: String,
@@ -70,7 +70,7 @@ struct Glance {
     program: String,
 }
 
-impl Glance {
+impl TableRow {
     fn of(row: RequestView, now: Time) -> Self {
         let age = time_format::age(&row.since, now);
         let next = time_format::ahead(row.next_check_at.as_deref(), now);
@@ -83,21 +83,25 @@ impl Glance {
 ///
 /// # Errors
 /// When the database cannot be read.
-pub(super) async fn run(context: &Context, list: List) -> anyhow::Result<Ending> {
+pub(super) async fn run(context: &Context, list: List) -> anyhow::Result<ExitStatus> {
     context
-        .at_desk(async |desk| {
-            if context.is_table() { table(context, desk, &list).await } else { stream(context, desk, &list).await }
+        .with_database(async |session| {
+            if context.is_table() {
+                table(context, session, &list).await
+            } else {
+                stream(context, session, &list).await
+            }
         })
         .await?;
-    Ok(Ending::Well)
+    Ok(ExitStatus::Success)
 }
 
-async fn table(context: &Context, desk: &Desk, list: &List) -> anyhow::Result<()> {
+async fn table(context: &Context, session: &Session, list: &List) -> anyhow::Result<()> {
     let limit = bound(list.limit.unwrap_or(TABLE_ROWS));
-    let mut rows = desk.store().list_requests(&list.filters.for_store(), limit.saturating_add(1)).await?;
+    let mut rows = session.store().list_requests(&list.filters.for_store(), limit.saturating_add(1)).await?;
     let there_are_more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
-    glance(context, rows, desk.now())?;
+    glance(context, rows, session.now())?;
     if there_are_more {
         note(format!("showing {limit} of more; --limit 0 for all"));
     }
@@ -113,16 +117,16 @@ pub(super) fn glance(context: &Context, rows: Vec<RequestView>, now: Time) -> an
         return context.print_rows(&FIELDS, &rows);
     }
     let columns = if rows.iter().any(|row| row.kind != "link") { &TABLE_WITH_KIND[..] } else { &TABLE[..] };
-    let rows: Vec<Glance> = rows.into_iter().map(|row| Glance::of(row, now)).collect();
+    let rows: Vec<TableRow> = rows.into_iter().map(|row| TableRow::of(row, now)).collect();
     context.print_rows(columns, &rows)
 }
 
-async fn stream(context: &Context, desk: &Desk, wanted: &List) -> anyhow::Result<()> {
+async fn stream(context: &Context, session: &Session, wanted: &List) -> anyhow::Result<()> {
     let mut left = bound(wanted.limit.unwrap_or(0));
     let mut filter = wanted.filters.for_store();
     let mut printer = context.printer(&FIELDS);
     while left > 0 && !printer.reader_gone() {
-        let page = desk.store().list_requests(&filter, left.min(PAGE)).await?;
+        let page = session.store().list_requests(&filter, left.min(PAGE)).await?;
         let Some(last) = page.last() else { break };
         filter.after = Some(last.id.clone());
         left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));

@@ -19,7 +19,7 @@ pub use self::{
     watch::Watch,
 };
 use super::{
-    context::{Context, Ending},
+    context::{Context, ExitStatus},
     import,
     named::Named,
     output::Column,
@@ -88,7 +88,7 @@ pub(super) const FIELDS: [Column; 24] = [
 ///
 /// # Errors
 /// When a request is not known, a wish is not legal, or the database cannot be used.
-pub async fn run(context: &Context, command: Command) -> anyhow::Result<Ending> {
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
         Command::Link(wish) => ask::link(context, wish).await,
         Command::Unlink(wish) => ask::unlink(context, wish).await,

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::change::Choice;
 use crate::{
     cli::{
-        context::{Context, Desk, Ending, Usage, agree, note},
+        context::{Context, ExitStatus, Session, Usage, agree, note},
         many::REQUESTS,
         output::{Column, Format},
         terminal_escape::legible,
@@ -111,13 +111,13 @@ struct Said {
 ///
 /// # Errors
 /// When somebody cannot be nudged; the others are.
-pub(super) async fn run(context: &Context, nudge: Nudge) -> anyhow::Result<Ending> {
+pub(super) async fn run(context: &Context, nudge: Nudge) -> anyhow::Result<ExitStatus> {
     nudge.choice.must_name_some("nudge")?;
     context
-        .at_desk(async |desk| {
-            let rules = nudge.rules(desk);
-            let (chosen, mut failures) = nudge.chosen(desk).await?;
-            let (planned, refused) = plan(desk, &nudge, rules, &chosen).await?;
+        .with_database(async |session| {
+            let rules = nudge.rules(session);
+            let (chosen, mut failures) = nudge.chosen(session).await?;
+            let (planned, refused) = plan(session, &nudge, rules, &chosen).await?;
             if nudge.choice.ids.is_empty() {
                 tell_left_alone(&refused, rules.occasion.min_interval);
             } else {
@@ -135,7 +135,7 @@ pub(super) async fn run(context: &Context, nudge: Nudge) -> anyhow::Result<Endin
                     nudge.choice.caution.yes,
                 )?;
             }
-            let (said, moved) = write(desk, &planned, rules.occasion).await;
+            let (said, moved) = write(session, &planned, rules.occasion).await;
             failures.extend(moved);
             if !said.is_empty() || !context.is_table() {
                 print(context, &said)?;
@@ -143,15 +143,15 @@ pub(super) async fn run(context: &Context, nudge: Nudge) -> anyhow::Result<Endin
             REQUESTS.fail("nudge", &failures)
         })
         .await?;
-    Ok(Ending::Well)
+    Ok(ExitStatus::Success)
 }
 
 impl Nudge {
-    fn rules(&self, desk: &Desk) -> Rules {
-        let config = &desk.config;
+    fn rules(&self, session: &Session) -> Rules {
+        let config = &session.config;
         let min_interval = if self.force { Duration::ZERO } else { config.nudge.min_interval };
         Rules {
-            occasion: Occasion { now: desk.now(), min_interval, effect_within: config.nudge.effect_within },
+            occasion: Occasion { now: session.now(), min_interval, effect_within: config.nudge.effect_within },
             language: match self.language.as_deref() {
                 Some("en") => Language::En,
                 Some(_) => Language::Zh,
@@ -162,14 +162,14 @@ impl Nudge {
     }
 
     /// The requests that are meant, each once, and what is wrong with ids.
-    async fn chosen(&self, desk: &Desk) -> anyhow::Result<(Vec<Request>, Vec<String>)> {
+    async fn chosen(&self, session: &Session) -> anyhow::Result<(Vec<Request>, Vec<String>)> {
         let ids = match self.choice.ids.as_slice() {
-            [] => self.meant(desk).await?,
-            named => desk.ids_of(Noun::Request, named).await?,
+            [] => self.meant(session).await?,
+            named => session.ids_of(Noun::Request, named).await?,
         };
         let (mut chosen, mut failures, mut met) = (Vec::new(), Vec::new(), HashSet::new());
         for id in ids.into_iter().filter(|id| met.insert(id.clone())) {
-            match desk.store().request(&id).await? {
+            match session.store().request(&id).await? {
                 Some(request) => chosen.push(request),
                 None => failures.push(AskError::NoRequest(id).to_string()),
             }
@@ -178,7 +178,7 @@ impl Nudge {
     }
 
     /// Everything that the filters name and that waits for an administrator.
-    async fn meant(&self, desk: &Desk) -> anyhow::Result<Vec<RequestId>> {
+    async fn meant(&self, session: &Session) -> anyhow::Result<Vec<RequestId>> {
         let filters = &self.choice.filters;
         if filters.finished {
             return Err(
@@ -191,7 +191,7 @@ impl Nudge {
         }
         let mut ids = Vec::new();
         loop {
-            let page = desk.store().list_requests(&filter, PAGE).await?;
+            let page = session.store().list_requests(&filter, PAGE).await?;
             let Some(last) = page.last() else { return Ok(ids) };
             filter.after = Some(last.id.clone());
             let waits =
@@ -205,7 +205,7 @@ impl Nudge {
 
 /// Words for everybody who may be nudged, and why the others may not.
 async fn plan(
-    desk: &Desk,
+    session: &Session,
     nudge: &Nudge,
     rules: Rules,
     chosen: &[Request],
@@ -213,11 +213,11 @@ async fn plan(
     let (mut planned, mut refused) = (Vec::new(), Vec::new());
     for some in chosen.chunks(PAGE as usize) {
         let ids: Vec<&str> = some.iter().map(|request| request.id.as_str()).collect();
-        let known = desk.store().nudge_background(&ids).await?;
+        let known = session.store().nudge_background(&ids).await?;
         for request in some {
             let background = known.get(request.id.as_str()).cloned().unwrap_or_default();
-            let channel = desk.config.nudge.channel_of(&request.labels).filter(|_| !nudge.print_only);
-            let way = Way::of(channel, rules.urgency, desk.config.alerts.quiet, rules.occasion.now);
+            let channel = session.config.nudge.channel_of(&request.labels).filter(|_| !nudge.print_only);
+            let way = Way::of(channel, rules.urgency, session.config.alerts.quiet, rules.occasion.now);
             match worded(request, &background, rules) {
                 Ok(new) => planned.push(Planned { nudge: new, way }),
                 Err(refusal) => refused.push(refusal),
@@ -294,11 +294,11 @@ fn tell_ways(planned: &[Planned]) {
 
 /// Remembers nudges, with the messages that they owe; answers what was said, and why the rest was not. What was
 /// remembered is said, also when the database fails after it.
-async fn write(desk: &Desk, planned: &[Planned], occasion: Occasion) -> (Vec<Said>, Vec<String>) {
+async fn write(session: &Session, planned: &[Planned], occasion: Occasion) -> (Vec<Said>, Vec<String>) {
     let (mut said, mut failures) = (Vec::with_capacity(planned.len()), Vec::new());
     for some in planned.chunks(PAGE as usize) {
         let new: Vec<NewNudge> = some.iter().map(|planned| planned.nudge.clone()).collect();
-        let replies = match desk.store().nudge(new, occasion).await {
+        let replies = match session.store().nudge(new, occasion).await {
             Ok(replies) => replies,
             Err(error) => {
                 failures.push(error.to_string());

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     cli::{
-        context::{Context, Desk, Ending, Usage, note},
+        context::{Context, ExitStatus, Session, Usage, note},
         named::Named,
         output::{Column, Format},
         time_format,
@@ -122,22 +122,23 @@ const CONFLICTS: [Column; 6] = [
 ///
 /// # Errors
 /// When it is not known or cannot be read.
-pub(super) async fn show(context: &Context, named: &Named) -> anyhow::Result<Ending> {
+pub(super) async fn show(context: &Context, named: &Named) -> anyhow::Result<ExitStatus> {
     context
-        .at_desk(async |desk| {
-            let id = &desk.id_of(Noun::Request, named).await?;
-            let row = desk.store().request_view(id.as_str()).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
+        .with_database(async |session| {
+            let id = &session.id_of(Noun::Request, named).await?;
+            let row =
+                session.store().request_view(id.as_str()).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
             context.print_one(&row)?;
             if context.is_table() {
-                let history = desk.store().history(id.as_str()).await?;
+                let history = session.store().history(id.as_str()).await?;
                 let steps: Vec<Step<'_>> = history.iter().map(Step::of).collect();
                 context.print_beneath(&STEPS_TABLE, &steps)?;
-                let conflicts = conflicts(desk, id).await?;
+                let conflicts = conflicts(session, id).await?;
                 if !conflicts.is_empty() {
                     context.print_beneath(&CONFLICTS, &conflicts)?;
                 }
             }
-            Ok(Ending::Well)
+            Ok(ExitStatus::Success)
         })
         .await
 }
@@ -146,14 +147,14 @@ pub(super) async fn show(context: &Context, named: &Named) -> anyhow::Result<End
 ///
 /// # Errors
 /// As [`show`].
-pub(super) async fn history(context: &Context, history: &History) -> anyhow::Result<Ending> {
+pub(super) async fn history(context: &Context, history: &History) -> anyhow::Result<ExitStatus> {
     if history.proof {
         return proof(context, &history.id).await;
     }
     let steps = context
-        .at_desk(async |desk| {
-            let id = desk.id_of(Noun::Request, &history.id).await?;
-            let steps: Vec<TransitionView> = desk.store().history(id.as_str()).await?;
+        .with_database(async |session| {
+            let id = session.id_of(Noun::Request, &history.id).await?;
+            let steps: Vec<TransitionView> = session.store().history(id.as_str()).await?;
             if steps.is_empty() {
                 return Err(AskError::NoRequest(id).into());
             }
@@ -166,10 +167,10 @@ pub(super) async fn history(context: &Context, history: &History) -> anyhow::Res
     } else {
         context.print_rows(&STEPS, &steps)?;
     }
-    Ok(Ending::Well)
+    Ok(ExitStatus::Success)
 }
 
-async fn proof(context: &Context, named: &Named) -> anyhow::Result<Ending> {
+async fn proof(context: &Context, named: &Named) -> anyhow::Result<ExitStatus> {
     let format = match context.format {
         Format::Table | Format::Json => Format::Json,
         Format::Jsonl => Format::Jsonl,
@@ -178,30 +179,30 @@ async fn proof(context: &Context, named: &Named) -> anyhow::Result<Ending> {
         }
     };
     let proof = context
-        .at_desk(async |desk| {
-            let id = desk.id_of(Noun::Request, named).await?;
-            Ok(desk.store().proof(&id).await?.ok_or(AskError::NoRequest(id))?)
+        .with_database(async |session| {
+            let id = session.id_of(Noun::Request, named).await?;
+            Ok(session.store().proof(&id).await?.ok_or(AskError::NoRequest(id))?)
         })
         .await?;
     Context { format, ..context.clone() }.print_one(&proof)?;
     if proof.findings.is_empty() {
-        return Ok(Ending::Well);
+        return Ok(ExitStatus::Success);
     }
     note(format!("this history does not hold: {}", proof.findings.join("; ")));
-    Ok(Ending::ProblemsFound)
+    Ok(ExitStatus::ProblemsFound)
 }
 
-async fn conflicts(desk: &Desk, id: &RequestId) -> anyhow::Result<Vec<ConflictView>> {
+async fn conflicts(session: &Session, id: &RequestId) -> anyhow::Result<Vec<ConflictView>> {
     let filter = ConflictFilter { request: Some(id.to_string()), ..ConflictFilter::default() };
-    Ok(desk.store().conflict_page(&filter, None, CONFLICTS_MAX).await?)
+    Ok(session.store().conflict_page(&filter, None, CONFLICTS_MAX).await?)
 }
 
 /// Prints sentences.
 ///
 /// # Errors
 /// As [`show`].
-pub(super) async fn explain(context: &Context, explain: &Explain) -> anyhow::Result<Ending> {
-    let explained = context.at_desk(async |desk| told(desk, &explain.id).await).await?;
+pub(super) async fn explain(context: &Context, explain: &Explain) -> anyhow::Result<ExitStatus> {
+    let explained = context.with_database(async |session| told(session, &explain.id).await).await?;
     match context.format {
         Format::Table => {
             let width = context.look.width.map_or(LINE, |width| LINE.min(usize::from(width)));
@@ -210,25 +211,25 @@ pub(super) async fn explain(context: &Context, explain: &Explain) -> anyhow::Res
         }
         Format::Json | Format::Jsonl | Format::Csv => context.print_one(&explained)?,
     }
-    Ok(Ending::Well)
+    Ok(ExitStatus::Success)
 }
 
-async fn told(desk: &Desk, named: &Named) -> anyhow::Result<Explained> {
-    let id = &desk.id_of(Noun::Request, named).await?;
-    let store = desk.store();
+async fn told(session: &Session, named: &Named) -> anyhow::Result<Explained> {
+    let id = &session.id_of(Noun::Request, named).await?;
+    let store = session.store();
     let request = store.request(id).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
     let account = store.account_views(Some(request.account.as_str()), None, 1).await?.into_iter().next();
     let next_check = account.as_ref().and_then(|account| time_format::parse(account.next_check_at.as_deref()?));
-    let now = desk.now();
+    let now = session.now();
     let facts = Facts {
         request: &request,
         account: account.as_ref(),
         next_check,
         history: &store.history(id.as_str()).await?,
-        conflicts: &conflicts(desk, id).await?,
+        conflicts: &conflicts(session, id).await?,
         gates: &store.closed_gates(now.ms()).await?,
-        policy: desk.recorder.policy(),
-        daily_budget: desk.config.polling.daily_budget,
+        policy: session.recorder.policy(),
+        daily_budget: session.config.polling.daily_budget,
         now,
     };
     let sentences = crate::engine::explain::explain(&facts);

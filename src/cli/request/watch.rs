@@ -8,7 +8,7 @@ use std::{
 use super::filters::Filters;
 use crate::{
     cli::{
-        context::{Context, Desk, Ending, note},
+        context::{Context, ExitStatus, Session, note},
         named::Named,
         output::{Column, Format, Printer},
         time_format,
@@ -64,30 +64,30 @@ const FIELDS: [Column; 13] = [
 ///
 /// # Errors
 /// When the request is not known or the database cannot be read.
-pub(super) async fn run(context: &Context, watch: Watch) -> anyhow::Result<Ending> {
+pub(super) async fn run(context: &Context, watch: Watch) -> anyhow::Result<ExitStatus> {
     let shutdown = Shutdown::new();
     shutdown.listen()?;
-    context.at_desk(async |desk| follow(context, desk, &watch, &shutdown).await).await?;
-    Ok(Ending::Well)
+    context.with_database(async |session| follow(context, session, &watch, &shutdown).await).await?;
+    Ok(ExitStatus::Success)
 }
 
-async fn follow(context: &Context, desk: &Desk, watch: &Watch, shutdown: &Shutdown) -> anyhow::Result<()> {
+async fn follow(context: &Context, session: &Session, watch: &Watch, shutdown: &Shutdown) -> anyhow::Result<()> {
     // First the place, then the state: a step in between is seen by both, never by neither.
     let only = match &watch.until_settled {
-        Some(named) => Some(desk.id_of(Noun::Request, named).await?),
+        Some(named) => Some(session.id_of(Noun::Request, named).await?),
         None => None,
     };
-    let mut seen = desk.store().last_event().await?;
+    let mut seen = session.store().last_event().await?;
     let mut lines = Lines::new(context);
-    let mut is_settled = settled(desk, only.as_ref()).await?;
+    let mut is_settled = settled(session, only.as_ref()).await?;
     if is_settled {
         note("it has come to its end already: `amplinkd request history` shows how");
     }
     loop {
-        let last = desk.store().last_event().await?;
+        let last = session.store().last_event().await?;
         while seen < last {
             let page = (seen + EVENTS_PAGE).min(last);
-            for step in desk.store().steps_between(seen, page).await? {
+            for step in session.store().steps_between(seen, page).await? {
                 let is_meant = only.as_ref().is_none_or(|id| id.as_str() == step.request_id);
                 if is_meant && watch.filters.take(&step) {
                     lines.print(&step)?;
@@ -99,13 +99,13 @@ async fn follow(context: &Context, desk: &Desk, watch: &Watch, shutdown: &Shutdo
             return lines.finish();
         }
         // Its last step is in the next page, which is still printed.
-        is_settled = settled(desk, only.as_ref()).await?;
+        is_settled = settled(session, only.as_ref()).await?;
     }
 }
 
-async fn settled(desk: &Desk, only: Option<&RequestId>) -> anyhow::Result<bool> {
+async fn settled(session: &Session, only: Option<&RequestId>) -> anyhow::Result<bool> {
     let Some(id) = only else { return Ok(false) };
-    let row = desk.store().request_view(id.as_str()).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
+    let row = session.store().request_view(id.as_str()).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
     Ok(row.finished_at.is_some())
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::{
-    cli::{context::Desk, time_format},
+    cli::{context::Session, time_format},
     domain::{telling::wants_a_person, time::Time},
     engine::presence::SILENT_AFTER,
     store::{
@@ -188,21 +188,21 @@ impl Figures {
     ///
     /// # Errors
     /// When anything of it cannot be read.
-    pub(super) async fn read(desk: &Desk) -> anyhow::Result<Self> {
-        let store = desk.store();
+    pub(super) async fn read(session: &Session) -> anyhow::Result<Self> {
+        let store = session.store();
         let last = store.daemon().await?.map(Last::from).unwrap_or_default();
-        let daemon = Daemon { running: Store::is_driven(&desk.config.database.path).ok(), last };
-        let database = Database::of(desk, &daemon, store.copy_waiting().await?);
+        let daemon = Daemon { running: Store::is_driven(&session.config.database.path).ok(), last };
+        let database = Database::of(session, &daemon, store.copy_waiting().await?);
         Ok(Self {
             database,
             daemon,
             requests: Requests::read(store).await?,
-            accounts: Accounts::read(desk).await?,
-            gates: store.gate_figures(desk.now()).await?,
+            accounts: Accounts::read(session).await?,
+            gates: store.gate_figures(session.now()).await?,
             alerts: Alerts::of(store.count_alerts().await?),
             plan: Plan::of(store.pace().await?),
-            audit: Audit::read(desk).await?,
-            channels: Channel::read(desk).await?,
+            audit: Audit::read(session).await?,
+            channels: Channel::read(session).await?,
         })
     }
 }
@@ -216,9 +216,9 @@ impl From<DaemonView> for Last {
 }
 
 impl Database {
-    fn of(desk: &Desk, daemon: &Daemon, copy_made_at: Option<String>) -> Self {
-        let path = &desk.config.database.path;
-        let is_recent = |at: &str| time_format::parse(at).is_some_and(|at| desk.now().since(at) < SILENT_AFTER);
+    fn of(session: &Session, daemon: &Daemon, copy_made_at: Option<String>) -> Self {
+        let path = &session.config.database.path;
+        let is_recent = |at: &str| time_format::parse(at).is_some_and(|at| session.now().since(at) < SILENT_AFTER);
         let wrote_lately = daemon.last.written_at.as_deref().is_some_and(is_recent);
         let writable = match daemon.running {
             Some(true) => Some(wrote_lately),
@@ -232,7 +232,7 @@ impl Database {
             path: path.clone(),
             writable,
             bytes: size(path),
-            log_bytes: desk.store().log_bytes(),
+            log_bytes: session.store().log_bytes(),
             free_bytes,
             copy_made_at,
         }
@@ -261,13 +261,13 @@ impl Requests {
 }
 
 impl Accounts {
-    async fn read(desk: &Desk) -> anyhow::Result<Self> {
-        let store = desk.store();
+    async fn read(session: &Session) -> anyhow::Result<Self> {
+        let store = session.store();
         let causes = store.unread_causes().await?;
-        let late_after = desk.config.alerts.unread_after;
+        let late_after = session.config.alerts.unread_after;
         let unread = Unread {
             count: causes.iter().map(|cause| cause.count).sum(),
-            late: store.count_unread_since(desk.now() - late_after).await?,
+            late: store.count_unread_since(session.now() - late_after).await?,
             late_after_seconds: late_after.as_secs(),
             causes,
         };
@@ -316,15 +316,15 @@ impl Plan {
 }
 
 impl Audit {
-    async fn read(desk: &Desk) -> anyhow::Result<Self> {
+    async fn read(session: &Session) -> anyhow::Result<Self> {
         let mut rules: Vec<Broken> = Vec::new();
-        for found in desk.recorder.audit().await? {
+        for found in session.recorder.audit().await? {
             match rules.iter_mut().find(|broken| broken.rule == found.rule) {
                 Some(broken) => broken.count += 1,
                 None => rules.push(Broken { rule: found.rule.clone(), count: 1, first: found }),
             }
         }
-        let job = desk.store().jobs().await?.into_iter().find(|job| job.name == "audit");
+        let job = session.store().jobs().await?.into_iter().find(|job| job.name == "audit");
         let (ran_at, due_at) = job.map_or((None, None), |job| (job.ran_at, job.due_at));
         let findings = rules.iter().map(|broken| broken.count).sum();
         Ok(Self { ran_at: ran_at.map(time_format::text), due_at: due_at.map(time_format::text), findings, rules })
@@ -332,10 +332,10 @@ impl Audit {
 }
 
 impl Channel {
-    async fn read(desk: &Desk) -> anyhow::Result<Vec<Self>> {
-        let names: Vec<&str> = desk.config.alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
-        let waiting = desk.store().waiting_deliveries().await?;
-        let figures = desk.store().channel_figures(&names).await?;
+    async fn read(session: &Session) -> anyhow::Result<Vec<Self>> {
+        let names: Vec<&str> = session.config.alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
+        let waiting = session.store().waiting_deliveries().await?;
+        let figures = session.store().channel_figures(&names).await?;
         let channel = |figures: crate::store::read::alert_views::ChannelFigures| Self {
             configured: names.contains(&figures.channel.as_str()),
             oldest: waiting.get(&figures.channel).map(|waiting| time_format::text(waiting.oldest)),

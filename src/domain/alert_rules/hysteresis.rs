@@ -24,7 +24,7 @@ pub enum Need {
 
 /// Since when something that was told does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Calm {
+pub struct Hysteresis {
     /// On the stopwatch.
     since: Duration,
     /// The last good look that was written down.
@@ -33,7 +33,7 @@ pub struct Calm {
     looks: u32,
 }
 
-impl Calm {
+impl Hysteresis {
     /// From now on, on the stopwatch.
     #[must_use]
     pub const fn from(now: Duration, read_at: Option<Time>) -> Self {
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn it_is_over_after_a_while_and_some_good_looks() {
-        let mut calm = Calm::from(at(0), Some(read(0)));
+        let mut calm = Hysteresis::from(at(0), Some(read(0)));
         assert!(!calm.is_over(Need::Nothing, at(14)) && calm.is_over(Need::Nothing, at(15)));
         calm.go_on(Some(read(0)));
         calm.go_on(Some(read(2)));
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn what_is_hardly_looked_at_does_not_stay_for_days() {
-        let calm = Calm::from(at(0), Some(read(0)));
+        let calm = Hysteresis::from(at(0), Some(read(0)));
         assert!(!calm.is_over(Need::GoodLooks, at(359)) && calm.is_over(Need::GoodLooks, at(360)));
     }
 }

@@ -1,7 +1,7 @@
 //! What a person must know, of one request or of the whole: rules, and the sentences they are told in. It must never tell
 //! anybody: `engine/watch` does, and it decides when.
 //!
-//! A [`Concern`] is one thing to be told, with its reason for machines and its sentence for people. [`of_request`] finds
+//! A [`AlertCondition`] is one thing to be told, with its reason for machines and its sentence for people. [`of_request`] finds
 //! those of a request, `standing` those of accounts, channels and the daemon; `words` says who must act.
 
 mod crowd;
@@ -23,11 +23,11 @@ use super::{
 pub use self::{
     crowd::{CROWD_MIN, Share, Spoken, is_crowd, is_many},
     groups::group_sentence,
-    hysteresis::{CALM_FOR, Calm, Need},
+    hysteresis::{CALM_FOR, Hysteresis, Need},
     learned::{LEARNED_FROM, RIPE_AFTER, learned},
-    policy::{Attention, Lesson, Override, QuietHours, StuckAfter, Threshold, Thresholds, Whose},
+    policy::{AlertPolicy, LearnedThreshold, Override, QuietHours, StuckAfter, Threshold, Thresholds, Whose},
     request::{AGING, OpenConflict, Reading, Subject, SuspendedBy, of_request},
-    system::{Count, Plight, of_plight},
+    system::{Count, SystemCondition, of_system_condition},
     text::local,
 };
 
@@ -226,7 +226,7 @@ impl Stage {
 
 /// One thing that a person must know, from a moment on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Concern {
+pub struct AlertCondition {
     /// What kind of thing.
     pub rule: Rule,
     /// What it is known by over restarts; together with `since` it is told once.
@@ -251,7 +251,7 @@ pub struct Concern {
     pub zh: String,
 }
 
-impl Concern {
+impl AlertCondition {
     /// Whether it must be known at this moment.
     #[must_use]
     pub fn holds(&self, now: Time) -> bool {

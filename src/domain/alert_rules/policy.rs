@@ -169,7 +169,7 @@ impl QuietHours {
 
 /// What this platform's own requests teach of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lesson {
+pub struct LearnedThreshold {
     /// Longer than this took 5 of 100.
     pub after: Duration,
     /// Of so many settled requests.
@@ -178,11 +178,11 @@ pub struct Lesson {
 
 /// Everything the rules go by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attention {
+pub struct AlertPolicy {
     /// From when on a request is stuck.
     pub thresholds: Thresholds,
     /// What was learned of each stage, in the order of [`Stage::ALL`].
-    pub lessons: [Option<Lesson>; Stage::ALL.len()],
+    pub learned_thresholds: [Option<LearnedThreshold>; Stage::ALL.len()],
     /// How long an end that somebody should act on is news.
     pub keep_outcomes: Duration,
     /// How long an account's list may be unreadable before that is told, and nobody is blamed by an older one any more.
@@ -191,12 +191,12 @@ pub struct Attention {
     pub zone: chrono_tz::Tz,
 }
 
-impl Attention {
+impl AlertPolicy {
     /// The shortest that any request may stay in this stage: what is younger concerns nobody.
     #[must_use]
     pub fn shortest(&self, stage: Stage) -> Duration {
         let Thresholds { stuck_after, overrides } = &self.thresholds;
-        let learned = self.lessons[stage as usize].map_or(StuckAfter::fixed(stage), |lesson| lesson.after);
+        let learned = self.learned_thresholds[stage as usize].map_or(StuckAfter::fixed(stage), |lesson| lesson.after);
         let own = overrides.iter().filter_map(|one| one.of(stage));
         let durations = own.chain([stuck_after.of(stage)]).map(|threshold| match threshold {
             Threshold::After(after) => after,
@@ -207,8 +207,8 @@ impl Attention {
 
     /// How long this request may stay in this stage, and the lesson when that is where it comes from.
     #[must_use]
-    pub fn patience(&self, request: &Request, stage: Stage) -> (Duration, Option<Lesson>) {
-        match (self.thresholds.of(request, stage), self.lessons[stage as usize]) {
+    pub fn patience(&self, request: &Request, stage: Stage) -> (Duration, Option<LearnedThreshold>) {
+        match (self.thresholds.of(request, stage), self.learned_thresholds[stage as usize]) {
             (Threshold::After(after), _) => (after, None),
             (Threshold::Learned, Some(lesson)) => (lesson.after, Some(lesson)),
             (Threshold::Learned, None) => (StuckAfter::fixed(stage), None),
@@ -216,11 +216,11 @@ impl Attention {
     }
 }
 
-impl Default for Attention {
+impl Default for AlertPolicy {
     fn default() -> Self {
         Self {
             thresholds: Thresholds::default(),
-            lessons: [None; Stage::ALL.len()],
+            learned_thresholds: [None; Stage::ALL.len()],
             keep_outcomes: Duration::from_hours(7 * 24),
             unread_after: Duration::from_mins(15),
             zone: chrono_tz::Asia::Shanghai,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    Attention, Concern, Rule, Stage,
+    AlertCondition, AlertPolicy, Rule, Stage,
     text::{self, Late},
 };
 use crate::domain::{
@@ -88,7 +88,7 @@ pub const AGING: [(&str, &[Stage]); 4] = [
     ("awaiting_program_admin", &[Stage::ProgramAdmin]),
 ];
 
-impl Attention {
+impl AlertPolicy {
     /// From which age on a request in this state may concern somebody; `None` when another state, or no age, matters.
     #[must_use]
     pub fn ages(&self, state: &str) -> Option<Duration> {
@@ -99,9 +99,9 @@ impl Attention {
 
 /// Everything a person must know of a request now or, with time alone, later.
 #[must_use]
-pub fn of_request(subject: &Subject, attention: &Attention, now: Time) -> Vec<Concern> {
+pub fn of_request(subject: &Subject, attention: &AlertPolicy, now: Time) -> Vec<AlertCondition> {
     let request = &subject.request;
-    let mut concerns: Vec<Concern> = of_state(subject, attention, now).into_iter().collect();
+    let mut concerns: Vec<AlertCondition> = of_state(subject, attention, now).into_iter().collect();
     if request.is_open() || matches!(request.state, State::Linked) {
         // That a link is gone is told by its state.
         let told = |conflict: &&OpenConflict| conflict.kind != "vanished";
@@ -111,7 +111,7 @@ pub fn of_request(subject: &Subject, attention: &Attention, now: Time) -> Vec<Co
     concerns
 }
 
-fn of_state(subject: &Subject, attention: &Attention, now: Time) -> Option<Concern> {
+fn of_state(subject: &Subject, attention: &AlertPolicy, now: Time) -> Option<AlertCondition> {
     let request = &subject.request;
     match (request.state, request.kind) {
         (State::Requested, _) => waits_for_us(subject, attention),
@@ -153,8 +153,8 @@ const fn failed(failure: Failure) -> &'static str {
 }
 
 /// A concern that begins with the state, without its sentence.
-fn of(request: &Request, rule: Rule, reason: &str, part: &str) -> Concern {
-    Concern {
+fn of(request: &Request, rule: Rule, reason: &str, part: &str) -> AlertCondition {
+    AlertCondition {
         rule,
         key: format!("{}{part}/{}", rule.as_str(), request.id),
         reason: reason.to_owned(),
@@ -171,7 +171,7 @@ fn of(request: &Request, rule: Rule, reason: &str, part: &str) -> Concern {
 
 /// Too long in a stage. While the list that says so is not read any more, nobody is blamed by it: at first nothing new is
 /// told, and once that has lasted, that nobody knows is told in its place.
-fn stuck(subject: &Subject, stage: Stage, attention: &Attention, now: Time) -> Concern {
+fn stuck(subject: &Subject, stage: Stage, attention: &AlertPolicy, now: Time) -> AlertCondition {
     let request = &subject.request;
     let late = late(request, stage, attention);
     let doubted_from = match subject.reading {
@@ -194,7 +194,7 @@ fn stuck(subject: &Subject, stage: Stage, attention: &Attention, now: Time) -> C
 
 /// Nothing was called for too long. That `WeChat` suspended the account or refuses our address is told as that, and who
 /// suspended it by hand knows.
-fn waits_for_us(subject: &Subject, attention: &Attention) -> Option<Concern> {
+fn waits_for_us(subject: &Subject, attention: &AlertPolicy) -> Option<AlertCondition> {
     let request = &subject.request;
     match subject.reading {
         Reading::Suspended { .. } | Reading::ShutOut { .. } => return None,
@@ -207,13 +207,13 @@ fn waits_for_us(subject: &Subject, attention: &Attention) -> Option<Concern> {
     Some(concern)
 }
 
-fn late(request: &Request, stage: Stage, attention: &Attention) -> Late {
+fn late(request: &Request, stage: Stage, attention: &AlertPolicy) -> Late {
     let (patience, lesson) = attention.patience(request, stage);
     Late { stage, patience, lesson }
 }
 
 /// An end on which a person should act; nothing once somebody has.
-fn ended(subject: &Subject, rule: Rule, reason: &str, attention: &Attention) -> Option<Concern> {
+fn ended(subject: &Subject, rule: Rule, reason: &str, attention: &AlertPolicy) -> Option<AlertCondition> {
     if subject.is_succeeded {
         return None;
     }
@@ -224,7 +224,7 @@ fn ended(subject: &Subject, rule: Rule, reason: &str, attention: &Attention) -> 
     Some(concern)
 }
 
-fn of_conflict(request: &Request, conflict: &OpenConflict, attention: &Attention) -> Concern {
+fn of_conflict(request: &Request, conflict: &OpenConflict, attention: &AlertPolicy) -> AlertCondition {
     let mut concern = of(request, Rule::Conflict, &format!("conflict.{}", conflict.kind), "");
     concern.key = format!("conflict/{}", conflict.id);
     (concern.since, concern.from) = (conflict.at, conflict.at);
@@ -247,7 +247,7 @@ mod tests {
             let new = Request::new(id, Kind::Link(LinkOptions::default()), account, program, since);
             let request = Request { state: State::Deferred(since + wait), ..new };
             let subject = Subject { request, conflicts: Vec::new(), is_succeeded: false, reading: Reading::Read };
-            let concerns = of_request(&subject, &Attention::default(), since);
+            let concerns = of_request(&subject, &AlertPolicy::default(), since);
             assert_eq!((concerns.len(), concerns[0].rule, concerns[0].since), (1, Rule::Deferred, since));
             concerns[0].from.since(since)
         };

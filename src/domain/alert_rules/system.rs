@@ -1,12 +1,12 @@
 //! What a person must know that is not about one request: accounts, our address, tokens, channels and the daemon. It must
 //! never know how a plight was found out.
 
-use super::{Concern, Rule, system_conditions};
+use super::{AlertCondition, Rule, system_conditions};
 use crate::domain::{account::Trouble, errcode::Refusal, id::AccountId, time::Time};
 
 /// Something that holds back more than one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Plight {
+pub enum SystemCondition {
     /// `WeChat` does not let us speak for an account.
     AccountSuspended {
         /// The account.
@@ -172,9 +172,9 @@ impl Count {
 
 /// What is to be told of a plight, at once.
 #[must_use]
-pub fn of_plight(plight: &Plight, zone: chrono_tz::Tz) -> Concern {
+pub fn of_system_condition(plight: &SystemCondition, zone: chrono_tz::Tz) -> AlertCondition {
     let (en, zh) = system_conditions::plight(plight, zone);
-    let concern = |rule: Rule, key: &str, case: &str, account: Option<&AccountId>, since: Time| Concern {
+    let concern = |rule: Rule, key: &str, case: &str, account: Option<&AccountId>, since: Time| AlertCondition {
         rule,
         key: format!("{}/{key}", rule.as_str()),
         reason: format!("{}.{case}", rule.as_str()),
@@ -188,45 +188,45 @@ pub fn of_plight(plight: &Plight, zone: chrono_tz::Tz) -> Concern {
         zh: zh.clone(),
     };
     match plight {
-        Plight::AccountSuspended { account, refusal, since } => {
+        SystemCondition::AccountSuspended { account, refusal, since } => {
             concern(Rule::AccountSuspended, account.as_str(), &refusal.errcode.to_string(), Some(account), *since)
         }
-        Plight::IpNotAllowed { since, .. } => concern(Rule::IpNotAllowed, "all", "whitelist", None, *since),
-        Plight::BudgetExhausted { account, count, refusal, since, .. } => {
+        SystemCondition::IpNotAllowed { since, .. } => concern(Rule::IpNotAllowed, "all", "whitelist", None, *since),
+        SystemCondition::BudgetExhausted { account, count, refusal, since, .. } => {
             let case = if refusal.is_some() { "wechat" } else { "daily_budget" };
             match count {
                 None => concern(Rule::BudgetExhausted, account.as_str(), case, Some(account), *since),
                 Some(_) => concern(Rule::BudgetExhausted, case, case, None, *since),
             }
         }
-        Plight::TokenFailing { account, since, .. } => {
+        SystemCondition::TokenFailing { account, since, .. } => {
             let key = account.as_ref().map_or("all", AccountId::as_str);
             concern(Rule::TokenFailing, key, "no_token", account.as_ref(), *since)
         }
-        Plight::AccountUnreadable { account, trouble, since, .. } => {
+        SystemCondition::AccountUnreadable { account, trouble, since, .. } => {
             concern(Rule::AccountUnreadable, account.as_str(), trouble.as_str(), Some(account), *since)
         }
-        Plight::WechatUnreachable { trouble, since, .. } => {
+        SystemCondition::WechatUnreachable { trouble, since, .. } => {
             concern(Rule::WechatUnreachable, trouble.as_str(), trouble.as_str(), None, *since)
         }
-        Plight::AccountsRefused { refusal, since, .. } => {
+        SystemCondition::AccountsRefused { refusal, since, .. } => {
             let code = refusal.errcode.to_string();
             concern(Rule::AccountsRefused, &code, &code, None, *since)
         }
-        Plight::CallsRefused { account, count, since, .. } => match count {
+        SystemCondition::CallsRefused { account, count, since, .. } => match count {
             None => concern(Rule::CallsRefused, account.as_str(), "backed_off", Some(account), *since),
             Some(_) => concern(Rule::CallsRefused, "all", "backed_off", None, *since),
         },
-        Plight::UnknownStatus { status, since, .. } => {
+        SystemCondition::UnknownStatus { status, since, .. } => {
             concern(Rule::UnknownStatus, &status.to_string(), "listed", None, *since)
         }
-        Plight::ListsEmptied { since, .. } => concern(Rule::ListsEmptied, "all", "doubt", None, *since),
-        Plight::Capacity { since, .. } => concern(Rule::Capacity, "all", "stretched", None, *since),
-        Plight::LogLarge { since, .. } => concern(Rule::LogLarge, "all", "not_shrinking", None, *since),
-        Plight::ChannelFailing { channel, dead, since, .. } => {
+        SystemCondition::ListsEmptied { since, .. } => concern(Rule::ListsEmptied, "all", "doubt", None, *since),
+        SystemCondition::Capacity { since, .. } => concern(Rule::Capacity, "all", "stretched", None, *since),
+        SystemCondition::LogLarge { since, .. } => concern(Rule::LogLarge, "all", "not_shrinking", None, *since),
+        SystemCondition::ChannelFailing { channel, dead, since, .. } => {
             let case = if *dead > 0 { "dead_letters" } else { "unreachable" };
             concern(Rule::ChannelFailing, channel, case, None, *since)
         }
-        Plight::Daemon { finding, since, .. } => concern(Rule::Daemon, finding, finding, None, *since),
+        SystemCondition::Daemon { finding, since, .. } => concern(Rule::Daemon, finding, finding, None, *since),
     }
 }

@@ -3,42 +3,50 @@
 use chrono_tz::Tz;
 
 use super::{
-    Count, Plight,
+    Count, SystemCondition,
     text::{Both, local, refused},
     trouble_text,
 };
 use crate::domain::{errcode::Refusal, id::AccountId, time::Time};
 
-pub(super) fn plight(plight: &Plight, zone: Tz) -> Both {
+pub(super) fn plight(plight: &SystemCondition, zone: Tz) -> Both {
     match plight {
-        Plight::AccountUnreadable { account, trouble, error, since, last_read } => {
+        SystemCondition::AccountUnreadable { account, trouble, error, since, last_read } => {
             trouble_text::unreadable(account, *trouble, error, (*since, *last_read), zone)
         }
-        Plight::WechatUnreachable { trouble, count, example, error, .. } => {
+        SystemCondition::WechatUnreachable { trouble, count, example, error, .. } => {
             trouble_text::unreachable(*trouble, *count, example, error)
         }
-        Plight::AccountsRefused { refusal, count, example, .. } => {
+        SystemCondition::AccountsRefused { refusal, count, example, .. } => {
             trouble_text::accounts_refused(refusal, *count, example)
         }
-        Plight::CallsRefused { account, count, error, since } => {
+        SystemCondition::CallsRefused { account, count, error, since } => {
             trouble_text::calls_refused(account, *count, error, &local(*since, zone))
         }
-        Plight::UnknownStatus { status, count, account, item, .. } => {
+        SystemCondition::UnknownStatus { status, count, account, item, .. } => {
             trouble_text::unknown_status(*status, *count, account, item)
         }
-        Plight::ListsEmptied { count, example, since } => {
+        SystemCondition::ListsEmptied { count, example, since } => {
             trouble_text::lists_emptied(*count, example, &local(*since, zone))
         }
-        Plight::Capacity { stretch, since } => capacity(*stretch, &local(*since, zone)),
-        Plight::LogLarge { bytes, bound, .. } => log_large(*bytes, *bound),
-        Plight::AccountSuspended { account, refusal, since } => suspended(account, refusal, &local(*since, zone)),
-        Plight::IpNotAllowed { refusal, since } => not_allowed(refusal, &local(*since, zone)),
-        Plight::BudgetExhausted { account, count, refusal, since, until } => {
+        SystemCondition::Capacity { stretch, since } => capacity(*stretch, &local(*since, zone)),
+        SystemCondition::LogLarge { bytes, bound, .. } => log_large(*bytes, *bound),
+        SystemCondition::AccountSuspended { account, refusal, since } => {
+            suspended(account, refusal, &local(*since, zone))
+        }
+        SystemCondition::IpNotAllowed { refusal, since } => not_allowed(refusal, &local(*since, zone)),
+        SystemCondition::BudgetExhausted { account, count, refusal, since, until } => {
             exhausted((account, *count), refusal.as_ref(), (*since, *until), zone)
         }
-        Plight::TokenFailing { account, error, since } => no_token(account.as_ref(), error, &local(*since, zone)),
-        Plight::ChannelFailing { channel, error, dead, since } => failing(channel, error, *dead, &local(*since, zone)),
-        Plight::Daemon { finding, example, count, since } => daemon(finding, example, *count, &local(*since, zone)),
+        SystemCondition::TokenFailing { account, error, since } => {
+            no_token(account.as_ref(), error, &local(*since, zone))
+        }
+        SystemCondition::ChannelFailing { channel, error, dead, since } => {
+            failing(channel, error, *dead, &local(*since, zone))
+        }
+        SystemCondition::Daemon { finding, example, count, since } => {
+            daemon(finding, example, *count, &local(*since, zone))
+        }
     }
 }
 

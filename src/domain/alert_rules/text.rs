@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::{Lesson, OpenConflict, Reading, Rule, Stage, SuspendedBy};
+use super::{LearnedThreshold, OpenConflict, Reading, Rule, Stage, SuspendedBy};
 use crate::domain::{
     errcode::{Refusal, meaning},
     id::AccountId,
@@ -57,9 +57,9 @@ fn what(request: &Request) -> Both {
     }
 }
 
-fn lesson_words(lesson: Option<Lesson>) -> Both {
+fn lesson_words(lesson: Option<LearnedThreshold>) -> Both {
     match lesson {
-        Some(Lesson { requests, .. }) => (
+        Some(LearnedThreshold { requests, .. }) => (
             format!(" (learned: the 95th percentile of the last {requests} approvals)"),
             format!("（自动学习：最近 {requests} 次确认用时的 95 分位数）"),
         ),
@@ -71,7 +71,7 @@ fn lesson_words(lesson: Option<Lesson>) -> Both {
 pub(super) struct Late {
     pub(super) stage: Stage,
     pub(super) patience: Duration,
-    pub(super) lesson: Option<Lesson>,
+    pub(super) lesson: Option<LearnedThreshold>,
 }
 
 impl Late {

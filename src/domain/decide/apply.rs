@@ -4,14 +4,14 @@ use super::{Decision, Verdict};
 use crate::domain::{
     listing::Status,
     observation::Observation,
-    request::{Baseline, Doubt, Kind, Outcome, Request, State},
+    request::{Baseline, Kind, Outcome, PendingConfirmation, Request, State},
     time::Time,
 };
 
 /// The request as it is after the verdict: the only place where its fields change.
 pub(super) fn apply(request: &Request, seen: &Observation, verdict: Verdict, now: Time) -> Decision {
     let (to, conflict) = match verdict {
-        Verdict::Stay | Verdict::Doubt(_) => (request.state, None),
+        Verdict::Stay | Verdict::PendingConfirmation(_) => (request.state, None),
         Verdict::Advance(to) => (to, None),
         Verdict::Conflict(kind, to) => (to, Some(kind)),
     };
@@ -93,9 +93,9 @@ fn remember(next: &mut Request, request: &Request, seen: &Observation, verdict: 
     // Two listings that agree are no two in a row when nobody knows what was listed between them.
     let is_restored = matches!(seen, Observation::Restored { .. });
     next.memory.doubt = match verdict {
-        Verdict::Doubt(sighting) => {
+        Verdict::PendingConfirmation(sighting) => {
             let earlier = request.memory.doubt.filter(|doubt| doubt.sighting == sighting);
-            Some(earlier.unwrap_or(Doubt { sighting, at: now }))
+            Some(earlier.unwrap_or(PendingConfirmation { sighting, at: now }))
         }
         // Only a readable listing can take a doubt away.
         Verdict::Stay => request.memory.doubt.filter(|_| !is_readable(seen) && !is_restored),

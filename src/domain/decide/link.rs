@@ -162,7 +162,7 @@ impl Case<'_> {
     fn gone(self, to: State) -> Verdict {
         let was_listed = self.request.memory.seen.is_some_and(|status| status != Status::Rejected);
         if !was_listed && self.may_still_appear() {
-            return Verdict::Doubt(Sighting::Absent);
+            return Verdict::PendingConfirmation(Sighting::Absent);
         }
         self.once_confirmed(Sighting::Absent, Verdict::Advance(to))
     }
@@ -170,7 +170,7 @@ impl Case<'_> {
     /// Linked by `WeChat`'s word (89015) but never listed so: it too gets its time to appear.
     fn unlinked(self, sighting: Sighting, verdict: Verdict) -> Verdict {
         if self.request.memory.seen != Some(Status::Linked) && self.may_still_appear() {
-            return Verdict::Doubt(sighting);
+            return Verdict::PendingConfirmation(sighting);
         }
         self.once_confirmed(sighting, verdict)
     }

@@ -29,7 +29,7 @@ pub enum Verdict {
     /// Nothing moves.
     Stay,
     /// Nothing moves before the next listing says the same.
-    Doubt(Sighting),
+    PendingConfirmation(Sighting),
     /// The request moves.
     Advance(State),
     /// The request moves, or stays where it is, and the world contradicts our record or was there first.
@@ -161,7 +161,7 @@ impl Case<'_> {
     /// Everything is gone at once: nothing ends by such a listing, however many say the same. Whoever reads them believes
     /// it after a time, and says then that it is absent.
     const fn held() -> Verdict {
-        Verdict::Doubt(Sighting::AbsentWithAll)
+        Verdict::PendingConfirmation(Sighting::AbsentWithAll)
     }
 
     /// Whether another listing said the same. The same listing, told twice, confirms nothing; a listing that seems older
@@ -172,13 +172,13 @@ impl Case<'_> {
 
     /// Moves when two consecutive listings agree.
     fn once_confirmed(self, sighting: Sighting, verdict: Verdict) -> Verdict {
-        if self.confirms(sighting) { verdict } else { Verdict::Doubt(sighting) }
+        if self.confirms(sighting) { verdict } else { Verdict::PendingConfirmation(sighting) }
     }
 
     /// The call left no trace: call again, as often as the policy allows, once its time to appear is over.
     fn untraced(self, sighting: Sighting) -> Verdict {
         if self.may_still_appear() {
-            return Verdict::Doubt(sighting);
+            return Verdict::PendingConfirmation(sighting);
         }
         // Of a call that was perhaps never made nothing is left.
         let was_made = !matches!(self.request.state, State::Initiating(Outcome::Restored));

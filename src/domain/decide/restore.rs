@@ -2,34 +2,35 @@
 //! that may have been called since the copy was made, before the list has had its time to show it.
 
 use super::{Case, Outcome, State, Time, Verdict};
-use crate::domain::observation::Since;
+use crate::domain::observation::RestoredFate;
 
 impl Case<'_> {
     /// Not called yet, as far as the copy knows, or its call was out.
-    pub(super) const fn restored(self, since: Since) -> State {
+    pub(super) const fn restored(self, since: RestoredFate) -> State {
         match (since, self.request.state) {
-            (Since::Unknown, State::Initiating(Outcome::Pending | Outcome::Unknown)) | (Since::Called, _) => {
-                State::Initiating(Outcome::Unknown)
-            }
-            (Since::Unknown, _) => State::Initiating(Outcome::Restored),
-            (Since::Taken, _) => State::Initiated,
-            (Since::Cancelled, _) => State::Cancelled,
+            (RestoredFate::Unknown, State::Initiating(Outcome::Pending | Outcome::Unknown))
+            | (RestoredFate::Called, _) => State::Initiating(Outcome::Unknown),
+            (RestoredFate::Unknown, _) => State::Initiating(Outcome::Restored),
+            (RestoredFate::Taken, _) => State::Initiated,
+            (RestoredFate::Cancelled, _) => State::Cancelled,
         }
     }
 
     /// Held back by a quota: before its time nobody has called for it.
-    pub(super) fn restored_deferred(self, since: Since, until: Time) -> Verdict {
+    pub(super) fn restored_deferred(self, since: RestoredFate, until: Time) -> Verdict {
         match since {
-            Since::Unknown if self.now < until => Verdict::Stay,
-            Since::Unknown | Since::Called | Since::Taken | Since::Cancelled => Verdict::Advance(self.restored(since)),
+            RestoredFate::Unknown if self.now < until => Verdict::Stay,
+            RestoredFate::Unknown | RestoredFate::Called | RestoredFate::Taken | RestoredFate::Cancelled => {
+                Verdict::Advance(self.restored(since))
+            }
         }
     }
 
     /// `WeChat` had taken its call before the copy was made: the list tells how it went on.
-    pub(super) const fn still_followed(since: Since) -> Verdict {
+    pub(super) const fn still_followed(since: RestoredFate) -> Verdict {
         match since {
-            Since::Unknown | Since::Called | Since::Taken => Verdict::Stay,
-            Since::Cancelled => Verdict::Advance(State::Cancelled),
+            RestoredFate::Unknown | RestoredFate::Called | RestoredFate::Taken => Verdict::Stay,
+            RestoredFate::Cancelled => Verdict::Advance(State::Cancelled),
         }
     }
 

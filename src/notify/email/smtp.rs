@@ -21,7 +21,7 @@ use super::{
     letter::Envelope,
     server::{PORT_WRAPPED, Security, Server},
 };
-use crate::{domain::time::in_words, notify::redact::Veil};
+use crate::{domain::time::in_words, notify::redact::Redactor};
 
 /// How long a server may take to say good-bye. The mail is its own by then; without the word it only logs a lost
 /// connection.
@@ -36,9 +36,9 @@ pub(super) struct Login {
 
 impl Login {
     /// Hides the password in every spelling that a server has seen.
-    fn veil(&self) -> Veil {
+    fn veil(&self) -> Redactor {
         let password = self.password.expose_secret();
-        let mut veil = Veil::new(None, std::slice::from_ref(&self.password));
+        let mut veil = Redactor::new(None, std::slice::from_ref(&self.password));
         veil.hide(&BASE64_STANDARD.encode(password));
         veil.hide(&BASE64_STANDARD.encode(format!("\0{}\0{password}", self.user)));
         veil
@@ -213,7 +213,7 @@ impl Line {
 
     /// A sentence of the server's, without what it may have learned from us.
     fn cleaned(&self, said: &str) -> String {
-        let veil = self.login.as_ref().map_or_else(|| Veil::new(None, &[]), Login::veil);
+        let veil = self.login.as_ref().map_or_else(|| Redactor::new(None, &[]), Login::veil);
         veil.words(said)
     }
 }

@@ -11,7 +11,7 @@ use sqlx::{
 use super::open;
 use crate::{
     domain::{
-        observation::Since,
+        observation::RestoredFate,
         request::{Baseline, Request},
         time::Time,
     },
@@ -124,19 +124,19 @@ pub struct Copied {
 
 /// A request that the copy may know less of than `WeChat` does.
 #[derive(Debug)]
-pub struct Unsure {
+pub struct RestoredRequest {
     /// Its id, also when its row is not legal.
     pub id: String,
     /// As the copy has it.
     pub request: Result<Request, BadRow>,
     /// What the replaced database knew.
-    pub since: Since,
+    pub since: RestoredFate,
     /// Whether the copy knows of a rejection that was listed for the pair.
     pub baseline: Baseline,
 }
 
 #[derive(Debug, FromRow)]
-struct UnsureRow {
+struct RestoredRow {
     #[sqlx(flatten)]
     request: RequestRow,
     fate: Option<String>,
@@ -253,29 +253,29 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn to_reconcile(&self, after: &str, limit: u32) -> Result<Vec<Unsure>, StoreError> {
+    pub async fn to_reconcile(&self, after: &str, limit: u32) -> Result<Vec<RestoredRequest>, StoreError> {
         let rows = sqlx::query(TO_RECONCILE).bind(after).bind(limit).fetch_all(self.readers()).await?;
-        let unsure = |row: &SqliteRow| match decode::one::<UnsureRow>(row, REQUEST) {
-            Ok(row) => Some(Unsure::from(row)),
-            Err(bad) => Some(Unsure::unreadable(decode::column(row, "id")?, bad)),
+        let unsure = |row: &SqliteRow| match decode::one::<RestoredRow>(row, REQUEST) {
+            Ok(row) => Some(RestoredRequest::from(row)),
+            Err(bad) => Some(RestoredRequest::unreadable(decode::column(row, "id")?, bad)),
         };
         Ok(rows.iter().filter_map(unsure).collect())
     }
 }
 
-impl Unsure {
+impl RestoredRequest {
     const fn unreadable(id: String, bad: BadRow) -> Self {
-        Self { id, request: Err(bad), since: Since::Unknown, baseline: Baseline::Clear }
+        Self { id, request: Err(bad), since: RestoredFate::Unknown, baseline: Baseline::Clear }
     }
 }
 
-impl From<UnsureRow> for Unsure {
-    fn from(row: UnsureRow) -> Self {
+impl From<RestoredRow> for RestoredRequest {
+    fn from(row: RestoredRow) -> Self {
         let since = match row.fate.as_deref() {
-            Some("taken") => Since::Taken,
-            Some("cancelled") => Since::Cancelled,
-            Some(_) => Since::Called,
-            None => Since::Unknown,
+            Some("taken") => RestoredFate::Taken,
+            Some("cancelled") => RestoredFate::Cancelled,
+            Some(_) => RestoredFate::Called,
+            None => RestoredFate::Unknown,
         };
         let baseline = if row.knows_rejection { Baseline::Rejected } else { Baseline::Clear };
         Self { id: row.request.id().to_owned(), request: Request::try_from(row.request), since, baseline }

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     migrate::SCHEMA,
-    sidecar::{self, BesideError},
+    sidecar::{self, SidecarError},
 };
 use crate::store::OpenError;
 
@@ -140,7 +140,7 @@ pub(in crate::store) fn is_held(path: &Path) -> Result<bool, OpenError> {
     let beside = sidecar::name(path, ".lock");
     let file = match sidecar::open(&beside) {
         Ok(file) => file,
-        Err(BesideError::System(missing)) if missing.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(SidecarError::System(missing)) if missing.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(unusable(&beside, error)),
     };
     // Shared, so that two who ask do not take each other for a daemon.
@@ -151,10 +151,10 @@ pub(in crate::store) fn is_held(path: &Path) -> Result<bool, OpenError> {
     }
 }
 
-fn unusable(beside: &Path, error: BesideError) -> OpenError {
+fn unusable(beside: &Path, error: SidecarError) -> OpenError {
     match error {
-        BesideError::Planted(planted) => planted.into(),
-        BesideError::System(source) => OpenError::File { path: PathBuf::from(beside), source },
+        SidecarError::Planted(planted) => planted.into(),
+        SidecarError::System(source) => OpenError::File { path: PathBuf::from(beside), source },
     }
 }
 

@@ -30,7 +30,7 @@ use crate::store::{
     Store, StoreError,
     executor::{Executor, Turn, Way},
     read::illegal_rows::Scan,
-    skipped_accounts::LeftOut,
+    skipped_accounts::SkippedAccounts,
     write::writer::{Health, Writer},
 };
 
@@ -225,7 +225,7 @@ impl Store {
             .max_connections(READERS)
             .test_before_acquire(false)
             .connect_lazy_with(options.clone().read_only(true).pragma("cache_size", "-2000").pragma("query_only", "1"));
-        let place = Place::of(path).map_err(|source| OpenError::File { path: path.clone(), source })?;
+        let place = FileIdentity::of(path).map_err(|source| OpenError::File { path: path.clone(), source })?;
         let (turn, health) = (Turn::default(), watch::Sender::new(Health::default()));
         let way = Way {
             path: path.clone(),
@@ -243,7 +243,7 @@ impl Store {
             place,
             is_unchecked,
             log: Log::default(),
-            left_out: LeftOut::default(),
+            left_out: SkippedAccounts::default(),
             scan: Scan::default(),
         })
     }
@@ -251,13 +251,13 @@ impl Store {
 
 /// Which file it is, whatever its name comes to mean later.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::store) struct Place {
+pub(in crate::store) struct FileIdentity {
     path: PathBuf,
     device: u64,
     inode: u64,
 }
 
-impl Place {
+impl FileIdentity {
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         let file = std::fs::metadata(path)?;
         Ok(Self { path: path.to_owned(), device: file.dev(), inode: file.ino() })

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::{
     migrate::{SCHEMA, schema},
-    open::{Place, check_library},
+    open::{FileIdentity, check_library},
     sidecar,
     wal::Log,
 };
@@ -20,7 +20,7 @@ use crate::store::{
     OpenError, Store,
     executor::{Executor, Turn, Way},
     read::illegal_rows::Scan,
-    skipped_accounts::LeftOut,
+    skipped_accounts::SkippedAccounts,
     write::writer::{Health, Writer},
 };
 
@@ -52,7 +52,7 @@ impl Store {
             version => return Err(OpenError::Outdated { path: path.clone(), version }),
         }
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.clone());
-        let place = Place::of(path).map_err(unusable)?;
+        let place = FileIdentity::of(path).map_err(unusable)?;
         let (turn, health) = (Turn::default(), watch::Sender::new(Health::default()));
         Ok(Self {
             readers,
@@ -62,7 +62,7 @@ impl Store {
             lock: None,
             place,
             is_unchecked: true,
-            left_out: LeftOut::default(),
+            left_out: SkippedAccounts::default(),
             log: Log::default(),
             scan: Scan::default(),
         })

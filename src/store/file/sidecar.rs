@@ -30,7 +30,7 @@ pub struct Planted {
 
 /// Why a file beside the database cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum BesideError {
+pub(super) enum SidecarError {
     /// It is not what it should be.
     #[error(transparent)]
     Planted(#[from] Planted),
@@ -48,7 +48,7 @@ pub(super) fn name(path: &Path, suffix: &str) -> PathBuf {
 
 /// Opens a plain file for reading and writing, or makes it for its owner alone. One that is made is given to whoever owns
 /// the database: root, too, makes it for the daemon. (Others may not give files away; then it is theirs.)
-pub(super) fn open_or_make(path: &Path, database: Option<&Metadata>) -> Result<File, BesideError> {
+pub(super) fn open_or_make(path: &Path, database: Option<&Metadata>) -> Result<File, SidecarError> {
     // Somebody may take it away between the two, or put it there.
     for _ in 0..2 {
         match rustix::fs::open(path, FLAGS | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR) {
@@ -63,7 +63,7 @@ pub(super) fn open_or_make(path: &Path, database: Option<&Metadata>) -> Result<F
             Err(refused) => return Err(io::Error::from(refused).into()),
         }
         match open(path) {
-            Err(BesideError::System(gone)) if gone.kind() == io::ErrorKind::NotFound => {}
+            Err(SidecarError::System(gone)) if gone.kind() == io::ErrorKind::NotFound => {}
             opened => return opened,
         }
     }
@@ -71,7 +71,7 @@ pub(super) fn open_or_make(path: &Path, database: Option<&Metadata>) -> Result<F
 }
 
 /// Opens a plain file that is there, for reading and writing.
-pub(super) fn open(path: &Path) -> Result<File, BesideError> {
+pub(super) fn open(path: &Path) -> Result<File, SidecarError> {
     // What it is by name first: to open a device or a queue may already do something.
     check(path)?;
     let file = match rustix::fs::open(path, FLAGS, Mode::empty()) {

@@ -20,7 +20,7 @@ const KINDS_MAX: u32 = 20;
 
 /// An account that cannot be read or called.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct Troubled {
+pub struct AffectedAccount {
     /// The account.
     pub account: String,
     /// `WeChat`'s code, when it is suspended.
@@ -172,7 +172,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn unread(&self, trouble: Trouble, before: Time, limit: u64) -> Result<Vec<Troubled>, StoreError> {
+    pub async fn unread(&self, trouble: Trouble, before: Time, limit: u64) -> Result<Vec<AffectedAccount>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let query = sqlx::query(UNREAD).bind(trouble.as_str()).bind(before.ms()).bind(limit);
         Ok(decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT))
@@ -192,7 +192,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn refused(&self, errcode: i64, limit: u64) -> Result<Vec<Troubled>, StoreError> {
+    pub async fn refused(&self, errcode: i64, limit: u64) -> Result<Vec<AffectedAccount>, StoreError> {
         let query = sqlx::query(REFUSED).bind(errcode).bind(i64::try_from(limit).unwrap_or(i64::MAX));
         Ok(decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT))
     }
@@ -202,7 +202,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn calls_refused(&self, before: Time, limit: u64) -> Result<Vec<Troubled>, StoreError> {
+    pub async fn calls_refused(&self, before: Time, limit: u64) -> Result<Vec<AffectedAccount>, StoreError> {
         let query = sqlx::query(CALLS_REFUSED).bind(before.ms()).bind(i64::try_from(limit).unwrap_or(i64::MAX));
         Ok(decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT))
     }
@@ -211,7 +211,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn spent(&self, day: i64) -> Result<Vec<Troubled>, StoreError> {
+    pub async fn spent(&self, day: i64) -> Result<Vec<AffectedAccount>, StoreError> {
         let query = sqlx::query(SPENT).bind(day).bind(beyond());
         Ok(decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT))
     }

@@ -256,7 +256,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn vigils(&self, now: i64, limit: u32) -> Result<Vec<String>, StoreError> {
+    pub async fn rechecks(&self, now: i64, limit: u32) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(VIGILS).bind(now).bind(limit).fetch_all(self.readers()).await?)
     }
 
@@ -264,7 +264,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    pub async fn next_vigil(&self) -> Result<Option<i64>, StoreError> {
+    pub async fn next_recheck(&self) -> Result<Option<i64>, StoreError> {
         Ok(sqlx::query_scalar(NEXT_VIGIL).fetch_one(self.readers()).await?)
     }
 

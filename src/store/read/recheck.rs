@@ -11,7 +11,7 @@ use crate::{
 
 /// One page, and where the next one begins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Relook {
+pub struct Recheck {
     /// Requests to look at.
     pub requests: Vec<String>,
     /// The last of the page, `None` when it was the last page.
@@ -93,7 +93,7 @@ impl Store {
         after: &(String, String),
         unread_before: Time,
         limit: u32,
-    ) -> Result<Relook, StoreError> {
+    ) -> Result<Recheck, StoreError> {
         let query = sqlx::query(STALE).bind(&after.0).bind(&after.1).bind(limit).bind(unread_before.ms());
         Ok(page(decode::legible(&query.fetch_all(self.readers()).await?, REQUEST), limit))
     }
@@ -135,17 +135,17 @@ impl Store {
         after: &(String, String),
         asked_before: Time,
         limit: u32,
-    ) -> Result<Relook, StoreError> {
+    ) -> Result<Recheck, StoreError> {
         let query = sqlx::query(UNCALLED).bind(&after.1).bind(first_id(asked_before)).bind(limit);
         Ok(page(decode::legible(&query.fetch_all(self.readers()).await?, REQUEST), limit))
     }
 }
 
-fn page(rows: Vec<Row>, limit: u32) -> Relook {
+fn page(rows: Vec<Row>, limit: u32) -> Recheck {
     let is_whole = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
     let last = rows.last().filter(|_| is_whole).map(|row| (row.place.clone(), row.place_within.clone()));
     let stale = rows.into_iter().filter(|row| row.is_stale == Some(true));
-    Relook { requests: stale.map(|row| row.request).collect(), last }
+    Recheck { requests: stale.map(|row| row.request).collect(), last }
 }
 
 #[cfg(test)]

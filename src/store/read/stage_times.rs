@@ -10,8 +10,8 @@ use super::{request_page, views::RequestFilter};
 use crate::{
     domain::{
         alert_rules::{RIPE_AFTER, Stage},
-        distribution::Spread,
-        stage_durations::{Ended, Stretch, life_ended, stage_ended},
+        distribution::Distribution,
+        stage_durations::{Ended, Measured, life_ended, stage_ended},
         time::Time,
     },
     store::{Store, StoreError, bulk},
@@ -79,11 +79,11 @@ pub struct StageTimes {
     pub groups: BTreeMap<Option<String>, BTreeMap<&'static str, Tally>>,
 }
 
-/// One stage of one group; [`Stretch::as_str`] names it.
+/// One stage of one group; [`Measured::as_str`] names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     /// How long whoever was waited for took.
-    pub took: Spread,
+    pub took: Distribution,
     /// How many ended otherwise.
     pub otherwise: usize,
 }
@@ -161,7 +161,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read.
-    pub async fn lessons(&self, now: Time) -> Result<[Lesson; Stage::ALL.len()], StoreError> {
+    pub async fn learned_thresholds(&self, now: Time) -> Result<[Lesson; Stage::ALL.len()], StoreError> {
         let sample = Sample { until: Some(now - RIPE_AFTER), limit: LEARN_REQUESTS, ..Sample::default() };
         let times = self.stage_times(&sample).await?;
         let all = times.groups.get(&None);
@@ -215,17 +215,17 @@ pub(in crate::store) fn first_id(at: Time) -> String {
 }
 
 /// What a move ends, how, and how long that had lasted.
-fn ended(request: &Settled, one: &Move) -> impl Iterator<Item = (Stretch, Ended, Duration)> {
+fn ended(request: &Settled, one: &Move) -> impl Iterator<Item = (Measured, Ended, Duration)> {
     let lasted = |from: i64| Time::from_ms(one.at).since(Time::from_ms(from));
     let stage = stage_ended(&request.kind, &one.from_state, &one.to_state)
-        .map(|(stage, how)| (Stretch::Stage(stage), how, lasted(one.entered_at)));
+        .map(|(stage, how)| (Measured::Stage(stage), how, lasted(one.entered_at)));
     let life = life_ended(&request.kind, &one.from_state, &one.cause, &one.to_state)
-        .map(|how| (Stretch::Total, how, lasted(request.requested_at)));
+        .map(|how| (Measured::Total, how, lasted(request.requested_at)));
     stage.into_iter().chain(life)
 }
 
 fn spread(gathered: Gathered) -> BTreeMap<Option<String>, BTreeMap<&'static str, Tally>> {
-    let tally = |(took, otherwise)| Tally { took: Spread::of(took), otherwise };
+    let tally = |(took, otherwise)| Tally { took: Distribution::of(took), otherwise };
     let group = |stages: BTreeMap<&'static str, _>| stages.into_iter().map(|(name, one)| (name, tally(one))).collect();
     gathered.into_iter().map(|(name, stages)| (name, group(stages))).collect()
 }
@@ -300,8 +300,8 @@ mod tests {
     async fn what_is_not_ripe_teaches_nothing() {
         let (_folder, store) = lived().await;
         let learned = async |now| {
-            let lessons = store.lessons(now).await.unwrap();
-            lessons.map(|one| (one.count, one.p95.as_secs() / 3_600))
+            let learned_thresholds = store.learned_thresholds(now).await.unwrap();
+            learned_thresholds.map(|one| (one.count, one.p95.as_secs() / 3_600))
         };
         let much_later = Time::from_ms(24 * H) + RIPE_AFTER;
         assert_eq!(learned(much_later).await, [(10, 1), (10, 10), (1, 0), (11, 0), (0, 0)]);

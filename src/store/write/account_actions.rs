@@ -24,7 +24,7 @@ pub enum Word {
 
 /// One piece of a person's work.
 #[derive(Debug)]
-pub(in crate::store) struct AccountHand {
+pub(in crate::store) struct AccountAction {
     word: Word,
     accounts: Vec<String>,
     now: Time,
@@ -73,7 +73,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn tell_accounts(&self, word: Word, accounts: Vec<String>, now: Time) -> Result<Vec<String>, StoreError> {
-        match self.writer.ask(Work::Accounts(AccountHand { word, accounts, now })).await? {
+        match self.writer.ask(Work::Accounts(AccountAction { word, accounts, now })).await? {
             Reply::Changed(accounts) => Ok(accounts),
             Reply::Accepted(_) | Reply::Nudged(_) | Reply::Done(_) => Err(StoreError::closed()),
         }
@@ -88,8 +88,8 @@ impl Store {
     }
 }
 
-pub(super) async fn work(tx: &mut SqliteConnection, hand: &AccountHand) -> Result<Reply, StoreError> {
-    let AccountHand { word, accounts, now } = hand;
+pub(super) async fn work(tx: &mut SqliteConnection, hand: &AccountAction) -> Result<Reply, StoreError> {
+    let AccountAction { word, accounts, now } = hand;
     let statements: &[&'static str] = match word {
         Word::Suspend => &[SUSPEND],
         // An account is one or the other.

@@ -11,7 +11,7 @@ use crate::{
 
 /// One piece of a person's work.
 #[derive(Debug)]
-pub(in crate::store) enum Hand {
+pub(in crate::store) enum AlertAction {
     Acknowledge { ids: Vec<String>, now: Time },
     Snooze { ids: Vec<String>, until: Time },
     Resolve { ids: Vec<String>, now: Time },
@@ -62,7 +62,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn acknowledge(&self, ids: Vec<String>, now: Time) -> Result<Vec<String>, StoreError> {
-        self.changed(Hand::Acknowledge { ids, now }).await
+        self.changed(AlertAction::Acknowledge { ids, now }).await
     }
 
     /// Silences open alerts until then. Answers which were changed.
@@ -70,7 +70,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn snooze(&self, ids: Vec<String>, until: Time) -> Result<Vec<String>, StoreError> {
-        self.changed(Hand::Snooze { ids, until }).await
+        self.changed(AlertAction::Snooze { ids, until }).await
     }
 
     /// Ends open alerts on an operator's word. Answers which were changed.
@@ -78,7 +78,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn resolve_alerts(&self, ids: Vec<String>, now: Time) -> Result<Vec<String>, StoreError> {
-        self.changed(Hand::Resolve { ids, now }).await
+        self.changed(AlertAction::Resolve { ids, now }).await
     }
 
     /// Makes messages of a channel due that were given up: these, or all, the oldest first. Answers how many.
@@ -92,11 +92,12 @@ impl Store {
         now: Time,
     ) -> Result<u64, StoreError> {
         if ids.is_some() {
-            return self.done(Work::Hand(Hand::Retry { channel, ids, now })).await;
+            return self.done(Work::AlertAction(AlertAction::Retry { channel, ids, now })).await;
         }
         let mut retried = 0;
         loop {
-            let page = self.done(Work::Hand(Hand::Retry { channel: channel.clone(), ids: None, now })).await?;
+            let page =
+                self.done(Work::AlertAction(AlertAction::Retry { channel: channel.clone(), ids: None, now })).await?;
             retried += page;
             if page < u64::from(RETRY_MAX) {
                 return Ok(retried);
@@ -104,20 +105,20 @@ impl Store {
         }
     }
 
-    async fn changed(&self, hand: Hand) -> Result<Vec<String>, StoreError> {
-        match self.writer.ask(Work::Hand(hand)).await? {
+    async fn changed(&self, hand: AlertAction) -> Result<Vec<String>, StoreError> {
+        match self.writer.ask(Work::AlertAction(hand)).await? {
             Reply::Changed(ids) => Ok(ids),
             Reply::Accepted(_) | Reply::Nudged(_) | Reply::Done(_) => Err(StoreError::closed()),
         }
     }
 }
 
-pub(super) async fn work(tx: &mut SqliteConnection, hand: &Hand) -> Result<Reply, StoreError> {
+pub(super) async fn work(tx: &mut SqliteConnection, hand: &AlertAction) -> Result<Reply, StoreError> {
     match hand {
-        Hand::Acknowledge { ids, now } => change(tx, ACKNOWLEDGE, ids, *now).await,
-        Hand::Snooze { ids, until } => change(tx, SNOOZE, ids, *until).await,
-        Hand::Resolve { ids, now } => change(tx, RESOLVE, ids, *now).await,
-        Hand::Retry { channel, ids, now } => {
+        AlertAction::Acknowledge { ids, now } => change(tx, ACKNOWLEDGE, ids, *now).await,
+        AlertAction::Snooze { ids, until } => change(tx, SNOOZE, ids, *until).await,
+        AlertAction::Resolve { ids, now } => change(tx, RESOLVE, ids, *now).await,
+        AlertAction::Retry { channel, ids, now } => {
             let query = match ids {
                 Some(ids) => sqlx::query(RETRY_SOME).bind(channel).bind(now.ms()).bind(bulk::json(ids)),
                 None => sqlx::query(RETRY).bind(channel).bind(now.ms()).bind(RETRY_MAX),

@@ -67,7 +67,7 @@ pub struct AlertRow {
 
 /// An alert that is over: id, when, how, and when that is to be told.
 #[derive(Debug, Clone, Serialize)]
-pub struct Over(pub String, pub i64, pub &'static str, pub i64);
+pub struct ResolvedAlert(pub String, pub i64, pub &'static str, pub i64);
 
 /// An alert whose sentences have changed: id, English, Chinese.
 #[derive(Debug, Clone, Serialize)]
@@ -113,11 +113,11 @@ pub struct WatchRecord {
     /// How far the outbox was read.
     pub seq: Option<i64>,
     /// Alerts that are over.
-    pub over: Vec<Over>,
+    pub over: Vec<ResolvedAlert>,
     /// Alerts that fire; those that have fired before with the same key and since are left out.
     pub fired: Vec<AlertRow>,
     /// When each request is to be looked at again; `None`: not by time.
-    pub vigils: Vec<(String, Option<i64>)>,
+    pub rechecks: Vec<(String, Option<i64>)>,
     /// Messages for channels.
     pub deliveries: Vec<NewDelivery>,
     /// Alerts that were told.
@@ -132,11 +132,11 @@ impl WatchRecord {
     /// Whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { seq, over, fired, vigils, deliveries, told, events, reworded } = self;
+        let Self { seq, over, fired, rechecks, deliveries, told, events, reworded } = self;
         seq.is_none()
             && over.is_empty()
             && fired.is_empty()
-            && vigils.is_empty()
+            && rechecks.is_empty()
             && deliveries.is_empty()
             && told.is_empty()
             && events.is_empty()
@@ -215,8 +215,8 @@ pub(super) fn write(db: Db<'_>, step: &WatchRecord) -> Result<(), StoreError> {
     db.bulk(OVER, &step.over)?;
     db.bulk(FIRE, &step.fired)?;
     db.bulk(REWORD, &step.reworded)?;
-    db.bulk(END_VIGIL, &step.vigils)?;
-    db.bulk(KEEP_VIGIL, &step.vigils)?;
+    db.bulk(END_VIGIL, &step.rechecks)?;
+    db.bulk(KEEP_VIGIL, &step.rechecks)?;
     db.bulk(DELIVER, &step.deliveries)?;
     db.bulk(TELL, &step.told)?;
     step.events.iter().try_for_each(|event| record::add_event(db, event))?;
@@ -247,7 +247,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
-    pub async fn begin_watch(&self, policy: String, now: i64) -> Result<i64, StoreError> {
+    pub async fn resume_alerting(&self, policy: String, now: i64) -> Result<i64, StoreError> {
         let row = sqlx::query(STANDS).fetch_optional(self.readers()).await?;
         // One that is not legal tells nothing: all is looked at once more, and no channel gets an event twice.
         let stands: Option<(i64, String)> = decode::legible(row.as_slice(), WATCH).pop();

@@ -272,7 +272,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]: the pages so far are due, the rest waits as before.
-    pub async fn hasten(&self, channel: &str, now: Time) -> Result<u64, StoreError> {
+    pub async fn pull_forward(&self, channel: &str, now: Time) -> Result<u64, StoreError> {
         self.in_pages(|| Work::Hasten(channel.to_owned(), now)).await
     }
 
@@ -351,7 +351,7 @@ pub(super) async fn close(tx: &mut SqliteConnection, configured: &[String]) -> R
     Ok(bulk::execute_apart(tx, CLOSE, &rows).await?.0)
 }
 
-pub(super) async fn hasten(tx: &mut SqliteConnection, channel: &str, now: Time) -> Result<u64, StoreError> {
+pub(super) async fn pull_forward(tx: &mut SqliteConnection, channel: &str, now: Time) -> Result<u64, StoreError> {
     let query = sqlx::query_scalar(PUT_OFF).bind(channel).bind(now.ms()).bind(CLOSE_MAX);
     let ids: Vec<String> = query.fetch_all(&mut *tx).await?;
     let rows: Vec<(String, i64)> = ids.into_iter().map(|id| (id, now.ms())).collect();

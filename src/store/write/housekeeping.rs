@@ -79,14 +79,14 @@ pub struct JobRow {
 
 /// Since when spent rows are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep {
+pub struct Retention {
     /// Events, and messages that were delivered.
     pub events: Time,
     /// Messages that were given up, as a person may still ask for them; and alerts that are over.
     pub dead: Time,
 }
 
-pub(super) async fn prune(tx: &mut SqliteConnection, keep: Keep, now: Time) -> Result<u64, StoreError> {
+pub(super) async fn prune(tx: &mut SqliteConnection, keep: Retention, now: Time) -> Result<u64, StoreError> {
     let mut taken = 0;
     // An event goes after the last of its messages.
     let spent = [

@@ -3,7 +3,7 @@
 //! them; from then on none of them can vanish.
 //!
 //! A wish is never held by two open requests. Whoever makes a request asks here whether an accepted line holds the wish
-//! already (`take_up_twins`), and puts the new request in the place of lines for the same that are not accepted yet
+//! already (`take_up_duplicates`), and puts the new request in the place of lines for the same that are not accepted yet
 //! (`claim`). So the moment itself has nothing left to compare: it is one small write.
 
 mod moving;
@@ -11,7 +11,7 @@ mod moving;
 use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
-pub(in crate::store) use self::moving::{settle, take_up_twins};
+pub(in crate::store) use self::moving::{settle, take_up_duplicates};
 use super::{
     requests::{self, Accepted, Ask, Named, Sorted},
     writer::{Reply, Work},
@@ -320,7 +320,7 @@ async fn stage(
         return Err(StoreError::ImportGone);
     }
     let asks: Vec<Ask<'_>> = page.iter().map(Ask::from).collect();
-    take_up_twins(tx, &asks, now).await?;
+    take_up_duplicates(tx, &asks, now).await?;
     let Sorted { accepted, fresh, keyed, .. } = requests::sort_out(tx, page, &asks, Some(import)).await?;
     let line = |request, twin| LineRow { import, twin, request: requests::first_row(request) };
     let lines = fresh.iter().map(|request| line(request, None));

@@ -16,7 +16,7 @@ use super::{
     writer::{Reply, Work},
 };
 use crate::{
-    domain::{alert_rules::Reading, distribution::Spread, time::Time},
+    domain::{alert_rules::Reading, distribution::Distribution, time::Time},
     store::{
         Store, StoreError, bulk,
         decode::{self, Table},
@@ -109,7 +109,7 @@ pub struct Effect {
     /// Of these, the ones after which the approval came within their time.
     pub effective: usize,
     /// From the nudge to the approval, however late it came.
-    pub took: Spread,
+    pub took: Distribution,
 }
 
 /// By group, as in [`crate::store::read::stage_times::StageTimes`], and by stage.
@@ -349,7 +349,7 @@ fn effects(rows: &[EffectRow], by: &By, now: Time) -> Effects {
         took.entry((group, row.stage.clone())).or_default().extend(approved);
     }
     for ((group, stage), took) in took {
-        effects.entry(group).or_default().entry(stage).or_default().took = Spread::of(took);
+        effects.entry(group).or_default().entry(stage).or_default().took = Distribution::of(took);
     }
     effects
 }

@@ -128,7 +128,7 @@ impl From<&Request> for Named {
 
 /// A request that is there already, beside the place of the new one.
 #[derive(Debug, FromRow)]
-struct Twin {
+struct Duplicate {
     line: i64,
     id: String,
     kind: String,
@@ -187,7 +187,7 @@ pub(super) async fn accept(
     now: Time,
 ) -> Result<Vec<Accepted>, StoreError> {
     let asks: Vec<Ask<'_>> = new.iter().map(Ask::from).collect();
-    import::take_up_twins(tx, &asks, now).await?;
+    import::take_up_duplicates(tx, &asks, now).await?;
     let Sorted { accepted, fresh, keyed, linked } = sort_out(tx, new, &asks, None).await?;
     let keys: Vec<(&str, Option<&str>)> = keyed.iter().map(|(id, wish)| (id.as_str(), wish.key.as_deref())).collect();
     name(tx, &keys).await?;
@@ -250,15 +250,15 @@ pub(super) async fn sort_out<'r>(
     Ok(Sorted { accepted, fresh, keyed: keyed.into_iter().collect(), linked })
 }
 
-type TwinQuery<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Twin, sqlx::sqlite::SqliteArguments>;
+type DuplicateQuery<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Duplicate, sqlx::sqlite::SqliteArguments>;
 
 /// By their lines; of several of one line the last.
-async fn twins(tx: &mut SqliteConnection, query: TwinQuery<'_>) -> Result<HashMap<usize, Twin>, StoreError> {
+async fn twins(tx: &mut SqliteConnection, query: DuplicateQuery<'_>) -> Result<HashMap<usize, Duplicate>, StoreError> {
     let rows = query.fetch_all(tx).await?;
     Ok(rows.into_iter().filter_map(|twin| Some((usize::try_from(twin.line).ok()?, twin))).collect())
 }
 
-impl Twin {
+impl Duplicate {
     /// It has the wish's key, and stands for something else.
     fn is_of_another(&self, wish: &Request) -> Option<StoreError> {
         let same = self.kind == wish.kind.as_str()

@@ -124,7 +124,7 @@ impl Tokens {
     /// Forgets the account's token if it is still this one, and tells whether it was. A token that somebody has renewed
     /// in the meantime stays. Configured tokens are never forgotten.
     #[expect(clippy::must_use_candidate, reason = "most callers only want it gone")]
-    pub fn drop_if(&self, account: &AccountId, token: &Token) -> bool {
+    pub fn invalidate(&self, account: &AccountId, token: &Token) -> bool {
         let mut cache = self.inner.cache();
         let same = cache.kept.get(account).is_some_and(|kept| kept.token == *token);
         same && cache.kept.remove(account).is_some()
@@ -156,7 +156,7 @@ impl Inner {
         let (landing, flight) = watch::channel(None);
         cache.flights.insert(account.clone(), flight.clone());
         // A task of its own: whoever waits may be cancelled, and the others still get their token.
-        tokio::spawn(Flight { inner: Arc::clone(self), account: account.clone(), landing }.fly());
+        tokio::spawn(InFlightFetch { inner: Arc::clone(self), account: account.clone(), landing }.fly());
         Err(flight)
     }
 
@@ -206,13 +206,13 @@ impl Cache {
 }
 
 /// One fetch under way. However it ends, by panic too, dropping it makes room for the next and wakes who waits.
-struct Flight {
+struct InFlightFetch {
     inner: Arc<Inner>,
     account: AccountId,
     landing: watch::Sender<Option<Outcome>>,
 }
 
-impl Flight {
+impl InFlightFetch {
     async fn fly(self) {
         let asked = self.inner.clock.monotonic();
         let outcome = self.inner.fetch(&self.account).await.map(|grant| {
@@ -223,7 +223,7 @@ impl Flight {
     }
 }
 
-impl Drop for Flight {
+impl Drop for InFlightFetch {
     fn drop(&mut self) {
         self.inner.cache().flights.remove(&self.account);
     }
@@ -275,7 +275,7 @@ mod tests {
         let account: AccountId = "wx0123456789abcdef".parse().unwrap();
         let (landing, flight) = watch::channel(None);
         tokens.inner.cache().flights.insert(account.clone(), flight);
-        let broken = Flight { inner: Arc::clone(&tokens.inner), account: account.clone(), landing };
+        let broken = InFlightFetch { inner: Arc::clone(&tokens.inner), account: account.clone(), landing };
         let crash = tokio::spawn(async move {
             let _broken = broken;
             panic!("as a defect in a source would");

@@ -13,7 +13,7 @@ use crate::{
     domain::id::AccountId,
     wechat::{
         errmsg::percent_encoded,
-        transport::{self, BodyFault, Habits},
+        transport::{self, BodyFault, ClientOptions},
     },
 };
 
@@ -55,7 +55,7 @@ impl Service {
             value.set_sensitive(true);
             headers.append(name, value);
         }
-        let http = transport::client(&Habits {
+        let http = transport::client(&ClientOptions {
             timeout: source.timeout,
             connect_timeout: source.timeout,
             idle_timeout: IDLE,

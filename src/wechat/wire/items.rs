@@ -13,7 +13,7 @@ use serde::{
 use serde_json::{Value, json};
 
 use super::{
-    lenient::{Field, Loose, Object},
+    lenient::{Field, Lenient, Object},
     repair_json::LOST,
 };
 use crate::{
@@ -124,27 +124,27 @@ impl<'de> Visitor<'de> for ItemsVisitor {
 #[serde(default)]
 struct ItemBody<'a> {
     #[serde(borrow)]
-    status: Loose<'a>,
+    status: Lenient<'a>,
     #[serde(borrow)]
-    appid: Loose<'a>,
+    appid: Lenient<'a>,
     #[serde(borrow)]
-    username: Loose<'a>,
+    username: Lenient<'a>,
     #[serde(borrow)]
-    nickname: Loose<'a>,
+    nickname: Lenient<'a>,
     #[serde(borrow)]
-    headimg_url: Loose<'a>,
+    headimg_url: Lenient<'a>,
     #[serde(borrow)]
-    email: Loose<'a>,
+    email: Lenient<'a>,
     #[serde(borrow)]
-    source: Loose<'a>,
+    source: Lenient<'a>,
     #[serde(borrow)]
-    selected: Loose<'a>,
+    selected: Lenient<'a>,
     #[serde(borrow)]
-    nearby_display_status: Loose<'a>,
+    nearby_display_status: Lenient<'a>,
     #[serde(borrow)]
-    released: Loose<'a>,
+    released: Lenient<'a>,
     #[serde(borrow)]
-    copy_verify_status: Loose<'a>,
+    copy_verify_status: Lenient<'a>,
     /// The page's example says `func_infos`, its prose `func_info`.
     func_infos: Field<Value>,
     func_info: Field<Value>,
@@ -175,9 +175,9 @@ fn item(body: &ItemBody<'_>) -> Result<Item, &'static str> {
 
 /// A name, whole or not at all. Missing, null and blank are no name, which is documented; anything else that is no text
 /// is a fault.
-fn name(found: &Loose<'_>, fault: &'static str) -> Result<Option<String>, &'static str> {
+fn name(found: &Lenient<'_>, fault: &'static str) -> Result<Option<String>, &'static str> {
     match (found, found.text()) {
-        (Loose::Absent | Loose::Null | Loose::Text(_), None) => Ok(None),
+        (Lenient::Absent | Lenient::Null | Lenient::Text(_), None) => Ok(None),
         (_, Some(name)) if name.chars().nth(NAME_CHARS_MAX).is_none() && !name.contains(LOST) => {
             Ok(Some(name.into_owned()))
         }
@@ -185,7 +185,7 @@ fn name(found: &Loose<'_>, fault: &'static str) -> Result<Option<String>, &'stat
     }
 }
 
-fn text(found: &Loose<'_>) -> Option<String> {
+fn text(found: &Lenient<'_>) -> Option<String> {
     found.text().map(|text| clip(&text, TEXT_CHARS_MAX))
 }
 
@@ -197,7 +197,7 @@ fn functions(found: &Field<Value>) -> Option<String> {
         .filter_map(Value::as_object)
         .take(FUNCTIONS_MAX)
         .map(|function| {
-            let number = |key: &str| function.get(key).and_then(|value| Loose::deserialize(value).ok()?.flag());
+            let number = |key: &str| function.get(key).and_then(|value| Lenient::deserialize(value).ok()?.flag());
             let name = function.get("name").and_then(Value::as_str).map(|name| clip(name, TEXT_CHARS_MAX));
             json!({ "id": number("id"), "status": number("status"), "name": name })
         })

@@ -13,7 +13,7 @@ const FLOAT_EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// A scalar, or the fact that there was none.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) enum Loose<'a> {
+pub(super) enum Lenient<'a> {
     /// The key is not there.
     #[default]
     Absent,
@@ -26,7 +26,7 @@ pub(super) enum Loose<'a> {
     Strange,
 }
 
-impl Loose<'_> {
+impl Lenient<'_> {
     /// The integer: `7`, `7.0`, `"7"`, `" 7 "`.
     pub(super) fn integer(&self) -> Option<i64> {
         match self {
@@ -61,57 +61,57 @@ fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() <= FLOAT_EXACT_MAX).then_some(number as i64)
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Loose<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for Lenient<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(LooseVisitor)
+        from.deserialize_any(LenientVisitor)
     }
 }
 
-struct LooseVisitor;
+struct LenientVisitor;
 
-impl<'de> Visitor<'de> for LooseVisitor {
-    type Value = Loose<'de>;
+impl<'de> Visitor<'de> for LenientVisitor {
+    type Value = Lenient<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(Loose::Null)
+        Ok(Lenient::Null)
     }
 
     fn visit_bool<E: de::Error>(self, on: bool) -> Result<Self::Value, E> {
-        Ok(Loose::Bool(on))
+        Ok(Lenient::Bool(on))
     }
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-        Ok(Loose::Int(number))
+        Ok(Lenient::Int(number))
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(i64::try_from(number).map_or(Loose::Strange, Loose::Int))
+        Ok(i64::try_from(number).map_or(Lenient::Strange, Lenient::Int))
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(Loose::Float(number))
+        Ok(Lenient::Float(number))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Loose::Text(Cow::Owned(text.to_owned())))
+        Ok(Lenient::Text(Cow::Owned(text.to_owned())))
     }
 
     fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Loose::Text(Cow::Borrowed(text)))
+        Ok(Lenient::Text(Cow::Borrowed(text)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Loose::Strange)
+        Ok(Lenient::Strange)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Loose::Strange)
+        Ok(Lenient::Strange)
     }
 }
 

@@ -18,7 +18,7 @@ mod tests;
 
 pub use items::ITEMS_MAX;
 use items::Open;
-use lenient::{Field, Loose, Object};
+use lenient::{Field, Lenient, Object};
 
 /// What a call that changes something answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +53,9 @@ pub(super) enum Said {
 #[derive(Deserialize)]
 struct ListingBody<'a> {
     #[serde(default, borrow)]
-    errcode: Loose<'a>,
+    errcode: Lenient<'a>,
     #[serde(default, borrow)]
-    errmsg: Loose<'a>,
+    errmsg: Lenient<'a>,
     #[serde(default)]
     wxopens: Field<Open>,
 }
@@ -63,9 +63,9 @@ struct ListingBody<'a> {
 #[derive(Deserialize)]
 struct Answer<'a> {
     #[serde(default, borrow)]
-    errcode: Loose<'a>,
+    errcode: Lenient<'a>,
     #[serde(default, borrow)]
-    errmsg: Loose<'a>,
+    errmsg: Lenient<'a>,
 }
 
 /// Reads the answer of `wxamplinkget`
@@ -127,15 +127,15 @@ pub(super) struct Granted {
 #[derive(Deserialize)]
 struct GrantBody<'a> {
     #[serde(default, borrow)]
-    errcode: Loose<'a>,
+    errcode: Lenient<'a>,
     #[serde(default, borrow)]
-    errmsg: Loose<'a>,
+    errmsg: Lenient<'a>,
     #[serde(default, borrow)]
-    access_token: Loose<'a>,
+    access_token: Lenient<'a>,
     #[serde(default, borrow)]
-    authorizer_access_token: Loose<'a>,
+    authorizer_access_token: Lenient<'a>,
     #[serde(default, borrow)]
-    expires_in: Loose<'a>,
+    expires_in: Lenient<'a>,
 }
 
 /// Reads a token source's answer: `{"access_token": …, "expires_in": …}` or an errcode.
@@ -146,13 +146,13 @@ pub(super) fn grant(body: &[u8]) -> Result<Result<Granted, Refusal>, Unreadable>
             return Ok(Err(refusal(code, &found.errmsg)));
         }
         let names = (&found.access_token, &found.authorizer_access_token);
-        let ((Loose::Text(token), Loose::Absent | Loose::Null) | (Loose::Absent | Loose::Null, Loose::Text(token))) =
-            names
+        let ((Lenient::Text(token), Lenient::Absent | Lenient::Null)
+        | (Lenient::Absent | Lenient::Null, Lenient::Text(token))) = names
         else {
             return Err(fault("there is no single text \"access_token\""));
         };
         let expires_in = match &found.expires_in {
-            Loose::Absent | Loose::Null => None,
+            Lenient::Absent | Lenient::Null => None,
             given => Some(given.integer().ok_or_else(|| fault("\"expires_in\" is no number"))?),
         };
         Ok(Ok(Granted { token: secrecy::SecretString::from(&**token), expires_in }))
@@ -160,16 +160,16 @@ pub(super) fn grant(body: &[u8]) -> Result<Result<Granted, Refusal>, Unreadable>
 }
 
 /// The code, or nothing when the key is missing; any other thing in its place makes the body unreadable.
-fn code(errcode: &Loose<'_>) -> Result<Option<i64>, Unreadable> {
-    if *errcode == Loose::Absent {
+fn code(errcode: &Lenient<'_>) -> Result<Option<i64>, Unreadable> {
+    if *errcode == Lenient::Absent {
         return Ok(None);
     }
     errcode.integer().map(Some).ok_or_else(|| fault("the errcode is no number"))
 }
 
-fn refusal(errcode: i64, errmsg: &Loose<'_>) -> Refusal {
-    // Not `Loose::text`: a blank before the rid is part of what WeChat said.
-    let said = if let Loose::Text(text) = errmsg { text } else { "" };
+fn refusal(errcode: i64, errmsg: &Lenient<'_>) -> Refusal {
+    // Not `Lenient::text`: a blank before the rid is part of what WeChat said.
+    let said = if let Lenient::Text(text) = errmsg { text } else { "" };
     // Whole, however long: whoever knows the secrets cleans it before it is cut, or a cut secret would not be found.
     Refusal { errcode, errmsg: said.to_owned() }
 }

@@ -120,7 +120,7 @@ async fn a_channel_that_never_answers_holds_up_no_other_and_new_messages_are_sen
     for _ in 0..5 {
         post.owe_many(20).await;
     }
-    channels.ring();
+    channels.notify();
     let receiver = post.receiver.clone();
     until("the other channel", || receiver.taken("well").len() == 100).await;
     assert_eq!(receiver.calls("hangs"), 8, "as many as may be under way at once");

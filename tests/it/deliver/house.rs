@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use amplinkd::{clock::Clock, store::write::housekeeping::Keep};
+use amplinkd::{clock::Clock, store::write::housekeeping::Retention};
 
 use super::{Answer, Post, hours, minutes};
 
 impl Post {
-    async fn keep_house(&mut self) -> u64 {
+    async fn housekeep(&mut self) -> u64 {
         let now = self.clock.now();
-        let keep = Keep { events: now - days(30), dead: now - days(90) };
+        let keep = Retention { events: now - days(30), dead: now - days(90) };
         let mut taken = 0;
         loop {
             match self.store().prune(keep, now).await.unwrap() {
@@ -48,13 +48,13 @@ async fn spent_messages_go_after_a_month_dead_ones_after_three_and_owed_ones_nev
     post.stop().await;
     post.clock.advance(days(29));
     post.start().await;
-    assert_eq!(post.keep_house().await, 0);
+    assert_eq!(post.housekeep().await, 0);
     post.clock.advance(days(2));
-    assert_eq!(post.keep_house().await, 102 + 50, "and the dead one's other delivery, and the owed one's");
+    assert_eq!(post.housekeep().await, 102 + 50, "and the dead one's other delivery, and the owed one's");
     assert_eq!((post.events().await, post.count("true").await), (2, 2));
-    assert_eq!(post.keep_house().await, 0);
+    assert_eq!(post.housekeep().await, 0);
     post.clock.advance(days(62));
-    assert_eq!(post.keep_house().await, 2);
+    assert_eq!(post.housekeep().await, 2);
     assert_eq!((post.events().await, post.count("state = 'pending'").await), (1, 1));
     post.settle().await;
     assert_eq!(post.receiver.taken("other")[&stopped], 2, "it is still there to be sent");
@@ -68,10 +68,10 @@ async fn what_the_watch_has_not_read_is_kept() {
     }
     post.sql("INSERT INTO watch (one, seq, policy) VALUES (1, 3, '')").await;
     post.clock.advance(days(31));
-    assert_eq!(post.keep_house().await, 3);
+    assert_eq!(post.housekeep().await, 3);
     assert_eq!(post.events().await, 1);
     post.sql("UPDATE watch SET seq = 4").await;
-    assert_eq!(post.keep_house().await, 1);
+    assert_eq!(post.housekeep().await, 1);
 }
 
 #[tokio::test]

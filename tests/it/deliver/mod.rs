@@ -22,7 +22,7 @@ mod receiver;
 use std::{sync::Arc, time::Duration};
 
 use amplinkd::{
-    alerting::deliver::{Deliver, Health, Outlet},
+    alerting::deliver::{ChannelEndpoint, Deliver, Health},
     clock::{Clock, ManualClock},
     domain::{message::Language, time::Time},
     notify::{Channel, ChannelSettings, Kind, Pace},
@@ -90,7 +90,7 @@ impl Post {
     }
 
     /// The channels as a daemon makes them at its start.
-    fn outlets(&self) -> Vec<Outlet> {
+    fn outlets(&self) -> Vec<ChannelEndpoint> {
         let outlet = |name: &&'static str| {
             let channel = Channel::new(&ChannelSettings {
                 name: (*name).to_owned(),
@@ -103,7 +103,14 @@ impl Post {
             })
             .unwrap();
             let pace = self.pace.unwrap_or_else(|| channel.pace());
-            Outlet { name: (*name).to_owned(), channel, pace, language: Language::En, zone: chrono_tz::UTC, link: None }
+            ChannelEndpoint {
+                name: (*name).to_owned(),
+                channel,
+                pace,
+                language: Language::En,
+                zone: chrono_tz::UTC,
+                link: None,
+            }
         };
         self.channels.iter().map(outlet).collect()
     }

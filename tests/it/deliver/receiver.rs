@@ -56,12 +56,12 @@ impl Arrival {
     }
 }
 
-type Mood = Box<dyn FnMut(&Arrival) -> Answer + Send>;
+type Severity = Box<dyn FnMut(&Arrival) -> Answer + Send>;
 
 struct Desk {
     clock: Arc<ManualClock>,
     ledger: Mutex<Vec<Arrival>>,
-    mood: Mutex<Mood>,
+    mood: Mutex<Severity>,
 }
 
 /// The service.

@@ -7,7 +7,7 @@ use amplinkd::domain::{
     matching::Findings,
     observation::Observation as O,
     policy::Policy,
-    request::{Baseline, Doubt, Outcome, Request, Sighting, State},
+    request::{Baseline, Outcome, PendingConfirmation, Request, Sighting, State},
     time::Time,
 };
 use proptest::prelude::*;
@@ -66,7 +66,7 @@ fn a_list_in_which_nothing_stood_lost_nothing() {
     let initiated = Request { state: State::Initiated, attempt: 1, ..link() };
     assert_eq!(judged(&[initiated], vec![O::Absent], &Before::default(), None, START), Loss::Partial);
     let mut gone_before = linked(1);
-    gone_before.memory.doubt = Some(Doubt { sighting: Sighting::Absent, at: START });
+    gone_before.memory.doubt = Some(PendingConfirmation { sighting: Sighting::Absent, at: START });
     assert_eq!(judged(&[gone_before], vec![O::Absent], &Before::default(), None, START), Loss::Partial);
 }
 

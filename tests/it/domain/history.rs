@@ -8,9 +8,9 @@ use amplinkd::domain::{
     errcode,
     history::{Hash, Identity, Replay, Step, is_possible},
     listing::Status,
-    observation::{Observation as O, ResetBy, Since},
+    observation::{Observation as O, ResetBy, RestoredFate},
     policy::Policy,
-    request::{Baseline, Doubt, Failure, Memory, Outcome, Request, Sighting, State},
+    request::{Baseline, Failure, ListingMemory, Outcome, PendingConfirmation, Request, Sighting, State},
     time::Time,
 };
 use proptest::prelude::*;
@@ -43,7 +43,7 @@ fn states() -> Vec<State> {
 }
 
 fn observations() -> Vec<O> {
-    let restored = [Since::Unknown, Since::Called, Since::Taken, Since::Cancelled]
+    let restored = [RestoredFate::Unknown, RestoredFate::Called, RestoredFate::Taken, RestoredFate::Cancelled]
         .map(|since| O::Restored { since, baseline: Baseline::Clear });
     let others = [
         O::Absent,
@@ -64,14 +64,14 @@ fn observations() -> Vec<O> {
     STATUSES.map(O::Listed).into_iter().chain(restored).chain(others).chain(codes).collect()
 }
 
-fn memories(now: Time) -> Vec<Memory> {
+fn memories(now: Time) -> Vec<ListingMemory> {
     let sightings = STATUSES.map(Sighting::Listed).into_iter().chain([Sighting::Absent]);
-    let doubts: Vec<Option<Doubt>> =
-        sightings.map(|sighting| Some(Doubt { sighting, at: now - minutes(1) })).chain([None]).collect();
+    let doubts: Vec<Option<PendingConfirmation>> =
+        sightings.map(|sighting| Some(PendingConfirmation { sighting, at: now - minutes(1) })).chain([None]).collect();
     let mut memories = Vec::new();
     for baseline in [Baseline::Clear, Baseline::Rejected] {
         for seen in STATUSES.map(Some).into_iter().chain([None]) {
-            memories.extend(doubts.iter().map(|doubt| Memory { seen, baseline, doubt: *doubt }));
+            memories.extend(doubts.iter().map(|doubt| ListingMemory { seen, baseline, doubt: *doubt }));
         }
     }
     memories
@@ -184,8 +184,14 @@ fn hashes(identity: &Identity<'_>, steps: &[Step<'_>]) -> Vec<Hash> {
 }
 
 fn restorations() -> impl Strategy<Value = O> {
-    prop::sample::select(vec![Since::Unknown, Since::Unknown, Since::Called, Since::Taken, Since::Cancelled])
-        .prop_map(|since| O::Restored { since, baseline: Baseline::Clear })
+    prop::sample::select(vec![
+        RestoredFate::Unknown,
+        RestoredFate::Unknown,
+        RestoredFate::Called,
+        RestoredFate::Taken,
+        RestoredFate::Cancelled,
+    ])
+    .prop_map(|since| O::Restored { since, baseline: Baseline::Clear })
 }
 
 proptest! {

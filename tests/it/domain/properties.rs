@@ -176,7 +176,7 @@ proptest! {
         request.memory.doubt = None;
         for seen in [Observation::Absent, Observation::AbsentAsAsked, Observation::AbsentBesideOld] {
             let verdict = verdict(&request, &seen, &life.policy, now);
-            prop_assert!(matches!(verdict, Verdict::Stay | Verdict::Doubt(_)), "{verdict:?}");
+            prop_assert!(matches!(verdict, Verdict::Stay | Verdict::PendingConfirmation(_)), "{verdict:?}");
         }
         let backward: &[Status] = match request.state {
             State::AwaitingProgramAdmin => &[Status::AwaitingAccountAdmin],

@@ -9,9 +9,9 @@ use amplinkd::domain::{
     decide::{Verdict, decide, verdict},
     errcode,
     listing::Status,
-    observation::{Observation as O, ResetBy, Since},
+    observation::{Observation as O, ResetBy, RestoredFate},
     policy::Policy,
-    request::{Baseline, Doubt, Failure, Outcome, Request, Sighting, State},
+    request::{Baseline, Failure, Outcome, PendingConfirmation, Request, Sighting, State},
     time::Time,
 };
 
@@ -88,16 +88,16 @@ fn observed(head: &str) -> Vec<(O, Baseline)> {
         "opened by hand" => clear(O::QuotaReset { by: ResetBy::Operator }),
         "deadline" => clear(O::DeadlinePassed),
         "cancel" => clear(O::CancelAsked),
-        "perhaps called" => restored(Since::Unknown),
-        "called" => restored(Since::Called),
-        "taken" => restored(Since::Taken),
-        "cancelled" => restored(Since::Cancelled),
+        "perhaps called" => restored(RestoredFate::Unknown),
+        "called" => restored(RestoredFate::Called),
+        "taken" => restored(RestoredFate::Taken),
+        "cancelled" => restored(RestoredFate::Cancelled),
         "any other code" => [1, -2, 89_999, i64::MAX].map(|code| (refused(code), Baseline::Clear)).to_vec(),
         codes => codes.split(", ").map(|c| (refused(c.parse().expect("a code")), Baseline::Clear)).collect(),
     }
 }
 
-fn restored(since: Since) -> Vec<(O, Baseline)> {
+fn restored(since: RestoredFate) -> Vec<(O, Baseline)> {
     let both = [Baseline::Clear, Baseline::Rejected];
     both.map(|baseline| (O::Restored { since, baseline }, Baseline::Clear)).to_vec()
 }
@@ -107,16 +107,17 @@ fn restored(since: Since) -> Vec<(O, Baseline)> {
 struct Situation {
     late: bool,
     second: bool,
-    doubt: fn(Sighting, Time) -> Option<Doubt>,
+    doubt: fn(Sighting, Time) -> Option<PendingConfirmation>,
 }
 
 fn situations() -> Vec<Situation> {
-    let none: fn(Sighting, Time) -> Option<Doubt> = |_, _| None;
-    let same_earlier = |sighting, now: Time| Some(Doubt { sighting, at: now - minutes(1) });
-    let same_moment = |sighting, at| Some(Doubt { sighting, at });
-    let clock_stepped_back = |sighting, now: Time| Some(Doubt { sighting, at: now + minutes(300) });
-    let of_something_else =
-        |_, now: Time| Some(Doubt { sighting: Sighting::Listed(Status::Other(77)), at: now - minutes(1) });
+    let none: fn(Sighting, Time) -> Option<PendingConfirmation> = |_, _| None;
+    let same_earlier = |sighting, now: Time| Some(PendingConfirmation { sighting, at: now - minutes(1) });
+    let same_moment = |sighting, at| Some(PendingConfirmation { sighting, at });
+    let clock_stepped_back = |sighting, now: Time| Some(PendingConfirmation { sighting, at: now + minutes(300) });
+    let of_something_else = |_, now: Time| {
+        Some(PendingConfirmation { sighting: Sighting::Listed(Status::Other(77)), at: now - minutes(1) })
+    };
     let doubts = [
         (false, none),
         (true, same_earlier),
@@ -146,7 +147,7 @@ fn demanded(cell: &str, situation: Situation, request: &Request) -> String {
 fn answered(request: &Request, verdict: Verdict) -> String {
     match verdict {
         Verdict::Stay => "·".to_owned(),
-        Verdict::Doubt(_) => "doubt".to_owned(),
+        Verdict::PendingConfirmation(_) => "doubt".to_owned(),
         Verdict::Advance(to) if to == request.state => "·".to_owned(),
         Verdict::Advance(State::Deferred(_)) if matches!(request.state, State::Deferred(_)) => {
             "deferred anew".to_owned()
@@ -203,7 +204,9 @@ fn wrong_answers(standings: &[Request], head: &str, cell: &str) -> Vec<String> {
         let next = decide(&request, &seen, &policy(), now).next;
         let applied = match verdict {
             Verdict::Stay => next.state == request.state,
-            Verdict::Doubt(of) => next.state == request.state && of == sighting && next.memory.doubt.is_some(),
+            Verdict::PendingConfirmation(of) => {
+                next.state == request.state && of == sighting && next.memory.doubt.is_some()
+            }
             Verdict::Advance(to) | Verdict::Conflict(_, to) => next.state == to,
         };
         if demanded != answered || !applied {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use amplinkd::domain::message::{AlertFacts, Language, Message, Mood};
+use amplinkd::domain::message::{AlertFacts, Language, Message, Severity};
 use amplinkd::notify::{Channel, ChannelSettings, Kind};
 use serde_json::Value;
 
@@ -137,9 +137,9 @@ async fn an_alert_fires_until_it_is_over() {
     assert_eq!(alertmanager.counts(at(NOW.ms() + 7 * 24 * HOUR)), (2, 0), "it outlasts a week between two repeats");
 
     let later = at(NOW.ms() + 1);
-    channel.send(&Message { mood: Mood::Resolved, ..told(vec![over(&facts(1))]) }, NOW).await.unwrap();
+    channel.send(&Message { mood: Severity::Resolved, ..told(vec![over(&facts(1))]) }, NOW).await.unwrap();
     assert_eq!(alertmanager.counts(later), (1, 1));
-    channel.send(&Message { mood: Mood::Resolved, ..told(vec![facts(2)]) }, NOW).await.unwrap();
+    channel.send(&Message { mood: Severity::Resolved, ..told(vec![facts(2)]) }, NOW).await.unwrap();
     assert_eq!(alertmanager.counts(later), (0, 2), "over without a moment of its own is over with the message");
 }
 
@@ -168,7 +168,7 @@ async fn people_read_it_in_the_messages_language() {
 #[tokio::test]
 async fn news_is_none_of_its_business() {
     let (_, server) = start().await;
-    let news = Message { mood: Mood::News, ..told(Vec::new()) };
+    let news = Message { mood: Severity::News, ..told(Vec::new()) };
     assert_eq!(channel(Kind::Alertmanager, &server.url, &[]).send(&news, NOW).await, Ok(()));
     assert!(server.received().is_empty());
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use amplinkd::{
-    domain::message::{Language, Message, Mood},
+    domain::message::{Language, Message, Severity},
     notify::{Channel, ChannelSettings, Kind},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -83,7 +83,7 @@ async fn a_retry_is_the_same_mail_and_what_follows_joins_its_thread() {
     send(&server, &message()).await;
     send(&server, &message()).await;
     let over =
-        Message { id: "0197c2d4-over".to_owned(), mood: Mood::Resolved, title: "好了".to_owned(), ..message() };
+        Message { id: "0197c2d4-over".to_owned(), mood: Severity::Resolved, title: "好了".to_owned(), ..message() };
     send(&server, &over).await;
     let other = Message { id: "x y\r\n".to_owned(), partition_key: "stuck/program_admin".to_owned(), ..message() };
     send(&server, &other).await;
@@ -103,7 +103,7 @@ async fn a_retry_is_the_same_mail_and_what_follows_joins_its_thread() {
 #[tokio::test]
 async fn the_subject_says_that_it_is_over() {
     let server = SmtpServer::friendly().await;
-    send(&server, &Message { mood: Mood::Resolved, language: Language::En, ..message() }).await;
+    send(&server, &Message { mood: Severity::Resolved, language: Language::En, ..message() }).await;
     assert!(server.only_mail().header("Subject").starts_with("[amplinkd] Resolved: 3 "));
 }
 

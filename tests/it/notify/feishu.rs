@@ -62,10 +62,10 @@ async fn sent(server: &Server, secrets: &[&str], message: &Message) -> (&'static
 #[tokio::test]
 async fn a_group_is_told_of_every_mood() {
     for (mood, colour, title) in [
-        (Mood::Fired, "red", "【需要处理】3 个关联请求在等公众号管理员"),
-        (Mood::Repeated, "orange", "【仍需处理】3 个关联请求在等公众号管理员"),
-        (Mood::Resolved, "green", "【已解决】3 个关联请求在等公众号管理员"),
-        (Mood::News, "blue", "【通知】3 个关联请求在等公众号管理员"),
+        (Severity::Fired, "red", "【需要处理】3 个关联请求在等公众号管理员"),
+        (Severity::Repeated, "orange", "【仍需处理】3 个关联请求在等公众号管理员"),
+        (Severity::Resolved, "green", "【已解决】3 个关联请求在等公众号管理员"),
+        (Severity::News, "blue", "【通知】3 个关联请求在等公众号管理员"),
     ] {
         let server = Server::start(robot).await;
         let message = Message { mood, ..message() };

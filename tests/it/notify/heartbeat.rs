@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amplinkd::notify::heartbeat::Heartbeat;
+use amplinkd::notify::heartbeat::HeartbeatClient;
 
 use super::{
     NOW, outcome,
@@ -26,8 +26,8 @@ fn answer(received: &Received) -> Reply {
     Reply::Status(200, "OK".to_owned())
 }
 
-fn heartbeat(url: String, timeout: Duration) -> Heartbeat {
-    Heartbeat::new(url.into(), timeout).unwrap()
+fn heartbeat(url: String, timeout: Duration) -> HeartbeatClient {
+    HeartbeatClient::new(url.into(), timeout).unwrap()
 }
 
 /// A timeout that only ends what would last for ever.

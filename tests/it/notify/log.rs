@@ -6,7 +6,7 @@ use std::{
 };
 
 use amplinkd::{
-    domain::message::{Message, Mood},
+    domain::message::{Message, Severity},
     notify::Kind,
 };
 
@@ -74,9 +74,12 @@ async fn a_message_is_one_line_with_fields() {
 
 #[tokio::test]
 async fn only_what_asks_for_somebody_is_a_warning() {
-    for (mood, level) in
-        [(Mood::Fired, "WARN"), (Mood::Repeated, "WARN"), (Mood::Resolved, "INFO"), (Mood::News, "INFO")]
-    {
+    for (mood, level) in [
+        (Severity::Fired, "WARN"),
+        (Severity::Repeated, "WARN"),
+        (Severity::Resolved, "INFO"),
+        (Severity::News, "INFO"),
+    ] {
         assert_eq!(logged(&Message { mood, ..message() }).await["level"], level);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use amplinkd::{
     domain::{
-        message::{Language, Message, Mood},
+        message::{Language, Message, Severity},
         time::Time,
     },
     notify::{Channel, ChannelSettings, Kind, SendError},
@@ -74,7 +74,7 @@ fn message() -> Message {
         sequence: 42,
         at: Time::from_ms(1_795_374_187_042),
         data: r#"{"rule":"stuck","total":3}"#.to_owned(),
-        mood: Mood::Fired,
+        mood: Severity::Fired,
         language: Language::Zh,
         zone: chrono_tz::Asia::Shanghai,
         title: "3 个关联请求在等公众号管理员".to_owned(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use amplinkd::{
     clock::{Clock as _, SystemClock},
     domain::{
-        message::{AlertFacts, Message, Mood},
+        message::{AlertFacts, Message, Severity},
         time::Time,
     },
     notify::{Channel, ChannelSettings, Kind},
@@ -92,11 +92,14 @@ async fn alertmanager_shows_an_alert_until_it_is_over() {
     // Longer than this Alertmanager's resolve_timeout, and than the wait before it tells somebody.
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(shown().await.len(), 1, "it does not end by itself");
-    channel.send(&Message { mood: Mood::Repeated, ..firing.clone() }, now()).await.unwrap();
+    channel.send(&Message { mood: Severity::Repeated, ..firing.clone() }, now()).await.unwrap();
     assert_eq!(shown().await.len(), 1);
 
-    let over =
-        Message { alerts: vec![AlertFacts { resolved_at: Some(now().ms()), ..facts }], mood: Mood::Resolved, ..firing };
+    let over = Message {
+        alerts: vec![AlertFacts { resolved_at: Some(now().ms()), ..facts }],
+        mood: Severity::Resolved,
+        ..firing
+    };
     channel.send(&over, now()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(shown().await, Vec::<String>::new());

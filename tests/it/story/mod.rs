@@ -36,7 +36,7 @@ use std::{collections::HashMap, num::NonZeroU32, path::PathBuf, sync::Arc, time:
 use amplinkd::{
     alerting::{
         deliver::Deliver,
-        evaluator::{Settings as Alerting, Watch},
+        evaluator::{AlertEvaluator, Settings as Alerting},
     },
     clock::{Clock, ManualClock},
     domain::{
@@ -131,7 +131,7 @@ pub(crate) struct Daemon {
     pub(crate) alerting: Alerting,
     dir: tempfile::TempDir,
     running: Option<(Arc<Engine>, Driver)>,
-    watch: Option<Watch>,
+    watch: Option<AlertEvaluator>,
 }
 
 impl Daemon {
@@ -189,7 +189,7 @@ impl Daemon {
         let engine = Arc::clone(self.engine());
         let channels = Deliver::new(engine.store().clone(), Arc::clone(engine.clock()), Vec::new(), days(3));
         let channels = channels.channels().clone();
-        self.watch = Some(Watch::start(engine, self.alerting.clone(), channels).await.unwrap());
+        self.watch = Some(AlertEvaluator::start(engine, self.alerting.clone(), channels).await.unwrap());
     }
 
     /// Ends the process in good order.

@@ -114,11 +114,11 @@ impl Arrival {
     }
 }
 
-type Mood = Box<dyn FnMut(&Arrival) -> Answer + Send>;
+type Severity = Box<dyn FnMut(&Arrival) -> Answer + Send>;
 
 struct Desk {
     ledger: Mutex<Vec<Arrival>>,
-    mood: Mutex<Mood>,
+    mood: Mutex<Severity>,
     /// Says nothing to anybody.
     is_mute: AtomicBool,
     /// Closes connections without reading from them.

@@ -34,8 +34,8 @@ async fn one_message_that_is_refused_dies_alone_and_can_be_had_again() {
     house
         .until("it is given up, and all others are told", async |house| {
             // As if the pause were over.
-            let hasten = "UPDATE delivery SET next_at = 0 WHERE state = 'pending' AND refusals > 0";
-            house.sql(hasten).await;
+            let pull_forward = "UPDATE delivery SET next_at = 0 WHERE state = 'pending' AND refusals > 0";
+            house.sql(pull_forward).await;
             house.count(dead).await == 1 && house.is_told().await
         })
         .await;

@@ -84,10 +84,10 @@ async fn only_the_token_that_was_used_is_dropped() {
     let server = counting(7_200).await;
     let tokens = Tokens::new(service(&server), clock()).unwrap();
     let first = tokens.get(&account()).await.unwrap();
-    assert!(!tokens.drop_if(&account(), &token("another")));
-    assert!(tokens.drop_if(&account(), &first));
+    assert!(!tokens.invalidate(&account(), &token("another")));
+    assert!(tokens.invalidate(&account(), &first));
     let second = tokens.get(&account()).await.unwrap();
-    assert!(!tokens.drop_if(&account(), &first), "somebody renewed it already");
+    assert!(!tokens.invalidate(&account(), &first), "somebody renewed it already");
     assert_eq!(tokens.get(&account()).await, Ok(second));
 }
 
@@ -243,12 +243,12 @@ async fn a_bad_token_is_renewed_once_per_call() {
     wechat.listing(&account()).await.unwrap();
     assert_eq!((server.requests().len(), service_of.requests().len()), (2, 1 + 1));
 
-    let ticket = wechat.ticket(&account()).await.unwrap();
-    assert_eq!(ticket, token("t1"));
-    wechat.link(&account(), &ticket, &program(), LinkOptions::default()).await.unwrap();
+    let token_for = wechat.token_for(&account()).await.unwrap();
+    assert_eq!(token_for, token("t1"));
+    wechat.link(&account(), &token_for, &program(), LinkOptions::default()).await.unwrap();
     assert_eq!(server.requests().len(), 3);
 
-    wechat.tokens().drop_if(&account(), &ticket);
+    wechat.tokens().invalidate(&account(), &token_for);
     let Err(CallError::Refused(refusal)) = wechat.unlink(&account(), &token("t2"), &program()).await else {
         panic!("t2 and t3 are bad")
     };
@@ -259,8 +259,8 @@ async fn a_bad_token_is_renewed_once_per_call() {
 async fn the_same_token_again_ends_the_call() {
     let source = TokenSource::Static(HashMap::from([("*".to_owned(), SecretString::from("bad"))]));
     let (wechat, server) = wechat(&["bad"], source).await;
-    let ticket = wechat.ticket(&account()).await.unwrap();
-    let error = wechat.link(&account(), &ticket, &program(), LinkOptions::default()).await.unwrap_err();
+    let token_for = wechat.token_for(&account()).await.unwrap();
+    let error = wechat.link(&account(), &token_for, &program(), LinkOptions::default()).await.unwrap_err();
     assert!(matches!(error, CallError::Refused(_)), "{error:?}");
     assert_eq!(server.requests().len(), 1);
 }
@@ -269,7 +269,7 @@ async fn the_same_token_again_ends_the_call() {
 async fn without_a_token_nothing_is_sent() {
     let down = Server::always(Reply::Status(503, String::new())).await;
     let (wechat, server) = wechat(&[], service(&down)).await;
-    assert!(matches!(wechat.ticket(&account()).await, Err(CallError::NoToken(_))));
+    assert!(matches!(wechat.token_for(&account()).await, Err(CallError::NoToken(_))));
     assert!(matches!(wechat.listing(&account()).await, Err(CallError::NoToken(_))));
     assert_eq!(server.requests().len(), 0);
 }

@@ -130,7 +130,7 @@ pub(super) async fn one(tx: &mut SqliteConnection, id: &str, now: Time) -> Resul
 }
 
 /// Moves the lines that hold these wishes already: each is then found where requests are.
-pub(in crate::store) async fn take_up_twins(
+pub(in crate::store) async fn take_up_duplicates(
     tx: &mut SqliteConnection,
     asks: &[Ask<'_>],
     now: Time,

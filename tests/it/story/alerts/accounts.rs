@@ -4,7 +4,7 @@
 
 use std::sync::Mutex;
 
-use amplinkd::{alerting::heartbeat::Pulse, notify::heartbeat::Heartbeat};
+use amplinkd::{alerting::heartbeat::HeartbeatTask, notify::heartbeat::HeartbeatClient};
 use axum::{Router, extract::State, http::StatusCode, http::Uri};
 
 use super::*;
@@ -51,8 +51,8 @@ async fn calling(url: &str) -> Guarded {
 /// Whether the heartbeat of this moment says that all is well.
 async fn is_well(guarded: &Guarded) -> bool {
     let pulse = Receiver::start();
-    let heartbeat = Heartbeat::new(format!("{}/ping/check", pulse.url()).into(), seconds(5)).unwrap();
-    Pulse::new(Arc::clone(guarded.daemon.engine()), heartbeat, minutes(1)).beat().await;
+    let heartbeat = HeartbeatClient::new(format!("{}/ping/check", pulse.url()).into(), seconds(5)).unwrap();
+    HeartbeatTask::new(Arc::clone(guarded.daemon.engine()), heartbeat, minutes(1)).beat().await;
     let said = pulse.ledger();
     !said.iter().any(|arrival| arrival.path.contains("/fail"))
 }

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use amplinkd::{
-    alerting::{deliver::Outlet, unwritable_alarm::Alarm},
+    alerting::{deliver::ChannelEndpoint, unwritable_alarm::UnwritableAlarm},
     domain::message::Language,
     notify::{Channel, ChannelSettings, Kind},
     shutdown::Shutdown,
@@ -30,7 +30,7 @@ async fn service(is_away: Arc<AtomicBool>, taken: Arc<Mutex<Vec<String>>>) -> St
     url
 }
 
-fn webhook(name: &str, url: String) -> Outlet {
+fn webhook(name: &str, url: String) -> ChannelEndpoint {
     let settings = ChannelSettings {
         name: name.to_owned(),
         kind: Kind::Webhook,
@@ -42,7 +42,7 @@ fn webhook(name: &str, url: String) -> Outlet {
     };
     let channel = Channel::new(&settings).unwrap();
     let zone = chrono_tz::Asia::Shanghai;
-    Outlet { name: name.to_owned(), pace: channel.pace(), channel, language: Language::Zh, zone, link: None }
+    ChannelEndpoint { name: name.to_owned(), pace: channel.pace(), channel, language: Language::Zh, zone, link: None }
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn that_nothing_can_be_written_is_told_without_being_written() {
     let mut guarded = Guarded::start().await;
     let outlets = vec![Arc::new(webhook("ops", url))];
     let engine = Arc::clone(guarded.daemon.engine());
-    let alarm = Alarm::new(Arc::clone(&engine), &guarded.daemon.alerting.subscriptions, outlets);
+    let alarm = UnwritableAlarm::new(Arc::clone(&engine), &guarded.daemon.alerting.subscriptions, outlets);
     let shutdown = Shutdown::new();
     let driver = guarded.daemon.running.take().unwrap().1;
     let loop_ends = driver.spawn(shutdown.clone());

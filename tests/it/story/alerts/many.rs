@@ -2,7 +2,7 @@
 //! channel. It must never assert how long that took the machine; it prints it.
 
 use amplinkd::{
-    alerting::deliver::{Deliver, Outlet},
+    alerting::deliver::{ChannelEndpoint, Deliver},
     clock::SystemClock,
     domain::message::Language,
     notify::{Channel, ChannelSettings, Kind as Way},
@@ -34,7 +34,7 @@ impl Told {
                 to: Vec::new(),
             };
             let channel = Channel::new(&settings).unwrap();
-            Outlet {
+            ChannelEndpoint {
                 name: name.to_owned(),
                 pace: channel.pace(),
                 channel,

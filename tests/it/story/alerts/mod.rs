@@ -22,7 +22,7 @@ mod rules;
 mod vanished;
 
 use amplinkd::{
-    alerting::{deliver::Outlet, fan_out::Subscription},
+    alerting::{deliver::ChannelEndpoint, fan_out::Subscription},
     sim::By,
 };
 
@@ -109,11 +109,11 @@ impl Guarded {
     }
 
     /// From now on what is queued is sent.
-    pub(crate) async fn post(&mut self, outlets: Vec<Outlet>) {
+    pub(crate) async fn post(&mut self, outlets: Vec<ChannelEndpoint>) {
         let engine = self.daemon.engine();
         let deliver = Deliver::new(engine.store().clone(), Arc::clone(engine.clock()), outlets, days(3));
         let channels = deliver.channels().clone();
-        let watch = Watch::start(Arc::clone(engine), self.daemon.alerting.clone(), channels).await.unwrap();
+        let watch = AlertEvaluator::start(Arc::clone(engine), self.daemon.alerting.clone(), channels).await.unwrap();
         self.daemon.watch = Some(watch);
         self.deliver = Some(deliver);
     }

@@ -356,19 +356,19 @@ async fn a_log_that_a_forgotten_reader_keeps_from_being_cut_is_told_until_it_has
     let log = guarded.daemon.database().with_extension("db-wal");
     std::fs::OpenOptions::new().write(true).open(log).unwrap().set_len(300 << 20).unwrap();
 
-    keep_house(&guarded).await;
+    housekeep(&guarded).await;
     guarded.attend(minutes(1)).await;
     let alert = guarded.the("log_large").await;
     assert_eq!((alert.state.as_str(), alert.reason.as_str()), ("firing", "log_large.not_shrinking"));
     assert!(alert.message_en.contains("300 MiB"), "{}", alert.message_en);
 
     sqlx::raw_sql("COMMIT").execute(&mut reader).await.unwrap();
-    keep_house(&guarded).await;
+    housekeep(&guarded).await;
     guarded.attend(hours(1)).await;
     assert_eq!(guarded.the("log_large").await.resolution.as_deref(), Some("over"));
 }
 
 /// What the daemon does every few seconds beside its polls.
-async fn keep_house(guarded: &Guarded) {
+async fn housekeep(guarded: &Guarded) {
     guarded.daemon.store().keep_log_small(guarded.daemon.clock.now()).await.unwrap();
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use amplinkd::{
     domain::{id::RequestId, time::Time},
-    sim::{Api, Flags, LedgerEntry, PlanSet, Quotas, Span, approves_after},
+    sim::{Api, CallLogEntry, Flags, PlanSet, Quotas, Span, approves_after},
 };
 
 use super::super::{ACCOUNT, Daemon, PROGRAM, days, hours, minutes, to_link};
@@ -53,7 +53,7 @@ async fn crowd(daemon: &mut Daemon, count: usize) -> Vec<RequestId> {
 }
 
 /// Calls of `wxamplink` since April began by our calendar that had this code.
-fn calls(daemon: &Daemon, errcode: i64) -> Vec<LedgerEntry> {
+fn calls(daemon: &Daemon, errcode: i64) -> Vec<CallLogEntry> {
     let ahead = daemon.sim.world().time_ahead;
     let mut calls = daemon.sim.ledger();
     calls.retain(|call| call.api == Api::Link && call.errcode == errcode && call.at - ahead >= NEXT_MONTH.ms());
@@ -61,7 +61,7 @@ fn calls(daemon: &Daemon, errcode: i64) -> Vec<LedgerEntry> {
 }
 
 /// No two of these were made within half an hour.
-fn assert_one_at_a_time(calls: &[LedgerEntry]) {
+fn assert_one_at_a_time(calls: &[CallLogEntry]) {
     for pair in calls.windows(2) {
         let apart = Time::from_ms(pair[0].at).until(Time::from_ms(pair[1].at));
         assert!(apart >= minutes(30), "{apart:?} apart: {pair:#?}");

@@ -68,10 +68,10 @@ async fn a_list_that_is_always_another_fills_no_disk() {
 
     // Gone for a quarter of a year, they make room.
     daemon.run_for(days(80)).await;
-    daemon.engine().keep_house(None).await.unwrap();
+    daemon.engine().housekeep(None).await.unwrap();
     assert_eq!(daemon.remembered().await, ITEMS_REMEMBERED_MAX);
     daemon.run_for(days(11)).await;
-    daemon.engine().keep_house(None).await.unwrap();
+    daemon.engine().housekeep(None).await.unwrap();
     assert_eq!(daemon.remembered().await, 1);
     assert_eq!(daemon.count("SELECT count(*) FROM program_name").await, 1);
     daemon.crowd(0, 1_000, Phase::Linked);
