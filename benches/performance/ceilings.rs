@@ -16,7 +16,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use crate::house::{Watch, IN_FLIGHT, Measured, Source, token, wechat, wish};
+use crate::house::{IN_FLIGHT, Measured, Source, Watch, token, wechat, wish};
 
 /// How long each loop of calls is measured.
 pub(crate) const SPAN: Duration = Duration::from_secs(6);

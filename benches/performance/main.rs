@@ -37,7 +37,7 @@ use amplinkd::{
 
 use self::{
     ceilings::{SPAN, bare_loop, client_loop},
-    house::{Watch, IN_FLIGHT, Measured, daemon, wish},
+    house::{IN_FLIGHT, Measured, Watch, daemon, wish},
     machine::peak_memory_mb,
     server::{Server, serve},
 };

@@ -17,7 +17,7 @@ use amplinkd::{
 
 use crate::{
     ceilings::SPAN,
-    house::{Watch, IN_FLIGHT, Measured, Source, engine, wish},
+    house::{IN_FLIGHT, Measured, Source, Watch, engine, wish},
     machine::{memory_mb, peak_memory_mb},
     world::{live_a_month, now_ms},
 };

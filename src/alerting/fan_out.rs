@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{alert_rules::Rule, time::Time},
+    domain::{
+        alert_rules::Rule,
+        event::{AlertPhase, EventType},
+        time::Time,
+    },
     store::{
         read::alert_rules::News,
         write::{alerts::NewDelivery, record::new_id},
     },
 };
-
-/// The type of the summary of a day.
-pub(super) const DIGEST: &str = "amplinkd.digest";
 
 /// What a channel asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,22 +43,22 @@ impl Subscription {
     }
 
     fn wants(&self, event: &News) -> bool {
-        let kind = event.kind.as_str();
-        if kind.starts_with("amplinkd.request.") {
-            return self.transitions;
+        match EventType::from_word(&event.kind) {
+            Some(EventType::Request(_)) => self.transitions,
+            Some(EventType::Conflict(_)) => self.conflicts,
+            Some(EventType::Digest) => self.digests,
+            Some(EventType::Alert(phase)) => self.wants_alert(phase, event),
+            // A reminder is queued for its channel when it is made. Of another version's events nothing is known.
+            Some(EventType::Nudge) | None => false,
         }
-        if kind.starts_with("amplinkd.conflict.") {
-            return self.conflicts;
-        }
-        if kind == DIGEST {
-            return self.digests;
-        }
+    }
+
+    fn wants_alert(&self, phase: AlertPhase, event: &News) -> bool {
         let (Some(rule), Some(reach)) = (rule_of(&event.partition_key), event.reach) else { return false };
-        let is_for_me = match kind {
+        let is_for_me = match phase {
             // Each age is told for the first time by an event of its own.
-            "amplinkd.alert.fired" => self.after_ms() == reach,
-            "amplinkd.alert.repeated" | "amplinkd.alert.resolved" => self.after_ms() <= reach,
-            _ => false,
+            AlertPhase::Fired => self.after_ms() == reach,
+            AlertPhase::Repeated | AlertPhase::Resolved => self.after_ms() <= reach,
         };
         is_for_me && self.gets(rule)
     }

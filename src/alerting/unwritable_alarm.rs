@@ -7,18 +7,16 @@ use tokio::task::JoinSet;
 
 use super::{
     deliver::ChannelEndpoint,
-    evaluator::{
-        notify::{self, Notification},
-        reconcile::alert,
-    },
+    evaluator::{notify, reconcile::alert},
     fan_out::Subscription,
 };
 use crate::{
     clock::SharedClock,
     domain::{
         alert_rules::{Rule, SystemCondition, of_system_condition},
-        telling::{self, Told},
-        time::Time,
+        event::{AlertPhase, OutboxEvent},
+        text::render,
+        time::{BEIJING, Time},
     },
     engine::Engine,
     shutdown::Shutdown,
@@ -87,7 +85,7 @@ impl UnwritableAlarm {
         self.send_all(&event(finding, now, why, now)).await;
     }
 
-    async fn send_all(&self, event: &Told) {
+    async fn send_all(&self, event: &OutboxEvent) {
         // One that hangs holds up no other.
         let mut sending = JoinSet::new();
         for outlet in &self.outlets {
@@ -97,8 +95,8 @@ impl UnwritableAlarm {
     }
 }
 
-async fn send(outlet: Arc<ChannelEndpoint>, event: Told, clock: SharedClock) {
-    let message = telling::message(&event, outlet.language, outlet.zone, outlet.link.as_deref());
+async fn send(outlet: Arc<ChannelEndpoint>, event: OutboxEvent, clock: SharedClock) {
+    let message = render::message(&event, outlet.language, &outlet.zone, outlet.link.as_deref());
     for _ in 0..TRIES {
         match outlet.channel.send(&message, clock.now()).await {
             Ok(()) => return,
@@ -109,13 +107,13 @@ async fn send(outlet: Arc<ChannelEndpoint>, event: Told, clock: SharedClock) {
 }
 
 /// As the watch would have written it.
-fn event(finding: &str, since: Time, why: String, now: Time) -> Told {
+fn event(finding: &str, since: Time, why: String, now: Time) -> OutboxEvent {
     let plight = SystemCondition::Daemon { finding: finding.to_owned(), example: why, count: 1, since };
-    let mut row = alert(of_system_condition(&plight, chrono_tz::Asia::Shanghai), now, Duration::ZERO);
+    let mut row = alert(of_system_condition(&plight, &BEIJING), now, Duration::ZERO);
     // The same in every try, and another in the next outage.
     row.id = format!("{}/{}", row.key, since.ms());
-    let Event { kind, data, .. } = notify::event(Notification::Fired, 0, &row.reason, &[&row], now);
-    Told {
+    let Event { kind, data, .. } = notify::event(AlertPhase::Fired, 0, &row.reason, &[&row], now);
+    OutboxEvent {
         id: row.id,
         kind,
         subject: row.key,

@@ -19,14 +19,14 @@ pub fn settings(config: &Config) -> Settings {
         thresholds: alerts.thresholds.clone(),
         keep_outcomes: alerts.keep_outcomes,
         unread_after: alerts.unread_after,
-        zone: alerts.zone,
+        zone: alerts.zone.clone(),
         ..AlertPolicy::default()
     };
     Settings {
         attention,
         repeat_every: alerts.repeat_every,
         group_within: alerts.group_within,
-        quiet: alerts.quiet,
+        quiet: alerts.quiet.clone(),
         quiet_except: alerts.quiet_except.clone(),
         crowd: alerts.crowd.into(),
         subscriptions: alerts.channels.iter().map(|channel| subscription(channel, digest)).collect(),
@@ -40,7 +40,7 @@ pub fn promised(config: &Config) -> AlertDeadlines {
     AlertDeadlines {
         unread_after: alerts.unread_after,
         group_within: alerts.group_within,
-        quiet: alerts.quiet,
+        quiet: alerts.quiet.clone(),
         quiet_except: alerts.quiet_except.clone(),
     }
 }
@@ -69,7 +69,7 @@ pub fn outlets(alerts: &Alerts) -> anyhow::Result<Vec<ChannelEndpoint>> {
             pace: channel.pace(),
             channel,
             language: config.language,
-            zone: alerts.zone,
+            zone: alerts.zone.clone(),
             link: alerts.link.clone(),
         })
     };

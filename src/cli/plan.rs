@@ -12,7 +12,7 @@ use super::{
 use crate::domain::{
     capacity::{CapacityPlan, ClassPlan, Supply},
     pace::Stretch,
-    time::in_words,
+    text::format::duration,
 };
 
 /// Show how many looks all accounts need, what is allowed, and how late each class will be
@@ -186,7 +186,7 @@ fn row(class: &ClassPlan) -> Row {
 }
 
 fn glance(class: &ClassPlan) -> TableRow {
-    let words = |span: Duration| in_words(Duration::from_secs(span.as_secs()));
+    let words = |span: Duration| duration(Duration::from_secs(span.as_secs()));
     TableRow {
         class: class.class.as_str(),
         accounts: class.accounts,
@@ -228,7 +228,7 @@ fn first_looks(plan: &CapacityPlan) -> Option<String> {
     (!wait.is_zero()).then(|| {
         format!(
             "{accounts} accounts wait for their first look and call: at this rate all have had it in {}",
-            in_words(wait)
+            duration(wait)
         )
     })
 }

@@ -21,10 +21,7 @@ use super::{
 };
 use crate::{
     domain::{
-        distribution::Distribution,
-        id::AccountId,
-        stage_durations::Measured,
-        time::{Time, in_words},
+        distribution::Distribution, id::AccountId, stage_durations::Measured, text::format::duration, time::Time,
     },
     store::{
         read::stage_times::{By, REPORT_REQUESTS, Sample, StageTimes, Tally},
@@ -270,7 +267,7 @@ fn table(
     if nudged.is_empty() {
         text += "\nNobody was nudged: `amplinkd request nudge ID` words a reminder for whoever has not answered.\n";
     } else {
-        let within = in_words(session.config.nudge.effect_within);
+        let within = duration(session.config.nudge.effect_within);
         let _ = writeln!(
             text,
             "\nNudges: how many were followed by an approval in time (now {within}, [nudge] effect_within)\n"
@@ -371,7 +368,7 @@ impl NudgeRow {
 }
 
 fn worded(seconds: u64) -> String {
-    in_words(Duration::from_secs(seconds))
+    duration(Duration::from_secs(seconds))
 }
 
 fn drawn<T: Serialize>(context: &Context, columns: &[Column], rows: &[T]) -> anyhow::Result<String> {

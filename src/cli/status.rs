@@ -19,7 +19,7 @@ use super::{
     output::Format,
     time_format,
 };
-use crate::{domain::time::in_words, store::write::pace::PaceRow};
+use crate::{domain::text::format::duration, store::write::pace::PaceRow};
 
 /// Show on one page what runs, what waits and what a person must do
 #[derive(Debug, clap::Args)]
@@ -97,7 +97,7 @@ fn plan_lines(pace: Option<PaceRow>) -> [String; 2] {
     let second = if late.is_zero() {
         "none is late by plan".to_owned()
     } else {
-        format!("a look may be {} late", in_words(late))
+        format!("a look may be {} late", duration(late))
     };
     [first, second]
 }

@@ -1,5 +1,6 @@
 //! Single values as texts, for people and for programs. It must never let one from outside steer a terminal.
 
+use crate::domain::text::format::{steers, turns_direction};
 use serde_json::Value;
 
 /// A value for a program: bare texts, nothing for null, compact JSON for what has parts.
@@ -19,8 +20,11 @@ pub(super) fn bare(value: &Value, on_terminal: bool) -> String {
 /// JSON in which characters that steer a terminal are escaped. They can only stand in strings.
 pub(super) fn tame(json: &str) -> String {
     let escaped = |c: char| {
-        let steers = matches!(c, '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if steers { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }
+        if matches!(c, '\u{7f}'..='\u{9f}') || turns_direction(c) {
+            format!("\\u{:04x}", u32::from(c))
+        } else {
+            c.to_string()
+        }
     };
     json.chars().map(escaped).collect()
 }
@@ -44,9 +48,6 @@ pub(super) fn worded(value: &Value) -> String {
 /// A text from outside, with everything escaped that would steer a terminal: control characters and the marks that
 /// turn the direction of writing.
 pub(super) fn legible(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 

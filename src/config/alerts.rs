@@ -14,7 +14,7 @@ use super::{
 use crate::domain::{
     alert_rules::{AlertPolicy, Override, QuietHours, Rule, Stage, StuckAfter, Threshold, Thresholds, Whose},
     id::AccountId,
-    message::Language,
+    text::Language,
 };
 
 /// Minutes of a day.
@@ -44,7 +44,7 @@ pub struct Alerts {
     /// Rules that are told at once in quiet hours too.
     pub quiet_except: Vec<Rule>,
     /// The zone of the quiet hours and of times in messages.
-    pub zone: chrono_tz::Tz,
+    pub zone: jiff::tz::TimeZone,
     /// The language of messages, where a channel has none of its own.
     pub language: Language,
     /// An address shown in messages, in which `{rule}` is to be replaced.
@@ -306,14 +306,14 @@ impl RawAlerts {
             let refused = |wrong| InvalidKey { key: format!("alerts.override.{number}"), wrong };
             overrides.push(one.resolve().map_err(refused)?);
         }
-        let zone = self.timezone;
+        let zone = value::zone(self.timezone);
         Ok(Alerts {
             thresholds: Thresholds { stuck_after: self.stuck_after.general(), overrides },
             unread_after: self.unread_after,
             crowd: self.crowd,
             repeat_every: self.repeat_every,
             group_within: self.group_within,
-            quiet: self.quiet_hours.map(|Hours { from, until }| QuietHours { from, until, zone }),
+            quiet: self.quiet_hours.map(|Hours { from, until }| QuietHours { from, until, zone: zone.clone() }),
             quiet_except: self.quiet_except,
             zone,
             language: self.language,

@@ -12,7 +12,7 @@ use super::{
     value::{self, Text},
 };
 use crate::{
-    domain::{alert_rules::Rule, message::Language},
+    domain::{alert_rules::Rule, text::Language},
     notify::{ChannelSettings, Kind},
 };
 

@@ -12,7 +12,7 @@ use super::{
     tokens::{RawTokens, Source, veiled},
     value::duration_text,
 };
-use crate::domain::{alert_rules::StuckAfter, message::Language};
+use crate::domain::{alert_rules::StuckAfter, text::Language};
 
 /// One key in force.
 #[derive(Debug, Clone)]

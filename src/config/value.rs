@@ -241,6 +241,11 @@ pub(super) fn timezone<'de, D: Deserializer<'de>>(from: D) -> Result<chrono_tz::
     from.deserialize_any(Text { expected: ZONE, parse: |text| text.parse().map_err(|_| format!("expected {ZONE}")) })
 }
 
+/// The same zone as messages and quiet hours go by; both libraries know the zones of the IANA database.
+pub(super) fn zone(zone: chrono_tz::Tz) -> jiff::tz::TimeZone {
+    jiff::tz::TimeZone::get(zone.name()).unwrap_or(jiff::tz::TimeZone::UTC)
+}
+
 pub(super) fn log_filter<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     const FILTER: &str = "a level (error, warn, info, debug, trace) or directives such as \"info,amplinkd=debug\"";
     from.deserialize_any(Text {

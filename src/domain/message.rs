@@ -1,20 +1,10 @@
 //! What is told, to people and to other systems: one event and the words for it, the same for every channel and in every
 //! retry. It must never know how a channel writes it down: `notify` does.
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::time::Time;
-
-/// The language of messages to people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Language {
-    /// English.
-    En,
-    /// Chinese.
-    #[default]
-    Zh,
-}
+use super::{text::Language, time::Time};
 
 /// What a message means for whoever reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +42,7 @@ pub struct Message {
     /// The language of what follows.
     pub language: Language,
     /// The zone of its times.
-    pub zone: chrono_tz::Tz,
+    pub zone: TimeZone,
     /// One line, without an end mark: "3 link requests wait for account administrators".
     pub title: String,
     /// A sentence or two: who must do what. May be empty.

@@ -3,7 +3,7 @@
 //! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means,
 //! [`plan`] for what comes next and when, [`quota`] for when a used-up quota rolls over, [`matching`] for whose item is whose, [`emptied`] for lists that are doubtful as a
 //! whole, [`history`] for what was recorded,
-//! [`alert_rules`] for what people must know, [`message`] and [`telling`] for the words of it,
+//! [`alert_rules`] for what people must know, [`event`] for what is told of it, [`mod@text`] for the words,
 //! [`stage_durations`] and [`distribution`] for how long people took, [`nudge`] for the word to somebody who takes long,
 //! [`digest`] for a day in one message.
 
@@ -19,6 +19,7 @@ pub mod digest;
 pub mod distribution;
 pub mod emptied;
 pub mod errcode;
+pub mod event;
 pub mod history;
 pub mod id;
 pub mod listing;
@@ -32,5 +33,5 @@ pub mod policy;
 pub mod quota;
 pub mod request;
 pub mod stage_durations;
-pub mod telling;
+pub mod text;
 pub mod time;

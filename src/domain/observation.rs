@@ -81,10 +81,60 @@ pub enum RestoredFate {
     Cancelled,
 }
 
-impl Observation {
-    /// Where it came from: the word of `v_transition.cause`.
+/// Where a step of a request's history came from: the word of `v_transition.cause`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// It was accepted.
+    Accepted,
+    /// The account's list.
+    Listing,
+    /// A call that was begun.
+    Call,
+    /// What became of a call.
+    Answer,
+    /// A quota that is used up, or whole again.
+    Quota,
+    /// The policy's deadline.
+    Deadline,
+    /// A person.
+    Operator,
+    /// A copy of the database that was put back.
+    Restore,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Accepted,
+        Self::Listing,
+        Self::Call,
+        Self::Answer,
+        Self::Quota,
+        Self::Deadline,
+        Self::Operator,
+        Self::Restore,
+    ];
+
+    /// The word in SQL and JSON.
     #[must_use]
-    pub const fn cause(&self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Listing => "listing",
+            Self::Call => "call",
+            Self::Answer => "answer",
+            Self::Quota => "quota",
+            Self::Deadline => "deadline",
+            Self::Operator => "operator",
+            Self::Restore => "restore",
+        }
+    }
+}
+
+impl Observation {
+    /// Where it came from.
+    #[must_use]
+    pub const fn cause(&self) -> Cause {
         match self {
             Self::Listed(_)
             | Self::Absent
@@ -93,13 +143,13 @@ impl Observation {
             | Self::AbsentWithAll
             | Self::Unidentified
             | Self::Weak
-            | Self::Unreadable => "listing",
-            Self::CallStarted => "call",
-            Self::CallAccepted | Self::CallRefused(_) | Self::CallLost | Self::CallNotSent => "answer",
-            Self::HeldBack { .. } | Self::QuotaReset { by: ResetBy::Calendar } => "quota",
-            Self::DeadlinePassed => "deadline",
-            Self::CancelAsked | Self::QuotaReset { by: ResetBy::Operator } => "operator",
-            Self::Restored { .. } => "restore",
+            | Self::Unreadable => Cause::Listing,
+            Self::CallStarted => Cause::Call,
+            Self::CallAccepted | Self::CallRefused(_) | Self::CallLost | Self::CallNotSent => Cause::Answer,
+            Self::HeldBack { .. } | Self::QuotaReset { by: ResetBy::Calendar } => Cause::Quota,
+            Self::DeadlinePassed => Cause::Deadline,
+            Self::CancelAsked | Self::QuotaReset { by: ResetBy::Operator } => Cause::Operator,
+            Self::Restored { .. } => Cause::Restore,
         }
     }
 

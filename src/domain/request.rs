@@ -174,43 +174,121 @@ impl Failure {
 }
 
 impl State {
+    /// The state without what it carries.
+    #[must_use]
+    pub const fn kind(self) -> StateKind {
+        match self {
+            Self::Requested => StateKind::Requested,
+            Self::Initiating(_) => StateKind::Initiating,
+            Self::Initiated => StateKind::Initiated,
+            Self::AwaitingAccountAdmin => StateKind::AwaitingAccountAdmin,
+            Self::AwaitingProgramAdmin => StateKind::AwaitingProgramAdmin,
+            Self::Deferred(_) => StateKind::Deferred,
+            Self::Linked => StateKind::Linked,
+            Self::Rejected => StateKind::Rejected,
+            Self::Failed(_) => StateKind::Failed,
+            Self::Lapsed => StateKind::Lapsed,
+            Self::Cancelled => StateKind::Cancelled,
+            Self::Unlinked => StateKind::Unlinked,
+        }
+    }
+
+    /// The word in SQL, JSON, logs and on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.kind().as_str()
+    }
+
+    /// Whether the request has come to an end. A finished request never moves, except linked to unlinked.
+    #[must_use]
+    pub const fn is_finished(self) -> bool {
+        self.kind().is_finished()
+    }
+}
+
+/// A [`State`] without what it carries: what history, events and filters name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StateKind {
+    /// As [`State::Requested`].
+    Requested,
+    /// As [`State::Initiating`].
+    Initiating,
+    /// As [`State::Initiated`].
+    Initiated,
+    /// As [`State::AwaitingAccountAdmin`].
+    AwaitingAccountAdmin,
+    /// As [`State::AwaitingProgramAdmin`].
+    AwaitingProgramAdmin,
+    /// As [`State::Deferred`].
+    Deferred,
+    /// As [`State::Linked`].
+    Linked,
+    /// As [`State::Rejected`].
+    Rejected,
+    /// As [`State::Failed`].
+    Failed,
+    /// As [`State::Lapsed`].
+    Lapsed,
+    /// As [`State::Cancelled`].
+    Cancelled,
+    /// As [`State::Unlinked`].
+    Unlinked,
+}
+
+impl StateKind {
+    /// All of them: first those that are open, then the ends.
+    pub const ALL: [Self; 12] = [
+        Self::Requested,
+        Self::Initiating,
+        Self::Initiated,
+        Self::AwaitingAccountAdmin,
+        Self::AwaitingProgramAdmin,
+        Self::Deferred,
+        Self::Linked,
+        Self::Rejected,
+        Self::Failed,
+        Self::Lapsed,
+        Self::Cancelled,
+        Self::Unlinked,
+    ];
+
     /// The word in SQL, JSON, logs and on the command line.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Requested => "requested",
-            Self::Initiating(_) => "initiating",
+            Self::Initiating => "initiating",
             Self::Initiated => "initiated",
             Self::AwaitingAccountAdmin => "awaiting_account_admin",
             Self::AwaitingProgramAdmin => "awaiting_program_admin",
-            Self::Deferred(_) => "deferred",
+            Self::Deferred => "deferred",
             Self::Linked => "linked",
             Self::Rejected => "rejected",
-            Self::Failed(_) => "failed",
+            Self::Failed => "failed",
             Self::Lapsed => "lapsed",
             Self::Cancelled => "cancelled",
             Self::Unlinked => "unlinked",
         }
     }
 
-    /// Whether the request has come to an end. A finished request never moves, except linked to unlinked.
+    /// The state with this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// Whether it is an end.
     #[must_use]
     pub const fn is_finished(self) -> bool {
         match self {
             Self::Requested
-            | Self::Initiating(_)
+            | Self::Initiating
             | Self::Initiated
             | Self::AwaitingAccountAdmin
             | Self::AwaitingProgramAdmin
-            | Self::Deferred(_) => false,
-            Self::Linked | Self::Rejected | Self::Failed(_) | Self::Lapsed | Self::Cancelled | Self::Unlinked => true,
+            | Self::Deferred => false,
+            Self::Linked | Self::Rejected | Self::Failed | Self::Lapsed | Self::Cancelled | Self::Unlinked => true,
         }
-    }
-
-    /// The same state without what it carries, for comparing kinds of states.
-    #[must_use]
-    pub fn is_same_word(self, other: Self) -> bool {
-        self.as_str() == other.as_str()
     }
 }
 

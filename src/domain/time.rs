@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use jiff::{civil, tz::TimeZone};
+
 /// Milliseconds of one day.
 const DAY_MS: i64 = 86_400_000;
 
@@ -51,8 +53,7 @@ impl Time {
     /// The first instant of the Beijing month this moment falls in.
     #[must_use]
     pub fn this_beijing_month(self) -> Self {
-        let (year, month) = civil_month(self.beijing_day());
-        Self::from_beijing_day(first_day_of(year, month))
+        self.beginning_of(|date| Some(date.first_of_month()))
     }
 
     /// The first instant of the next Beijing day.
@@ -64,9 +65,15 @@ impl Time {
     /// The first instant of the next Beijing month, when monthly quotas roll over (our reading: no page says so).
     #[must_use]
     pub fn next_beijing_month(self) -> Self {
-        let (year, month) = civil_month(self.beijing_day());
-        let (year, month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
-        Self::from_beijing_day(first_day_of(year, month))
+        self.beginning_of(|date| date.last_of_month().tomorrow().ok())
+    }
+
+    /// The first instant of the Beijing day that follows from this one's; this moment where no calendar reaches.
+    fn beginning_of(self, day: impl FnOnce(civil::Date) -> Option<civil::Date>) -> Self {
+        let moment = jiff::Timestamp::from_millisecond(self.0).ok();
+        let day = moment.and_then(|moment| day(BEIJING.to_datetime(moment).date()));
+        let first = day.and_then(|day| BEIJING.to_timestamp(day.at(0, 0, 0, 0)).ok());
+        first.map_or(self, |first| Self(first.as_millisecond()))
     }
 
     const fn beijing_ms(self) -> i64 {
@@ -78,8 +85,13 @@ impl Time {
     }
 }
 
-/// Beijing keeps UTC+8 all year; it has known no summer time since 1991.
-const BEIJING_OFFSET_MS: i64 = 8 * 3_600_000;
+/// Hours that Beijing is ahead of UTC, all year: it has known no summer time since 1991.
+const BEIJING_AHEAD: i8 = 8;
+
+const BEIJING_OFFSET_MS: i64 = BEIJING_AHEAD as i64 * 3_600_000;
+
+/// Where WeChat's days and months begin, and where most administrators are.
+pub const BEIJING: TimeZone = TimeZone::fixed(jiff::tz::offset(BEIJING_AHEAD));
 
 impl std::ops::Add<Duration> for Time {
     type Output = Self;
@@ -104,46 +116,6 @@ impl fmt::Display for Time {
             Err(_) => write!(f, "{} ms", self.0),
         }
     }
-}
-
-/// Year and month of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
-/// (Howard Hinnant's `civil_from_days`, <https://howardhinnant.github.io/date_algorithms.html>.)
-fn civil_month(day: i64) -> (i64, i64) {
-    let shifted = day + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month)
-}
-
-/// The first day of a month, counted from 1970-01-01; the inverse of [`civil_month`].
-fn first_day_of(year: i64, month: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let from_march = if month > 2 { month - 3 } else { month + 9 };
-    let day_of_year = (153 * from_march + 2) / 5;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
-/// A duration as people write it: "45s", "15m", "1h 30m", "2d 4h"; the two largest units.
-#[must_use]
-pub fn in_words(wait: Duration) -> String {
-    let seconds = wait.as_secs();
-    let units = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
-    let Some(first) = units.iter().position(|(count, _)| *count > 0) else {
-        return if wait.is_zero() { "0s".to_owned() } else { format!("{}ms", wait.as_millis()) };
-    };
-    let written: Vec<String> = units[first..]
-        .iter()
-        .take(2)
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, unit)| format!("{count}{unit}"))
-        .collect();
-    written.join(" ")
 }
 
 #[cfg(test)]
@@ -174,14 +146,5 @@ mod tests {
     #[test]
     fn a_clock_stepped_back_never_gives_a_negative_age() {
         assert_eq!(Time::from_ms(5).since(Time::from_ms(9)), Duration::ZERO);
-    }
-
-    #[test]
-    fn durations_read_as_people_write_them() {
-        let words = |s| in_words(Duration::from_secs(s));
-        assert_eq!(
-            [words(0), words(45), words(900), words(5_400), words(187_200)],
-            ["0s", "45s", "15m", "1h 30m", "2d 4h"]
-        );
     }
 }

@@ -54,7 +54,7 @@ impl AlertDeadlines {
         let late = OVERDUE_AFTER + self.group_within;
         // What was held back through quiet hours has as long after their end, which is at a whole minute.
         let minutes = (0..=late.as_secs().div_ceil(60)).map(|minutes| now - Duration::from_secs(60 * minutes));
-        let was_quiet = self.quiet.is_some_and(|quiet| minutes.into_iter().any(|at| quiet.hold(at)));
+        let was_quiet = self.quiet.as_ref().is_some_and(|quiet| minutes.into_iter().any(|at| quiet.hold(at)));
         Telling {
             unread_before: now - self.unread_after,
             due_before: now - late,
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_the_morning_is_not_late_at_night_nor_when_the_morning_comes() {
-        let quiet = Some(QuietHours { from: 22 * 60, until: 8 * 60, zone: chrono_tz::Asia::Shanghai });
+        let quiet = Some(QuietHours { from: 22 * 60, until: 8 * 60, zone: crate::domain::time::BEIJING });
         let promised = AlertDeadlines { quiet, ..AlertDeadlines::default() };
         let all = |hour, minute| promised.by(at(hour, minute)).rules.is_none();
         assert!(all(21, 59) && !all(22, 0) && !all(3, 0) && !all(8, 0) && !all(8, 15) && all(8, 16));

@@ -15,7 +15,8 @@ use crate::{
         policy::Policy,
         quota::Period,
         request::{Failure, Kind, Request, Sighting, State},
-        time::{Time, in_words},
+        text::format::{duration, moment_as},
+        time::{BEIJING, Time},
     },
     engine::audit::OVERDUE_AFTER,
     store::{
@@ -74,11 +75,7 @@ fn utc(at: Time) -> String {
 
 /// A moment on a Beijing clock, in a form that `strftime` knows.
 fn beijing_as(at: Time, form: &str) -> String {
-    /// Hours that Beijing is ahead of UTC, all year.
-    const AHEAD: i8 = 8;
-    let moment = jiff::Timestamp::from_millisecond(at.ms());
-    let local = moment.map(|moment| moment.to_zoned(jiff::tz::offset(AHEAD).to_time_zone()));
-    local.map_or_else(|_| at.to_string(), |local| local.strftime(form).to_string())
+    moment_as(at, &BEIJING, form)
 }
 
 fn beijing(at: Time) -> String {
@@ -116,7 +113,7 @@ impl Facts<'_> {
     fn ago(&self, at: Time) -> String {
         match whole_seconds(self.now.since(at)) {
             Duration::ZERO => format!("{} (just now)", utc(at)),
-            ago => format!("{} ({} ago)", utc(at), in_words(ago)),
+            ago => format!("{} ({} ago)", utc(at), duration(ago)),
         }
     }
 
@@ -124,7 +121,7 @@ impl Facts<'_> {
         if at <= self.now {
             format!("{} (that has passed)", utc(at))
         } else {
-            format!("{} (in {})", utc(at), in_words(whole_seconds(self.now.until(at))))
+            format!("{} (in {})", utc(at), duration(whole_seconds(self.now.until(at))))
         }
     }
 

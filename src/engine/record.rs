@@ -24,7 +24,7 @@ use crate::{
         listing::Status,
         observation::{Observation, ResetBy, RestoredFate},
         policy::Policy,
-        request::{Outcome, Request, State},
+        request::{Outcome, Request, State, StateKind},
         time::Time,
     },
     store::{
@@ -52,8 +52,8 @@ pub fn change(request: &Request, seen: &Observation, decision: Decision, now: Ti
     let moved = decision.moves(request);
     let transition = moved.then(|| Transition {
         request_id: request.id.to_string(),
-        from_state: Some(request.state.as_str()),
-        to_state: decision.next.state.as_str(),
+        from_state: Some(request.state.kind()),
+        to_state: decision.next.state.kind(),
         at: now.ms(),
         cause: seen.cause(),
         status: seen.status().map(Status::number),
@@ -65,11 +65,11 @@ pub fn change(request: &Request, seen: &Observation, decision: Decision, now: Ti
     let conflict = decision.conflict.map(|kind| Conflict {
         id: new_id(),
         request_id: request.id.to_string(),
-        kind: kind.as_str(),
+        kind,
         errcode: seen.refusal().map(|refusal| refusal.errcode),
         errmsg: seen.refusal().map(|refusal| refusal.errmsg.clone()),
         at: now.ms(),
-        our_state: request.state.as_str(),
+        our_state: request.state.kind(),
         their_status: seen.status().or(kind.claims()).map(Status::number),
     });
     let events = conflict.iter().map(|conflict| Event::of_conflict(conflict, request, now)).collect();
@@ -344,9 +344,9 @@ impl Recorder {
             self.transitions.fetch_add(1, Ordering::Relaxed);
             tracing::info!(
                 request.id = step.request_id,
-                from = step.from_state,
-                to = step.to_state,
-                cause = step.cause,
+                from = step.from_state.map(StateKind::as_str),
+                to = step.to_state.as_str(),
+                cause = step.cause.as_str(),
                 status = step.status,
                 errcode = step.errcode,
                 detail = step.detail,

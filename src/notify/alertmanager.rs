@@ -16,7 +16,8 @@ use super::{
     http::{Http, Post},
 };
 use crate::domain::{
-    message::{AlertFacts, Language, Message, Severity},
+    message::{AlertFacts, Message, Severity},
+    text::Language,
     time::Time,
 };
 
@@ -76,7 +77,7 @@ impl Alertmanager {
         }
         let sent = tokio::time::timeout(self.timeout, self.post_all(message, now)).await;
         sent.unwrap_or_else(|_| {
-            let words = crate::domain::time::in_words(self.timeout);
+            let words = crate::domain::text::format::duration(self.timeout);
             Err(SendError::Later { why: format!("not all alerts were taken within {words}"), after: None })
         })
     }

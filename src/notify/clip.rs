@@ -1,6 +1,8 @@
 //! Texts as every channel needs them: one line, short enough, without characters that nobody sees. It must never cut
 //! through a character.
 
+use crate::domain::text::format::is_unseen;
+
 /// What stands where a text was cut.
 const CUT: char = '…';
 
@@ -31,20 +33,12 @@ pub(super) fn clip(text: &str, most: usize) -> String {
     kept
 }
 
-/// Marks of direction and of width: `Bidi_Control` and the zero-width characters of Unicode
-/// (<https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing>).
-const fn is_unseen(c: char) -> bool {
-    let direction =
-        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let width = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}');
-    direction || width || c == '\u{feff}'
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use crate::domain::{
-        message::{Language, Message, Severity},
+        message::{Message, Severity},
+        text::Language,
         time::Time,
     };
 
@@ -61,7 +55,7 @@ pub(super) mod tests {
             data: r#"{"alerts": [1, 2.50, "公众号"]}"#.to_owned(),
             mood: Severity::Fired,
             language: Language::Zh,
-            zone: chrono_tz::Asia::Shanghai,
+            zone: crate::domain::time::BEIJING,
             title: "3 个关联请求在等公众号管理员".to_owned(),
             lead: "请提醒管理员打开微信中的“公众平台安全助手”并同意。".to_owned(),
             columns: ["公众号", "小程序", "已等待"].map(str::to_owned).to_vec(),

@@ -135,7 +135,7 @@ impl Http {
 
     fn fault(&self, error: reqwest::Error) -> SendError {
         let why = if error.is_timeout() {
-            format!("no answer within {}", crate::domain::time::in_words(self.timeout))
+            format!("no answer within {}", crate::domain::text::format::duration(self.timeout))
         } else {
             self.veil.words(&explain(error))
         };

@@ -1,7 +1,13 @@
 //! The few words that channels add to a message, in its language. It must never say what a message means beyond its
 //! mood: title and lead do.
 
-use crate::domain::message::{Language, Message, Severity};
+use jiff::tz::TimeZone;
+
+use crate::domain::{
+    message::{Message, Severity},
+    text::Language,
+    time::BEIJING,
+};
 
 /// What a mood asks of whoever reads it, in a word or two.
 pub(super) const fn mood(message: &Message) -> &'static str {
@@ -63,15 +69,16 @@ pub(super) fn run(language: Language, command: &str) -> String {
 /// Who says it, and when it happened: a message may come hours later, when its channel was down. Robots that ask for a
 /// keyword find our name here.
 pub(super) fn footer(message: &Message) -> String {
-    let Some(moment) = chrono::DateTime::from_timestamp_millis(message.at.ms()) else { return "amplinkd".to_owned() };
-    let moment = moment.with_timezone(&message.zone);
-    let zone = match (message.zone, message.language) {
-        (chrono_tz::UTC, _) => "UTC".to_owned(),
-        (chrono_tz::Asia::Shanghai, Language::En) => "Beijing time".to_owned(),
-        (chrono_tz::Asia::Shanghai, Language::Zh) => "北京时间".to_owned(),
-        _ => moment.format("UTC%:z").to_string(),
+    let Ok(moment) = jiff::Timestamp::from_millisecond(message.at.ms()) else { return "amplinkd".to_owned() };
+    let moment = moment.to_zoned(message.zone.clone());
+    let is_beijing = message.zone == BEIJING || message.zone.iana_name() == Some("Asia/Shanghai");
+    let zone = match message.language {
+        _ if message.zone == TimeZone::UTC => "UTC".to_owned(),
+        Language::En if is_beijing => "Beijing time".to_owned(),
+        Language::Zh if is_beijing => "北京时间".to_owned(),
+        Language::En | Language::Zh => moment.strftime("UTC%:z").to_string(),
     };
-    format!("amplinkd · {} {zone}", moment.format("%Y-%m-%d %H:%M"))
+    format!("amplinkd · {} {zone}", moment.strftime("%Y-%m-%d %H:%M"))
 }
 
 #[cfg(test)]
@@ -95,9 +102,9 @@ mod tests {
         assert_eq!(footer(&message), "amplinkd · 2026-11-23 03:03 北京时间");
         message.language = Language::En;
         assert_eq!(footer(&message), "amplinkd · 2026-11-23 03:03 Beijing time");
-        message.zone = chrono_tz::UTC;
+        message.zone = TimeZone::UTC;
         assert_eq!(footer(&message), "amplinkd · 2026-11-22 19:03 UTC");
-        message.zone = chrono_tz::Asia::Tokyo;
+        message.zone = TimeZone::get("Asia/Tokyo").unwrap();
         assert_eq!(footer(&message), "amplinkd · 2026-11-23 04:03 UTC+09:00");
         message.at = Time::from_ms(i64::MAX);
         assert_eq!(footer(&message), "amplinkd");

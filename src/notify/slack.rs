@@ -116,7 +116,7 @@ fn plain(text: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::message::Language, notify::clip::tests::message};
+    use crate::{domain::text::Language, notify::clip::tests::message};
 
     #[test]
     fn what_a_person_sees() {

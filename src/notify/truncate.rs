@@ -9,7 +9,7 @@ use super::{
     clip::{clip, one_line},
     labels,
 };
-use crate::domain::message::{Language, Message};
+use crate::domain::{message::Message, text::Language};
 
 /// Characters of a title. Ours have about fifty; a longer one is no title on a phone.
 const TITLE_MAX: usize = 120;

@@ -1,41 +1,37 @@
-//! The words of states and causes as numbers, as the log holds them. The views `transition` and `outbox` turn them back; a
-//! number once given to a word is never given to another.
+//! The numbers that stand for states and causes in the log. The views `transition` and `outbox` turn them back into words, so
+//! that a number once given is never given to another.
 
-/// The states of a request, each at its number. From number 6 on they are ends.
-pub(super) const STATES: [&str; 12] = [
-    "requested",
-    "initiating",
-    "initiated",
-    "awaiting_account_admin",
-    "awaiting_program_admin",
-    "deferred",
-    "linked",
-    "rejected",
-    "failed",
-    "lapsed",
-    "cancelled",
-    "unlinked",
-];
+use crate::domain::{observation::Cause, request::StateKind};
 
-/// Where a step came from, each at its number.
-pub(super) const CAUSES: [&str; 8] =
-    ["accepted", "listing", "call", "answer", "quota", "deadline", "operator", "restore"];
-
-/// The number of a state.
-pub(super) fn state(word: &str) -> Option<i64> {
-    number(&STATES, word)
+/// The number of a state: its place among all. From number 6 on they are ends.
+pub(super) const fn state(state: StateKind) -> i64 {
+    state as i64
 }
 
 /// The state at a number.
-pub(super) fn of_state(number: i64) -> Option<&'static str> {
-    STATES.get(usize::try_from(number).ok()?).copied()
+pub(super) fn of_state(number: i64) -> Option<StateKind> {
+    StateKind::ALL.get(usize::try_from(number).ok()?).copied()
 }
 
-/// The number of a cause.
-pub(super) fn cause(word: &str) -> Option<i64> {
-    number(&CAUSES, word)
+/// The number of a cause: its place among all.
+pub(super) const fn cause(cause: Cause) -> i64 {
+    cause as i64
 }
 
-fn number(words: &[&str], word: &str) -> Option<i64> {
-    words.iter().position(|known| *known == word).and_then(|place| i64::try_from(place).ok())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_has_changed_its_meaning() {
+        let states = "requested initiating initiated awaiting_account_admin awaiting_program_admin deferred linked rejected \
+                      failed lapsed cancelled unlinked";
+        for (number, word) in (0..).zip(states.split(' ')) {
+            assert_eq!(of_state(number).map(StateKind::as_str), Some(word));
+            assert_eq!(StateKind::from_word(word).map(state), Some(number));
+        }
+        let causes = ["accepted", "listing", "call", "answer", "quota", "deadline", "operator", "restore"];
+        assert_eq!(Cause::ALL.map(|one| (cause(one), one.as_str())).to_vec(), (0..).zip(causes).collect::<Vec<_>>());
+        assert_eq!(of_state(12), None);
+    }
 }

@@ -14,10 +14,11 @@ use amplinkd::{
     clock::{Clock as _, SystemClock},
     domain::{
         alert_rules::Rule,
+        event::{OutboxEvent, to_json},
         id::RequestId,
-        message::{Language, Message},
-        telling::{self, Note, Told, Words},
-        time::Time,
+        message::Message,
+        text::{Language, Localized, Report, render},
+        time::{BEIJING, Time},
     },
     notify::{Channel, ChannelSettings, Kind as ChannelKind, cloudevents::cloud_event},
     sim::{Flags, PlanSet, Span, approves_after},
@@ -48,21 +49,21 @@ fn document_schema() -> Value {
     serde_json::from_str(schema).unwrap()
 }
 
-fn message(told: &Told) -> Message {
-    telling::message(told, Language::En, chrono_tz::Asia::Shanghai, None)
+fn message(told: &OutboxEvent) -> Message {
+    render::message(told, Language::En, &BEIJING, None)
 }
 
 /// As a webhook sends it.
-fn sent(told: &Told) -> Value {
+fn sent(told: &OutboxEvent) -> Value {
     serde_json::from_str(&cloud_event(&message(told))).unwrap()
 }
 
 /// What a daemon wrote down, in its order.
-async fn outbox(connection: &mut SqliteConnection) -> Vec<Told> {
+async fn outbox(connection: &mut SqliteConnection) -> Vec<OutboxEvent> {
     let sql = "SELECT id, type, subject, partition_key, seq, at, data FROM outbox ORDER BY seq";
     let rows: Vec<(String, String, String, String, i64, i64, String)> =
         sqlx::query_as(sql).fetch_all(connection).await.unwrap();
-    let told = |(id, kind, subject, partition_key, sequence, at, data)| Told {
+    let told = |(id, kind, subject, partition_key, sequence, at, data)| OutboxEvent {
         id,
         kind,
         subject,
@@ -75,7 +76,7 @@ async fn outbox(connection: &mut SqliteConnection) -> Vec<Told> {
 }
 
 /// A daemon's weeks: somebody else's invitation, an administrator who answers after days, an account that is suspended.
-async fn weeks() -> Vec<Told> {
+async fn weeks() -> Vec<OutboxEvent> {
     let mut guarded = Guarded::start().await;
     guarded.daemon.nobody_answers();
     let now = guarded.daemon.sim.now();
@@ -135,7 +136,7 @@ const STEPS: &str = "
     FROM request AS r, c WHERE r.account = 'wxaaaa000000000009'";
 
 /// Every step that a request can have told, of both kinds.
-async fn steps() -> Vec<Told> {
+async fn steps() -> Vec<OutboxEvent> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
     Store::open(&Location { path: path.clone(), mode: 0o600 }, Role::Tool).await.unwrap().close().await;
@@ -147,26 +148,26 @@ async fn steps() -> Vec<Told> {
 }
 
 /// An event as an operator's own system gets it, in ASCII.
-fn digest() -> Told {
-    let words = Words { title: "98 wait".to_owned(), ..Words::default() };
-    Told {
+fn digest() -> OutboxEvent {
+    let words = Report { title: "98 wait".to_owned(), ..Report::default() };
+    OutboxEvent {
         id: "0197c2da-6f70-7182-9394-afb02c3d4e5f".to_owned(),
         kind: "amplinkd.digest".to_owned(),
         subject: "digest".to_owned(),
         partition_key: "digest".to_owned(),
         sequence: 8,
         at: Time::from_ms(0),
-        data: serde_json::to_string(&Note { en: words.clone(), zh: words }).unwrap(),
+        data: to_json(&Localized { en: words.clone(), zh: words }),
     }
 }
 
 /// An alert's event with more of its kind than are listed.
-fn crowd(lived: &[Told]) -> Value {
+fn crowd(lived: &[OutboxEvent]) -> Value {
     let alert = lived.iter().find(|told| told.kind.starts_with("amplinkd.alert.")).unwrap();
     let mut data: Value = serde_json::from_str(&alert.data).unwrap();
     let one = data["alerts"][0].clone();
     data["alerts"] = Value::from(vec![one; 501]);
-    sent(&Told { data: data.to_string(), ..alert.clone() })
+    sent(&OutboxEvent { data: data.to_string(), ..alert.clone() })
 }
 
 async fn everything() -> Vec<Value> {

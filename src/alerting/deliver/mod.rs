@@ -18,7 +18,7 @@ pub use self::health::{Channels, Health};
 use self::worker::{ChannelWorker, WorkerContext};
 use crate::{
     clock::SharedClock,
-    domain::message::Language,
+    domain::text::Language,
     notify::{Channel, Pace},
     shutdown::Shutdown,
     store::{Store, StoreError},
@@ -39,7 +39,7 @@ pub struct ChannelEndpoint {
     /// The language of its messages.
     pub language: Language,
     /// The zone of the times in them.
-    pub zone: chrono_tz::Tz,
+    pub zone: jiff::tz::TimeZone,
     /// Where more can be seen.
     pub link: Option<String>,
 }

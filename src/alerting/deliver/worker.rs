@@ -19,10 +19,7 @@ use super::{
 };
 use crate::{
     clock::SharedClock,
-    domain::{
-        telling::{self, Told},
-        time::Time,
-    },
+    domain::{event::OutboxEvent, text::render, time::Time},
     notify::SendError,
     shutdown::Shutdown,
     store::{
@@ -233,7 +230,7 @@ impl ChannelWorker {
         let (outlet, clock) = (Arc::clone(&self.seat.outlet), Arc::clone(&self.seat.clock));
         let told = told(&due);
         let sending = async move {
-            let message = telling::message(&told, outlet.language, outlet.zone, outlet.link.as_deref());
+            let message = render::message(&told, outlet.language, &outlet.zone, outlet.link.as_deref());
             let sent = tokio::time::timeout(SEND_MAX, outlet.channel.send(&message, clock.now())).await;
             sent.unwrap_or_else(|_| Err(SendError::Later { why: "it did not end".to_owned(), after: None }))
         };
@@ -343,8 +340,8 @@ impl ChannelWorker {
     }
 }
 
-fn told(due: &DueDelivery) -> Told {
-    Told {
+fn told(due: &DueDelivery) -> OutboxEvent {
+    OutboxEvent {
         id: due.event_id.clone(),
         kind: due.kind.clone(),
         subject: due.subject.clone(),

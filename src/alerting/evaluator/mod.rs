@@ -32,6 +32,7 @@ use super::{
 use crate::{
     domain::{
         alert_rules::{AlertPolicy, LearnedThreshold, QuietHours, Rule, Subject, learned, of_request},
+        event::EventType,
         time::Time,
     },
     engine::Engine,
@@ -255,8 +256,7 @@ impl AlertEvaluator {
 
     /// What these events and the passing of time mean for alerts.
     async fn look_at(&self, news: &[News], due: Vec<String>, now: Time) -> Result<WatchRecord, StoreError> {
-        let about =
-            |event: &&News| event.kind.starts_with("amplinkd.request.") || event.kind.starts_with("amplinkd.conflict.");
+        let about = |event: &&News| EventType::from_word(&event.kind).is_some_and(EventType::is_of_request);
         let named: BTreeSet<&str> = news.iter().filter(about).map(|event| event.subject.as_str()).collect();
         // A later request for the same pair is what makes an earlier one's end old news.
         let mut requests = self.store().alerted_for_the_same(&named.into_iter().collect::<Vec<_>>()).await?;
@@ -330,6 +330,6 @@ impl AlertEvaluator {
     /// Whether alerts of this reason must wait for the end of the quiet hours.
     fn is_quiet(&self, reason: &str, now: Time) -> bool {
         let is_excepted = self.settings.quiet_except.iter().any(|rule| Some(*rule) == fan_out::rule_of(reason));
-        !is_excepted && self.settings.quiet.is_some_and(|quiet| quiet.hold(now))
+        !is_excepted && self.settings.quiet.as_ref().is_some_and(|quiet| quiet.hold(now))
     }
 }

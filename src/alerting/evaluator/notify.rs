@@ -7,9 +7,10 @@ use super::{AlertEvaluator, piecewise::AGAIN_AFTER};
 use crate::{
     alerting::fan_out::rule_of,
     domain::{
-        alert_rules::{Rule, group_sentence},
+        alert_rules::Rule,
+        event::{AlertNotice, AlertPhase, EventType, to_json},
         message::AlertFacts,
-        telling::AlertNews,
+        text::{Localized, group_title},
         time::Time,
     },
     store::{
@@ -23,24 +24,6 @@ use crate::{
 
 /// Alerts in one event: as many as fit into a megabyte by their keys. More of one reason at once are told in several.
 const GROUP_MAX: u32 = 10_000;
-
-/// What is told of an alert, and in which order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::alerting) enum Notification {
-    Fired,
-    Repeated,
-    Resolved,
-}
-
-impl Notification {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Fired => "fired",
-            Self::Repeated => "repeated",
-            Self::Resolved => "resolved",
-        }
-    }
-}
 
 impl AlertEvaluator {
     /// Tells what is due and may be told. Answers whether anything was.
@@ -97,20 +80,20 @@ impl AlertEvaluator {
 
     /// The events of one reason, and what they mean for its alerts.
     fn step(&self, reason: &str, rows: &[AlertRow], now: Time) -> WatchRecord {
-        let mut groups: BTreeMap<(Notification, i64), Vec<&AlertRow>> = BTreeMap::new();
+        let mut groups: BTreeMap<(AlertPhase, i64), Vec<&AlertRow>> = BTreeMap::new();
         let mut told = Vec::with_capacity(rows.len());
         for row in rows {
-            let tellings = self.tellings(row, now);
-            let reach = tellings.iter().map(|(_, reach)| *reach).chain(row.reach).max().unwrap_or(0);
-            for telling in &tellings {
-                groups.entry(*telling).or_default().push(row);
+            let phases = self.phases(row, now);
+            let reach = phases.iter().map(|(_, reach)| *reach).chain(row.reach).max().unwrap_or(0);
+            for phase in &phases {
+                groups.entry(*phase).or_default().push(row);
             }
             // Who is told for the first time does not put off the others' reminder.
-            let is_further = row.reach.is_some() && tellings.iter().all(|(telling, _)| *telling == Notification::Fired);
+            let is_further = row.reach.is_some() && phases.iter().all(|(phase, _)| *phase == AlertPhase::Fired);
             let at = if is_further { row.notified_at } else { Some(now.ms()) };
             let again = self.again_at(row, reach, at.map_or(now, Time::from_ms));
             let notify_at = if row.resolved_at.is_some() { None } else { again };
-            let events = tellings.len();
+            let events = phases.len();
             told.push(Told {
                 id: row.id.clone(),
                 version: row.version,
@@ -120,27 +103,27 @@ impl AlertEvaluator {
                 reach,
             });
         }
-        let events = groups.into_iter().map(|((telling, reach), rows)| event(telling, reach, reason, &rows, now));
+        let events = groups.into_iter().map(|((phase, reach), rows)| event(phase, reach, reason, &rows, now));
         WatchRecord { told, events: events.collect(), ..WatchRecord::default() }
     }
 
     /// What is to be told of one alert: each age of its channels for the first time, then again, then its end.
-    fn tellings(&self, row: &AlertRow, now: Time) -> Vec<(Notification, i64)> {
-        let mut tellings: Vec<(Notification, i64)> = Vec::new();
+    fn phases(&self, row: &AlertRow, now: Time) -> Vec<(AlertPhase, i64)> {
+        let mut phases: Vec<(AlertPhase, i64)> = Vec::new();
         if row.reach.is_none() {
-            tellings.push((Notification::Fired, 0));
+            phases.push((AlertPhase::Fired, 0));
         }
         if row.resolved_at.is_none() {
             let age = i64::try_from(now.since(Time::from_ms(row.fired_at)).as_millis()).unwrap_or(i64::MAX);
             let known = row.reach.unwrap_or(0);
-            tellings.extend(
+            phases.extend(
                 self.ages
                     .iter()
                     .filter(|after| known < **after && **after <= age)
-                    .map(|after| (Notification::Fired, *after)),
+                    .map(|after| (AlertPhase::Fired, *after)),
             );
         }
-        let reach = tellings.iter().map(|(_, reach)| *reach).chain(row.reach).max().unwrap_or(0);
+        let reach = phases.iter().map(|(_, reach)| *reach).chain(row.reach).max().unwrap_or(0);
         let within = now + self.settings.group_within;
         let is_awake = row.state == "snoozed";
         let is_again = row.reach.is_some()
@@ -150,11 +133,11 @@ impl AlertEvaluator {
                     .zip(self.settings.repeat_every)
                     .is_some_and(|(at, every)| Time::from_ms(at) + every <= within));
         if row.resolved_at.is_some() {
-            tellings.push((Notification::Resolved, reach));
+            phases.push((AlertPhase::Resolved, reach));
         } else if is_again {
-            tellings.push((Notification::Repeated, row.reach.unwrap_or(0)));
+            phases.push((AlertPhase::Repeated, row.reach.unwrap_or(0)));
         }
-        tellings
+        phases
     }
 
     /// When an alert is to be told again, or to further channels.
@@ -168,19 +151,13 @@ impl AlertEvaluator {
 }
 
 /// The event that tells this of these alerts, which have one reason.
-pub(in crate::alerting) fn event(
-    telling: Notification,
-    reach: i64,
-    reason: &str,
-    rows: &[&AlertRow],
-    now: Time,
-) -> Event {
+pub(in crate::alerting) fn event(phase: AlertPhase, reach: i64, reason: &str, rows: &[&AlertRow], now: Time) -> Event {
     let rule = rule_of(reason).unwrap_or(Rule::Daemon);
-    let (title_en, title_zh) = group_sentence(rule, reason, rows.len());
-    let news = AlertNews {
+    let Localized { en: title_en, zh: title_zh } = group_title(rule, reason, rows.len());
+    let news = AlertNotice {
         rule: rule.as_str().to_owned(),
         reason: reason.to_owned(),
-        state: telling.as_str().to_owned(),
+        state: phase.as_str().to_owned(),
         count: rows.len(),
         level: reach,
         title_en,
@@ -192,12 +169,12 @@ pub(in crate::alerting) fn event(
     let subject = rows.first().and_then(|first| first.request_id.clone().or_else(|| first.account.clone()));
     Event {
         id: new_id(),
-        kind: format!("amplinkd.alert.{}", telling.as_str()),
+        kind: EventType::Alert(phase).to_string(),
         subject: subject.unwrap_or_else(|| reason.to_owned()),
         partition_key: reason.to_owned(),
         reach: Some(reach),
         at: now.ms(),
-        data: news.to_json(),
+        data: to_json(&news),
     }
 }
 

@@ -5,6 +5,8 @@ use super::{AlertEvaluator, PAGE};
 use crate::{
     domain::{
         alert_rules::{AGING, Stage},
+        event::EventType,
+        request::StateKind,
         time::Time,
     },
     store::{
@@ -46,10 +48,13 @@ impl AlertEvaluator {
     /// Whether what this step led to may concern somebody at this moment. Most steps lead to where somebody is only waited
     /// for: what gets too old there is found by its age ([`AlertEvaluator::aged`]), what was told of it before by its alert.
     pub(super) fn may_concern(&self, event: &News, now: Time) -> bool {
-        match event.kind.strip_prefix("amplinkd.request.") {
-            Some("requested" | "linked" | "cancelled") => false,
-            Some(state) => self.settings.attention.ages(state).is_none_or(|age| event.at + age <= now),
-            None => event.kind.starts_with("amplinkd.conflict."),
+        match EventType::from_word(&event.kind) {
+            Some(EventType::Request(StateKind::Requested | StateKind::Linked | StateKind::Cancelled)) => false,
+            Some(EventType::Request(state)) => {
+                self.settings.attention.ages(state).is_none_or(|age| event.at + age <= now)
+            }
+            Some(EventType::Conflict(_)) => true,
+            Some(EventType::Alert(_) | EventType::Digest | EventType::Nudge) | None => false,
         }
     }
 
@@ -62,7 +67,7 @@ impl AlertEvaluator {
             let until = (now - age).ms();
             // The clock was set back, or patience has grown: what comes to be of that age is found again.
             let from = if place.0 > until { (until, i64::MAX) } else { *place };
-            let page = self.store().aged(state, from, until, PAGE).await?;
+            let page = self.store().aged(state.as_str(), from, until, PAGE).await?;
             *place = page.place;
             old.requests.extend(page.requests);
             old.more |= page.is_full;
@@ -75,7 +80,7 @@ impl AlertEvaluator {
         let mut next = None;
         for ((after, _), (state, _)) in self.rounds.aged.iter().zip(AGING) {
             let Some(age) = self.settings.attention.ages(state) else { continue };
-            if let Some(since) = self.store().next_to_age(state, *after).await? {
+            if let Some(since) = self.store().next_to_age(state.as_str(), *after).await? {
                 let at = Time::from_ms(since) + age;
                 next = Some(next.map_or(at, |next: Time| next.min(at)));
             }

@@ -65,8 +65,8 @@ pub(in crate::alerting) fn alert(concern: AlertCondition, now: Time, group_withi
         notified_at: None,
         notify_at: Some((now + group_within).ms()),
         reach: None,
-        message_en: concern.en,
-        message_zh: concern.zh,
+        message_en: concern.text.en,
+        message_zh: concern.text.zh,
         version: 0,
     }
 }

@@ -53,10 +53,10 @@ impl AlertEvaluator {
     pub(super) async fn evaluate_system(&mut self) -> Result<(), StoreError> {
         let now = self.engine.clock().now();
         let Seen { conditions, looked_at } = self.see(now).await?;
-        let zone = self.settings.attention.zone;
+        let zone = self.settings.attention.zone.clone();
         let mut concerns: BTreeMap<String, AlertCondition> = BTreeMap::new();
         for condition in &conditions {
-            let concern = of_system_condition(condition, zone);
+            let concern = of_system_condition(condition, &zone);
             // Two of one key, as a spent budget and a spent quota of one account, are one trouble.
             concerns.entry(concern.key.clone()).or_insert(concern);
         }
@@ -223,8 +223,8 @@ fn reworded(
     let due = open.values().filter(|alert| is_due(alert));
     due.filter_map(|alert| {
         let concern = concerns.get(&alert.key)?;
-        let is_news = concern.en != alert.message_en || concern.zh != alert.message_zh;
-        is_news.then(|| Reworded(alert.id.clone(), concern.en.clone(), concern.zh.clone()))
+        let is_news = concern.text.en != alert.message_en || concern.text.zh != alert.message_zh;
+        is_news.then(|| Reworded(alert.id.clone(), concern.text.en.clone(), concern.text.zh.clone()))
     })
     .collect()
 }

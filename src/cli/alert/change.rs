@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use chrono::TimeZone as _;
+use jiff::{
+    civil,
+    tz::{AmbiguousOffset, TimeZone},
+};
 
 use super::{Filters, PAGE, glance, unknown};
 use crate::{
@@ -125,7 +128,7 @@ pub(super) async fn snooze(context: &Context, snooze: Snooze) -> anyhow::Result<
     change(context, choice, |session| {
         let until = match (wait, until.as_deref()) {
             (Some(wait), _) => session.now() + wait,
-            (None, until) => moment_of(until.unwrap_or_default(), session.config.alerts.zone)?,
+            (None, until) => moment_of(until.unwrap_or_default(), &session.config.alerts.zone)?,
         };
         if until <= session.now() {
             return Err(Usage("this time has passed already: nothing would be snoozed".to_owned()).into());
@@ -144,15 +147,17 @@ pub(super) async fn resolve(context: &Context, resolve: Resolve) -> anyhow::Resu
 }
 
 /// A moment with an offset, or in this zone. A time that a zone has twice is the first, one that it skips is none.
-fn moment_of(text: &str, zone: chrono_tz::Tz) -> anyhow::Result<Time> {
+fn moment_of(text: &str, zone: &TimeZone) -> anyhow::Result<Time> {
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
         return Ok(Time::from_ms(at.as_millisecond()));
     }
     let shapes = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"];
-    let local = shapes.iter().find_map(|shape| chrono::NaiveDateTime::parse_from_str(text, shape).ok());
+    let local = shapes.iter().find_map(|shape| civil::DateTime::strptime(shape, text).ok());
     local
-        .and_then(|local| zone.from_local_datetime(&local).earliest())
-        .map(|at| Time::from_ms(at.timestamp_millis()))
+        .map(|local| zone.to_ambiguous_timestamp(local))
+        .filter(|local| !matches!(local.offset(), AmbiguousOffset::Gap { .. }))
+        .and_then(|local| local.earlier().ok())
+        .map(|at| Time::from_ms(at.as_millisecond()))
         .ok_or_else(|| Usage("a time is written as 2026-03-05T09:00 or 2026-03-05T09:00:00+08:00".to_owned()).into())
 }
 
@@ -250,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_time_has_an_offset_or_is_in_the_zone_of_the_configuration() {
-        let at = |text| moment_of(text, chrono_tz::Asia::Shanghai).map(Time::ms).ok();
+        let at = |text| moment_of(text, &crate::domain::time::BEIJING).map(Time::ms).ok();
         let nine = Some(1_772_672_400_000);
         assert_eq!(at("2026-03-05T09:00:00+08:00"), nine);
         assert_eq!(at("2026-03-05T01:00:00Z"), nine);

@@ -7,8 +7,9 @@ use crate::{
     clock::Clock,
     config::{Alerts, ChannelConfig},
     domain::{
-        message::{AlertFacts, Language, Message},
-        telling::{self, AlertNews, Told},
+        event::{AlertNotice, OutboxEvent, to_json},
+        message::{AlertFacts, Message},
+        text::{Language, render},
         time::Time,
     },
 };
@@ -89,7 +90,7 @@ fn news(state: &str, resolved_at: Option<Time>, channel: &str, now: Time) -> Str
         message_en: "Test: the account's administrator has not answered an invitation that nobody sent".to_owned(),
         message_zh: "测试：公众号管理员尚未确认一个并未发出的邀请".to_owned(),
     };
-    let news = AlertNews {
+    let news = AlertNotice {
         rule: "test".to_owned(),
         reason: "test".to_owned(),
         state: state.to_owned(),
@@ -100,13 +101,13 @@ fn news(state: &str, resolved_at: Option<Time>, channel: &str, now: Time) -> Str
         alerts: vec![alert],
         more: Vec::new(),
     };
-    news.to_json()
+    to_json(&news)
 }
 
 /// The message for this channel, in its language, with a new id.
 pub(super) fn message(alerts: &Alerts, channel: &ChannelConfig, event: Event, clock: &dyn Clock) -> Message {
     let now = clock.now();
-    let told = Told {
+    let told = OutboxEvent {
         id: new_id(clock),
         kind: event.kind().to_owned(),
         subject: REQUEST.to_owned(),
@@ -115,7 +116,7 @@ pub(super) fn message(alerts: &Alerts, channel: &ChannelConfig, event: Event, cl
         at: now,
         data: event.data(&channel.name, now),
     };
-    let plain = telling::message(&told, channel.language, alerts.zone, alerts.link.as_deref());
+    let plain = render::message(&told, channel.language, &alerts.zone, alerts.link.as_deref());
     let (title, lead) = match channel.language {
         Language::En => ("Test: ", "This is a test by `amplinkd channel test`; nobody must do anything. "),
         Language::Zh => ("测试：", "这是 `amplinkd channel test` 发出的测试消息，无需处理。"),

@@ -162,7 +162,7 @@ async fn summary(
     folder: &Folder,
 ) -> anyhow::Result<()> {
     let readings = engine.readings();
-    let passed = crate::domain::time::in_words(engine.clock().now().since(began));
+    let passed = crate::domain::text::format::duration(engine.clock().now().since(began));
     let ledger = sim.ledger();
     let sent = ledger.iter().filter(|call| call.api == Api::Link && call.effect).count();
     let lost = ledger.iter().filter(|call| call.api == Api::Link && !call.delivered).count();

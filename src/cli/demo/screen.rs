@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     cli::output::Look,
-    domain::time::{Time, in_words},
+    domain::{text::format::duration, time::Time},
     engine::{Engine, Readings},
     store::{
         StoreError,
@@ -148,7 +148,7 @@ impl Screen {
                 Style::new().bold(),
                 &format!(
                     "amplinkd demo   {} of simulated time, {} times as fast as life",
-                    in_words(passed),
+                    duration(passed),
                     self.speed
                 ),
             ),
@@ -227,7 +227,7 @@ fn waits(request: &RequestView, now: Time) -> String {
         Some("program_admin") => "the program's administrator",
         _ => "somebody",
     };
-    format!("  {:>8}  {} + {}  {who}", in_words(age), request.account, request.program)
+    format!("  {:>8}  {} + {}  {who}", duration(age), request.account, request.program)
 }
 
 fn colour(state: &str) -> Style {

@@ -12,9 +12,9 @@ use crate::{
         terminal_escape::legible,
     },
     domain::{
-        digest::{AGES, columns},
-        message::Language,
-        telling::Words,
+        digest::AGES,
+        text::Language,
+        text::{Report, digest::columns},
     },
 };
 
@@ -47,7 +47,7 @@ pub(super) async fn run(context: &Context, language: Option<&str>) -> anyhow::Re
     Ok(ExitStatus::Success)
 }
 
-fn told(context: &Context, words: &Words, language: Language) -> anyhow::Result<String> {
+fn told(context: &Context, words: &Report, language: Language) -> anyhow::Result<String> {
     let mut text = format!("{}\n\n{}\n", legible(&words.title), legible(&words.lead));
     if !words.rows.is_empty() {
         let mut heads = columns(language).into_iter();

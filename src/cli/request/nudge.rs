@@ -20,10 +20,10 @@ use crate::{
     },
     domain::{
         id::RequestId,
-        message::Language,
-        nudge::{Facts, Refusal, Urgency, Way, soon_after, stage, still_read, word},
+        nudge::{Refusal, Urgency, Way, soon_after, stage, still_read},
         request::Request,
-        time::{Time, in_words},
+        text::{Language, format::duration, reminder::Facts},
+        time::Time,
     },
     engine::accept::AskError,
     store::{
@@ -217,7 +217,7 @@ async fn plan(
         for request in some {
             let background = known.get(request.id.as_str()).cloned().unwrap_or_default();
             let channel = session.config.nudge.channel_of(&request.labels).filter(|_| !nudge.print_only);
-            let way = Way::of(channel, rules.urgency, session.config.alerts.quiet, rules.occasion.now);
+            let way = Way::of(channel, rules.urgency, session.config.alerts.quiet.as_ref(), rules.occasion.now);
             match worded(request, &background, rules) {
                 Ok(new) => planned.push(Planned { nudge: new, way }),
                 Err(refusal) => refused.push(refusal),
@@ -255,7 +255,7 @@ fn worded(request: &Request, background: &Background, rules: Rules) -> Result<Ne
         state: request.state.as_str(),
         since: request.since,
         stage: stage.as_str(),
-        language: word(rules.language),
+        language: rules.language.as_str(),
         channel: None,
         title: facts.title(rules.language),
         text: facts.text(rules.language),
@@ -269,7 +269,7 @@ fn tell_left_alone(refused: &[Refusal], min_interval: Duration) {
         note(format!(
             "{} nudged less than {} ago and left alone; --force does not wait",
             REQUESTS.counted(too_soon),
-            in_words(min_interval)
+            duration(min_interval)
         ));
     }
     let unread = refused.iter().filter(|refusal| matches!(refusal, Refusal::Unread { .. })).count();

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     cli::{context::Session, time_format},
-    domain::{telling::wants_a_person, time::Time},
+    domain::{text::render::wants_a_person, time::Time},
     engine::presence::SILENT_AFTER,
     store::{
         Store,

@@ -1,34 +1,29 @@
-//! What a person must know, of one request or of the whole: rules, and the sentences they are told in. It must never tell
-//! anybody: `engine/watch` does, and it decides when.
+//! What a person must know, of one request or of the whole. Whether and when it is told is decided in `alerting`.
 //!
-//! A [`AlertCondition`] is one thing to be told, with its reason for machines and its sentence for people. [`of_request`] finds
-//! those of a request, `standing` those of accounts, channels and the daemon; `words` says who must act.
+//! An [`AlertCondition`] is one thing to be told, with its reason for machines and its sentence for people. [`of_request`] finds
+//! those of a request, [`of_system_condition`] those of accounts, channels and the daemon; the sentences are in
+//! [`mod@super::text`].
 
 mod crowd;
-mod groups;
 mod hysteresis;
 mod learned;
 mod policy;
 mod request;
 mod system;
-mod system_conditions;
-mod text;
-mod trouble_text;
 
 use super::{
     id::{AccountId, ProgramId, RequestId},
+    text::Localized,
     time::Time,
 };
 
 pub use self::{
     crowd::{CROWD_MIN, Share, Spoken, is_crowd, is_many},
-    groups::group_sentence,
     hysteresis::{CALM_FOR, Hysteresis, Need},
     learned::{LEARNED_FROM, RIPE_AFTER, learned},
     policy::{AlertPolicy, LearnedThreshold, Override, QuietHours, StuckAfter, Threshold, Thresholds, Whose},
-    request::{AGING, OpenConflict, Reading, Subject, SuspendedBy, of_request},
+    request::{AGING, OpenConflict, Reading, Subject, of_request},
     system::{Count, SystemCondition, of_system_condition},
-    text::local,
 };
 
 /// A rule: what kind of thing is told.
@@ -245,10 +240,8 @@ pub struct AlertCondition {
     pub from: Time,
     /// When it is old news, although nobody acted.
     pub until: Option<Time>,
-    /// Who must act, in English.
-    pub en: String,
-    /// Who must act, in Chinese.
-    pub zh: String,
+    /// Who must act.
+    pub text: Localized,
 }
 
 impl AlertCondition {

@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use super::Stage;
-use crate::domain::{id::AccountId, request::Request, time::Time};
+use crate::domain::{
+    id::AccountId,
+    request::Request,
+    time::{BEIJING, Time},
+};
 
 /// How long a stage may last before somebody is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,25 +150,24 @@ impl Thresholds {
 }
 
 /// Hours of the day in which nobody is to be disturbed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuietHours {
     /// The minute of the day with which they begin.
     pub from: u16,
     /// The minute of the day with which they are over; before `from`, it is the next day's.
     pub until: u16,
     /// Whose day.
-    pub zone: chrono_tz::Tz,
+    pub zone: TimeZone,
 }
 
 impl QuietHours {
     /// Whether they hold at this moment.
     #[must_use]
     pub fn hold(&self, now: Time) -> bool {
-        use chrono::Timelike;
-        let Some(moment) = chrono::DateTime::from_timestamp_millis(now.ms()) else { return false };
-        let local = moment.with_timezone(&self.zone);
-        let minute = local.hour() * 60 + local.minute();
-        let (from, until) = (u32::from(self.from), u32::from(self.until));
+        let Ok(moment) = jiff::Timestamp::from_millisecond(now.ms()) else { return false };
+        let local = self.zone.to_datetime(moment);
+        let minute = i32::from(local.hour()) * 60 + i32::from(local.minute());
+        let (from, until) = (i32::from(self.from), i32::from(self.until));
         if from <= until { (from..until).contains(&minute) } else { minute >= from || minute < until }
     }
 }
@@ -188,7 +193,7 @@ pub struct AlertPolicy {
     /// How long an account's list may be unreadable before that is told, and nobody is blamed by an older one any more.
     pub unread_after: Duration,
     /// Whose time the sentences tell.
-    pub zone: chrono_tz::Tz,
+    pub zone: TimeZone,
 }
 
 impl AlertPolicy {
@@ -223,7 +228,7 @@ impl Default for AlertPolicy {
             learned_thresholds: [None; Stage::ALL.len()],
             keep_outcomes: Duration::from_hours(7 * 24),
             unread_after: Duration::from_mins(15),
-            zone: chrono_tz::Asia::Shanghai,
+            zone: BEIJING,
         }
     }
 }

@@ -3,13 +3,16 @@
 
 use std::time::Duration;
 
-use super::{
-    AlertCondition, AlertPolicy, Rule, Stage,
-    text::{self, Late},
-};
+use super::{AlertCondition, AlertPolicy, Rule, Stage};
 use crate::domain::{
+    account::SuspendedBy,
+    decide::ConflictKind,
     quota::{PROBE_EVERY, ROLLS_WITHIN},
-    request::{Failure, Kind, Request, State},
+    request::{Failure, Kind, Request, State, StateKind},
+    text::{
+        Localized,
+        request_alerts::{self, Late},
+    },
     time::Time,
 };
 
@@ -18,8 +21,8 @@ use crate::domain::{
 pub struct OpenConflict {
     /// Its id.
     pub id: String,
-    /// The word of `v_conflict.kind`.
-    pub kind: String,
+    /// What contradicts.
+    pub kind: ConflictKind,
     /// The code that told of it.
     pub errcode: Option<i64>,
     /// When it was met.
@@ -56,15 +59,6 @@ pub enum Reading {
     },
 }
 
-/// Who said that an account is not called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SuspendedBy {
-    /// A person.
-    Operator,
-    /// `WeChat`, which does not let us speak for the account.
-    Wechat,
-}
-
 /// A request with what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
@@ -81,17 +75,17 @@ pub struct Subject {
 
 /// States in which age alone makes something to be told, with the stages that they may be. (What is not called yet is looked
 /// at in rounds: its account may make something of it, too.)
-pub const AGING: [(&str, &[Stage]); 4] = [
-    ("initiating", &[Stage::Initiated]),
-    ("initiated", &[Stage::Initiated, Stage::Unlink]),
-    ("awaiting_account_admin", &[Stage::AccountAdmin]),
-    ("awaiting_program_admin", &[Stage::ProgramAdmin]),
+pub const AGING: [(StateKind, &[Stage]); 4] = [
+    (StateKind::Initiating, &[Stage::Initiated]),
+    (StateKind::Initiated, &[Stage::Initiated, Stage::Unlink]),
+    (StateKind::AwaitingAccountAdmin, &[Stage::AccountAdmin]),
+    (StateKind::AwaitingProgramAdmin, &[Stage::ProgramAdmin]),
 ];
 
 impl AlertPolicy {
-    /// From which age on a request in this state may concern somebody; `None` when another state, or no age, matters.
+    /// From which age on a request in this state may condition somebody; `None` when another state, or no age, matters.
     #[must_use]
-    pub fn ages(&self, state: &str) -> Option<Duration> {
+    pub fn ages(&self, state: StateKind) -> Option<Duration> {
         let (_, stages) = AGING.iter().find(|(aging, _)| *aging == state)?;
         stages.iter().map(|stage| self.shortest(*stage)).min()
     }
@@ -99,38 +93,37 @@ impl AlertPolicy {
 
 /// Everything a person must know of a request now or, with time alone, later.
 #[must_use]
-pub fn of_request(subject: &Subject, attention: &AlertPolicy, now: Time) -> Vec<AlertCondition> {
+pub fn of_request(subject: &Subject, policy: &AlertPolicy, now: Time) -> Vec<AlertCondition> {
     let request = &subject.request;
-    let mut concerns: Vec<AlertCondition> = of_state(subject, attention, now).into_iter().collect();
+    let mut conditions: Vec<AlertCondition> = of_state(subject, policy, now).into_iter().collect();
     if request.is_open() || matches!(request.state, State::Linked) {
         // That a link is gone is told by its state.
-        let told = |conflict: &&OpenConflict| conflict.kind != "vanished";
-        concerns
-            .extend(subject.conflicts.iter().filter(told).map(|conflict| of_conflict(request, conflict, attention)));
+        let told = |conflict: &&OpenConflict| conflict.kind != ConflictKind::Vanished;
+        conditions.extend(subject.conflicts.iter().filter(told).map(|conflict| of_conflict(request, conflict, policy)));
     }
-    concerns
+    conditions
 }
 
-fn of_state(subject: &Subject, attention: &AlertPolicy, now: Time) -> Option<AlertCondition> {
+fn of_state(subject: &Subject, policy: &AlertPolicy, now: Time) -> Option<AlertCondition> {
     let request = &subject.request;
     match (request.state, request.kind) {
-        (State::Requested, _) => waits_for_us(subject, attention),
-        (State::AwaitingAccountAdmin, _) => Some(stuck(subject, Stage::AccountAdmin, attention, now)),
-        (State::AwaitingProgramAdmin, _) => Some(stuck(subject, Stage::ProgramAdmin, attention, now)),
-        (State::Initiated, Kind::Unlink) => Some(stuck(subject, Stage::Unlink, attention, now)),
+        (State::Requested, _) => waits_for_us(subject, policy),
+        (State::AwaitingAccountAdmin, _) => Some(stuck(subject, Stage::AccountAdmin, policy, now)),
+        (State::AwaitingProgramAdmin, _) => Some(stuck(subject, Stage::ProgramAdmin, policy, now)),
+        (State::Initiated, Kind::Unlink) => Some(stuck(subject, Stage::Unlink, policy, now)),
         (State::Initiated, Kind::Link(_)) | (State::Initiating(_), _) => {
-            Some(stuck(subject, Stage::Initiated, attention, now))
+            Some(stuck(subject, Stage::Initiated, policy, now))
         }
         (State::Deferred(until), _) => {
-            let mut concern = of(request, Rule::Deferred, "deferred.monthly_quota", "");
-            concern.from = deferred_from(request, until);
-            (concern.en, concern.zh) = text::deferred(request, until, attention.zone);
-            Some(concern)
+            let mut condition = of(request, Rule::Deferred, "deferred.monthly_quota", "");
+            condition.from = deferred_from(request, until);
+            condition.text = request_alerts::deferred(request, until, &policy.zone);
+            Some(condition)
         }
-        (State::Rejected, _) => ended(subject, Rule::Rejected, "rejected.program_admin", attention),
-        (State::Lapsed, _) => ended(subject, Rule::Lapsed, "lapsed.unanswered", attention),
-        (State::Failed(failure), _) => ended(subject, Rule::Failed, failed(failure), attention),
-        (State::Unlinked, Kind::Link(_)) => ended(subject, Rule::Vanished, "vanished.unlisted", attention),
+        (State::Rejected, _) => ended(subject, Rule::Rejected, "rejected.program_admin", policy),
+        (State::Lapsed, _) => ended(subject, Rule::Lapsed, "lapsed.unanswered", policy),
+        (State::Failed(failure), _) => ended(subject, Rule::Failed, failed(failure), policy),
+        (State::Unlinked, Kind::Link(_)) => ended(subject, Rule::Vanished, "vanished.unlisted", policy),
         // What a person ended is known to a person.
         (State::Linked | State::Cancelled, _) | (State::Unlinked, Kind::Unlink) => None,
     }
@@ -152,7 +145,7 @@ const fn failed(failure: Failure) -> &'static str {
     }
 }
 
-/// A concern that begins with the state, without its sentence.
+/// A condition that begins with the state, without its sentence.
 fn of(request: &Request, rule: Rule, reason: &str, part: &str) -> AlertCondition {
     AlertCondition {
         rule,
@@ -164,72 +157,71 @@ fn of(request: &Request, rule: Rule, reason: &str, part: &str) -> AlertCondition
         since: request.since,
         from: request.since,
         until: None,
-        en: String::new(),
-        zh: String::new(),
+        text: Localized::default(),
     }
 }
 
 /// Too long in a stage. While the list that says so is not read any more, nobody is blamed by it: at first nothing new is
 /// told, and once that has lasted, that nobody knows is told in its place.
-fn stuck(subject: &Subject, stage: Stage, attention: &AlertPolicy, now: Time) -> AlertCondition {
+fn stuck(subject: &Subject, stage: Stage, policy: &AlertPolicy, now: Time) -> AlertCondition {
     let request = &subject.request;
-    let late = late(request, stage, attention);
+    let late = late(request, stage, policy);
     let doubted_from = match subject.reading {
         Reading::Read => None,
-        Reading::Unread { since, .. } | Reading::ShutOut { since, .. } => Some(since + attention.unread_after),
+        Reading::Unread { since, .. } | Reading::ShutOut { since, .. } => Some(since + policy.unread_after),
         // That it is not read is decided, and told already.
         Reading::Suspended { .. } => Some(request.since),
     };
     let is_doubted = doubted_from.is_some_and(|from| from <= now);
     let word = if is_doubted { "unread" } else { stage.as_str() };
-    let mut concern = of(request, Rule::Stuck, &format!("stuck.{word}"), &format!("/{word}"));
-    concern.from = doubted_from.into_iter().fold(request.since + late.patience, Time::max);
-    (concern.en, concern.zh) = if is_doubted {
-        text::unknown(request, &late, subject.reading, attention.zone)
+    let mut condition = of(request, Rule::Stuck, &format!("stuck.{word}"), &format!("/{word}"));
+    condition.from = doubted_from.into_iter().fold(request.since + late.patience, Time::max);
+    condition.text = if is_doubted {
+        request_alerts::unknown(request, &late, subject.reading, &policy.zone)
     } else {
-        text::stuck(request, &late, subject.reading, attention.zone)
+        request_alerts::stuck(request, &late, subject.reading, &policy.zone)
     };
-    concern
+    condition
 }
 
 /// Nothing was called for too long. That `WeChat` suspended the account or refuses our address is told as that, and who
 /// suspended it by hand knows.
-fn waits_for_us(subject: &Subject, attention: &AlertPolicy) -> Option<AlertCondition> {
+fn waits_for_us(subject: &Subject, policy: &AlertPolicy) -> Option<AlertCondition> {
     let request = &subject.request;
     match subject.reading {
         Reading::Suspended { .. } | Reading::ShutOut { .. } => return None,
         Reading::Read | Reading::Unread { .. } => {}
     }
-    let late = late(request, Stage::Requested, attention);
-    let mut concern = of(request, Rule::Stuck, "stuck.requested", "/requested");
-    concern.from = request.since + late.patience;
-    (concern.en, concern.zh) = text::stuck(request, &late, subject.reading, attention.zone);
-    Some(concern)
+    let late = late(request, Stage::Requested, policy);
+    let mut condition = of(request, Rule::Stuck, "stuck.requested", "/requested");
+    condition.from = request.since + late.patience;
+    condition.text = request_alerts::stuck(request, &late, subject.reading, &policy.zone);
+    Some(condition)
 }
 
-fn late(request: &Request, stage: Stage, attention: &AlertPolicy) -> Late {
-    let (patience, lesson) = attention.patience(request, stage);
+fn late(request: &Request, stage: Stage, policy: &AlertPolicy) -> Late {
+    let (patience, lesson) = policy.patience(request, stage);
     Late { stage, patience, lesson }
 }
 
 /// An end on which a person should act; nothing once somebody has.
-fn ended(subject: &Subject, rule: Rule, reason: &str, attention: &AlertPolicy) -> Option<AlertCondition> {
+fn ended(subject: &Subject, rule: Rule, reason: &str, policy: &AlertPolicy) -> Option<AlertCondition> {
     if subject.is_succeeded {
         return None;
     }
     let request = &subject.request;
-    let mut concern = of(request, rule, reason, "");
-    concern.until = Some(request.since + attention.keep_outcomes);
-    (concern.en, concern.zh) = text::ended(request, rule, attention.zone);
-    Some(concern)
+    let mut condition = of(request, rule, reason, "");
+    condition.until = Some(request.since + policy.keep_outcomes);
+    condition.text = request_alerts::ended(request, rule, &policy.zone);
+    Some(condition)
 }
 
-fn of_conflict(request: &Request, conflict: &OpenConflict, attention: &AlertPolicy) -> AlertCondition {
-    let mut concern = of(request, Rule::Conflict, &format!("conflict.{}", conflict.kind), "");
-    concern.key = format!("conflict/{}", conflict.id);
-    (concern.since, concern.from) = (conflict.at, conflict.at);
-    (concern.en, concern.zh) = text::conflict(request, conflict, attention.zone);
-    concern
+fn of_conflict(request: &Request, conflict: &OpenConflict, policy: &AlertPolicy) -> AlertCondition {
+    let mut condition = of(request, Rule::Conflict, &format!("conflict.{}", conflict.kind.as_str()), "");
+    condition.key = format!("conflict/{}", conflict.id);
+    (condition.since, condition.from) = (conflict.at, conflict.at);
+    condition.text = request_alerts::conflict(request, conflict, &policy.zone);
+    condition
 }
 
 #[cfg(test)]
@@ -247,9 +239,9 @@ mod tests {
             let new = Request::new(id, Kind::Link(LinkOptions::default()), account, program, since);
             let request = Request { state: State::Deferred(since + wait), ..new };
             let subject = Subject { request, conflicts: Vec::new(), is_succeeded: false, reading: Reading::Read };
-            let concerns = of_request(&subject, &AlertPolicy::default(), since);
-            assert_eq!((concerns.len(), concerns[0].rule, concerns[0].since), (1, Rule::Deferred, since));
-            concerns[0].from.since(since)
+            let conditions = of_request(&subject, &AlertPolicy::default(), since);
+            assert_eq!((conditions.len(), conditions[0].rule, conditions[0].since), (1, Rule::Deferred, since));
+            conditions[0].from.since(since)
         };
         assert_eq!(deferred(PROBE_EVERY), hours(6) + PROBE_EVERY, "it asks again in half an hour, and so twelve times");
         assert_eq!(deferred(hours(5)), hours(6) + PROBE_EVERY);

@@ -1,8 +1,10 @@
 //! What a person must know that is not about one request: accounts, our address, tokens, channels and the daemon. It must
-//! never know how a plight was found out.
+//! never know how a condition was found out.
 
-use super::{AlertCondition, Rule, system_conditions};
-use crate::domain::{account::Trouble, errcode::Refusal, id::AccountId, time::Time};
+use jiff::tz::TimeZone;
+
+use super::{AlertCondition, Rule};
+use crate::domain::{account::Trouble, errcode::Refusal, id::AccountId, text::system_alerts, time::Time};
 
 /// Something that holds back more than one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,11 +172,11 @@ impl Count {
     }
 }
 
-/// What is to be told of a plight, at once.
+/// What is to be told of it, at once.
 #[must_use]
-pub fn of_system_condition(plight: &SystemCondition, zone: chrono_tz::Tz) -> AlertCondition {
-    let (en, zh) = system_conditions::plight(plight, zone);
-    let concern = |rule: Rule, key: &str, case: &str, account: Option<&AccountId>, since: Time| AlertCondition {
+pub fn of_system_condition(condition: &SystemCondition, zone: &TimeZone) -> AlertCondition {
+    let text = system_alerts::sentence(condition, zone);
+    let of = |rule: Rule, key: &str, case: &str, account: Option<&AccountId>, since: Time| AlertCondition {
         rule,
         key: format!("{}/{key}", rule.as_str()),
         reason: format!("{}.{case}", rule.as_str()),
@@ -184,49 +186,48 @@ pub fn of_system_condition(plight: &SystemCondition, zone: chrono_tz::Tz) -> Ale
         since,
         from: since,
         until: None,
-        en: en.clone(),
-        zh: zh.clone(),
+        text: text.clone(),
     };
-    match plight {
+    match condition {
         SystemCondition::AccountSuspended { account, refusal, since } => {
-            concern(Rule::AccountSuspended, account.as_str(), &refusal.errcode.to_string(), Some(account), *since)
+            of(Rule::AccountSuspended, account.as_str(), &refusal.errcode.to_string(), Some(account), *since)
         }
-        SystemCondition::IpNotAllowed { since, .. } => concern(Rule::IpNotAllowed, "all", "whitelist", None, *since),
+        SystemCondition::IpNotAllowed { since, .. } => of(Rule::IpNotAllowed, "all", "whitelist", None, *since),
         SystemCondition::BudgetExhausted { account, count, refusal, since, .. } => {
             let case = if refusal.is_some() { "wechat" } else { "daily_budget" };
             match count {
-                None => concern(Rule::BudgetExhausted, account.as_str(), case, Some(account), *since),
-                Some(_) => concern(Rule::BudgetExhausted, case, case, None, *since),
+                None => of(Rule::BudgetExhausted, account.as_str(), case, Some(account), *since),
+                Some(_) => of(Rule::BudgetExhausted, case, case, None, *since),
             }
         }
         SystemCondition::TokenFailing { account, since, .. } => {
             let key = account.as_ref().map_or("all", AccountId::as_str);
-            concern(Rule::TokenFailing, key, "no_token", account.as_ref(), *since)
+            of(Rule::TokenFailing, key, "no_token", account.as_ref(), *since)
         }
         SystemCondition::AccountUnreadable { account, trouble, since, .. } => {
-            concern(Rule::AccountUnreadable, account.as_str(), trouble.as_str(), Some(account), *since)
+            of(Rule::AccountUnreadable, account.as_str(), trouble.as_str(), Some(account), *since)
         }
         SystemCondition::WechatUnreachable { trouble, since, .. } => {
-            concern(Rule::WechatUnreachable, trouble.as_str(), trouble.as_str(), None, *since)
+            of(Rule::WechatUnreachable, trouble.as_str(), trouble.as_str(), None, *since)
         }
         SystemCondition::AccountsRefused { refusal, since, .. } => {
             let code = refusal.errcode.to_string();
-            concern(Rule::AccountsRefused, &code, &code, None, *since)
+            of(Rule::AccountsRefused, &code, &code, None, *since)
         }
         SystemCondition::CallsRefused { account, count, since, .. } => match count {
-            None => concern(Rule::CallsRefused, account.as_str(), "backed_off", Some(account), *since),
-            Some(_) => concern(Rule::CallsRefused, "all", "backed_off", None, *since),
+            None => of(Rule::CallsRefused, account.as_str(), "backed_off", Some(account), *since),
+            Some(_) => of(Rule::CallsRefused, "all", "backed_off", None, *since),
         },
         SystemCondition::UnknownStatus { status, since, .. } => {
-            concern(Rule::UnknownStatus, &status.to_string(), "listed", None, *since)
+            of(Rule::UnknownStatus, &status.to_string(), "listed", None, *since)
         }
-        SystemCondition::ListsEmptied { since, .. } => concern(Rule::ListsEmptied, "all", "doubt", None, *since),
-        SystemCondition::Capacity { since, .. } => concern(Rule::Capacity, "all", "stretched", None, *since),
-        SystemCondition::LogLarge { since, .. } => concern(Rule::LogLarge, "all", "not_shrinking", None, *since),
+        SystemCondition::ListsEmptied { since, .. } => of(Rule::ListsEmptied, "all", "doubt", None, *since),
+        SystemCondition::Capacity { since, .. } => of(Rule::Capacity, "all", "stretched", None, *since),
+        SystemCondition::LogLarge { since, .. } => of(Rule::LogLarge, "all", "not_shrinking", None, *since),
         SystemCondition::ChannelFailing { channel, dead, since, .. } => {
             let case = if *dead > 0 { "dead_letters" } else { "unreachable" };
-            concern(Rule::ChannelFailing, channel, case, None, *since)
+            of(Rule::ChannelFailing, channel, case, None, *since)
         }
-        SystemCondition::Daemon { finding, since, .. } => concern(Rule::Daemon, finding, finding, None, *since),
+        SystemCondition::Daemon { finding, since, .. } => of(Rule::Daemon, finding, finding, None, *since),
     }
 }

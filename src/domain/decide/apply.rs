@@ -16,7 +16,7 @@ pub(super) fn apply(request: &Request, seen: &Observation, verdict: Verdict, now
         Verdict::Conflict(kind, to) => (to, Some(kind)),
     };
     let mut next = request.clone();
-    let moved = !to.is_same_word(request.state);
+    let moved = to.kind() != request.state.kind();
     next.state = to;
     if moved {
         next.since = now;
@@ -36,14 +36,14 @@ pub(super) fn apply(request: &Request, seen: &Observation, verdict: Verdict, now
         | State::AwaitingProgramAdmin
         | State::Deferred(_) => false,
     };
-    Decision { next, conflict, settles: settled.then_some(to.as_str()) }
+    Decision { next, conflict, settles: settled.then_some(to.kind()) }
 }
 
 fn remember(next: &mut Request, request: &Request, seen: &Observation, verdict: Verdict, now: Time) {
     // What this listing shows is what stands there before the next call, also when it is what allows that call.
     let is_before_call = |state| matches!(state, State::Requested | State::Deferred(_));
     let before_call = is_before_call(request.state) || is_before_call(next.state);
-    let moved = !next.state.is_same_word(request.state);
+    let moved = next.state.kind() != request.state.kind();
     match seen {
         Observation::Listed(status) => {
             next.memory.seen = Some(*status);

@@ -19,7 +19,7 @@ use super::{
     listing::Status,
     observation::{Observation, ResetBy},
     policy::Policy,
-    request::{Baseline, Kind, Outcome, Request, Sighting, State},
+    request::{Baseline, Kind, Outcome, Request, Sighting, State, StateKind},
     time::Time,
 };
 
@@ -70,6 +70,21 @@ impl ConflictKind {
         }
     }
 
+    /// The conflict with this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        let all = [
+            Self::InvitationAlreadyOut,
+            Self::LinkingFromConsole,
+            Self::AlreadyLinked,
+            Self::UnlinkAlreadyOut,
+            Self::Adopted,
+            Self::Backward,
+            Self::Vanished,
+        ];
+        all.into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// The status that the code itself claims.
     #[must_use]
     pub const fn claims(self) -> Option<Status> {
@@ -91,14 +106,14 @@ pub struct Decision {
     /// The conflict it opens.
     pub conflict: Option<ConflictKind>,
     /// How it resolves the request's open conflicts, when it does: the state that settled them.
-    pub settles: Option<&'static str>,
+    pub settles: Option<StateKind>,
 }
 
 impl Decision {
     /// Whether the request changed its state by word, which is a transition.
     #[must_use]
     pub fn moves(&self, from: &Request) -> bool {
-        !self.next.state.is_same_word(from.state)
+        self.next.state.kind() != from.state.kind()
     }
 
     /// Whether anything must be written.

@@ -13,10 +13,7 @@ use lettre::{
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    domain::{
-        message::{Language, Message},
-        time::Time,
-    },
+    domain::{message::Message, text::Language, time::Time},
     notify::{
         clip::{clip, one_line},
         labels,

@@ -21,7 +21,7 @@ use super::{
     letter::Envelope,
     server::{PORT_WRAPPED, Security, Server},
 };
-use crate::{domain::time::in_words, notify::redact::Redactor};
+use crate::{domain::text::format::duration, notify::redact::Redactor};
 
 /// How long a server may take to say good-bye. The mail is its own by then; without the word it only logs a lost
 /// connection.
@@ -109,7 +109,7 @@ impl Line {
     }
 
     fn too_late(&self) -> SendError {
-        let mut why = format!("the mail server did not take the mail within {}", in_words(self.timeout));
+        let mut why = format!("the mail server did not take the mail within {}", duration(self.timeout));
         if self.server.port == PORT_WRAPPED && self.server.security != Security::Wrapped {
             why += "; this port waits for TLS at first: smtps:// begins with it";
         }

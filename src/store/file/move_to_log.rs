@@ -5,7 +5,7 @@
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use super::open::Tell;
-use crate::store::codes::{CAUSES, STATES};
+use crate::domain::{observation::Cause, request::StateKind};
 
 /// Requests, with their histories, or events in one transaction: a few hundredths of a second.
 const PAGE: u32 = 2_000;
@@ -103,11 +103,11 @@ async fn events_page(connection: &mut SqliteConnection) -> Result<u64, sqlx::Err
 }
 
 fn steps() -> String {
+    let (states, causes) = (StateKind::ALL.map(StateKind::as_str), Cause::ALL.map(Cause::as_str));
     let words =
-        [("{from}", "t.from_state", &STATES[..]), ("{to}", "t.to_state", &STATES), ("{cause}", "t.cause", &CAUSES)];
+        [("{from}", "t.from_state", &states[..]), ("{to}", "t.to_state", &states), ("{cause}", "t.cause", &causes)];
     words.iter().fold(STEPS.to_owned(), |sql, (place, column, words)| {
-        let cases: Vec<String> =
-            words.iter().enumerate().map(|(at, word)| format!("WHEN '{word}' THEN {at}")).collect();
-        sql.replace(place, &format!("CASE {column} {} END", cases.join(" ")))
+        let arms: Vec<String> = words.iter().enumerate().map(|(at, word)| format!("WHEN '{word}' THEN {at}")).collect();
+        sql.replace(place, &format!("CASE {column} {} END", arms.join(" ")))
     })
 }

@@ -7,7 +7,10 @@ use sqlx::{FromRow, Row as _};
 
 use crate::{
     domain::{
-        alert_rules::{OpenConflict, Reading, Subject, SuspendedBy},
+        account::SuspendedBy,
+        alert_rules::{OpenConflict, Reading, Subject},
+        decide::ConflictKind,
+        event::EventType,
         history::hex,
         request::Request,
         time::Time,
@@ -55,7 +58,7 @@ impl News {
         let (seq, at) = (cells.next()?, Time::from_ms(cells.next()?));
         let (state, hash): (Option<i64>, Option<Vec<u8>>) = (cells.next()?, cells.next()?);
         let (id, kind): (Option<String>, Option<String>) = (cells.next()?, cells.next()?);
-        let of_step = || codes::of_state(state?).map(|word| format!("amplinkd.request.{word}"));
+        let of_step = || codes::of_state(state?).map(|state| EventType::Request(state).to_string());
         Ok(Self {
             seq,
             id: id.or_else(|| Some(event_id(at, &hash?))).unwrap_or_default(),
@@ -299,6 +302,8 @@ impl Store {
         for (request, id, kind, errcode, at) in
             decode::legible::<(String, String, String, Option<i64>, i64)>(&open, CONFLICT)
         {
+            // One of no known kind is a row that is not legal: the audit names it.
+            let Some(kind) = ConflictKind::from_word(&kind) else { continue };
             let conflict = OpenConflict { id, kind, errcode, at: Time::from_ms(at) };
             conflicts.entry(request).or_default().push(conflict);
         }

@@ -8,6 +8,7 @@ use super::{record::Transition, requests::REQUEST};
 use crate::{
     domain::{
         history::{Hash, Identity, Step, hex},
+        request::StateKind,
         time::Time,
     },
     store::{BadRow, StoreError, bulk, codes, decode, executor::Db},
@@ -33,9 +34,9 @@ struct Row<'t> {
     request_id: &'t str,
     step: i64,
     from_state: Option<i64>,
-    to_state: Option<i64>,
+    to_state: i64,
     at: i64,
-    cause: Option<i64>,
+    cause: i64,
     status: Option<i64>,
     errcode: Option<i64>,
     detail: Option<&'t str>,
@@ -73,10 +74,10 @@ impl Transition {
         let step = Step {
             request_id: &self.request_id,
             seq,
-            from: self.from_state,
-            to: self.to_state,
+            from: self.from_state.map(StateKind::as_str),
+            to: self.to_state.as_str(),
             at: Time::from_ms(self.at),
-            cause: self.cause,
+            cause: self.cause.as_str(),
             status: self.status,
             errcode: self.errcode,
             detail: self.detail.as_deref(),
@@ -104,8 +105,8 @@ pub(super) fn head(db: Db<'_>, request: &str, version: i64) -> Result<Option<(i6
 pub(super) fn put(db: Db<'_>, request: i64, link: &Link<'_>) -> Result<(), StoreError> {
     let Transition { from_state, to_state, at, cause, status, errcode, detail, attempt, refusal, .. } = link.transition;
     let Head { seq, hash } = &link.head;
-    let (from, to) = (from_state.and_then(codes::state), codes::state(to_state));
-    let cause = codes::cause(cause);
+    let (from, to) = (from_state.map(codes::state), codes::state(*to_state));
+    let cause = codes::cause(*cause);
     db.execute(PUT, params![at, request, seq, from, to, cause, status, errcode, detail, hash, attempt, refusal])
         .map(drop)
 }
@@ -123,10 +124,10 @@ impl<'t> From<&Link<'t>> for Row<'t> {
         Self {
             request_id,
             step: link.head.seq,
-            from_state: from_state.and_then(codes::state),
-            to_state: codes::state(to_state),
+            from_state: from_state.map(codes::state),
+            to_state: codes::state(*to_state),
             at: *at,
-            cause: codes::cause(cause),
+            cause: codes::cause(*cause),
             status: *status,
             errcode: *errcode,
             detail: detail.as_deref(),

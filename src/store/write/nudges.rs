@@ -16,7 +16,12 @@ use super::{
     writer::{Reply, Work},
 };
 use crate::{
-    domain::{alert_rules::Reading, distribution::Distribution, time::Time},
+    domain::{
+        alert_rules::Reading,
+        distribution::Distribution,
+        event::{EventType, Reminder},
+        time::Time,
+    },
     store::{
         Store, StoreError, bulk,
         decode::{self, Table},
@@ -315,22 +320,11 @@ impl NewNudge {
         }
     }
 
-    /// The message for the channel. Whatever the channel's own language is, it shows the one that was asked for.
+    /// The message for the channel.
     fn event(&self, now: Time) -> Event {
-        let words = serde_json::json!({ "title": self.title, "lead": self.text, "columns": [], "rows": [] });
-        let data = serde_json::json!({
-            "request": self.request_id, "account": self.account, "program": self.program, "stage": self.stage,
-            "text": self.text, "language": self.language, "en": words, "zh": words,
-        });
-        Event {
-            id: new_id(),
-            kind: "amplinkd.nudge".to_owned(),
-            subject: self.request_id.clone(),
-            partition_key: self.request_id.clone(),
-            reach: None,
-            at: now.ms(),
-            data: data.to_string(),
-        }
+        let Self { request_id, account, program, stage, language, title, text, .. } = self;
+        let reminder = Reminder { request: request_id, account, program, stage, language, title, text };
+        Event::of_request(EventType::Nudge, request_id, now, reminder.to_json())
     }
 }
 

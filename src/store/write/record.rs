@@ -1,6 +1,7 @@
 //! One decision, one transaction: state, history, conflicts, events, account and mirror, or nothing of it. It must never
 //! decide, and never write a request that someone else has changed meanwhile.
 
+use rusqlite::params;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
@@ -15,8 +16,11 @@ use super::{
 };
 use crate::{
     domain::{
+        decide::ConflictKind,
+        event::{ConflictChanged, ConflictPhase, EventType, to_json},
         id::{ProgramId, Username},
-        request::Request,
+        observation::Cause,
+        request::{Request, StateKind},
         time::Time,
     },
     store::{Recorded, StoreError, bulk, executor::Db, file::backup},
@@ -67,7 +71,7 @@ pub struct Change {
     /// The conflict it opens.
     pub conflict: Option<Conflict>,
     /// How and when its open conflicts are resolved.
-    pub settled: Option<(&'static str, Time)>,
+    pub settled: Option<(StateKind, Time)>,
     /// Messages owed to the outside beside the event that the move itself is.
     pub events: Vec<Event>,
 }
@@ -78,13 +82,13 @@ pub struct Transition {
     /// The request.
     pub request_id: String,
     /// The state before.
-    pub from_state: Option<&'static str>,
+    pub from_state: Option<StateKind>,
     /// The state after.
-    pub to_state: &'static str,
+    pub to_state: StateKind,
     /// Milliseconds UTC.
     pub at: i64,
     /// Where it came from.
-    pub cause: &'static str,
+    pub cause: Cause,
     /// The listed status behind it.
     pub status: Option<i64>,
     /// The code behind it.
@@ -98,14 +102,14 @@ pub struct Transition {
 }
 
 /// A row of `conflict`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Conflict {
     /// Made by us, `UUIDv7`.
     pub id: String,
     /// The request.
     pub request_id: String,
-    /// The word.
-    pub kind: &'static str,
+    /// What contradicts.
+    pub kind: ConflictKind,
     /// The code that told of it.
     pub errcode: Option<i64>,
     /// Its text, with the rid that `WeChat`'s support asks for.
@@ -113,7 +117,7 @@ pub struct Conflict {
     /// Milliseconds UTC.
     pub at: i64,
     /// Our record when it was met.
-    pub our_state: &'static str,
+    pub our_state: StateKind,
     /// The status the world shows or claims.
     pub their_status: Option<i64>,
 }
@@ -139,42 +143,48 @@ pub struct Event {
 }
 
 impl Event {
-    /// The message that a conflict was met.
+    /// An event of a request, with this data.
+    pub(super) fn of_request(kind: EventType, request: &str, at: Time, data: String) -> Self {
+        let (subject, partition_key) = (request.to_owned(), request.to_owned());
+        Self { id: new_id(), kind: kind.to_string(), subject, partition_key, reach: None, at: at.ms(), data }
+    }
+
+    /// That a conflict was met.
     #[must_use]
     pub fn of_conflict(conflict: &Conflict, request: &Request, now: Time) -> Self {
-        let data = serde_json::json!({
-            "conflict": conflict.id, "request": request.id, "account": request.account, "program": request.program,
-            "kind": conflict.kind, "errcode": conflict.errcode, "our_state": conflict.our_state,
-            "their_status": conflict.their_status, "at": now.to_string(), "labels": request.labels,
-        });
-        Self {
-            id: new_id(),
-            kind: "amplinkd.conflict.opened".to_owned(),
-            subject: request.id.to_string(),
-            partition_key: request.id.to_string(),
-            reach: None,
-            at: now.ms(),
-            data: data.to_string(),
-        }
+        let data = ConflictChanged {
+            account: request.account.to_string(),
+            at: now.to_string(),
+            conflict: conflict.id.clone(),
+            errcode: conflict.errcode,
+            kind: conflict.kind.as_str().to_owned(),
+            labels: request.labels.clone(),
+            our_state: conflict.our_state.as_str().to_owned(),
+            program: request.program.to_string(),
+            request: request.id.to_string(),
+            resolution: None,
+            their_status: conflict.their_status,
+        };
+        Self::of_request(EventType::Conflict(ConflictPhase::Opened), request.id.as_str(), now, to_json(&data))
     }
-}
 
-impl Event {
-    fn of_resolved(conflict: &Open, request: &Request, how: &'static str, at: Time) -> Self {
-        let data = serde_json::json!({
-            "conflict": conflict.id, "request": request.id, "account": request.account, "program": request.program,
-            "kind": conflict.kind, "errcode": conflict.errcode, "our_state": conflict.our_state,
-            "their_status": conflict.their_status, "at": at.to_string(), "resolution": how, "labels": request.labels,
-        });
-        Self {
-            id: new_id(),
-            kind: "amplinkd.conflict.resolved".to_owned(),
-            subject: request.id.to_string(),
-            partition_key: request.id.to_string(),
-            reach: None,
-            at: at.ms(),
-            data: data.to_string(),
-        }
+    /// That a conflict is settled.
+    fn of_resolved(conflict: Open, request: &Request, how: StateKind, at: Time) -> Self {
+        let Open { id, kind, errcode, our_state, their_status } = conflict;
+        let data = ConflictChanged {
+            account: request.account.to_string(),
+            at: at.to_string(),
+            conflict: id,
+            errcode,
+            kind,
+            labels: request.labels.clone(),
+            our_state,
+            program: request.program.to_string(),
+            request: request.id.to_string(),
+            resolution: Some(how.as_str().to_owned()),
+            their_status,
+        };
+        Self::of_request(EventType::Conflict(ConflictPhase::Resolved), request.id.as_str(), at, to_json(&data))
     }
 }
 
@@ -248,7 +258,10 @@ fn write_change(db: Db<'_>, change: &Change, (row, head): &(i64, Head)) -> Resul
         chain::put(db, *row, link)?;
     }
     if let Some(Conflict { id, request_id, kind, errcode, errmsg, at, our_state, their_status }) = &change.conflict {
-        db.execute(CONFLICT, (id, request_id, kind, errcode, errmsg, at, our_state, their_status))?;
+        db.execute(
+            CONFLICT,
+            params![id, request_id, kind.as_str(), errcode, errmsg, at, our_state.as_str(), their_status],
+        )?;
     }
     for event in &change.events {
         add_event(db, event)?;
@@ -283,7 +296,7 @@ struct Open {
 }
 
 /// Resolves a request's open conflicts, and owes the outside word of each.
-fn settle_conflicts(db: Db<'_>, request: &Request, how: &'static str, at: Time) -> Result<(), StoreError> {
+fn settle_conflicts(db: Db<'_>, request: &Request, how: StateKind, at: Time) -> Result<(), StoreError> {
     let open = db.all(OPEN_CONFLICTS, [request.id.as_str()], |row| {
         let (id, kind, errcode) = (row.get(0)?, row.get(1)?, row.get(2)?);
         Ok::<_, rusqlite::Error>(Open { id, kind, errcode, our_state: row.get(3)?, their_status: row.get(4)? })
@@ -292,9 +305,9 @@ fn settle_conflicts(db: Db<'_>, request: &Request, how: &'static str, at: Time) 
         return Ok(());
     }
     for conflict in open {
-        add_event(db, &Event::of_resolved(&conflict?, request, how, at))?;
+        add_event(db, &Event::of_resolved(conflict?, request, how, at))?;
     }
-    db.execute(SETTLE, (request.id.as_str(), at.ms(), how)).map(drop)
+    db.execute(SETTLE, (request.id.as_str(), at.ms(), how.as_str())).map(drop)
 }
 
 /// Writes a message owed to the outside.

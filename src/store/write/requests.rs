@@ -14,7 +14,7 @@ use super::{
     wakeups,
 };
 use crate::{
-    domain::{id::RequestId, request::Request, time::Time},
+    domain::{id::RequestId, observation::Cause, request::Request, time::Time},
     store::{
         Store, StoreError, bulk,
         decode::{self, Table},
@@ -331,9 +331,9 @@ fn first_transition(request: &Request) -> Transition {
     Transition {
         request_id: request.id.to_string(),
         from_state: None,
-        to_state: request.state.as_str(),
+        to_state: request.state.kind(),
         at: request.requested_at.ms(),
-        cause: "accepted",
+        cause: Cause::Accepted,
         status: None,
         errcode: None,
         detail: request.retry_of.as_ref().map(|earlier| format!("retry of {earlier}")),

@@ -6,7 +6,7 @@ use amplinkd::{
     config::{Config, Origin},
     domain::{
         alert_rules::{Threshold, Whose},
-        message::Language,
+        text::Language,
     },
     notify::Kind,
 };
@@ -71,8 +71,8 @@ fn alerts_have_thresholds_quiet_hours_and_channels() {
     assert_eq!(whose, [&label, &Whose::Account("wx0123456789abcdef".parse().unwrap())]);
     assert_eq!(alerts.thresholds.overrides[0].account_admin, Some(hours(4)));
     assert_eq!(alerts.thresholds.overrides[0].unlink, None);
-    let quiet = alerts.quiet.unwrap();
-    assert_eq!((quiet.from, quiet.until, quiet.zone), (22 * 60, 8 * 60, chrono_tz::Europe::Berlin));
+    let quiet = alerts.quiet.clone().unwrap();
+    assert_eq!((quiet.from, quiet.until, quiet.zone.iana_name()), (22 * 60, 8 * 60, Some("Europe/Berlin")));
     assert_eq!((alerts.repeat_every, alerts.group_within), (None, Duration::from_secs(2)));
 
     let [ops, boss] = alerts.channels.as_slice() else { panic!("two channels") };

@@ -24,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 use amplinkd::{
     alerting::deliver::{ChannelEndpoint, Deliver, Health},
     clock::{Clock, ManualClock},
-    domain::{message::Language, time::Time},
+    domain::{text::Language, time::Time},
     notify::{Channel, ChannelSettings, Kind, Pace},
     store::{Location, Role, Store},
 };
@@ -108,7 +108,7 @@ impl Post {
                 channel,
                 pace,
                 language: Language::En,
-                zone: chrono_tz::UTC,
+                zone: jiff::tz::TimeZone::UTC,
                 link: None,
             }
         };

@@ -96,7 +96,7 @@ fn moves_made() -> BTreeSet<(&'static str, &'static str, &'static str, &'static 
                     let decision = decide(&request, &seen, &policy, now);
                     if decision.moves(&request) {
                         let (from, to) = (state.as_str(), decision.next.state.as_str());
-                        moves.insert((new.kind.as_str(), from, seen.cause(), to));
+                        moves.insert((new.kind.as_str(), from, seen.cause().as_str(), to));
                     }
                 }
             }
@@ -137,7 +137,7 @@ impl Written {
             let decision = decide(&written.request, seen, policy, now);
             if decision.moves(&written.request) {
                 let (from, to) = (written.request.state.as_str(), decision.next.state.as_str());
-                written.rows.push((Some(from), to, now, seen.cause()));
+                written.rows.push((Some(from), to, now, seen.cause().as_str()));
             }
             written.request = decision.next;
         }

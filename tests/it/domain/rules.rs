@@ -7,7 +7,7 @@ use amplinkd::domain::{
     observation::Observation as O,
     plan::{Action, next_action},
     policy::Policy,
-    request::{Failure, Outcome, Request, State},
+    request::{Failure, Outcome, Request, State, StateKind},
 };
 
 use super::{START, after, link, minutes, refusal, refused, unlink};
@@ -121,7 +121,7 @@ fn a_conflict_is_opened_by_the_code_and_settled_by_the_list() {
     );
     assert!(next_action(&told.next, &policy, START + minutes(1)).is_some(), "the list must confirm it");
     let listed = decide(&told.next, &O::Listed(Status::Linked), &policy, START + minutes(2));
-    assert_eq!((listed.conflict, listed.settles), (None, Some("linked")));
+    assert_eq!((listed.conflict, listed.settles), (None, Some(StateKind::Linked)));
     assert_eq!(next_action(&listed.next, &policy, START + minutes(2)), None);
 }
 

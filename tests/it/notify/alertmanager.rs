@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use amplinkd::domain::message::{AlertFacts, Language, Message, Severity};
+use amplinkd::domain::{
+    message::{AlertFacts, Message, Severity},
+    text::Language,
+};
 use amplinkd::notify::{Channel, ChannelSettings, Kind};
 use serde_json::Value;
 

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use amplinkd::{
-    domain::message::{Language, Message, Severity},
+    domain::{
+        message::{Message, Severity},
+        text::Language,
+    },
     notify::{Channel, ChannelSettings, Kind},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};

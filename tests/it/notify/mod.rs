@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use amplinkd::{
     domain::{
-        message::{Language, Message, Severity},
+        message::{Message, Severity},
+        text::Language,
         time::Time,
     },
     notify::{Channel, ChannelSettings, Kind, SendError},
@@ -76,7 +77,7 @@ fn message() -> Message {
         data: r#"{"rule":"stuck","total":3}"#.to_owned(),
         mood: Severity::Fired,
         language: Language::Zh,
-        zone: chrono_tz::Asia::Shanghai,
+        zone: amplinkd::domain::time::BEIJING,
         title: "3 个关联请求在等公众号管理员".to_owned(),
         lead: "请提醒管理员在微信里同意。".to_owned(),
         columns: ["公众号", "小程序", "已等待"].map(str::to_owned).to_vec(),

@@ -7,7 +7,7 @@ use std::sync::{
 
 use amplinkd::{
     alerting::{deliver::ChannelEndpoint, unwritable_alarm::UnwritableAlarm},
-    domain::message::Language,
+    domain::text::Language,
     notify::{Channel, ChannelSettings, Kind},
     shutdown::Shutdown,
 };
@@ -41,7 +41,7 @@ fn webhook(name: &str, url: String) -> ChannelEndpoint {
         to: Vec::new(),
     };
     let channel = Channel::new(&settings).unwrap();
-    let zone = chrono_tz::Asia::Shanghai;
+    let zone = amplinkd::domain::time::BEIJING;
     ChannelEndpoint { name: name.to_owned(), pace: channel.pace(), channel, language: Language::Zh, zone, link: None }
 }
 

@@ -29,7 +29,7 @@ async fn many_that_are_stuck_at_once_are_one_message() {
 async fn at_night_nobody_is_disturbed_and_in_the_morning_nothing_is_lost() {
     // Asked at eight in the morning of Beijing, it is stuck at eight of the next: quiet until ten.
     let mut guarded = Guarded::with(|alerting| {
-        alerting.quiet = Some(QuietHours { from: 22 * 60, until: 10 * 60, zone: chrono_tz::Asia::Shanghai });
+        alerting.quiet = Some(QuietHours { from: 22 * 60, until: 10 * 60, zone: amplinkd::domain::time::BEIJING });
     })
     .await;
     guarded.daemon.nobody_answers();
@@ -49,7 +49,7 @@ async fn at_night_nobody_is_disturbed_and_in_the_morning_nothing_is_lost() {
 #[tokio::test]
 async fn what_fires_and_ends_in_one_night_is_told_in_its_order() {
     let mut guarded = Guarded::with(|alerting| {
-        alerting.quiet = Some(QuietHours { from: 22 * 60, until: 10 * 60, zone: chrono_tz::Asia::Shanghai });
+        alerting.quiet = Some(QuietHours { from: 22 * 60, until: 10 * 60, zone: amplinkd::domain::time::BEIJING });
         alerting.quiet_except = Vec::new();
     })
     .await;

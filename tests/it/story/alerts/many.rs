@@ -4,7 +4,7 @@
 use amplinkd::{
     alerting::deliver::{ChannelEndpoint, Deliver},
     clock::SystemClock,
-    domain::message::Language,
+    domain::text::Language,
     notify::{Channel, ChannelSettings, Kind as Way},
 };
 
@@ -39,7 +39,7 @@ impl Told {
                 pace: channel.pace(),
                 channel,
                 language: Language::En,
-                zone: chrono_tz::Asia::Shanghai,
+                zone: amplinkd::domain::time::BEIJING,
                 link: None,
             }
         };

@@ -1,66 +1,67 @@
 //! The sentences for what is not about one request, in English and Chinese. They must never name a secret.
 
-use chrono_tz::Tz;
+use jiff::tz::TimeZone;
 
-use super::{
-    Count, SystemCondition,
-    text::{Both, local, refused},
-    trouble_text,
+use super::{Localized, account_alerts, format::moment, request_alerts::refused};
+use crate::domain::{
+    alert_rules::{Count, SystemCondition},
+    errcode::Refusal,
+    id::AccountId,
+    time::Time,
 };
-use crate::domain::{errcode::Refusal, id::AccountId, time::Time};
 
-pub(super) fn plight(plight: &SystemCondition, zone: Tz) -> Both {
-    match plight {
+pub(in crate::domain) fn sentence(condition: &SystemCondition, zone: &TimeZone) -> Localized {
+    match condition {
         SystemCondition::AccountUnreadable { account, trouble, error, since, last_read } => {
-            trouble_text::unreadable(account, *trouble, error, (*since, *last_read), zone)
+            account_alerts::unreadable(account, *trouble, error, (*since, *last_read), zone)
         }
         SystemCondition::WechatUnreachable { trouble, count, example, error, .. } => {
-            trouble_text::unreachable(*trouble, *count, example, error)
+            account_alerts::unreachable(*trouble, *count, example, error)
         }
         SystemCondition::AccountsRefused { refusal, count, example, .. } => {
-            trouble_text::accounts_refused(refusal, *count, example)
+            account_alerts::accounts_refused(refusal, *count, example)
         }
         SystemCondition::CallsRefused { account, count, error, since } => {
-            trouble_text::calls_refused(account, *count, error, &local(*since, zone))
+            account_alerts::calls_refused(account, *count, error, &moment(*since, zone))
         }
         SystemCondition::UnknownStatus { status, count, account, item, .. } => {
-            trouble_text::unknown_status(*status, *count, account, item)
+            account_alerts::unknown_status(*status, *count, account, item)
         }
         SystemCondition::ListsEmptied { count, example, since } => {
-            trouble_text::lists_emptied(*count, example, &local(*since, zone))
+            account_alerts::lists_emptied(*count, example, &moment(*since, zone))
         }
-        SystemCondition::Capacity { stretch, since } => capacity(*stretch, &local(*since, zone)),
+        SystemCondition::Capacity { stretch, since } => capacity(*stretch, &moment(*since, zone)),
         SystemCondition::LogLarge { bytes, bound, .. } => log_large(*bytes, *bound),
         SystemCondition::AccountSuspended { account, refusal, since } => {
-            suspended(account, refusal, &local(*since, zone))
+            suspended(account, refusal, &moment(*since, zone))
         }
-        SystemCondition::IpNotAllowed { refusal, since } => not_allowed(refusal, &local(*since, zone)),
+        SystemCondition::IpNotAllowed { refusal, since } => not_allowed(refusal, &moment(*since, zone)),
         SystemCondition::BudgetExhausted { account, count, refusal, since, until } => {
             exhausted((account, *count), refusal.as_ref(), (*since, *until), zone)
         }
         SystemCondition::TokenFailing { account, error, since } => {
-            no_token(account.as_ref(), error, &local(*since, zone))
+            no_token(account.as_ref(), error, &moment(*since, zone))
         }
         SystemCondition::ChannelFailing { channel, error, dead, since } => {
-            failing(channel, error, *dead, &local(*since, zone))
+            failing(channel, error, *dead, &moment(*since, zone))
         }
         SystemCondition::Daemon { finding, example, count, since } => {
-            daemon(finding, example, *count, &local(*since, zone))
+            daemon(finding, example, *count, &moment(*since, zone))
         }
     }
 }
 
-fn suspended(account: &AccountId, refusal: &Refusal, since: &str) -> Both {
+fn suspended(account: &AccountId, refusal: &Refusal, since: &str) -> Localized {
     let (why, why_zh) = refused(Some(refusal));
-    (
+    Localized::new(
         format!("Account {account} has been suspended since {since}, and nothing of it goes on.{why}"),
         format!("公众号 {account} 自 {since} 起被暂停，其全部请求停止。{why_zh}"),
     )
 }
 
-fn not_allowed(refusal: &Refusal, since: &str) -> Both {
+fn not_allowed(refusal: &Refusal, since: &str) -> Localized {
     let Refusal { errcode, errmsg } = refusal;
-    (
+    Localized::new(
         format!(
             "WeChat has refused our address since {since}, so no account can be reached: add it to the platform's IP \
              whitelist; calls go on by themselves. WeChat says {errmsg:?} (errcode {errcode})."
@@ -76,10 +77,10 @@ fn exhausted(
     (account, count): (&AccountId, Option<Count>),
     refusal: Option<&Refusal>,
     (since, until): (Time, Time),
-    zone: Tz,
-) -> Both {
-    let (since, until) = (local(since, zone), local(until, zone));
-    let (accounts, accounts_zh) = match count.map(trouble_text::counted) {
+    zone: &TimeZone,
+) -> Localized {
+    let (since, until) = (moment(since, zone), moment(until, zone));
+    let (accounts, accounts_zh) = match count.map(account_alerts::counted) {
         Some((count, count_zh)) => {
             (format!("{count} accounts, {account} among them,"), format!("{count_zh}个公众号（例如 {account}）"))
         }
@@ -91,7 +92,7 @@ fn exhausted(
         }
         None => ("`[polling] daily_budget`".to_owned(), "每日查询预算 `[polling] daily_budget`".to_owned()),
     };
-    (
+    Localized::new(
         format!(
             "The calls of {accounts} are used up for today since {since} ({whose}); they go on after {until}. \
              Raise it or poll less often if this happens again."
@@ -100,12 +101,12 @@ fn exhausted(
     )
 }
 
-fn no_token(account: Option<&AccountId>, error: &str, since: &str) -> Both {
+fn no_token(account: Option<&AccountId>, error: &str, since: &str) -> Localized {
     let (whose, whose_zh) = match account {
         Some(account) => (format!("Account {account}"), format!("公众号 {account}")),
         None => ("Many accounts".to_owned(), "大量公众号".to_owned()),
     };
-    (
+    Localized::new(
         format!(
             "{whose}: no usable token, so nothing was read since {since}; whoever runs the token service must look. \
              The last error: {error}."
@@ -114,7 +115,7 @@ fn no_token(account: Option<&AccountId>, error: &str, since: &str) -> Both {
     )
 }
 
-fn failing(channel: &str, error: &str, dead: u64, since: &str) -> Both {
+fn failing(channel: &str, error: &str, dead: u64, since: &str) -> Localized {
     let (lost, lost_zh) = if dead > 0 {
         (
             format!("{dead} messages were given up: mend it, then `amplinkd channel retry {channel}`."),
@@ -123,7 +124,7 @@ fn failing(channel: &str, error: &str, dead: u64, since: &str) -> Both {
     } else {
         ("Messages wait and are sent by themselves.".to_owned(), "消息在排队，恢复后自动发送。".to_owned())
     };
-    (
+    Localized::new(
         format!("Channel {channel} has not taken messages since {since}: {error}. {lost}"),
         format!("通知渠道 {channel} 自 {since} 起无法送达：{error}。{lost_zh}"),
     )
@@ -134,9 +135,9 @@ fn times(stretch: i64) -> String {
     format!("{}.{}", stretch / 1_000, stretch % 1_000 / 100)
 }
 
-fn capacity(stretch: i64, since: &str) -> Both {
+fn capacity(stretch: i64, since: &str) -> Localized {
     let times = times(stretch);
-    (
+    Localized::new(
         format!(
             "More looks at accounts are due than may be made since {since}: all waits are {times} times as long as they are \
              configured. `amplinkd plan` says what to change: a larger [wechat] per_second, or longer [polling] steps."
@@ -150,9 +151,9 @@ fn capacity(stretch: i64, since: &str) -> Both {
 /// Bytes in one mebibyte.
 const MIB: u64 = 1 << 20;
 
-fn log_large(bytes: u64, bound: u64) -> Both {
+fn log_large(bytes: u64, bound: u64) -> Localized {
     let (bytes, bound) = (bytes / MIB, bound / MIB);
-    (
+    Localized::new(
         format!(
             "The database's write-ahead log has grown to {bytes} MiB (it should stay below {bound} MiB): somebody has been \
              reading in one transaction for long, and until it ends the log fills the disk. `lsof` on the file that ends in \
@@ -164,13 +165,13 @@ fn log_large(bytes: u64, bound: u64) -> Both {
     )
 }
 
-fn daemon(finding: &str, example: &str, count: usize, since: &str) -> Both {
+fn daemon(finding: &str, example: &str, count: usize, since: &str) -> Localized {
     let (more, more_zh) = if count > 1 {
         (format!(" ({count} of this kind)"), format!("（共 {count} 项）"))
     } else {
         (String::new(), String::new())
     };
-    (
+    Localized::new(
         format!("amplinkd itself needs an operator since {since}: {finding}: {example}{more}."),
         format!("amplinkd 自身需要运维处理，自 {since} 起：{finding}：{example}{more_zh}。"),
     )

@@ -1,12 +1,9 @@
 //! The sentences for accounts that cannot be read or called, alone and as a crowd, in English and Chinese.
 
-use chrono_tz::Tz;
+use jiff::tz::TimeZone;
 
-use super::{
-    Count,
-    text::{Both, local, refused},
-};
-use crate::domain::{account::Trouble, errcode::Refusal, id::AccountId, time::Time};
+use super::{Halves, Localized, format::moment, request_alerts::refused};
+use crate::domain::{account::Trouble, alert_rules::Count, errcode::Refusal, id::AccountId, time::Time};
 
 /// What is seen of a trouble, and who must look where: half sentences.
 const fn words(trouble: Trouble) -> ((&'static str, &'static str), (&'static str, &'static str)) {
@@ -34,7 +31,7 @@ const fn words(trouble: Trouble) -> ((&'static str, &'static str), (&'static str
 }
 
 /// "12" or "more than 10,000".
-pub(super) fn counted(count: Count) -> Both {
+pub(super) fn counted(count: Count) -> Halves {
     if count.is_at_least() {
         (format!("more than {}", Count::MAX), format!("超过 {} ", Count::MAX))
     } else {
@@ -47,15 +44,15 @@ pub(super) fn unreadable(
     trouble: Trouble,
     error: &str,
     (since, last_read): (Time, Option<Time>),
-    zone: Tz,
-) -> Both {
-    let since = local(since, zone);
+    zone: &TimeZone,
+) -> Localized {
+    let since = moment(since, zone);
     let ((seen, seen_zh), (who, who_zh)) = words(trouble);
-    let (last, last_zh) = match last_read.map(|at| local(at, zone)) {
+    let (last, last_zh) = match last_read.map(|at| moment(at, zone)) {
         Some(at) => (format!("it was last read at {at}"), format!("最后一次读取于 {at}")),
         None => ("it was never read".to_owned(), "从未成功读取".to_owned()),
     };
-    (
+    Localized::new(
         format!(
             "The list of account {account} cannot be read since {since}: {seen}; {last}, and nothing of its requests goes \
              on: {who}. The last error: {error}."
@@ -66,9 +63,9 @@ pub(super) fn unreadable(
     )
 }
 
-pub(super) fn unreachable(trouble: Trouble, count: Count, example: &AccountId, error: &str) -> Both {
+pub(super) fn unreachable(trouble: Trouble, count: Count, example: &AccountId, error: &str) -> Localized {
     let ((count, count_zh), ((seen, seen_zh), (who, who_zh))) = (counted(count), words(trouble));
-    (
+    Localized::new(
         format!(
             "The lists of {count} accounts cannot be read, for one reason: {seen}. Nothing of their requests goes on: {who}. \
              One of them is {example}, with the last error: {error}."
@@ -79,9 +76,9 @@ pub(super) fn unreachable(trouble: Trouble, count: Count, example: &AccountId, e
     )
 }
 
-pub(super) fn accounts_refused(refusal: &Refusal, count: Count, example: &AccountId) -> Both {
+pub(super) fn accounts_refused(refusal: &Refusal, count: Count, example: &AccountId) -> Localized {
     let ((count, count_zh), (why, why_zh)) = (counted(count), refused(Some(refusal)));
-    (
+    Localized::new(
         format!(
             "{count} accounts are suspended with one code, {example} among them, and nothing of them goes on.{why}"
         ),
@@ -89,14 +86,14 @@ pub(super) fn accounts_refused(refusal: &Refusal, count: Count, example: &Accoun
     )
 }
 
-pub(super) fn calls_refused(account: &AccountId, count: Option<Count>, error: &str, since: &str) -> Both {
+pub(super) fn calls_refused(account: &AccountId, count: Option<Count>, error: &str, since: &str) -> Localized {
     let (whose, whose_zh) = match count.map(counted) {
         Some((count, count_zh)) => {
             (format!("of {count} accounts, {account} among them"), format!("{count_zh}个公众号（例如 {account}）"))
         }
         None => (format!("of account {account}"), format!("公众号 {account} ")),
     };
-    (
+    Localized::new(
         format!(
             "Calls {whose} are refused since {since} although lists can be read, so nothing new is asked of WeChat; they are \
              tried again by themselves, ever more seldom: look the code up. The last refusal: {error}."
@@ -107,9 +104,9 @@ pub(super) fn calls_refused(account: &AccountId, count: Option<Count>, error: &s
     )
 }
 
-pub(super) fn unknown_status(status: i64, count: Count, account: &AccountId, item: &str) -> Both {
+pub(super) fn unknown_status(status: i64, count: Count, account: &AccountId, item: &str) -> Localized {
     let (count, count_zh) = counted(count);
-    (
+    Localized::new(
         format!(
             "WeChat lists {count} items with status {status}, which no page documents, such as {item} of account {account}: \
              they are kept and nothing is decided by them, so their requests wait. Ask WeChat what it means."
@@ -120,9 +117,9 @@ pub(super) fn unknown_status(status: i64, count: Count, account: &AccountId, ite
     )
 }
 
-pub(super) fn lists_emptied(count: Count, example: &AccountId, since: &str) -> Both {
+pub(super) fn lists_emptied(count: Count, example: &AccountId, since: &str) -> Localized {
     let (count, count_zh) = counted(count);
-    (
+    Localized::new(
         format!(
             "{count} accounts list nothing of all that they listed before, {example} among them, the first since {since}. \
              That is not believed at once: nothing ends by it unless it lasts. See whether each account gets a token of its \

@@ -3,18 +3,21 @@
 
 use std::time::Duration;
 
-use chrono_tz::Tz;
+use jiff::tz::TimeZone;
 
-use super::{LearnedThreshold, OpenConflict, Reading, Rule, Stage, SuspendedBy};
+use super::{
+    Halves, Localized,
+    format::{duration, duration_zh, moment},
+};
 use crate::domain::{
+    account::SuspendedBy,
+    alert_rules::{LearnedThreshold, OpenConflict, Reading, Rule, Stage},
+    decide::ConflictKind,
     errcode::{Refusal, meaning},
     id::AccountId,
     request::{Failure, Kind, Request, State},
-    time::{Time, in_words},
+    time::Time,
 };
-
-/// A sentence in both languages: English, Chinese.
-pub(super) type Both = (String, String);
 
 /// A sentence begins with a capital.
 fn capital(text: &str) -> String {
@@ -23,27 +26,7 @@ fn capital(text: &str) -> String {
     format!("{first}{}", letters.as_str())
 }
 
-/// A moment as people of this zone write it, to the minute: `2026-03-10 09:00`.
-#[must_use]
-pub fn local(moment: Time, zone: Tz) -> String {
-    match chrono::DateTime::from_timestamp_millis(moment.ms()) {
-        Some(utc) => utc.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string(),
-        None => moment.to_string(),
-    }
-}
-
-/// A duration as Chinese readers write it: "2 天 4 小时".
-fn in_chinese(span: Duration) -> String {
-    let mut text = in_words(span);
-    for (unit, word) in [("ms", " 毫秒"), ("d", " 天"), ("h", " 小时"), ("m", " 分钟"), ("s", " 秒")] {
-        if unit != "s" || !text.contains('毫') {
-            text = text.replace(unit, word);
-        }
-    }
-    text
-}
-
-fn what(request: &Request) -> Both {
+fn what(request: &Request) -> Halves {
     let (account, program) = (&request.account, &request.program);
     match request.kind {
         Kind::Link(_) => (
@@ -57,7 +40,7 @@ fn what(request: &Request) -> Both {
     }
 }
 
-fn lesson_words(lesson: Option<LearnedThreshold>) -> Both {
+fn lesson_words(lesson: Option<LearnedThreshold>) -> Halves {
     match lesson {
         Some(LearnedThreshold { requests, .. }) => (
             format!(" (learned: the 95th percentile of the last {requests} approvals)"),
@@ -68,25 +51,25 @@ fn lesson_words(lesson: Option<LearnedThreshold>) -> Both {
 }
 
 /// Why a stage counts as too long.
-pub(super) struct Late {
-    pub(super) stage: Stage,
-    pub(super) patience: Duration,
-    pub(super) lesson: Option<LearnedThreshold>,
+pub(in crate::domain) struct Late {
+    pub(in crate::domain) stage: Stage,
+    pub(in crate::domain) patience: Duration,
+    pub(in crate::domain) lesson: Option<LearnedThreshold>,
 }
 
 impl Late {
     /// "longer than 1d": a half sentence.
-    fn words(&self) -> Both {
+    fn words(&self) -> Halves {
         let (learned, learned_zh) = lesson_words(self.lesson);
         (
-            format!("longer than {}{learned}", in_words(self.patience)),
-            format!("已超过 {}{learned_zh}", in_chinese(self.patience)),
+            format!("longer than {}{learned}", duration(self.patience)),
+            format!("已超过 {}{learned_zh}", duration_zh(self.patience)),
         )
     }
 }
 
-pub(super) fn stuck(request: &Request, late: &Late, reading: Reading, zone: Tz) -> Both {
-    let since = local(request.since, zone);
+pub(in crate::domain) fn stuck(request: &Request, late: &Late, reading: Reading, zone: &TimeZone) -> Localized {
+    let since = moment(request.since, zone);
     let ((what, what_zh), (longer, longer_zh)) = (what(request), late.words());
     let (account, program) = (&request.account, &request.program);
     let (who, who_zh) = match late.stage {
@@ -114,18 +97,18 @@ pub(super) fn stuck(request: &Request, late: &Late, reading: Reading, zone: Tz) 
             ),
         },
     };
-    (
+    Localized::new(
         format!("{what} has waited since {since}, {longer}: {who}."),
         format!("{what_zh}：自 {since} 起等待，{longer_zh}；{who_zh}。"),
     )
 }
 
 /// Of a request that is late by a list which is too old to blame anybody.
-pub(super) fn unknown(request: &Request, late: &Late, reading: Reading, zone: Tz) -> Both {
-    let since = local(request.since, zone);
+pub(in crate::domain) fn unknown(request: &Request, late: &Late, reading: Reading, zone: &TimeZone) -> Localized {
+    let since = moment(request.since, zone);
     let ((what, what_zh), (longer, longer_zh)) = (what(request), late.words());
     let (unread, unread_zh) = unread(&request.account, reading, zone).unwrap_or_default();
-    (
+    Localized::new(
         format!(
             "{what} had waited since {since}, {longer}, but whether anybody still has to answer is not known: {unread}. \
              Whoever mends the account must act, and no administrator."
@@ -137,18 +120,18 @@ pub(super) fn unknown(request: &Request, late: &Late, reading: Reading, zone: Tz
 }
 
 /// Since when nobody knows what the list of an account shows; nothing while it is read. A half sentence.
-fn unread(account: &AccountId, reading: Reading, zone: Tz) -> Option<Both> {
+fn unread(account: &AccountId, reading: Reading, zone: &TimeZone) -> Option<Halves> {
     let (last_read, suspended, suspended_zh) = match reading {
         Reading::Read => return None,
         Reading::Unread { last_read, .. } | Reading::ShutOut { last_read, .. } => {
             (last_read, String::new(), String::new())
         }
         Reading::Suspended { by, since, last_read } => {
-            let (since, (by, by_zh)) = (local(since, zone), suspender(by));
+            let (since, (by, by_zh)) = (moment(since, zone), suspender(by));
             (last_read, format!(" (suspended by {by} since {since})"), format!("（自 {since} 起被{by_zh}暂停）"))
         }
     };
-    Some(match last_read.map(|at| local(at, zone)) {
+    Some(match last_read.map(|at| moment(at, zone)) {
         Some(at) => (
             format!("the list of account {account} has not been read since {at}{suspended}"),
             format!("公众号 {account} 的列表自 {at} 起未能读取{suspended_zh}"),
@@ -168,7 +151,7 @@ const fn suspender(by: SuspendedBy) -> (&'static str, &'static str) {
 }
 
 /// What a code means and what helps, as far as the table knows it.
-pub(super) fn refused(refusal: Option<&Refusal>) -> Both {
+pub(super) fn refused(refusal: Option<&Refusal>) -> Halves {
     let Some(refusal) = refusal else { return (String::new(), String::new()) };
     let code = refusal.errcode;
     match meaning(code) {
@@ -194,8 +177,8 @@ fn chinese(refusal: &Refusal) -> String {
     format!("微信返回 errcode {}：{advice}。", refusal.errcode)
 }
 
-pub(super) fn ended(request: &Request, rule: Rule, zone: Tz) -> Both {
-    let (at, id) = (local(request.since, zone), &request.id);
+pub(in crate::domain) fn ended(request: &Request, rule: Rule, zone: &TimeZone) -> Localized {
+    let (at, id) = (moment(request.since, zone), &request.id);
     let (what, what_zh) = what(request);
     let (why, why_zh) = refused(request.refusal.as_ref());
     let again = format!("ask again with `amplinkd request retry {id}` when it is still wanted");
@@ -243,49 +226,54 @@ pub(super) fn ended(request: &Request, rule: Rule, zone: Tz) -> Both {
             format!("已于 {at} 失败。{why_zh}请处理后再继续，{again_zh}。"),
         ),
     };
-    (format!("{what} {said}"), format!("{what_zh}：{said_zh}"))
+    Localized::new(format!("{what} {said}"), format!("{what_zh}：{said_zh}"))
 }
 
-pub(super) fn deferred(request: &Request, until: Time, zone: Tz) -> Both {
-    let (until, (what, what_zh)) = (local(until, zone), what(request));
+pub(in crate::domain) fn deferred(request: &Request, until: Time, zone: &TimeZone) -> Localized {
+    let (until, (what, what_zh)) = (moment(until, zone), what(request));
     let code = request.refusal.as_ref().map_or(0, |refusal| refusal.errcode);
     let means = meaning(code).map_or("a monthly quota is used up", |row| row.means);
-    (
+    Localized::new(
         format!("{what} waits until {until}: {means} (errcode {code}). Nobody must act; it goes on by itself."),
         format!("{what_zh}：月度额度已用完（errcode {code}），{until} 后自动继续，无需处理。"),
     )
 }
 
-pub(super) fn conflict(request: &Request, conflict: &OpenConflict, zone: Tz) -> Both {
-    let (at, (what, what_zh)) = (local(conflict.at, zone), what(request));
+pub(in crate::domain) fn conflict(request: &Request, conflict: &OpenConflict, zone: &TimeZone) -> Localized {
+    let (at, (what, what_zh)) = (moment(conflict.at, zone), what(request));
     let code = conflict.errcode.map(|code| format!(" (errcode {code})")).unwrap_or_default();
     let code_zh = conflict.errcode.map(|code| format!("（errcode {code}）")).unwrap_or_default();
     let program = &request.program;
-    let (said, said_zh) = match conflict.kind.as_str() {
-        "invitation_already_out" => (
+    let (said, said_zh) = match conflict.kind {
+        ConflictKind::InvitationAlreadyOut => (
             "an invitation was out already, sent by whom is not known; nobody must act beyond answering it".to_owned(),
             "此前已有关联邀请（发起方未知），等待管理员处理该邀请即可".to_owned(),
         ),
-        "linking_from_console" => (
+        ConflictKind::LinkingFromConsole => (
             format!("it was begun in the account's own console; the administrator of program {program} must answer"),
             format!("已在公众号后台发起，请小程序 {program} 的管理员确认"),
         ),
-        "already_linked" => {
+        ConflictKind::AlreadyLinked => {
             ("it is linked already; the list will confirm it".to_owned(), "双方已关联，等待列表确认".to_owned())
         }
-        "unlink_already_out" => (
+        ConflictKind::UnlinkAlreadyOut => (
             "an unlink is out already; the account's administrator must answer it".to_owned(),
             "此前已有解除关联请求，请公众号管理员确认".to_owned(),
         ),
-        "adopted" => (
+        ConflictKind::Adopted => (
             "somebody else's invitation was listed before our first call; it is followed as ours".to_owned(),
             "首次调用前列表中已有他人发起的邀请，现按该邀请跟进".to_owned(),
         ),
-        "backward" => (
+        ConflictKind::Backward => (
             "the list went back to the account's administrator, who must answer again".to_owned(),
             "列表状态退回到等待公众号管理员，请其再次确认".to_owned(),
         ),
-        other => (format!("the world contradicts our record: {other}"), format!("微信侧状态与记录不一致：{other}")),
+        ConflictKind::Vanished => {
+            ("the world contradicts our record: vanished".to_owned(), "微信侧状态与记录不一致：vanished".to_owned())
+        }
     };
-    (format!("{what} met a conflict at {at}{code}: {said}."), format!("{what_zh}：{at} 出现冲突{code_zh}，{said_zh}。"))
+    Localized::new(
+        format!("{what} met a conflict at {at}{code}: {said}."),
+        format!("{what_zh}：{at} 出现冲突{code_zh}，{said_zh}。"),
+    )
 }

@@ -1,12 +1,13 @@
 //! What several alerts of one reason have in common, in English and Chinese: the title of their message.
 
-use super::{Rule, text::Both};
+use super::Localized;
+use crate::domain::alert_rules::Rule;
 
 /// What several alerts of one reason have in common: the title of their message. It ends without a mark.
 #[must_use]
-pub fn group_sentence(rule: Rule, reason: &str, count: usize) -> Both {
+pub fn group_title(rule: Rule, reason: &str, count: usize) -> Localized {
     let case = reason.split_once('.').map_or("", |(_, case)| case);
-    (english(rule, case, count), chinese(rule, case, count))
+    Localized::new(english(rule, case, count), chinese(rule, case, count))
 }
 
 fn english(rule: Rule, case: &str, count: usize) -> String {
