@@ -181,7 +181,7 @@ async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Re
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
     let (mut after, mut shown, mut there_are_more) = ((String::new(), String::new()), 0, false);
     while !printer.reader_gone() && !there_are_more {
-        let page = session.store().gate_page(&wanted.kinds, (&after.0, &after.1), session.now().ms(), PAGE).await?;
+        let page = session.store().gate_page(&wanted.kinds, (&after.0, &after.1), session.now(), PAGE).await?;
         let Some(last) = page.last() else { break };
         after = (last.kind.clone(), last.subject.clone());
         for row in page {

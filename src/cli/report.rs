@@ -23,9 +23,9 @@ use crate::{
     domain::{
         distribution::Distribution, id::AccountId, stage_durations::Measured, text::format::duration, time::Time,
     },
-    store::{
-        read::stage_times::{By, REPORT_REQUESTS, Sample, StageTimes, Tally},
-        write::nudges::{Effect, Effects},
+    store::read::{
+        nudge_effects::{Effect, Effects},
+        stage_times::{By, REPORT_REQUESTS, Sample, StageTimes, Tally},
     },
 };
 

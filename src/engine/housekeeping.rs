@@ -60,16 +60,12 @@ impl Engine {
         let linked = self.store().linked_accounts().await?;
         self.note_linked(linked);
         let spread = DRIFT_SPREAD.max(self.time_for_looks(linked).mul_f64(1.0 / DRIFT_PART)).min(DRIFT_SPREAD_MAX);
-        let spread_ms = i64::try_from(spread.as_millis()).unwrap_or(i64::MAX);
-        let mut after = 0;
-        loop {
-            let last = self.store().begin_drift(after, DRIFT_PAGE, now, spread_ms).await?;
+        let mut last = Some(0);
+        while let Some(after) = last {
+            last = self.store().begin_drift(after, DRIFT_PAGE, now, spread).await?;
             self.reload.store(true, Ordering::Release);
-            match i64::try_from(last) {
-                Ok(last) if last > after => after = last,
-                Ok(_) | Err(_) => return Ok(()),
-            }
         }
+        Ok(())
     }
 
     /// Takes spent rows away, a bounded number at a time; finished requests too, `retention` after their end.

@@ -202,7 +202,7 @@ impl Recorder {
             match state.as_str() {
                 "accepted" if silent >= LEFT_AFTER => self.move_all(id, &|_| {}).await?,
                 "abandoned" => self.sweep(id).await?,
-                "staged" if silent >= DEAD_AFTER && self.store().abandon_import(id, Some(beat_at)).await? => {
+                "staged" if silent >= DEAD_AFTER && self.store().abandon_import(id, Some(beat)).await? => {
                     self.sweep(id).await?;
                 }
                 _ => {}

@@ -7,7 +7,7 @@ use super::Engine;
 use crate::{
     domain::time::Time,
     shutdown::Shutdown,
-    store::{StoreError, read::status::DaemonMark},
+    store::{StoreError, write::daemon_mark::DaemonMark},
 };
 
 /// How often the mark is written anew: one row, so that a daemon that cannot write is seen within two minutes.

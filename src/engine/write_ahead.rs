@@ -79,10 +79,10 @@ impl Engine {
         let is_spent = state.budget.used >= i64::from(self.settings.daily_budget);
         Reservation {
             row: state.row,
-            due: due.ms(),
+            due,
             day: state.budget.day,
             used: state.budget.used,
-            read: state.read_at.map(Time::ms),
+            read: state.read_at,
             spent: is_spent.then_some(state.budget.day),
         }
     }

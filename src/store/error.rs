@@ -65,10 +65,6 @@ impl StoreError {
         matches!(self, Self::Busy(_) | Self::Full(_) | Self::Broken(_) | Self::Corrupt(_))
     }
 
-    pub(crate) const fn closed() -> Self {
-        Self::Closed
-    }
-
     /// A defect of ours, met at one row.
     pub(super) fn defect(what: &'static str) -> Self {
         Self::Refused(Arc::from(Box::<dyn Error + Send + Sync>::from(what)))

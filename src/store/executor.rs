@@ -133,8 +133,9 @@ where
 
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
         let Self { result, waiting, .. } = *self;
+        let answer = outcome.and_then(|()| result.ok_or_else(|| StoreError::defect("a piece was done but not run")));
         // Whoever asked may have gone; what was written stays written.
-        let _ = waiting.send(outcome.and_then(|()| result.ok_or(StoreError::Closed)));
+        let _ = waiting.send(answer);
     }
 }
 

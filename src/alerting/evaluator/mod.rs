@@ -32,7 +32,7 @@ use super::{
 use crate::{
     domain::{
         alert_rules::{AlertPolicy, LearnedThreshold, QuietHours, Rule, Subject, learned, of_request},
-        event::EventType,
+        event::{EventType, to_json},
         time::Time,
     },
     engine::Engine,
@@ -220,15 +220,11 @@ impl AlertEvaluator {
 
     /// Makes the rules those that every request is looked at by.
     async fn resume(&self) -> Result<i64, StoreError> {
-        let AlertPolicy { thresholds, learned_thresholds, keep_outcomes, unread_after, zone: _ } =
-            &self.settings.attention;
-        let learned_thresholds = learned_thresholds.map(|lesson| lesson.map(|lesson| lesson.after));
-        let ages: Vec<i64> = self.settings.subscriptions.iter().map(Subscription::after_ms).collect();
-        let repeat_every = self.settings.repeat_every;
-        let policy = format!(
-            "{thresholds:?} {learned_thresholds:?} {keep_outcomes:?} {unread_after:?} {repeat_every:?} {ages:?}"
-        );
-        self.store().resume_alerting(policy, self.engine.clock().now().ms()).await
+        let settings = &self.settings;
+        let ages: Vec<i64> = settings.subscriptions.iter().map(Subscription::after_ms).collect();
+        let repeat_every = settings.repeat_every.map(|every| every.as_millis());
+        let policy = to_json(&(settings.attention.fingerprint(), repeat_every, ages));
+        self.store().resume_alerting(policy, self.engine.clock().now()).await
     }
 
     /// One page of events and of requests whose time has come. Answers whether there was anything.

@@ -24,13 +24,13 @@ pub(super) fn reconcile(
     let has_aged = |concern: &AlertCondition| concern.until.is_some_and(|until| until <= now);
     for alert in open {
         let concern = concerns.iter().find(|concern| is_of(concern, alert));
-        let how = match concern {
+        let resolution = match concern {
             // Once it was told it stays so, also when the thresholds have grown since.
             Some(concern) if !has_aged(concern) => continue,
             Some(_) => "aged_out",
             None => "over",
         };
-        step.over.push(ResolvedAlert(alert.id.clone(), now.ms(), how, (now + group_within).ms()));
+        step.over.push(ResolvedAlert { id: alert.id.clone(), at: now, resolution, notify_at: now + group_within });
     }
     let mut next: Option<Time> = None;
     for concern in concerns {

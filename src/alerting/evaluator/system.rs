@@ -67,7 +67,8 @@ impl AlertEvaluator {
         let within = self.settings.group_within;
         for key in &over {
             self.standing.calm.remove(key);
-            step.over.push(ResolvedAlert(open[key].id.clone(), now.ms(), "over", (now + within).ms()));
+            let id = open[key].id.clone();
+            step.over.push(ResolvedAlert { id, at: now, resolution: "over", notify_at: now + within });
         }
         step.reworded = reworded(&open, &concerns, now + within + EVALUATE_SYSTEM_EVERY);
         step.fired =
@@ -224,7 +225,11 @@ fn reworded(
     due.filter_map(|alert| {
         let concern = concerns.get(&alert.key)?;
         let is_news = concern.text.en != alert.message_en || concern.text.zh != alert.message_zh;
-        is_news.then(|| Reworded(alert.id.clone(), concern.text.en.clone(), concern.text.zh.clone()))
+        is_news.then(|| Reworded {
+            id: alert.id.clone(),
+            message_en: concern.text.en.clone(),
+            message_zh: concern.text.zh.clone(),
+        })
     })
     .collect()
 }

@@ -227,7 +227,7 @@ async fn told(session: &Session, named: &Named) -> anyhow::Result<Explained> {
         next_check,
         history: &store.history(id.as_str()).await?,
         conflicts: &conflicts(session, id).await?,
-        gates: &store.closed_gates(now.ms()).await?,
+        gates: &store.closed_gates(now).await?,
         policy: session.recorder.policy(),
         daily_budget: session.config.polling.daily_budget,
         now,

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::Stage;
 use crate::domain::{
+    event::to_json,
     id::AccountId,
     request::Request,
     time::{BEIJING, Time},
@@ -197,6 +198,28 @@ pub struct AlertPolicy {
 }
 
 impl AlertPolicy {
+    /// A text that differs exactly when the rules do: the database keeps the one that every request was last evaluated by.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let ms = |span: Duration| span.as_millis();
+        let after = |threshold: Threshold| match threshold {
+            Threshold::After(after) => Some(ms(after)),
+            Threshold::Learned => None,
+        };
+        let Thresholds { stuck_after, overrides } = &self.thresholds;
+        let general = Stage::ALL.map(|stage| after(stuck_after.of(stage)));
+        let own = overrides.iter().map(|one| {
+            let whose = match &one.whose {
+                Whose::Label(name, value) => ("label", name.as_str(), value.as_str()),
+                Whose::Account(account) => ("account", account.as_str(), ""),
+            };
+            (whose, Stage::ALL.map(|stage| one.of(stage).map(after)))
+        });
+        let learned = self.learned_thresholds.map(|lesson| lesson.map(|lesson| ms(lesson.after)));
+        let spans = (ms(self.keep_outcomes), ms(self.unread_after));
+        to_json(&(general, own.collect::<Vec<_>>(), learned, spans))
+    }
+
     /// The shortest that any request may stay in this stage: what is younger concerns nobody.
     #[must_use]
     pub fn shortest(&self, stage: Stage) -> Duration {
@@ -230,5 +253,46 @@ impl Default for AlertPolicy {
             unread_after: Duration::from_mins(15),
             zone: BEIJING,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_differs_when_any_rule_does() {
+        let policy = AlertPolicy::default();
+        let hour = Duration::from_hours(1);
+        let whose = Whose::Label("customer".to_owned(), "7".to_owned());
+        let none = Override {
+            whose,
+            account_admin: None,
+            program_admin: None,
+            unlink: None,
+            initiated: None,
+            requested: Some(Threshold::Learned),
+        };
+        let mut others = vec![
+            AlertPolicy { keep_outcomes: hour, ..policy.clone() },
+            AlertPolicy { unread_after: hour, ..policy.clone() },
+            AlertPolicy { zone: TimeZone::UTC, ..policy.clone() },
+        ];
+        let mut thresholds = Thresholds { overrides: vec![none.clone()], ..Thresholds::default() };
+        others.push(AlertPolicy { thresholds: thresholds.clone(), ..policy.clone() });
+        thresholds.overrides = vec![Override { requested: None, ..none }];
+        others.push(AlertPolicy { thresholds, ..policy.clone() });
+        let stuck_after = StuckAfter { unlink: Threshold::Learned, ..StuckAfter::default() };
+        let thresholds = Thresholds { stuck_after, overrides: Vec::new() };
+        others.push(AlertPolicy { thresholds, ..policy.clone() });
+        let mut learned = policy.clone();
+        learned.learned_thresholds[1] = Some(LearnedThreshold { after: hour, requests: 99 });
+        others.push(learned);
+        let mut prints: Vec<String> = others.iter().map(AlertPolicy::fingerprint).collect();
+        // In which zone times are told changes no rule.
+        assert_eq!(prints.remove(2), policy.fingerprint());
+        prints.push(policy.fingerprint());
+        let different: std::collections::BTreeSet<&String> = prints.iter().collect();
+        assert_eq!(different.len(), prints.len());
     }
 }

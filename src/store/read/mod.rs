@@ -10,6 +10,7 @@ pub mod deferred;
 pub mod digest;
 pub mod id_suffix;
 pub(super) mod illegal_rows;
+pub mod nudge_effects;
 pub mod pages;
 pub mod proof;
 pub mod recheck;

@@ -1,29 +1,14 @@
-//! The figures of `amplinkd status`, each answered by an index, and the daemon's own mark in the file.
+//! The figures of `amplinkd status`, each answered by an index.
 //!
 //! Times are RFC 3339 texts, as the views write them: this is what programs read as JSON.
 
 use serde::Serialize;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use crate::{
     domain::time::Time,
-    store::{Store, StoreError, bulk, write::writer::Work},
+    store::{Store, StoreError, bulk},
 };
-
-/// What a daemon leaves in the file about itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DaemonMark {
-    /// Its process.
-    pub pid: u32,
-    /// Its version.
-    pub version: &'static str,
-    /// When it began.
-    pub started_at: Time,
-    /// When this is written.
-    pub written_at: Time,
-    /// When it ended in good order.
-    pub stopped_at: Option<Time>,
-}
 
 /// The daemon that runs, or else the last one that ran: the row of `v_daemon`.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
@@ -116,12 +101,6 @@ pub struct AlertCount {
     pub fired_at: String,
 }
 
-const MARK: &str = "
-    INSERT INTO daemon (one, pid, version, started_at, written_at, stopped_at) VALUES (1, $1, $2, $3, $4, $5)
-    ON CONFLICT (one) DO UPDATE
-    SET pid = excluded.pid, version = excluded.version, started_at = excluded.started_at,
-        written_at = excluded.written_at, stopped_at = excluded.stopped_at";
-
 const DAEMON: &str = "SELECT pid, version, started_at, written_at, stopped_at FROM v_daemon";
 
 // From state to state along the index, whatever stands in each.
@@ -182,14 +161,6 @@ const COPY: &str = "
     SELECT strftime('%Y-%m-%dT%H:%M:%fZ', c.made_at / 1000.0, 'unixepoch') FROM copy AS c ORDER BY c.made_at LIMIT 1";
 
 impl Store {
-    /// Writes down which daemon drives the file, and that it could write just now.
-    ///
-    /// # Errors
-    /// [`StoreError`]: the mark is as old as before.
-    pub async fn mark_daemon(&self, mark: DaemonMark) -> Result<(), StoreError> {
-        self.done(Work::Mark(mark)).await.map(drop)
-    }
-
     /// The daemon that runs or ran last; `None` when none ever did.
     ///
     /// # Errors
@@ -269,16 +240,6 @@ impl Store {
     pub async fn copy_waiting(&self) -> Result<Option<String>, StoreError> {
         Ok(sqlx::query_scalar(COPY).fetch_optional(self.readers()).await?)
     }
-}
-
-pub(in crate::store) async fn mark(tx: &mut SqliteConnection, mark: &DaemonMark) -> Result<u64, StoreError> {
-    let query = sqlx::query(MARK)
-        .bind(mark.pid)
-        .bind(mark.version)
-        .bind(mark.started_at.ms())
-        .bind(mark.written_at.ms())
-        .bind(mark.stopped_at.map(Time::ms));
-    Ok(query.execute(tx).await?.rows_affected())
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use sqlx::SqliteConnection;
 
-use super::writer::Work;
+use super::writer::WriteCommand;
 use crate::{
     domain::time::Time,
-    store::{Store, StoreError, bulk, write::writer::Reply},
+    store::{Store, StoreError, bulk},
 };
 
 /// Accounts changed in one transaction: some tens of milliseconds of the writer's time.
@@ -20,14 +20,6 @@ pub enum Word {
     Resume,
     /// It is looked at now.
     Check,
-}
-
-/// One piece of a person's work.
-#[derive(Debug)]
-pub(in crate::store) struct AccountAction {
-    word: Word,
-    accounts: Vec<String>,
-    now: Time,
 }
 
 const SUSPEND: &str = "
@@ -73,10 +65,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn tell_accounts(&self, word: Word, accounts: Vec<String>, now: Time) -> Result<Vec<String>, StoreError> {
-        match self.writer.ask(Work::Accounts(AccountAction { word, accounts, now })).await? {
-            Reply::Changed(accounts) => Ok(accounts),
-            Reply::Accepted(_) | Reply::Nudged(_) | Reply::Done(_) => Err(StoreError::closed()),
-        }
+        self.writer.write(TellAccounts { word, accounts, now }).await
     }
 
     /// Those of these accounts for whose look nobody waits, or nobody any more.
@@ -88,21 +77,32 @@ impl Store {
     }
 }
 
-pub(super) async fn work(tx: &mut SqliteConnection, hand: &AccountAction) -> Result<Reply, StoreError> {
-    let AccountAction { word, accounts, now } = hand;
-    let statements: &[&'static str] = match word {
-        Word::Suspend => &[SUSPEND],
-        // An account is one or the other.
-        Word::Resume => &[RELEASE, RESUME],
-        Word::Check => &[CHECK],
-    };
-    let mut changed: Vec<String> = Vec::with_capacity(accounts.len());
-    for sql in statements {
-        let query = sqlx::query_scalar(*sql).bind(bulk::json(accounts)).bind(now.ms());
-        changed.extend(query.fetch_all(&mut *tx).await?);
+#[derive(Debug)]
+struct TellAccounts {
+    word: Word,
+    accounts: Vec<String>,
+    now: Time,
+}
+
+impl WriteCommand for TellAccounts {
+    type Answer = Vec<String>;
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+        let Self { word, accounts, now } = self;
+        let statements: &[&'static str] = match word {
+            Word::Suspend => &[SUSPEND],
+            // An account is one or the other.
+            Word::Resume => &[RELEASE, RESUME],
+            Word::Check => &[CHECK],
+        };
+        let mut changed: Vec<String> = Vec::with_capacity(accounts.len());
+        for sql in statements {
+            let query = sqlx::query_scalar(*sql).bind(bulk::json(accounts)).bind(now.ms());
+            changed.extend(query.fetch_all(&mut *tx).await?);
+        }
+        if !changed.is_empty() {
+            sqlx::query(WAKE).bind(bulk::json(&changed)).bind(now.ms()).execute(tx).await?;
+        }
+        Ok(changed)
     }
-    if !changed.is_empty() {
-        sqlx::query(WAKE).bind(bulk::json(&changed)).bind(now.ms()).execute(tx).await?;
-    }
-    Ok(Reply::Changed(changed))
 }

@@ -4,7 +4,7 @@
 use rusqlite::params;
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
-use super::requests::Urgency;
+use super::{requests::Urgency, wakeups, writer::WriteCommand};
 pub use crate::store::account_row::Account;
 use crate::{
     domain::{account::AccountState, errcode::Refusal, id::AccountId, time::Time},
@@ -34,14 +34,14 @@ pub enum Standing {
 pub struct Reservation {
     /// The row's number.
     pub row: i64,
-    /// When the account is due after that poll, milliseconds UTC.
-    pub due: i64,
+    /// When the account is due after that poll.
+    pub due: Time,
     /// The Beijing day of the budget.
     pub day: i64,
     /// The budget used, that poll included.
     pub used: i64,
     /// When a listing was last received.
-    pub read: Option<i64>,
+    pub read: Option<Time>,
     /// The Beijing day, when its budget is used up.
     pub spent: Option<i64>,
 }
@@ -127,23 +127,6 @@ const STAND: &str = "
         call_failures = 0, calls_refused_since = NULL, call_after = NULL, call_error = NULL
     WHERE account = $1";
 
-const DRIFT_PAGE: &str = "
-    SELECT a.id FROM account AS a
-    WHERE a.id > $1 AND a.next_check_at IS NULL AND a.suspended_by IS NULL
-      AND EXISTS (SELECT 1 FROM request AS r INDEXED BY request_linked
-                  WHERE r.account = a.account AND r.state = 'linked')
-    ORDER BY a.id LIMIT $2";
-
-const LINKED: &str = "
-    SELECT count(*) FROM account AS a
-    WHERE a.next_check_at IS NULL AND a.suspended_by IS NULL
-      AND EXISTS (SELECT 1 FROM request AS r INDEXED BY request_linked
-                  WHERE r.account = a.account AND r.state = 'linked')";
-
-const DRIFT: &str = "
-    UPDATE account SET next_check_at = j.value ->> 1 FROM jsonb_each($1) AS j
-    WHERE account.id = j.value ->> 0 AND account.next_check_at IS NULL";
-
 // Two statements: an import makes a million accounts due at one moment, and where both columns are compared at once, every
 // page reads all of that moment from its beginning.
 const DUE_AT: &str = select_accounts!(
@@ -184,21 +167,31 @@ impl Store {
         Ok(DuePage { next: page.last().filter(|_| is_full).and_then(place), accounts: self.legal(&page) })
     }
 
-    /// How many accounts have nothing but linked requests: what a drift check looks at. Reads every account.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
-    pub async fn linked_accounts(&self) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar(LINKED).fetch_one(self.readers()).await?;
-        Ok(u64::try_from(count).unwrap_or(0))
-    }
-
     /// These accounts, as far as they are known and legal.
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn accounts(&self, names: &[String]) -> Result<Vec<Account>, StoreError> {
         Ok(self.legal(&sqlx::query(BY_NAME).bind(bulk::json(names)).fetch_all(self.readers()).await?))
+    }
+
+    /// Writes, ahead of the polls they announce, when each account is due next and what its budget is then. Answers the rows
+    /// that were refused because they are not legal: their polls may not be made.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written, so none of these polls may be made.
+    pub async fn reserve(&self, mut reservations: Vec<Reservation>) -> Result<Vec<i64>, StoreError> {
+        // In the order of the table: neighbours are on one page, which is then found and written once.
+        reservations.sort_unstable_by_key(|reservation| reservation.row);
+        self.executor.write(move |db| reserve(db, &reservations)).await
+    }
+
+    /// Suspends or resumes an account on an operator's word; the number of accounts changed, 0 when it is not known.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn set_standing(&self, account: &AccountId, standing: Standing, now: Time) -> Result<u64, StoreError> {
+        self.writer.write(SetStanding { account: account.clone(), standing, now }).await
     }
 }
 
@@ -214,10 +207,10 @@ fn place(row: &SqliteRow) -> Option<(i64, i64)> {
 }
 
 /// Writes reservations; the rows that refused theirs.
-pub(in crate::store) fn reserve(db: Db<'_>, rows: &[Reservation]) -> Result<Vec<i64>, StoreError> {
+fn reserve(db: Db<'_>, rows: &[Reservation]) -> Result<Vec<i64>, StoreError> {
     let mut refused = Vec::new();
     for Reservation { row, due, day, used, read, spent } in rows {
-        let written = db.execute(RESERVE, (row, due, day, used, read, spent));
+        let written = db.execute(RESERVE, (row, due.ms(), day, used, read.map(Time::ms), spent));
         if !decode::apart(ACCOUNT.name, row, written)? {
             refused.push(*row);
         }
@@ -279,46 +272,37 @@ pub(super) fn wake(db: Db<'_>, accounts: &[(String, bool)], now: Time) -> Result
     Ok(())
 }
 
-pub(super) async fn set_standing(
-    tx: &mut SqliteConnection,
-    account: &AccountId,
+#[derive(Debug)]
+struct SetStanding {
+    account: AccountId,
     standing: Standing,
     now: Time,
-) -> Result<u64, StoreError> {
-    let (state, by, due) = match standing {
-        Standing::Active => ("active", None, Some(now.ms())),
-        Standing::SuspendedByOperator => ("suspended", Some("operator"), None),
-    };
-    let changed = sqlx::query(STAND)
-        .bind(account.as_str())
-        .bind(state)
-        .bind(by)
-        .bind(now.ms())
-        .bind(due)
-        .bind(i64::from(due.is_some()))
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
-    if changed > 0 {
-        super::wakeups::add(tx, &[account.as_str()], Urgency::Asked, now).await?;
-    }
-    Ok(changed)
 }
 
-/// Spreads the drift check of one page of accounts from `now` on; the page's last row, 0 after the last page.
-pub(super) async fn begin_drift(
-    tx: &mut SqliteConnection,
-    after: i64,
-    limit: u32,
-    now: Time,
-    spread_ms: i64,
-) -> Result<u64, StoreError> {
-    let page: Vec<i64> = sqlx::query_scalar(DRIFT_PAGE).bind(after).bind(limit).fetch_all(&mut *tx).await?;
-    // Row numbers are dense: their remainder spreads them evenly and the same way every day.
-    let rows: Vec<(i64, i64)> =
-        page.iter().map(|id| (*id, now.ms() + id.wrapping_mul(7_919).rem_euclid(spread_ms.max(1)))).collect();
-    bulk::execute(tx, DRIFT, &rows).await?;
-    Ok(page.last().and_then(|id| u64::try_from(*id).ok()).unwrap_or(0))
+impl WriteCommand for SetStanding {
+    type Answer = u64;
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+        let Self { account, standing, now } = self;
+        let (state, by, due) = match standing {
+            Standing::Active => ("active", None, Some(now.ms())),
+            Standing::SuspendedByOperator => ("suspended", Some("operator"), None),
+        };
+        let changed = sqlx::query(STAND)
+            .bind(account.as_str())
+            .bind(state)
+            .bind(by)
+            .bind(now.ms())
+            .bind(due)
+            .bind(i64::from(due.is_some()))
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+        if changed > 0 {
+            wakeups::add(tx, &[account.as_str()], Urgency::Asked, *now).await?;
+        }
+        Ok(changed)
+    }
 }
 
 impl AccountUpdate {

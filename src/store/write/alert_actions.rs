@@ -3,20 +3,11 @@
 
 use sqlx::SqliteConnection;
 
-use super::writer::Work;
+use super::writer::WriteCommand;
 use crate::{
     domain::time::Time,
-    store::{Store, StoreError, bulk, write::writer::Reply},
+    store::{Store, StoreError, bulk},
 };
-
-/// One piece of a person's work.
-#[derive(Debug)]
-pub(in crate::store) enum AlertAction {
-    Acknowledge { ids: Vec<String>, now: Time },
-    Snooze { ids: Vec<String>, until: Time },
-    Resolve { ids: Vec<String>, now: Time },
-    Retry { channel: String, ids: Option<Vec<String>>, now: Time },
-}
 
 // Whoever has taken it is not told of it again.
 const ACKNOWLEDGE: &str = "
@@ -62,7 +53,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn acknowledge(&self, ids: Vec<String>, now: Time) -> Result<Vec<String>, StoreError> {
-        self.changed(AlertAction::Acknowledge { ids, now }).await
+        self.writer.write(Change { sql: ACKNOWLEDGE, ids, at: now }).await
     }
 
     /// Silences open alerts until then. Answers which were changed.
@@ -70,7 +61,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn snooze(&self, ids: Vec<String>, until: Time) -> Result<Vec<String>, StoreError> {
-        self.changed(AlertAction::Snooze { ids, until }).await
+        self.writer.write(Change { sql: SNOOZE, ids, at: until }).await
     }
 
     /// Ends open alerts on an operator's word. Answers which were changed.
@@ -78,7 +69,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn resolve_alerts(&self, ids: Vec<String>, now: Time) -> Result<Vec<String>, StoreError> {
-        self.changed(AlertAction::Resolve { ids, now }).await
+        self.writer.write(Change { sql: RESOLVE, ids, at: now }).await
     }
 
     /// Makes messages of a channel due that were given up: these, or all, the oldest first. Answers how many.
@@ -92,43 +83,52 @@ impl Store {
         now: Time,
     ) -> Result<u64, StoreError> {
         if ids.is_some() {
-            return self.done(Work::AlertAction(AlertAction::Retry { channel, ids, now })).await;
+            return self.writer.write(Retry { channel, ids, now }).await;
         }
         let mut retried = 0;
         loop {
-            let page =
-                self.done(Work::AlertAction(AlertAction::Retry { channel: channel.clone(), ids: None, now })).await?;
+            let page = self.writer.write(Retry { channel: channel.clone(), ids: None, now }).await?;
             retried += page;
             if page < u64::from(RETRY_MAX) {
                 return Ok(retried);
             }
         }
     }
+}
 
-    async fn changed(&self, hand: AlertAction) -> Result<Vec<String>, StoreError> {
-        match self.writer.ask(Work::AlertAction(hand)).await? {
-            Reply::Changed(ids) => Ok(ids),
-            Reply::Accepted(_) | Reply::Nudged(_) | Reply::Done(_) => Err(StoreError::closed()),
-        }
+/// Changes alerts by one of the statements above; answers which.
+#[derive(Debug)]
+struct Change {
+    sql: &'static str,
+    ids: Vec<String>,
+    at: Time,
+}
+
+impl WriteCommand for Change {
+    type Answer = Vec<String>;
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(self.sql).bind(bulk::json(&self.ids)).bind(self.at.ms()).fetch_all(tx).await?)
     }
 }
 
-pub(super) async fn work(tx: &mut SqliteConnection, hand: &AlertAction) -> Result<Reply, StoreError> {
-    match hand {
-        AlertAction::Acknowledge { ids, now } => change(tx, ACKNOWLEDGE, ids, *now).await,
-        AlertAction::Snooze { ids, until } => change(tx, SNOOZE, ids, *until).await,
-        AlertAction::Resolve { ids, now } => change(tx, RESOLVE, ids, *now).await,
-        AlertAction::Retry { channel, ids, now } => {
-            let query = match ids {
-                Some(ids) => sqlx::query(RETRY_SOME).bind(channel).bind(now.ms()).bind(bulk::json(ids)),
-                None => sqlx::query(RETRY).bind(channel).bind(now.ms()).bind(RETRY_MAX),
-            };
-            Ok(Reply::Done(query.execute(tx).await?.rows_affected()))
-        }
-    }
+/// The next page of a channel's, or these of them.
+#[derive(Debug)]
+struct Retry {
+    channel: String,
+    ids: Option<Vec<String>>,
+    now: Time,
 }
 
-async fn change(tx: &mut SqliteConnection, sql: &'static str, ids: &[String], at: Time) -> Result<Reply, StoreError> {
-    let changed = sqlx::query_scalar(sql).bind(bulk::json(ids)).bind(at.ms()).fetch_all(tx).await?;
-    Ok(Reply::Changed(changed))
+impl WriteCommand for Retry {
+    type Answer = u64;
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+        let Self { channel, ids, now } = self;
+        let query = match ids {
+            Some(ids) => sqlx::query(RETRY_SOME).bind(channel).bind(now.ms()).bind(bulk::json(ids)),
+            None => sqlx::query(RETRY).bind(channel).bind(now.ms()).bind(RETRY_MAX),
+        };
+        Ok(query.execute(tx).await?.rows_affected())
+    }
 }

@@ -6,12 +6,15 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::{
     record::{self, Event},
-    writer::Work,
+    writer::WriteCommand,
 };
-use crate::store::{
-    Store, StoreError,
-    decode::{self, Table},
-    executor::Db,
+use crate::{
+    domain::time::Time,
+    store::{
+        Store, StoreError,
+        decode::{self, Table},
+        executor::Db,
+    },
 };
 
 /// The table.
@@ -65,13 +68,29 @@ pub struct AlertRow {
     pub version: i64,
 }
 
-/// An alert that is over: id, when, how, and when that is to be told.
+/// An alert that is over.
 #[derive(Debug, Clone, Serialize)]
-pub struct ResolvedAlert(pub String, pub i64, pub &'static str, pub i64);
+pub struct ResolvedAlert {
+    /// Its id.
+    pub id: String,
+    /// Since when.
+    pub at: Time,
+    /// How it ended.
+    pub resolution: &'static str,
+    /// When that is to be told.
+    pub notify_at: Time,
+}
 
-/// An alert whose sentences have changed: id, English, Chinese.
+/// An alert whose sentences have changed.
 #[derive(Debug, Clone, Serialize)]
-pub struct Reworded(pub String, pub String, pub String);
+pub struct Reworded {
+    /// Its id.
+    pub id: String,
+    /// Who must act, in English.
+    pub message_en: String,
+    /// Who must act, in Chinese.
+    pub message_zh: String,
+}
 
 /// An alert that was told.
 #[derive(Debug, Clone, Serialize)]
@@ -146,12 +165,12 @@ impl WatchRecord {
 
 const OVER: &str = "
     UPDATE alert
-    SET state = 'resolved', resolved_at = j.value ->> 1, resolution = j.value ->> 2,
+    SET state = 'resolved', resolved_at = j.value ->> 'at', resolution = j.value ->> 'resolution',
         notify_at = CASE WHEN alert.reach IS NULL AND alert.acknowledged_at IS NOT NULL THEN NULL
-                         ELSE j.value ->> 3 END,
+                         ELSE j.value ->> 'notify_at' END,
         version = alert.version + 1
     FROM jsonb_each(?1) AS j
-    WHERE alert.id = j.value ->> 0 AND alert.resolved_at IS NULL";
+    WHERE alert.id = j.value ->> 'id' AND alert.resolved_at IS NULL";
 
 const FIRE: &str = "
     INSERT INTO alert (id, key, rule, reason, request_id, account, program, state, since, fired_at, notify_at,
@@ -190,9 +209,9 @@ const TELL: &str = "
     WHERE alert.id = j.value ->> 'id'";
 
 const REWORD: &str = "
-    UPDATE alert SET message_en = j.value ->> 1, message_zh = j.value ->> 2
+    UPDATE alert SET message_en = j.value ->> 'message_en', message_zh = j.value ->> 'message_zh'
     FROM jsonb_each(?1) AS j
-    WHERE alert.id = j.value ->> 0 AND alert.resolved_at IS NULL";
+    WHERE alert.id = j.value ->> 'id' AND alert.resolved_at IS NULL";
 
 const READ_ON: &str = "UPDATE watch SET seq = ?1 WHERE one = 1";
 
@@ -226,13 +245,6 @@ pub(super) fn write(db: Db<'_>, step: &WatchRecord) -> Result<(), StoreError> {
     }
 }
 
-/// The rules are these from now on: every open request is looked at again.
-pub(super) async fn begin(tx: &mut SqliteConnection, (seq, policy): (i64, &str), now: i64) -> Result<u64, StoreError> {
-    sqlx::query(BEGIN).bind(policy).bind(seq).execute(&mut *tx).await?;
-    sqlx::query(TELL_AGAIN).bind(now).execute(&mut *tx).await?;
-    Ok(sqlx::query(LOOK_AGAIN).bind(now).execute(tx).await?.rows_affected())
-}
-
 impl Store {
     /// Writes one step of the watch, all or nothing.
     ///
@@ -247,14 +259,34 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
-    pub async fn resume_alerting(&self, policy: String, now: i64) -> Result<i64, StoreError> {
+    pub async fn resume_alerting(&self, policy: String, now: Time) -> Result<i64, StoreError> {
         let row = sqlx::query(STANDS).fetch_optional(self.readers()).await?;
         // One that is not legal tells nothing: all is looked at once more, and no channel gets an event twice.
         let stands: Option<(i64, String)> = decode::legible(row.as_slice(), WATCH).pop();
         let seq = stands.as_ref().map_or(0, |(seq, _)| *seq);
         if stands.is_none_or(|(_, known)| known != policy) {
-            self.done(Work::BeginWatch { seq, policy, now }).await?;
+            self.writer.write(BeginWatch { seq, policy, now }).await?;
         }
         Ok(seq)
+    }
+}
+
+/// The rules are these from now on: every open request is looked at again.
+#[derive(Debug)]
+struct BeginWatch {
+    seq: i64,
+    policy: String,
+    now: Time,
+}
+
+impl WriteCommand for BeginWatch {
+    type Answer = ();
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
+        let Self { seq, policy, now } = self;
+        sqlx::query(BEGIN).bind(policy).bind(seq).execute(&mut *tx).await?;
+        sqlx::query(TELL_AGAIN).bind(now.ms()).execute(&mut *tx).await?;
+        sqlx::query(LOOK_AGAIN).bind(now.ms()).execute(tx).await?;
+        Ok(())
     }
 }

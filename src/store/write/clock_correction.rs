@@ -2,10 +2,9 @@
 //! that no rule allows is due now, and is looked at again; what is said to have happened in the future has happened now.
 //! (When a request moved stands in its history, which nobody changes.)
 
-use serde::Serialize;
 use sqlx::SqliteConnection;
 
-use super::writer::Work;
+use super::writer::WriteCommand;
 use crate::{
     domain::time::Time,
     store::{
@@ -54,7 +53,7 @@ struct Column {
     correct: &'static str,
 }
 
-const COLUMNS: [Column; COUNT] = [
+static COLUMNS: [Column; COUNT] = [
     Column {
         name: "request.deferred_until",
         latest: |bounds| bounds.month,
@@ -176,17 +175,6 @@ const COUNT: usize = 13;
 /// A row with a time that is no time.
 const FOUND: Table = Table { name: "times", key: &["row"] };
 
-/// A page of times to correct: the place of their column above, their rows, and the moment that they become.
-#[derive(Debug)]
-pub(in crate::store) struct Correction {
-    column: usize,
-    rows: Vec<String>,
-    now: Time,
-}
-
-#[derive(Debug, Serialize)]
-struct Row<'r>(&'r str, i64);
-
 impl Store {
     /// Corrects every time beyond the bounds to `now`; what was corrected, column by column.
     ///
@@ -194,14 +182,14 @@ impl Store {
     /// [`StoreError`]: what was corrected so far stays so, and the next call does the rest.
     pub async fn correct_times(&self, bounds: &Bounds, now: Time) -> Result<Vec<Corrected>, StoreError> {
         let mut corrected = Vec::new();
-        for (place, column) in COLUMNS.iter().enumerate() {
+        for column in &COLUMNS {
             let mut of_column: Option<Corrected> = None;
             loop {
                 let query = sqlx::query(column.find).bind((column.latest)(bounds).ms()).bind(PAGE);
                 let found: Vec<(String, i64)> = decode::legible(&query.fetch_all(self.readers()).await?, FOUND);
                 let Some((example, held)) = found.first().cloned() else { break };
                 let rows = found.into_iter().map(|(row, _)| row).collect();
-                let count = self.done(Work::Correct(Correction { column: place, rows, now })).await?;
+                let count = self.writer.write(Correct { column, rows, now }).await?;
                 if count == 0 {
                     // What is left is refused: those rows are not legal.
                     break;
@@ -215,8 +203,20 @@ impl Store {
     }
 }
 
-pub(super) async fn write(tx: &mut SqliteConnection, correction: &Correction) -> Result<u64, StoreError> {
-    let Correction { column, rows, now } = correction;
-    let rows: Vec<Row<'_>> = rows.iter().map(|row| Row(row, now.ms())).collect();
-    Ok(bulk::execute_apart(tx, COLUMNS[*column].correct, &rows).await?.0)
+/// A page of times of one column, which become this moment.
+#[derive(Debug)]
+struct Correct {
+    column: &'static Column,
+    rows: Vec<String>,
+    now: Time,
+}
+
+impl WriteCommand for Correct {
+    type Answer = u64;
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+        let Self { column, rows, now } = self;
+        let rows: Vec<(&str, i64)> = rows.iter().map(|row| (row.as_str(), now.ms())).collect();
+        Ok(bulk::execute_apart(tx, column.correct, &rows).await?.0)
+    }
 }

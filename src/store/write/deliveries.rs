@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection, sqlite::SqliteRow};
 
-use super::writer::Work;
+use super::writer::WriteCommand;
 use crate::{
     domain::time::Time,
     store::{
@@ -15,17 +15,11 @@ use crate::{
     },
 };
 
-/// Rows given up in one transaction, so that nobody waits long behind it.
-const CLOSE_MAX: u32 = 10_000;
-
 /// The table.
 const DELIVERY: Table = Table { name: "delivery", key: &["id"] };
 
 /// The same, summed up by channel.
 const OF_CHANNEL: Table = Table { name: "delivery", key: &["channel"] };
-
-/// Why a delivery ended whose channel an operator took away.
-pub const NOT_CONFIGURED: &str = "channel is no longer configured";
 
 /// A message that is to be sent now: nothing before it waits for the same channel under the same key.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -176,23 +170,6 @@ const DELIVERED: &str = "
     FROM jsonb_each($1) AS j
     WHERE delivery.id = j.value ->> 'id' AND delivery.state = 'pending'";
 
-const OF_OTHERS: &str = "
-    SELECT d.id FROM delivery AS d INDEXED BY delivery_pending
-    WHERE d.state = 'pending' AND d.channel NOT IN (SELECT j.value FROM json_each($1) AS j) AND typeof(d.id) = 'text'
-    LIMIT $2";
-
-const CLOSE: &str = "
-    UPDATE delivery SET state = 'dead', next_at = NULL, last_error = j.value ->> 1
-    FROM jsonb_each($1) AS j WHERE delivery.id = j.value ->> 0";
-
-const PUT_OFF: &str = "
-    SELECT d.id FROM delivery AS d INDEXED BY delivery_pending
-    WHERE d.channel = $1 AND d.state = 'pending' AND d.next_at > $2 AND typeof(d.id) = 'text' LIMIT $3";
-
-const HASTEN: &str = "
-    UPDATE delivery SET next_at = j.value ->> 1
-    FROM jsonb_each($1) AS j WHERE delivery.id = j.value ->> 0";
-
 const DEAD: &str = "
     SELECT d.channel, count(*) FROM delivery AS d INDEXED BY delivery_dead WHERE d.state = 'dead' GROUP BY d.channel";
 
@@ -257,33 +234,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written, and as far as the database knows nothing was tried.
     pub async fn delivered(&self, results: Vec<DeliveryResult>) -> Result<u64, StoreError> {
-        self.done(Work::Delivered(results)).await
-    }
-
-    /// Gives up what waits for channels other than these; the number given up.
-    ///
-    /// # Errors
-    /// [`StoreError`]: the pages so far are given up, the rest waits.
-    pub async fn close_channels_except(&self, configured: &[String]) -> Result<u64, StoreError> {
-        self.in_pages(|| Work::CloseChannels(configured.to_vec())).await
-    }
-
-    /// Makes everything that waits for a channel due at `now`; the number of rows moved.
-    ///
-    /// # Errors
-    /// [`StoreError`]: the pages so far are due, the rest waits as before.
-    pub async fn pull_forward(&self, channel: &str, now: Time) -> Result<u64, StoreError> {
-        self.in_pages(|| Work::Hasten(channel.to_owned(), now)).await
-    }
-
-    async fn in_pages(&self, work: impl Fn() -> Work) -> Result<u64, StoreError> {
-        let mut changed = 0;
-        loop {
-            match self.done(work()).await? {
-                0 => return Ok(changed),
-                some => changed += some,
-            }
-        }
+        self.writer.write(WriteResults { results }).await
     }
 
     /// How many messages each channel never took.
@@ -340,22 +291,17 @@ fn legal(rows: &[SqliteRow]) -> Vec<DueDelivery> {
     read.filter_map(|row| row.inspect_err(decode::tell).ok()).collect()
 }
 
-pub(super) async fn write(tx: &mut SqliteConnection, results: &[DeliveryResult]) -> Result<u64, StoreError> {
-    bulk::execute(tx, DELIVERED, &results.iter().map(ResultRow::from).collect::<Vec<_>>()).await
+#[derive(Debug)]
+struct WriteResults {
+    results: Vec<DeliveryResult>,
 }
 
-pub(super) async fn close(tx: &mut SqliteConnection, configured: &[String]) -> Result<u64, StoreError> {
-    let query = sqlx::query_scalar(OF_OTHERS).bind(bulk::json(configured)).bind(CLOSE_MAX);
-    let ids: Vec<String> = query.fetch_all(&mut *tx).await?;
-    let rows: Vec<(String, &str)> = ids.into_iter().map(|id| (id, NOT_CONFIGURED)).collect();
-    Ok(bulk::execute_apart(tx, CLOSE, &rows).await?.0)
-}
+impl WriteCommand for WriteResults {
+    type Answer = u64;
 
-pub(super) async fn pull_forward(tx: &mut SqliteConnection, channel: &str, now: Time) -> Result<u64, StoreError> {
-    let query = sqlx::query_scalar(PUT_OFF).bind(channel).bind(now.ms()).bind(CLOSE_MAX);
-    let ids: Vec<String> = query.fetch_all(&mut *tx).await?;
-    let rows: Vec<(String, i64)> = ids.into_iter().map(|id| (id, now.ms())).collect();
-    Ok(bulk::execute_apart(tx, HASTEN, &rows).await?.0)
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+        bulk::execute(tx, DELIVERED, &self.results.iter().map(ResultRow::from).collect::<Vec<_>>()).await
+    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,14 @@
 use serde::Serialize;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
-use super::writer::Work;
-use crate::store::{
-    Store, StoreError, bulk,
-    decode::{self, Table},
-    executor::Db,
+use super::writer::WriteCommand;
+use crate::{
+    domain::time::Time,
+    store::{
+        Store, StoreError, bulk,
+        decode::{self, Table},
+        executor::Db,
+    },
 };
 
 /// A closed gate.
@@ -86,7 +89,7 @@ const OPENINGS: &str = "SELECT seq, kind, subject, at FROM gate_opening ORDER BY
 const HEED: &str = "DELETE FROM gate_opening WHERE seq <= $1";
 
 impl Store {
-    /// Gates that hold something back at `now` (milliseconds UTC), by kind and subject, after the one of this kind and
+    /// Gates that hold something back at `now`, by kind and subject, after the one of this kind and
     /// subject, at most `limit`: of these kinds, or of all when there are none.
     ///
     /// # Errors
@@ -95,11 +98,11 @@ impl Store {
         &self,
         kinds: &[String],
         after: (&str, &str),
-        now: i64,
+        now: Time,
         limit: u32,
     ) -> Result<Vec<GateView>, StoreError> {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(PAGE);
-        query.push_bind(now).push(" OR g.kind <> 'api_day') AND (g.kind, g.subject) > (").push_bind(after.0);
+        query.push_bind(now.ms()).push(" OR g.kind <> 'api_day') AND (g.kind, g.subject) > (").push_bind(after.0);
         query.push(", ").push_bind(after.1).push(")");
         if !kinds.is_empty() {
             query.push(" AND g.kind IN (SELECT j.value FROM json_each(").push_bind(bulk::json(kinds)).push(") AS j)");
@@ -108,12 +111,12 @@ impl Store {
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
     }
 
-    /// Gates that are closed at `now`, milliseconds UTC. One whose row is not legal holds nobody back.
+    /// Gates that are closed at `now`. One whose row is not legal holds nobody back.
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read.
-    pub async fn closed_gates(&self, now: i64) -> Result<Vec<Gate>, StoreError> {
-        Ok(decode::legible(&sqlx::query(CLOSED).bind(now).fetch_all(self.readers()).await?, GATE))
+    pub async fn closed_gates(&self, now: Time) -> Result<Vec<Gate>, StoreError> {
+        Ok(decode::legible(&sqlx::query(CLOSED).bind(now.ms()).fetch_all(self.readers()).await?, GATE))
     }
 
     /// All gates, also those whose time has come and that nobody has gone through since.
@@ -145,7 +148,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: they are still there.
     pub async fn heed_openings(&self, seq: i64) -> Result<(), StoreError> {
-        self.done(Work::HeedOpenings(seq)).await.map(drop)
+        self.writer.write(HeedOpenings { seq }).await
     }
 }
 
@@ -165,8 +168,18 @@ pub(super) fn open_by_hand(db: Db<'_>, opening: &Opening) -> Result<(), StoreErr
     db.execute(OPEN_BY_HAND, (&opening.kind, &opening.subject, opening.at)).map(drop)
 }
 
-pub(super) async fn heed(tx: &mut SqliteConnection, seq: i64) -> Result<u64, StoreError> {
-    Ok(sqlx::query(HEED).bind(seq).execute(tx).await?.rows_affected())
+#[derive(Debug)]
+struct HeedOpenings {
+    seq: i64,
+}
+
+impl WriteCommand for HeedOpenings {
+    type Answer = ();
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
+        sqlx::query(HEED).bind(self.seq).execute(tx).await?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]

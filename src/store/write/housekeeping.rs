@@ -3,7 +3,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::{programs, writer::Work};
+use super::{programs, writer::WriteCommand};
 use crate::{
     domain::time::Time,
     store::{
@@ -86,34 +86,15 @@ pub struct Retention {
     pub dead: Time,
 }
 
-pub(super) async fn prune(tx: &mut SqliteConnection, keep: Retention, now: Time) -> Result<u64, StoreError> {
-    let mut taken = 0;
-    // An event goes after the last of its messages.
-    let spent = [
-        (PRUNE_DELIVERED, keep.events),
-        (PRUNE_DEAD, keep.dead),
-        (PRUNE_MESSAGES, keep.events),
-        (PRUNE_ALERTS, keep.dead),
-    ];
-    for (statement, before) in spent {
-        taken += sqlx::query(statement).bind(before.ms()).bind(PRUNE_MAX).execute(&mut *tx).await?.rows_affected();
-    }
-    taken += programs::prune(tx, now, PRUNE_MAX).await?;
-    let gates = sqlx::query(PRUNE_GATES).bind(now.ms()).bind(now.ms() - MONTH_GATES_KEPT_MS);
-    Ok(taken + gates.execute(tx).await?.rows_affected())
-}
-
-pub(super) async fn mark_job(
-    tx: &mut SqliteConnection,
-    name: &str,
-    ran: Option<Time>,
-    due: Option<Time>,
-) -> Result<u64, StoreError> {
-    let (ran, due) = (ran.map(Time::ms), due.map(Time::ms));
-    Ok(sqlx::query(MARK_JOB).bind(name).bind(ran).bind(due).execute(tx).await?.rows_affected())
-}
-
 impl Store {
+    /// Takes away spent rows, as many as `keep` lets go of; the number taken, bounded.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was taken.
+    pub async fn prune(&self, keep: Retention, now: Time) -> Result<u64, StoreError> {
+        self.writer.write(Prune { keep, now }).await
+    }
+
     /// What is known of the cron jobs.
     ///
     /// # Errors
@@ -128,11 +109,64 @@ impl Store {
         Ok(rows.into_iter().map(job).collect())
     }
 
+    /// Remembers that a cron job ran to its end, and when it is due again.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn job_ran(&self, name: &'static str, now: Time, due: Option<Time>) -> Result<(), StoreError> {
+        self.writer.write(MarkJob { name, ran: Some(now), due }).await
+    }
+
     /// Remembers when a cron job is due; when it last ran stays as it is.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn job_due(&self, name: &'static str, due: Option<Time>) -> Result<(), StoreError> {
-        self.done(Work::Job { name, ran: None, due }).await.map(drop)
+        self.writer.write(MarkJob { name, ran: None, due }).await
+    }
+}
+
+#[derive(Debug)]
+struct Prune {
+    keep: Retention,
+    now: Time,
+}
+
+impl WriteCommand for Prune {
+    type Answer = u64;
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+        let Self { keep, now } = *self;
+        let mut taken = 0;
+        // An event goes after the last of its messages.
+        let spent = [
+            (PRUNE_DELIVERED, keep.events),
+            (PRUNE_DEAD, keep.dead),
+            (PRUNE_MESSAGES, keep.events),
+            (PRUNE_ALERTS, keep.dead),
+        ];
+        for (statement, before) in spent {
+            taken += sqlx::query(statement).bind(before.ms()).bind(PRUNE_MAX).execute(&mut *tx).await?.rows_affected();
+        }
+        taken += programs::prune(tx, now, PRUNE_MAX).await?;
+        let gates = sqlx::query(PRUNE_GATES).bind(now.ms()).bind(now.ms() - MONTH_GATES_KEPT_MS);
+        Ok(taken + gates.execute(tx).await?.rows_affected())
+    }
+}
+
+#[derive(Debug)]
+struct MarkJob {
+    name: &'static str,
+    ran: Option<Time>,
+    due: Option<Time>,
+}
+
+impl WriteCommand for MarkJob {
+    type Answer = ();
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
+        let Self { name, ran, due } = self;
+        sqlx::query(MARK_JOB).bind(*name).bind(ran.map(Time::ms)).bind(due.map(Time::ms)).execute(tx).await?;
+        Ok(())
     }
 }

@@ -14,7 +14,7 @@ use sqlx::{FromRow, SqliteConnection};
 pub(in crate::store) use self::moving::{settle, take_up_duplicates};
 use super::{
     requests::{self, Accepted, Ask, Named, Sorted},
-    writer::{Reply, Work},
+    writer::WriteCommand,
 };
 use crate::{
     domain::{request::Request, time::Time},
@@ -91,20 +91,6 @@ const SWEPT: &str = "
 
 const ALL: &str = "SELECT id, state, beat_at FROM import ORDER BY id";
 
-/// One step of an import: a short transaction each.
-#[derive(Debug)]
-pub(in crate::store) enum Step {
-    Begin(Time),
-    Stage { import: i64, page: Vec<Request>, now: Time },
-    Accept { import: i64, claims: i64, now: Time },
-    Move { import: i64, limit: u32, now: Time },
-    MoveOne { id: String, now: Time },
-    Stick { import: i64 },
-    TryAgain,
-    Abandon { import: i64, beat: Option<i64> },
-    Sweep { import: i64, limit: u32 },
-}
-
 /// An import that is under way, or that somebody left.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct ImportRow {
@@ -167,8 +153,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn begin_import(&self, now: Time) -> Result<i64, StoreError> {
-        let id = self.step(Step::Begin(now)).await?;
-        i64::try_from(id).map_err(|_| StoreError::Closed)
+        self.writer.write(Begin { now }).await
     }
 
     /// Writes a page of an import's lines, all or none; nobody sees them. Each is answered as [`Store::accept`] would.
@@ -177,10 +162,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing of the page was written. [`StoreError::ImportGone`] when others took the import away.
     pub async fn stage(&self, import: i64, page: Vec<Request>, now: Time) -> Result<Vec<Accepted>, StoreError> {
-        match self.writer.ask(Work::Import(Step::Stage { import, page, now })).await? {
-            Reply::Accepted(accepted) => Ok(accepted),
-            Reply::Done(_) | Reply::Nudged(_) | Reply::Changed(_) => Err(StoreError::closed()),
-        }
+        self.writer.write(Stage { import, page, now }).await
     }
 
     /// How often requests of others took the place of an import's lines, and all lines that are held so.
@@ -218,39 +200,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn accept_import(&self, import: i64, claims: i64, now: Time) -> Result<bool, StoreError> {
-        Ok(self.step(Step::Accept { import, claims, now }).await? == 1)
-    }
-
-    /// Moves the next lines of an accepted import to where the daemon finds them; how many, 0 when none is left.
-    ///
-    /// # Errors
-    /// [`StoreError`]: none of these was moved.
-    pub async fn move_lines(&self, import: i64, limit: u32, now: Time) -> Result<u64, StoreError> {
-        self.step(Step::Move { import, limit, now }).await
-    }
-
-    /// Moves the line of one request, if it waits as one; whether it did.
-    ///
-    /// # Errors
-    /// [`StoreError`]: it was not moved.
-    pub async fn move_line(&self, id: &str, now: Time) -> Result<bool, StoreError> {
-        Ok(self.step(Step::MoveOne { id: id.to_owned(), now }).await? == 1)
-    }
-
-    /// Lets the next line of an accepted import wait for a person, because it cannot be moved.
-    ///
-    /// # Errors
-    /// [`StoreError`]: nothing was written.
-    pub async fn stick_line(&self, import: i64) -> Result<(), StoreError> {
-        self.step(Step::Stick { import }).await.map(drop)
-    }
-
-    /// Takes up lines again that waited for a person; how many.
-    ///
-    /// # Errors
-    /// [`StoreError`]: nothing was written.
-    pub async fn retry_stuck_lines(&self) -> Result<u64, StoreError> {
-        self.step(Step::TryAgain).await
+        self.writer.write(Accept { import, claims, now }).await
     }
 
     /// Gives an import up that is not accepted: nothing of it will ever be seen. With `beat`, only if nobody worked at it
@@ -258,8 +208,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
-    pub async fn abandon_import(&self, import: i64, beat: Option<i64>) -> Result<bool, StoreError> {
-        Ok(self.step(Step::Abandon { import, beat }).await? == 1)
+    pub async fn abandon_import(&self, import: i64, beat: Option<Time>) -> Result<bool, StoreError> {
+        self.writer.write(Abandon { import, beat }).await
     }
 
     /// Takes the next lines of an abandoned import away; how many, 0 when all of it is gone.
@@ -267,7 +217,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: none of these was taken away.
     pub async fn sweep_import(&self, import: i64, limit: u32) -> Result<u64, StoreError> {
-        self.step(Step::Sweep { import, limit }).await
+        self.writer.write(Sweep { import, limit }).await
     }
 
     /// Imports that are under way, or that somebody left.
@@ -283,65 +233,98 @@ impl Store {
         let line: Option<moving::Line> = sqlx::query_as(moving::BY_ID).bind(id).fetch_optional(self.readers()).await?;
         Ok(line.map(|line| line.request))
     }
-
-    async fn step(&self, step: Step) -> Result<u64, StoreError> {
-        self.done(Work::Import(step)).await
-    }
 }
 
-pub(super) async fn work(tx: &mut SqliteConnection, step: &Step) -> Result<Reply, StoreError> {
-    let done = match step {
-        Step::Begin(now) => {
-            let id = sqlx::query(BEGIN).bind(now.ms()).execute(tx).await?.last_insert_rowid();
-            u64::try_from(id).unwrap_or(0)
-        }
-        Step::Stage { import, page, now } => return stage(tx, *import, page, *now).await.map(Reply::Accepted),
-        Step::Accept { import, claims, now } => accept(tx, *import, *claims, *now).await?,
-        Step::Move { import, limit, now } => moving::page(tx, *import, *limit, *now).await?,
-        Step::MoveOne { id, now } => moving::one(tx, id, *now).await?,
-        Step::Stick { import } => moving::stick(tx, *import).await?,
-        Step::TryAgain => moving::try_again(tx).await?,
-        Step::Abandon { import, beat } => {
-            sqlx::query(ABANDON).bind(import).bind(beat).execute(tx).await?.rows_affected()
-        }
-        Step::Sweep { import, limit } => sweep(tx, *import, *limit).await?,
-    };
-    Ok(Reply::Done(done))
-}
-
-async fn stage(
-    tx: &mut SqliteConnection,
-    import: i64,
-    page: &[Request],
+#[derive(Debug)]
+struct Begin {
     now: Time,
-) -> Result<Vec<Accepted>, StoreError> {
-    let is_ours = sqlx::query(BEAT).bind(import).bind(now.ms()).execute(&mut *tx).await?.rows_affected();
-    if is_ours == 0 {
-        return Err(StoreError::ImportGone);
-    }
-    let asks: Vec<Ask<'_>> = page.iter().map(Ask::from).collect();
-    take_up_duplicates(tx, &asks, now).await?;
-    let Sorted { accepted, fresh, keyed, .. } = requests::sort_out(tx, page, &asks, Some(import)).await?;
-    let line = |request, twin| LineRow { import, twin, request: requests::first_row(request) };
-    let lines = fresh.iter().map(|request| line(request, None));
-    let lines = lines.chain(keyed.iter().map(|(twin, wish)| line(wish, Some(twin.as_str()))));
-    bulk::execute(tx, STAGE, &lines.collect::<Vec<_>>()).await?;
-    Ok(accepted)
 }
 
-async fn accept(tx: &mut SqliteConnection, import: i64, claims: i64, now: Time) -> Result<u64, StoreError> {
-    let accepted = sqlx::query(ACCEPT).bind(import).bind(claims).bind(now.ms()).execute(&mut *tx).await?;
-    let state: Option<String> = sqlx::query_scalar(STATE).bind(import).fetch_optional(tx).await?;
-    match state.as_deref() {
-        Some("accepted" | "staged") => Ok(accepted.rows_affected()),
-        _ => Err(StoreError::ImportGone),
+impl WriteCommand for Begin {
+    type Answer = i64;
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<i64, StoreError> {
+        Ok(sqlx::query(BEGIN).bind(self.now.ms()).execute(tx).await?.last_insert_rowid())
     }
 }
 
-async fn sweep(tx: &mut SqliteConnection, import: i64, limit: u32) -> Result<u64, StoreError> {
-    let swept = sqlx::query(SWEEP).bind(import).bind(limit).execute(&mut *tx).await?.rows_affected();
-    sqlx::query(SWEPT).bind(import).execute(tx).await?;
-    Ok(swept)
+#[derive(Debug)]
+struct Stage {
+    import: i64,
+    page: Vec<Request>,
+    now: Time,
+}
+
+impl WriteCommand for Stage {
+    type Answer = Vec<Accepted>;
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<Accepted>, StoreError> {
+        let Self { import, page, now } = self;
+        let is_ours = sqlx::query(BEAT).bind(import).bind(now.ms()).execute(&mut *tx).await?.rows_affected();
+        if is_ours == 0 {
+            return Err(StoreError::ImportGone);
+        }
+        let asks: Vec<Ask<'_>> = page.iter().map(Ask::from).collect();
+        take_up_duplicates(tx, &asks, *now).await?;
+        let Sorted { accepted, fresh, keyed, .. } = requests::sort_out(tx, page, &asks, Some(*import)).await?;
+        let line = |request, twin| LineRow { import: *import, twin, request: requests::first_row(request) };
+        let lines = fresh.iter().map(|request| line(request, None));
+        let lines = lines.chain(keyed.iter().map(|(twin, wish)| line(wish, Some(twin.as_str()))));
+        bulk::execute(tx, STAGE, &lines.collect::<Vec<_>>()).await?;
+        Ok(accepted)
+    }
+}
+
+#[derive(Debug)]
+struct Accept {
+    import: i64,
+    claims: i64,
+    now: Time,
+}
+
+impl WriteCommand for Accept {
+    type Answer = bool;
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<bool, StoreError> {
+        let Self { import, claims, now } = self;
+        let accepted = sqlx::query(ACCEPT).bind(import).bind(claims).bind(now.ms()).execute(&mut *tx).await?;
+        let state: Option<String> = sqlx::query_scalar(STATE).bind(import).fetch_optional(tx).await?;
+        match state.as_deref() {
+            Some("accepted" | "staged") => Ok(accepted.rows_affected() == 1),
+            _ => Err(StoreError::ImportGone),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Abandon {
+    import: i64,
+    beat: Option<Time>,
+}
+
+impl WriteCommand for Abandon {
+    type Answer = bool;
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<bool, StoreError> {
+        let query = sqlx::query(ABANDON).bind(self.import).bind(self.beat.map(Time::ms));
+        Ok(query.execute(tx).await?.rows_affected() == 1)
+    }
+}
+
+#[derive(Debug)]
+struct Sweep {
+    import: i64,
+    limit: u32,
+}
+
+impl WriteCommand for Sweep {
+    type Answer = u64;
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+        let swept = sqlx::query(SWEEP).bind(self.import).bind(self.limit).execute(&mut *tx).await?.rows_affected();
+        sqlx::query(SWEPT).bind(self.import).execute(tx).await?;
+        Ok(swept)
+    }
 }
 
 /// Puts requests in the place of lines for the same, or with the same key, that are not accepted yet.

@@ -1,34 +1,26 @@
-//! Nudges: what is known when one is made, the row with the message it owes, and what came of them. It must never write a
-//! nudge for a request that has moved on.
+//! Nudges: what is known when one is made, and the row with the message it owes. It must never write a nudge for a
+//! request that has moved on.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use serde::Serialize;
-use serde_json::{Map, Value};
-use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{FromRow, SqliteConnection};
 
 use super::{
     record::{self, Event, new_id},
     requests::REQUEST,
-    writer::{Reply, Work},
+    writer::WriteCommand,
 };
 use crate::{
     domain::{
         alert_rules::Reading,
-        distribution::Distribution,
         event::{EventType, Reminder},
         time::Time,
     },
     store::{
         Store, StoreError, bulk,
         decode::{self, Table},
-        read::{
-            alert_rules::ReadingColumns,
-            stage_times::{By, Sample},
-        },
+        read::alert_rules::ReadingColumns,
     },
 };
 
@@ -104,25 +96,6 @@ impl Background {
     }
 }
 
-/// What nudges of one stage brought about.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Effect {
-    /// Nudges.
-    pub nudges: usize,
-    /// Of these, the ones whose time is not over and that were not answered yet.
-    pub undecided: usize,
-    /// Of these, the ones after which the approval came within their time.
-    pub effective: usize,
-    /// From the nudge to the approval, however late it came.
-    pub took: Distribution,
-}
-
-/// By group, as in [`crate::store::read::stage_times::StageTimes`], and by stage.
-pub type Effects = BTreeMap<Option<String>, BTreeMap<String, Effect>>;
-
-/// The table.
-const NUDGE: Table = Table { name: "nudge", key: &["id"] };
-
 /// What belongs to a request, by its id.
 const OF_REQUEST: Table = Table { name: "request", key: &["request_id"] };
 
@@ -164,15 +137,6 @@ const DELIVER: &str = "
     CROSS JOIN log AS l ON l.seq = (SELECT max(m.seq) FROM log AS m) - json_array_length($1) + 1 + j.key
                         AND l.id = j.value ->> 'event_id'";
 
-const EFFECTS: &str = "
-    SELECT n.id, n.stage, n.at, n.effect_ms, t.at AS approved_at, r.last_seq = n.seq AS waits, r.account, r.labels
-    FROM (SELECT m.id, m.request_id, m.stage, m.seq, m.at, m.effect_ms FROM nudge AS m ORDER BY m.id DESC LIMIT ";
-
-const EFFECTS_OF: &str = ") AS n
-    CROSS JOIN request AS r ON r.id = n.request_id
-    LEFT JOIN log AS t ON t.request = r.row AND t.step = n.seq + 1 AND t.to_state IN (4, 6, 11)
-    WHERE n.at >= ";
-
 #[derive(Debug, FromRow)]
 struct Standing {
     id: String,
@@ -203,18 +167,6 @@ struct Delivery<'n> {
     channel: &'n str,
 }
 
-#[derive(Debug, FromRow)]
-struct EffectRow {
-    stage: String,
-    at: i64,
-    effect_ms: i64,
-    approved_at: Option<i64>,
-    waits: bool,
-    account: String,
-    #[sqlx(json)]
-    labels: Map<String, Value>,
-}
-
 impl Store {
     /// What is known of these requests besides themselves.
     ///
@@ -231,72 +183,56 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: none was written.
     pub async fn nudge(&self, new: Vec<NewNudge>, occasion: Occasion) -> Result<Vec<Nudged>, StoreError> {
-        match self.writer.ask(Work::Nudge(new, occasion)).await? {
-            Reply::Nudged(replies) => Ok(replies),
-            Reply::Accepted(_) | Reply::Done(_) | Reply::Changed(_) => Err(StoreError::closed()),
-        }
-    }
-
-    /// What came of the newest nudges, at most as many as the sample allows requests; its `until` means nothing here.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
-    pub async fn nudge_effects(&self, sample: &Sample, now: Time) -> Result<Effects, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(EFFECTS);
-        query.push_bind(i64::try_from(sample.limit).unwrap_or(i64::MAX)).push(EFFECTS_OF);
-        query.push_bind(sample.since.map_or(i64::MIN, Time::ms));
-        if let Some(account) = &sample.account {
-            query.push(" AND r.account = ").push_bind(account.clone());
-        }
-        for (name, value) in &sample.labels {
-            query.push(" AND EXISTS (SELECT 1 FROM request_label AS m WHERE m.request_id = r.id AND m.name = ");
-            query.push_bind(name.clone()).push(" AND m.value = ").push_bind(value.clone()).push(")");
-        }
-        let rows = query.build().fetch_all(self.readers()).await?;
-        Ok(effects(&decode::legible(&rows, NUDGE), &sample.by, now))
+        self.writer.write(Nudge { new, occasion }).await
     }
 }
 
 /// Writes the nudges that may still be made.
-pub(super) async fn write(
-    tx: &mut SqliteConnection,
-    nudges: &[NewNudge],
+#[derive(Debug)]
+struct Nudge {
+    new: Vec<NewNudge>,
     occasion: Occasion,
-) -> Result<Vec<Nudged>, StoreError> {
-    let ids: Vec<&str> = nudges.iter().map(|nudge| nudge.request_id.as_str()).collect();
-    let standing = sqlx::query(STANDING).bind(bulk::json(&ids)).fetch_all(&mut *tx).await?;
-    // A request whose row is not legal is not nudged about: nobody knows where it stands, or when it last was.
-    let standing = decode::legible::<Standing>(&standing, REQUEST).into_iter();
-    let mut standing: HashMap<String, Standing> = standing.map(|row| (row.id.clone(), row)).collect();
-    let (mut rows, mut events, mut deliveries, mut replies) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for nudge in nudges {
-        // Taken out, so that a second nudge of the same request finds it moved.
-        let stands = standing.remove(&nudge.request_id);
-        let Some(stands) = stands.filter(|row| row.state == nudge.state && row.since == nudge.since.ms()) else {
-            replies.push(Nudged::Moved);
-            continue;
-        };
-        if let Some(last) = stands.last.map(Time::from_ms).filter(|last| occasion.is_too_soon(*last)) {
-            replies.push(Nudged::TooSoon(last));
-            continue;
+}
+
+impl WriteCommand for Nudge {
+    type Answer = Vec<Nudged>;
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<Nudged>, StoreError> {
+        let ids: Vec<&str> = self.new.iter().map(|nudge| nudge.request_id.as_str()).collect();
+        let standing = sqlx::query(STANDING).bind(bulk::json(&ids)).fetch_all(&mut *tx).await?;
+        // A request whose row is not legal is not nudged about: nobody knows where it stands, or when it last was.
+        let standing = decode::legible::<Standing>(&standing, REQUEST).into_iter();
+        let mut standing: HashMap<String, Standing> = standing.map(|row| (row.id.clone(), row)).collect();
+        let (mut rows, mut events, mut deliveries, mut replies) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for nudge in &self.new {
+            // Taken out, so that a second nudge of the same request finds it moved.
+            let stands = standing.remove(&nudge.request_id);
+            let Some(stands) = stands.filter(|row| row.state == nudge.state && row.since == nudge.since.ms()) else {
+                replies.push(Nudged::Moved);
+                continue;
+            };
+            if let Some(last) = stands.last.map(Time::from_ms).filter(|last| self.occasion.is_too_soon(*last)) {
+                replies.push(Nudged::TooSoon(last));
+                continue;
+            }
+            if !stands.is_read {
+                replies.push(Nudged::Unread);
+                continue;
+            }
+            let row = nudge.row(stands.last_seq, self.occasion);
+            replies.push(Nudged::Written(row.id.clone()));
+            rows.push(row);
+            if let Some(channel) = &nudge.channel {
+                let event = nudge.event(self.occasion.now);
+                deliveries.push(Delivery { id: new_id(), event_id: event.id.clone(), channel });
+                events.push(event);
+            }
         }
-        if !stands.is_read {
-            replies.push(Nudged::Unread);
-            continue;
-        }
-        let row = nudge.row(stands.last_seq, occasion);
-        replies.push(Nudged::Written(row.id.clone()));
-        rows.push(row);
-        if let Some(channel) = &nudge.channel {
-            let event = nudge.event(occasion.now);
-            deliveries.push(Delivery { id: new_id(), event_id: event.id.clone(), channel });
-            events.push(event);
-        }
+        bulk::execute(tx, INSERT, &rows).await?;
+        record::add_events(tx, &events).await?;
+        bulk::execute(tx, DELIVER, &deliveries).await?;
+        Ok(replies)
     }
-    bulk::execute(tx, INSERT, &rows).await?;
-    record::add_events(tx, &events).await?;
-    bulk::execute(tx, DELIVER, &deliveries).await?;
-    Ok(replies)
 }
 
 impl Occasion {
@@ -326,26 +262,6 @@ impl NewNudge {
         let reminder = Reminder { request: request_id, account, program, stage, language, title, text };
         Event::of_request(EventType::Nudge, request_id, now, reminder.to_json())
     }
-}
-
-fn effects(rows: &[EffectRow], by: &By, now: Time) -> Effects {
-    let mut effects = Effects::new();
-    let mut took: BTreeMap<(Option<String>, String), Vec<Duration>> = BTreeMap::new();
-    for row in rows {
-        let group = by.group(&row.account, &row.labels);
-        let effect = effects.entry(group.clone()).or_default().entry(row.stage.clone()).or_default();
-        let at = Time::from_ms(row.at);
-        let within = Duration::from_millis(u64::try_from(row.effect_ms).unwrap_or(0));
-        let approved = row.approved_at.map(|approved| Time::from_ms(approved).since(at));
-        effect.nudges += 1;
-        effect.effective += usize::from(approved.is_some_and(|took| took <= within));
-        effect.undecided += usize::from(row.waits && now.since(at) <= within);
-        took.entry((group, row.stage.clone())).or_default().extend(approved);
-    }
-    for ((group, stage), took) in took {
-        effects.entry(group).or_default().entry(stage).or_default().took = Distribution::of(took);
-    }
-    effects
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{FromRow, QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::writer::Work;
+use super::writer::WriteCommand;
 use crate::{
     domain::{
         capacity::{CapacityPlan, Census},
@@ -69,7 +69,7 @@ impl Store {
     /// [`StoreError`]: it was not written.
     pub async fn set_pace(&self, row: PaceRow) -> Result<(), StoreError> {
         if self.pace().await?.is_none_or(|known| known.differs(row)) {
-            self.done(Work::Pace(row)).await?;
+            self.writer.write(SetPace { row }).await?;
         }
         Ok(())
     }
@@ -122,8 +122,17 @@ impl PaceRow {
     }
 }
 
-pub(super) async fn set(tx: &mut SqliteConnection, row: PaceRow) -> Result<u64, StoreError> {
-    let PaceRow { stretch, late_ms, strained_since, at } = row;
-    let query = sqlx::query(SET).bind(stretch).bind(late_ms).bind(strained_since).bind(at);
-    Ok(query.execute(tx).await?.rows_affected())
+#[derive(Debug)]
+struct SetPace {
+    row: PaceRow,
+}
+
+impl WriteCommand for SetPace {
+    type Answer = ();
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
+        let PaceRow { stretch, late_ms, strained_since, at } = self.row;
+        sqlx::query(SET).bind(stretch).bind(late_ms).bind(strained_since).bind(at).execute(tx).await?;
+        Ok(())
+    }
 }

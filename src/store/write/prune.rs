@@ -5,7 +5,7 @@
 use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::writer::Work;
+use super::writer::WriteCommand;
 use crate::{
     domain::time::Time,
     store::{
@@ -226,18 +226,28 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: none was taken away.
     pub async fn take_requests_away(&self, ids: Vec<String>, before: Time) -> Result<u64, StoreError> {
-        self.done(Work::PruneRequests { ids, before }).await
+        self.writer.write(TakeAway { ids, before }).await
     }
 }
 
-pub(super) async fn take_away(tx: &mut SqliteConnection, ids: &[String], before: Time) -> Result<u64, StoreError> {
-    let still: Vec<String> =
-        sqlx::query_scalar(STILL).bind(before.ms()).bind(bulk::json(ids)).fetch_all(&mut *tx).await?;
-    let still = bulk::json(&still);
-    for statement in BELONGINGS {
-        sqlx::query(statement).bind(&still).execute(&mut *tx).await?;
+#[derive(Debug)]
+struct TakeAway {
+    ids: Vec<String>,
+    before: Time,
+}
+
+impl WriteCommand for TakeAway {
+    type Answer = u64;
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+        let query = sqlx::query_scalar(STILL).bind(self.before.ms()).bind(bulk::json(&self.ids));
+        let still: Vec<String> = query.fetch_all(&mut *tx).await?;
+        let still = bulk::json(&still);
+        for statement in BELONGINGS {
+            sqlx::query(statement).bind(&still).execute(&mut *tx).await?;
+        }
+        Ok(sqlx::query(REQUESTS).bind(&still).execute(tx).await?.rows_affected())
     }
-    Ok(sqlx::query(REQUESTS).bind(&still).execute(tx).await?.rows_affected())
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::{
         request::{Request, StateKind},
         time::Time,
     },
-    store::{Recorded, StoreError, bulk, executor::Db, file::backup},
+    store::{Store, StoreError, bulk, executor::Db, file::backup},
 };
 
 /// Everything that one poll, call or command must write together.
@@ -59,6 +59,15 @@ impl Record {
     pub fn moves(&self) -> Vec<Transition> {
         self.changes.iter().filter_map(|change| change.transition.clone()).collect()
     }
+}
+
+/// What became of a [`Record`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is on disk.
+    Written,
+    /// One of its requests was changed by someone else since it was read: nothing was written; read and decide again.
+    Stale,
 }
 
 /// One request's part of a record.
@@ -214,8 +223,18 @@ const EVENTS: &str = "
            j.value ->> 'reach', j.value ->> 'data'
     FROM jsonb_each($1) AS j ORDER BY j.key";
 
+impl Store {
+    /// Writes decisions and what belongs to them, all or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn record(&self, record: Record) -> Result<Recorded, StoreError> {
+        self.executor.write(move |db| write(db, &record)).await
+    }
+}
+
 /// Writes a record, or nothing of it when one of its requests is stale.
-pub(in crate::store) fn write(db: Db<'_>, record: &Record) -> Result<Recorded, StoreError> {
+pub(super) fn write(db: Db<'_>, record: &Record) -> Result<Recorded, StoreError> {
     let mut heads = Vec::with_capacity(record.changes.len());
     for Change { request, .. } in &record.changes {
         match chain::head(db, request.id.as_str(), request.version)? {

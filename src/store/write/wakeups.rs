@@ -3,7 +3,7 @@
 
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{accounts, requests::Urgency};
+use super::{accounts, requests::Urgency, writer::WriteCommand};
 use crate::{
     domain::{id::AccountId, time::Time},
     store::{
@@ -46,6 +46,23 @@ impl Store {
     pub async fn wakeups(&self, after: i64, limit: u32) -> Result<Vec<Wakeup>, StoreError> {
         Ok(decode::legible(&sqlx::query(WAITING).bind(after).bind(limit).fetch_all(self.readers()).await?, WAKEUP))
     }
+
+    /// Asks the daemon to look at this account at once.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn wake(&self, account: &AccountId) -> Result<(), StoreError> {
+        self.writer.write(Wake { account: account.clone() }).await
+    }
+
+    /// Takes wake-up rows up to `seq` away for these accounts, and makes the accounts due; beside each, whether somebody
+    /// waits for the answer.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written; the rows are still there.
+    pub async fn take_wakeups(&self, seq: i64, woken: Vec<(String, bool)>, now: Time) -> Result<(), StoreError> {
+        self.executor.write(move |db| take(db, seq, &woken, now)).await
+    }
 }
 
 pub(super) async fn add(
@@ -65,11 +82,21 @@ pub(super) fn add_all(db: Db<'_>, accounts: &[String], urgency: Urgency, now: Ti
     db.execute(ADD, (bulk::json(accounts), now.ms(), urgency.flag())).map(drop)
 }
 
-pub(super) async fn wake(tx: &mut SqliteConnection, account: &AccountId) -> Result<u64, StoreError> {
-    Ok(sqlx::query(WAKE).bind(account.as_str()).execute(tx).await?.rows_affected())
+#[derive(Debug)]
+struct Wake {
+    account: AccountId,
 }
 
-pub(in crate::store) fn take(db: Db<'_>, seq: i64, woken: &[(String, bool)], now: Time) -> Result<(), StoreError> {
+impl WriteCommand for Wake {
+    type Answer = ();
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
+        sqlx::query(WAKE).bind(self.account.as_str()).execute(tx).await?;
+        Ok(())
+    }
+}
+
+fn take(db: Db<'_>, seq: i64, woken: &[(String, bool)], now: Time) -> Result<(), StoreError> {
     accounts::wake(db, woken, now)?;
     let names: Vec<&str> = woken.iter().map(|(account, _)| account.as_str()).collect();
     db.execute(TAKE, (seq, bulk::json(&names))).map(drop)

@@ -1,35 +1,14 @@
-//! What is written less often than polls write (they do on the database thread, [`crate::store::executor`]). It commits whatever
-//! queued while the last commit was syncing, in one transaction; when that fails it tries each piece alone, so that one
-//! poisoned piece delays only itself. It must never be cancelled in mid-statement: callers wait on a channel, the task runs
-//! to the end of its transaction.
+//! What is written less often than polls write (they do on the database thread, [`crate::store::executor`]), as commands of
+//! the nouns beside this file. It commits whatever queued while the last commit was syncing, in one transaction; when that
+//! fails it tries each piece alone, so that one poisoned piece delays only itself. It must never be cancelled in
+//! mid-statement: callers wait on a channel, the task runs to the end of its transaction.
+
+use std::{fmt::Debug, pin::Pin, slice};
 
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{
-    account_actions::{self, AccountAction},
-    accounts::{self, Standing},
-    alert_actions::{self, AlertAction},
-    alerts,
-    clock_correction::{self, Correction},
-    deliveries::{self, DeliveryResult},
-    gates,
-    housekeeping::{self, Retention},
-    import::{self, Step},
-    nudges::{self, NewNudge, Nudged, Occasion},
-    pace::{self, PaceRow},
-    prune,
-    requests::{self, Accepted, Urgency},
-    wakeups,
-};
-use crate::{
-    domain::{id::AccountId, request::Request, time::Time},
-    store::{
-        StoreError,
-        executor::Turn,
-        read::status::{self, DaemonMark},
-    },
-};
+use crate::store::{StoreError, executor::Turn};
 
 /// Pieces that wait for the writer before their makers do: a backlog longer than this only costs memory.
 const QUEUE: usize = 1_024;
@@ -37,39 +16,13 @@ const QUEUE: usize = 1_024;
 /// Pieces in one transaction: enough to make the sync cheap, few enough to answer soon.
 const GROUP: usize = 512;
 
-/// One piece of work: data, so that it can be done again after a group failed.
-#[derive(Debug)]
-pub(in crate::store) enum Work {
-    Accept(Vec<Request>, Urgency, Time),
-    Import(Step),
-    Standing(AccountId, Standing, Time),
-    Wake(AccountId),
-    HeedOpenings(i64),
-    Drift { after: i64, limit: u32, now: Time, spread_ms: i64 },
-    BeginWatch { seq: i64, policy: String, now: i64 },
-    Prune { keep: Retention, now: Time },
-    PruneRequests { ids: Vec<String>, before: Time },
-    Delivered(Vec<DeliveryResult>),
-    CloseChannels(Vec<String>),
-    Hasten(String, Time),
-    Nudge(Vec<NewNudge>, Occasion),
-    Job { name: &'static str, ran: Option<Time>, due: Option<Time> },
-    AlertAction(AlertAction),
-    Pace(PaceRow),
-    Accounts(AccountAction),
-    Mark(DaemonMark),
-    Correct(Correction),
-    Close,
-}
+/// One piece of work, as data: when its group fails it is done again alone.
+pub(in crate::store) trait WriteCommand: Debug + Send + Sync + 'static {
+    /// What whoever asked is answered.
+    type Answer: Send + 'static;
 
-/// What a piece of work answers.
-#[derive(Debug)]
-pub(in crate::store) enum Reply {
-    Accepted(Vec<Accepted>),
-    Nudged(Vec<Nudged>),
-    Done(u64),
-    /// The ids of what was changed.
-    Changed(Vec<String>),
+    /// Writes it within the transaction of its group.
+    fn write(&self, tx: &mut SqliteConnection) -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
 }
 
 /// How writing goes.
@@ -81,12 +34,49 @@ pub struct Health {
     pub wrong: Option<StoreError>,
 }
 
-type Answer = oneshot::Sender<Result<Reply, StoreError>>;
+/// A command of any kind, its answer and whoever waits for it.
+trait Piece: Send {
+    /// Writes it, and keeps what it answers until that is on disk.
+    fn run<'p>(&'p mut self, tx: &'p mut SqliteConnection) -> Running<'p>;
+
+    /// Tells what became of it: what it came to, or why nothing of it is written.
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+type Running<'p> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'p>>;
+
+struct Task<C: WriteCommand> {
+    command: C,
+    answer: Option<C::Answer>,
+    waiting: oneshot::Sender<Result<C::Answer, StoreError>>,
+}
+
+impl<C: WriteCommand> Piece for Task<C> {
+    fn run<'p>(&'p mut self, tx: &'p mut SqliteConnection) -> Running<'p> {
+        Box::pin(async move {
+            self.answer = Some(self.command.write(tx).await?);
+            Ok(())
+        })
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { answer, waiting, .. } = *self;
+        let answer =
+            outcome.and_then(|()| answer.ok_or_else(|| StoreError::defect("a piece was committed but not run")));
+        // Whoever asked may have gone; what was written stays written.
+        let _ = waiting.send(answer);
+    }
+}
+
+enum Job {
+    Write(Box<dyn Piece>),
+    Close(oneshot::Sender<()>),
+}
 
 /// The writer's door.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Writer {
-    queue: mpsc::Sender<(Work, Answer)>,
+    queue: mpsc::Sender<Job>,
     health: watch::Receiver<Health>,
 }
 
@@ -100,7 +90,7 @@ impl Writer {
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let health = told.subscribe();
-        tokio::spawn(run(Line { connection: Some(connection), options, turn }, waiting, told));
+        tokio::spawn(run(ConnectionSlot { connection: Some(connection), options, turn }, waiting, told));
         Self { queue, health }
     }
 
@@ -109,40 +99,108 @@ impl Writer {
         self.health.clone()
     }
 
-    pub(in crate::store) async fn ask(&self, work: Work) -> Result<Reply, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        self.queue.send((work, answer)).await.map_err(|_| StoreError::Closed)?;
+    /// Does a command, all of it or nothing; on disk when this returns.
+    pub(in crate::store) async fn write<C: WriteCommand>(&self, command: C) -> Result<C::Answer, StoreError> {
+        let (waiting, answered) = oneshot::channel();
+        let piece = Box::new(Task { command, answer: None, waiting });
+        self.queue.send(Job::Write(piece)).await.map_err(|_| StoreError::Closed)?;
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
     /// Ends the writer when everything before is written.
     pub(in crate::store) async fn close(self) {
-        // Already closed is closed.
-        let _ = self.ask(Work::Close).await;
+        let (closed, waiting) = oneshot::channel();
+        if self.queue.send(Job::Close(closed)).await.is_ok() {
+            // Already closed is closed.
+            let _ = waiting.await;
+        }
     }
 }
 
 /// The way to the file: a connection, or how to make one.
-struct Line {
+struct ConnectionSlot {
     connection: Option<SqliteConnection>,
     options: SqliteConnectOptions,
     turn: Turn,
 }
 
-impl Line {
+async fn run(mut slot: ConnectionSlot, mut waiting: mpsc::Receiver<Job>, health: watch::Sender<Health>) {
+    let mut jobs = Vec::with_capacity(GROUP);
+    while waiting.recv_many(&mut jobs, GROUP).await > 0 {
+        let mut closing = None;
+        let mut pieces = Vec::with_capacity(jobs.len());
+        for job in jobs.drain(..) {
+            match job {
+                Job::Write(piece) => pieces.push(piece),
+                Job::Close(closed) => {
+                    closing = Some(closed);
+                    // What comes after it finds the writer closed.
+                    break;
+                }
+            }
+        }
+        let outcomes = slot.write(&mut pieces).await;
+        tell(&health, &outcomes);
+        for (piece, outcome) in pieces.into_iter().zip(outcomes) {
+            piece.answer(outcome);
+        }
+        if let Some(closed) = closing {
+            waiting.close();
+            slot.close().await;
+            let _ = closed.send(());
+            return;
+        }
+    }
+}
+
+/// Counts what was refused; tells only what is news, for most groups succeed after others that did.
+pub(in crate::store) fn tell(health: &watch::Sender<Health>, outcomes: &[Result<(), StoreError>]) {
+    let Some(last) = outcomes.last() else { return };
+    let refused =
+        outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).filter(|error| error.is_of_disk()).count();
+    let wrong = last.as_ref().err().filter(|error| error.is_of_disk());
+    health.send_if_modified(|told| {
+        let is_news = refused > 0 || wrong.is_some() != told.wrong.is_some();
+        told.refused += refused as u64;
+        told.wrong = wrong.cloned();
+        is_news
+    });
+}
+
+impl ConnectionSlot {
+    /// Writes these pieces together or, when that fails, each alone; what became of each.
+    async fn write(&mut self, pieces: &mut [Box<dyn Piece>]) -> Vec<Result<(), StoreError>> {
+        if pieces.is_empty() {
+            return Vec::new();
+        }
+        match self.transact(pieces).await {
+            Ok(()) => vec![Ok(()); pieces.len()],
+            // Alone, each would wait as long again for whoever holds the file.
+            Err(error @ StoreError::Busy(_)) => vec![Err(error); pieces.len()],
+            Err(error) if pieces.len() == 1 => vec![Err(error)],
+            Err(_) => {
+                let mut outcomes = Vec::with_capacity(pieces.len());
+                for piece in pieces {
+                    outcomes.push(self.transact(slice::from_mut(piece)).await);
+                }
+                outcomes
+            }
+        }
+    }
+
     /// Writes these pieces, all or none.
-    async fn transact(&mut self, works: &[Work]) -> Result<Vec<Reply>, StoreError> {
+    async fn transact(&mut self, pieces: &mut [Box<dyn Piece>]) -> Result<(), StoreError> {
         let connection = match self.connection.take() {
             Some(connection) => self.connection.insert(connection),
             None => self.connection.insert(self.options.connect().await?),
         };
         let mine = self.turn.lock().await;
-        let done = transact(connection, works).await;
+        let written = transact(connection, pieces).await;
         drop(mine);
-        if let Err(error) = &done {
+        if let Err(error) = &written {
             self.mend(error).await;
         }
-        done
+        written
     }
 
     /// Gives up a connection that cannot be trusted after an error. When a disk fails, `SQLite` may roll back by itself,
@@ -158,106 +216,23 @@ impl Line {
             tracing::warn!(error = %error, "db.close");
         }
     }
-}
 
-async fn run(mut line: Line, mut waiting: mpsc::Receiver<(Work, Answer)>, health: watch::Sender<Health>) {
-    let mut group: Vec<(Work, Answer)> = Vec::with_capacity(GROUP);
-    while waiting.recv_many(&mut group, GROUP).await > 0 {
-        let closing = group.iter().position(|(work, _)| matches!(work, Work::Close));
-        let rest = closing.map(|at| group.split_off(at));
-        let (works, answers): (Vec<Work>, Vec<Answer>) = group.drain(..).unzip();
-        let replies = write(&mut line, &works).await;
-        tell(&health, &replies);
-        for (answer, reply) in answers.into_iter().zip(replies) {
-            // Whoever asked may have gone; what was written stays written.
-            let _ = answer.send(reply);
-        }
-        if let Some(rest) = rest {
-            waiting.close();
-            if let Some(connection) = line.connection
-                && let Err(error) = connection.close().await
-            {
-                tracing::warn!(error = %error, "db.close");
-            }
-            for (_, answer) in rest {
-                let _ = answer.send(Ok(Reply::Done(0)));
-            }
-            return;
-        }
-    }
-}
-
-/// Counts what was refused; tells only what is news, for most groups succeed after others that did.
-pub(in crate::store) fn tell<T>(health: &watch::Sender<Health>, replies: &[Result<T, StoreError>]) {
-    let Some(last) = replies.last() else { return };
-    let refused = replies.iter().filter_map(|reply| reply.as_ref().err()).filter(|error| error.is_of_disk()).count();
-    let wrong = last.as_ref().err().filter(|error| error.is_of_disk());
-    health.send_if_modified(|told| {
-        let is_news = refused > 0 || wrong.is_some() != told.wrong.is_some();
-        told.refused += refused as u64;
-        told.wrong = wrong.cloned();
-        is_news
-    });
-}
-
-async fn write(line: &mut Line, works: &[Work]) -> Vec<Result<Reply, StoreError>> {
-    if works.is_empty() {
-        return Vec::new();
-    }
-    match line.transact(works).await {
-        Ok(replies) => replies.into_iter().map(Ok).collect(),
-        // Alone, each would wait as long again for whoever holds the file.
-        Err(error @ StoreError::Busy(_)) => works.iter().map(|_| Err(error.clone())).collect(),
-        Err(error) if works.len() == 1 => vec![Err(error)],
-        Err(_) => {
-            let mut replies = Vec::with_capacity(works.len());
-            for work in works {
-                let alone = line.transact(std::slice::from_ref(work)).await;
-                replies.push(alone.and_then(|mut replies| replies.pop().ok_or(StoreError::Closed)));
-            }
-            replies
+    async fn close(self) {
+        if let Some(connection) = self.connection
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(error = %error, "db.close");
         }
     }
 }
 
 /// One explicit transaction: sqlx can report success for a failed commit outside of one.
-async fn transact(connection: &mut SqliteConnection, works: &[Work]) -> Result<Vec<Reply>, StoreError> {
+async fn transact(connection: &mut SqliteConnection, pieces: &mut [Box<dyn Piece>]) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut replies = Vec::with_capacity(works.len());
-    for work in works {
-        replies.push(one(&mut transaction, work).await?);
+    for piece in pieces {
+        piece.run(&mut transaction).await?;
     }
-    transaction.commit().await?;
-    Ok(replies)
-}
-
-async fn one(tx: &mut SqliteConnection, work: &Work) -> Result<Reply, StoreError> {
-    match work {
-        Work::Close => Ok(Reply::Done(0)),
-        Work::Accept(new, urgency, now) => requests::accept(tx, new, *urgency, *now).await.map(Reply::Accepted),
-        Work::Import(step) => import::work(tx, step).await,
-        Work::Standing(account, standing, now) => {
-            accounts::set_standing(tx, account, *standing, *now).await.map(Reply::Done)
-        }
-        Work::Wake(account) => wakeups::wake(tx, account).await.map(Reply::Done),
-        Work::HeedOpenings(seq) => gates::heed(tx, *seq).await.map(Reply::Done),
-        Work::Drift { after, limit, now, spread_ms } => {
-            accounts::begin_drift(tx, *after, *limit, *now, *spread_ms).await.map(Reply::Done)
-        }
-        Work::BeginWatch { seq, policy, now } => alerts::begin(tx, (*seq, policy), *now).await.map(Reply::Done),
-        Work::Prune { keep, now } => housekeeping::prune(tx, *keep, *now).await.map(Reply::Done),
-        Work::PruneRequests { ids, before } => prune::take_away(tx, ids, *before).await.map(Reply::Done),
-        Work::Delivered(results) => deliveries::write(tx, results).await.map(Reply::Done),
-        Work::CloseChannels(configured) => deliveries::close(tx, configured).await.map(Reply::Done),
-        Work::Hasten(channel, now) => deliveries::pull_forward(tx, channel, *now).await.map(Reply::Done),
-        Work::Nudge(new, occasion) => nudges::write(tx, new, *occasion).await.map(Reply::Nudged),
-        Work::Job { name, ran, due } => housekeeping::mark_job(tx, name, *ran, *due).await.map(Reply::Done),
-        Work::Pace(row) => pace::set(tx, *row).await.map(Reply::Done),
-        Work::AlertAction(hand) => alert_actions::work(tx, hand).await,
-        Work::Accounts(hand) => account_actions::work(tx, hand).await,
-        Work::Mark(mark) => status::mark(tx, mark).await.map(Reply::Done),
-        Work::Correct(correction) => clock_correction::write(tx, correction).await.map(Reply::Done),
-    }
+    Ok(transaction.commit().await?)
 }
 
 #[cfg(test)]
@@ -265,19 +240,52 @@ mod tests {
     use super::*;
     use crate::store::{Location, Role, Store};
 
-    /// A writer on a file that may not grow; a new connection may.
-    async fn cramped(path: &std::path::Path) -> (Writer, SqliteConnectOptions) {
-        let options = SqliteConnectOptions::new().filename(path);
+    async fn made(path: &std::path::Path) -> SqliteConnectOptions {
         let location = Location { path: path.to_owned(), mode: 0o600 };
         Store::open(&location, Role::Tool).await.unwrap().close().await;
+        SqliteConnectOptions::new().filename(path)
+    }
+
+    /// A writer on a file that may not grow; a new connection may.
+    async fn cramped(path: &std::path::Path) -> (Writer, SqliteConnectOptions) {
+        let options = made(path).await;
         // Less than it has is as much as it has.
         let connection = options.clone().pragma("max_page_count", "1").connect().await.unwrap();
         let told = watch::Sender::new(Health::default());
         (Writer::start(connection, options.clone(), Turn::default(), told), options)
     }
 
-    fn wake(number: usize) -> Work {
-        Work::Wake(format!("wx{number:016}").parse().unwrap())
+    const WAKE: &str = "INSERT INTO wakeup (account, at, asked) VALUES ('wx0000000000000001', 1, 0) RETURNING account";
+
+    /// A statement that answers a text.
+    #[derive(Debug)]
+    struct Run {
+        sql: &'static str,
+    }
+
+    impl WriteCommand for Run {
+        type Answer = String;
+
+        async fn write(&self, tx: &mut SqliteConnection) -> Result<String, StoreError> {
+            Ok(sqlx::query_scalar(self.sql).fetch_one(tx).await?)
+        }
+    }
+
+    /// A row; answers its number.
+    #[derive(Debug)]
+    struct Add;
+
+    impl WriteCommand for Add {
+        type Answer = i64;
+
+        async fn write(&self, tx: &mut SqliteConnection) -> Result<i64, StoreError> {
+            Ok(sqlx::query(WAKE).execute(tx).await?.last_insert_rowid())
+        }
+    }
+
+    /// [`Add`] without anybody who waits.
+    fn add() -> [Box<dyn Piece>; 1] {
+        [Box::new(Task { command: Add, answer: None, waiting: oneshot::channel().0 })]
     }
 
     async fn rows(options: &SqliteConnectOptions) -> usize {
@@ -292,8 +300,8 @@ mod tests {
         let (writer, options) = cramped(&folder.path().join("a.db")).await;
         let mut acknowledged = 0;
         let mut refused = 0;
-        for number in 0..400 {
-            match writer.ask(wake(number)).await {
+        for _ in 0..400 {
+            match writer.write(Add).await {
                 Ok(_) => acknowledged += 1,
                 Err(StoreError::Full(_)) => refused += 1,
                 Err(error) => panic!("{error}"),
@@ -310,14 +318,15 @@ mod tests {
         let path = folder.path().join("a.db");
         let (writer, options) = cramped(&path).await;
         writer.close().await;
-        let mut line = Line { connection: Some(options.connect().await.unwrap()), options, turn: Turn::default() };
-        let connection = line.connection.as_mut().unwrap();
+        let mut slot =
+            ConnectionSlot { connection: Some(options.connect().await.unwrap()), options, turn: Turn::default() };
+        let connection = slot.connection.as_mut().unwrap();
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
         // As SQLite does by itself when a disk fails.
         sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
         assert!(transaction.commit().await.is_err());
-        assert!(line.transact(&[wake(1)]).await.is_err());
-        assert!(line.transact(&[wake(2)]).await.is_ok());
+        assert!(slot.transact(&mut add()).await.is_err());
+        assert!(slot.transact(&mut add()).await.is_ok());
     }
 
     #[tokio::test]
@@ -328,10 +337,31 @@ mod tests {
         writer.close().await;
         let away = folder.path().join("away.db");
         std::fs::rename(&path, &away).unwrap();
-        let mut line = Line { connection: None, options, turn: Turn::default() };
-        assert!(matches!(line.transact(&[wake(1)]).await, Err(StoreError::Broken(_))));
+        let mut slot = ConnectionSlot { connection: None, options, turn: Turn::default() };
+        assert!(matches!(slot.transact(&mut add()).await, Err(StoreError::Broken(_))));
         std::fs::rename(&away, &path).unwrap();
-        assert!(line.transact(&[wake(2)]).await.is_ok());
-        assert_eq!(rows(&line.options).await, 1);
+        assert!(slot.transact(&mut add()).await.is_ok());
+        assert_eq!(rows(&slot.options).await, 1);
+    }
+
+    #[tokio::test]
+    async fn each_piece_is_given_its_own_answer_also_when_one_of_its_group_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = made(&folder.path().join("a.db")).await;
+        let (connection, told) = (options.connect().await.unwrap(), watch::Sender::new(Health::default()));
+        let writer = Writer::start(connection, options.clone(), Turn::default(), told);
+        // All are sent before the writer takes the first of them, so that they are one group.
+        let (number, text) = tokio::join!(writer.write(Add), writer.write(Run { sql: WAKE }));
+        assert_eq!((number.unwrap(), text.unwrap().as_str()), (1, "wx0000000000000001"));
+        let (first, refused, text, last) = tokio::join!(
+            writer.write(Add),
+            writer.write(Run { sql: "INSERT INTO wakeup (account) VALUES (NULL) RETURNING account" }),
+            writer.write(Run { sql: WAKE }),
+            writer.write(Add),
+        );
+        assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
+        assert_eq!((first.unwrap(), text.unwrap().as_str(), last.unwrap()), (3, "wx0000000000000001", 5));
+        assert_eq!(rows(&options).await, 5, "nothing of the failed group stayed, and each of the others is there once");
+        writer.close().await;
     }
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use amplinkd::{
+    domain::time::Time,
     engine::accept::AskError,
     store::{
         Location, OpenError, Record, Recorded, Role, Store, StoreError,
@@ -143,9 +144,9 @@ async fn a_gate_that_opens_is_gone_and_one_that_closes_with_it_stays() {
     assert_eq!(store.record(closed).await.unwrap(), Recorded::Written);
     let opened = Record { opened_gates: vec![("ip".to_owned(), "all".to_owned())], ..Record::default() };
     assert_eq!(store.record(opened.clone()).await.unwrap(), Recorded::Written);
-    assert_eq!(store.closed_gates(0).await.unwrap(), [gate("api_day")]);
+    assert_eq!(store.closed_gates(Time::from_ms(0)).await.unwrap(), [gate("api_day")]);
     store.record(Record { gates: vec![gate("ip")], ..opened }).await.unwrap();
-    assert_eq!(store.closed_gates(0).await.unwrap().len(), 2);
+    assert_eq!(store.closed_gates(Time::from_ms(0)).await.unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -6,9 +6,12 @@ use sqlx::{Connection, FromRow, SqliteConnection};
 use crate::{
     domain::{request::Request, time::Time},
     store::{
-        StoreError, bulk,
+        Store, StoreError, bulk,
         request_row::RequestRow,
-        write::requests::{self, Ask, Urgency},
+        write::{
+            requests::{self, Ask, Urgency},
+            writer::WriteCommand,
+        },
     },
 };
 
@@ -105,8 +108,100 @@ pub(super) struct Line {
     import: i64,
 }
 
+impl Store {
+    /// Moves the next lines of an accepted import to where the daemon finds them; how many, 0 when none is left.
+    ///
+    /// # Errors
+    /// [`StoreError`]: none of these was moved.
+    pub async fn move_lines(&self, import: i64, limit: u32, now: Time) -> Result<u64, StoreError> {
+        self.writer.write(Move { import, limit, now }).await
+    }
+
+    /// Moves the line of one request, if it waits as one; whether it did.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it was not moved.
+    pub async fn move_line(&self, id: &str, now: Time) -> Result<bool, StoreError> {
+        self.writer.write(MoveOne { id: id.to_owned(), now }).await
+    }
+
+    /// Lets the next line of an accepted import wait for a person, because it cannot be moved.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn stick_line(&self, import: i64) -> Result<(), StoreError> {
+        self.writer.write(Stick { import }).await
+    }
+
+    /// Takes up lines again that waited for a person; how many.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn retry_stuck_lines(&self) -> Result<u64, StoreError> {
+        self.writer.write(TryAgain).await
+    }
+}
+
+#[derive(Debug)]
+struct Move {
+    import: i64,
+    limit: u32,
+    now: Time,
+}
+
+impl WriteCommand for Move {
+    type Answer = u64;
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+        page(tx, self.import, self.limit, self.now).await
+    }
+}
+
+#[derive(Debug)]
+struct MoveOne {
+    id: String,
+    now: Time,
+}
+
+impl WriteCommand for MoveOne {
+    type Answer = bool;
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<bool, StoreError> {
+        let line: Option<Line> = sqlx::query_as(BY_ID).bind(&self.id).fetch_optional(&mut *tx).await?;
+        let Some(line) = line else { return Ok(false) };
+        move_lines(tx, line.import, vec![line], self.now).await?;
+        Ok(true)
+    }
+}
+
+#[derive(Debug)]
+struct Stick {
+    import: i64,
+}
+
+impl WriteCommand for Stick {
+    type Answer = ();
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
+        stick(tx, self.import).await
+    }
+}
+
+/// Somebody may have mended the lines that could not be moved.
+#[derive(Debug)]
+struct TryAgain;
+
+impl WriteCommand for TryAgain {
+    type Answer = u64;
+
+    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+        sqlx::query(TRY_AGAIN).execute(&mut *tx).await?;
+        Ok(sqlx::query(UNSTICK).execute(tx).await?.rows_affected())
+    }
+}
+
 /// Moves the next lines; the number of lines, 0 when all are moved that can be.
-pub(super) async fn page(tx: &mut SqliteConnection, import: i64, limit: u32, now: Time) -> Result<u64, StoreError> {
+async fn page(tx: &mut SqliteConnection, import: i64, limit: u32, now: Time) -> Result<u64, StoreError> {
     let lines: Vec<Line> = sqlx::query_as(PAGE).bind(import).bind(limit).fetch_all(&mut *tx).await?;
     if lines.is_empty() {
         let moved = sqlx::query(MOVED).bind(import).execute(&mut *tx).await?.rows_affected();
@@ -119,14 +214,6 @@ pub(super) async fn page(tx: &mut SqliteConnection, import: i64, limit: u32, now
     move_lines(&mut *tx, import, lines, now).await?;
     sqlx::query(WORKED).bind(import).bind(now.ms()).execute(tx).await?;
     Ok(count)
-}
-
-/// Moves the line of this request, if one waits; the number of lines.
-pub(super) async fn one(tx: &mut SqliteConnection, id: &str, now: Time) -> Result<u64, StoreError> {
-    let line: Option<Line> = sqlx::query_as(BY_ID).bind(id).fetch_optional(&mut *tx).await?;
-    let Some(line) = line else { return Ok(0) };
-    move_lines(tx, line.import, vec![line], now).await?;
-    Ok(1)
 }
 
 /// Moves the lines that hold these wishes already: each is then found where requests are.
@@ -172,17 +259,11 @@ async fn move_lines(tx: &mut SqliteConnection, import: i64, lines: Vec<Line>, no
     requests::name(tx, &keys).await
 }
 
-/// Lets the next line wait, because no statement takes it; its id.
-pub(super) async fn stick(tx: &mut SqliteConnection, import: i64) -> Result<u64, StoreError> {
+/// Lets the next line wait, because no statement takes it.
+async fn stick(tx: &mut SqliteConnection, import: i64) -> Result<(), StoreError> {
     let id: Option<String> = sqlx::query_scalar(STICK).bind(import).fetch_optional(tx).await?;
     tracing::error!(import, request.id = id, "db.bad_row: a line of an import waits");
-    Ok(u64::from(id.is_some()))
-}
-
-/// Takes the lines up again that could not be moved: somebody may have mended them.
-pub(super) async fn try_again(tx: &mut SqliteConnection) -> Result<u64, StoreError> {
-    sqlx::query(TRY_AGAIN).execute(&mut *tx).await?;
-    Ok(sqlx::query(UNSTICK).execute(tx).await?.rows_affected())
+    Ok(())
 }
 
 /// Moves everything that was accepted in a file that nobody else writes, and takes away what was not: a copy goes on
