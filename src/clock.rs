@@ -1,5 +1,5 @@
-//! The one trait: where moments and chance come from. It must never be by-passed; the lints ban every other way to ask
-//! the time.
+//! The `Clock` trait: the only source of time and randomness. Clippy bans every other way to ask for the time, because
+//! a bypass would break simulated time.
 
 use std::{
     future::Future,

@@ -1,17 +1,17 @@
-//! `amplinkd` links mini programs to WeChat official accounts and follows each link to its end.
+//! `amplinkd` links mini programs to WeChat official accounts and tracks each link to its end.
 //!
-//! Rooms, in reading order; `ARCHITECTURE.md` is the map and `tests/it/tidy.rs` guards the arrows:
+//! Modules, in reading order; `ARCHITECTURE.md` is the map and `tests/it/tidy.rs` checks the dependencies between them:
 //!
 //! - [`domain`]: what a request is and how it moves. Pure: no IO, no clock.
 //! - [`clock`]: the one trait, so that three-day waits are tested in a microsecond.
-//! - [`wechat`]: how we speak to `WeChat`, and where tokens come from.
-//! - [`store`]: how we remember, in `SQLite`.
-//! - [`notify`]: how we tell people, one file per channel.
-//! - [`engine`]: the only room that joins the others.
-//! - [`alerting`]: what people must know, and the channels that it is owed to.
-//! - [`schedule`]: the door for coarse time (cron jobs).
-//! - [`cli`]: the door for people.
-//! - [`selftest`]: whole lives of the daemon by chance, and what else proves it on a machine.
+//! - [`wechat`]: the client of `WeChat`, and where tokens come from.
+//! - [`store`]: persistence, in `SQLite`.
+//! - [`notify`]: notification channels, one file each.
+//! - [`engine`]: joins the other modules.
+//! - [`alerting`]: what people must know, and its delivery to channels.
+//! - [`schedule`]: cron jobs.
+//! - [`cli`]: the command line.
+//! - [`selftest`]: randomized simulations of the daemon, and tests on a real machine.
 //! - [`sim`]: a small `WeChat` of our own, which shares no type with [`wechat`].
 
 pub mod alerting;

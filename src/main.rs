@@ -1,4 +1,4 @@
-//! The binary: hands over to [`amplinkd::cli`]. It must never hold logic.
+//! The binary: hands over to [`amplinkd::cli`].
 
 fn main() -> std::process::ExitCode {
     amplinkd::cli::main()

@@ -1,5 +1,4 @@
-//! The door for coarse time: cron jobs that only wake the engine. It must never do the work inside a job, and never
-//! trust that a job will fire: a watchdog makes up for what does not.
+//! Cron jobs. A job only wakes the engine, and a watchdog catches up on jobs that did not fire.
 
 use std::{sync::Arc, time::Duration};
 

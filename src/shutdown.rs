@@ -1,5 +1,4 @@
-//! How the daemon ends: asked once, it finishes what is under way; asked twice, it ends at once. It must never decide
-//! what is worth finishing: whoever holds a [`Shutdown`] does.
+//! Shutdown: the first signal finishes the work in flight, the second exits at once.
 
 use std::{future::Future, io};
 
@@ -27,9 +26,6 @@ impl Shutdown {
 
     /// From now on SIGINT and SIGTERM ask for the end; the second one ends the process at once, with the exit code
     /// that shells give (130 or 143). Whatever is durable by then stays; the next start takes up the rest.
-    ///
-    /// # Errors
-    /// When the operating system refuses to tell us of signals.
     pub fn listen(&self) -> io::Result<()> {
         let interrupt = signal(SignalKind::interrupt())?;
         let terminate = signal(SignalKind::terminate())?;
@@ -62,9 +58,6 @@ impl Shutdown {
 }
 
 /// A file that may not grow further is a full disk to us, not a reason to die without a word: whoever listens, lives.
-///
-/// # Errors
-/// When the operating system refuses to tell us of signals.
 pub fn outlive_file_limits() -> io::Result<()> {
     signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
 }

@@ -1,5 +1,5 @@
-//! What the daemon says about itself, on stderr. It must never write to stdout, which belongs to results, and never
-//! fail the work it speaks of: a line that cannot be written is dropped.
+//! Logging to stderr. Stdout belongs to results, and a line that cannot be written is dropped: logging must not fail
+//! the work it reports.
 
 use std::io::{self, IsTerminal};
 

@@ -1,4 +1,4 @@
-//! The summary of a day, as an event for the channels that want it. It must never count anything itself: the store does.
+//! Writes the daily digest as an event for the channels that want it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who gets which event. It must never look at what an event says: its type, its key and its reach are enough.
+//! Queues each event for the channels that want it. Type, key and level are enough for that.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The dead man's switch: says on schedule that all is well, only while it is. It must never say so when it has not
-//! looked: whoever hears nothing must be able to rely on it.
+//! The heartbeat: reports on schedule that all is well, and only after checking: whoever hears nothing must be able to
+//! rely on it.
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 

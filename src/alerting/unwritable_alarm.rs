@@ -1,5 +1,5 @@
-//! The one alert that cannot wait to be written: that nothing can be written. It is told to every channel directly, once an
-//! outage. It must never tell anything else: whatever can be written is written first.
+//! The one alert that cannot be written first: that nothing can be written. It goes directly to every channel, once per
+//! outage.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,4 @@
-//! `amplinkd account`: accounts as people see them, and the words that stop, resume and look at them. The daemon makes the
-//! calls.
+//! `amplinkd account`: list accounts; check, suspend and resume them. The daemon makes the calls.
 
 mod change;
 
@@ -56,14 +55,14 @@ Examples:
   amplinkd account list --trouble token,unreachable
   amplinkd account list --suspended-by 61007 -o csv > refused.csv
 
-In the table STATE is also `unread`: the list cannot be read, for the reason in CAUSE. FOR is how long that has been so, \
-READ how long ago the list could last be read, NEXT when the account is looked at next. \
+In the table STATE can also be `unread`: the list cannot be read, for the reason in CAUSE. FOR is how long that has been \
+so, READ how long ago the list was last read, NEXT when the account is polled next. \
 JSON and CSV have every column of the view v_account.")]
 pub struct List {
     /// Which accounts
     #[command(flatten)]
     pub filters: Filters,
-    /// At most so many, 0 for all [default: 50 in a table, else all]
+    /// At most this many, 0 for all [default: 50 in a table, otherwise all]
     #[arg(long, value_name = "N", help_heading = "How many")]
     pub limit: Option<usize>,
 }
@@ -137,9 +136,6 @@ impl TableRow {
 }
 
 /// Does what the command says.
-///
-/// # Errors
-/// When an account is not known or the database cannot be used.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
         Command::List(wanted) => context.with_database(async |session| list(context, session, &wanted).await).await?,
@@ -162,7 +158,7 @@ async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Re
     let mut pages = Pages::begin(session, &wanted.filters).await?;
     let there_are_more = print(context, session, &mut pages, limit).await?;
     if is_table && there_are_more {
-        note(format!("showing {limit} of more; --limit 0 for all"));
+        note(format!("showing the first {limit}; --limit 0 shows all"));
     }
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! `amplinkd alert`: what a person must know, and the words with which a person takes it, puts it off or ends it. It must
-//! never raise an alert, nor send anything: the daemon does.
+//! `amplinkd alert`: list, acknowledge, snooze and resolve alerts. Raising and sending them is the daemon's job.
 
 mod change;
 
@@ -35,23 +34,23 @@ const TABLE_ROWS: u32 = 50;
 /// What can be done with alerts.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// List alerts, newest first: the open ones, unless another state is asked for
+    /// List alerts, newest first; only open ones unless --state says otherwise
     List(List),
-    /// Show everything about one alert, and what became of its messages
+    /// Show everything about one alert and its messages
     #[command(after_help = "Example:\n  amplinkd alert show 0197c2d6-2b3c-7d4e-9f50-6b7c8d9e0f1a")]
     Show {
-        /// The alert: its id, or the last 6 characters of it or more
+        /// The alert's id, or its last 6 characters or more
         id: Named,
     },
-    /// Acknowledge alerts: they stay open, and nobody is reminded of them
+    /// Acknowledge alerts: they stay open, without repeats or escalation
     Ack(Ack),
-    /// Snooze alerts: nobody is told of them until then
+    /// Snooze alerts: no notifications until then
     Snooze(Snooze),
-    /// Resolve alerts; one whose cause persists fires again only when the cause starts anew
+    /// Resolve alerts; one whose cause persists fires again only when the cause starts again
     Resolve(Resolve),
 }
 
-/// List alerts, newest first: the open ones, unless another state is asked for
+/// List alerts, newest first; only open ones unless --state says otherwise
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -64,7 +63,7 @@ pub struct List {
     /// Which alerts
     #[command(flatten)]
     pub filters: Filters,
-    /// At most so many, 0 for all [default: 50 in a table, else all]
+    /// At most this many, 0 for all [default: 50 in a table, otherwise all]
     #[arg(long, value_name = "N", help_heading = "How many")]
     pub limit: Option<u32>,
 }
@@ -135,9 +134,6 @@ struct Shown {
 }
 
 /// Does what the command says.
-///
-/// # Errors
-/// When an alert is not known or is over, or the database cannot be used.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
         Command::List(wanted) => context.with_database(async |session| list(context, session, &wanted).await).await?,
@@ -173,15 +169,12 @@ async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Re
     }
     printer.finish()?;
     if is_table && left == 0 && !session.store().alert_page(&filter, before.as_deref(), 1).await?.is_empty() {
-        note("there are more; --limit 0 for all");
+        note("there are more; --limit 0 shows all");
     }
     Ok(())
 }
 
 /// Prints rows for people, or whole for programs.
-///
-/// # Errors
-/// When stdout cannot be written.
 fn glance(context: &Context, rows: Vec<AlertView>, now: Time) -> anyhow::Result<()> {
     if !context.is_table() {
         return context.print_rows(&FIELDS, &rows);
@@ -207,5 +200,5 @@ async fn show(context: &Context, session: &Session, named: &Named) -> anyhow::Re
 }
 
 fn unknown(id: &str) -> String {
-    format!("there is no alert {id}; `amplinkd alert list --state all` shows them")
+    format!("there is no alert {id}; `amplinkd alert list --state all` lists them")
 }

@@ -1,4 +1,4 @@
-//! `amplinkd audit`: whether anything is lost, stalled or inconsistent. It must never repair what it finds.
+//! `amplinkd audit`: checks for lost, stalled or inconsistent work. It only reports.
 
 use super::{
     context::{Context, ExitStatus, note},
@@ -6,39 +6,39 @@ use super::{
 };
 use crate::{engine::audit::FINDINGS_MAX, store::Store};
 
-/// Check that nothing is lost, stalled or inconsistent
+/// Check for lost, stalled or inconsistent work; exit code 3 if any is found
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example, for a cron job or a monitor:
+Example, for a cron job or monitoring:
   amplinkd audit -o json || mail-the-operator
 
-What is looked for; a step counts as overdue 15 minutes after its time:
-  no_next_step           an open request whose account has no due time
-  overdue                an account that should have been looked at
-  deferred_overdue       a request whose quota has rolled over and that was not taken up
-  call_unanswered        a call that is out and neither answered nor given up
-  conflict_left_open     a conflict that its request has left behind
+The rules; anything counts as overdue 15 minutes after it was due:
+  no_next_step           an open request whose account has no next poll
+  overdue                an account that should have been polled
+  deferred_overdue       a request whose quota has reset and that was not resumed
+  call_unanswered        a call in flight that was neither answered nor given up
+  conflict_left_open     an open conflict of a request that has moved on
   wakeup_left            a command that the daemon has not noticed
   delivery_stuck         a message that was neither sent nor given up
-  event_unread           an event that nobody has looked at: alerts and messages stand still
+  event_unread           an event that was not processed: alerts and messages are stalled
   unread                 an account with open requests whose list cannot be read ([alerts] unread_after)
-  alert_untold           an alert that was due and that nobody was told, outside of quiet hours
-  vigil_overdue          a request whose time for an alert has come, and nobody looked
+  alert_untold           an alert that was due and was not sent, outside of quiet hours
+  vigil_overdue          a request that was due for an alert check that did not happen
   cron_silent            a cron job that did not run
-  bad_row                a row that somebody changed into one that is not legal: it is left alone
-  copy_waits             a copy that was put back and on which no daemon has started
-  import_left            a request of an import that is accepted and was not moved to the others
+  bad_row                a row that somebody edited into an invalid one: it is left alone
+  copy_waits             a restored backup on which no daemon has started
+  import_left            an accepted request of an import that was not moved to the others
   state_without_history  a request whose last transition is missing
-  state_differs          a request that does not stand where its last transition led
-  chain_broken           a last transition that is not the one which was written
+  state_differs          a request whose state is not the one its last transition led to
+  chain_broken           a last transition that is not the one that was written
 
-Indexes answer all but bad_row, which reads 5,000 rows of every table in one audit, and the last three, which compare the \
-end of every history with its request: 20,000 in one audit; other ones each time (docs/database.md has the figures). \
---all reads and compares all of them, `amplinkd db verify` replays every history from the first step.
+All rules use indexes except bad_row, which reads 5,000 rows of every table per audit, and the last three, which compare \
+the end of every history with its request: 20,000 per audit, different ones each time (docs/database.md has the figures). \
+--all reads and compares all of them; `amplinkd db verify` replays every history from the first step.
 
 Exit codes: 0 no findings, 1 error, 2 usage error, 3 problems found")]
 pub struct Audit {
-    /// Compare the end of every history, however many there are
+    /// Check every row and the end of every history, however many there are
     #[arg(long)]
     pub all: bool,
 }
@@ -47,9 +47,6 @@ const COLUMNS: [Column; 3] =
     [Column::shown("rule", "RULE"), Column::shown("subject", "SUBJECT"), Column::shown("finding", "FINDING")];
 
 /// Prints every finding.
-///
-/// # Errors
-/// When the database cannot be asked.
 pub async fn run(context: &Context, audit: Audit) -> anyhow::Result<ExitStatus> {
     let (findings, is_driven) = context
         .with_database(async |session| {
@@ -63,16 +60,16 @@ pub async fn run(context: &Context, audit: Audit) -> anyhow::Result<ExitStatus> 
         if !context.is_table() {
             context.print_rows(&COLUMNS, &findings)?;
         }
-        note("all is well");
+        note("no problems found");
         return Ok(ExitStatus::Success);
     }
     context.print_rows(&COLUMNS, &findings)?;
     if !is_driven {
-        note("no amplinkd runs on this database: start it, for much of this is its work left undone");
+        note("no daemon runs on this database: start it first, since much of this is work it has not done");
     }
     let flood = |rule: &str| findings.iter().filter(|found| found.rule == rule).count() == FINDINGS_MAX as usize;
     if findings.iter().any(|found| flood(&found.rule)) {
-        note(format!("only the first {FINDINGS_MAX} of a rule are shown; there may be more"));
+        note(format!("showing at most {FINDINGS_MAX} findings of each rule; there may be more"));
     }
     Ok(ExitStatus::ProblemsFound)
 }

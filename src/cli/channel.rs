@@ -1,5 +1,5 @@
-//! `amplinkd channel`: the ways on which people are told: how they stand, a message to try one, and another try for what
-//! was given up. It must never show an address or a secret.
+//! `amplinkd channel`: list notification channels, send a test message, resend dead letters. No URL or secret is
+//! printed.
 
 mod sample;
 
@@ -31,25 +31,25 @@ const PAGE: u32 = 500;
 /// What can be done with channels.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// List channels: what each is told of, what it is still owed, and what went wrong last
+    /// List channels with their events, pending messages, dead letters and last error
     #[command(after_help = "Example:\n  amplinkd channel list")]
     List,
-    /// Send one message that says it is a test, and print what came of it; exit code 1 when it was not taken
+    /// Send a test message and print the result; exit code 1 if it is not accepted
     #[command(after_help = "\
 Examples:
   amplinkd channel test ops
   amplinkd channel test ops --event resolved
 
-It sends from here, at once, past the daemon, quiet hours and the database. The daemon need not run. A test alert in \
-Alertmanager is over with --event resolved, or by itself after some days.")]
+The message is sent directly and at once, bypassing the daemon, quiet hours and the database. The daemon need not run. A \
+test alert in Alertmanager ends with --event resolved, or by itself after some days.")]
     Test {
         /// The channel's name
         name: String,
-        /// What the message tells of
+        /// The event to test
         #[arg(long, value_enum, default_value_t = Event::Alert)]
         event: Event,
     },
-    /// Send again what was given up on a channel: these messages, or all; the daemon does so within a second
+    /// Resend the dead letters of a channel: these messages, or all; the daemon sends them within a second
     #[command(after_help = "\
 Examples:
   amplinkd channel retry ops --dry-run
@@ -58,10 +58,10 @@ Examples:
     Retry {
         /// The channel's name
         name: String,
-        /// These messages alone, as --dry-run and `amplinkd alert show` list them
+        /// Only these messages, as --dry-run and `amplinkd alert show` list them
         #[arg(value_name = "ID")]
         ids: Vec<Named>,
-        /// Show which would be sent again, and send none
+        /// Show what would be resent; send nothing
         #[arg(long)]
         dry_run: bool,
     },
@@ -164,9 +164,6 @@ struct Retried {
 }
 
 /// Does what the command says.
-///
-/// # Errors
-/// When the channel is not known, did not take the test, or the database cannot be used.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
         Command::List => context.with_database(async |session| list(context, session).await).await?,
@@ -191,13 +188,13 @@ async fn list(context: &Context, session: &Session) -> anyhow::Result<()> {
     });
     let rows: Vec<Row> = rows.collect();
     for row in rows.iter().filter(|row| row.kind.is_none()) {
-        note(format!("channel {} is not configured any more; what it is owed is not sent", row.name));
+        note(format!("channel {} is no longer configured; its pending messages are not sent", row.name));
     }
     if !context.is_table() {
         return context.print_rows(&FIELDS, &rows);
     }
     if rows.is_empty() {
-        note("no channels: nobody is told of anything; config/amplinkd.example.toml shows how to write one");
+        note("no channels: nobody is notified; config/amplinkd.example.toml shows how to add one");
     }
     let glance = |row: Row| {
         let delivered = row.delivered_at.as_deref().map(|at| format!("{} ago", time_format::age(at, session.now())));
@@ -221,11 +218,11 @@ async fn test(context: &Context, name: &str, event: Event) -> anyhow::Result<()>
     let began = clock.now();
     if let Err(wrong) = channel.send(&message, began).await {
         let meaning = match &wrong {
-            SendError::Later { .. } => "the daemon would try it again",
-            SendError::Refused { .. } => "the service refuses it: a person must look",
+            SendError::Later { .. } => "the daemon would retry it",
+            SendError::Refused { .. } => "the service refuses it: fix the configuration",
             SendError::Gone { .. } => "the daemon would give it up at once",
         };
-        bail!("channel {name} did not take the test: {wrong} ({meaning})");
+        bail!("channel {name} did not accept the test: {wrong} ({meaning})");
     }
     let took_ms = u64::try_from(clock.now().since(began).as_millis()).unwrap_or(u64::MAX);
     let (channel, kind) = (name.to_owned(), settings.kind_word());
@@ -252,7 +249,7 @@ async fn dead(context: &Context, session: &Session, name: &str, ids: &[Named]) -
         }
     }
     printer.finish()?;
-    note(format!("{} to send again; nothing was changed", messages(count)));
+    note(format!("{} to resend; nothing was changed", messages(count)));
     Ok(())
 }
 
@@ -273,7 +270,7 @@ async fn retry(context: &Context, session: &Session, name: String, ids: Vec<Name
     if retried < wanted {
         let missing = messages(wanted - retried);
         bail!(
-            "{missing} of these not given up on {name}; `amplinkd channel retry {name} --dry-run` shows those that are"
+            "cannot resend {missing} of these on {name}: not given up; `amplinkd channel retry {name} --dry-run` lists the rest"
         );
     }
     Ok(())
@@ -294,7 +291,7 @@ fn known<'c>(channels: &'c [ChannelConfig], name: &str) -> anyhow::Result<&'c Ch
     }
     let names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
     match names.as_slice() {
-        [] => bail!("there is no channel {name:?}, and no other: write an [[alerts.channel]] with this name"),
-        names => bail!("there is no channel {name:?}; there is {}", names.join(", ")),
+        [] => bail!("there is no channel {name:?}, nor any other: add an [[alerts.channel]] with this name"),
+        names => bail!("there is no channel {name:?}; the channels are {}", names.join(", ")),
     }
 }

@@ -1,4 +1,4 @@
-//! `amplinkd completions`: the command line, told to a shell. It must never differ from the real one.
+//! `amplinkd completions`: prints a completion script, generated from the command line itself.
 
 use std::io::{self, Write};
 
@@ -14,15 +14,12 @@ Examples:
   amplinkd completions bash > ~/.local/share/bash-completion/completions/amplinkd
   amplinkd completions fish > ~/.config/fish/completions/amplinkd.fish")]
 pub struct Completions {
-    /// The shell that will read it
+    /// The shell
     #[arg(value_enum)]
     pub shell: Shell,
 }
 
 /// Prints the script.
-///
-/// # Errors
-/// When stdout cannot be written.
 pub fn run(command: &Completions) -> anyhow::Result<ExitStatus> {
     // Made in memory first: the generator gives up loudly when its reader has gone.
     let mut script = Vec::new();

@@ -1,4 +1,4 @@
-//! `amplinkd config check`: what is in force, and why. It must never show a secret.
+//! `amplinkd config check`: the effective configuration and where each value comes from, without secrets.
 
 use std::{io::Write, path::Path};
 

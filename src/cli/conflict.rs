@@ -1,5 +1,5 @@
-//! `amplinkd conflict`: where `WeChat` contradicted our record, or was there first. It must never resolve one: later
-//! listings do.
+//! `amplinkd conflict`: lists where `WeChat` contradicted our record or somebody else was first. Later listings resolve
+//! conflicts; this command does not.
 
 use anyhow::bail;
 use serde::Serialize;
@@ -30,7 +30,7 @@ pub enum Command {
     /// Show one conflict with both sides
     #[command(after_help = "Example:\n  amplinkd conflict show 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b")]
     Show {
-        /// The conflict: its id, or the last 6 characters of it or more
+        /// The conflict's id, or its last 6 characters or more
         id: Named,
     },
 }
@@ -38,16 +38,16 @@ pub enum Command {
 /// Which conflicts.
 #[derive(Debug, clap::Args)]
 pub struct Filters {
-    /// Only those that nothing has resolved yet
+    /// Only open conflicts
     #[arg(long, conflicts_with = "resolved")]
     open: bool,
-    /// Only those that are resolved
+    /// Only resolved conflicts
     #[arg(long)]
     resolved: bool,
-    /// Only this official account's
+    /// Only conflicts of this official account
     #[arg(long)]
     account: Option<AccountId>,
-    /// Only this request's
+    /// Only conflicts of this request
     #[arg(long, value_name = "ID")]
     request: Option<Named>,
 }
@@ -93,9 +93,6 @@ impl TableRow {
 }
 
 /// Does what the command says.
-///
-/// # Errors
-/// When the conflict is not known or the database cannot be used.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     context
         .with_database(async |session| match command {
@@ -137,7 +134,7 @@ async fn show(context: &Context, session: &Session, named: &Named) -> anyhow::Re
     let filter = ConflictFilter { id: Some(id.clone()), ..ConflictFilter::default() };
     let found = session.store().conflict_page(&filter, None, 1).await?;
     let Some(row) = found.first() else {
-        bail!("there is no conflict {id:?}; `amplinkd conflict list` shows them");
+        bail!("there is no conflict {id:?}; `amplinkd conflict list` lists them");
     };
     context.print_one(row)
 }

@@ -1,5 +1,5 @@
-//! What every command begins with: the configuration, the open database, where and how to print. It must never make a
-//! database for a command that only reads.
+//! What every command starts with: the configuration, the open database, where and how to print. Commands that only
+//! read do not create a database: a typing error in its path would look like an empty one.
 
 use std::{
     fmt::Display,
@@ -90,9 +90,6 @@ impl Context {
     }
 
     /// Opens the database, lets `work` work with it, and closes it, whatever came of the work.
-    ///
-    /// # Errors
-    /// That of opening or of `work`.
     pub async fn with_session<T>(
         &self,
         database: Database,
@@ -112,18 +109,12 @@ impl Context {
     }
 
     /// [`Context::with_session`] for a database that must be there.
-    ///
-    /// # Errors
-    /// As there.
     pub async fn with_database<T>(&self, work: impl AsyncFnOnce(&Session) -> anyhow::Result<T>) -> anyhow::Result<T> {
         self.with_session(Database::Existing, work).await
     }
 
     /// Opens a database that must be there for reading alone, lets `work` look at it, and closes it: nothing is made, locked
     /// or brought up to date.
-    ///
-    /// # Errors
-    /// That of opening or of `work`.
     pub async fn with_reader<T>(&self, work: impl AsyncFnOnce(&Session) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let config = self.config()?;
         let location = Location { path: config.database.path.clone(), mode: config.database.mode };
@@ -136,26 +127,17 @@ impl Context {
     }
 
     /// Prints one object.
-    ///
-    /// # Errors
-    /// When stdout cannot be written.
     pub fn print_one<T: Serialize>(&self, object: &T) -> anyhow::Result<()> {
         output::one(&mut io::stdout().lock(), self.format, self.look, object).context("cannot write the result")
     }
 
     /// Prints rows that are few.
-    ///
-    /// # Errors
-    /// When stdout cannot be written.
     pub fn print_rows<T: Serialize>(&self, columns: &[Column], rows: &[T]) -> anyhow::Result<()> {
         output::print(&mut io::stdout().lock(), self.format, self.look, columns, rows)
             .context("cannot write the result")
     }
 
     /// Prints rows that are few below what was printed before, an empty line between.
-    ///
-    /// # Errors
-    /// When stdout cannot be written.
     pub fn print_beneath<T: Serialize>(&self, columns: &[Column], rows: &[T]) -> anyhow::Result<()> {
         let mut text = b"\n".to_vec();
         output::print(&mut text, self.format, self.look, columns, rows)?;
@@ -208,7 +190,7 @@ pub fn must_exist(location: &Location) -> anyhow::Result<()> {
     match std::fs::metadata(&location.path) {
         Ok(_) => Ok(()),
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => anyhow::bail!(
-            "there is no database at {} yet: `amplinkd request link` or `amplinkd run` makes it",
+            "there is no database at {} yet: `amplinkd request link` or `amplinkd run` creates it",
             location.path.display()
         ),
         Err(wrong) => Err(wrong).with_context(|| format!("cannot open the database {}", location.path.display())),
@@ -224,7 +206,7 @@ pub fn agree(what: &str, shown: &str, yes: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     if !io::stdin().is_terminal() {
-        anyhow::bail!("this would {what}: say --yes to do it, or --dry-run to see {shown}");
+        anyhow::bail!("this would {what}: use --yes to do it, or --dry-run to see {shown}");
     }
     write!(io::stderr(), "{what}? [y/N] ").context("cannot ask")?;
     let mut answer = String::new();
@@ -247,7 +229,7 @@ pub fn note(text: impl Display) {
 pub async fn open(location: &Location, role: Role) -> Result<Store, OpenError> {
     let bar = OnceLock::new();
     let tell = |Moved { done, total }| {
-        bar.get_or_init(|| progress(total, "bringing the database up to date")).set_position(done);
+        bar.get_or_init(|| progress(total, "migrating the database")).set_position(done);
     };
     Store::open_telling(location, role, &tell).await
 }

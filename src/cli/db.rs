@@ -1,4 +1,4 @@
-//! `amplinkd db`: whole copies, whole-file checks, a copy put back, old requests taken away. It must never overwrite a file.
+//! `amplinkd db`: back up, restore, verify and prune the database. No file is ever overwritten.
 
 mod prune;
 
@@ -29,15 +29,15 @@ const FINDINGS_MAX: u32 = 100;
 /// What can be done with the database's file.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Write a whole, consistent copy of the database to a new file; the daemon may run meanwhile
+    /// Back up the database to a new file, complete and consistent; the daemon may be running
     #[command(after_help = "\
 Example:
   amplinkd db backup amplinkd-2026-03-01.db
 
-It reads one moment of the database while the daemon goes on, checks what it has written as `db verify` does, and marks
-it as a copy. `amplinkd db restore` puts it back.")]
+It takes a snapshot of the database while the daemon runs, checks the backup as `db verify` does, and marks it as one. \
+`amplinkd db restore` restores it.")]
     Backup {
-        /// The new file; one that exists is never overwritten
+        /// The new file; an existing one is never overwritten
         file: PathBuf,
     },
     /// Restore a backup; nobody is invited twice because of it
@@ -47,8 +47,8 @@ it as a copy. `amplinkd db restore` puts it back.")]
     /// Verify the whole file and replay every request's history; exit code 3 if anything is wrong
     #[command(
         after_help = "Example:\n  amplinkd db verify\n\nIt reads the whole file, which takes a while for a large one: its \
-                      structure, the hash chain of every history, and whether every request stands where its \
-                      history leads to."
+                      structure, the hash chain of every history, and whether the state of every request is the one \
+                      its history leads to."
     )]
     Verify,
 }
@@ -63,9 +63,6 @@ struct Copied {
 const COLUMNS: [Column; 2] = [Column::shown("id", "WHERE"), Column::shown("finding", "FINDING")];
 
 /// Does what the command says.
-///
-/// # Errors
-/// When the copy cannot be made or the file cannot be read.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     let config = context.config()?;
     let location = Location { path: config.database.path, mode: config.database.mode };
@@ -89,7 +86,7 @@ async fn backup(context: &Context, location: &Location, to: &Path) -> anyhow::Re
     let file = match OpenOptions::new().write(true).create_new(true).mode(mode).open(to) {
         Ok(file) => file,
         Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => {
-            bail!("{} exists already and is left alone: name a new file", to.display());
+            bail!("{} already exists and is not overwritten: name a new file", to.display());
         }
         Err(wrong) => return Err(wrong).with_context(|| format!("cannot write {}", to.display())),
     };
@@ -101,7 +98,7 @@ async fn backup(context: &Context, location: &Location, to: &Path) -> anyhow::Re
         Err(error) => {
             // The file was made a moment ago and holds nothing that anybody could want.
             let _ = std::fs::remove_file(to);
-            Err(error.context(format!("no copy was made at {}", to.display())))
+            Err(error.context(format!("no backup was made at {}", to.display())))
         }
     }
 }
@@ -110,13 +107,10 @@ async fn copy(location: &Location, to: &Path, file: &File, mode: u32) -> anyhow:
     file.set_permissions(PermissionsExt::from_mode(mode))?;
     Store::backup(&location.path, to, SystemClock::new().now()).await?;
     if !is_still(file, to) {
-        bail!(
-            "somebody put another file in the place of {} while it was written: look who may write there",
-            to.display()
-        );
+        bail!("{} was replaced by another file while it was being written: check who can write there", to.display());
     }
     if let Some(damage) = Store::verify(to, 1).await?.first() {
-        bail!("the copy does not hold together ({}: {}); run `amplinkd db verify`", damage.id, damage.finding);
+        bail!("the backup is inconsistent ({}: {}); run `amplinkd db verify`", damage.id, damage.finding);
     }
     file.sync_all()?;
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -134,13 +128,11 @@ async fn verify(context: &Context, location: &Location) -> anyhow::Result<ExitSt
         if !context.is_table() {
             context.print_rows(&COLUMNS, &found)?;
         }
-        note("all is well");
+        note("no problems found");
         return Ok(ExitStatus::Success);
     }
     context.print_rows(&COLUMNS, &found)?;
-    note(
-        "something is wrong: keep a copy of the file before you do anything else; `amplinkd db restore` puts a backup back",
-    );
+    note("problems found: copy the file before you do anything else; `amplinkd db restore` restores a backup");
     Ok(ExitStatus::ProblemsFound)
 }
 

@@ -1,4 +1,4 @@
-//! `amplinkd gate`: what holds calls back for more than one request, and the word of an operator who knows better.
+//! `amplinkd gate`: lists what holds calls back for more than one request, and lets an operator open a gate.
 
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ const KINDS: [&str; 4] = ["program_month", "account_month", "api_day", "ip"];
 pub enum Command {
     /// List what holds calls back, by kind and subject
     List(List),
-    /// Open a gate before its time: quota was bought, or what closed it is mended
+    /// Open a gate early: quota was bought, or its cause is fixed
     Open(Open),
 }
 
@@ -40,23 +40,23 @@ Examples:
   amplinkd gate list --kind program_month -o csv > used-up.csv
 
 The kinds, and what SUBJECT names:
-  program_month   PROGRAM        no more links of it this month, on any account (89007)
-  account_month   ACCOUNT/CODE   a quota of the account's month is used up
+  program_month   PROGRAM        no more links this month, on any account (89007)
+  account_month   ACCOUNT/CODE   a monthly quota of the account is used up
   api_day         ACCOUNT/API    no more calls of that API today (45009)
   ip              all            WeChat does not allow our address (61004, 40164)
 
-OPENS is when that is over by itself, `due` when the next call finds out. A month that has perhaps not begun at WeChat \
-is asked for again every half hour. JSON and CSV have every column of v_gate.")]
+OPENS is when the gate opens by itself, `due` if the next call probes it. While a new month may not have started at WeChat, \
+one call probes every half hour. JSON and CSV have every column of v_gate.")]
 pub struct List {
-    /// Only of these kinds
+    /// Only gates of these kinds
     #[arg(long = "kind", value_name = "KIND,…", value_delimiter = ',', value_parser = KINDS)]
     pub kinds: Vec<String>,
-    /// At most so many, 0 for all [default: 50 in a table, else all]
+    /// At most this many, 0 for all [default: 50 in a table, otherwise all]
     #[arg(long, value_name = "N")]
     pub limit: Option<u32>,
 }
 
-/// Open a gate before its time: quota was bought, or what closed it is mended
+/// Open a gate early: quota was bought, or its cause is fixed
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -64,8 +64,8 @@ Examples:
   amplinkd gate open account_month wx0123456789abcdef/89017
   amplinkd gate open ip
 
-What waited for it goes on: requests that were deferred are called as soon as their accounts were looked at. A daemon that \
-runs notices within a second. If the quota is still used up, the first call closes the gate again.")]
+Whatever waited for it resumes: deferred requests are called once their accounts have been polled. A running daemon \
+notices within a second. If the quota is still used up, the first call closes the gate again.")]
 pub struct Open {
     /// The kind, as `amplinkd gate list` shows it
     #[arg(value_parser = KINDS)]
@@ -120,7 +120,7 @@ struct TableRow {
 impl TableRow {
     fn of(row: GateView, now: Time) -> Self {
         let opens = time_format::ahead(Some(&row.until), now);
-        let verb = if row.early { "asked in" } else { "in" };
+        let verb = if row.early { "probed in" } else { "in" };
         let opens = opens.map(|wait| if wait == "due" { wait } else { format!("{verb} {wait}") });
         let closed = format!("{} ago", time_format::age(&row.at, now));
         let why = errcode::meaning(row.errcode).map_or(row.errmsg, |known| known.means.to_owned());
@@ -129,9 +129,6 @@ impl TableRow {
 }
 
 /// Does what the command says.
-///
-/// # Errors
-/// When the database cannot be used.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
         Command::List(wanted) => context.with_database(async |session| list(context, session, &wanted).await).await?,
@@ -147,7 +144,7 @@ async fn open(context: &Context, wanted: &Open) -> anyhow::Result<()> {
     let subject = match (subject.as_deref(), kind.as_str()) {
         (Some(subject), _) => subject,
         (None, "ip") => EVERYBODY,
-        (None, _) => return Err(Usage(format!("say which {kind}: `amplinkd gate list` shows the subjects")).into()),
+        (None, _) => return Err(Usage(format!("{kind} needs a subject: `amplinkd gate list` shows them")).into()),
     };
     context
         .with_database(async |session| {
@@ -162,10 +159,10 @@ async fn open(context: &Context, wanted: &Open) -> anyhow::Result<()> {
             })?;
             if requests > 0 {
                 let count = usize::try_from(requests).unwrap_or(usize::MAX);
-                note(format!("{} waited for it and go on", REQUESTS.counted(count)));
+                note(format!("{} waiting for it resumed", REQUESTS.counted(count)));
             }
             if !Store::is_driven(&session.config.database.path).unwrap_or(true) {
-                note("no daemon runs: calls go on when one starts");
+                note("no daemon is running: calls resume when one starts");
             }
             Ok(())
         })
@@ -199,7 +196,7 @@ async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Re
     }
     printer.finish()?;
     if is_table && there_are_more {
-        note(format!("showing {limit} of more; --limit 0 for all"));
+        note(format!("showing the first {limit}; --limit 0 shows all"));
     }
     Ok(())
 }

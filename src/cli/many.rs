@@ -1,4 +1,4 @@
-//! What every command has in common that changes some things by name, or, after a question, all that filters name.
+//! Shared by every command that changes some things by name or, after a confirmation, all that match filters.
 
 use anyhow::bail;
 
@@ -10,11 +10,11 @@ const FAILURES_TOLD_MAX: usize = 20;
 /// How a change of many is made.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Caution {
-    /// Show which would be changed, and change nothing
-    #[arg(long, help_heading = "When filters name many")]
+    /// Show what would be changed; change nothing
+    #[arg(long, help_heading = "With filters")]
     pub dry_run: bool,
     /// Do not ask
-    #[arg(long, help_heading = "When filters name many")]
+    #[arg(long, help_heading = "With filters")]
     pub yes: bool,
 }
 
@@ -56,14 +56,11 @@ impl Things {
     }
 
     /// Refuses a choice of nothing, and one by names and filters at once. `word` is what would be done.
-    ///
-    /// # Errors
-    /// [`Usage`].
     pub fn must_choose(self, word: &str, given: Given) -> Result<(), Usage> {
         let Self { one, names, filter } = self;
         match given {
             Given { names: false, filters: false } => {
-                Err(Usage(format!("say which {one}s to {word}: their {names}, or filters such as {filter}")))
+                Err(Usage(format!("which {one}s to {word}? give their {names}, or filters such as {filter}")))
             }
             Given { names: true, filters: true } => Err(Usage(format!("give {names} or filters, not both"))),
             Given { names: true, filters: false } | Given { names: false, filters: true } => Ok(()),
@@ -71,9 +68,6 @@ impl Things {
     }
 
     /// Tells what could not be done, if anything; the rest is done.
-    ///
-    /// # Errors
-    /// When there is any failure.
     pub fn fail(self, word: &str, failures: &[String]) -> anyhow::Result<()> {
         match failures {
             [] => Ok(()),

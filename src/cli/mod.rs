@@ -1,4 +1,4 @@
-//! The door for people: one file per noun. It must never hold rules.
+//! The command line: one file per noun.
 
 pub mod account;
 pub mod alert;

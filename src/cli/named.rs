@@ -1,4 +1,4 @@
-//! Ids as people give them: whole, or by any ending that names one thing alone.
+//! Ids as people type them: whole, or any unique ending.
 
 use std::{fmt, str::FromStr};
 
@@ -90,13 +90,13 @@ impl Session {
         let found = self.store().ids_ending(noun, ending, limit).await?;
         let word = noun.word();
         match found.as_slice() {
-            [] => bail!("there is no {word} whose id ends in {ending}; `{}` shows them", noun.list()),
+            [] => bail!("there is no {word} whose id ends in {ending}; `{}` lists them", noun.list()),
             [one] => Ok(one.parse()?),
             many => {
                 let more = if many.len() > CANDIDATES_MAX { "\n  …" } else { "" };
                 let listed = many.iter().take(CANDIDATES_MAX).map(|id| format!("\n  {id}"));
                 bail!(
-                    "more than one {word} has an id that ends in {ending}; give more of it:{}{more}",
+                    "more than one {word} has an id ending in {ending}; use more characters:{}{more}",
                     listed.collect::<String>()
                 )
             }
@@ -104,9 +104,6 @@ impl Session {
     }
 
     /// [`Session::id_of`] for many, each once, in their order. All are found out before anything is done to any.
-    ///
-    /// # Errors
-    /// As there.
     pub async fn ids_of(&self, noun: Noun<'_>, named: &[Named]) -> anyhow::Result<Vec<RequestId>> {
         let mut ids: Vec<RequestId> = Vec::with_capacity(named.len());
         for named in named {

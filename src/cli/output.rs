@@ -1,5 +1,5 @@
-//! How results are printed: tables for people, JSON, JSON lines and CSV for programs. It must never fail because the
-//! reader has gone (`| head`), and never let a name from outside steer the terminal.
+//! How results are printed: tables for people; JSON, JSON Lines and CSV for programs. A closed pipe (`| head`) is no
+//! failure, and names from outside are escaped so that they cannot control the terminal.
 
 use std::{
     fmt,
@@ -25,7 +25,7 @@ pub enum Format {
     Table,
     /// One JSON document: an array of objects, or one object.
     Json,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Jsonl,
     /// Comma-separated values under a header.
     Csv,
@@ -110,9 +110,6 @@ pub fn print<T: Serialize>(
 }
 
 /// Prints one object: a list of names and values for people, one JSON object, or CSV with one row.
-///
-/// # Errors
-/// As [`print()`].
 pub fn one<T: Serialize>(out: &mut impl Write, format: Format, look: Look, object: &T) -> io::Result<()> {
     let text = match format {
         Format::Table => listed(&Row::of(object)?, look),
@@ -149,9 +146,6 @@ impl<'c, W: Write> Printer<'c, W> {
     }
 
     /// Prints a row, or keeps it for the table.
-    ///
-    /// # Errors
-    /// As [`print()`].
     pub fn row(&mut self, row: &impl Serialize) -> io::Result<()> {
         match self.format {
             Format::Table => {
@@ -182,9 +176,6 @@ impl<'c, W: Write> Printer<'c, W> {
     }
 
     /// Ends the document. Without it JSON is cut short and a table never appears.
-    ///
-    /// # Errors
-    /// As [`print()`].
     pub fn finish(mut self) -> io::Result<()> {
         let end = match self.format {
             Format::Table => self.table(),

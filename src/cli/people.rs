@@ -1,5 +1,4 @@
-//! Joins the configuration with those who tell people: the watch, the channels, the heartbeat. It must never decide
-//! anything.
+//! Builds the alerting half of the daemon from the configuration: the evaluator, the channels, the heartbeat.
 
 use anyhow::Context;
 
@@ -77,9 +76,6 @@ pub fn outlets(alerts: &Alerts) -> anyhow::Result<Vec<ChannelEndpoint>> {
 }
 
 /// The dead man's switch, when there is one.
-///
-/// # Errors
-/// An address that cannot be called.
 pub fn heartbeat(config: &Config) -> anyhow::Result<Option<HeartbeatClient>> {
     let section = &config.heartbeat;
     let Some(url) = section.url.clone() else { return Ok(None) };

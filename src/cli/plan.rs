@@ -1,5 +1,5 @@
-//! `amplinkd plan`: what all accounts demand of looks, what the configuration allows, how late each class will be, and what
-//! to change.
+//! `amplinkd plan`: polling demand of all accounts, capacity of the configuration, how late each class will be, and
+//! what to change.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -15,24 +15,24 @@ use crate::domain::{
     text::format::duration,
 };
 
-/// Show how many looks all accounts need, what is allowed, and how late each class will be
+/// Show polling demand, capacity and expected delay by class; exit code 3 if demand exceeds supply
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   amplinkd plan
-  amplinkd plan --per-second 400          as it would be with another [wechat] per_second
+  amplinkd plan --per-second 400          with another [wechat] per_second
   amplinkd plan -o json
 
-Classes, the most urgent first; each has a guaranteed share of all turns:
-  asked   somebody asked for this look (request link, account check) and waits
-  young   something of the account is in its first hour
-  old     everything that is open stands longer
+Classes, most urgent first; each has a guaranteed share of the calls:
+  asked   somebody asked for this poll (request link, account check) and waits
+  young   an open request of the account is in its first hour
+  old     all open requests are older
   drift   nothing is open: is what was linked still linked?
 
-Where demand exceeds supply, all intervals are stretched by the same factor. Exit codes: 0 demand is met,
+If demand exceeds supply, all intervals are stretched by the same factor. Exit codes: 0 demand is met, \
 3 it is not, 1 error.")]
 pub struct Plan {
-    /// Plan with this many calls a second instead of the configured ones
+    /// Plan with this many calls per second instead of the configured rate
     #[arg(long, value_name = "CALLS")]
     pub per_second: Option<NonZeroU32>,
 }
@@ -98,9 +98,6 @@ struct TableRow {
 }
 
 /// Makes the plan for the accounts as they are.
-///
-/// # Errors
-/// When the database cannot be read.
 pub async fn run(context: &Context, plan: Plan) -> anyhow::Result<ExitStatus> {
     context.with_database(async |session| show(context, session, &plan).await).await
 }
@@ -127,9 +124,6 @@ async fn show(context: &Context, session: &Session, asked: &Plan) -> anyhow::Res
 }
 
 /// Says when the accounts of the configured database need more looks than are allowed; nothing when there is none yet.
-///
-/// # Errors
-/// When the database is there and cannot be read.
 pub async fn warn_when_short(context: &Context) -> anyhow::Result<()> {
     if !context.config()?.database.path.exists() {
         return Ok(());
@@ -205,17 +199,17 @@ pub fn summary(plan: &CapacityPlan, supply: Supply) -> [String; 2] {
     let kept = if plan.stretch > Stretch::NONE {
         format!("every interval is stretched {stretch:.1} times")
     } else if plan.is_met() {
-        "every interval is kept as configured".to_owned()
+        "every interval is as configured".to_owned()
     } else {
         "enough for every interval".to_owned()
     };
     [
         format!(
-            "demand {:.1} looks/s, supply {:.1} looks/s ([wechat] per_second = {}): {kept}",
+            "demand {:.1} polls/s, supply {:.1} polls/s ([wechat] per_second = {}): {kept}",
             plan.demand_per_second, plan.supply_per_second, supply.per_second
         ),
         format!(
-            "a request that nobody answers costs its account {} looks on the first day; [polling] daily_budget = {}",
+            "an unanswered request costs its account {} polls on the first day; [polling] daily_budget = {}",
             plan.first_day, supply.daily_budget
         ),
     ]
@@ -227,7 +221,7 @@ fn first_looks(plan: &CapacityPlan) -> Option<String> {
     let accounts = plan.unseen;
     (!wait.is_zero()).then(|| {
         format!(
-            "{accounts} accounts wait for their first look and call: at this rate all have had it in {}",
+            "{accounts} accounts wait for their first poll and call: at this rate all are done in {}",
             duration(wait)
         )
     })
@@ -245,7 +239,7 @@ pub fn advice(plan: &CapacityPlan, supply: Supply) -> Vec<String> {
     }
     if plan.first_day > u64::from(supply.daily_budget) {
         advice.push(format!(
-            "[polling] daily_budget = {} is used up before the first day is over: raise it above {}, or lengthen the \
+            "[polling] daily_budget = {} is used up before the end of the first day: raise it above {}, or lengthen the \
              first steps",
             supply.daily_budget, plan.first_day
         ));

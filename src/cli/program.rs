@@ -1,4 +1,4 @@
-//! `amplinkd program`: what `WeChat` listed for each account when it was last asked. It must never ask.
+//! `amplinkd program`: what `WeChat` listed for each account at its last poll.
 
 use serde::Serialize;
 
@@ -18,15 +18,15 @@ use crate::{
 /// What can be done with programs.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// List programs as WeChat's lists last showed them, by account
+    /// List the mini programs that WeChat shows for accounts
     #[command(after_help = "\
 Examples:
   amplinkd program list --account wx0123456789abcdef
   amplinkd program list --program wxfedcba9876543210 -o csv
 
-Only accounts that a request was ever made for are known.")]
+Only accounts that ever had a request are known.")]
     List {
-        /// Only this official account's
+        /// Only programs of this official account
         #[arg(long)]
         account: Option<AccountId>,
         /// Only this mini program, on every account
@@ -95,9 +95,6 @@ impl TableRow {
 }
 
 /// Does what the command says.
-///
-/// # Errors
-/// When the database cannot be used.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     let Command::List { account, program } = command;
     context

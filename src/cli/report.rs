@@ -1,5 +1,5 @@
-//! `amplinkd report`: how long approvals took, and whether nudges brought them about. It must never read every request:
-//! the newest settled ones tell enough.
+//! `amplinkd report`: how long approvals took, and whether nudges helped. It reads the newest settled requests only, so
+//! its cost does not grow with the database.
 
 mod digest;
 
@@ -32,7 +32,7 @@ use crate::{
 /// Groups in a table: two screens; the other formats have all.
 const TABLE_GROUPS: usize = 50;
 
-/// See how long approvals take, and whether nudges help
+/// Report approval times, and whether nudges help
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -41,21 +41,22 @@ Examples:
   amplinkd report --by label shop -o csv > approvals.csv
   amplinkd report --digest
 
-The times are those of the newest 20,000 settled requests that the filters name, and as exact as the polling interval. \
-Only approvals count; what was rejected, lapsed, failed or cancelled is counted beside them. What still waits is in \
-none of the figures, so that the true ones are higher. A percentile is the nearest rank: one of the measured times.")]
+Times are measured over the newest 20,000 settled requests that match the filters, and are as exact as the polling \
+interval. Only approvals are measured; rejected, lapsed, failed and cancelled requests are counted separately. Requests \
+that still wait are in none of the figures, so the true times are longer. A percentile is the nearest rank: one of the \
+measured times.")]
 pub struct Report {
-    /// One row for each account, or for each value of a label
+    /// Group by account, or by the value of a label
     #[arg(long, num_args = 1..=2, value_names = ["account|label", "NAME"])]
     pub by: Vec<String>,
-    /// Only this official account's
-    #[arg(long, help_heading = "Which requests (all that is given must hold)")]
+    /// Only requests of this official account
+    #[arg(long, help_heading = "Which requests (all conditions must match)")]
     pub account: Option<AccountId>,
-    /// Only those with this label; may be given several times
-    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, help_heading = "Which requests (all that is given must hold)")]
+    /// Only requests with this label; repeatable
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, help_heading = "Which requests (all conditions must match)")]
     pub labels: Vec<(String, String)>,
-    /// Only what was asked, and nudged, within so long: 30d
-    #[arg(long, value_name = "SPAN", value_parser = time_format::span, help_heading = "Which requests (all that is given must hold)")]
+    /// Only requests and nudges made within this span, such as 30d
+    #[arg(long, value_name = "SPAN", value_parser = time_format::span, help_heading = "Which requests (all conditions must match)")]
     pub since: Option<Duration>,
     /// The daily digest as it would be sent now, instead of approval times
     #[arg(long, conflicts_with_all = ["by", "account", "labels", "since"])]
@@ -161,9 +162,6 @@ const NUDGES_BY: [Column; 7] = [
 ];
 
 /// Prints the report.
-///
-/// # Errors
-/// When the database cannot be read.
 pub async fn run(context: &Context, report: Report) -> anyhow::Result<ExitStatus> {
     if report.digest {
         return digest::run(context, report.language.as_deref()).await;
@@ -199,7 +197,7 @@ fn by(words: &[String]) -> Result<By, Usage> {
         [] => Ok(By::Nothing),
         ["account"] => Ok(By::Account),
         ["label", name] => Ok(By::Label((*name).to_owned())),
-        [..] => Err(Usage("--by takes \"account\", or \"label\" and the label's name".to_owned())),
+        [..] => Err(Usage("--by takes \"account\", or \"label\" and a label name".to_owned())),
     }
 }
 
@@ -265,7 +263,7 @@ fn table(
     }
     let nudged: Vec<NudgeRow> = few(rows).filter(|row| row.nudges > 0).map(NudgeRow::of).collect();
     if nudged.is_empty() {
-        text += "\nNobody was nudged: `amplinkd request nudge ID` words a reminder for whoever has not answered.\n";
+        text += "\nNobody was nudged: `amplinkd request nudge ID` drafts a reminder for whoever has not answered.\n";
     } else {
         let within = duration(session.config.nudge.effect_within);
         let _ = writeln!(
@@ -276,7 +274,7 @@ fn table(
     }
     let groups = rows.iter().map(|row| &row.group).collect::<BTreeSet<_>>().len();
     if groups > TABLE_GROUPS {
-        note(format!("showing {TABLE_GROUPS} of {groups} groups; -o csv has all"));
+        note(format!("showing {TABLE_GROUPS} of {groups} groups; -o csv shows all"));
     }
     Ok(text)
 }
@@ -292,18 +290,18 @@ fn few(rows: &[Row]) -> impl Iterator<Item = &Row> {
 
 fn nothing_yet(sample: &Sample) -> String {
     if sample.account.is_none() && sample.labels.is_empty() && sample.since.is_none() {
-        return "No request has come to its end yet, so there is nothing to measure.\n\
-                `amplinkd request list --open` shows what is under way; come back when the first approvals are in.\n"
+        return "No request has ended yet, so there is nothing to measure.\n\
+                `amplinkd request list --open` shows open requests; come back after the first approvals.\n"
             .to_owned();
     }
-    "No settled request fits these filters. Without them, `amplinkd report` measures everything there is.\n".to_owned()
+    "No settled request matches these filters. Without them, `amplinkd report` measures all requests.\n".to_owned()
 }
 
 fn heading(sample: &Sample, times: &StageTimes) -> String {
     let mut of: Vec<String> = Vec::new();
     of.extend(sample.account.as_ref().map(|account| format!("account {account}")));
     of.extend(sample.labels.iter().map(|(name, value)| format!("{}={}", legible(name), legible(value))));
-    of.extend(sample.since.map(|since| format!("asked since {}", day(since))));
+    of.extend(sample.since.map(|since| format!("requested since {}", day(since))));
     let of = if of.is_empty() { String::new() } else { format!(" ({})", of.join(", ")) };
     let which = if times.is_cut { "the newest " } else { "" };
     let requests = if times.requests == 1 { "request" } else { "requests" };

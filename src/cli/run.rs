@@ -1,5 +1,5 @@
-//! `amplinkd run`: the daemon, in the foreground. It must never decide anything: it joins the rooms, tells systemd how
-//! they do, and ends them in order.
+//! `amplinkd run`: the daemon in the foreground. It wires the modules together, reports to systemd and shuts down in
+//! order.
 
 use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
@@ -32,8 +32,8 @@ const TELL_OF_DAMAGE: Duration = Duration::from_secs(20);
 
 /// Run the daemon in the foreground
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  amplinkd run -c /etc/amplinkd/amplinkd.toml\n\nSIGTERM and ctrl-C end it in good \
-                        order; the next start takes up where it ended.\nconfig/amplinkd.service is a unit for systemd.")]
+#[command(after_help = "Example:\n  amplinkd run -c /etc/amplinkd/amplinkd.toml\n\nSIGTERM and ctrl-C stop it \
+                        cleanly; the next start resumes where it stopped.\nconfig/amplinkd.service is a systemd unit.")]
 pub struct Run {}
 
 /// Runs the daemon until the end is asked for.

@@ -1,5 +1,5 @@
-//! `amplinkd selftest`: tries this program on this machine, against a simulator. It must never touch the configured
-//! database: it works in a folder of its own and takes it away.
+//! `amplinkd selftest`: tests this program on this machine against a simulator, in a temporary folder of its own, never
+//! on the configured database.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -23,10 +23,9 @@ Examples:
   amplinkd selftest --minutes 60 --folder /var/lib/amplinkd
   amplinkd selftest --seed 4711 --only lives
 
-A life is two weeks (--days) of requests, administrators, faults, operators and crashes, drawn from a seed, lived in
-seconds on a clock moved by hand; every promise is held against every step. The same seed, days and version bring the same
-life again.
-Nothing is sent to WeChat and no database of yours is touched.")]
+A simulation is two weeks (--days) of requests, administrators, faults, operators and crashes, generated from a seed and run \
+in seconds on a simulated clock; every promise is checked after every step. The same seed, days and version reproduce the \
+same simulation. Nothing is sent to WeChat, and none of your databases is touched.")]
 pub struct Selftest {
     /// How long to run simulations, at least one; the other checks take about a minute more
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -52,7 +51,7 @@ pub struct Selftest {
 /// One of the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Check {
-    /// Randomized simulations of whole lives
+    /// Randomized simulations
     Lives,
     /// The real program, killed repeatedly
     Kill,
@@ -93,20 +92,17 @@ impl Line {
 }
 
 /// Tries everything, or one thing.
-///
-/// # Errors
-/// When there is no room to try it in, or the result cannot be printed.
 pub async fn run(context: &Context, command: Selftest) -> anyhow::Result<ExitStatus> {
     let folder = match &command.folder {
         Some(folder) => tempfile::tempdir_in(folder),
         None => tempfile::tempdir(),
     };
     let folder = folder.context("there is no folder to work in: name one with --folder")?;
-    let program = std::env::current_exe().context("this program does not know where it stands")?;
+    let program = std::env::current_exe().context("cannot find the path of this program")?;
     let wanted = |check| command.only.is_none_or(|only| only == check);
     let room = |name: &str| -> anyhow::Result<PathBuf> {
         let room = folder.path().join(name);
-        std::fs::create_dir(&room).with_context(|| format!("cannot make {}", room.display()))?;
+        std::fs::create_dir(&room).with_context(|| format!("cannot create {}", room.display()))?;
         Ok(room)
     };
     let mut lines = Vec::new();
@@ -118,11 +114,11 @@ pub async fn run(context: &Context, command: Selftest) -> anyhow::Result<ExitSta
         lines.push(Line::new("kill", checks::kill(&room("kill")?, &program, KILLS, REQUESTS).await));
     }
     if wanted(Check::DiskFull) {
-        note("taking the room on its disk away for a while");
+        note("filling its disk for a while");
         lines.push(Line::new("disk-full", checks::fill_the_disk(&room("full")?, &program).await));
     }
     if wanted(Check::Stop) {
-        note("stopping it for a while");
+        note("pausing it for a while");
         lines.push(Line::new("stop", checks::stop_for_a_while(&room("stop")?, &program).await));
     }
     if wanted(Check::Disk) {
@@ -137,7 +133,7 @@ async fn lives(command: &Selftest, folder: &std::path::Path) -> Result<String, S
     let clock = SystemClock::new();
     let time = Duration::from_mins(command.minutes);
     let first = command.seed.unwrap_or_else(|| clock.random() % SEED_MAX);
-    note(format!("lives from seed {first} on, for {} min", command.minutes));
+    note(format!("simulations from seed {first} on, for {} min", command.minutes));
     let (mut count, mut steps, mut requests, mut kills, mut faults) = (0, 0, 0, 0, 0);
     loop {
         let span = Duration::from_hours(24) * command.days;
@@ -163,7 +159,7 @@ async fn lives(command: &Selftest, folder: &std::path::Path) -> Result<String, S
         if clock.monotonic() >= time {
             let last = life.seed;
             return Ok(format!(
-                "{count} lived (seeds {first} to {last}): {steps} moments looked at, {requests} requests, {faults} \
+                "{count} simulations (seeds {first} to {last}): {steps} steps checked, {requests} requests, {faults} \
                  faults, {kills} kills"
             ));
         }
@@ -172,7 +168,7 @@ async fn lives(command: &Selftest, folder: &std::path::Path) -> Result<String, S
 
 /// What the disk says of itself is no promise of ours: it is unfit, or it is told.
 fn belief(folder: &std::path::Path) -> anyhow::Result<Line> {
-    let disk = disk::look(folder).context("the disk cannot be looked at")?;
+    let disk = disk::look(folder).context("cannot check the disk")?;
     let told = disk.beliefs.join(" ");
     let line = Line::new("disk", if disk.is_unfit { Err(told) } else { Ok(told) });
     // What cannot be promised is not broken, and not kept either.

@@ -1,4 +1,4 @@
-//! `amplinkd simulate`: the simulator alone, for people and their integration tests. It must never touch a database.
+//! `amplinkd simulate`: the simulator alone, for people and their integration tests.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,27 +8,27 @@ use tokio::net::TcpListener;
 
 use crate::sim::{self, Faults, Scenario, Shared, World};
 
-/// Run a small WeChat on this machine: the three link calls, a token endpoint, and administrators
+/// Run a WeChat simulator: the link APIs, a token endpoint and administrators
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  amplinkd simulate --speed 60 --faults mild")]
 pub struct Simulate {
-    /// Where to listen; it has no password, so keep it on this machine
+    /// Address to listen on; it has no password, so keep it local
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
     pub listen: SocketAddr,
 
-    /// What everything made up depends on: the same seed brings the same people and the same faults
+    /// Seed: the same seed gives the same people and the same faults
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 
-    /// How many times faster than the clock its time runs: with 60, a minute takes a second
+    /// How many times faster than real time its clock runs: with 60, a minute takes a second
     #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = speed)]
     pub speed: f64,
 
-    /// How often calls go wrong: none, mild (about one in thirty) or nasty (about one in three)
+    /// How often calls fail: none, mild (about one in thirty) or nasty (about one in three)
     #[arg(long, value_name = "HOW", default_value = "none", value_parser = Faults::preset)]
     pub faults: Faults,
 
-    /// A TOML file with plans, switches, quotas and faults; docs/simulator.md describes it
+    /// A TOML file with plans, switches, quotas and faults; see docs/simulator.md
     #[arg(long, value_name = "FILE")]
     pub plans: Option<PathBuf>,
 }
@@ -44,10 +44,6 @@ fn speed(text: &str) -> Result<f64, String> {
 }
 
 /// Runs the simulator until the future ends.
-///
-/// # Errors
-///
-/// The plans cannot be read, the address cannot be listened on, or the listener fails.
 pub async fn run(args: Simulate, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
     let mut world = World::new(args.seed);
     world.faults = args.faults;
@@ -70,22 +66,22 @@ fn read(path: &Path) -> anyhow::Result<Scenario> {
 /// What a person needs to point a daemon at it and to act as the administrators.
 fn banner(address: SocketAddr, seed: u64, pace: f64) -> String {
     format!(
-        r#"A small WeChat is listening (seed {seed}, time x{pace})
+        r#"The WeChat simulator is listening (seed {seed}, time x{pace})
 
   link calls   http://{address}/cgi-bin/wxopen/{{wxamplinkget,wxamplink,wxampunlink}}
   tokens       http://{address}/token?appid=ACCOUNT
-  the people   http://{address}/_sim/world  (docs/simulator.md lists every act)
+  the people   http://{address}/_sim/world  (docs/simulator.md lists every endpoint)
 
 Point a daemon at it: http://{address} is WeChat's base URL,
 and http://{address}/token?appid=ACCOUNT is the token service.
-Any account and program may be named; they are made up when they are first seen.
+Any account and program can be named; they are generated on first use.
 
-Agree in an administrator's place:
+Approve as an administrator:
 
   curl http://{address}/_sim/approve \
     -d '{{"account":"ACCOUNT","program":"PROGRAM","by":"account_admin"}}'
 
-Ctrl-C ends it; nothing is kept.
+Ctrl-C stops it; nothing is stored.
 "#
     )
 }

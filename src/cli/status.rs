@@ -1,5 +1,4 @@
-//! `amplinkd status`: one page for whoever is woken up. It reads the file alone, with the daemon up or down, and changes
-//! nothing.
+//! `amplinkd status`: one page for whoever is on call. It only reads the file, with the daemon up or down.
 
 mod figures;
 
@@ -21,28 +20,28 @@ use super::{
 };
 use crate::{domain::text::format::duration, store::write::pace::PaceRow};
 
-/// Show on one page what runs, what waits and what a person must do
+/// Show health, open work and required actions on one page; exit code 3 if action is required
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   amplinkd status
   amplinkd status -o json | jq '.problems[] | .problem'
 
-What needs a person stands first, each with the command that shows more:
-  no_daemon            nothing drives this database
+Required actions come first, each with the command that shows more:
+  no_daemon            no daemon runs on this database
   cannot_write         a daemon runs and has written nothing for 100 seconds
-  address_blocked      WeChat does not allow our address
+  address_blocked      WeChat does not allow our IP address
   accounts_unread      accounts whose list could not be read for [alerts] unread_after (15m)
   accounts_suspended   accounts for which WeChat refuses us; not those an operator suspended
-  alerts_firing        alerts that a person must act on and nobody has taken
+  alerts_firing        alerts that need action and that nobody has acknowledged
   audit_findings       what `amplinkd audit` finds
-  messages_dead        messages given up on a channel that is configured
+  messages_dead        dead letters of a configured channel
 
 Accounts and messages do not count while all their alerts are acknowledged or snoozed. \
-The command changes nothing in the database: permission to read it is enough. Times are UTC. \
-An id after an ellipsis is the end of one, which every command takes in place of the whole.
+The command changes nothing: permission to read the database is enough. Times are UTC. \
+An id after an ellipsis is shortened to its end, which every command accepts.
 
-Exit codes: 0 no action needed, 1 error, 2 usage error, 3 a person must act")]
+Exit codes: 0 no action needed, 1 error, 2 usage error, 3 action required")]
 pub struct Status {}
 
 /// The page as programs read it.
@@ -56,9 +55,6 @@ struct Report {
 }
 
 /// Prints the page.
-///
-/// # Errors
-/// When there is no database or it cannot be read.
 pub async fn run(context: &Context) -> anyhow::Result<ExitStatus> {
     if context.format == Format::Csv {
         return Err(Usage("the status is one JSON document: -o json, or -o jsonl for one line".to_owned()).into());
@@ -81,13 +77,13 @@ fn plan_lines(pace: Option<PaceRow>) -> [String; 2] {
     /// The stretch of the row is in thousandths.
     const PLAIN: u32 = 1_000;
     let Some(PaceRow { stretch, late_ms, .. }) = pace else {
-        return ["not known: no daemon has written one down".to_owned(), "amplinkd plan reckons it".to_owned()];
+        return ["unknown: no daemon has recorded one".to_owned(), "amplinkd plan computes it".to_owned()];
     };
     let first = if stretch <= PLAIN {
-        "every look comes as configured".to_owned()
+        "every poll is on schedule".to_owned()
     } else {
         format!(
-            "demand is above supply, so every wait is {}.{} times as long as configured",
+            "demand exceeds supply, so every interval is {}.{} times the configured one",
             stretch / PLAIN,
             stretch % PLAIN / 100
         )
@@ -95,9 +91,9 @@ fn plan_lines(pace: Option<PaceRow>) -> [String; 2] {
     let late = Duration::from_millis(u64::try_from(late_ms).unwrap_or(0));
     let late = Duration::from_secs(late.as_secs());
     let second = if late.is_zero() {
-        "none is late by plan".to_owned()
+        "none is planned to be late".to_owned()
     } else {
-        format!("a look may be {} late", duration(late))
+        format!("a poll may be {} late", duration(late))
     };
     [first, second]
 }

@@ -1,5 +1,5 @@
-//! What systemd is told, and what a process is that holds secrets: how a start that takes its time is not taken for one that
-//! hangs, and how a crash leaves no copy of the memory behind.
+//! Talks to systemd, and hardens the process: a slow start is not taken for a hang, and a crash leaves no copy of the
+//! secrets in memory.
 
 use std::{pin::pin, time::Duration};
 

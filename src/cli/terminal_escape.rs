@@ -1,4 +1,5 @@
-//! Single values as texts, for people and for programs. It must never let one from outside steer a terminal.
+//! Single values as text, for people and for programs; text from outside is escaped so that it cannot control the
+//! terminal.
 
 use crate::domain::text::format::{steers, turns_direction};
 use serde_json::Value;

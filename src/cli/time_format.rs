@@ -1,4 +1,4 @@
-//! Moments for people: "2h" says more at a glance than a date. It must never read a clock.
+//! Times for people: "2h" says more at a glance than a date.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub fn to_the_second(text: &str) -> String {
 pub fn span(text: &str) -> Result<Duration, String> {
     /// Ten years: further back nothing is.
     const HOURS_MAX: u64 = 3_650 * 24;
-    let wrong = || "a span is a number and m, h, d or w, as in 30d".to_owned();
+    let wrong = || "expected a number and m, h, d or w, such as 30d".to_owned();
     let text = text.trim();
     let (at, unit) = text.char_indices().next_back().ok_or_else(wrong)?;
     let count: u64 = text[..at].parse().map_err(|_| wrong())?;
@@ -57,7 +57,7 @@ pub fn span(text: &str) -> Result<Duration, String> {
     };
     let span = Duration::from_secs(count.saturating_mul(seconds));
     if span.is_zero() || span > Duration::from_hours(HOURS_MAX) {
-        return Err("a span is longer than nothing and at most ten years".to_owned());
+        return Err("expected a span above zero and of at most ten years".to_owned());
     }
     Ok(span)
 }

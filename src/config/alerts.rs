@@ -1,5 +1,5 @@
-//! `[alerts]`: from when on people are told, how often, when not, and in which language. It must never decide whether
-//! something is worth telling: the domain does, with these numbers.
+//! `[alerts]`: thresholds, repeats, quiet hours and language of notifications. What is worth an alert is decided in
+//! `domain`, with these numbers.
 
 use std::{path::Path, time::Duration};
 
@@ -170,7 +170,7 @@ fn threshold<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Threshold>, D:
             if text == "learned" {
                 return Ok(Some(Threshold::Learned));
             }
-            let wait = value::parse_duration(text).map_err(|wrong| format!("{wrong}; \"learned\" is allowed too"))?;
+            let wait = value::parse_duration(text).map_err(|wrong| format!("{wrong}; \"learned\" is also allowed"))?;
             Ok(Some(Threshold::After(wait)))
         },
     })
@@ -207,7 +207,7 @@ impl RawOverride {
             (Some((name, value)), None) => Whose::Label(name, value),
             (None, Some(account)) => Whose::Account(account),
             (Some(_), Some(_)) | (None, None) => {
-                return Err("say whose thresholds these are: `label` or `account`, one of them".to_owned());
+                return Err("whose thresholds? set exactly one of `label` and `account`".to_owned());
             }
         };
         let RawStuckAfter { account_admin, program_admin, unlink, initiated, requested } = self.stuck_after;
@@ -283,7 +283,7 @@ fn quiet_hours<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Hours>, D::E
 
 fn link<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     from.deserialize_any(Text {
-        expected: "an address such as \"https://amplinkd.example/alerts?rule={rule}\", or an empty text for none",
+        expected: "a URL such as \"https://amplinkd.example/alerts?rule={rule}\", or an empty string for none",
         parse: |text| {
             if !text.is_empty() {
                 value::any_web_address(&text.replace("{rule}", "stuck"))?;

@@ -1,5 +1,5 @@
-//! `[[alerts.channel]]`: the ways on which people and other systems are told. It must never let an address or a secret
-//! into `Debug`, an error or a summary: a robot's address is its key.
+//! `[[alerts.channel]]`: the notification channels. URLs and secrets stay out of `Debug`, errors and summaries: a bot's
+//! URL is its key.
 
 use std::{path::Path, time::Duration};
 
@@ -172,9 +172,7 @@ fn name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
 fn events<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<EventClass>, D::Error> {
     let events = Vec::<EventClass>::deserialize(from)?;
     if events.is_empty() {
-        return Err(D::Error::custom(
-            "a channel that is told of nothing: expected some of alert, transition, conflict",
-        ));
+        return Err(D::Error::custom("a channel without events: expected some of alert, transition, conflict"));
     }
     Ok(events)
 }
@@ -195,7 +193,7 @@ pub(super) fn resolve(
             wrong: format!("channel {name:?}: {wrong}"),
         };
         if channels.iter().any(|other| other.name == name) {
-            return Err(refused(("name", "another channel has this name already".to_owned())));
+            return Err(refused(("name", "another channel already has this name".to_owned())));
         }
         channels.push(channel.resolve(general, folder, secrets).map_err(refused)?);
     }
@@ -256,11 +254,11 @@ impl RawChannel {
             return Err(("url", format!("kind = \"{kind}\" needs `url` or `url_file`")));
         }
         if is_log && has_url {
-            return Err(("url", "kind = \"log\" writes into our own log: it has no address".to_owned()));
+            return Err(("url", "kind = \"log\" writes to our own log and has no URL".to_owned()));
         }
         let has_previous = !self.previous_secrets.is_empty() || !self.previous_secret_files.is_empty();
         if has_previous && self.secret.is_none() && self.secret_file.is_none() {
-            return Err(("secret", "secrets of before need one of now: `secret` or `secret_file`".to_owned()));
+            return Err(("secret", "previous secrets need a current one: `secret` or `secret_file`".to_owned()));
         }
         let is_mail = self.kind == Kind::Email;
         if is_mail && self.from.is_none() {
@@ -271,7 +269,7 @@ impl RawChannel {
         }
         if !is_mail && (self.from.is_some() || !self.to.is_empty()) {
             let key = if self.from.is_some() { "from" } else { "to" };
-            return Err((key, format!("only kind = \"email\" has senders and receivers, not \"{kind}\"")));
+            return Err((key, format!("only kind = \"email\" has a sender and recipients, not \"{kind}\"")));
         }
         Ok(())
     }

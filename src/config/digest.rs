@@ -1,5 +1,4 @@
-//! `[digest]` and `[nudge]`: which of the channels get a summary, and which a reminder that a person asked for. It must
-//! never make a channel: it names those of `[[alerts.channel]]`.
+//! `[digest]` and `[nudge]`: which channels of `[[alerts.channel]]` get the digest, and which a nudge.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -101,7 +100,7 @@ fn must_be(name: &str, channels: &[ChannelConfig]) -> Result<(), String> {
     }
     let names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
     Err(match names.as_slice() {
-        [] => format!("there is no channel {name:?}, and no other: write an [[alerts.channel]] with this name"),
+        [] => format!("there is no channel {name:?}, nor any other: add an [[alerts.channel]] with this name"),
         names => format!("there is no channel {name:?}: expected one of {}", names.join(", ")),
     })
 }

@@ -1,4 +1,4 @@
-//! What is in force and where it comes from, for people. It must never show a secret.
+//! The effective settings and where they come from, for people. Secrets are shown as set or not set.
 
 use secrecy::SecretString;
 

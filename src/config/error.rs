@@ -1,4 +1,4 @@
-//! Why a configuration is refused, said so that it can be mended. It must never show a line that may hold a secret.
+//! Why a configuration is refused, with what to fix. A line that may hold a secret is not shown.
 
 use std::{fmt, io, ops::Range, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! `[heartbeat]`: who is told that the daemon lives. It must never show the address: whoever has it can say the same.
+//! `[heartbeat]`: which service is pinged. The URL is never shown: whoever has it can report that all is well.
 
 use std::{path::Path, time::Duration};
 

@@ -1,9 +1,9 @@
-//! What an operator sets: one TOML file, overridden by the environment. It must never show a secret, nor decide
-//! anything: it parses once at the start, and every other room trusts the types.
+//! The configuration: one TOML file, overridden by environment variables. It is parsed once at startup; after that
+//! every module trusts the types. Secrets are never shown.
 //!
-//! `source` joins file and environment, `value` knows each kind of value, `secret` those that are never shown, `tokens`,
-//! `alerts`, `channels`, `heartbeat`, `retention` and `digest` the sections that need more than their types, `settings` lists what is
-//! in force, `error` says where a mistake is.
+//! `source` merges file and environment, `value` parses each kind of value, `secret` those that are never shown,
+//! `tokens`, `alerts`, `channels`, `heartbeat`, `retention` and `digest` the sections that need more than their types,
+//! `effective` lists the values in effect, `error` says where a mistake is.
 
 mod alerts;
 mod channels;
@@ -336,9 +336,6 @@ impl Config {
     }
 
     /// Like [`Config::load`], and tells where each value comes from.
-    ///
-    /// # Errors
-    /// As [`Config::load`].
     pub fn inspect(
         path: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,
@@ -348,9 +345,6 @@ impl Config {
 
     /// Like [`Config::load`], for a person who may not read the files that hold secrets of `[alerts]` and `[heartbeat]`:
     /// what they hold is missing. `[tokens]` is read whole.
-    ///
-    /// # Errors
-    /// As [`Config::load`].
     pub fn without_secrets(
         path: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,
@@ -370,9 +364,6 @@ impl Config {
     }
 
     /// Like [`Config::inspect`], with the text that stands in `file` already read.
-    ///
-    /// # Errors
-    /// As [`Config::load`].
     pub fn inspect_text(file: PathBuf, text: &str, env: &[(String, String)]) -> Result<Loaded, ConfigError> {
         source::load(file, text, env, Secrets::Read)
     }

@@ -1,4 +1,4 @@
-//! `[retention]`: how long what has come to its end is kept.
+//! `[retention]`: how long finished requests are kept.
 
 use std::time::Duration;
 
@@ -27,9 +27,9 @@ fn parse(text: &str) -> Result<Option<Duration>, String> {
     if text == "never" {
         return Ok(None);
     }
-    let kept = parse_duration(text).map_err(|wrong| format!("{wrong}; \"never\" is allowed too"))?;
+    let kept = parse_duration(text).map_err(|wrong| format!("{wrong}; \"never\" is also allowed"))?;
     if kept < FINISHED_MIN {
-        return Err("at least 30 days (30d), or \"never\": a key is forgotten together with its request".to_owned());
+        return Err("expected at least 30 days (30d), or \"never\": a request's key is deleted with it".to_owned());
     }
     Ok(Some(kept))
 }

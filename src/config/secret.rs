@@ -1,5 +1,5 @@
-//! Single secrets: how one is written, read from a file of its own, and shown veiled. It must never repeat one in an
-//! error, whatever stands in its place.
+//! Single secrets: how one is written, read from its own file, and shown redacted. No error repeats a value, whatever
+//! is in its place.
 
 use std::path::Path;
 
@@ -9,9 +9,9 @@ use serde::{Deserialize, Deserializer, de::Error};
 /// A secret's file is a line or two; more is the wrong file.
 const FILE_MAX: u64 = 64 * 1024;
 
-const TEXT: &str = "expected a text in quotes";
+const TEXT: &str = "expected a quoted string";
 
-const TEXTS: &str = "expected a list of texts in quotes, such as [\"...\"]";
+const TEXTS: &str = "expected a list of quoted strings, such as [\"...\"]";
 
 /// Whether the files that hold secrets are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub(super) fn read(path: &Path) -> Result<SecretString, String> {
     file.take(FILE_MAX + 1).read_to_string(&mut text).map_err(|wrong| wrong.to_string())?;
     match text.trim() {
         "" => Err("the file is empty".to_owned()),
-        _ if text.len() as u64 > FILE_MAX => Err("the file is far too large for a secret".to_owned()),
+        _ if text.len() as u64 > FILE_MAX => Err("the file is too large for a secret".to_owned()),
         secret => Ok(SecretString::from(secret)),
     }
 }

@@ -1,7 +1,7 @@
-//! Joins the file and the environment. It must never judge a value: it only knows where each one stands.
+//! Merges the file and the environment, and knows where each value comes from.
 //!
-//! An override is checked alone first, as a file that holds nothing else, so that its mistakes name its variable;
-//! then it takes its place in the file's table. What is wrong after that is wrong in the file.
+//! An override is first checked alone, as a file that holds nothing else, so that its errors name the variable; then it
+//! replaces the value in the file's table. Any error after that is in the file.
 
 use std::{
     io::Read,
@@ -62,7 +62,7 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(FILE_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() as u64 > FILE_MAX {
-        return Err(unreadable(std::io::Error::other("far too large for a configuration")));
+        return Err(unreadable(std::io::Error::other("too large for a configuration file")));
     }
     Ok(text)
 }
@@ -179,7 +179,7 @@ fn no_such_key(key: &str) -> String {
     let wanted = if known.iter().any(|known| section(known) == section(key)) { section(key) } else { section(nearest) };
     let there = known.iter().filter(|known| section(known) == wanted).map(|key| variable_of(key));
     let there = there.collect::<Vec<_>>().join(", ");
-    format!("no such key; the nearest is {}. These are in [{wanted}]: {there}", variable_of(nearest))
+    format!("no such key; the closest is {}. Keys of [{wanted}]: {there}", variable_of(nearest))
 }
 
 /// Characters to add, remove or replace until one text is the other.
@@ -202,10 +202,10 @@ fn distance(from: &str, to: &str) -> usize {
 fn in_our_words(key: &str, message: &str) -> String {
     let secret = |expected: &str| format!("expected {expected}");
     match key.split('.').collect::<Vec<_>>()[..] {
-        ["tokens", "url"] => secret("a text such as \"https://tokens.example/token?appid={account}\""),
-        ["tokens", "headers", ..] => secret("a table of texts such as { Authorization = \"Bearer ...\" }"),
-        ["tokens", "static", ..] => secret("a table of texts such as { wx0123456789abcdef = \"token\" }"),
-        ["tokens", "command", ..] => secret("a list of texts such as [\"./token.sh\", \"--json\"]"),
+        ["tokens", "url"] => secret("a string such as \"https://tokens.example/token?appid={account}\""),
+        ["tokens", "headers", ..] => secret("a table of strings such as { Authorization = \"Bearer ...\" }"),
+        ["tokens", "static", ..] => secret("a table of strings such as { wx0123456789abcdef = \"token\" }"),
+        ["tokens", "command", ..] => secret("a list of strings such as [\"./token.sh\", \"--json\"]"),
         ["tokens", "headers_file" | "static_file", ..] => secret("a table of names and files"),
         ["alerts", "channel"] | ["alerts", "channel", _] if message.starts_with("invalid type") => {
             secret("[[alerts.channel]] sections, each with a `name` and a `kind`")
@@ -216,7 +216,7 @@ fn in_our_words(key: &str, message: &str) -> String {
         [section] if !message.starts_with("unknown field") => format!("expected a section, as in [{section}]"),
         _ => message
             .replacen("unknown field", "unknown key", 1)
-            .replacen("unknown variant", "unknown word", 1)
+            .replacen("unknown variant", "unknown value", 1)
             .replacen("missing field", "missing key", 1)
             .replacen("invalid type: ", "", 1)
             .replacen("invalid value: ", "", 1),

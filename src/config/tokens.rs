@@ -1,4 +1,4 @@
-//! `[tokens]`: where access tokens come from. It must never let a secret into `Debug`, an error or a summary.
+//! `[tokens]`: where access tokens come from. Secrets stay out of `Debug`, errors and summaries.
 
 use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
@@ -169,9 +169,9 @@ impl RawTokens {
         for (name, value) in &headers {
             let key = format!("tokens.headers.{name}");
             reqwest::header::HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| mistake(&key, "not the name of an HTTP header"))?;
+                .map_err(|_| mistake(&key, "not a valid HTTP header name"))?;
             reqwest::header::HeaderValue::from_str(value.expose_secret())
-                .map_err(|_| mistake(&key, "the value has characters that no HTTP header can carry"))?;
+                .map_err(|_| mistake(&key, "the value has characters that are not allowed in an HTTP header"))?;
         }
         Ok(TokenSource::Http { url, headers })
     }
@@ -195,11 +195,11 @@ fn token_url(text: String) -> Result<TokenUrl, String> {
     // Any legal account will do: the address must hold together once its place is filled.
     const SAMPLE: &str = "wx0123456789abcdef";
     if !text.contains(PLACEHOLDER) {
-        return Err("the account's place is missing: write {account} where its appid belongs".to_owned());
+        return Err("{account} is missing: put it where the account's appid belongs".to_owned());
     }
     let filled = value::web_address(&text.replace(PLACEHOLDER, SAMPLE))?;
     if filled.host_str().is_none_or(|host| host.contains(SAMPLE)) {
-        return Err("{account} belongs in the path or the query of the address".to_owned());
+        return Err("{account} belongs in the path or the query of the URL".to_owned());
     }
     Ok(TokenUrl(text))
 }
@@ -228,7 +228,7 @@ fn with_files(
         let path = folder.join(file);
         let secret = secret::read(&path).map_err(|wrong| mistake(&key, format!("{}: {wrong}", path.display())))?;
         if written.insert(name, secret).is_some() {
-            return Err(mistake(&key, "given twice: in the file and in a file of its own"));
+            return Err(mistake(&key, "given twice: directly and in a file of its own"));
         }
     }
     Ok(written)

@@ -1,5 +1,5 @@
-//! How each kind of value is written in the file, and what is allowed. It must never repeat a value in an error, so
-//! that a secret in the wrong place stays one.
+//! How each kind of value is written in the file, and what is allowed. No error repeats a value, so a secret in the
+//! wrong place stays secret.
 
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
@@ -78,7 +78,7 @@ pub(super) fn patience<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Dura
             if text == "never" {
                 return Ok(None);
             }
-            parse_duration(text).map(Some).map_err(|wrong| format!("{wrong}; \"never\" is allowed too"))
+            parse_duration(text).map(Some).map_err(|wrong| format!("{wrong}; \"never\" is also allowed"))
         },
     })
 }
@@ -93,8 +93,8 @@ pub(super) fn grace<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::E
     from.deserialize_any(Text {
         expected: "a duration from \"0s\" to \"4h\", such as \"20m\"",
         parse: |text| match parse_delay(text)? {
-            grace if grace > GRACE_MAX => Err("longer than \"4h\", which is the most: what waited must have been \
-                                               called while a month that rolls late is still waited for"
+            grace if grace > GRACE_MAX => Err("longer than the maximum \"4h\": what waited must have been called \
+                                               while a month that rolls over late is still waited for"
                 .to_owned()),
             grace => Ok(grace),
         },
@@ -107,7 +107,7 @@ pub(super) fn grace<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::E
 /// A sentence that says what is allowed.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     match parse_delay(text)? {
-        Duration::ZERO => Err(format!("expected {DURATION}, longer than nothing")),
+        Duration::ZERO => Err(format!("expected {DURATION}, above zero")),
         wait => Ok(wait),
     }
 }
@@ -131,7 +131,7 @@ fn parse_delay(text: &str) -> Result<Duration, String> {
     }
     let total = Duration::from_millis(total_ms);
     if total > DURATION_MAX {
-        return Err("longer than ten years (3650d), which is the most".to_owned());
+        return Err("longer than the maximum of ten years (3650d)".to_owned());
     }
     Ok(total)
 }
@@ -174,7 +174,7 @@ pub(super) fn staircase(written: &[Step]) -> Result<Steps, String> {
     const SHAPE: &str = "every step but the last needs an `until`, and the last must have none, \
                          as in [ { until = \"1h\", every = \"30s\" }, { every = \"15m\" } ]";
     let Some((last, early)) = written.split_last() else {
-        return Err(format!("no step at all: {SHAPE}"));
+        return Err(format!("no steps: {SHAPE}"));
     };
     let early: Option<Vec<_>> = early.iter().map(|step| step.until.map(|until| (until, step.every))).collect();
     match (early, last.until) {
@@ -220,7 +220,7 @@ impl FromStr for Cron {
         }
         let cron = cron_parser().parse(text).map_err(|wrong| format!("{wrong}; expected {CRON}"))?;
         let start = chrono::DateTime::from_timestamp(LATE, 0).unwrap_or_default();
-        cron.find_next_occurrence(&start, false).map_err(|_| "this moment never comes".to_owned())?;
+        cron.find_next_occurrence(&start, false).map_err(|_| "this time never comes".to_owned())?;
         Ok(Self(text.to_owned()))
     }
 }
@@ -271,10 +271,10 @@ fn parse_sqlite_url(text: &str) -> Result<PathBuf, String> {
         .map(|path| path.strip_prefix("//").unwrap_or(path))
         .ok_or("expected \"sqlite:\" followed by the path of a file; other databases are not supported yet")?;
     if path.contains(":memory:") {
-        return Err("a database in memory would forget every request: give the path of a file".to_owned());
+        return Err("an in-memory database would lose every request: give a file path".to_owned());
     }
     if path.contains(['?', '#']) {
-        return Err("options after the path are not taken: how the file is opened is amplinkd's to decide".to_owned());
+        return Err("options after the path are not supported: amplinkd decides how to open the file".to_owned());
     }
     if path.is_empty() || path.ends_with('/') {
         return Err("the path of the file is missing, as in \"sqlite:amplinkd.db\"".to_owned());
@@ -292,7 +292,7 @@ pub(super) fn file_mode<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Er
             // The daemon must read and write; nobody executes a database; a stranger who may write can forge history.
             if mode & 0o600 != 0o600 || mode & !0o664 != 0 {
                 return Err(format!(
-                    "expected {MODE}: the owner reads and writes, nobody executes, others never write"
+                    "expected {MODE}: the owner can read and write, nobody can execute, others cannot write"
                 ));
             }
             Ok(mode)
@@ -303,11 +303,11 @@ pub(super) fn file_mode<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Er
 /// The address that paths are appended to; given back without a slash at its end.
 pub(super) fn base_url<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     from.deserialize_any(Text {
-        expected: "an address such as \"https://api.weixin.qq.com\"",
+        expected: "a URL such as \"https://api.weixin.qq.com\"",
         parse: |text| {
             let url = web_address(text)?;
             if url.query().is_some() || url.fragment().is_some() {
-                return Err("an address to append paths to: without `?` and `#`".to_owned());
+                return Err("expected a base URL, without `?` and `#`".to_owned());
             }
             Ok(text.trim_end_matches('/').to_owned())
         },
@@ -316,7 +316,7 @@ pub(super) fn base_url<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::
 
 /// An `http` or `https` address. (The HTTP client's own parser, so that we agree with it.)
 pub(super) fn any_web_address(text: &str) -> Result<reqwest::Url, String> {
-    const ADDRESS: &str = "expected an address that begins with https:// or http://";
+    const ADDRESS: &str = "expected a URL that begins with https:// or http://";
     let url: reqwest::Url = text.parse().map_err(|wrong| format!("{ADDRESS}: {wrong}"))?;
     if !matches!(url.scheme(), "http" | "https") || text.contains(char::is_whitespace) {
         return Err(ADDRESS.to_owned());
@@ -328,7 +328,7 @@ pub(super) fn any_web_address(text: &str) -> Result<reqwest::Url, String> {
 pub(super) fn web_address(text: &str) -> Result<reqwest::Url, String> {
     let url = any_web_address(text)?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("a user or password in an address ends in logs: use [tokens.headers]".to_owned());
+        return Err("a user or password in a URL ends up in logs: use [tokens.headers]".to_owned());
     }
     Ok(url)
 }

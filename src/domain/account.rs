@@ -1,6 +1,6 @@
-//! An account is what is polled: why its list cannot be read, how urgent its next look is and when it comes, whether it may
-//! be called. What a look or a call came to moves it, purely and totally; `ARCHITECTURE.md` holds the table as it is
-//! computed from here.
+//! The polling state of an account: why its list cannot be read, how urgent its next poll is and when it comes, whether
+//! calls may be made. The outcome of a poll or call moves it, purely and totally; `ARCHITECTURE.md` has the table
+//! generated from here.
 
 mod parts;
 

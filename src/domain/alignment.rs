@@ -1,12 +1,13 @@
-//! When an account comes round again if nothing changes: spread over time, but together with its neighbours on disk, so that
-//! one transaction that writes a batch down touches few pages. Never before its time, nor much later: what is overdue is
-//! judged by these waits.
+//! When an unchanged account is polled again: spread over time, but together with its neighbours on disk, so that a
+//! transaction that writes a batch touches few pages. Never early, nor much later: lateness is judged by these
+//! intervals.
 //!
-//! Every block of neighbouring rows has moments of its own, one after the other at a little more than the wait between two
-//! looks. An account that meets its block's next moment within what a due time may be put off waits for it, and meets every
-//! later one as well. Another goes by as little or as much more than its wait as brings it there in the fewest rounds, in
-//! steps that it shares with all others of its block, so that they move together. With a wait of a day, of which only five
-//! minutes may be put off, that takes longer than any such wait lasts: those few stay where they are.
+//! Every block of neighbouring rows has its own moments, one after the other, slightly further apart than the interval
+//! between two polls. An account that can meet its block's next moment within its allowed delay waits for it, and meets
+//! every later one as well. Any other account is shifted by as little or as much more than its interval as brings it
+//! there in the fewest rounds, in steps that it shares with all others of its block, so that they move together. With
+//! an interval of a day, of which only five minutes may be added, that takes longer than any such interval lasts: those
+//! few stay where they are.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How long to wait after failures in a row: one value for every loop that tries again.
+//! Backoff after consecutive failures: one value for every loop that retries.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! The plan: what all accounts together demand of looks, what is there to meet it, and by how much everything is stretched
-//! when that is not enough.
+//! Capacity planning: polling demand of all accounts, supply, and the stretch of all intervals when supply is short.
 
 use std::time::Duration;
 

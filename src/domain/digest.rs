@@ -1,5 +1,4 @@
-//! The figures of a day: what came to an end, what waits and how long, what needs a person. They are counted by the store and
-//! worded in [`super::text::digest`].
+//! The daily digest in words: what ended, what waits and for how long, what needs action.
 
 use serde::Serialize;
 

@@ -1,5 +1,5 @@
-//! Many durations in a few figures: nearest-rank percentiles and a histogram whose steps people know. It must never
-//! interpolate: every figure is one that was measured.
+//! Summarizes durations: nearest-rank percentiles and a histogram with familiar steps. Nothing is interpolated: every
+//! figure was measured.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Answers that are doubtful as a whole: a 0 without a list, and a list that lost everything at once.
+//! Responses that are doubtful as a whole: a 0 without a list, and a list that lost everything at once.
 
 use super::{
     id::ProgramId,

@@ -1,7 +1,7 @@
-//! The one table of `WeChat`'s error codes: what each means for us and what a person can do. It must never look at texts.
+//! The one table of `WeChat`'s error codes: what each means for us and what to do about it.
 //!
-//! Sources: the link APIs' page (errors 89xxx), the global return codes page, and what users of the developers'
-//! community report (1003, 1005). Where no page says what a code means for a link, the row says so.
+//! Sources: the link APIs' page (errors 89xxx), the global return codes page, and reports in the developers' community
+//! (1003, 1005). Where no page says what a code means for a link, the row says so.
 
 /// What kind of "no" an answer is. If two need different handling they are two classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,8 +1,7 @@
-//! A request's history: how its steps are hashed into a chain, which moves it can hold, and what state they lead to. It
-//! must never read a history from anywhere.
+//! A request's history: how its steps are hashed into a chain, which moves are possible, and what state they lead to.
 //!
-//! A step's hash is the SHA-256 of a compact JSON array: the hash before it in hexadecimal, then the step's columns as
-//! `v_transition` shows them. Before the first step stands the hash of what the request is for.
+//! A step's hash is the SHA-256 of a compact JSON array: the previous hash in hexadecimal, then the step's columns as
+//! in `v_transition`. The first step follows the hash of what the request is for.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};

@@ -1,4 +1,4 @@
-//! The names things go by, parsed once at the door. It must never accept a text that the type does not promise.
+//! Identifiers, parsed once at the edge.
 
 use std::{fmt, ops::Deref};
 

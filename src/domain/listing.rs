@@ -1,4 +1,4 @@
-//! One answer of `wxamplinkget`, as far as it concerns us. It must never hold how the bytes were spelt.
+//! One response of `wxamplinkget`, as far as it concerns us, independent of its encoding.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
-//! Whose item is whose: from one listing to one observation for every request of the account. It must never guess: an
-//! item that could be two requests' is nobody's.
+//! Matches the items of a listing to an account's requests: one observation per request. It never guesses: an item that
+//! could belong to two requests counts for neither, because a wrong match would end the wrong request.
 //!
-//! A list is as long as whoever writes it likes, so its work grows with items plus requests, never with their product.
+//! Whoever writes a list decides how long it is, so the work grows with items plus requests, never with their product.
 
 mod unnamed;
 

@@ -1,5 +1,5 @@
-//! What is told, to people and to other systems: one event and the words for it, the same for every channel and in every
-//! retry. It must never know how a channel writes it down: `notify` does.
+//! One event with its words, for people and other systems: the same for every channel and every retry. `notify` encodes
+//! it for each channel.
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};

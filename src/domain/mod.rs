@@ -1,11 +1,11 @@
-//! What a request is and how it moves. Pure: this room must never hold async, IO, the clock, SQL, wire bodies or logs.
+//! What a request is and how it moves. Pure: no async, IO, clock, SQL, wire bodies or logs, so that every rule is
+//! tested without them.
 //!
-//! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means,
-//! [`plan`] for what comes next and when, [`quota`] for when a used-up quota rolls over, [`matching`] for whose item is whose, [`emptied`] for lists that are doubtful as a
-//! whole, [`history`] for what was recorded,
-//! [`alert_rules`] for what people must know, [`event`] for what is told of it, [`mod@text`] for the words,
-//! [`stage_durations`] and [`distribution`] for how long people took, [`nudge`] for the word to somebody who takes long,
-//! [`digest`] for a day in one message.
+//! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means, [`plan`] for
+//! what comes next and when, [`quota`] for when a used-up quota resets, [`matching`] for whose item is whose,
+//! [`emptied`] for lists that are doubtful as a whole, [`history`] for what was recorded, [`alert_rules`] for what
+//! people must know, [`message`] and [`telling`] for the words of it, [`stage_durations`] and [`distribution`] for how
+//! long people took, [`nudge`] for reminders, [`digest`] for the daily digest.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

@@ -1,5 +1,6 @@
-//! Reminding the administrator who has not answered: who that is, and whether it may be said now. The words are in
-//! [`super::text::reminder`].
+//! The reminder for an administrator who has not answered: whom it is for, whether it may be sent now, and its text. It
+//! claims nothing that `WeChat` does not document: who sends its message, what the buttons are called, how long it is
+//! valid.
 
 use std::time::Duration;
 

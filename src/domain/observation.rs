@@ -1,4 +1,4 @@
-//! Anything that can be learned about a request, whoever brings it. It must never say what it means.
+//! Everything that can be learned about a request, whatever the source. `decide` says what it means.
 
 use super::{errcode::Refusal, listing::Status, request::Baseline, time::Time};
 

@@ -1,5 +1,5 @@
-//! How often an account is looked at, and who goes first: classes of urgency, the intervals of the policy, and the stretch
-//! that all of them share when there is more to look at than can be looked at.
+//! How often an account is polled, and which goes first: classes of urgency, the intervals of the policy, and their
+//! common stretch when demand exceeds supply.
 
 use std::time::Duration;
 

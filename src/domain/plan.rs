@@ -1,4 +1,4 @@
-//! What to do next with a request, and when; and the same for the account that serves many. It must never do it.
+//! What to do next for a request, and when; and the same for an account with many.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How patient we are: the numbers an operator sets. It must never decide anything.
+//! The limits and deadlines that an operator sets.
 
 use std::time::Duration;
 

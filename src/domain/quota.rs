@@ -1,6 +1,6 @@
-//! When a quota that `WeChat` calls used up rolls over. Its clock is not ours, and how punctually its months and days roll
-//! is on no page: nothing is called in their first minutes, and a quota that is still used up in their first hours has
-//! perhaps not rolled yet, so that one call asks again.
+//! When a quota that `WeChat` calls used up resets. Its clock is not ours, and how punctually its months and days start
+//! is not documented: nothing is called in their first minutes, and a quota that is still used up in their first hours
+//! has perhaps not reset yet, so one call probes.
 
 use std::time::Duration;
 

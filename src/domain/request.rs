@@ -1,4 +1,4 @@
-//! One ask to link or to unlink, and its whole life. It must never move by itself: [`super::decide`] moves it.
+//! One request to link or to unlink, and its lifecycle. [`super::decide`] moves it.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! How long people took: which recorded move ends which stage, and how. It must never count what nobody decided.
+//! How long people took: which recorded step ends which stage, and how. Only human decisions count.
 
 use super::alert_rules::Stage;
 

@@ -1,4 +1,4 @@
-//! Moments and the Beijing calendar. It must never read a clock: every moment is handed in.
+//! Timestamps and the Beijing calendar. No clock here: the current time is an argument.
 
 use std::{fmt, time::Duration};
 

@@ -1,5 +1,5 @@
-//! What doors ask for: new requests, a cancel, a retry, an account's suspension. It must never call `WeChat`: the daemon
-//! does, once it sees what was written here.
+//! What commands ask for: new requests, a cancel, a retry, an account's suspension. They only write to the database;
+//! the daemon sees it and calls `WeChat`.
 
 use std::collections::{BTreeMap, HashMap};
 

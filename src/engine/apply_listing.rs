@@ -1,5 +1,5 @@
-//! What a readable list means: whose item is whose, what that means for every request of the account, and all of it
-//! written at once. It must never call, and never let one row that is not legal hold up the others.
+//! Applies a readable list: matches its items, decides for every request of the account, and writes all of it at once.
+//! One invalid row does not hold up the others.
 
 use std::{collections::HashSet, sync::Arc};
 

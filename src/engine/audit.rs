@@ -1,4 +1,4 @@
-//! The proof that nothing stalls and that people are told: one bounded query set. It must never repair what it finds.
+//! Proves that nothing stalls and that people are notified: a bounded set of queries. It only reports.
 
 use std::{
     sync::{PoisonError, atomic::Ordering},
@@ -72,9 +72,6 @@ impl Recorder {
 
     /// Everything that is lost, stalled or inconsistent; nothing, when all is well. Of the histories one slice is
     /// compared with its requests, the next time the next one; a small database is one slice.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database cannot be asked.
     pub async fn audit(&self) -> Result<Vec<Finding>, StoreError> {
         // A command lives for one audit: where it begins is as good as chance, so that every slice comes up.
         let begun = scrambled(self.clock().now().ms().cast_unsigned());
@@ -87,9 +84,6 @@ impl Recorder {
     }
 
     /// [`Recorder::audit`] with every history.
-    ///
-    /// # Errors
-    /// As there.
     pub async fn audit_all(&self) -> Result<Vec<Finding>, StoreError> {
         self.audited(Histories::All).await
     }

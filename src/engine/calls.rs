@@ -1,4 +1,4 @@
-//! Calls that a list has just allowed: each waits for its turn, and the account's state heeds what came of it.
+//! Calls that a list has just allowed: each waits for a rate permit, and its result goes into the account's state.
 
 use super::{
     Engine,

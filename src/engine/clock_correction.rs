@@ -1,5 +1,5 @@
-//! Times that no rule allows, as a calendar that once was years ahead has left them: corrected at the start, before anything is
-//! due by them, and said.
+//! Corrects times that no rule allows, as left behind by a calendar that was years ahead: at startup, before anything
+//! is due by them, and with a log line.
 
 use std::time::Duration;
 

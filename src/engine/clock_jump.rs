@@ -1,5 +1,5 @@
-//! Whether the calendar was stepped against the stopwatch. It must never correct either: it only says that ages are not to
-//! be believed for a while.
+//! Detects calendar steps against the monotonic clock. It corrects nothing: it only says that ages cannot be trusted
+//! for a while.
 
 use std::{
     sync::{Mutex, PoisonError},

@@ -1,5 +1,5 @@
-//! What tasks tell the loop, and the guard by which every poll tells it how it ended: dropping it tells, too, or an account
-//! would stay under way for ever.
+//! What tasks report to the loop, and the guard by which every poll reports its end: even a dropped one does, or an
+//! account would stay in flight forever.
 
 use std::{sync::Arc, time::Duration};
 

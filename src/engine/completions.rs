@@ -1,4 +1,5 @@
-//! What the loop makes of what its tasks report: an account goes back onto the agenda, waits for turns of its calls, or rests.
+//! How the loop handles its tasks' reports: an account goes back onto the due queue, waits for permits of its calls, or
+//! stays off it.
 
 use std::sync::Arc;
 

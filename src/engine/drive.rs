@@ -1,5 +1,5 @@
-//! The loop: takes what is due from the agenda, has it written down ahead, deals out turns, polls, puts it back. It never
-//! waits for a poll: whatever is due meanwhile would wait, too.
+//! The main loop: takes due accounts from the due queue, writes them ahead, hands out rate permits, polls, puts them
+//! back. It never waits for a poll: whatever is due meanwhile would wait, too.
 
 use std::{
     collections::VecDeque,
@@ -83,9 +83,6 @@ pub struct Driver {
 
 impl Driver {
     /// Takes up where the last process ended: gates, calls whose answer nobody has, and the first page of the agenda.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database cannot be read or written.
     pub async fn start(engine: Arc<Engine>) -> Result<Self, StoreError> {
         reconcile(&engine).await?;
         engine.correct_times().await?;
@@ -167,9 +164,6 @@ impl Driver {
     }
 
     /// Begins everything that is due at this moment and waits until it is done; for tests that move the clock by hand.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database cannot be read.
     pub async fn settle(&mut self) -> Result<(), StoreError> {
         loop {
             self.take_arrivals().await?;

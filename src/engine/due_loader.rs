@@ -1,5 +1,4 @@
-//! How accounts come onto the agenda: at the start, on a wake-up, and when one was made due in the moment it left. It must
-//! never poll.
+//! How accounts get onto the due queue: at startup, on a wakeup, and when one becomes due just as it leaves.
 
 use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
 

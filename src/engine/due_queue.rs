@@ -1,5 +1,4 @@
-//! Which account is due when, in memory and on the stopwatch. A few dozen bytes an account; it must never read a clock,
-//! the database or a request.
+//! Which account is due when, in memory and on the monotonic clock, in a few dozen bytes per account.
 
 mod slot;
 

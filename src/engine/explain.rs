@@ -1,5 +1,5 @@
-//! Why a request is where it is, in sentences: since when, who must act, what comes next and when, what a retry would
-//! do. Pure: it must never read anything, nor decide anything; it repeats in words what the rules do.
+//! Explains why a request is in its state, in sentences: since when, who must act, what comes next and when, what a
+//! retry would do. Pure: it words what the rules decide.
 
 mod account;
 

@@ -1,5 +1,5 @@
-//! Looks after the file while the daemon runs: keeps its log small, and checks a large one beside the work. Damage stops every
-//! call at once: what is written to a damaged file may be lost, and takes more with it.
+//! Maintains the database file while the daemon runs: keeps its log small, and checks a large file in the background.
+//! Damage stops every call at once: what is written to a damaged file may be lost, and take more with it.
 
 use std::{sync::atomic::Ordering, time::Duration};
 

@@ -1,4 +1,4 @@
-//! An engine whose calls reach nobody, for the tests of its parts.
+//! An engine whose calls reach nobody, for unit tests of its parts.
 
 use std::{collections::HashMap, num::NonZeroU32, path::Path, sync::Arc};
 

@@ -1,7 +1,8 @@
-//! Calls held back for more than one request, as they are remembered: a program's month, an account's, one API's day, our
-//! address. What closes here is written with the decision that met it, so that no restart forgets it.
+//! Gates: calls held back for more than one request, in memory: a program's month, an account's, one API's day, our IP
+//! address. A gate is written with the decision that closed it, so that no restart forgets it.
 //!
-//! A month's gate does not open by itself when its time has come: it lets one call through, which asks for all that wait.
+//! The gate of a month does not open by itself when its time comes: it lets one call through, which probes for all that
+//! wait.
 
 use std::{
     collections::HashMap,

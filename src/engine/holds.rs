@@ -1,5 +1,5 @@
-//! What a used-up quota means for the calls behind it: whom it holds back and for how long, and what a call that asked opens
-//! or closes.
+//! What a used-up quota means for the calls behind it: whom it holds back and for how long, and what a probing call
+//! opens or closes.
 
 use super::{
     Engine,
@@ -24,9 +24,6 @@ use crate::{
 
 impl Engine {
     /// Takes up the gates as they are written down, at the start.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub(super) async fn load_gates(&self) -> Result<(), StoreError> {
         let (gates, now) = (self.store().gates().await?, self.clock().now());
         for gate in gates.iter().filter(|gate| gate.kind != IP) {

@@ -1,5 +1,4 @@
-//! Coarse work that cron wakes: the drift check of linked accounts, housekeeping. It works in pages, so that it holds up
-//! nobody.
+//! Work started by cron: the drift check of linked accounts, housekeeping. It runs in pages, so that it blocks nobody.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

@@ -1,5 +1,4 @@
-//! Names for new requests: `UUIDv7`, so that they sort by the time of asking, also within one millisecond. It must never
-//! give one name twice.
+//! Ids for new requests: `UUIDv7`, so that they sort by creation time, even within one millisecond.
 
 use std::sync::{Mutex, PoisonError};
 

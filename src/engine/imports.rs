@@ -1,6 +1,6 @@
-//! Many wishes at once: staged in pages that nobody sees, accepted in one moment, moved in pages to where the loop finds
-//! them. Killed before the moment, nothing of it ever was; after it, whoever runs goes on. Between two pages everybody
-//! else writes.
+//! Bulk imports: staged in pages that nobody sees, accepted at one moment, moved in pages to where the loop finds them.
+//! Killed before that moment, nothing remains; after it, any process continues. Between two pages everybody else can
+//! write.
 
 use std::{collections::HashMap, time::Duration};
 

@@ -1,5 +1,4 @@
-//! One list, thought through: whose item is whose, how far it is believed, what of it is remembered. Pure, and for a long
-//! list long work.
+//! Analyzes one list: whose item is whose, how far it is believed, what to remember. Pure, and slow for a long list.
 
 use std::{
     collections::{HashMap, HashSet},

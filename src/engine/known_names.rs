@@ -1,5 +1,4 @@
-//! What the store remembers of names and of an account's earlier listings, for telling whose item is whose. It must never
-//! tell by itself.
+//! What the store knows of names and of an account's earlier listings, for matching items to requests.
 
 use std::collections::HashMap;
 

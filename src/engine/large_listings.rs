@@ -1,5 +1,5 @@
-//! Long lists, read beside the loop's threads and one at a time: a hostile list takes its share of one core and holds
-//! nobody up.
+//! Processes long lists outside the loop's threads, one at a time: a hostile list takes its share of one core and
+//! delays nobody.
 
 use std::panic;
 

@@ -1,5 +1,4 @@
-//! How late polls begin, counted so that a quantile can be read at any moment. It must never hold a poll up: noting one is
-//! two additions.
+//! Histogram of how late polls start, readable at any time. Recording costs two additions.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

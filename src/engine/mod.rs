@@ -1,10 +1,10 @@
-//! The only room that joins the others: doors hand requests in, due times come up, listings are read, calls are made,
-//! decisions are written. It must never hold SQL, wire bodies or rules about requests.
+//! Joins the other modules: accepts requests, polls due accounts, makes calls, writes decisions.
 //!
-//! [`accept`] is what doors and commands call, [`imports`] the same for many wishes. [`drive`] is the loop: it takes what is due from the [`due_queue`], has
-//! [`poll`] read the list and [`submit`] make calls; both hand what they learned to [`record`], the only place where a
-//! decision becomes a transaction. [`gates`] hold calls back, `holds` says what that means, an operator may open one ([`open_gate`]), [`housekeeping`] is what cron wakes, [`audit`] proves that
-//! nothing stalls.
+//! [`accept`] is what commands call, [`imports`] the same for many wishes. [`drive`] is the loop: it takes what is due
+//! from the [`due_queue`], has [`poll`] read the list and [`submit`] make calls; both hand what they learned to
+//! [`record`], the only place where a decision becomes a transaction. [`gates`] hold calls back, `holds` says what that
+//! means, an operator may open one ([`open_gate`]), [`housekeeping`] is started by cron, [`audit`] proves that nothing
+//! stalls.
 
 pub mod accept;
 mod apply_listing;

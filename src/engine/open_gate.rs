@@ -1,4 +1,4 @@
-//! A gate that an operator opens, who has bought quota or knows better: what waited for it goes on now.
+//! Opens a gate on an operator's behalf, after quota was bought: whatever waited for it resumes now.
 
 use super::{
     accept::AskError,

@@ -1,4 +1,4 @@
-//! Calls that were out when the last process ended. It must never call.
+//! Recovers calls that were in flight when the last process ended.
 
 use super::Engine;
 use crate::{

@@ -1,5 +1,5 @@
-//! The plan that the daemon works by: counted from what is on the agenda, written down for whoever judges from outside, and
-//! applied to every wait.
+//! The polling plan of the daemon: computed from the due queue, recorded for outside observers, and applied to every
+//! interval.
 
 use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering},

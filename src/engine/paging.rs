@@ -1,5 +1,5 @@
-//! Long work in short transactions: how many rows the next one may have, so that nobody who writes beside it waits long,
-//! and the pause between two, in which those come through.
+//! Splits long work into short transactions: how many rows the next one may have, so that no other writer waits long,
+//! and the pause between two, in which others get through.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Turns: so many calls to `WeChat` a second, counted on our own stopwatch. Only the loop takes them, so that nobody waits
-//! in a herd: it knows when the next one comes and who goes then.
+//! Rate permits: calls to `WeChat` per second, on the monotonic clock. Only the loop takes them, so there is no
+//! thundering herd: it knows when the next permit comes and who gets it.
 
 use std::{num::NonZeroU32, time::Duration};
 

@@ -1,5 +1,5 @@
-//! One look at one account: its list is read, `domain` says what that makes of its requests and of the account, and that is
-//! written. The calls that the list allows wait for their turns in [`super::calls`].
+//! One poll of one account: reads its list, lets `domain` decide for its requests and the account, and writes that.
+//! Calls that the list allows wait for permits in [`super::calls`].
 
 use super::{
     Engine, Meters,

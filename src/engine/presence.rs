@@ -1,5 +1,5 @@
-//! The daemon's mark in the database: which process drives it, since when, and when it could last write. Whoever looks at
-//! the file cannot see into the daemon's memory; this is what it can rely on.
+//! The daemon's record in the database: which process drives it, since when, and when it could last write. Commands
+//! cannot see into the daemon's memory; this is what they rely on.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Which accounts were read lately, as far as it matters: whether those that cannot be read are most of all.
+//! Which accounts were polled recently, to tell whether those that cannot be read are most of all.
 
 use std::{
     collections::HashMap,

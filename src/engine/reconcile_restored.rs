@@ -1,6 +1,5 @@
-//! A database that is a copy which was put back: every request that may have been called since becomes one whose call is
-//! out, so that the lists decide before anything is called. It must never call, and never let anything be called before
-//! it has come to its end.
+//! Reconciles a restored backup: every request that may have been called since it was made is treated as called, so
+//! that the lists decide before any call. No call is made before this is complete: it could invite twice.
 
 use super::{Engine, record};
 use crate::{

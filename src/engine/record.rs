@@ -1,5 +1,4 @@
-//! The only place where a decision becomes a transaction: new state, history, conflict and events, or nothing. It must
-//! never decide.
+//! The only place where a decision becomes a transaction: new state, history, conflict and events, or nothing.
 
 use std::{
     collections::HashSet,

@@ -1,6 +1,6 @@
-//! One call that has an effect: gate, token, its turn, whether it is still wanted, intent on disk, call, answer on disk.
-//! Between the intent and the call nothing waits, so that an intent without an answer is a call that was sent, or a process
-//! that died in that very moment.
+//! One call with an effect: gate, token, permit, whether it is still wanted, intent on disk, call, result on disk.
+//! Nothing waits between intent and call, so an intent without a result is a call that was sent, or a process that died
+//! at that very moment.
 
 use std::sync::atomic::Ordering;
 

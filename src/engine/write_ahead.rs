@@ -1,6 +1,6 @@
-//! What is written down ahead of a poll: when its account is due afterwards, and what it costs of the day's budget. No poll
-//! is made that is not written down, so that a crash loop spends no more than the budget; one that is written down and not
-//! made is given back when the daemon ends in good order.
+//! What is written before a poll: when its account is due next, and what it takes from the daily budget. No poll
+//! without it, so that a crash loop spends no more than the budget; a poll that was written and not made is given back
+//! at a clean shutdown.
 
 use std::time::Duration;
 

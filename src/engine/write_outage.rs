@@ -1,5 +1,5 @@
-//! Whether anything can be written: one loud line when that ends, one when it is so again, and readings for whoever asks
-//! in between. It must never hold anything up: whoever writes waits and tries again by its own rules.
+//! Whether anything can be written: one prominent log line when that stops, one when it works again, and metrics in
+//! between. Writers wait and retry by their own rules.
 
 use std::{
     convert::Infallible,

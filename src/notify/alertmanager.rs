@@ -1,5 +1,5 @@
-//! The channel `alertmanager`: alerts as Prometheus Alertmanager's API v2 takes them. It must never give an alert other
-//! labels when it is over than it had when it fired: the labels are how Alertmanager knows it again.
+//! The channel `alertmanager`: alerts for Prometheus Alertmanager's API v2. An alert keeps the same labels when it is
+//! resolved: they are its identity there.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,5 +1,5 @@
-//! What a chat's robot says to a message: an HTTP status that is nearly always 200, and a code in the body. It must
-//! never take a 200 without the code for a success: pages of log-in and of maintenance come with 200 too.
+//! How chat bots respond: an HTTP status that is nearly always 200, and a code in the body. A 200 without the code is
+//! no success: login and maintenance pages return 200 too.
 
 use std::time::Duration;
 

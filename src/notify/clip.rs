@@ -1,5 +1,4 @@
-//! Texts as every channel needs them: one line, short enough, without characters that nobody sees. It must never cut
-//! through a character.
+//! Text for every channel: one line, short enough, without invisible characters, never cut within a character.
 
 use crate::domain::text::format::is_unseen;
 

@@ -1,5 +1,4 @@
-//! One event as other systems read it: a `CloudEvent`, the same bytes in every retry. It must never hold words for
-//! people that the event's own data does not hold.
+//! Encodes an event as a `CloudEvent` for other systems, with the same bytes on every retry.
 
 use serde::Serialize;
 use serde_json::value::RawValue;

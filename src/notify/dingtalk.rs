@@ -1,5 +1,5 @@
-//! A robot in a group of `DingTalk` (钉钉), in its own dialect of Markdown. It must never mention anybody: whom it
-//! wakes is the group's own setting.
+//! The channel `dingtalk`: a bot in a `DingTalk` (钉钉) group, in its dialect of Markdown. It mentions nobody: whom to
+//! wake is the group's own setting.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! How other people's texts are kept from being taken for markup. It must never change a character that an id is made
-//! of: what is shown must still be found when it is copied.
+//! Keeps outside text from being taken for markup. Characters of ids stay unchanged: an id copied from a message must
+//! still be found.
 
 /// The text for a dialect in which a backslash may not escape, as those of `WeCom` and `DingTalk`: what would be markup
 /// is written with its full-width twin, which every client shows and none obeys. `<` goes with it, and so do mentions

@@ -1,4 +1,4 @@
-//! A robot in a group of Feishu (飞书) or Lark: a card of plain texts. It must never write Markdown: what is plain
+//! The channel `feishu`: a bot in a Feishu (飞书) or Lark group, with a card of plain text. No Markdown: plain text
 //! cannot mention anybody or break the layout.
 
 use std::time::Duration;

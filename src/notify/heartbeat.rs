@@ -1,5 +1,5 @@
-//! The dead man's switch: a service outside that tells people when we are silent, in the manner of Healthchecks
-//! (<https://healthchecks.io/docs/http_api/>). It must never decide when to speak, or show the address, which is a key.
+//! Pings an outside service that notifies people when we are silent, as Healthchecks defines it
+//! (<https://healthchecks.io/docs/http_api/>). The URL is a key and is never shown.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -40,9 +40,6 @@ pub struct HeartbeatClient {
 impl HeartbeatClient {
     /// A heartbeat at the check's ping URL, such as `https://hc-ping.com/<uuid>`; nothing is sent. `timeout` is for one
     /// call.
-    ///
-    /// # Errors
-    /// [`BadHeartbeat`] when the URL cannot be called.
     pub fn new(url: SecretString, timeout: Duration) -> Result<Self, BadHeartbeat> {
         let settings = ChannelSettings {
             name: "heartbeat".to_owned(),
@@ -68,18 +65,12 @@ impl HeartbeatClient {
     }
 
     /// All is well; it ends the run that was started, if one was.
-    ///
-    /// # Errors
-    /// [`SendError`] when it was not taken.
     pub async fn ok(&self, now: Time) -> Result<(), SendError> {
         self.end("", "", now).await
     }
 
     /// Something is wrong: the service tells people at once. It ends the run that was started, if one was. Of the
     /// findings the first 10 kB are sent.
-    ///
-    /// # Errors
-    /// [`SendError`] when it was not taken.
     pub async fn fail(&self, findings: &str, now: Time) -> Result<(), SendError> {
         self.end("/fail", &findings[..findings.floor_char_boundary(FINDINGS_BYTES_MAX)], now).await
     }

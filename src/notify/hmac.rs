@@ -1,4 +1,4 @@
-//! HMAC-SHA256 as services want it, and nothing else of cryptography. It must never keep or show a key.
+//! HMAC-SHA256, as the services want it.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac as _};

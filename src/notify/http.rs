@@ -1,6 +1,5 @@
-//! One POST to one address, as every channel that speaks HTTP needs it: one deadline, a bounded answer, faults in
-//! words. It must never send a request twice, follow a redirect, use a proxy of the environment, or show an address: a
-//! robot's address is its key.
+//! One HTTP POST, as every HTTP channel needs it: one deadline, a bounded response, errors in words. No second try, no
+//! redirects, no proxy from the environment, and no URL in an error: a bot's URL is its key.
 
 use std::{error::Error as _, fmt, fmt::Write as _, time::Duration};
 

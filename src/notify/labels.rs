@@ -1,5 +1,4 @@
-//! The few words that channels add to a message, in its language. It must never say what a message means beyond its
-//! mood: title and lead do.
+//! The few words that channels add to a message, in its language.
 
 use jiff::tz::TimeZone;
 

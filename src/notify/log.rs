@@ -1,5 +1,4 @@
-//! The channel `log`: a message as one line of our own log, for machines whose logs are watched already. It must never
-//! write a secret, or more than one line.
+//! The channel `log`: each message as one line of our own log, for machines whose logs are already monitored.
 
 use super::{
     ChannelError, ChannelSettings, Pace, SendError,

@@ -1,5 +1,5 @@
-//! How we tell people and other systems: one file per channel. It must never decide what is told, when, or how often:
-//! it writes one message down as its service wants it, sends it once, and says what became of it.
+//! Notification channels, one file each: a channel encodes a message for its service, sends it once, and returns the
+//! result. What to send, when and how often is decided elsewhere.
 
 mod alertmanager;
 mod chat_response;

@@ -1,5 +1,5 @@
-//! What keeps a channel's secrets out of every text that leaves it, whatever a service sends back. It must never rely
-//! on finding a secret whole: a server may quote a part of it, in capitals or percent-encoded.
+//! Redacts a channel's secrets from every text that leaves it, whatever a service sends back. A secret need not appear
+//! whole: a service may quote part of it, in capitals or percent-encoded.
 
 use std::{collections::HashSet, fmt};
 

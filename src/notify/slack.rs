@@ -1,5 +1,4 @@
-//! An incoming webhook of Slack, with blocks. It must never mention anybody: whom it wakes is the channel's own
-//! setting.
+//! The channel `slack`: an incoming webhook with blocks. It mentions nobody: whom to wake is the channel's own setting.
 
 use std::time::Duration;
 

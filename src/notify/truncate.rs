@@ -1,5 +1,5 @@
-//! What of a message a chat shows, cut to what its service takes: the last rows go first, who must act goes last. It
-//! must never drop a row without saying how many are missing.
+//! Cuts a message to the size its service accepts: the last rows go first, who must act goes last, and missing rows are
+//! counted.
 
 use std::fmt::Write as _;
 

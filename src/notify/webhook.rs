@@ -1,5 +1,5 @@
-//! A signed POST of the event for other systems: Standard Webhooks around a `CloudEvent`. It must never send the words
-//! for people, or two different bodies for one event.
+//! The channel `webhook`: a signed POST of the event: Standard Webhooks around a `CloudEvent`. The body of an event
+//! never changes, so receivers can detect duplicates.
 
 use base64::{
     Engine as _,

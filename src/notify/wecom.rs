@@ -1,5 +1,5 @@
-//! A robot in a group of `WeCom` (企业微信), in its own dialect of Markdown. It must never mention anybody: whom it
-//! wakes is the group's own setting.
+//! The channel `wecom`: a bot in a `WeCom` (企业微信) group, in its dialect of Markdown. It mentions nobody: whom to wake
+//! is the group's own setting.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Carries out what was drawn: what people ask for and do, what befalls the network, the process and the machine. It must
-//! never look at what comes of it.
+//! Carries out the actions of a simulation: what people ask for and do, and faults of the network, the process and the
+//! machine.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What befalls the real program: it is killed, its disk is full, it is stopped. Each check brings it about and says what
-//! was seen. It must never harm another process than the ones it started.
+//! Tests on the real program: it is killed, its disk is full, it is paused. Each check causes that and reports what it
+//! saw; only processes that it started are touched.
 
 use std::{path::Path, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Copies of a life's database, and an old one put back while the world has moved on. It must never tell the daemon which
-//! of both happened.
+//! Backups of a simulation's database, and old ones put back after the world has moved on. The daemon must find out for
+//! itself.
 
 use std::path::PathBuf;
 

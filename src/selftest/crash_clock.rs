@@ -1,5 +1,4 @@
-//! A clock that can end the process that asks it: at any question, however deep in its work. It must never let a dead
-//! process go on.
+//! A clock that can kill the process that asks it, at any reading, however deep in its work.
 
 use std::{
     panic::resume_unwind,

@@ -1,5 +1,5 @@
-//! One process of the daemon, on a runtime of its own, so that it can be ended in the middle of whatever it does. It must
-//! never be looked into: what it did is in its database and in the world.
+//! One process of the daemon in a simulation, on its own runtime, so that it can be killed in the middle of anything.
+//! Checks look only at its database and the world.
 
 use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 

@@ -1,5 +1,5 @@
-//! What a disk can be believed about: its file system, its locks, how long it takes to say that something is safe. It must
-//! never claim what only a pulled plug can show.
+//! What a disk can be trusted with: its file system, its locks, the time of a synced write. It claims nothing that only
+//! a pulled plug could show.
 
 use std::{
     fs::{File, OpenOptions},
@@ -67,9 +67,6 @@ pub struct Disk {
 }
 
 /// Looks at the disk under a folder; writes a small file there and takes it away.
-///
-/// # Errors
-/// When nothing can be written there.
 pub fn look(folder: &Path) -> io::Result<Disk> {
     let number = u64::try_from(statfs(folder)?.f_type).unwrap_or(0) & 0xffff_ffff;
     let known = FILE_SYSTEMS.iter().find(|(magic, ..)| *magic == number);

@@ -1,4 +1,4 @@
-//! What happens next, drawn by chance: to requests, people, the network, the machine. It must never carry it out.
+//! Draws the next action of a simulation: of requests, people, the network, the machine.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What may never happen, looked for after every step: the promises of a request's life, held against the database and the
-//! world's own ledger. It must never repair anything, and never trust what the daemon says of itself.
+//! The invariants, checked after every step: a request's promises against the database and the world's own ledger. What
+//! the daemon says of itself is not used.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -1,10 +1,9 @@
-//! How the daemon is tried before it is trusted: whole lives by chance, on a clock that is moved by hand, against the
-//! simulator. It must never touch a database that is not its own.
+//! Randomized simulations of the daemon on a simulated clock, against the simulator and in a folder of their own.
 //!
-//! A [`Scenario`] is everything that one seed brings about: requests, people, faults, operators, crashes. [`live()`] lives it,
-//! week after week in seconds, and holds the promises against it after every step. The same seed brings about the same
-//! life again. The [`checks`] bring to the real program what a manual clock cannot: kills, a full disk, a stop; [`disk`]
-//! says what a disk can be believed about.
+//! A [`Scenario`] is everything one seed produces: requests, people, faults, operators, crashes. [`live()`] runs it,
+//! weeks in seconds, and checks the promises after every step. The same seed reproduces the same simulation. The
+//! [`checks`] do to the real program what a simulated clock cannot: kills, a full disk, a pause; [`disk`] says what a
+//! disk can be trusted with.
 
 mod actions;
 pub mod checks;

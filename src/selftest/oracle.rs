@@ -1,5 +1,5 @@
-//! Whether what a list is said to have shown is true in the world. It must never use the daemon's own tables: a shared
-//! mistake would hide.
+//! Whether what a list is said to have shown is true in the world. It shares no table with the daemon: a shared mistake
+//! would hide.
 
 use crate::{
     sim::{Phase, World},

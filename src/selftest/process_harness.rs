@@ -1,5 +1,4 @@
-//! The real program on a small ground of its own: a folder, a configuration, a simulator. It must never look into the
-//! process: only at its database and at the world's ledger.
+//! A test setup for the real program: a folder, a configuration, a simulator.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,5 +1,5 @@
-//! How a life ends: the weather clears, everybody who waits gets an answer, and every request must come to its end and to
-//! the truth. It must never help a request along otherwise than people could.
+//! The end of a simulation: faults stop, everybody who waits gets an answer, and every request must end, in agreement
+//! with the world.
 
 use std::time::Duration;
 

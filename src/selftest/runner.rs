@@ -1,5 +1,5 @@
-//! A life under way: time passes from due time to due time, things happen, and after every step the promises are
-//! looked at. It must never depend on anything but the seed.
+//! Runs a simulation: time moves from due time to due time, actions happen, and after every step the promises are
+//! checked. Nothing but the seed may influence it, or it could not be reproduced.
 
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -1,4 +1,4 @@
-//! What a life is drawn from, and what is told of it afterwards. It must never live it.
+//! The parameters of a simulation and the report on it.
 
 use std::{fmt, time::Duration};
 

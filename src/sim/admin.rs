@@ -1,4 +1,4 @@
-//! What people do by hand: the two administrators, the account's own console, and WeChat itself. It must never answer a call.
+//! What people do by hand: the two administrators, the account's own console, and WeChat itself.
 
 use serde::{Deserialize, Serialize};
 

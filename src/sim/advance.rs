@@ -1,4 +1,4 @@
-//! The one pure step of time: what happens by itself until `now`. It must never do IO, read a clock or answer a call.
+//! The pure time step: everything that happens by itself until `now`.
 
 use super::{
     plan::{Plan, Plans},

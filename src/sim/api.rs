@@ -1,4 +1,4 @@
-//! `/_sim`: the administrators' and the experimenter's API. It must never be mistaken for WeChat's.
+//! `/_sim`: the control API, for administrators and experiments.
 
 use std::fmt::Display;
 

@@ -1,4 +1,4 @@
-//! What was asked of the simulator and what came of it: the ledger of effects, and counts. It must never steer a call.
+//! The ledger of calls and their effects, and counters.
 
 use std::collections::{BTreeMap, VecDeque};
 

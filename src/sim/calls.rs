@@ -1,4 +1,4 @@
-//! The three calls as WeChat answers them, on plain data. It must never know of HTTP, tokens or faults.
+//! The three link APIs on plain data, without HTTP, tokens or faults.
 
 use super::{
     advance::Rules,

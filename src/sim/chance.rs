@@ -1,4 +1,4 @@
-//! Chance that depends on a seed and on names alone. It must never ask the system for randomness.
+//! Randomness derived from a seed and from names, so that a run can be repeated.
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;

@@ -1,4 +1,4 @@
-//! TCP connections that can be reset in the middle of an answer. It must never decide when.
+//! TCP connections that can be reset in the middle of a response.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! The codes the simulator answers with and the platform's texts for them. It must never say what a client should do.
+//! The codes the simulator returns, with the platform's texts.
 
 pub(super) const BUSY: i64 = -1;
 pub(super) const TOO_MANY_CYCLES: i64 = 1005;

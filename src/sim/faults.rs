@@ -1,4 +1,4 @@
-//! Seeded bad luck: which fault meets which call. It must never carry a fault out.
+//! Seeded faults: which fault hits which call.
 
 use std::collections::{BTreeMap, VecDeque};
 

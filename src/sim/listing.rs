@@ -1,4 +1,4 @@
-//! The list of one account and how WeChat writes it. It must never change what it lists.
+//! The list of one account, encoded as WeChat does.
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};

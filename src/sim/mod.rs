@@ -1,11 +1,11 @@
-//! A small WeChat of our own, for tests, the demo and people's own integration tests.
+//! A small WeChat of our own, for tests, the demo and other people's integration tests.
 //!
-//! In reading order: [`World`] is plain data, [`advance()`] is the one pure step of time, the calls of
-//! [`World`] answer as WeChat would, [`Faults`] are its seeded bad luck, [`Switches`] are what WeChat
-//! does not document, and [`Sim`] serves all of it over HTTP.
+//! In reading order: [`World`] is plain data, [`advance()`] the pure time step, the calls of [`World`] respond as
+//! WeChat would, [`Faults`] are its seeded faults, [`Switches`] are what WeChat does not document, and [`Sim`] serves
+//! all of it over HTTP.
 //!
-//! It must never name another room of the house: a shared struct would hide a shared mistake. Outside
-//! `server` and [`accelerated`] nothing here does IO or reads a clock.
+//! It shares no type with the other modules: a shared struct would hide a shared mistake. Outside `server` and
+//! [`accelerated`] nothing here does IO or reads a clock.
 
 mod admin;
 mod advance;

@@ -1,4 +1,4 @@
-//! Where the simulator's time comes from. It is the one place of this room that reads the system's clock.
+//! The simulator's clock. The only place in this module that reads the system's clock.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! What administrators will do: plans that were set, else plans drawn from the seed. It must never act on a link.
+//! What administrators will do: configured plans, or else plans drawn from the seed.
 
 use std::{collections::HashMap, fmt, str::FromStr};
 

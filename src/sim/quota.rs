@@ -1,4 +1,4 @@
-//! WeChat's quotas: the limits, and what was used of them in a Beijing month or day. It must never decide an answer.
+//! WeChat's quotas: the limits, and their use in a Beijing month or day.
 
 use jiff::Timestamp;
 use jiff::tz::{self, Offset};

@@ -1,4 +1,4 @@
-//! One call and what goes back over the wire, faults included. Pure: it must never sleep, send or read a clock.
+//! One call and its response on the wire, faults included. Pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A simulator running inside this process, for tests and the demo. It listens on this machine only, never elsewhere.
+//! A simulator inside this process, for tests and the demo, on the loopback address only.
 
 use std::{
     io,
@@ -43,10 +43,6 @@ pub struct Sim {
 
 impl Sim {
     /// Starts on a free port of 127.0.0.1.
-    ///
-    /// # Errors
-    ///
-    /// No port could be opened.
     pub async fn start(config: SimConfig) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;

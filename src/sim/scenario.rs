@@ -1,4 +1,4 @@
-//! A world described in a file: plans, switches, quotas, faults. It must never hold what happened in it.
+//! A world described in a file: plans, switches, quotas, faults.
 
 use serde::{Deserialize, Serialize};
 

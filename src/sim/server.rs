@@ -1,4 +1,4 @@
-//! The HTTP face: WeChat's three calls and a token endpoint. It must never decide an answer; `exchange` does.
+//! The HTTP server: the three link APIs and a token endpoint. Responses come from `respond`.
 
 use std::{
     io,

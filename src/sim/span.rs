@@ -1,4 +1,4 @@
-//! Lengths of time as people write them ("90s", "2h"). It must never read a clock.
+//! Durations as people write them ("90s", "2h").
 
 use std::{fmt, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Stories of the pure world: calls, administrators and time, without HTTP. It must never start a server.
+//! Tests of the pure world: calls, administrators and time, without HTTP.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What WeChat does not document, each question with a name. It must never hold what WeChat does document.
+//! What WeChat does not document, each question with a name.
 
 use std::{fmt, str::FromStr};
 

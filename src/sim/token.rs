@@ -1,4 +1,4 @@
-//! The accounts' access tokens: issued, renewed, expired on the simulator's time. It must never hold a real secret.
+//! The accounts' access tokens: issued, renewed, expired on the simulator's clock.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What the simulated WeChat remembers, as plain data. It must never do IO or read a clock.
+//! The state of the simulated WeChat, as plain data.
 
 use std::collections::HashMap;
 

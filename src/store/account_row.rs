@@ -1,5 +1,4 @@
-//! Rows of `account` and what they mean: into exactly the legal states, and back. A row that is not legal is an error that
-//! names it, so that it delays only itself.
+//! Decodes and encodes rows of `account`. An invalid row is an error that names it, so that it delays only itself.
 
 use sqlx::FromRow;
 

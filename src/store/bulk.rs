@@ -1,5 +1,5 @@
 //! Many rows in one statement: the one place that knows how, because it differs between databases. A statement costs
-//! about as much as ten rows (`docs/performance.md`), so rows travel as one JSON array. It must never build SQL.
+//! about as much as ten rows (`docs/performance.md`), so rows are passed as one JSON array.
 
 use serde::Serialize;
 use sqlx::SqliteConnection;

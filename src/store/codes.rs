@@ -1,5 +1,5 @@
-//! The numbers that stand for states and causes in the log. The views `transition` and `outbox` turn them back into words, so
-//! that a number once given is never given to another.
+//! States and causes as numbers in the log. The views `transition` and `outbox` turn them back; a number is never
+//! reused for another word, or old rows would change their meaning.
 
 use crate::domain::{observation::Cause, request::StateKind};
 

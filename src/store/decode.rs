@@ -1,8 +1,8 @@
-//! Rows into values, one at a time: a row that somebody changed past us is named and left out, and holds up no other.
+//! Decodes rows one at a time: a row that somebody edited past us is reported and left out, and delays no other.
 //!
-//! `query_as(…).fetch_all(…)` fails as a whole when one row of the page cannot be read. What a loop of the daemon reads is
-//! therefore fetched raw, with [`sqlx::query`](fn@sqlx::query), and read here. (A null reads as zero or as an empty text where neither is
-//! optional: sqlx asks no more of it. The audit's scan of illegal rows names those.)
+//! `query_as(…).fetch_all(…)` fails as a whole if one row of the page cannot be read. So the daemon's loops fetch raw
+//! rows, with [`sqlx::query`](fn@sqlx::query), and decode them here. (A null reads as zero or as an empty string where
+//! neither is optional: sqlx asks no more of it. The audit's search for invalid rows reports those.)
 
 use std::{
     borrow::Cow,

@@ -1,4 +1,4 @@
-//! What can go wrong with the database, said by what to do next. It must never hold a value that was being written.
+//! Database errors, by what to do next. They hold no value that was being written.
 
 use std::{borrow::Cow, error::Error, sync::Arc};
 

@@ -1,10 +1,10 @@
-//! The database thread: what polls ask and write, in groups. A poll asks several things at once and writes what it decided;
-//! over sqlx's channels every statement is two hand-overs between threads, which cost more than the statement
-//! (docs/performance.md). Here a piece of work is a closure that runs on the thread that holds the connection: all that
-//! waits is answered from one snapshot, then written in one transaction. When that fails each piece is tried alone, so
-//! that one poisoned piece delays only itself.
+//! The database thread: what polls read and write, in groups. A poll asks several questions at once and writes its
+//! decisions; over sqlx's channels every statement is two hand-overs between threads, which cost more than the
+//! statement (docs/performance.md). Here a job is a closure that runs on the thread that holds the connection: all
+//! queued jobs read from one snapshot, then write in one transaction. If that fails each job is tried alone, so that
+//! one poisoned job delays only itself.
 //!
-//! What is written less often goes through [`super::write::writer`]; one of the two writes at a time.
+//! Less frequent writes go through [`super::write::writer`]; only one of the two writes at a time.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

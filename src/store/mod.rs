@@ -1,7 +1,7 @@
-//! How we remember: one `SQLite` file, one writer at a time, readers apart. It must never decide anything about a request.
+//! Persistence: one `SQLite` file, one writer at a time, separate readers.
 //!
-//! What polls and the watch ask and write goes through [`Store`]'s methods to the database thread (`executor`), everything
-//! else that is written to the `writer`; both commit whatever queued while the last commit was syncing. Each file beside them
+//! What polls and alerting read and write goes through [`Store`]'s methods to the database thread (`executor`), all
+//! other writes go to the `writer`; both commit everything that queued during the last commit. Each file next to them
 //! holds one noun with its SQL; [`read::views`] is what people read.
 
 mod account_row;

@@ -1,4 +1,4 @@
-//! Rows of `request`: into exactly the legal requests, and back. It must never repair a row that is not legal.
+//! Decodes and encodes rows of `request`. An invalid row is an error; it is not repaired.
 
 use std::{borrow::Cow, collections::BTreeMap};
 

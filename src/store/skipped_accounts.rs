@@ -1,4 +1,4 @@
-//! Accounts whose rows are not legal: remembered, so that they are taken up again once somebody has mended them, without a
+//! Accounts with invalid rows: remembered, so that they are polled again once somebody has repaired them, without a
 //! restart and without reading every account again.
 
 use std::{

@@ -1,5 +1,4 @@
-//! What comes back from a call: a listing not yet read, or an error that says what to do next. It must never hold a
-//! token that can be printed, nor read a body before it is asked to.
+//! The result of a call: a response not yet parsed, or an error that says what to do next. It holds no printable token.
 
 use bytes::Bytes;
 use reqwest::StatusCode;

@@ -1,5 +1,4 @@
-//! The three link APIs of `WeChat` as calls. It must never send anything twice, decide what an answer means for a
-//! request, or let a token out.
+//! The three link APIs of `WeChat` as calls. Each is sent once: a retry inside the client could invite twice.
 
 use std::time::Duration;
 

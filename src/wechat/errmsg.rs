@@ -1,5 +1,5 @@
-//! What can be read out of an `errmsg`: the rid, the refused address; and its clean-up. It must never decide anything:
-//! answers are classified by their number alone.
+//! Extracts the rid and the refused IP address from an `errmsg`, and cleans it up. Responses are classified by code
+//! alone.
 
 use std::{borrow::Cow, net::IpAddr};
 

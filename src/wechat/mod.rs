@@ -1,8 +1,7 @@
-//! How we speak to `WeChat`, and where tokens come from. It must never decide anything about a request, nor let a token
-//! out.
+//! The client of `WeChat`, and where tokens come from.
 //!
-//! [`Wechat`] is the front door. [`client`] makes the calls, [`token`] finds what to call with, [`answer`] is what comes
-//! back, [`errmsg`] reads the texts beside a code.
+//! [`Wechat`] is the entry point. [`client`] makes the calls, [`token`] finds what to call with, [`answer`] is what
+//! comes back, [`errmsg`] parses the text next to a code.
 
 use tracing::instrument;
 
@@ -72,10 +71,6 @@ impl Wechat {
     }
 
     /// Invites the administrators to link the program to the account. See [`Client::link`].
-    ///
-    /// # Errors
-    ///
-    /// Whatever came of the call.
     #[instrument(name = "wechat.link", level = "debug", skip_all, fields(account = %account, program = %program))]
     pub async fn link(
         &self,
@@ -93,10 +88,6 @@ impl Wechat {
     }
 
     /// Asks to unlink the program from the account. See [`Client::unlink`].
-    ///
-    /// # Errors
-    ///
-    /// Whatever came of the call.
     #[instrument(name = "wechat.unlink", level = "debug", skip_all, fields(account = %account, program = %program))]
     pub async fn unlink(&self, account: &AccountId, token: &Token, program: &ProgramId) -> Result<(), CallError> {
         match self.client.unlink(token, program).await {

@@ -1,5 +1,5 @@
-//! HTTP as every caller of this room needs it: one set of habits, bounded bodies, faults in words. It must never send
-//! a request twice, follow a redirect, or show a URL.
+//! HTTP for this module: common settings, bounded bodies, errors in words. No second try, no redirects, and no URL in
+//! an error, because it holds a token.
 
 use std::{error::Error as _, fmt::Write as _, time::Duration};
 

@@ -180,7 +180,7 @@ fn wrong_usage_is_code_two() {
     }
     let said = desk.run(&format!("request link {ACCOUNT} nonsense"));
     assert!(said.err.contains("\"wx\" followed by 16 letters or digits"), "{}", said.err);
-    desk.run(&format!("request link {ACCOUNT} {ACCOUNT}")).refused(2, "as the account and as the program");
+    desk.run(&format!("request link {ACCOUNT} {ACCOUNT}")).refused(2, "is both the account and the program");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The rules of the house that no compiler keeps. It must never need a toolchain, git or a network: it reads the
-//! source tree as text, and its messages say where to look and what to do.
+//! Rules of this code base that no compiler checks. They read the source tree as text, without a toolchain, git or a
+//! network, and their messages say where to look and what to do.
 
 use std::{fs, path::Path};
 
@@ -285,7 +285,7 @@ fn files_are_short_and_say_what_they_are_for() {
     for source in tree().iter().filter(|source| source.is("rs")) {
         let head = source.text.lines().next().unwrap_or("").strip_prefix("//! ").unwrap_or("");
         if head.is_empty() {
-            faults.push(format!("{}:1: begin with `//!`: what the file is for, what it must never do", source.path));
+            faults.push(format!("{}:1: begin with `//!`: what the file is for", source.path));
         }
         let lines = source.before_tests().count();
         if lines > FILE_LINES_MAX {

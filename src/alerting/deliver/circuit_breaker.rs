@@ -1,6 +1,5 @@
-//! Whether a channel is asked at all: after many different messages failed in a row, one at a time asks whether its
-//! service is back, and the pauses between them grow. It must never read a clock, and never count one message twice: one
-//! that always fails says nothing about the others.
+//! The circuit breaker of a channel: after many different messages failed in a row, single messages probe the service
+//! with growing pauses. A message counts once: one that always fails says nothing about the others.
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -1,5 +1,5 @@
-//! How each channel fares, for alerts and readings, and the bell that tells all of them of something new. It must never
-//! hold anything that a restart would miss: the rows say what is owed.
+//! The health of each channel, for alerts and metrics, and the wakeup that tells all of them of something new. A
+//! restart loses nothing: the rows say what is pending.
 
 use std::{
     collections::BTreeMap,

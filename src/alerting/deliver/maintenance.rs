@@ -1,5 +1,5 @@
-//! What one channel's loop looks after besides sending: the calendar, the window over a restart, the count of the dead. It
-//! must never send.
+//! What one channel's loop does besides sending: the calendar, the rate limit across restarts, the count of dead
+//! letters.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,8 +1,8 @@
-//! Sends what is owed to each channel until it is taken or given up: at least once, in order where order is owed, again
-//! after every failure. It must never let one channel, one message or one key hold up another, nor decide what is owed.
+//! Delivers messages to each channel until they are accepted or given up: at least once, in order per key, retried
+//! after every failure. One channel, message or key never delays another.
 //!
-//! `worker` is one channel's loop. What a try means for its message is in `retry_policy`, what it means for the channel in
-//! `circuit_breaker`, how fast it may go in `rate_limit`: all three pure.
+//! `worker` is one channel's loop. What a try means for its message is in `retry_policy`, what it means for the channel
+//! in `circuit_breaker`, how fast it may send in `rate_limit`: all three pure.
 
 mod circuit_breaker;
 mod health;
@@ -110,9 +110,6 @@ impl Deliver {
 
     /// Sends everything that is due at this moment and waits until it is written down; for tests that move the clock by
     /// hand.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database cannot be read.
     pub async fn settle(&mut self) -> Result<(), StoreError> {
         for line in &mut self.lines {
             line.settle().await?;
@@ -121,9 +118,6 @@ impl Deliver {
     }
 
     /// When something is next to be done, on the stopwatch.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database cannot be read.
     pub async fn next_due(&mut self) -> Result<Option<Duration>, StoreError> {
         let mut next: Option<Duration> = None;
         for line in &mut self.lines {

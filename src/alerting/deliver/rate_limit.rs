@@ -1,4 +1,4 @@
-//! So many messages in so long a time: a window that slides. It must never read a clock.
+//! A sliding-window rate limit. Pure.
 
 use std::{collections::VecDeque, time::Duration};
 

@@ -1,5 +1,4 @@
-//! What became of tries and is not on disk yet. It must never forget one, and never hold up those beside one that the
-//! database refuses.
+//! Results of tries that are not on disk yet. One that the database refuses does not hold up the others.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a try means for its message: taken, again and when, or given up. Pure: it must never read a clock or write.
+//! What a try means for its message: accepted, retry and when, or given up. Pure.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! One channel's loop: asks what is due, sends it, writes down what became of it. It must never have two messages of one
-//! key under way, nor send anything while results cannot be written.
+//! One channel's loop: finds what is due, sends it, records the result. One message per key at a time, to keep the
+//! order; nothing is sent while results cannot be written, or it would be sent again and again.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},

@@ -1,11 +1,10 @@
-//! Finds out what people must know, and has it told: reads every event once, in order, and everything whose time has
-//! come; fires and resolves alerts; puts what each channel asked for into its queue. It must never send anything itself,
-//! and never hold up a poll.
+//! Alerting: reads every event once, in order, and everything that became due; fires and resolves alerts; queues what
+//! each channel asked for. It sends nothing itself, and never delays a poll.
 //!
-//! `reconcile` compares what holds with what was told, `system` does so with what is not about one request and what
-//! `system_conditions` saw of that, `recheck` brings up requests of which nothing moved, `notify` makes events of alerts that
-//! are due, `piecewise` writes what cannot be written whole. How far it has come stands in the database, and moves in the transaction that writes what came
-//! of it.
+//! `reconcile` compares what holds with the alerts that are open, `system` does so for what is not about one request,
+//! from what `system_conditions` found; `recheck` finds requests that did not move, `notify` writes the events of
+//! alerts that are due, `piecewise` writes what cannot be written as a whole. The position in the log is in the
+//! database, and advances in the transaction that writes the results.
 
 pub(super) mod notify;
 mod piecewise;
@@ -126,9 +125,6 @@ pub struct AlertEvaluator {
 
 impl AlertEvaluator {
     /// Takes up where the last one ended. When the rules have changed, every open request is looked at again.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database cannot be read or written.
     pub async fn start(engine: Arc<Engine>, settings: Settings, channels: Channels) -> Result<Self, StoreError> {
         let began = engine.clock().monotonic();
         let ages: BTreeSet<i64> = settings.subscriptions.iter().map(Subscription::after_ms).collect();
@@ -196,9 +192,6 @@ impl AlertEvaluator {
 
     /// When a request or an alert next comes to something by time alone, on the stopwatch; for tests that move the clock by
     /// hand.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database cannot be read.
     pub async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
         let (clock, store) = (self.engine.clock(), self.engine.store());
         let (now, stopwatch) = (clock.now(), clock.monotonic());

@@ -1,5 +1,5 @@
-//! Events of alerts that are due to be told: fired, told again, over; those of one reason together. It must never tell one
-//! that is over before it told that it fires.
+//! Writes the events of alerts that are due: fired, repeated, resolved; grouped by reason. An alert is never reported
+//! resolved before it was reported firing.
 
 use std::{collections::BTreeMap, time::Duration};
 

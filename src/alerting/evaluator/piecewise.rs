@@ -1,5 +1,5 @@
-//! Writes what the watch has found, all at once; and piece by piece when the database will not take it whole, so that one
-//! row which somebody made illegal holds up itself alone. The audit names such rows.
+//! Writes what alerting found, all at once; piece by piece if the database refuses the whole, so that one invalid row
+//! delays only itself. The audit reports such rows.
 
 use std::time::Duration;
 

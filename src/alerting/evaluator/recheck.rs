@@ -1,5 +1,5 @@
-//! Looks again at requests of which nothing moved: those that are still not called, and those that are told by what was
-//! known of their account before. A page of each at every look around, one round after the other.
+//! Rechecks requests that did not move: those that are still not called, and those with an alert based on what was
+//! known of their account before. One page per evaluation, round after round.
 
 use super::{AlertEvaluator, PAGE};
 use crate::{

@@ -1,4 +1,4 @@
-//! What holds against what was told. It must never read or write anything.
+//! Compares what holds with the alerts that are open. Pure.
 
 use std::time::Duration;
 

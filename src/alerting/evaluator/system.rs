@@ -1,5 +1,5 @@
-//! What is not about one request: fires what holds and is not told, ends what is told and holds no more. What may only pause
-//! is over when it has been calm for a while; an account that was told by its name is judged by its own row.
+//! System-wide alerts: fires what holds and is not open, resolves what is open and no longer holds. A condition that
+//! may only be pausing must be calm for a while; an account with its own alert is judged by its own row.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

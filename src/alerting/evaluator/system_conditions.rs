@@ -1,5 +1,5 @@
-//! What holds back more than one request at this moment, read from what others have written down: accounts, our address,
-//! statuses, channels, the plan, the daemon itself. Of accounts with one trouble either each is named, or all are one.
+//! Reads the conditions that hold back more than one request, as others have recorded them: accounts, our IP address,
+//! statuses, channels, the plan, the daemon itself. Accounts with one problem are named one by one, or all as one.
 
 use std::{
     collections::{BTreeSet, HashSet},

@@ -1,4 +1,4 @@
-//! `account suspend` and `account resume`: of some accounts by name, or of all that filters name, after a question.
+//! `account suspend` and `account resume`: accounts by name, or all that match filters, after a confirmation.
 
 use super::{Filters, TABLE_ROWS, filters::Pages, print, show};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Make no calls for accounts until they are resumed; their requests stay as they are
+/// Suspend accounts: no calls are made until they are resumed; their requests stay as they are
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,14 +23,14 @@ Examples:
   amplinkd account suspend --label customer=0042 --yes
 
 One appid prints that account alone, as `account show` does; otherwise it is a list.
-What WeChat has already may still be answered; nobody looks until the accounts are resumed.")]
+Invitations already sent may still be answered; the answers are not seen until the accounts are resumed.")]
 pub struct Suspend {
-    /// Which, and how
+    /// Which accounts, and how
     #[command(flatten)]
     pub choice: Choice,
 }
 
-/// Make calls again, whoever suspended the accounts, and look at their lists at once
+/// Resume accounts, whoever suspended them, and check them at once
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -39,10 +39,10 @@ Examples:
   amplinkd account resume --suspended-by operator --yes
 
 One appid prints that account alone, as `account show` does; otherwise it is a list.
-An account that WeChat still refuses is suspended again by the first look. Calls that were held back because WeChat \
-refused them are made again, too.")]
+An account that WeChat still refuses is suspended again by the first poll. Calls held back because WeChat refused them \
+are made again, too.")]
 pub struct Resume {
-    /// Which, and how
+    /// Which accounts, and how
     #[command(flatten)]
     pub choice: Choice,
 }
@@ -50,13 +50,13 @@ pub struct Resume {
 /// Some by name, or all that filters name.
 #[derive(Debug, clap::Args)]
 pub struct Choice {
-    /// These official accounts, by their appids; without any, filters say which
+    /// Official accounts by appid; without any, filters select them
     #[arg(value_name = "APPID")]
     pub accounts: Vec<AccountId>,
     /// Which accounts
     #[command(flatten)]
     pub filters: Filters,
-    /// With what care
+    /// Safety options
     #[command(flatten)]
     pub caution: Caution,
 }
@@ -73,10 +73,10 @@ impl Act {
     /// Why it changes nothing of an account; `None` when it does.
     fn is_idle_for(self, row: &AccountView) -> Option<&'static str> {
         match (self.word, row.suspended_by.as_deref()) {
-            (Word::Suspend, Some("operator")) => Some("is suspended by an operator already: nothing was changed"),
+            (Word::Suspend, Some("operator")) => Some("is already suspended by an operator: nothing was changed"),
             (Word::Resume, None) if row.calls_refused_since.is_none() => Some("is not suspended: nothing was changed"),
             (Word::Check, Some("operator")) => {
-                Some("is suspended by an operator, so it is not looked at: resume it first")
+                Some("is suspended by an operator, so it is not polled: resume it first")
             }
             (Word::Suspend | Word::Resume | Word::Check, _) => None,
         }
@@ -103,9 +103,6 @@ pub(super) async fn suspend(context: &Context, suspend: Suspend) -> anyhow::Resu
 }
 
 /// Resumes.
-///
-/// # Errors
-/// As [`suspend`].
 pub(super) async fn resume(context: &Context, resume: Resume) -> anyhow::Result<()> {
     change(context, &resume.choice, Act { word: Word::Resume, verb: "resume" }).await
 }
@@ -202,7 +199,7 @@ async fn print_named(context: &Context, session: &Session, accounts: Vec<String>
     let limit = if context.is_table() { TABLE_ROWS } else { usize::MAX };
     print(context, session, &mut Pages::of(accounts), limit).await?;
     if count > limit {
-        note(format!("showing {limit} of {count}"));
+        note(format!("showing the first {limit} of {count}"));
     }
     Ok(())
 }

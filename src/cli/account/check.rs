@@ -1,4 +1,4 @@
-//! `account check`: look now, and say what came of it when a daemon runs.
+//! `account check`: polls accounts now and prints the result, if a daemon is running.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ const EVERY: Duration = Duration::from_millis(250);
 /// The most accounts that are waited for: each is read again at every asking.
 const WAITED_MAX: usize = 1_000;
 
-/// Look at accounts now: read their lists, and make the calls that are due
+/// Check accounts now: read their lists and make the calls that are due
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -42,16 +42,16 @@ Examples:
   amplinkd account check --trouble token --dry-run
   amplinkd account check --suspended-by 61007 --yes --wait 1m
 
-These looks go before all others. A daemon that runs notices within a second; without one they are made when it starts. \
-Accounts that are named are waited for: RESULT is `read`; `failed`, and WHY; `no_list` when the look was put off or \
-WeChat answered without a list; `nothing_open` when nothing of the account is followed; `waiting` when the time was over.
+These polls go before all others. A running daemon notices within a second; without one they are made when it starts. \
+For named accounts the command waits. RESULT is `read`; `failed`, with WHY; `no_list` if the poll was postponed or WeChat \
+responded without a list; `nothing_open` if nothing of the account is tracked; `waiting` if the time ran out.
 
 Exit codes: 0 success, 1 error, 2 usage error, 3 a list could not be read")]
 pub struct Check {
-    /// Which, and how
+    /// Which accounts, and how
     #[command(flatten)]
     pub choice: Choice,
-    /// How long to wait for what comes of it [default: 10s for named accounts, none with filters]
+    /// How long to wait for the result [default: 10s for named accounts, none with filters]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "no_wait", help_heading = "How long")]
     pub wait: Option<Duration>,
     /// Do not wait
@@ -115,9 +115,6 @@ struct Checked {
 }
 
 /// Makes accounts due, and waits for what comes of it.
-///
-/// # Errors
-/// When any account is not known, or the database cannot be used.
 pub(super) async fn run(context: &Context, check: Check) -> anyhow::Result<ExitStatus> {
     let shutdown = Shutdown::new();
     shutdown.listen()?;
@@ -139,10 +136,10 @@ async fn look(context: &Context, session: &Session, check: &Check, shutdown: &Sh
         (None, true) => Duration::ZERO,
     };
     if !is_driven && !changed.is_empty() {
-        note("no daemon runs: they are looked at first when one starts");
+        note("no daemon is running: they are polled first when one starts");
     }
     if changed.len() > WAITED_MAX {
-        note(format!("{} to be looked at; nobody waits for more than {WAITED_MAX}", ACCOUNTS.counted(changed.len())));
+        note(format!("{} to be polled; the command waits for {WAITED_MAX} at most", ACCOUNTS.counted(changed.len())));
     }
     let mut ending = ExitStatus::Success;
     if changed.len() <= WAITED_MAX && (!changed.is_empty() || !context.is_table()) {

@@ -1,4 +1,4 @@
-//! Which accounts a command means, said once for every command that takes many.
+//! The account filters, shared by every command that takes many accounts.
 
 use crate::{
     cli::{context::Session, request::label},
@@ -14,18 +14,18 @@ const PAGE: u32 = 500;
 
 /// Which accounts; everything that is given must hold.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Which accounts (all that is given must hold)")]
+#[command(next_help_heading = "Which accounts (all conditions must match)")]
 pub struct Filters {
-    /// Only in this state
+    /// Only accounts in this state
     #[arg(long, value_parser = ["active", "suspended"])]
     pub state: Option<String>,
-    /// Only suspended by `operator`, by `wechat`, or by WeChat with one of these codes
+    /// Only accounts suspended by `operator`, by `wechat`, or by WeChat with one of these codes
     #[arg(long, value_name = "WHO|CODE,…", value_delimiter = ',', value_parser = suspended_by)]
     pub suspended_by: Vec<SuspendedBy>,
-    /// Only those whose list cannot be read, for one of these reasons
+    /// Only accounts whose list cannot be read, for one of these reasons
     #[arg(long = "trouble", value_name = "TROUBLE,…", value_delimiter = ',', value_parser = Trouble::ALL.map(Trouble::as_str))]
     pub troubles: Vec<String>,
-    /// Only those with an open request that has this label; may be given several times
+    /// Only accounts with an open request that has this label; repeatable
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
 }
@@ -38,7 +38,7 @@ fn suspended_by(text: &str) -> Result<SuspendedBy, String> {
         code => code
             .parse()
             .map(SuspendedBy::Code)
-            .map_err(|_| "say operator, wechat, or a code of WeChat's such as 61007".to_owned()),
+            .map_err(|_| "expected operator, wechat, or a WeChat code such as 61007".to_owned()),
     }
 }
 
@@ -62,9 +62,6 @@ pub(super) struct Pages {
 
 impl Pages {
     /// Before the first page.
-    ///
-    /// # Errors
-    /// When the accounts with a label cannot be read.
     pub(super) async fn begin(session: &Session, filters: &Filters) -> anyhow::Result<Self> {
         let Filters { state, suspended_by, troubles, labels } = filters.clone();
         let names = if labels.is_empty() {
@@ -85,9 +82,6 @@ impl Pages {
     }
 
     /// The next page; `None` after the last. One may be empty.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub(super) async fn next(&mut self, session: &Session) -> anyhow::Result<Option<Vec<AccountView>>> {
         if self.is_over {
             return Ok(None);

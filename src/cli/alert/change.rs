@@ -1,5 +1,4 @@
-//! `alert ack`, `alert snooze` and `alert resolve`: of some alerts by id, or of all that filters name, after a question. It
-//! must never change many unasked.
+//! `alert ack`, `alert snooze` and `alert resolve`: alerts by id, or all that match filters, after a confirmation.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,50 +22,50 @@ use crate::{
     store::read::{alert_views::AlertView, id_suffix::Noun},
 };
 
-/// Acknowledge alerts: they stay open, and nobody is reminded of them
+/// Acknowledge alerts: they stay open, without repeats or escalation
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   amplinkd alert ack 0197c2d6-2b3c-7d4e-9f50-6b7c8d9e0f1a
   amplinkd alert ack --rule stuck --account wx0123456789abcdef --dry-run
 
-That it is over is still told.")]
+The end of the alert is still reported.")]
 pub struct Ack {
-    /// Which, and how
+    /// Which alerts, and how
     #[command(flatten)]
     pub choice: Choice,
 }
 
-/// Snooze alerts: nobody is told of them until then
+/// Snooze alerts: no notifications until then
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   amplinkd alert snooze 0197c2d6-2b3c-7d4e-9f50-6b7c8d9e0f1a --for 4h
   amplinkd alert snooze --rule stuck --until 2026-03-05T09:00 --yes
 
-A time without an offset is in the time zone of [alerts]. When it comes, an alert that is still open is told again.")]
+A time without an offset is in the time zone of [alerts]. An alert that is still open by then is sent again.")]
 pub struct Snooze {
-    /// Which, and how
+    /// Which alerts, and how
     #[command(flatten)]
     pub choice: Choice,
-    /// For so long, such as 4h or 2d
+    /// For this long, such as 4h or 2d
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration, conflicts_with = "until", required_unless_present = "until", help_heading = "Until when")]
     pub wait: Option<Duration>,
-    /// Until then, such as 2026-03-05T09:00 or 2026-03-05T09:00:00+08:00
+    /// Until this time, such as 2026-03-05T09:00 or 2026-03-05T09:00:00+08:00
     #[arg(long, value_name = "TIME", help_heading = "Until when")]
     pub until: Option<String>,
 }
 
-/// Resolve alerts; one whose cause persists fires again only when the cause starts anew
+/// Resolve alerts; one whose cause persists fires again only when the cause starts again
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   amplinkd alert resolve 0197c2d6-2b3c-7d4e-9f50-6b7c8d9e0f1a
   amplinkd alert resolve --rule rejected --account wx0123456789abcdef --dry-run
 
-Whoever was told of one is told that it is over.")]
+Channels that got the alert are notified that it is resolved.")]
 pub struct Resolve {
-    /// Which, and how
+    /// Which alerts, and how
     #[command(flatten)]
     pub choice: Choice,
 }
@@ -74,13 +73,13 @@ pub struct Resolve {
 /// Some by id, or all that filters name.
 #[derive(Debug, clap::Args)]
 pub struct Choice {
-    /// These alerts, by their ids or the last 6 characters of them; without any, filters say which
+    /// Alerts by id, or by its last 6 characters; without any, filters select them
     #[arg(value_name = "ID")]
     pub ids: Vec<Named>,
     /// Which alerts
     #[command(flatten)]
     pub filters: Filters,
-    /// With what care
+    /// Safety options
     #[command(flatten)]
     pub caution: Caution,
 }
@@ -131,7 +130,7 @@ pub(super) async fn snooze(context: &Context, snooze: Snooze) -> anyhow::Result<
             (None, until) => moment_of(until.unwrap_or_default(), &session.config.alerts.zone)?,
         };
         if until <= session.now() {
-            return Err(Usage("this time has passed already: nothing would be snoozed".to_owned()).into());
+            return Err(Usage("this time is in the past: nothing to snooze".to_owned()).into());
         }
         Ok(Act::Snooze(until))
     })
@@ -139,9 +138,6 @@ pub(super) async fn snooze(context: &Context, snooze: Snooze) -> anyhow::Result<
 }
 
 /// Resolves.
-///
-/// # Errors
-/// As [`ack`].
 pub(super) async fn resolve(context: &Context, resolve: Resolve) -> anyhow::Result<()> {
     change(context, resolve.choice, |_| Ok(Act::Resolve)).await
 }
@@ -158,7 +154,7 @@ fn moment_of(text: &str, zone: &TimeZone) -> anyhow::Result<Time> {
         .filter(|local| !matches!(local.offset(), AmbiguousOffset::Gap { .. }))
         .and_then(|local| local.earlier().ok())
         .map(|at| Time::from_ms(at.as_millisecond()))
-        .ok_or_else(|| Usage("a time is written as 2026-03-05T09:00 or 2026-03-05T09:00:00+08:00".to_owned()).into())
+        .ok_or_else(|| Usage("expected a time such as 2026-03-05T09:00 or 2026-03-05T09:00:00+08:00".to_owned()).into())
 }
 
 async fn change(
@@ -202,7 +198,7 @@ async fn meant(session: &Session, filters: &Filters, act: Act) -> anyhow::Result
     let mut filter = filters.for_store(session).await?;
     if filters.state.is_some() && !filter.states.iter().any(|state| act.changes(state)) {
         let state = filters.state.as_deref().unwrap_or_default();
-        return Err(Usage(format!("there is nothing to {} of an alert that is {state}", act.word())).into());
+        return Err(Usage(format!("cannot {} an alert that is {state}", act.word())).into());
     }
     filter.states.retain(|state| act.changes(state));
     let mut rows: Vec<AlertView> = Vec::new();
@@ -232,7 +228,7 @@ async fn report(
         match is_resolved.get(id) {
             None => failures.push(unknown(id)),
             Some(true) => {
-                failures.push(format!("alert {id} is resolved already: there is nothing to {}", act.word()));
+                failures.push(format!("alert {id} is already resolved: nothing to {}", act.word()));
             }
             Some(false) => drop(as_wished.insert(id)),
         }
@@ -244,7 +240,7 @@ async fn report(
     }
     let as_wished = as_wished.len();
     if as_wished > 0 {
-        note(format!("{} acknowledged already: nothing was changed", ALERTS.counted(as_wished)));
+        note(format!("{} already acknowledged: nothing was changed", ALERTS.counted(as_wished)));
     }
     ALERTS.fail(act.word(), &failures)
 }

@@ -1,4 +1,4 @@
-//! Which alerts a command means, said once for every command that takes many. It must never read anything.
+//! The alert filters, shared by every command that takes many alerts.
 
 use crate::{
     cli::{context::Session, named::Named},
@@ -14,18 +14,18 @@ const RESOLVED: &str = "resolved";
 
 /// Which alerts; everything that is given must hold.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Which alerts (all that is given must hold)")]
+#[command(next_help_heading = "Which alerts (all conditions must match)")]
 pub struct Filters {
-    /// Only in this state; open is firing, acknowledged or snoozed [default: open]
+    /// Only alerts in this state; open means firing, acknowledged or snoozed [default: open]
     #[arg(long, value_parser = ["firing", "acknowledged", "snoozed", "resolved", "open", "all"], hide_possible_values = false)]
     pub state: Option<String>,
-    /// Only of this rule
+    /// Only alerts of this rule
     #[arg(long, value_parser = Rule::ALL.map(Rule::as_str))]
     pub rule: Option<String>,
-    /// Only this official account's
+    /// Only alerts of this official account
     #[arg(long)]
     pub account: Option<AccountId>,
-    /// Only this request's
+    /// Only alerts of this request
     #[arg(long, value_name = "ID")]
     pub request: Option<Named>,
 }

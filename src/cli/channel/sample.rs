@@ -1,5 +1,5 @@
-//! The message with which a channel is tried: built as the real ones are, of things that are nobody's. It must never read
-//! like something that has happened: what a person sees first says that it is a test.
+//! The test message of `channel test`: built like real ones, from made-up data, and marked as a test in its first words
+//! so that nobody acts on it.
 
 use serde_json::json;
 
@@ -17,13 +17,13 @@ use crate::{
 /// What the message tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Event {
-    /// An alert that has fired.
+    /// A firing alert.
     Alert,
-    /// The same alert, over.
+    /// The same alert, resolved.
     Resolved,
     /// A step of a request.
     Transition,
-    /// A contradiction.
+    /// A conflict.
     Conflict,
 }
 
@@ -118,7 +118,7 @@ pub(super) fn message(alerts: &Alerts, channel: &ChannelConfig, event: Event, cl
     };
     let plain = render::message(&told, channel.language, &alerts.zone, alerts.link.as_deref());
     let (title, lead) = match channel.language {
-        Language::En => ("Test: ", "This is a test by `amplinkd channel test`; nobody must do anything. "),
+        Language::En => ("Test: ", "This is a test by `amplinkd channel test`; no action needed. "),
         Language::Zh => ("测试：", "这是 `amplinkd channel test` 发出的测试消息，无需处理。"),
     };
     // Of an alert its own words say so already: some channels show nothing else.

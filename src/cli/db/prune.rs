@@ -1,5 +1,5 @@
-//! `db prune`: finished requests that are older than the configuration keeps them, taken away after a question, and written to
-//! a file first on wish.
+//! `db prune`: deletes finished requests older than the configured retention, after a confirmation, and exports them
+//! first on request.
 
 use std::{
     fs::{File, OpenOptions},
@@ -22,7 +22,7 @@ use crate::{
     store::write::prune::Spent,
 };
 
-/// Take finished requests away that are older than `[retention] finished` says
+/// Delete finished requests that are older than `[retention] finished`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -30,20 +30,20 @@ Examples:
   amplinkd db prune --export old-2026-03.jsonl --yes
   AMPLINKD__RETENTION__FINISHED=400d amplinkd db prune --dry-run
 
-A request goes with its steps, conflicts, nudges, labels and the alerts of it that are over, in short transactions; the
-daemon may run meanwhile, and does the same at night when `[retention] finished` is set. What stays, however old:
-  open requests, and linked ones as long as their link stands;
-  requests that a later retry names, until that one goes;
-  requests with an open conflict, with an alert that is not over for as long, or with a message still to be sent;
-  requests whose history does not hold: they are evidence.
+A request is deleted with its steps, conflicts, nudges, labels and resolved alerts, in short transactions. The daemon may be \
+running; it does the same at night if `[retention] finished` is set. Kept, however old:
+  open requests, and linked ones as long as their link exists;
+  requests that a later retry refers to, until that one is deleted;
+  requests with an open conflict, with an alert that is open or was resolved more recently, or with a message to send;
+  requests whose history does not verify: they are evidence.
 
---export writes each request first, one JSON object a line: what `request history --proof` prints, its row of v_request
-as `record`, its conflicts and nudges. A page is on disk before its requests go. docs/database.md says more.")]
+--export writes each request first, one JSON object per line: what `request history --proof` prints, its row of v_request \
+as `record`, its conflicts and nudges. A page is on disk before its requests are deleted. See docs/database.md.")]
 pub struct Prune {
-    /// Write what goes to this new file first, as JSON lines
+    /// First write what is deleted to this new file, as JSON Lines
     #[arg(long, value_name = "FILE")]
     pub export: Option<PathBuf>,
-    /// Count what would go, by state and year, and change nothing
+    /// Count what would be deleted, by state and year; change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Do not ask
@@ -81,7 +81,7 @@ pub(super) async fn run(context: &Context, prune: Prune) -> anyhow::Result<ExitS
 async fn with_database(context: &Context, session: &Session, prune: &Prune) -> anyhow::Result<()> {
     let Some(age) = session.config.retention.finished else {
         bail!(
-            "[retention] finished is \"never\", so that nothing is old: set it, or say it for once, as in \
+            "[retention] finished is \"never\", so nothing is old: set it, or override it once, as in \
              AMPLINKD__RETENTION__FINISHED=400d amplinkd db prune --dry-run"
         );
     };
@@ -89,15 +89,15 @@ async fn with_database(context: &Context, session: &Session, prune: &Prune) -> a
     let spent = spent(session, before).await?;
     let count: i64 = spent.iter().map(|spent| spent.requests).sum();
     if prune.dry_run {
-        note(format!("{count} requests ended before {before} and would go; nothing was changed"));
+        note(format!("{count} requests that ended before {before} would be deleted; nothing was changed"));
         return context.print_rows(&COLUMNS, &spent);
     }
     if count > 0 {
-        let what = format!("take {count} requests away that ended before {before}");
-        agree(&what, "how many of which state", prune.yes)?;
+        let what = format!("delete {count} requests that ended before {before}");
+        agree(&what, "how many in each state", prune.yes)?;
     }
     let mut export = prune.export.as_deref().map(Export::create).transpose()?;
-    let bar = progress(count.unsigned_abs(), "taking away");
+    let bar = progress(count.unsigned_abs(), "deleting");
     let mut keep = |leaving: &[Leaving]| {
         bar.inc(leaving.len() as u64);
         export.as_mut().map_or(Ok(()), |export| export.write(leaving))
@@ -106,12 +106,12 @@ async fn with_database(context: &Context, session: &Session, prune: &Prune) -> a
     let pruned = session.recorder.prune_requests(before, u64::MAX, &mut keep).await;
     bar.finish_and_clear();
     let pruned = pruned.with_context(|| match &prune.export {
-        Some(file) => format!("what is gone so far is in {}", file.display()),
-        None => "not all of it is gone".to_owned(),
+        Some(file) => format!("what is deleted so far is in {}", file.display()),
+        None => "not everything is deleted".to_owned(),
     })?;
     if pruned.unsound > 0 {
         note(format!(
-            "{} requests stay because their histories do not hold: `amplinkd db verify` tells which and why",
+            "{} requests are kept because their histories do not verify: `amplinkd db verify` shows which and why",
             pruned.unsound
         ));
     }
@@ -121,10 +121,10 @@ async fn with_database(context: &Context, session: &Session, prune: &Prune) -> a
 /// What would go, as far as the daemon lets it.
 async fn spent(session: &Session, before: Time) -> anyhow::Result<Vec<Spent>> {
     let Some(prunable) = session.store().prunable_before(before).await? else {
-        bail!("this database is a copy that was put back: start the daemon on it first, so that it is reconciled");
+        bail!("this database is a restored backup: start the daemon on it first, so that it is reconciled");
     };
     if prunable < before {
-        note(format!("the daemon has not looked at what happened since {prunable}: what ended later stays for now"));
+        note(format!("the daemon has not processed events since {prunable}: what ended later is kept for now"));
     }
     Ok(session.store().count_spent(prunable).await?)
 }
@@ -161,7 +161,7 @@ impl Export {
         let file = match options.custom_flags(no_follow).open(path) {
             Ok(file) => file,
             Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => {
-                bail!("{} exists already and is left alone: name a new file", path.display());
+                bail!("{} already exists and is not overwritten: name a new file", path.display());
             }
             Err(wrong) => return Err(wrong).with_context(|| format!("cannot write {}", path.display())),
         };

@@ -1,4 +1,4 @@
-//! `db restore`: a copy into the database's place, after saying what will happen. It must never put anything back unasked.
+//! `db restore`: puts a backup in the database's place, after saying what will happen and asking.
 
 use std::path::PathBuf;
 
@@ -13,28 +13,27 @@ use crate::{
     },
 };
 
-/// Put a copy in the database's place; nobody is invited twice for it
+/// Restore a backup; nobody is invited twice because of it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   amplinkd db restore amplinkd-2026-03-01.db --dry-run
   amplinkd db restore amplinkd-2026-03-01.db --yes
 
-Stop the daemon first. FILE is checked as by `db verify` and stays as it is; the database that it replaces is kept
-beside it under another name, and nothing is deleted.
+Stop the daemon first. FILE is checked as by `db verify` and left unchanged; the replaced database is kept next to it \
+under another name, and nothing is deleted.
 
-A copy does not know what was called after it was made. So the next start of the daemon takes every request that may
-have been called since for one whose call is out: WeChat's lists are read first, and only what they do not show for
-`[policy] appear_within` is called. What the replaced database still knows of later calls and cancellations is taken
-over: such a request is not called again by itself. Requests that only the replaced database has are not in the copy;
-their number is told.
+A backup does not know which calls were made after it. So the next start of the daemon treats every request that may have \
+been called since as called: WeChat's lists are read first, and only what they do not show within `[policy] appear_within` \
+is called. What the replaced database still knows of later calls and cancellations is taken over: such a request is not \
+called again by itself. Requests that exist only in the replaced database are not in the backup; their number is reported.
 
-A copy of `db backup` that is put in place by other means, with cp, is as safe: it is marked, and the daemon sees that.
-Only what the replaced database knew is missing then.")]
+A backup made by `db backup` and put in place by other means, such as cp, is as safe: it is marked, and the daemon sees \
+that. Only what the replaced database knew is missing then.")]
 pub struct Restore {
-    /// The copy, as `db backup` made it
+    /// The backup, as made by `db backup`
     pub file: PathBuf,
-    /// Say what would happen, and change nothing
+    /// Show what would happen; change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Do not ask
@@ -77,14 +76,14 @@ pub(super) async fn run(context: &Context, location: &Location, restore: Restore
     let newer = restored.only_in_replaced.unwrap_or(0);
     restored.replaced_kept_as = ready.place(clock.now()).await?.map(|kept| kept.display().to_string());
     if let Some(kept) = &restored.replaced_kept_as {
-        note(format!("what was replaced is kept as {kept}"));
+        note(format!("the replaced database is kept as {kept}"));
         if newer > 0 {
             note(format!(
                 "AMPLINKD__DATABASE__URL=sqlite:{kept} amplinkd request list lists the requests of the replaced database"
             ));
         }
     }
-    note("start the daemon: it reads WeChat's lists before it calls anybody");
+    note("start the daemon: it reads WeChat's lists before it makes any call");
     context.print_one(&restored)?;
     Ok(ExitStatus::Success)
 }
@@ -110,23 +109,23 @@ fn told(location: &Location, restore: &Restore, ready: &Ready) -> Restored {
 fn say(restored: &Restored, ready: &Ready) {
     let made = restored.made_at.as_deref().map_or_else(String::new, |at| format!(", made at {at},"));
     let Restored { database, file, requests, open, to_reconcile, .. } = restored;
-    note(format!("{file}{made} takes the place of {database}: {requests} requests, {open} of them open"));
+    note(format!("{file}{made} replaces {database}: {requests} requests, {open} of them open"));
     note(format!(
-        "{to_reconcile} of these may have been called since: WeChat's lists are read before anything is called for them"
+        "{to_reconcile} of these may have been called since: WeChat's lists are read before any call for them"
     ));
     if let Some(Salvaged { called, taken, cancelled, newer }) = ready.salvaged {
         note(format!(
-            "the replaced database knows more of {}: {taken} that WeChat took are followed and not called again, {called} \
-             whose answer is not known wait for the lists, {cancelled} stay cancelled",
+            "the replaced database knows more about {}: {taken} that WeChat accepted are tracked and not called again, {called} \
+             with an unknown outcome wait for the lists, {cancelled} stay cancelled",
             taken + called + cancelled
         ));
         if newer > 0 {
             note(format!(
-                "{newer} requests are only in the replaced database and will be missing: ask for them again where they are still wanted"
+                "{newer} requests exist only in the replaced database and will be missing: request them again if still wanted"
             ));
         }
     }
     if let Some(why) = &ready.unreadable {
-        note(format!("nothing can be taken from the replaced database: {why}"));
+        note(format!("nothing can be taken over from the replaced database: {why}"));
     }
 }

@@ -1,5 +1,4 @@
-//! `amplinkd demo`: the real daemon against the simulator, on a fast clock, before your eyes. It must never differ from
-//! the daemon in anything but its clock and its world.
+//! `amplinkd demo`: the real daemon against the simulator on a fast clock. Only clock and world differ from production.
 
 mod screen;
 mod world;
@@ -36,20 +35,20 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// Calls per real second: far above what the demo needs, so that nothing waits for it.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(100_000).expect("it is not zero");
 
-/// Watch the whole thing: daemon, simulated WeChat and a few hundred requests on a fast clock
+/// Watch it work: the daemon, a simulated WeChat and a few hundred requests on a fast clock
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  amplinkd demo\n  amplinkd demo --plain | tee demo.txt\n  amplinkd demo --dir \
                         ./demo && sqlite3 ./demo/amplinkd.db 'select state, count(*) from v_request group by state'")]
 pub struct Demo {
-    /// How many requests to make
+    /// Number of requests
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=5_000))]
     pub requests: u32,
 
-    /// Seconds of its clock per real second: 3600 makes an hour of every second
+    /// Simulated seconds per real second: with 3600, a second is an hour
     #[arg(long, value_name = "X", default_value_t = 3_600, value_parser = clap::value_parser!(u32).range(1..=36_000))]
     pub speed: u32,
 
-    /// What people and luck depend on
+    /// Seed of the people and the faults
     #[arg(long, value_name = "N", default_value_t = 7)]
     pub seed: u64,
 
@@ -57,15 +56,12 @@ pub struct Demo {
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 
-    /// Print lines instead of a live screen; so it is in a pipe, too
+    /// Print lines instead of a live screen; the default in a pipe
     #[arg(long)]
     pub plain: bool,
 }
 
 /// Runs the demo until everything is settled or the end is asked for.
-///
-/// # Errors
-/// The folder, the database or a loopback port cannot be used.
 pub async fn run(args: &Demo) -> anyhow::Result<()> {
     telemetry::start(&Log { filter: "off".to_owned(), format: LogFormat::Text })?;
     let shutdown = Shutdown::new();
@@ -88,7 +84,7 @@ pub async fn run(args: &Demo) -> anyhow::Result<()> {
     let frame = shown?;
     summary(&engine, &sim, &frame, began, &folder).await?;
     engine.store().clone().close().await;
-    sim.shutdown().await.context("the simulator did not end well")
+    sim.shutdown().await.context("the simulator did not stop cleanly")
 }
 
 async fn start_world(args: &Demo, clock: &Arc<SystemClock>) -> anyhow::Result<Sim> {
@@ -172,15 +168,15 @@ async fn summary(
     let ended = if frame.open() == 0 { "Everything is settled" } else { "Ended before everything was settled" };
     let mut out = io::stdout().lock();
     let written = (|| {
-        writeln!(out, "\n{ended} after {passed} of its clock.\n")?;
+        writeln!(out, "\n{ended} after {passed} of simulated time.\n")?;
         for (state, count) in frame.counts() {
             writeln!(out, "  {count:>6}  {state}")?;
         }
         writeln!(out, "\n  {:>6}  polls, {} of them unchanged", readings.polls, readings.unchanged)?;
-        writeln!(out, "  {sent:>6}  invitations sent, {} of them twice for one attempt", world::doubled(&ledger))?;
-        writeln!(out, "  {lost:>6}  answers lost on the way; the list told what had become of the call")?;
-        writeln!(out, "  {conflicts:>6}  conflicts with what others had begun, kept in v_conflict")?;
-        writeln!(out, "  {:>6}  findings of the audit", findings.len())?;
+        writeln!(out, "  {sent:>6}  invitations sent, {} of them duplicates", world::doubled(&ledger))?;
+        writeln!(out, "  {lost:>6}  responses lost; the list showed what became of the call")?;
+        writeln!(out, "  {conflicts:>6}  conflicts with what others had started, recorded in v_conflict")?;
+        writeln!(out, "  {:>6}  audit findings", findings.len())?;
         folder.farewell(&mut out)
     })();
     // A reader who has gone needs no summary.
@@ -206,11 +202,11 @@ impl Folder {
             None => Self::Temporary(std::env::temp_dir().join(format!("amplinkd-demo-{}", uuid::Uuid::now_v7()))),
         };
         std::fs::create_dir_all(folder.path())
-            .with_context(|| format!("cannot make the folder {}", folder.path().display()))?;
+            .with_context(|| format!("cannot create the folder {}", folder.path().display()))?;
         let database = folder.path().join("amplinkd.db");
         anyhow::ensure!(
             !database.exists(),
-            "{} is there already: the demo never touches a database that it did not make; choose another --dir",
+            "{} already exists: the demo never touches a database it did not create; choose another --dir",
             database.display()
         );
         Ok(folder)
@@ -225,7 +221,7 @@ impl Folder {
     fn farewell(&self, out: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Temporary(_) => {
-                writeln!(out, "\nThe database is gone; `amplinkd demo --dir DIR` keeps it for your own queries.")
+                writeln!(out, "\nThe database is deleted; `amplinkd demo --dir DIR` keeps it for your own queries.")
             }
             Self::Given(path) => {
                 let database = path.join("amplinkd.db");

@@ -1,5 +1,4 @@
-//! The demo's screen: how many stand where, what moved last, who is waited for longest. It must never ask for more than
-//! one small page of anything.
+//! The demo's screen: requests by state, latest transitions, longest waits. It reads one small page per query.
 
 use std::{
     collections::BTreeMap,
@@ -63,9 +62,6 @@ pub(super) struct Frame {
 
 impl Frame {
     /// The next frame.
-    ///
-    /// # Errors
-    /// The database cannot be read.
     pub(super) async fn next(&self, engine: &Engine) -> Result<Self, StoreError> {
         let store = engine.store();
         let moves = store.latest_events(self.last_move, PLAIN_LINES).await?;
@@ -115,9 +111,6 @@ impl Screen {
     }
 
     /// Draws one frame.
-    ///
-    /// # Errors
-    /// When nobody reads any more.
     pub(super) fn draw(&mut self, frame: &Frame, out: &mut impl Write) -> io::Result<()> {
         let moves = frame.moves.iter().rev().filter_map(told);
         if !self.is_live {
@@ -146,11 +139,7 @@ impl Screen {
         let mut lines = vec![
             self.styled(
                 Style::new().bold(),
-                &format!(
-                    "amplinkd demo   {} of simulated time, {} times as fast as life",
-                    duration(passed),
-                    self.speed
-                ),
+                &format!("amplinkd demo   {} of simulated time, {} times real time", duration(passed), self.speed),
             ),
             String::new(),
         ];
@@ -167,7 +156,7 @@ impl Screen {
         lines.extend(self.recent.iter().map(|line| format!("  {line}")));
         lines.extend(vec![String::new(); blank]);
         lines.push(String::new());
-        lines.push(self.styled(Style::new().bold(), "  waited for longest"));
+        lines.push(self.styled(Style::new().bold(), "  longest waits"));
         let waiting: Vec<String> = frame.waiting.iter().map(|request| waits(request, frame.now)).collect();
         let blank = (LINES as usize).saturating_sub(waiting.len());
         lines.extend(waiting);

@@ -1,5 +1,4 @@
-//! Who lives in the demo: administrators with habits, links that others began, a little bad luck. It must never touch
-//! the daemon.
+//! The demo's world: administrators with habits, links that others started, a few faults.
 
 use std::collections::{BTreeMap, HashMap};
 

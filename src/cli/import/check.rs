@@ -1,5 +1,5 @@
-//! From lines to wishes, every line checked. It must never stop at the first bad one: whoever mends a file wants to
-//! know them all.
+//! From lines to wishes, every line checked. It reports every bad line, not just the first: whoever fixes a file wants
+//! to know them all.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -57,7 +57,7 @@ fn key_is_free(wish: Wish, number: u64, keys: &mut HashMap<String, Named>) -> Re
     let (kind, account, program) = (wish.kind.as_str(), wish.account.as_str(), wish.program.as_str());
     if let Some((first, their_kind, their_account, their_program)) = keys.get(key) {
         if (*their_kind, their_account.as_str(), their_program.as_str()) != (kind, account, program) {
-            return Err(format!("the key {key:?} stands for something else in line {first}"));
+            return Err(format!("the key {key:?} belongs to another request in line {first}"));
         }
     } else {
         keys.insert(key.clone(), (number, kind, account.to_owned(), program.to_owned()));
@@ -86,7 +86,7 @@ fn wish(fields: Fields, kind: &str) -> Result<Wish, String> {
     let key = fields.key.filter(|text| !text.is_empty());
     let wish = Wish { kind, account, program, username, key, labels: labels(fields.labels)? };
     if wish.account.as_str() == wish.program.as_str() {
-        return Err(format!("{} is named as the account and as the program", wish.account));
+        return Err(format!("{} is both the account and the program", wish.account));
     }
     wish.check().map_err(|wrong| wrong.to_string())?;
     Ok(wish)
@@ -102,7 +102,7 @@ fn choice(name: &str, flag: Option<Flag>) -> Result<OptIn, String> {
     match said.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" => Ok(OptIn::Yes),
         "" | "0" | "false" | "no" => Ok(OptIn::No),
-        _ => Err(format!("{name}: {said:?} is neither yes nor no; 1, true, yes, 0, false, no or nothing are")),
+        _ => Err(format!("{name}: {said:?} is not a yes or no: expected 1, true, yes, 0, false, no or nothing")),
     }
 }
 
@@ -111,13 +111,13 @@ fn labels(written: Option<Labels>) -> Result<BTreeMap<String, String>, String> {
         None => return Ok(BTreeMap::new()),
         Some(Labels::Object(object)) => object,
         Some(Labels::Text(text)) if text.trim_start().starts_with('{') => {
-            serde_json::from_str(&text).map_err(|_| format!("labels: {text:?} is no JSON object"))?
+            serde_json::from_str(&text).map_err(|_| format!("labels: {text:?} is not a JSON object"))?
         }
         Some(Labels::Text(text)) => return pairs(&text),
     };
     let texts = object.into_iter().map(|(name, value)| match value {
         Value::String(text) => Ok((name, text)),
-        other => Err(format!("labels: {name} is {other}, and must be a text")),
+        other => Err(format!("labels: {name} is {other}, and must be a string")),
     });
     texts.collect()
 }
@@ -130,7 +130,7 @@ fn pairs(text: &str) -> Result<BTreeMap<String, String>, String> {
             return Err(format!("labels: {pair:?} is not NAME=VALUE; write them as a=1;b=2"));
         };
         if labels.insert(name.trim().to_owned(), value.trim().to_owned()).is_some() {
-            return Err(format!("labels: {name} is there twice"));
+            return Err(format!("labels: {name} is given twice"));
         }
     }
     Ok(labels)

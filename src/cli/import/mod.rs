@@ -1,4 +1,4 @@
-//! `request import`: a file of wishes, all or none. It must never write a line before every line was checked.
+//! `request import`: a file of wishes, all or none. Every line is checked before the first is written.
 
 pub mod check;
 pub mod read;
@@ -46,21 +46,21 @@ const LOST_KEYS_TOLD_MAX: usize = 20;
 /// Rows read at once.
 const PAGE: usize = 1_000;
 
-/// Ask for many links at once from a file, all or none
+/// Import many link requests from a file, all or none
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-CSV, with a header; any order, and only account and program are needed:
+CSV with a header, columns in any order; only account and program are required:
   account,program,username,notify_users,show_profile,key,labels
   wx0123456789abcdef,wxfedcba9876543210,gh_0123456789ab,no,yes,order-1138,shop=12;team=north
 
-JSON lines, with the same names:
+JSON Lines, with the same names:
   {\"account\": \"wx0123456789abcdef\", \"program\": \"wxfedcba9876543210\", \"labels\": {\"shop\": \"12\"}}
 
-A column `kind` (link or unlink) overrides --kind. It is safe to repeat: a line whose pair is open or linked already,
-or whose key was used before, is counted as existing.
+A column `kind` (link or unlink) overrides --kind. Repeating an import is safe: a line whose pair is already open or \
+linked, or whose key was used before, is counted as existing.
 
-All lines become requests at one moment, or none. Others read and write meanwhile; killed before that moment, nothing
-of it is ever seen, and after it the daemon goes on by itself.
+All lines become requests at one moment, or none do. Others can read and write meanwhile. If the import is killed before \
+that moment, nothing of it is ever visible; after it the daemon completes the work by itself.
 
 Examples:
   amplinkd request import links.csv --dry-run
@@ -70,13 +70,13 @@ pub struct Import {
     /// The file, or - for stdin
     #[arg(value_name = "FILE|-")]
     pub file: PathBuf,
-    /// How the file is written [default: by its name, else by its first character]
+    /// File format [default: by the file name, else by the first character]
     #[arg(long, value_enum)]
     pub format: Option<Shape>,
-    /// What is asked for where a line does not say
+    /// Kind of the lines that do not say
     #[arg(long, value_parser = ["link", "unlink"], default_value = "link")]
     pub kind: String,
-    /// Check every line, and write nothing
+    /// Check every line; write nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -99,10 +99,10 @@ pub async fn run(context: &Context, import: Import) -> anyhow::Result<ExitStatus
     let shape = format.unwrap_or_else(|| Shape::guess(&file, &text));
     let lines = read::lines(&text, shape).with_context(|| name.clone())?;
     if lines.len() > LINES_MAX {
-        bail!("{name} has {} lines, and {LINES_MAX} are the most at once: split it", lines.len());
+        bail!("{name} has {} lines, and the maximum is {LINES_MAX}: split it", lines.len());
     }
     if lines.is_empty() {
-        bail!("{name} has no lines: there is nothing to ask for");
+        bail!("{name} has no lines: nothing to import");
     }
     let bar = progress(lines.len() as u64, "checking");
     let checked = check::all(lines, &kind, |done| bar.set_position(done));
@@ -112,10 +112,10 @@ pub async fn run(context: &Context, import: Import) -> anyhow::Result<ExitStatus
     }
     let lines = checked.wishes.len();
     if checked.fans > 0 {
-        note(format!("{} lines have notify_users: WeChat will message every fan of those accounts", checked.fans));
+        note(format!("{} lines have notify_users: WeChat will message every follower of those accounts", checked.fans));
     }
     if dry_run {
-        note(format!("{lines} lines are good; nothing was written"));
+        note(format!("{lines} lines are valid; nothing was written"));
         context.print_one(&Summary { lines, accepted: 0, existing: 0 })?;
         return Ok(ExitStatus::Success);
     }
@@ -138,7 +138,7 @@ async fn write(context: &Context, checked: Checked, name: &str) -> anyhow::Resul
             let Imported { accepted, interrupted } = imported.map_err(|error| placed(error, &keys, &numbers, name))?;
             if let Some(error) = interrupted {
                 note(format!(
-                    "every line is taken; the daemon goes on with what could not be moved to it now: {error}"
+                    "every line is accepted; the daemon completes what could not be moved to it now: {error}"
                 ));
             }
             Ok((lost_keys(session, &accepted, &keys, &numbers).await?, accepted))
@@ -150,7 +150,7 @@ async fn write(context: &Context, checked: Checked, name: &str) -> anyhow::Resul
         note(format!("{name} line {number}: {lost}"));
     }
     if lost.len() > LOST_KEYS_TOLD_MAX {
-        note(format!("{} keys were not kept; the first {LOST_KEYS_TOLD_MAX} are above", lost.len()));
+        note(format!("{} keys were not saved; the first {LOST_KEYS_TOLD_MAX} are above", lost.len()));
     }
     Ok(taken.iter().filter(|accepted: &&Accepted| accepted.existing).count())
 }
@@ -198,7 +198,7 @@ fn refuse(name: &str, checked: &Checked) -> anyhow::Result<()> {
     let (bad, all) = (checked.bad.len(), checked.bad.len() + checked.wishes.len());
     let more =
         if bad > BAD_LINES_TOLD_MAX { format!(" (the first {BAD_LINES_TOLD_MAX} are above)") } else { String::new() };
-    bail!("{name}: {bad} of {all} lines are bad{more}; nothing was written")
+    bail!("{name}: {bad} of {all} lines are invalid{more}; nothing was written")
 }
 
 /// One line of a bearable length, whatever the file holds.

@@ -1,4 +1,4 @@
-//! From bytes to lines with their numbers and texts, whichever way they are written. It must never judge a value.
+//! From bytes to numbered lines and fields, for CSV and JSON Lines. Values are judged in `check`.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, error::Category};
 pub enum Shape {
     /// Comma-separated values under a header.
     Csv,
-    /// One JSON object a line.
+    /// One JSON object per line.
     #[value(alias = "json")]
     Jsonl,
 }
@@ -83,7 +83,7 @@ impl Shape {
 /// When the file as a whole cannot be read: its header is wrong, or it is one JSON array.
 pub fn lines(text: &[u8], shape: Shape) -> anyhow::Result<Vec<Line>> {
     if text.contains(&0) {
-        bail!("it is no text, or not UTF-8: it holds zero bytes");
+        bail!("it is not a text file, or not UTF-8: it has zero bytes");
     }
     match shape {
         Shape::Csv => csv_lines(without_bom(text)),
@@ -103,7 +103,7 @@ fn header(record: &csv::ByteRecord) -> anyhow::Result<Vec<&'static str>> {
         let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase();
         let Some(known) = NAMES.iter().find(|known| **known == name) else {
             let name: String = name.chars().take(COLUMN_MAX).collect();
-            bail!("the header has an unknown column {name:?}; these are known: {}", NAMES.join(", "));
+            bail!("the header has an unknown column {name:?}; expected {}", NAMES.join(", "));
         };
         if columns.contains(known) {
             bail!("the header has the column {known} twice");
@@ -112,7 +112,7 @@ fn header(record: &csv::ByteRecord) -> anyhow::Result<Vec<&'static str>> {
     }
     for needed in ["account", "program"] {
         if !columns.contains(&needed) {
-            bail!("the header has no column {needed}: the first line names the columns, as in {}", NAMES.join(","));
+            bail!("the header has no column {needed}: the first line must name the columns, as in {}", NAMES.join(","));
         }
     }
     Ok(columns)
@@ -122,11 +122,11 @@ fn csv_lines(text: &[u8]) -> anyhow::Result<Vec<Line>> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
     let mut record = csv::ByteRecord::new();
     if !reader.read_byte_record(&mut record)? {
-        bail!("it is empty: the first line names the columns, as in {}", NAMES.join(","));
+        bail!("it is empty: the first line must name the columns, as in {}", NAMES.join(","));
     }
     let columns = header(&record)?;
     if let Some(number) = unclosed_quote(text) {
-        bail!("the quote that line {number} opens is never closed");
+        bail!("the quote opened in line {number} is never closed");
     }
     let mut lines = Vec::new();
     while reader.read_byte_record(&mut record)? {
@@ -195,7 +195,7 @@ fn fields(columns: &[&'static str], record: &csv::ByteRecord) -> Result<Fields, 
 
 fn json_lines(text: &[u8]) -> anyhow::Result<Vec<Line>> {
     if text.trim_ascii_start().starts_with(b"[") {
-        bail!("it is one JSON array; JSON lines have one object a line, as `jq -c '.[]'` writes them");
+        bail!("it is a JSON array; JSON Lines has one object per line, as written by `jq -c '.[]'`");
     }
     let lines = (1..).zip(text.split(|byte| *byte == b'\n'));
     let lines = lines.map(|(number, line)| (number, line.trim_ascii())).filter(|(_, line)| !line.is_empty());
@@ -204,7 +204,7 @@ fn json_lines(text: &[u8]) -> anyhow::Result<Vec<Line>> {
 
 fn object(line: &[u8]) -> Result<Fields, String> {
     if !line.starts_with(b"{") {
-        return Err("it is no JSON object, as in {\"account\": \"wx…\", \"program\": \"wx…\"}".to_owned());
+        return Err("it is not a JSON object, as in {\"account\": \"wx…\", \"program\": \"wx…\"}".to_owned());
     }
     serde_json::from_slice(line).map_err(|wrong| said(&wrong))
 }
@@ -216,18 +216,18 @@ fn said(wrong: &serde_json::Error) -> String {
     let said = said.strip_suffix(&place).unwrap_or(&said);
     let said = match wrong.classify() {
         Category::Data if said.contains("enum Flag") => {
-            "notify_users and show_profile are true or false, or a text such as \"yes\"".to_owned()
+            "notify_users and show_profile must be true or false, or a string such as \"yes\"".to_owned()
         }
         Category::Data if said.contains("enum Labels") => {
-            "labels are an object of texts, or a text such as \"a=1;b=2\"".to_owned()
+            "labels must be an object of strings, or a string such as \"a=1;b=2\"".to_owned()
         }
         Category::Data if said.ends_with("expected a string") => {
             let found = said.trim_start_matches("invalid type: ").trim_end_matches(", expected a string");
-            format!("a text in quotes is needed, and there is {found}")
+            format!("expected a string, found {found}")
         }
         Category::Data => said.to_owned(),
-        Category::Eof => "it is cut short: the JSON object has no end".to_owned(),
-        Category::Io | Category::Syntax => format!("it is no JSON: {said}"),
+        Category::Eof => "it is truncated: the JSON object has no end".to_owned(),
+        Category::Io | Category::Syntax => format!("it is not JSON: {said}"),
     };
     format!("{said} (column {})", wrong.column())
 }
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn a_quote_must_be_closed() {
         let wrong = lines(b"account,program\na,\"b\"\"\"\na,\"b\n", Shape::Csv).unwrap_err().to_string();
-        assert!(wrong.contains("the quote that line 3 opens"), "{wrong}");
+        assert!(wrong.contains("the quote opened in line 3"), "{wrong}");
         assert_eq!(numbers("account,program\n\"a\"\"\",b\"\n\"\",\"x\"\n").len(), 2);
     }
 

@@ -1,4 +1,4 @@
-//! `amplinkd report --digest`: the daily digest of this moment. It must never send it.
+//! `amplinkd report --digest`: prints the daily digest as of now.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,9 +25,6 @@ const DAY: Duration = Duration::from_hours(24);
 const PLACES: [&str; 2 + AGES.len()] = ["0", "1", "2", "3", "4", "5"];
 
 /// Prints the digest: the words for people, the figures for programs.
-///
-/// # Errors
-/// When the database cannot be read.
 pub(super) async fn run(context: &Context, language: Option<&str>) -> anyhow::Result<ExitStatus> {
     context
         .with_database(async |session| {

@@ -1,5 +1,4 @@
-//! `request link` and `request unlink`: one wish, answered with the request that holds it. It must never message
-//! anybody's fans unasked.
+//! `request link` and `request unlink`: submit one wish, print the request that holds it.
 
 use std::collections::BTreeMap;
 
@@ -14,35 +13,35 @@ use crate::{
     store::{read::views::RequestView, write::requests::Accepted},
 };
 
-/// Ask for a link: both administrators are invited, and followed until they have answered
+/// Request a link: invites both administrators and tracks their answers
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   amplinkd request link wx0123456789abcdef wxfedcba9876543210
   amplinkd request link wx0123456789abcdef wxfedcba9876543210 --label shop=12 --key order-1138 -o json
 
-It is safe to repeat: a pair that is open or linked already, or a key that was used before, is answered with that
-request. `request retry` asks for a pair again that is linked.")]
+Repeating it is safe: if the pair is already open or linked, or the key was used before, that request is returned. \
+`request retry` requests a linked pair again.")]
 pub struct Link {
     /// The official account's appid
     pub account: AccountId,
     /// The mini program's appid
     pub program: ProgramId,
-    /// The program's gh_ id, when you know it: WeChat names some programs by nothing else
+    /// The program's gh_ id, if you know it: for some programs WeChat shows nothing else
     #[arg(long, value_name = "GH")]
     pub username: Option<Username>,
-    /// Message EVERY fan of the account once it is linked
+    /// Message EVERY follower of the account once it is linked
     #[arg(long)]
     pub notify_users: bool,
     /// Show the program on the account's profile
     #[arg(long)]
     pub show_profile: bool,
-    /// What you want to find it by later
+    /// Labels and key to find it by
     #[command(flatten)]
     pub words: Words,
 }
 
-/// Ask for an unlink: the account's administrator must agree
+/// Request an unlink; the account's administrator must agree
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  amplinkd request unlink wx0123456789abcdef wxfedcba9876543210")]
 pub struct Unlink {
@@ -50,7 +49,7 @@ pub struct Unlink {
     pub account: AccountId,
     /// The mini program's appid
     pub program: ProgramId,
-    /// What you want to find it by later
+    /// Labels and key to find it by
     #[command(flatten)]
     pub words: Words,
 }
@@ -58,31 +57,25 @@ pub struct Unlink {
 /// The asker's own words about a wish.
 #[derive(Debug, clap::Args)]
 pub struct Words {
-    /// A word of your own about it; may be given several times
+    /// Your own label; repeatable
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
-    /// Your own name for it: the same key is the same request, however often you ask
+    /// Idempotency key: the same key always returns the same request
     #[arg(long)]
     pub key: Option<String>,
 }
 
 /// Takes a wish for a link.
-///
-/// # Errors
-/// When it is not legal or the database cannot be used.
 pub(super) async fn link(context: &Context, wish: Link) -> anyhow::Result<ExitStatus> {
     let Link { account, program, username, notify_users, show_profile, words } = wish;
     let options = LinkOptions { notify_users: OptIn::from(notify_users), show_profile: OptIn::from(show_profile) };
     if notify_users {
-        note("--notify-users: WeChat will message every fan of the account");
+        note("--notify-users: WeChat will message every follower of the account");
     }
     take(context, Kind::Link(options), account, program, username, words).await
 }
 
 /// Takes a wish for an unlink.
-///
-/// # Errors
-/// As [`link`].
 pub(super) async fn unlink(context: &Context, wish: Unlink) -> anyhow::Result<ExitStatus> {
     let Unlink { account, program, words } = wish;
     take(context, Kind::Unlink, account, program, None, words).await
@@ -97,7 +90,7 @@ async fn take(
     words: Words,
 ) -> anyhow::Result<ExitStatus> {
     if account.as_str() == program.as_str() {
-        return Err(Usage(format!("{account} is named as the account and as the program: they are two appids")).into());
+        return Err(Usage(format!("{account} is both the account and the program: give two different appids")).into());
     }
     let mut labels = BTreeMap::new();
     for (name, value) in words.labels {
@@ -135,12 +128,12 @@ async fn answer(
     let is_by_key = key.is_some() && row.key.as_deref() == key;
     match &row.finished_at {
         Some(at) if row.state == "linked" && !is_by_key => note(format!(
-            "linked since {at}: nothing new was asked, and the list is looked at again now; `amplinkd request retry {}` asks again all the same",
+            "linked since {at}: nothing new was requested, and the list is polled again now; `amplinkd request retry {}` requests it again anyway",
             row.id
         )),
-        None => note(format!("already open, since {}: nothing new was asked", row.requested_at)),
+        None => note(format!("already open since {}: nothing new was requested", row.requested_at)),
         Some(at) => note(format!(
-            "this key was used before, and that request is {} since {at}: nothing new was asked; `amplinkd request retry {}` asks again",
+            "this key was used before, and its request is {} since {at}: nothing new was requested; `amplinkd request retry {}` requests it again",
             row.state, row.id
         )),
     }
@@ -150,7 +143,7 @@ async fn answer(
     if let Kind::Link(options) = wanted
         && (options.notify_users.wanted(), options.show_profile.wanted()) != (row.notify_users, row.show_profile)
     {
-        note("it keeps the options it was asked with: --notify-users and --show-profile change nothing now");
+        note("the request keeps its original options: --notify-users and --show-profile have no effect now");
     }
     Ok(row)
 }
@@ -159,7 +152,7 @@ async fn answer(
 pub(in crate::cli) fn key_lost(key: &str, row: &RequestView) -> Option<String> {
     match row.key.as_deref() {
         Some(theirs) if theirs == key => None,
-        Some(theirs) => Some(format!("the key {key:?} was not kept: request {} has the key {theirs:?}", row.id)),
-        None => Some(format!("the key {key:?} was not kept: request {} has none", row.id)),
+        Some(theirs) => Some(format!("the key {key:?} was not saved: request {} has the key {theirs:?}", row.id)),
+        None => Some(format!("the key {key:?} was not saved: request {} has none", row.id)),
     }
 }

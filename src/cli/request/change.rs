@@ -1,5 +1,4 @@
-//! `request cancel` and `request retry`: of some requests by id, or of all that filters name, after a question. It must
-//! never change many unasked.
+//! `request cancel` and `request retry`: requests by id, or all that match filters, after a confirmation.
 
 use tokio::task::JoinSet;
 
@@ -25,7 +24,7 @@ const AT_ONCE: usize = 64;
 /// Rows read at once.
 const PAGE: u32 = 1_000;
 
-/// Stop following requests; what WeChat has already cannot be withdrawn
+/// Cancel requests; an invitation that was already sent cannot be withdrawn
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -33,26 +32,25 @@ Examples:
   amplinkd request cancel --account wx0123456789abcdef --dry-run
   amplinkd request cancel --state requested --label shop=12 --yes
 
-Before the call nothing is sent any more. After it WeChat has the invitation and no way to withdraw it:
-the request is no longer followed, and an administrator may still agree.")]
+Before the call, nothing is sent. After it, WeChat has the invitation and no way to withdraw it: the request is no longer \
+tracked, and an administrator may still agree.")]
 pub struct Cancel {
-    /// Which, and how
+    /// Which requests, and how
     #[command(flatten)]
     pub choice: Choice,
 }
 
-/// Ask again for what finished requests were for
+/// Retry finished requests, each as a new request
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   amplinkd request retry 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b
   amplinkd request retry --state failed,lapsed --label shop=12 --dry-run
 
-Each retry is a new request that names the old one: it invites both administrators again and uses monthly quota. \
-With filters only the latest request of a pair is tried again, never one that was linked or unlinked unless \
---state names it.")]
+Each retry is a new request that refers to the old one: it invites both administrators again and uses monthly quota. \
+With filters only the latest request of a pair is retried, and one that was linked or unlinked only if --state says so.")]
 pub struct Retry {
-    /// Which, and how
+    /// Which requests, and how
     #[command(flatten)]
     pub choice: Choice,
 }
@@ -60,13 +58,13 @@ pub struct Retry {
 /// Some by id, or all that filters name.
 #[derive(Debug, clap::Args)]
 pub struct Choice {
-    /// These requests, by their ids or the last 6 characters of them; without any, filters say which
+    /// Requests by id, or by its last 6 characters; without any, filters select them
     #[arg(value_name = "ID")]
     pub ids: Vec<Named>,
     /// Which requests
     #[command(flatten)]
     pub filters: Filters,
-    /// With what care
+    /// Safety options
     #[command(flatten)]
     pub caution: Caution,
 }
@@ -245,12 +243,12 @@ async fn report(context: &Context, session: &Session, outcome: Outcome, act: Act
     }
     if no_longer_followed > 0 {
         note(format!(
-            "{} no longer followed after a call: WeChat cannot withdraw what was sent, so an administrator may still agree",
+            "{} no longer tracked after a call: WeChat cannot withdraw an invitation, so an administrator may still agree",
             REQUESTS.counted(no_longer_followed)
         ));
     }
     if existing > 0 {
-        note(format!("{} for a pair that is open again already: that one is shown", REQUESTS.counted(existing)));
+        note(format!("{} with a pair that is already open again: the open one is shown", REQUESTS.counted(existing)));
     }
     REQUESTS.fail(act.word(), &failures)
 }

@@ -1,4 +1,4 @@
-//! Which requests a command means, said once for every command that takes many. It must never read anything.
+//! The request filters, shared by every command that takes many requests.
 
 use crate::{
     domain::id::{AccountId, ProgramId},
@@ -26,27 +26,27 @@ const OPEN_STATES: usize = 6;
 
 /// Which requests; everything that is given must hold.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Which requests (all that is given must hold)")]
+#[command(next_help_heading = "Which requests (all conditions must match)")]
 pub struct Filters {
-    /// Only this official account's
+    /// Only requests of this official account
     #[arg(long)]
     pub account: Option<AccountId>,
-    /// Only this mini program's
+    /// Only requests of this mini program
     #[arg(long)]
     pub program: Option<ProgramId>,
-    /// Only in one of these states
+    /// Only requests in one of these states
     #[arg(long = "state", value_name = "STATE,…", value_delimiter = ',', value_parser = STATES)]
     pub states: Vec<String>,
     /// Only links, or only unlinks
     #[arg(long, value_parser = ["link", "unlink"])]
     pub kind: Option<String>,
-    /// Only those that have not come to an end
+    /// Only open requests
     #[arg(long, conflicts_with = "finished")]
     pub open: bool,
-    /// Only those that have come to an end
+    /// Only finished requests
     #[arg(long)]
     pub finished: bool,
-    /// Only those with this label; may be given several times
+    /// Only requests with this label; repeatable
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
 }
@@ -58,7 +58,7 @@ pub struct Filters {
 pub(in crate::cli) fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("a label is NAME=VALUE, as in shop=12".to_owned()),
+        _ => Err("expected a label NAME=VALUE, such as shop=12".to_owned()),
     }
 }
 

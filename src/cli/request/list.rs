@@ -1,4 +1,4 @@
-//! `request list`: many requests, a page at a time. It must never hold them all in memory, but for a table.
+//! `request list`: requests, a page at a time, so that a million of them need no memory (except as a table).
 
 use serde::Serialize;
 
@@ -27,13 +27,13 @@ Examples:
   amplinkd request list --state failed,lapsed --label shop=12
   amplinkd request list --account wx0123456789abcdef -o csv > requests.csv
 
-In the table AGE is how long a request has stood in its state, NEXT when its account is looked at next. \
+In the table AGE is how long a request has been in its state, NEXT when its account is polled next. \
 JSON and CSV have every column of the view v_request.")]
 pub struct List {
     /// Which requests
     #[command(flatten)]
     pub filters: Filters,
-    /// At most so many, 0 for all [default: 50 in a table, else all]
+    /// At most this many, 0 for all [default: 50 in a table, otherwise all]
     #[arg(long, value_name = "N", help_heading = "How many")]
     pub limit: Option<u32>,
 }
@@ -80,9 +80,6 @@ impl TableRow {
 }
 
 /// Prints the requests that are meant.
-///
-/// # Errors
-/// When the database cannot be read.
 pub(super) async fn run(context: &Context, list: List) -> anyhow::Result<ExitStatus> {
     context
         .with_database(async |session| {
@@ -103,15 +100,12 @@ async fn table(context: &Context, session: &Session, list: &List) -> anyhow::Res
     rows.truncate(limit as usize);
     glance(context, rows, session.now())?;
     if there_are_more {
-        note(format!("showing {limit} of more; --limit 0 for all"));
+        note(format!("showing the first {limit}; --limit 0 shows all"));
     }
     Ok(())
 }
 
 /// Prints rows for people, or whole for programs.
-///
-/// # Errors
-/// When stdout cannot be written.
 pub(super) fn glance(context: &Context, rows: Vec<RequestView>, now: Time) -> anyhow::Result<()> {
     if !context.is_table() {
         return context.print_rows(&FIELDS, &rows);

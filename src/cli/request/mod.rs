@@ -1,4 +1,4 @@
-//! `amplinkd request`: the life of requests, from the asking to the end. It must never decide what a request does next.
+//! `amplinkd request`: create, list, explain, cancel and retry requests.
 
 mod ask;
 mod change;
@@ -39,20 +39,20 @@ pub enum Command {
     /// Show everything about one request, its history and its conflicts
     #[command(after_help = "Example:\n  amplinkd request show 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b")]
     Show {
-        /// The request: its id, or the last 6 characters of it or more
+        /// The request's id, or its last 6 characters or more
         id: Named,
     },
     /// List every step of one request, first to last
     History(History),
     /// Print every step as it happens, until ctrl-C
     Watch(Watch),
-    /// Stop following requests; what WeChat has already cannot be withdrawn
+    /// Cancel requests; an invitation that was already sent cannot be withdrawn
     Cancel(Cancel),
     /// Retry finished requests, each as a new request
     Retry(Retry),
     /// Draft a reminder for the administrator who has not answered, to paste or to send
     Nudge(Nudge),
-    /// Explain why a request is where it is, who must act, and what comes next
+    /// Explain why a request is in its state, who must act, and what comes next
     Explain(Explain),
 }
 
@@ -85,9 +85,6 @@ pub(super) const FIELDS: [Column; 24] = [
 ];
 
 /// Does what the command says.
-///
-/// # Errors
-/// When a request is not known, a wish is not legal, or the database cannot be used.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
         Command::Link(wish) => ask::link(context, wish).await,

@@ -1,5 +1,5 @@
-//! `request nudge`: a ready word to the administrator who has not answered, printed, and sent where a channel is set. It
-//! must never send to many unasked.
+//! `request nudge`: drafts a reminder for the administrator who has not answered, prints it, and sends it if a channel
+//! is configured; to many only after a confirmation.
 
 use std::{
     collections::HashSet,
@@ -38,7 +38,7 @@ const PAGE: u32 = 500;
 /// The states in which somebody can be nudged; of `initiated` only unlinks.
 const STATES: [&str; 3] = ["initiated", "awaiting_account_admin", "awaiting_program_admin"];
 
-/// Word a reminder for the administrator who has not answered, to paste or to send
+/// Draft a reminder for the administrator who has not answered, to paste or to send
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -46,22 +46,22 @@ Examples:
   amplinkd request nudge --account wx0123456789abcdef --dry-run
   amplinkd request nudge --state awaiting_program_admin --label shop=12 --yes
 
-The words say who must agree to what, since when it waits, and what arrived in WeChat. They are printed, and sent as well \
-when [nudge] channels names a channel for the request's labels: the daemon delivers them. Each nudge is remembered in \
-v_nudge, and `amplinkd report` tells what they brought about. A request is nudged again after [nudge] min_interval; in \
-quiet hours nothing is sent. --force overrides both. While an account's list cannot be read nobody is nudged for it: \
-whoever is meant may have agreed long ago.")]
+The message says who must agree to what, since when it waits, and what arrived in WeChat. It is printed, and also sent if \
+[nudge] channels names a channel for the request's labels: the daemon delivers it. Each nudge is recorded in v_nudge, and \
+`amplinkd report` shows whether it helped. A request is nudged again only after [nudge] min_interval; in quiet hours \
+nothing is sent. --force overrides both. While an account's list cannot be read nobody is nudged for it: the person may \
+have agreed long ago.")]
 pub struct Nudge {
-    /// Which
+    /// Which requests
     #[command(flatten)]
     pub choice: Choice,
-    /// The language of the words [default: that of alerts]
+    /// Language of the message [default: that of alerts]
     #[arg(long, value_parser = ["zh", "en"])]
     pub language: Option<String>,
-    /// Send nothing, whatever channel is set
+    /// Print only, even if a channel is set
     #[arg(long)]
     pub print_only: bool,
-    /// Also shortly after another nudge, and in quiet hours
+    /// Nudge even soon after another nudge, and in quiet hours
     #[arg(long)]
     pub force: bool,
 }
@@ -124,14 +124,14 @@ pub(super) async fn run(context: &Context, nudge: Nudge) -> anyhow::Result<ExitS
                 failures.extend(refused.iter().map(ToString::to_string));
             }
             if nudge.choice.caution.dry_run {
-                note(format!("{} to nudge; nothing was remembered or sent", REQUESTS.counted(planned.len())));
+                note(format!("{} to nudge; nothing was recorded or sent", REQUESTS.counted(planned.len())));
                 print(context, &planned.iter().map(|planned| planned.said(None)).collect::<Vec<_>>())?;
                 return REQUESTS.fail("nudge", &failures);
             }
             if nudge.choice.ids.is_empty() && !planned.is_empty() {
                 agree(
                     &format!("nudge {}", REQUESTS.counted(planned.len())),
-                    "which, and the words",
+                    "which, and the messages",
                     nudge.choice.caution.yes,
                 )?;
             }
@@ -267,14 +267,14 @@ fn tell_left_alone(refused: &[Refusal], min_interval: Duration) {
     let too_soon = refused.iter().filter(|refusal| matches!(refusal, Refusal::TooSoon { .. })).count();
     if too_soon > 0 {
         note(format!(
-            "{} nudged less than {} ago and left alone; --force does not wait",
+            "{} skipped: nudged less than {} ago; --force overrides",
             REQUESTS.counted(too_soon),
             duration(min_interval)
         ));
     }
     let unread = refused.iter().filter(|refusal| matches!(refusal, Refusal::Unread { .. })).count();
     if unread > 0 {
-        note(format!("{} left alone: the lists of their accounts are not read", REQUESTS.counted(unread)));
+        note(format!("{} skipped: the lists of their accounts cannot be read", REQUESTS.counted(unread)));
     }
 }
 
@@ -288,7 +288,7 @@ fn tell_ways(planned: &[Planned]) {
     }
     if !quiet.is_empty() {
         let quiet = quiet.join(", ");
-        note(format!("quiet hours ([alerts] quiet_hours): printed and not sent to {quiet}; --force sends"));
+        note(format!("quiet hours ([alerts] quiet_hours): printed, but not sent to {quiet}; --force overrides"));
     }
 }
 
@@ -352,7 +352,7 @@ fn print(context: &Context, said: &[Said]) -> anyhow::Result<()> {
     channels.sort_unstable();
     channels.dedup();
     if sent > 0 {
-        note(format!("{} given to the daemon to send to {}", nudges(sent), channels.join(", ")));
+        note(format!("{} queued for the daemon to send to {}", nudges(sent), channels.join(", ")));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `request show`, `history` and `explain`: one request from all sides. It must never change it.
+//! `request show`, `history` and `explain`: everything about one request.
 
 use std::io::{self, Write};
 
@@ -25,15 +25,15 @@ const CONFLICTS_MAX: u32 = 100;
 /// Characters in a line of prose where the terminal does not say: what an eye follows with ease.
 const LINE: usize = 100;
 
-/// Say in sentences why a request is where it is, who must act, and what comes next
+/// Explain why a request is in its state, who must act, and what comes next
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   amplinkd request explain 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b
 
-It reads the database alone and asks WeChat nothing.")]
+It reads only the database and does not call WeChat.")]
 pub struct Explain {
-    /// The request: its id, or the last 6 characters of it or more
+    /// The request's id, or its last 6 characters or more
     pub id: Named,
 }
 
@@ -44,15 +44,15 @@ Examples:
   amplinkd request history 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b -o csv
   amplinkd request history 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b --proof > proof.json
 
---proof prints one JSON document: what was asked, every step with its hash, and the head. Each hash is made over the \
-one before it, so a step that was changed, added or taken away later breaks the chain; docs/database.md checks it \
-with ten lines of Python. Exit code 3 when it is broken already. \
-What it does not prove: whoever can write the database can make a whole new chain. Keep heads (the last hash of a \
-request) where that person cannot write; a chain that still leads to a kept head was not rewritten before it.")]
+--proof prints one JSON document: the request, every step with its hash, and the head. Each hash covers the one before \
+it, so a step that was changed, added or removed later breaks the chain; docs/database.md checks it with ten lines of \
+Python. Exit code 3 if it is already broken. \
+What it does not prove: whoever can write the database can create a whole new chain. Keep heads (the last hash of a \
+request) where that person cannot write; a chain that still leads to a saved head was not rewritten before it.")]
 pub struct History {
-    /// The request: its id, or the last 6 characters of it or more
+    /// The request's id, or its last 6 characters or more
     pub id: Named,
-    /// As one JSON document with the hashes, for somebody who does not trust us
+    /// Print one JSON document with the hashes, for somebody who does not trust us
     #[arg(long)]
     pub proof: bool,
 }
@@ -119,9 +119,6 @@ const CONFLICTS: [Column; 6] = [
 ];
 
 /// Prints a request; below its table also its history and its conflicts.
-///
-/// # Errors
-/// When it is not known or cannot be read.
 pub(super) async fn show(context: &Context, named: &Named) -> anyhow::Result<ExitStatus> {
     context
         .with_database(async |session| {
@@ -144,9 +141,6 @@ pub(super) async fn show(context: &Context, named: &Named) -> anyhow::Result<Exi
 }
 
 /// Prints every step of a request.
-///
-/// # Errors
-/// As [`show`].
 pub(super) async fn history(context: &Context, history: &History) -> anyhow::Result<ExitStatus> {
     if history.proof {
         return proof(context, &history.id).await;
@@ -188,7 +182,7 @@ async fn proof(context: &Context, named: &Named) -> anyhow::Result<ExitStatus> {
     if proof.findings.is_empty() {
         return Ok(ExitStatus::Success);
     }
-    note(format!("this history does not hold: {}", proof.findings.join("; ")));
+    note(format!("this history does not verify: {}", proof.findings.join("; ")));
     Ok(ExitStatus::ProblemsFound)
 }
 
@@ -198,9 +192,6 @@ async fn conflicts(session: &Session, id: &RequestId) -> anyhow::Result<Vec<Conf
 }
 
 /// Prints sentences.
-///
-/// # Errors
-/// As [`show`].
 pub(super) async fn explain(context: &Context, explain: &Explain) -> anyhow::Result<ExitStatus> {
     let explained = context.with_database(async |session| told(session, &explain.id).await).await?;
     match context.format {

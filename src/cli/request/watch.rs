@@ -1,4 +1,4 @@
-//! `request watch`: every step as it happens. It must never miss one, nor ask the database more than twice a second.
+//! `request watch`: prints every step as it happens, with two database queries a second at most.
 
 use std::{
     io::{self, Write},
@@ -33,13 +33,13 @@ Examples:
   amplinkd request watch -o jsonl | while read -r step; do …; done
   amplinkd request watch --until-settled 0197c2d4-8e1f-7a63-9b52-4f0d6c1e2a3b
 
-It begins with the steps that come after it has started; `amplinkd request history` has the earlier ones. \
-States are those that a step leads to.")]
+It prints only steps that happen after it starts; `amplinkd request history` has the earlier ones. \
+--state filters by the state a step leads to.")]
 pub struct Watch {
     /// Which requests
     #[command(flatten)]
     pub filters: Filters,
-    /// Follow this request alone, and end once it has come to its end
+    /// Watch only this request, and exit once it is finished
     #[arg(long, value_name = "ID", help_heading = "How long")]
     pub until_settled: Option<Named>,
 }
@@ -61,9 +61,6 @@ const FIELDS: [Column; 13] = [
 ];
 
 /// Prints steps until it is asked to end, its reader has gone, or the one request has settled.
-///
-/// # Errors
-/// When the request is not known or the database cannot be read.
 pub(super) async fn run(context: &Context, watch: Watch) -> anyhow::Result<ExitStatus> {
     let shutdown = Shutdown::new();
     shutdown.listen()?;
@@ -81,7 +78,7 @@ async fn follow(context: &Context, session: &Session, watch: &Watch, shutdown: &
     let mut lines = Lines::new(context);
     let mut is_settled = settled(session, only.as_ref()).await?;
     if is_settled {
-        note("it has come to its end already: `amplinkd request history` shows how");
+        note("already finished: `amplinkd request history` shows how");
     }
     loop {
         let last = session.store().last_event().await?;

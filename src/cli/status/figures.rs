@@ -1,4 +1,4 @@
-//! Everything that the page shows, read in a few dozen milliseconds from indexes. The names are what programs rely on.
+//! Everything the page shows, read from indexes in a few dozen milliseconds. The field names are a public interface.
 
 use std::path::{Path, PathBuf};
 
@@ -185,9 +185,6 @@ pub(super) struct Channel {
 
 impl Figures {
     /// Reads them all.
-    ///
-    /// # Errors
-    /// When anything of it cannot be read.
     pub(super) async fn read(session: &Session) -> anyhow::Result<Self> {
         let store = session.store();
         let last = store.daemon().await?.map(Last::from).unwrap_or_default();

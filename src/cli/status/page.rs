@@ -1,5 +1,5 @@
-//! The page for people: what needs one first, then a line or a few for each thing, all in the same columns. It fits 80
-//! characters, and no text from outside steers the terminal.
+//! The page for people: required actions first, then a line or a few per topic, in common columns. It fits 80
+//! characters, and text from outside cannot control the terminal.
 
 use std::{
     fmt::Write as _,
@@ -125,19 +125,19 @@ fn daemon(daemon: &Daemon, database: &Database, now: Time) -> Section {
                 age(written_at)
             )
         }
-        (Some(true), _) => "running, and has not left its mark here yet".to_owned(),
-        (Some(false), None) => "not running, and none has run on this database yet".to_owned(),
+        (Some(true), _) => "running, and has not recorded itself here yet".to_owned(),
+        (Some(false), None) => "not running, and none has ever run on this database".to_owned(),
         (Some(false), Some(_)) => {
             let ended = match stopped_at {
                 Some(_) => format!("was stopped at {}", moment(stopped_at)),
-                None => format!("last wrote at {} and was not stopped", moment(written_at)),
+                None => format!("last wrote at {} and was not stopped cleanly", moment(written_at)),
             };
-            format!("not running; version {version} began at {} and {ended}", moment(started_at))
+            format!("not running; version {version} started at {} and {ended}", moment(started_at))
         }
         (None, Some(_)) => {
-            format!("not known, for you may not open its lock; version {version} last wrote {} ago", age(written_at))
+            format!("unknown: no permission to open its lock; version {version} last wrote {} ago", age(written_at))
         }
-        (None, None) => "not known, for you may not open its lock".to_owned(),
+        (None, None) => "unknown: no permission to open its lock".to_owned(),
     };
     Section { title: "daemon", sentence, rows: Vec::new() }
 }
@@ -156,7 +156,7 @@ fn requests(requests: &Requests, now: Time) -> Section {
         span: state.since.as_deref().map(|since| span(since, now)).unwrap_or_default(),
         note: state.longest.as_deref().map(ending).unwrap_or_default(),
     };
-    let longest = if requests.open > 0 { "; the longest wait of each state:" } else { "" };
+    let longest = if requests.open > 0 { "; the longest wait in each state:" } else { "" };
     let sentence = format!(
         "{} open, {} finished{longest}",
         grouped(requests.open.unsigned_abs()),
@@ -225,7 +225,7 @@ fn gates(figures: &Figures, now: Time) -> Option<Section> {
 
 /// When a gate opens by itself; that of our address is tried.
 fn opening(kind: &str, wait: &str) -> String {
-    let verb = if kind == "ip" { "tried" } else { "opens" };
+    let verb = if kind == "ip" { "probed" } else { "opens" };
     if wait == "due" { format!("{verb} now") } else { format!("{verb} in {wait}") }
 }
 
@@ -244,10 +244,10 @@ fn alerts(alerts: &Alerts, now: Time) -> Section {
     });
     let sentence = match (alerts.open, alerts.need_a_person) {
         (0, _) => "none open".to_owned(),
-        (open, 0) => format!("{} open, none waits for a person", grouped(open.unsigned_abs())),
+        (open, 0) => format!("{} open, none needs action", grouped(open.unsigned_abs())),
         (open, wait) => {
-            let verb = if wait == 1 { "waits" } else { "wait" };
-            format!("{} open, {} {verb} for a person", grouped(open.unsigned_abs()), grouped(wait.unsigned_abs()))
+            let verb = if wait == 1 { "needs" } else { "need" };
+            format!("{} open, {} {verb} action", grouped(open.unsigned_abs()), grouped(wait.unsigned_abs()))
         }
     };
     Section { title: "alerts", sentence, rows: rows.collect() }
@@ -255,8 +255,8 @@ fn alerts(alerts: &Alerts, now: Time) -> Section {
 
 fn audit(audit: &Audit, now: Time) -> Section {
     let by_daemon = match audit.ran_at.as_deref() {
-        Some(at) => format!("the daemon last made one {} ago", time_format::age(at, now)),
-        None => "no daemon has made one yet".to_owned(),
+        Some(at) => format!("last run by the daemon {} ago", time_format::age(at, now)),
+        None => "never run by a daemon".to_owned(),
     };
     let found = match audit.findings {
         0 => "no findings".to_owned(),
@@ -276,14 +276,14 @@ fn channels(channels: &[Channel], now: Time) -> Section {
     let pending: u64 = channels.iter().map(|channel| channel.pending).sum();
     let dead: u64 = channels.iter().map(|channel| channel.dead).sum();
     let sentence = match (channels.len(), pending, dead) {
-        (0, ..) => "none: nobody is told of anything".to_owned(),
-        (_, 0, 0) => "nothing is owed to anybody".to_owned(),
-        (_, pending, dead) => format!("{} owed, {} given up", counted(pending, "message"), grouped(dead)),
+        (0, ..) => "none: nobody is notified".to_owned(),
+        (_, 0, 0) => "nothing pending".to_owned(),
+        (_, pending, dead) => format!("{} pending, {} given up", counted(pending, "message"), grouped(dead)),
     };
     let rows = channels.iter().map(|channel| {
         let error = channel.last_error.as_deref().filter(|_| channel.pending + channel.dead > 0).map(legible);
         let dead = (channel.dead > 0).then(|| format!("{} given up", grouped(channel.dead)));
-        let gone = (!channel.configured).then(|| "not configured any more".to_owned());
+        let gone = (!channel.configured).then(|| "no longer configured".to_owned());
         Row {
             what: legible(&channel.name),
             count: channel.pending,

@@ -1,4 +1,4 @@
-//! What on the page needs a person, in the order in which it is worth looking at, each with the command that shows more.
+//! What on the page needs action, most urgent first, each with the command that shows more.
 
 use serde::Serialize;
 
@@ -54,18 +54,18 @@ fn daemon(figures: &Figures, now: Time) -> Option<Need> {
     if !is_missing {
         return None;
     }
-    let none = if running.is_some() { "no daemon runs" } else { "there is no sign of a daemon" };
+    let none = if running.is_some() { "no daemon runs" } else { "no sign of a daemon" };
     let text = match (&figures.database.copy_made_at, &last.stopped_at, &last.written_at) {
         (Some(made), ..) => {
-            format!("no daemon has started on this restored copy, which was made {} ago", time_format::age(made, now))
+            format!("no daemon has started on this restored backup, made {} ago", time_format::age(made, now))
         }
         (None, Some(at), _) => format!("{none}: the last one was stopped {} ago", time_format::age(at, now)),
         (None, None, Some(at)) => {
-            format!("{none}: the last one wrote {} ago and was not stopped", time_format::age(at, now))
+            format!("{none}: the last one wrote {} ago and was not stopped cleanly", time_format::age(at, now))
         }
         (None, None, None) => "no daemon has run on this database yet".to_owned(),
     };
-    let why = if last.started_at.is_some() { "; the log says why it ended" } else { "" };
+    let why = if last.started_at.is_some() { "; the log says why it stopped" } else { "" };
     Some(problem("no_daemon", 1, text, format!("systemctl start amplinkd, or amplinkd run{why}")))
 }
 
@@ -74,16 +74,16 @@ fn writing(figures: &Figures, now: Time) -> Option<Need> {
         return None;
     }
     let text = match &figures.daemon.last.written_at {
-        Some(at) => format!("the daemon runs and has written nothing for {}", time_format::age(at, now)),
-        None => "a daemon runs and has written nothing into this file".to_owned(),
+        Some(at) => format!("the daemon is running but has written nothing for {}", time_format::age(at, now)),
+        None => "a daemon is running but has written nothing into this file".to_owned(),
     };
-    Some(problem("cannot_write", 1, text, "see the disk, that nobody replaced the file, and the daemon's log"))
+    Some(problem("cannot_write", 1, text, "check the disk, whether the file was replaced, and the daemon's log"))
 }
 
 fn address(figures: &Figures) -> Option<Need> {
     let gate = figures.gates.iter().find(|gate| gate.kind == "ip")?;
-    let text = format!("WeChat does not allow our address (code {}): no account can be reached", gate.errcode);
-    Some(problem("address_blocked", 1, text, "add it to the platform's IP whitelist; calls then go on by themselves"))
+    let text = format!("WeChat does not allow our IP address (code {}): no account can be reached", gate.errcode);
+    Some(problem("address_blocked", 1, text, "add it to the platform's IP whitelist; calls then resume by themselves"))
 }
 
 fn unread(figures: &Figures, now: Time) -> Option<Need> {
@@ -117,7 +117,7 @@ fn alerts(figures: &Figures) -> Option<Need> {
     let count = u64::try_from(figures.alerts.need_a_person).ok().filter(|count| *count > 0)?;
     let rules: Vec<&str> =
         figures.alerts.rules.iter().filter(|rule| rule.need_a_person > 0).map(|rule| rule.rule.as_str()).collect();
-    let text = format!("{} that nobody has taken: {}", counted(count, "alert"), rules.join(", "));
+    let text = format!("{} not acknowledged: {}", counted(count, "alert"), rules.join(", "));
     Some(problem("alerts_firing", count, text, "amplinkd alert list --state firing"))
 }
 
@@ -126,7 +126,7 @@ fn audit(figures: &Figures) -> Option<Need> {
     let rules: Vec<&str> = figures.audit.rules.iter().map(|broken| broken.rule.as_str()).collect();
     let text = format!("the audit has {}: {}", counted(count, "finding"), rules.join(", "));
     let without =
-        if figures.daemon.running == Some(false) { "; without a daemon much is its work left undone" } else { "" };
+        if figures.daemon.running == Some(false) { "; without a daemon much of it is work left undone" } else { "" };
     Some(problem("audit_findings", count, text, format!("amplinkd audit{without}")))
 }
 

@@ -1,4 +1,4 @@
-//! Numbers, sizes, ids and lines as they are set on the page.
+//! Formats numbers, sizes, ids and lines of the page.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! What an account is described by, and what can come of a look at it or a call for it.
+//! The types that describe an account, and the possible outcomes of a poll or call.
 
 use std::time::Duration;
 

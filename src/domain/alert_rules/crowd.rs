@@ -1,4 +1,4 @@
-//! Whether so many accounts have one trouble that it is one thing to be told, and not many.
+//! Whether so many accounts have one problem that it is a single alert instead of many.
 
 /// Fewer accounts than this are always named one by one: half of a handful is no sign of a common cause.
 pub const CROWD_MIN: u64 = 10;

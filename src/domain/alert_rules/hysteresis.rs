@@ -1,4 +1,4 @@
-//! When what was told is over that may only pause: a source that fails three times in four is not well between.
+//! When an alert that may only be pausing is resolved: a source that fails three times in four is not fine in between.
 
 use std::time::Duration;
 

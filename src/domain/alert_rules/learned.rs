@@ -1,4 +1,4 @@
-//! From how long approvals took to when one is late. It must never look anything up: the figures are handed in.
+//! From past approval times to the threshold at which a request is late.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
-//! What a person must know, of one request or of the whole. Whether and when it is told is decided in `alerting`.
+//! The alert rules and their sentences: what people must know about one request or the system. When to send them is
+//! decided in `alerting/evaluator`.
 //!
-//! An [`AlertCondition`] is one thing to be told, with its reason for machines and its sentence for people. [`of_request`] finds
-//! those of a request, [`of_system_condition`] those of accounts, channels and the daemon; the sentences are in
-//! [`mod@super::text`].
+//! An [`AlertCondition`] is one condition to report, with its reason for machines and its sentence for people.
+//! [`of_request`] finds those of a request, `system` those of accounts, channels and the daemon; `text` says who must
+//! act.
 
 mod crowd;
 mod hysteresis;

@@ -1,4 +1,4 @@
-//! From when on a person must know: the numbers an operator sets. It must never decide anything.
+//! The alert thresholds that an operator sets.
 
 use std::time::Duration;
 

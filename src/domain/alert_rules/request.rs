@@ -1,5 +1,5 @@
-//! What a person must know of one request, by its state alone and by what contradicts it. It must never know whether that
-//! was told already.
+//! What people must know about one request, from its state and its conflicts alone. What was sent before is compared in
+//! `alerting/evaluator`.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! What a person must know that is not about one request: accounts, our address, tokens, channels and the daemon. It must
-//! never know how a condition was found out.
+//! System-wide alert conditions: accounts, our IP address, tokens, channels and the daemon.
 
 use jiff::tz::TimeZone;
 

@@ -1,4 +1,4 @@
-//! What a listing still says while nobody knows how old anything is, because the calendar was stepped.
+//! What a listing still proves after a calendar step, while no age can be trusted.
 
 use super::Status;
 use crate::domain::{

@@ -1,4 +1,4 @@
-//! What `WeChat`'s "no" to a call means for the request that made it. It must never classify by text.
+//! What `WeChat`'s refusal of a call means for its request. By code alone: texts change without notice.
 
 use super::{Case, Class, ConflictKind, Kind, State, Verdict};
 use crate::domain::{errcode::Refusal, quota, request::Failure};

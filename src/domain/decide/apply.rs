@@ -1,4 +1,4 @@
-//! A request after a verdict: what it counts, keeps and remembers.
+//! Applies a verdict to a request: its counters, what it keeps and remembers.
 
 use super::{Decision, Verdict};
 use crate::domain::{

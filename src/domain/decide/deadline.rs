@@ -1,4 +1,5 @@
-//! Whether the policy's deadline may end a request yet: an administrator may have agreed while the list could not be read.
+//! Whether the policy's deadline may end a request yet: an administrator may have agreed while the list could not be
+//! read.
 
 use std::time::Duration;
 

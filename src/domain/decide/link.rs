@@ -1,4 +1,4 @@
-//! The rows of the table for a request to link. They must never hold a wildcard: it would be a decision nobody made.
+//! The rows of the decision table for link requests. No wildcards: one would be a decision nobody made.
 
 use super::{Case, ConflictKind, Outcome, State, Status, Time, Verdict};
 use crate::domain::{

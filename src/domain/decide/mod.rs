@@ -1,7 +1,7 @@
-//! What an observation means for a request: stay, doubt, advance, conflict. It must never look at a clock or do anything.
+//! What an observation means for a request: stay, doubt, advance, conflict. Pure: no clock, no effects.
 //!
 //! Each state is one function, one row of the table; each names every observation, so that a new one cannot be
-//! forgotten. `ARCHITECTURE.md` holds the whole table as it is computed from here.
+//! forgotten. `ARCHITECTURE.md` has the whole table, generated from here.
 
 mod ages;
 mod answer;

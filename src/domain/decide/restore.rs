@@ -1,5 +1,5 @@
-//! What it means for a request that the database is a copy which was put back. It must never let anything be called
-//! that may have been called since the copy was made, before the list has had its time to show it.
+//! What a restored backup means for its requests. Whatever may have been called after the backup is not called again
+//! before the list had time to show it: calling would invite twice.
 
 use super::{Case, Outcome, State, Time, Verdict};
 use crate::domain::observation::RestoredFate;

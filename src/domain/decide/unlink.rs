@@ -1,5 +1,5 @@
-//! The rows of the table for a request to unlink. No status tells that an unlink waits for the account's
-//! administrator: it stays listed 1 until it is gone. They must never hold a wildcard.
+//! The rows of the decision table for unlink requests. No status shows that an unlink waits for the account's
+//! administrator: it stays listed as 1 until it is gone. No wildcards, as in `link`.
 
 use super::{Case, Outcome, State, Status, Time, Verdict};
 use crate::domain::{

@@ -1,4 +1,4 @@
-//! The items of one listing that name no program: whether one of them may be a request's that was not found.
+//! The items of a listing that name no program: whether one of them may belong to a request that was not found.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The sentences for accounts that cannot be read or called, alone and as a crowd, in English and Chinese.
+//! Sentences for accounts that cannot be read or called, one or many, in English and Chinese.
 
 use jiff::tz::TimeZone;
 

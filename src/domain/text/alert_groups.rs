@@ -1,4 +1,4 @@
-//! What several alerts of one reason have in common, in English and Chinese: the title of their message.
+//! The title of several alerts with one reason, in English and Chinese.
 
 use super::Localized;
 use crate::domain::alert_rules::Rule;

@@ -1,5 +1,5 @@
-//! The sentences: who must act, on what, since when, in English and Chinese. They must never claim what `WeChat` leaves
-//! unknown, and never name a secret.
+//! The sentences for one request: who must act, on what, since when, in English and Chinese. They claim nothing that
+//! `WeChat` leaves unknown.
 
 use std::time::Duration;
 

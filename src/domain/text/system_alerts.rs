@@ -1,4 +1,4 @@
-//! The sentences for what is not about one request, in English and Chinese. They must never name a secret.
+//! Sentences for conditions that are not about one request, in English and Chinese.
 
 use jiff::tz::TimeZone;
 

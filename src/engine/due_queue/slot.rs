@@ -1,4 +1,4 @@
-//! An account in the agenda's memory, packed into a few dozen bytes.
+//! One account in the due queue, packed into a few dozen bytes.
 
 use std::time::Duration;
 

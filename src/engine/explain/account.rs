@@ -1,4 +1,4 @@
-//! What is said of an account that cannot be read, or whose calls are refused.
+//! Explains an account that cannot be read, or whose calls are refused.
 
 use super::Facts;
 use crate::{

@@ -1,4 +1,4 @@
-//! What is said of a request whose call is out, unanswered or just taken. It must never decide anything.
+//! Explains a request whose call is in flight, unanswered or just accepted.
 
 use super::Facts;
 use crate::domain::request::Outcome;

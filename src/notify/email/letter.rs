@@ -1,5 +1,5 @@
-//! One message written down as one mail: text and HTML, the same in every retry but for its date. It must never put a
-//! line break into a header, or a stranger's text into HTML as it is.
+//! Encodes a message as a mail, text and HTML, the same on every retry except for the date. No line break gets into a
+//! header and no outside text unescaped into the HTML: both would be injections.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,4 @@
-//! The channel `email`: one mail per message, handed to an SMTP server. It must never hand a mail in without the
-//! protection that the URL asks for, and never let a password out.
+//! The channel `email`: one mail per message, handed to an SMTP server, with no less protection than the URL asks for.
 
 mod letter;
 mod server;

@@ -1,5 +1,5 @@
-//! Which server takes our mails, read from its URL. It must never choose less protection than the URL asks for, and its
-//! errors never repeat the URL.
+//! Parses the mail server's URL. It never falls back to less protection than the URL asks for, and its errors do not
+//! repeat the URL.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,5 @@
-//! The conversation with a mail server, and what its answers mean for us. It must never send a mail twice, wait longer
-//! than it is told, speak plainly where TLS was asked for, or repeat the password.
+//! The SMTP conversation, and what each response means for us. No mail is sent twice, nothing is sent in plain text
+//! where TLS was required, and the password is in no error.
 
 use std::{error::Error as _, io, time::Duration};
 

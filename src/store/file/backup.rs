@@ -1,5 +1,5 @@
-//! Copies of the database: made while it is written, marked as copies, put back. It must never mark the original, and never
-//! write to the file that a copy is made of or that it replaces.
+//! Backups: made while the database is written, marked as backups, restored. The original is never marked: the next
+//! start would reconcile it for nothing.
 
 use std::{path::Path, sync::Arc};
 
@@ -194,9 +194,6 @@ impl Store {
     }
 
     /// Marks a file that nobody drives as a copy that is about to be put back, and says what it holds.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read or written.
     pub async fn mark_restored(path: &Path, now: Time) -> Result<Contents, StoreError> {
         let mut copy = lone_writer(path).await?;
         import::settle(&mut copy, now).await?;
@@ -240,9 +237,6 @@ impl Store {
     }
 
     /// Whether the database is a copy that was put back and that no daemon has reconciled yet.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn copied(&self) -> Result<Option<Copied>, StoreError> {
         let Some(row) = sqlx::query(COPY).fetch_optional(self.readers()).await? else { return Ok(None) };
         let (made, restored) = decode::one(&row, MARKS).inspect_err(decode::tell).unwrap_or((0, None));
@@ -250,9 +244,6 @@ impl Store {
     }
 
     /// Requests that the copy may know less of than `WeChat` does, a page after `after`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn to_reconcile(&self, after: &str, limit: u32) -> Result<Vec<RestoredRequest>, StoreError> {
         let rows = sqlx::query(TO_RECONCILE).bind(after).bind(limit).fetch_all(self.readers()).await?;
         let unsure = |row: &SqliteRow| match decode::one::<RestoredRow>(row, REQUEST) {

@@ -1,6 +1,6 @@
-//! Whether the file's structure holds. A small file is checked before anything else happens, a large one beside the work,
-//! table by table, on a connection of its own. Rows that are not legal are no damage: each delays itself alone, and the
-//! audit names it.
+//! Whether the file's structure is intact. A small file is checked before anything else happens, a large one in the
+//! background, table by table, on its own connection. Invalid rows are no damage: each delays only itself, and the
+//! audit reports it.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! Somebody who writes into the file past us, for the selftest's lives: makes an account's row one that is not legal, and
-//! puts it right. Where it is used on a database that matters, the account stands still until its row is mended.
+//! Corrupts a row on purpose, for the selftest's simulations: makes an account's row invalid, and repairs it. On a real
+//! database the account would stand still until its row is repaired.
 
 use std::{path::Path, time::Duration};
 
@@ -17,17 +17,11 @@ const SPOIL: &str = "UPDATE account SET failures = CASE WHEN failures < 0 THEN 0
 const MEND: &str = "UPDATE account SET failures = 0 WHERE failures < 0";
 
 /// Makes the row of this account one that is not legal, or legal again.
-///
-/// # Errors
-/// [`StoreError`] when the file cannot be written.
 pub async fn spoil(database: &Path, account: &str) -> Result<(), StoreError> {
     past_us(database, sqlx::query(SPOIL).bind(account)).await
 }
 
 /// Makes every account's row legal.
-///
-/// # Errors
-/// As [`spoil`].
 pub async fn mend(database: &Path) -> Result<(), StoreError> {
     past_us(database, sqlx::query(MEND)).await
 }

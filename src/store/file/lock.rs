@@ -1,5 +1,5 @@
-//! The lock beside a database: one daemon drives it, and one process at a time brings it up to date. Whoever holds it has
-//! written into it what for, so that whoever comes knows whether to wait.
+//! The lock file of a database: one daemon drives it, and one process at a time migrates it. The holder writes its
+//! purpose into it, so that others know whether to wait.
 
 use std::{
     fs::{File, TryLockError},

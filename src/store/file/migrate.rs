@@ -1,5 +1,5 @@
-//! Brings a database up to date: the migrations, and between two of them the move of its rows ([`super::move_to_log`]). It must
-//! never open a file that is newer than this program, nor make a file its own that somebody else fills.
+//! Migrates a database: the migrations, and between two of them the move of its rows ([`super::move_to_log`]). A file
+//! that is newer than this program is refused, and so is another program's: writing would corrupt it.
 
 use std::{
     path::Path,

@@ -1,6 +1,6 @@
-//! The move of a database of before into the log (migrations 0013 and 0014): requests and their histories, then events, page by
-//! page, each a transaction of its own. Whoever is killed in between goes on after the last page; until all is moved the old
-//! tables are there, and no other program opens the file. A row that is not legal is moved as it is.
+//! Moves an older database into the log (migrations 0013 and 0014): requests and their histories, then events, one page
+//! per transaction. An interrupted move resumes after the last page; until it is complete the old tables exist, and no
+//! other program opens the file. Invalid rows are moved as they are.
 
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 

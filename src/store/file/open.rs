@@ -1,5 +1,4 @@
-//! From a path to an open database: created with its mode, brought up to date, checked, locked. It must never open a
-//! file that is newer than this program.
+//! Opens a database: created with its mode, migrated, checked, locked.
 
 use std::{
     fs::OpenOptions,
@@ -181,9 +180,6 @@ impl Store {
     }
 
     /// [`Self::open`], with word of how far it has come where an older file is brought up to date.
-    ///
-    /// # Errors
-    /// As there.
     pub async fn open_telling(location: &Location, role: Role, tell: Tell<'_>) -> Result<Self, OpenError> {
         let path = &location.path;
         let failed = |source: sqlx::Error| OpenError::Store { path: path.clone(), source: source.into() };
@@ -312,9 +308,6 @@ pub(super) async fn check_library(connection: &mut SqliteConnection) -> Result<R
 }
 
 /// A connection of its own, for what must not share the pool: backups and whole-file checks.
-///
-/// # Errors
-/// [`StoreError`] when the file cannot be opened.
 pub async fn lone_reader(path: &Path) -> Result<SqliteConnection, StoreError> {
     let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
     Ok(SqliteConnection::connect_with(&options).await?)

@@ -1,5 +1,5 @@
-//! Opening a database for reading alone: nothing is made, locked or brought up to date, so that whoever may read the file
-//! may look at it beside any daemon or none.
+//! Opens a database read-only: nothing is created, locked or migrated, so that anybody with read permission can look at
+//! it, with or without a daemon.
 
 use std::{path::Path, sync::Arc, time::Duration};
 

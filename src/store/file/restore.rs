@@ -1,5 +1,5 @@
-//! A copy into the database's place: made whole beside it, checked, marked, then named as it in one step. It must never
-//! take anything away: what is replaced is kept under another name.
+//! Puts a backup in the database's place: written completely next to it, checked, marked, then renamed in one step.
+//! What it replaces is kept under another name.
 
 use std::{
     fs::{self, File, OpenOptions},

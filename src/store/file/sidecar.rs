@@ -1,6 +1,6 @@
-//! Files that stand beside a database: its lock, its log, copies that are being made. The folder may belong to somebody whom
-//! whoever runs a command must not trust, as root runs `amplinkd audit` on the folder of the service: so no link is
-//! followed, nothing but a plain file is opened, and nothing is given away that this process did not make.
+//! Opens files next to a database: its lock, its log, backups in progress. The folder may belong to somebody whom the
+//! caller must not trust, as when root runs `amplinkd audit` on the service's folder: so no link is followed, only
+//! plain files are opened, and only files made by this process are handed over.
 
 use std::{
     fs::{self, File, Metadata},

@@ -1,5 +1,5 @@
-//! The write-ahead log beside the database: folded into it before it grows large, and told of when somebody's long read
-//! forbids that. Nobody waits for it: what takes long is done while others write.
+//! The write-ahead log: checkpointed before it grows large, and reported when somebody's long read prevents that.
+//! Nobody waits for it: slow work happens while others write.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! Accounts as people see them: `v_account`, one or a page at a time by name, narrowed by what is wrong with them. A page
-//! from the middle of a million costs what the first one costs.
+//! Accounts for people: `v_account`, one or a page at a time by name, filtered. A page from the middle of a million
+//! costs as much as the first.
 
 use sqlx::{QueryBuilder, Sqlite};
 
@@ -36,9 +36,6 @@ const ROWS: &str = "
 
 impl Store {
     /// Accounts that match after this name, by name, at most `limit`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn account_page(
         &self,
         filter: &AccountFilter,
@@ -51,9 +48,6 @@ impl Store {
     }
 
     /// Those of these accounts that are known and match, by name.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn accounts_named(
         &self,
         names: &[String],
@@ -68,9 +62,6 @@ impl Store {
     }
 
     /// One account, or, without a name, the first ones by name; at most `limit`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn account_views(
         &self,
         account: Option<&str>,
@@ -86,9 +77,6 @@ impl Store {
 
     /// The names of all accounts with an open request that carries all these labels, in order. They are read at once, for
     /// a label has its requests in the order of their ids.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn accounts_with_labels(&self, labels: &[(String, String)]) -> Result<Vec<String>, StoreError> {
         let Some(((name, value), rest)) = labels.split_first() else { return Ok(Vec::new()) };
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(LABELLED);

@@ -1,5 +1,5 @@
-//! What holds back more than one request, as the watch reads it every few seconds: accounts that cannot be read or called,
-//! by an index and to a bound, however many there are; statuses that nobody knows; gates; the plan.
+//! What holds back more than one request, as alerting reads it every few seconds: accounts that cannot be read or
+//! called, from an index and up to a limit; unknown statuses; gates; the plan.
 
 use sqlx::FromRow;
 
@@ -160,18 +160,12 @@ fn whole(count: i64) -> u64 {
 
 impl Store {
     /// How many accounts could not be read at three looks in a row for this reason, to one more than [`Count::MAX`].
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be counted.
     pub async fn unread_count(&self, trouble: Trouble) -> Result<u64, StoreError> {
         let query = sqlx::query_scalar(UNREAD_COUNT).bind(trouble.as_str()).bind(beyond());
         Ok(whole(query.fetch_one(self.readers()).await?))
     }
 
     /// Those of them whose lists could last be read before then, the longest first, at most `limit`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn unread(&self, trouble: Trouble, before: Time, limit: u64) -> Result<Vec<AffectedAccount>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let query = sqlx::query(UNREAD).bind(trouble.as_str()).bind(before.ms()).bind(limit);
@@ -179,9 +173,6 @@ impl Store {
     }
 
     /// Codes by which `WeChat` suspended accounts, each with how many, to one more than [`Count::MAX`].
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be counted.
     pub async fn refused_codes(&self) -> Result<Vec<(i64, u64)>, StoreError> {
         let query = sqlx::query(REFUSED_CODES).bind(KINDS_MAX).bind(beyond());
         let codes: Vec<(i64, i64)> = decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT);
@@ -189,9 +180,6 @@ impl Store {
     }
 
     /// Accounts that `WeChat` suspended with this code, at most `limit`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn refused(&self, errcode: i64, limit: u64) -> Result<Vec<AffectedAccount>, StoreError> {
         let query = sqlx::query(REFUSED).bind(errcode).bind(i64::try_from(limit).unwrap_or(i64::MAX));
         Ok(decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT))
@@ -199,27 +187,18 @@ impl Store {
 
     /// Accounts whose calls were refused three times in a row, and are since before then, the longest first; at most
     /// `limit`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn calls_refused(&self, before: Time, limit: u64) -> Result<Vec<AffectedAccount>, StoreError> {
         let query = sqlx::query(CALLS_REFUSED).bind(before.ms()).bind(i64::try_from(limit).unwrap_or(i64::MAX));
         Ok(decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT))
     }
 
     /// Accounts whose looks of this Beijing day are used up, to one more than [`Count::MAX`].
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn spent(&self, day: i64) -> Result<Vec<AffectedAccount>, StoreError> {
         let query = sqlx::query(SPENT).bind(day).bind(beyond());
         Ok(decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT))
     }
 
     /// These accounts, as far as they are known and their rows are legal.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn accounts_now(&self, names: &[&str]) -> Result<Vec<AccountNow>, StoreError> {
         if names.is_empty() {
             return Ok(Vec::new());
@@ -228,18 +207,12 @@ impl Store {
     }
 
     /// Statuses that no page documents and that something is listed with, the smallest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn unknown_statuses(&self) -> Result<Vec<Listed>, StoreError> {
         let query = sqlx::query(UNKNOWN_STATUSES).bind(KINDS_MAX).bind(beyond());
         Ok(decode::legible(&query.fetch_all(self.readers()).await?, ACCOUNT))
     }
 
     /// Gates that hold back whole accounts, to one more than [`Count::MAX`]: our address first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn account_gates(&self) -> Result<Vec<Gate>, StoreError> {
         Ok(decode::legible(&sqlx::query(GATES).bind(beyond()).fetch_all(self.readers()).await?, GATE))
     }

@@ -1,5 +1,5 @@
-//! What the watch reads: events it has not seen, requests and what belongs to them, alerts that are open or due, and what
-//! holds back more than one request. It must never write.
+//! What alerting reads: new events, requests and what belongs to them, alerts that are open or due, and what holds back
+//! more than one request.
 
 use std::collections::HashMap;
 
@@ -242,9 +242,6 @@ impl ReadingColumns {
 
 impl Store {
     /// Events after `seq`, in their order.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn news(&self, seq: i64, limit: u32) -> Result<Vec<News>, StoreError> {
         let read = move |db: Db<'_>| {
             db.all(NEWS, (seq, limit), |row| decode::cells(row, EVENT, News::read))?
@@ -256,25 +253,16 @@ impl Store {
     }
 
     /// Requests that must be looked at again by now.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn rechecks(&self, now: i64, limit: u32) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(VIGILS).bind(now).bind(limit).fetch_all(self.readers()).await?)
     }
 
     /// When the next request must be looked at again.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn next_recheck(&self) -> Result<Option<i64>, StoreError> {
         Ok(sqlx::query_scalar(NEXT_VIGIL).fetch_one(self.readers()).await?)
     }
 
     /// Requests for the same pairs that have an open alert: what happens to the one may concern the other.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn alerted_for_the_same(&self, requests: &[&str]) -> Result<Vec<String>, StoreError> {
         let requests = bulk::json(requests);
         let read = move |db: Db<'_>| {
@@ -284,9 +272,6 @@ impl Store {
     }
 
     /// Requests with what belongs to them. One whose row is not legal is left out: it must not hold up the others.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn subjects(&self, requests: &[String]) -> Result<Vec<Subject>, StoreError> {
         let ids = bulk::json(requests);
         let mut connection = self.readers().acquire().await?;
@@ -320,17 +305,11 @@ impl Store {
     }
 
     /// Which of these, by key and beginning, were told and over, and have had no other end since.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn ended_alerts(&self, begun: &[(&str, i64)]) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(ENDED).bind(bulk::json(begun)).fetch_all(self.readers()).await?)
     }
 
     /// Alerts of these requests that are not over.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn open_alerts_of(&self, requests: &[String]) -> Result<Vec<AlertRow>, StoreError> {
         Ok(decode::legible(
             &sqlx::query(OF_REQUESTS).bind(bulk::json(requests)).fetch_all(self.readers()).await?,
@@ -339,9 +318,6 @@ impl Store {
     }
 
     /// Alerts of no request that are not over: at most `limit` after the one with this id.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn standing_alerts(&self, after: &str, limit: u32) -> Result<StandingPage, StoreError> {
         let found = sqlx::query(STANDING).bind(after).bind(limit).fetch_all(self.readers()).await?;
         let is_whole = found.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
@@ -350,9 +326,6 @@ impl Store {
     }
 
     /// Alerts with these keys that are not over.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn alerts_known_by(&self, keys: &[String]) -> Result<Vec<AlertRow>, StoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -361,25 +334,16 @@ impl Store {
     }
 
     /// The keys of what is told of many accounts as one.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn open_crowds(&self) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(CROWDS).fetch_all(self.readers()).await?)
     }
 
     /// Reasons of which something is to be told, and when the first of each is.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn reasons_to_tell(&self) -> Result<Vec<(String, i64)>, StoreError> {
         Ok(decode::legible(&sqlx::query(DUE_REASONS).fetch_all(self.readers()).await?, ALERT))
     }
 
     /// Alerts of one reason to be told up to `within`; of those that were silenced, up to `now`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn alerts_to_tell(
         &self,
         reason: &str,

@@ -1,5 +1,4 @@
-//! Alerts and what became of their messages, as people read them: `v_alert` and `v_delivery`, a page at a time by key. It
-//! must never show a column that the views do not have.
+//! Alerts and their messages for people: `v_alert` and `v_delivery`, a page at a time by key.
 
 use serde::Serialize;
 use sqlx::{FromRow, QueryBuilder, Sqlite};
@@ -121,9 +120,6 @@ const DEAD_ERROR: &str = "
 
 impl Store {
     /// Alerts that match, newest first, at most `limit`, older than the one with the id `before`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn alert_page(
         &self,
         filter: &AlertFilter,
@@ -139,9 +135,6 @@ impl Store {
     }
 
     /// Alerts by their ids, oldest first; without those that are not known.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn alert_views(&self, ids: &[String]) -> Result<Vec<AlertView>, StoreError> {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(ALERTS);
         query
@@ -152,25 +145,16 @@ impl Store {
     }
 
     /// What became of the messages about one alert, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn deliveries_of_alert(&self, alert: &str) -> Result<Vec<DeliveryView>, StoreError> {
         Ok(sqlx::query_as(DELIVERIES_OF_ALERT).bind(alert).fetch_all(self.readers()).await?)
     }
 
     /// Messages that were given up on a channel, oldest first, at most `limit`, after the one with the id `after`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn given_up(&self, channel: &str, after: &str, limit: u32) -> Result<Vec<DeliveryView>, StoreError> {
         Ok(sqlx::query_as(DEAD).bind(channel).bind(after).bind(limit).fetch_all(self.readers()).await?)
     }
 
     /// What these channels are owed, in their order; after them others that are owed something.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn channel_figures(&self, names: &[&str]) -> Result<Vec<ChannelFigures>, StoreError> {
         let mut all: Vec<ChannelFigures> = names.iter().map(|name| ChannelFigures::of(name)).collect();
         for (channel, waiting) in self.waiting_deliveries().await? {

@@ -1,5 +1,5 @@
-//! The proof that nothing is lost, stalled or inconsistent: one statement for each rule, each bounded by an index. It must
-//! never repair what it finds, and never read every request unasked.
+//! The audit's statements, one per rule, each bounded by an index: an unbounded one would be too expensive to run every
+//! minute. They only read.
 
 use std::path::Path;
 
@@ -261,9 +261,6 @@ impl Histories {
 impl Store {
     /// Everything that is lost, stalled or inconsistent: due before `overdue_before` (milliseconds UTC) and not done, or
     /// not where its history led; at most `limit` of each rule.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be asked.
     pub async fn audit(
         &self,
         overdue_before: i64,
@@ -287,9 +284,6 @@ impl Store {
 
     /// What people should have been told: accounts that nobody can read, alerts that nobody was told; at most `limit` of
     /// each.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be asked.
     pub async fn audit_telling(&self, telling: &Telling, limit: u32) -> Result<Vec<Finding>, StoreError> {
         let mut connection = self.readers().acquire().await?;
         let unread = sqlx::query(UNREAD).bind(telling.unread_before.ms()).bind(limit).bind(UNREAD_MAX);

@@ -1,5 +1,4 @@
-//! Requests that a month's quota holds back, by the quota: whom the opening of its gate concerns. It must never say
-//! whether it is open.
+//! Requests deferred by a monthly quota, by quota: the ones that opening its gate concerns.
 
 use crate::{
     domain::{
@@ -39,9 +38,6 @@ const OF_ACCOUNT: &str = "
 
 impl Store {
     /// Requests that a code of this month holds back, a page after `after`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn deferred_by(
         &self,
         of: MonthOf<'_>,

@@ -1,5 +1,5 @@
-//! The figures of the daily digest. It must never read a finished request, nor an event from before the day: what is open
-//! is counted once a day.
+//! The figures of the daily digest. It reads no finished requests and no events before the day, so its cost is that of
+//! the open ones.
 
 use sqlx::FromRow;
 
@@ -86,9 +86,6 @@ struct WaitingRow {
 
 impl Store {
     /// The figures since a moment, which is at most thirty days ago: older events are gone.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn digest(&self, since: Time, now: Time) -> Result<Digest, StoreError> {
         let mut ended = self.words(NEWS, since.ms()).await?;
         let (waiting, unread) = self.waiting(now).await?;

@@ -1,7 +1,7 @@
-//! Ids by their endings, as people read them off a screen.
+//! Finds ids by their ending, as people read them off a screen.
 //!
-//! An index of ids is read to its end for it, 80 ms with a million requests: a person waits for that, while an index of
-//! endings would cost every request that is accepted.
+//! This scans an index of ids, 80 ms with a million requests: a person can wait for that, while an index of endings
+//! would slow down every accepted request.
 
 use crate::store::{Store, StoreError};
 
@@ -33,9 +33,6 @@ const GIVEN_UP: &str = "
 
 impl Store {
     /// Ids that end so, oldest first, at most `limit`. The ending consists of hexadecimal digits and dashes.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn ids_ending(&self, noun: Noun<'_>, ending: &str, limit: u32) -> Result<Vec<String>, StoreError> {
         let query = match noun {
             Noun::Request => sqlx::query_scalar(REQUESTS).bind(ending).bind(limit),

@@ -1,6 +1,5 @@
-//! The audit's search for rows that are not legal: of every table a page in each audit, the next one in the next, so that a
-//! large table costs as little as a small one. Pages on which something was found are looked at again each time until they
-//! are clean. It never changes what it finds.
+//! The audit's search for invalid rows: one page of every table per audit, the next page in the next, so that a large
+//! table costs as little as a small one. Pages with findings are checked again each time until they are clean.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -68,9 +67,6 @@ struct Searched {
 
 impl Scan {
     /// Illegal rows of the next page of every table, or of all pages; at most `limit`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub(super) async fn search(
         &self,
         connection: &mut SqliteConnection,

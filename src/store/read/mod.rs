@@ -1,5 +1,5 @@
-//! What is asked of the database outside of a poll: the `v_` views that people read, a page at a time; the audit and the
-//! figures; what alerting looks at. Nothing here writes.
+//! Everything that is read outside of a poll: the `v_` views, a page at a time; the audit and the figures; what
+//! alerting reads. Nothing here writes.
 
 pub mod account_page;
 pub mod affected_accounts;

@@ -1,5 +1,5 @@
-//! The `v_` views a page at a time by key, for lists of any length, and the steps as they happen. It must never read a
-//! table from its beginning for a page from its middle.
+//! The `v_` views a page at a time by key, for lists of any length, and steps as they happen. A page from the middle
+//! costs as much as the first.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -75,9 +75,6 @@ const OPEN_CONFLICTS_PAGE: &str = " AND id IN (
 
 impl Store {
     /// Every listed program of the next accounts after `after`; none when there are no more.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn program_page(
         &self,
         after: &str,
@@ -101,9 +98,6 @@ impl Store {
     }
 
     /// Conflicts that match, newest first, at most `limit`, older than the one with the id `before`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn conflict_page(
         &self,
         filter: &ConflictFilter,
@@ -139,17 +133,11 @@ impl Store {
     }
 
     /// The number of the last event, 0 when there is none: where to begin to follow steps.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn last_event(&self) -> Result<i64, StoreError> {
         Ok(sqlx::query_scalar(LAST_EVENT).fetch_one(self.readers()).await?)
     }
 
     /// The steps of events after number `after` up to `last`, in the order of writing.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn steps_between(&self, after: i64, last: i64) -> Result<Vec<StepView>, StoreError> {
         Ok(sqlx::query_as(STEPS).bind(after).bind(last).fetch_all(self.readers()).await?)
     }

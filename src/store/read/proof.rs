@@ -1,4 +1,4 @@
-//! One request's history as a document that anybody can check without us. It must never leave out a step.
+//! One request's history as a document that anybody can verify without us.
 
 use serde::Serialize;
 
@@ -88,17 +88,11 @@ struct HeadOf {
 
 impl Store {
     /// The history of a request with its hashes, all as of one moment.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn proof(&self, id: &RequestId) -> Result<Option<Proof>, StoreError> {
         Ok(self.proofs(&[id.to_string()]).await?.pop())
     }
 
     /// The histories of these requests, by id, all as of one moment; one that is not there is left out.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn proofs(&self, ids: &[String]) -> Result<Vec<Proof>, StoreError> {
         let ids = bulk::json(ids);
         let mut moment = self.readers().begin().await?;

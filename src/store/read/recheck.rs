@@ -1,5 +1,5 @@
-//! Requests that time or their account may have made something else of for people, although nothing of them moved: found a
-//! page at a time, so that however many there are, one look reads as much as another.
+//! Requests whose alerts may have changed through time or their account although they did not move: found a page at a
+//! time, so that each recheck reads the same amount.
 
 use sqlx::FromRow;
 
@@ -85,9 +85,6 @@ struct Row {
 impl Store {
     /// Requests that are told to be stuck by what was known of their account before: not read since `unread_before`, or
     /// read again. At most `limit` alerts after the one at `after` are looked at.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn stale_stuck(
         &self,
         after: &(String, String),
@@ -100,9 +97,6 @@ impl Store {
 
     /// Requests that have been in this state since before `until` (milliseconds UTC) and that nobody has looked at for it: the
     /// next `limit` after `place`. One whose row cannot be read is left out.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn aged(&self, state: &'static str, place: Aged, until: i64, limit: u32) -> Result<AgedPage, StoreError> {
         let read = move |db: Db<'_>| {
             db.all(AGED, (state, place.0, place.1, until, limit), |row| {
@@ -118,18 +112,12 @@ impl Store {
     }
 
     /// Since when the next request has been in this state that [`Store::aged`] has not come to; `None` when there is none.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn next_to_age(&self, state: &'static str, after: i64) -> Result<Option<i64>, StoreError> {
         self.executor.read(move |db| Ok(db.first(NEXT_TO_AGE, (state, after), |row| row.get(0))?.flatten())).await
     }
 
     /// Requests that were asked for before that moment, are not called yet, and are not told of. At most `limit` after the
     /// one at `after` are looked at.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn uncalled(
         &self,
         after: &(String, String),

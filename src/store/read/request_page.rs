@@ -1,5 +1,5 @@
-//! One page of a list of requests, found by key before anything is sorted or joined. It must never cost more for a page
-//! from the middle of a long list than for the first.
+//! One page of a list of requests, found by key before sorting or joining, so that a page from the middle costs no more
+//! than the first.
 
 use sqlx::{QueryBuilder, Sqlite};
 

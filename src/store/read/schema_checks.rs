@@ -1,6 +1,6 @@
-//! Which rows of a table are legal, read from the table's own schema: the type of every column, what must not be null, every
-//! CHECK, and beyond them that times lie in the time of computers, names are names and JSON is JSON. A table that a migration
-//! adds is watched without another word.
+//! Which rows of a table are valid, derived from the table's own schema: column types, NOT NULL, every CHECK; and
+//! beyond them, times are plausible, names are names and JSON is JSON. Tables of later migrations are covered
+//! automatically.
 
 use sqlx::{FromRow, SqliteConnection};
 

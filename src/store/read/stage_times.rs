@@ -1,5 +1,4 @@
-//! How long settled requests spent in each stage, read off their recorded moves, the newest first. It must never read more
-//! requests than its limit, however many there are.
+//! How long settled requests spent in each stage, from their recorded steps, newest first, up to a limit.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -124,9 +123,6 @@ type Gathered = BTreeMap<Option<String>, BTreeMap<&'static str, (Vec<Duration>, 
 
 impl Store {
     /// How long the newest settled requests spent in each stage.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn stage_times(&self, sample: &Sample) -> Result<StageTimes, StoreError> {
         let mut filter = RequestFilter {
             account: sample.account.clone(),
@@ -158,9 +154,6 @@ impl Store {
     }
 
     /// What settled requests teach of each stage: the newest of those that were asked long enough ago.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn learned_thresholds(&self, now: Time) -> Result<[Lesson; Stage::ALL.len()], StoreError> {
         let sample = Sample { until: Some(now - RIPE_AFTER), limit: LEARN_REQUESTS, ..Sample::default() };
         let times = self.stage_times(&sample).await?;

@@ -1,6 +1,6 @@
-//! The figures of `amplinkd status`, each answered by an index.
+//! The figures of `amplinkd status`, each answered by an index, and the daemon's own record in the file.
 //!
-//! Times are RFC 3339 texts, as the views write them: this is what programs read as JSON.
+//! Times are RFC 3339 strings, as in the views: programs read them as JSON.
 
 use serde::Serialize;
 use sqlx::FromRow;
@@ -162,81 +162,51 @@ const COPY: &str = "
 
 impl Store {
     /// The daemon that runs or ran last; `None` when none ever did.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn daemon(&self) -> Result<Option<DaemonView>, StoreError> {
         Ok(sqlx::query_as(DAEMON).fetch_optional(self.readers()).await?)
     }
 
     /// The request that has stood longest in each of these states; open ones.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn longest_in(&self, states: &[&str]) -> Result<Vec<Longest>, StoreError> {
         Ok(sqlx::query_as(LONGEST).bind(bulk::json(states)).fetch_all(self.readers()).await?)
     }
 
     /// How many accounts are known.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be counted.
     pub async fn count_accounts(&self) -> Result<i64, StoreError> {
         Ok(sqlx::query_scalar(ACCOUNTS).fetch_one(self.readers()).await?)
     }
 
     /// Accounts that cannot be read, by cause.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be counted.
     pub async fn unread_causes(&self) -> Result<Vec<UnreadCause>, StoreError> {
         Ok(sqlx::query_as(UNREAD).fetch_all(self.readers()).await?)
     }
 
     /// How many accounts could not be read since then, or longer.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be counted.
     pub async fn count_unread_since(&self, since: Time) -> Result<i64, StoreError> {
         Ok(sqlx::query_scalar(UNREAD_SINCE).bind(since.ms()).fetch_one(self.readers()).await?)
     }
 
     /// Suspended accounts, by cause.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be counted.
     pub async fn suspended_causes(&self) -> Result<Vec<SuspendedCause>, StoreError> {
         Ok(sqlx::query_as(SUSPENDED).fetch_all(self.readers()).await?)
     }
 
     /// Accounts whose calls are held back because they were refused.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be counted.
     pub async fn calls_held(&self) -> Result<CallsHeld, StoreError> {
         Ok(sqlx::query_as(CALLS_HELD).fetch_one(self.readers()).await?)
     }
 
     /// Closed gates, by cause.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be counted.
     pub async fn gate_figures(&self, now: Time) -> Result<Vec<GateFigures>, StoreError> {
         Ok(sqlx::query_as(GATES).bind(now.ms()).fetch_all(self.readers()).await?)
     }
 
     /// Open alerts, by reason and state.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be counted.
     pub async fn count_alerts(&self) -> Result<Vec<AlertCount>, StoreError> {
         Ok(sqlx::query_as(ALERTS).fetch_all(self.readers()).await?)
     }
 
     /// When the copy was made that this database is, while no daemon has started on it.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn copy_waiting(&self) -> Result<Option<String>, StoreError> {
         Ok(sqlx::query_scalar(COPY).fetch_optional(self.readers()).await?)
     }

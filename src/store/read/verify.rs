@@ -1,5 +1,5 @@
-//! Whole-file checks: the file's structure, and every history replayed against its request. It must never hold more than a
-//! page of requests in memory, nor keep one view of the file for longer than a page takes.
+//! Whole-file checks: the file's structure, and every history replayed against its request, one page in memory at a
+//! time and no snapshot longer than that, so that the log can be checkpointed meanwhile.
 
 use std::path::Path;
 
@@ -71,9 +71,6 @@ pub(super) struct StepRow {
 impl Store {
     /// Checks the file's structure and replays the history of every request against its state; at most `limit`
     /// findings.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the file cannot be read at all.
     pub async fn verify(path: &Path, limit: u32) -> Result<Vec<Damage>, StoreError> {
         let mut connection = open::lone_reader(path).await?;
         let limit = limit as usize;

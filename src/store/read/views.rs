@@ -1,4 +1,4 @@
-//! What people read: the `v_` views, a page at a time. It must never show a column that the views do not have.
+//! What people read: the `v_` views, a page at a time.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -154,9 +154,6 @@ pub(super) const REQUEST_COLUMNS: &str = "
 
 impl Store {
     /// Requests that match, newest first, at most `limit`, read in pages by key.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn list_requests(&self, filter: &RequestFilter, limit: u32) -> Result<Vec<RequestView>, StoreError> {
         let mut rows: Vec<RequestView> = Vec::new();
         let mut filter = filter.clone();
@@ -182,9 +179,6 @@ impl Store {
     }
 
     /// One request as people see it.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn request_view(&self, id: &str) -> Result<Option<RequestView>, StoreError> {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
         query.push(" AND id = ").push_bind(id);
@@ -192,9 +186,6 @@ impl Store {
     }
 
     /// Many requests as people see them, in no order.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn request_views(&self, ids: &[String]) -> Result<Vec<RequestView>, StoreError> {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
         query.push(" AND id IN (SELECT j.value FROM json_each(");
@@ -203,9 +194,6 @@ impl Store {
     }
 
     /// Every step of one request, first to last.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn history(&self, id: &str) -> Result<Vec<TransitionView>, StoreError> {
         const SQL: &str = "
             SELECT request_id, seq, from_state, to_state, at, cause, status, errcode, detail, hash
@@ -214,17 +202,11 @@ impl Store {
     }
 
     /// Conflicts, newest first, at most `limit`: all or the unresolved ones, of all requests or of one.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn conflicts(&self, filter: &ConflictFilter, limit: u32) -> Result<Vec<ConflictView>, StoreError> {
         self.conflict_page(filter, None, limit).await
     }
 
     /// Listed programs by account, at most `limit`; of all accounts or of one, of all programs or of one.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn program_views(
         &self,
         account: Option<&str>,
@@ -247,27 +229,18 @@ impl Store {
     }
 
     /// How many requests stand in each state.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be counted.
     pub async fn count_by_state(&self) -> Result<Vec<(String, i64)>, StoreError> {
         const SQL: &str = "SELECT state, count(*) FROM request GROUP BY state ORDER BY state";
         Ok(sqlx::query_as(SQL).fetch_all(self.readers()).await?)
     }
 
     /// The latest transitions, newest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn latest_events(&self, after: i64, limit: u32) -> Result<Vec<EventView>, StoreError> {
         const SQL: &str = "SELECT seq, type, subject, at, data FROM outbox WHERE seq > $1 ORDER BY seq DESC LIMIT $2";
         Ok(sqlx::query_as(SQL).bind(after).bind(limit).fetch_all(self.readers()).await?)
     }
 
     /// Open requests that have stood longest in a state that waits for a person.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn longest_waiting(&self, limit: u32) -> Result<Vec<RequestView>, StoreError> {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
         query.push(" AND state IN ('awaiting_account_admin', 'awaiting_program_admin') ORDER BY since LIMIT ");

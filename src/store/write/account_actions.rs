@@ -1,4 +1,4 @@
-//! What people say of many accounts at once: stop, go on, look now. The daemon hears of it within a second.
+//! Operator actions on many accounts at once: suspend, resume, check. The daemon notices within a second.
 
 use sqlx::SqliteConnection;
 
@@ -69,9 +69,6 @@ impl Store {
     }
 
     /// Those of these accounts for whose look nobody waits, or nobody any more.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn accounts_unasked(&self, accounts: &[String]) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(UNASKED).bind(bulk::json(accounts)).fetch_all(self.readers()).await?)
     }

@@ -1,5 +1,4 @@
-//! What people do to alerts and to messages that were given up: acknowledge, snooze, resolve, send again. It must never
-//! tell anybody anything: it only writes when the watch is to look.
+//! Operator actions on alerts and dead letters: acknowledge, snooze, resolve, resend.
 
 use sqlx::SqliteConnection;
 

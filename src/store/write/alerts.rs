@@ -1,5 +1,4 @@
-//! Alerts as the watch keeps them: what is open, what is due to be told, and how all of it is written at once. It must
-//! never decide what is an alert, nor when it is told.
+//! Alerts as alerting keeps them: what is open, what is due to be sent, and how all of it is written at once.
 
 use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};

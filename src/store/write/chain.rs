@@ -1,4 +1,4 @@
-//! The head of every history and the links that are put on it. It must never change a link that is written.
+//! Appends to the hash chain of every history, and keeps its head. Written links never change.
 
 use rusqlite::params;
 use serde::Serialize;

@@ -1,6 +1,6 @@
-//! Times that were written while the calendar was far ahead: corrected before anybody works by them. What waits for a moment
-//! that no rule allows is due now, and is looked at again; what is said to have happened in the future has happened now.
-//! (When a request moved stands in its history, which nobody changes.)
+//! Corrects times that were written while the calendar was far ahead, before anybody uses them. What waits for an
+//! impossible time becomes due now; what is said to have happened in the future happened now. (The time of a request's
+//! step is in its history, which nobody changes.)
 
 use sqlx::SqliteConnection;
 

@@ -1,5 +1,5 @@
-//! Rows of `delivery`: one message for one channel, until it is taken or given up. It must never decide when a message is
-//! tried again, and never touch a row that is no longer pending.
+//! Rows of `delivery`: one message for one channel, until it is accepted or given up. Rows that are no longer pending
+//! are final.
 
 use std::collections::BTreeMap;
 
@@ -212,18 +212,12 @@ impl Store {
     }
 
     /// The first that waits under each of these keys, where it is due at `now`.
-    ///
-    /// # Errors
-    /// As [`Store::due_deliveries`].
     pub async fn next_of(&self, channel: &str, keys: &[&str], now: Time) -> Result<Vec<DueDelivery>, StoreError> {
         let query = sqlx::query(HEADS).bind(channel).bind(bulk::json(keys)).bind(now.ms());
         Ok(legal(&query.fetch_all(self.readers()).await?))
     }
 
     /// When a channel is to be sent something next; `None`: nothing waits.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn next_delivery(&self, channel: &str) -> Result<Option<Time>, StoreError> {
         let next = sqlx::query(NEXT).bind(channel).fetch_all(self.readers()).await?;
         Ok(decode::legible(&next, OF_CHANNEL).pop().map(|(next,)| Time::from_ms(next)))
@@ -238,27 +232,18 @@ impl Store {
     }
 
     /// How many messages each channel never took.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn count_dead(&self) -> Result<BTreeMap<String, u64>, StoreError> {
         let rows = decode::legible(&sqlx::query(DEAD).fetch_all(self.readers()).await?, OF_CHANNEL).into_iter();
         Ok(rows.map(|(channel, count): (String, i64)| (channel, count.unsigned_abs())).collect())
     }
 
     /// How many messages a channel never took.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn dead_of(&self, channel: &str) -> Result<u64, StoreError> {
         let count: i64 = sqlx::query_scalar(DEAD_OF).bind(channel).fetch_one(self.readers()).await?;
         Ok(count.unsigned_abs())
     }
 
     /// When a channel took the last messages since then, at most `limit`; the last one first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn delivered_since(&self, channel: &str, since: Time, limit: u32) -> Result<Vec<Time>, StoreError> {
         let query = sqlx::query(DELIVERED_SINCE).bind(channel).bind(since.ms()).bind(limit);
         let moments = decode::legible(&query.fetch_all(self.readers()).await?, DELIVERY).into_iter();
@@ -266,9 +251,6 @@ impl Store {
     }
 
     /// What waits for each channel. It reads all that waits: for people, not for a loop.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn waiting_deliveries(&self) -> Result<BTreeMap<String, Waiting>, StoreError> {
         let rows = decode::legible(&sqlx::query(WAITING).fetch_all(self.readers()).await?, OF_CHANNEL);
         let waiting = |(channel, count, oldest): (String, i64, i64)| {

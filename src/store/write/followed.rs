@@ -1,5 +1,5 @@
-//! Requests as polls read and write them, on the database thread: those that an account's list may still move, and where each
-//! of them stands.
+//! Requests as polls read and write them, on the database thread: those that an account's list may still move, and
+//! their state.
 
 use rusqlite::ToSql;
 

@@ -1,5 +1,5 @@
-//! Housekeeping of the file: messages that nobody is owed, alerts that are over, gates that are open, cron marks. Finished
-//! requests have a retention of their own ([`super::prune`]).
+//! Housekeeping: prunes delivered messages, dead letters, resolved alerts and open gates, and stores when cron jobs
+//! ran. Finished requests have their own retention ([`super::prune`]).
 
 use sqlx::SqliteConnection;
 
@@ -96,9 +96,6 @@ impl Store {
     }
 
     /// What is known of the cron jobs.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn jobs(&self) -> Result<Vec<JobRow>, StoreError> {
         let rows = decode::legible(&sqlx::query(JOBS).fetch_all(self.readers()).await?, JOB);
         let job = |(name, ran, due): (String, Option<i64>, Option<i64>)| JobRow {

@@ -1,10 +1,10 @@
-//! Imports: lines that wait until the last of them is written, the one moment in which all become requests, and the pages
-//! in which they are moved to where the daemon finds them. Until that moment nobody sees them and nothing can be done for
-//! them; from then on none of them can vanish.
+//! Imports: lines that wait until the last of them is written, the one moment in which all become requests, and the
+//! pages in which they are moved to where the daemon finds them. Before that moment nobody sees them and nothing
+//! happens for them; after it none can vanish.
 //!
-//! A wish is never held by two open requests. Whoever makes a request asks here whether an accepted line holds the wish
-//! already (`take_up_duplicates`), and puts the new request in the place of lines for the same that are not accepted yet
-//! (`claim`). So the moment itself has nothing left to compare: it is one small write.
+//! A wish is never held by two open requests. Whoever creates a request asks here whether an accepted line already
+//! holds the wish (`take_up_duplicates`), and replaces lines for the same wish that are not accepted yet (`claim`). So
+//! at the accepting moment nothing is left to compare: it is one small write.
 
 mod moving;
 
@@ -221,9 +221,6 @@ impl Store {
     }
 
     /// Imports that are under way, or that somebody left.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn imports(&self) -> Result<Vec<ImportRow>, StoreError> {
         Ok(sqlx::query_as(ALL).fetch_all(self.readers()).await?)
     }

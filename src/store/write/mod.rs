@@ -1,5 +1,5 @@
-//! What is written, one file for each noun with its SQL. [`record`] writes one decision whole; what is written less often goes
-//! through the `writer`.
+//! Everything that is written, one file per noun with its SQL. [`record`] writes one complete decision; less frequent
+//! writes go through the `writer`.
 
 pub mod account_actions;
 pub mod accounts;

@@ -1,4 +1,4 @@
-//! The row of `pace`: the plan that the daemon works by, for whoever judges from outside whether something is late.
+//! The row of `pace`: the daemon's polling plan, for outside observers that judge whether something is late.
 
 use std::time::Duration;
 
@@ -76,9 +76,6 @@ impl Store {
 
     /// Accounts by what they wait for at `now`. Reads every account with something due: some tenths of a second at a
     /// million.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn census(&self, policy: &Policy, now: Time) -> Result<Census, StoreError> {
         const ACTIVE: &str = "a.suspended_by IS NULL AND a.checked_at IS NOT NULL AND";
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
@@ -106,9 +103,6 @@ impl Store {
     }
 
     /// The plan that a daemon last worked by.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn pace(&self) -> Result<Option<PaceRow>, StoreError> {
         Ok(sqlx::query_as(PACE).fetch_optional(self.readers()).await?)
     }

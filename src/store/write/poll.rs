@@ -1,5 +1,5 @@
-//! What a look at an account asks, each in one piece of work of the database thread: everything that is known before its
-//! list is thought through, and everything that may be different right before a call.
+//! What a poll reads, each in one job of the database thread: everything known before its list is analyzed, and
+//! everything that may have changed right before a call.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -43,9 +43,6 @@ impl Known {
 impl Store {
     /// Everything that is known of an account, for reading its list, whose items have these names
     /// ([`programs::item_names`]).
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn known(
         &self,
         account: &AccountId,
@@ -77,18 +74,12 @@ impl Store {
 
     /// Every request of an account that a listing may still move: the open ones and the linked. A row that is not legal is
     /// an error of its own and holds up no other.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn watched_requests(&self, account: &AccountId) -> Result<Vec<Result<Request, BadRow>>, StoreError> {
         let account = account.clone();
         self.executor.read(move |db| followed::watched(db, &account)).await
     }
 
     /// Whether the account's list has ever shown anything that is remembered.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn has_listed(&self, account: &AccountId) -> Result<bool, StoreError> {
         let account = account.clone();
         self.executor.read(move |db| programs::has_listed(db, &account)).await

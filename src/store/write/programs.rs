@@ -1,5 +1,4 @@
-//! Rows of `program` and `program_name`: the latest listing of every account, and which `gh_` id is which program. It must
-//! never be asked what a request's state is.
+//! Rows of `program` and `program_name`: the latest listing of every account, and which `gh_` id is which program.
 
 mod difference;
 
@@ -169,9 +168,6 @@ pub struct Emptied {
 
 impl Store {
     /// Accounts whose lists lost everything at once: how many, and the `limit` that are so for longest.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn emptied(&self, limit: u32) -> Result<Emptied, StoreError> {
         let rows: Vec<(String, i64)> = sqlx::query_as(EMPTIED).bind(limit).fetch_all(self.readers()).await?;
         let count: i64 = sqlx::query_scalar(COUNT_EMPTIED).fetch_one(self.readers()).await?;

@@ -1,6 +1,5 @@
-//! Finished requests that are older than anybody wants to keep them: which ones nothing refers to any more, and how they are
-//! taken away with everything that belongs to them. A request that is linked is not old, however long ago it was asked for:
-//! its link still stands and is looked after.
+//! Retention: which old finished requests nothing refers to any more, and how they are deleted with everything that
+//! belongs to them. A linked request is not old, however long ago it was made: its link still exists and is tracked.
 
 use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
@@ -180,9 +179,6 @@ impl<'s> SpentPage<'s> {
 impl Store {
     /// Until when requests must have ended to be taken away: `before`, or earlier where the watch has not read all that was
     /// written by then; `None` where nothing may go, as in a copy that no daemon has reconciled.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn prunable_before(&self, before: Time) -> Result<Option<Time>, StoreError> {
         if sqlx::query_scalar::<_, bool>(IS_COPY).fetch_one(self.readers()).await? {
             return Ok(None);
@@ -192,26 +188,17 @@ impl Store {
     }
 
     /// Requests that nothing needs any more, the youngest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn spent_requests(&self, page: &SpentPage<'_>) -> Result<Vec<String>, StoreError> {
         let query = sqlx::query_scalar(PAGE).bind(page.before.ms()).bind(page.state);
         Ok(query.bind(&page.below).bind(page.limit).fetch_all(self.readers()).await?)
     }
 
     /// How many requests nothing needs any more. It reads every finished request: for people, not for a loop.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be counted.
     pub async fn count_spent(&self, before: Time) -> Result<Vec<Spent>, StoreError> {
         Ok(sqlx::query_as(COUNT).bind(before.ms()).fetch_all(self.readers()).await?)
     }
 
     /// What belongs to these requests beside their histories.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn belongings(&self, ids: &[String]) -> Result<Belongings, StoreError> {
         let mut requests = self.request_views(ids).await?;
         requests.sort_by(|a, b| a.id.cmp(&b.id));

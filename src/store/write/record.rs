@@ -1,5 +1,5 @@
-//! One decision, one transaction: state, history, conflicts, events, account and mirror, or nothing of it. It must never
-//! decide, and never write a request that someone else has changed meanwhile.
+//! One decision, one transaction: state, history, conflicts, events, account and mirror, or none of it. A request that
+//! somebody else changed meanwhile is not overwritten.
 
 use rusqlite::params;
 use serde::Serialize;

@@ -1,5 +1,4 @@
-//! Requests: written when they are accepted, found again, updated by whoever read them last. It must never write a
-//! request that is there already.
+//! Requests: inserted when they are accepted, found again, updated by whoever read them last.
 
 use std::collections::HashMap;
 
@@ -185,9 +184,6 @@ impl Store {
     }
 
     /// Requests whose call was out when the last process ended, a page after `after`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn calling(&self, after: &str, limit: u32) -> Result<Vec<String>, StoreError> {
         let rows = sqlx::query(CALLING).bind(after).bind(limit).fetch_all(self.readers()).await?;
         Ok(decode::legible(&rows, REQUEST).into_iter().map(|(id,)| id).collect())

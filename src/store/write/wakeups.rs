@@ -1,5 +1,5 @@
-//! Rows of `wakeup`: how a command tells the daemon that an account changed. It must never be the only place where an
-//! account's being due is written.
+//! Rows of `wakeup`: how a command tells the daemon that an account changed. A hint only: due times are stored with the
+//! account, so a lost wakeup loses nothing.
 
 use sqlx::{FromRow, SqliteConnection};
 
@@ -40,9 +40,6 @@ pub struct Wakeup {
 
 impl Store {
     /// Wake-ups after the one with number `after`, in the order of writing, at most `limit`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
     pub async fn wakeups(&self, after: i64, limit: u32) -> Result<Vec<Wakeup>, StoreError> {
         Ok(decode::legible(&sqlx::query(WAITING).bind(after).bind(limit).fetch_all(self.readers()).await?, WAKEUP))
     }

@@ -1,5 +1,5 @@
-//! Tokens kept until shortly before they end, one fetch per account at a time. It must never let a broken or abandoned
-//! fetch block the next one, nor grow with accounts that are gone.
+//! Caches tokens until shortly before they expire, with one fetch per account at a time. An aborted fetch must not
+//! block the next one, or the account would stand still.
 
 use std::{
     collections::HashMap,
@@ -86,10 +86,6 @@ impl Tokens {
     }
 
     /// [`Tokens::new`], with at most `max` tokens kept.
-    ///
-    /// # Errors
-    ///
-    /// As there.
     pub fn keeping(max: usize, source: TokenSource, clock: SharedClock) -> Result<Self, BadTokenSource> {
         let source = match source {
             TokenSource::Http(source) => Source::Http(Service::new(&source)?),

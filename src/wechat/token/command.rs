@@ -1,5 +1,4 @@
-//! Tokens from a program's standard output. It must never wait for the program beyond its time, nor show what it printed
-//! there.
+//! Tokens from a program's standard output, within a time limit. Its output is never shown: it may be a token.
 
 use std::process::{Output, Stdio};
 

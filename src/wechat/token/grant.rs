@@ -1,5 +1,4 @@
-//! A token fresh from its source, out of what the source answered. It must never repeat what may be a secret, whoever
-//! quotes it.
+//! Parses a source's response into a fresh token. Errors repeat nothing that may be a secret.
 
 use std::{process::Output, time::Duration};
 

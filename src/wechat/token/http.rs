@@ -1,4 +1,4 @@
-//! Tokens from a token service over HTTP. It must never send its headers anywhere else, nor show its address.
+//! Tokens from a token service over HTTP. Its headers go nowhere else, and its URL is not shown: both may be secrets.
 
 use std::time::Duration;
 

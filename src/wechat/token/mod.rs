@@ -1,4 +1,4 @@
-//! Access tokens: what one is, where they come from, and why there may be none. It must never print one, nor keep one on
+//! Access tokens: what one is, where they come from, and why there may be none. They are neither printed nor stored on
 //! disk.
 
 use std::{borrow::Cow, collections::HashMap, fmt, path::PathBuf, sync::Arc, time::Duration};

@@ -1,7 +1,7 @@
-//! The `wxopens` of a listing and its items. It must never leave an item out: a listing is whole or unreadable.
+//! Parses the `wxopens` of a listing. A listing is complete or unreadable: one with a missing item would end a request.
 //!
-//! One item whose status cannot be read must not hold up every other program of its account. If it names something, it
-//! stays in the listing with [`UNREADABLE_STATUS`]; one that names nothing could be any program, and the listing is
+//! One item with an unreadable status must not hold up every other program of its account. If it names something, it
+//! stays in the listing with [`UNREADABLE_STATUS`]; an item that names nothing could be any program, and the listing is
 //! unreadable.
 
 use std::{borrow::Cow, fmt};

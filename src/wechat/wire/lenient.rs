@@ -1,5 +1,5 @@
-//! JSON values as `WeChat` and the proxies before it really spell them. It must never guess: what is not plainly a
-//! number or a text is strange, and the reader says what that means.
+//! JSON values as `WeChat` and the proxies in between really write them. What is not plainly a number or a string is
+//! strange, and the caller says what that means.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 

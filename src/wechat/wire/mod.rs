@@ -1,10 +1,10 @@
-//! Bytes that `WeChat` answered, read into what they say. It must never make a listing out of half of one, or a success
-//! out of silence: what is not plainly readable is a fault, and a fault is no evidence.
+//! Parses `WeChat`'s responses. Half a listing is no listing and silence is no success: what is not plainly readable is
+//! a fault, and a fault is no evidence.
 //!
-//! Every choice here leans one way. A listing that lacks a program ends a request in time, so an empty listing needs
-//! proof: its `items` and an explicit `errcode` of 0. A listing with items proves itself and may omit the code. A 0 with
-//! nothing where the items belong is weak: no page shows how an account without links is written, so it may be that, or
-//! half an answer; and a wait costs less than a link that is wrongly taken for gone.
+//! Every choice here leans one way. A listing that lacks a program eventually ends a request, so an empty listing needs
+//! proof: its `items` and an explicit `errcode` of 0. A listing with items proves itself and may omit the code. A 0
+//! with nothing where the items belong is weak: how an account without links is encoded is not documented, so it may be
+//! that, or half a response; and waiting costs less than taking an existing link for gone.
 
 use serde::Deserialize;
 

@@ -1,5 +1,5 @@
-//! Repairs of texts inside JSON that some backends break: names cut in the middle of a character, raw control
-//! characters. It must never touch what lies outside a text: a body whose structure is broken stays broken.
+//! Repairs strings that some backends break: names cut within a character, raw control characters. Outside of strings
+//! nothing is repaired: a body with a broken structure stays broken.
 
 /// Stands where a character was lost; an id that holds one is no id.
 pub(super) const LOST: char = '\u{fffd}';

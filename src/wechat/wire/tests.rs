@@ -1,4 +1,4 @@
-//! Tests of the wire: bodies of every kind, kind and unkind. They must never need a network.
+//! Tests of the parsers: bodies of every kind.
 
 use proptest::prelude::*;
 

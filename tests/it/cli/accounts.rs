@@ -66,7 +66,7 @@ fn a_list_shows_what_is_wrong_and_is_narrowed_by_it() {
 
     let table = desk.run("account list").well();
     assert_eq!(table.out.lines().count(), 52);
-    assert!(table.err.contains("showing 50 of more"), "{}", table.err);
+    assert!(table.err.contains("showing the first 50;"), "{}", table.err);
     let words = ["unread", "unreachable", "wechat 61007", "operator", "calls held back", "HTTP 502"];
     assert!(words.iter().all(|word| table.out.contains(word)), "{}", table.out);
     let one = desk.json("account show wxa000000000000006");
@@ -80,9 +80,10 @@ fn a_list_shows_what_is_wrong_and_is_narrowed_by_it() {
 #[test]
 fn many_are_suspended_and_resumed_by_filter_and_after_a_word() {
     let desk = desk_with(10);
-    desk.run("account suspend").refused(2, "say which accounts to suspend: their appids, or filters such as --trouble");
+    desk.run("account suspend")
+        .refused(2, "which accounts to suspend? give their appids, or filters such as --trouble");
     desk.run(&format!("account suspend {ACCOUNT} --label half=odd")).refused(2, "give appids or filters, not both");
-    desk.run("account suspend --label half=odd").refused(1, "this would suspend 5 accounts: say --yes");
+    desk.run("account suspend --label half=odd").refused(1, "this would suspend 5 accounts: use --yes");
     let dry = desk.run("account suspend --label half=odd --dry-run -o json").well();
     assert!(dry.err.contains("5 accounts to suspend; nothing was changed"), "{}", dry.err);
     assert_eq!(desk.number("SELECT count(*) FROM account WHERE state = 'suspended'"), 0);
@@ -123,12 +124,12 @@ fn a_check_without_a_daemon_is_kept_for_the_next_one() {
          UPDATE account SET state = 'suspended', suspended_by = 'operator', next_check_at = NULL WHERE id = 3",
     );
     let said = desk.run("account check wxa000000000000000 wxa000000000000001 -o json").well();
-    assert!(said.err.contains("no daemon runs: they are looked at first when one starts"), "{}", said.err);
+    assert!(said.err.contains("no daemon is running: they are polled first when one starts"), "{}", said.err);
     let rows: Value = serde_json::from_str(&said.out).expect("JSON");
     assert_eq!((names(&rows).len(), &rows[0]["result"]), (2, &json!("waiting")));
     let due = "SELECT count(*) FROM account WHERE asked = 1 AND next_check_at < 1995000000000";
     assert_eq!((desk.number(due), desk.number("SELECT count(*) FROM wakeup WHERE asked = 1")), (2, 2));
-    desk.run("account check wxa000000000000002").refused(1, "suspended by an operator, so it is not looked at");
+    desk.run("account check wxa000000000000002").refused(1, "suspended by an operator, so it is not polled");
     let said = desk.run("account check --label half=even --yes -o json").well();
     assert_eq!(names(&serde_json::from_str(&said.out).expect("JSON")), ["wxa000000000000000"], "not the suspended one");
 }

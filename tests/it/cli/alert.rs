@@ -58,7 +58,7 @@ fn every_way_of_printing_has_every_alert() {
     let desk = desk();
     let table = desk.run("alert list --limit 2").well();
     assert!(table.out.contains("three") && !table.out.contains("administrator"), "{}", table.out);
-    assert!(table.err.contains("there are more; --limit 0 for all"), "{}", table.err);
+    assert!(table.err.contains("there are more; --limit 0 shows all"), "{}", table.err);
     assert_eq!(desk.run("alert list --limit 3").well().err, "");
     let csv = desk.run("alert list -o csv").well().out;
     assert!(csv.starts_with("id,key,rule,request_id,account,state,since,fired_at,acknowledged_at,"), "{csv}");
@@ -93,9 +93,9 @@ fn whoever_takes_an_alert_is_not_told_again() {
     assert_eq!(taken[0]["notify_at"], json!(null));
     assert_eq!(desk.number("SELECT count(*) FROM alert WHERE acknowledged_at > 3000 AND version = 1"), 2);
     let again = desk.run(&format!("alert ack {FIRING}")).well();
-    assert!(again.err.contains("1 alert acknowledged already: nothing was changed"), "{}", again.err);
+    assert!(again.err.contains("1 alert already acknowledged: nothing was changed"), "{}", again.err);
     desk.run(&format!("alert ack {NOBODY}")).refused(1, "there is no alert");
-    desk.run(&format!("alert ack {OVER}")).refused(1, "is resolved already: there is nothing to acknowledge");
+    desk.run(&format!("alert ack {OVER}")).refused(1, "is already resolved: nothing to acknowledge");
     let said = desk.run(&format!("alert ack {NOBODY} {TAKEN} {OVER}"));
     assert!(said.code == 1 && said.out.contains(TAKEN) && said.err.contains("could not acknowledge 2 alerts"));
 }
@@ -109,8 +109,8 @@ fn an_alert_is_put_off_for_a_while_or_until_a_time() {
         let said = desk.run(&format!("alert snooze {FIRING} {wrong}"));
         assert!(said.code == 2 && said.err.contains(words), "{}", said.err);
     }
-    desk.run(&format!("alert snooze {FIRING} --until 2001-01-01T09:00")).refused(2, "has passed already");
-    desk.run(&format!("alert snooze {FIRING} --until later")).refused(2, "a time is written as");
+    desk.run(&format!("alert snooze {FIRING} --until 2001-01-01T09:00")).refused(2, "is in the past");
+    desk.run(&format!("alert snooze {FIRING} --until later")).refused(2, "expected a time such as");
     let off = desk.json(&format!("alert snooze {FIRING} {TAKEN} --until 2099-03-05T09:00"));
     for row in off.as_array().into_iter().flatten() {
         let times = (&row["state"], &row["snoozed_until"], &row["notify_at"]);
@@ -134,16 +134,16 @@ fn an_operator_ends_alerts_and_the_watch_hears_of_it() {
         let was_told = row["notified_at"].is_string();
         assert_eq!(row["notify_at"], if was_told { row["resolved_at"].clone() } else { json!(null) }, "{row}");
     }
-    desk.run(&format!("alert resolve {FIRING}")).refused(1, "is resolved already: there is nothing to resolve");
+    desk.run(&format!("alert resolve {FIRING}")).refused(1, "is already resolved: nothing to resolve");
 }
 
 #[test]
 fn changing_many_needs_a_filter_and_a_word() {
     let desk = desk();
-    desk.run("alert resolve").refused(2, "say which alerts to resolve");
+    desk.run("alert resolve").refused(2, "which alerts to resolve?");
     desk.run(&format!("alert resolve {FIRING} --rule stuck")).refused(2, "not both");
-    desk.run("alert resolve --rule stuck").refused(1, "this would resolve 2 alerts: say --yes");
-    desk.run("alert ack --state resolved --yes").refused(2, "nothing to acknowledge of an alert that is resolved");
+    desk.run("alert resolve --rule stuck").refused(1, "this would resolve 2 alerts: use --yes");
+    desk.run("alert ack --state resolved --yes").refused(2, "cannot acknowledge an alert that is resolved");
     let dry = desk.run("alert ack --rule stuck --dry-run -o json").well();
     // One of the two is acknowledged already.
     assert!(dry.err.contains("1 alert to acknowledge; nothing was changed"), "{}", dry.err);

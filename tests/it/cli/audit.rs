@@ -87,7 +87,7 @@ fn every_rule_finds_its_fault_and_says_what_to_do() {
             let found = found.as_array().expect("rows").iter().find(|row| row["rule"] == rule);
             let sentence = found.and_then(|row| row["finding"].as_str()).unwrap_or_default().to_owned();
             assert!(sentence.contains(": "), "{rule} says what is wrong and what to do: {sentence:?}");
-            assert!(said.err.contains("no amplinkd runs on this database"), "{}", said.err);
+            assert!(said.err.contains("no daemon runs on this database"), "{}", said.err);
         }
     }
 }
@@ -122,7 +122,7 @@ fn one_flooded_rule_hides_no_other() {
     let found: Value = serde_json::from_str(&said.out).expect("JSON");
     let of = |rule: &str| found.as_array().into_iter().flatten().filter(|row| row["rule"] == rule).count();
     assert_eq!((of("overdue"), of("cron_silent")), (100, 1));
-    assert!(said.err.contains("only the first 100 of a rule"), "{}", said.err);
+    assert!(said.err.contains("showing at most 100 findings of each rule"), "{}", said.err);
 }
 
 #[test]

@@ -58,10 +58,10 @@ fn channels_are_listed_with_what_they_are_owed() {
         ])
     );
     let table = desk.run("channel list").well();
-    assert!(table.out.contains("alert, transition") && table.err.contains("gone is not configured any more"));
+    assert!(table.out.contains("alert, transition") && table.err.contains("gone is no longer configured"));
     desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:a.db\"\n");
     desk.sql("DELETE FROM delivery");
-    assert!(desk.run("channel list").well().err.contains("nobody is told of anything"));
+    assert!(desk.run("channel list").well().err.contains("nobody is notified"));
 }
 
 #[test]
@@ -69,18 +69,18 @@ fn what_was_given_up_is_due_again() {
     let desk = desk();
     let dry = desk.run("channel retry ops --dry-run -o jsonl").well();
     assert_eq!(dry.out.lines().count(), 2);
-    assert!(dry.err.contains("2 messages to send again; nothing was changed"), "{}", dry.err);
+    assert!(dry.err.contains("2 messages to resend; nothing was changed"), "{}", dry.err);
     assert_eq!(desk.number("SELECT count(*) FROM delivery WHERE state = 'dead'"), 2);
     let one = desk.json("channel retry ops 0197c2d7-0000-7000-8000-000000000002");
     assert_eq!(one, json!({ "channel": "ops", "retried": 1 }));
     let again = desk.run("channel retry ops 0197c2d7-0000-7000-8000-000000000002");
-    assert!(again.code == 1 && again.err.contains("1 message of these not given up on ops"), "{}", again.err);
+    assert!(again.code == 1 && again.err.contains("cannot resend 1 message of these on ops"), "{}", again.err);
     assert_eq!(desk.json("channel retry ops")["retried"], 1);
     assert_eq!(desk.json("channel retry ops")["retried"], 0);
     let due =
         "SELECT count(*) FROM delivery WHERE state = 'pending' AND next_at > 9000 AND attempts = 9 AND refusals = 0";
     assert_eq!(desk.number(due), 2);
-    desk.run("channel retry opps").refused(1, "there is no channel \"opps\"; there is ops, book");
+    desk.run("channel retry opps").refused(1, "there is no channel \"opps\"; the channels are ops, book");
     assert_eq!(desk.run("channel retry ops 12").code, 2);
 }
 
@@ -99,7 +99,7 @@ fn a_test_that_is_not_taken_says_why_and_shows_no_address() {
     desk.write("url", "http://127.0.0.1:1/hush");
     for event in ["alert", "resolved", "transition", "conflict"] {
         let said = desk.run(&format!("channel test ops --event {event}"));
-        assert!(said.err.contains("channel ops did not take the test: ") && said.code == 1, "{}", said.err);
+        assert!(said.err.contains("channel ops did not accept the test: ") && said.code == 1, "{}", said.err);
         assert!(!said.err.contains("hush") && said.out.is_empty(), "{}", said.err);
     }
 }

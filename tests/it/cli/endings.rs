@@ -82,7 +82,7 @@ fn an_end_that_is_short_unknown_or_shared_changes_nothing() {
          UPDATE request SET id = substr(id, 1, 24) || '0000011e2a3b' WHERE account = 'wx00000000000000aa'",
     );
     let said = desk.run(&format!("request cancel 1e2a3b {other}"));
-    said.refused(1, "more than one request has an id that ends in 1e2a3b; give more of it:");
+    said.refused(1, "more than one request has an id ending in 1e2a3b; use more characters:");
     let candidates = said.err.lines().filter(|line| line.starts_with("  ") && line.ends_with("1e2a3b")).count();
     assert_eq!(candidates, 2, "{}", said.err);
     assert_eq!(desk.number("SELECT count(*) FROM request WHERE finished_at IS NULL"), 2);

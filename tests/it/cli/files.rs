@@ -137,7 +137,7 @@ fn a_backup_is_whole_has_the_mode_and_overwrites_nothing() {
     assert_eq!(fs::metadata(desk.path("b.db")).expect("it is there").permissions().mode() & 0o777, 0o640);
     desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:b.db\"\n");
     assert_eq!(desk.json("request list")[0]["program"], PROGRAM);
-    desk.run("db backup a.db").refused(1, "a.db exists already and is left alone");
+    desk.run("db backup a.db").refused(1, "a.db already exists and is not overwritten");
     desk.run("db backup missing/c.db").refused(1, "cannot write missing/c.db");
 }
 
@@ -146,7 +146,7 @@ fn a_check_finds_a_history_that_does_not_lead_to_the_state() {
     let desk = Desk::new();
     let id = desk.link(ACCOUNT, PROGRAM);
     let well = desk.run("db verify").well();
-    assert!(well.err.contains("all is well") && well.out.is_empty(), "{}", well.err);
+    assert!(well.err.contains("no problems found") && well.out.is_empty(), "{}", well.err);
     desk.sql("UPDATE request SET state = 'initiated'");
     let found = desk.run("db verify -o json");
     assert_eq!(found.code, 3, "{}", found.err);

@@ -34,7 +34,7 @@ fn a_list_shows_what_holds_calls_back_and_what_is_over_no_more() {
     assert!(desk.run("gate list -o csv").well().out.starts_with("kind,subject,until,errcode,errmsg,at,early"), "csv");
     let table = desk.run("gate list --limit 2").well();
     assert!(table.out.contains("api_day") && table.out.contains("due"), "{}", table.out);
-    assert!(table.err.contains("showing 2 of more"), "{}", table.err);
+    assert!(table.err.contains("showing the first 2;"), "{}", table.err);
 }
 
 #[test]
@@ -46,15 +46,15 @@ fn an_operator_opens_a_gate_and_what_waited_for_it_goes_on() {
          WHERE account = 'wx00000000000000cc'",
     );
     let opened = desk.run(&format!("gate open program_month {PROGRAM} -o json")).well();
-    assert!(opened.err.contains("1 request waited for it"), "{}", opened.err);
-    assert!(opened.err.contains("no daemon runs"), "{}", opened.err);
+    assert!(opened.err.contains("1 request waiting for it resumed"), "{}", opened.err);
+    assert!(opened.err.contains("no daemon is running"), "{}", opened.err);
     let opened: Value = serde_json::from_str(&opened.out).expect("JSON");
     assert_eq!((&opened["requests"], &opened["errcode"]), (&1.into(), &89_007.into()));
     assert_eq!(opened["until"], "2100-01-01T00:00:00.000Z");
     assert_eq!(desk.json(&format!("request show {waiting}"))["state"], "requested");
     assert_eq!(subjects(&desk.json("gate list --kind program_month")).len(), 0);
     desk.run(&format!("gate open program_month {PROGRAM}")).refused(1, "no gate program_month");
-    desk.run("gate open program_month").refused(2, "say which program_month");
+    desk.run("gate open program_month").refused(2, "program_month needs a subject");
     assert_eq!(desk.json("gate open ip")["subject"], "all");
     assert_eq!(desk.run("gate open month x").code, 2);
 }

@@ -94,7 +94,7 @@ fn whatever_somebody_changes_is_found() {
     ];
     for (change, finding) in changes {
         let (desk, id) = desk_with_a_history();
-        assert!(desk.run("db verify").well().err.contains("all is well"));
+        assert!(desk.run("db verify").well().err.contains("no problems found"));
         desk.sql(change);
         let said = desk.run("db verify -o json");
         assert_eq!(said.code, 3, "{change}: {}", said.err);

@@ -33,10 +33,10 @@ fn every_bad_line_is_told_and_nothing_is_written() {
         ),
     );
     let said = desk.run("request import bad.csv");
-    said.refused(1, "bad.csv: 3 of 4 lines are bad; nothing was written");
+    said.refused(1, "bad.csv: 3 of 4 lines are invalid; nothing was written");
     for words in [
         "bad.csv line 3: account: ",
-        "bad.csv line 5: the key \"k\" stands for something else in line 2",
+        "bad.csv line 5: the key \"k\" belongs to another request in line 2",
         "bad.csv line 6: it has 2 fields",
     ] {
         assert!(said.err.contains(words), "{words:?}: {}", said.err);
@@ -49,7 +49,7 @@ fn a_thousand_bad_lines_are_counted_not_told() {
     let desk = Desk::new();
     let text = format!("account,program\n{}", "x,y\n".repeat(1_000));
     let said = Said::from(desk.command("request import -").write_stdin(text).output().expect("it runs"));
-    said.refused(1, "stdin: 1000 of 1000 lines are bad (the first 100 are above)");
+    said.refused(1, "stdin: 1000 of 1000 lines are invalid (the first 100 are above)");
     assert_eq!(said.err.lines().count(), 101);
 }
 
@@ -67,10 +67,10 @@ fn json_lines_are_known_by_their_first_character() {
     assert_eq!(desk.json("request list --kind unlink")[0]["program"], OTHER);
     desk.write("bad.jsonl", &text.replace("labels", "lables"));
     let said = desk.run("request import bad.jsonl");
-    said.refused(1, "1 of 2 lines are bad");
+    said.refused(1, "1 of 2 lines are invalid");
     assert!(said.err.contains("line 1: unknown field `lables`"), "{}", said.err);
     desk.write("array.json", "[{}]");
-    desk.run("request import array.json").refused(1, "array.json: it is one JSON array");
+    desk.run("request import array.json").refused(1, "array.json: it is a JSON array");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_key_that_is_not_kept_is_told_with_its_line() {
     desk.run(&format!("request link {ACCOUNT} {PROGRAM} --key k")).well();
     desk.write("other.csv", &format!("account,program,key\n{ACCOUNT},{PROGRAM},mine\n"));
     let said = desk.run("request import other.csv").well();
-    assert!(said.err.contains("other.csv line 2: the key \"mine\" was not kept"), "{}", said.err);
+    assert!(said.err.contains("other.csv line 2: the key \"mine\" was not saved"), "{}", said.err);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_dry_run_needs_no_database_and_makes_none() {
     desk.write("good.csv", &format!("account,program,notify_users\n{ACCOUNT},{PROGRAM},yes\n"));
     let said = desk.run("request import good.csv --dry-run").well();
     assert!(
-        said.err.contains("1 lines are good; nothing was written") && said.err.contains("every fan"),
+        said.err.contains("1 lines are valid; nothing was written") && said.err.contains("every follower"),
         "{}",
         said.err
     );

@@ -44,7 +44,7 @@ fn a_table_shows_a_page_and_fits_a_screen() {
     let desk = desk_with(60);
     let said = desk.run("request list").well();
     assert_eq!(said.out.lines().count(), 52);
-    assert!(said.err.contains("showing 50 of more; --limit 0 for all"), "{}", said.err);
+    assert!(said.err.contains("showing the first 50; --limit 0 shows all"), "{}", said.err);
     assert_eq!(desk.run("request list --limit 0").well().out.lines().count(), 62);
     desk.run(&format!("request unlink {ACCOUNT} {PROGRAM}")).well();
     desk.sql("UPDATE request SET state = 'awaiting_account_admin' WHERE kind = 'link'");
@@ -64,9 +64,9 @@ fn every_way_of_printing_has_every_row() {
 #[test]
 fn cancelling_many_needs_a_filter_and_a_word() {
     let desk = desk_with(10);
-    desk.run("request cancel").refused(2, "say which requests to cancel");
+    desk.run("request cancel").refused(2, "which requests to cancel?");
     desk.run(&format!("request cancel {NOBODY} --open")).refused(2, "not both");
-    desk.run("request cancel --label half=odd").refused(1, "this would cancel 5 requests: say --yes");
+    desk.run("request cancel --label half=odd").refused(1, "this would cancel 5 requests: use --yes");
     let dry = desk.run("request cancel --label half=odd --dry-run -o json").well();
     assert!(dry.err.contains("5 requests to cancel; nothing was changed"), "{}", dry.err);
     assert_eq!(desk.number("SELECT count(*) FROM request WHERE finished_at IS NOT NULL"), 0);
@@ -95,7 +95,7 @@ fn a_retry_is_a_new_request_that_names_the_old() {
     let retried = desk.json(&format!("request retry {id}"));
     assert_eq!((retried.as_array().map(Vec::len), &retried[0]["retry_of"]), (Some(1), &json!(id)));
     let again = desk.run(&format!("request retry {id}")).well();
-    assert!(again.err.contains("open again already"), "{}", again.err);
+    assert!(again.err.contains("already open again"), "{}", again.err);
     assert_eq!(desk.number("SELECT count(*) FROM request"), 2);
 }
 

@@ -57,7 +57,7 @@ fn nobody_is_nudged_twice_in_a_short_while_or_without_need() {
     let requested = desk.link(ACCOUNT, OTHER);
     desk.run(&format!("request nudge {requested}")).refused(1, "nobody to nudge for request");
     desk.run(&format!("request nudge {NOBODY}")).refused(1, "there is no request");
-    desk.run("request nudge").refused(2, "say which requests to nudge");
+    desk.run("request nudge").refused(2, "which requests to nudge?");
     desk.run(&format!("request nudge {NOBODY} --open")).refused(2, "not both");
 }
 
@@ -70,7 +70,7 @@ fn nobody_is_nudged_by_a_list_that_is_not_read() {
     desk.run(&format!("request nudge {id}")).refused(1, &why);
     desk.run(&format!("request nudge {id} --force")).refused(1, "whether anybody still has to answer is not known");
     let many = desk.run(&format!("request nudge --account {ACCOUNT} --yes")).well();
-    assert!(many.err.contains("1 request left alone: the lists of their accounts are not read"), "{}", many.err);
+    assert!(many.err.contains("1 request skipped: the lists of their accounts cannot be read"), "{}", many.err);
     desk.sql("UPDATE account SET unread_since = NULL, state = 'suspended', suspended_by = 'operator'");
     desk.run(&format!("request nudge {id}")).refused(1, "for the account is suspended");
     assert_eq!(desk.number("SELECT count(*) FROM nudge"), 0);
@@ -110,11 +110,11 @@ fn in_quiet_hours_nothing_is_sent_unless_a_person_insists() {
     let desk = desk_with_channel(&format!("timezone = \"UTC\"\nquiet_hours = \"{quiet}\""));
     let id = waiting(&desk, PROGRAM, "--label team=shop");
     let said = desk.run(&format!("request nudge {id}")).well();
-    assert!(said.err.contains("printed and not sent to shops; --force sends"), "{}", said.err);
+    assert!(said.err.contains("printed, but not sent to shops; --force overrides"), "{}", said.err);
     assert!(said.out.contains("公众号"), "{}", said.out);
     assert_eq!(desk.number("SELECT count(*) FROM delivery"), 0);
     let forced = desk.run(&format!("request nudge {id} --force")).well();
-    assert!(forced.err.contains("1 nudge given to the daemon to send to shops"), "{}", forced.err);
+    assert!(forced.err.contains("1 nudge queued for the daemon to send to shops"), "{}", forced.err);
     assert_eq!(desk.number("SELECT count(*) FROM delivery"), 1);
 }
 
@@ -125,15 +125,15 @@ fn nudging_many_needs_a_filter_and_a_word() {
         waiting(&desk, &format!("wxp{number:015}"), "--label half=odd");
     }
     desk.link(ACCOUNT, PROGRAM);
-    desk.run("request nudge --label half=odd").refused(1, "this would nudge 3 requests: say --yes");
+    desk.run("request nudge --label half=odd").refused(1, "this would nudge 3 requests: use --yes");
     let dry = desk.run("request nudge --label half=odd --dry-run").well();
-    assert!(dry.err.contains("3 requests to nudge; nothing was remembered"), "{}", dry.err);
+    assert!(dry.err.contains("3 requests to nudge; nothing was recorded"), "{}", dry.err);
     assert_eq!(dry.out.matches("--- ").count(), 3, "{}", dry.out);
     assert_eq!(desk.number("SELECT count(*) FROM nudge"), 0);
     let done = desk.json(&format!("request nudge --account {ACCOUNT} --yes"));
     assert_eq!(done.as_array().map(Vec::len), Some(3), "the fourth waits for nobody");
     let again = desk.run(&format!("request nudge --account {ACCOUNT} --yes")).well();
-    assert!(again.err.contains("3 requests nudged less than 1d ago and left alone"), "{}", again.err);
+    assert!(again.err.contains("3 requests skipped: nudged less than 1d ago"), "{}", again.err);
     desk.run("request nudge --finished --yes").refused(2, "not finished ones");
 }
 

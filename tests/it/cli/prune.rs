@@ -200,7 +200,11 @@ fn what_goes_is_exported_with_its_proof_and_what_is_needed_stays() {
     keep_for(&desk, "400d");
 
     let dry = desk.run("db prune --dry-run -o json").well();
-    assert!(dry.err.contains("7 requests ended before 20") && dry.err.contains("nothing was changed"), "{}", dry.err);
+    assert!(
+        dry.err.contains("7 requests that ended before 20") && dry.err.contains("nothing was changed"),
+        "{}",
+        dry.err
+    );
     let counted: Value = serde_json::from_str(&dry.out).expect("JSON");
     let of = |state: &str| {
         let rows = counted.as_array().expect("rows").iter().filter(|row| row["state"] == state);
@@ -208,14 +212,14 @@ fn what_goes_is_exported_with_its_proof_and_what_is_needed_stays() {
     };
     // The history of one of the failed is forged, which counting does not see.
     assert_eq!(["cancelled", "failed", "rejected", "unlinked"].map(of), [1, 3, 2, 1]);
-    desk.run("db prune --export out.jsonl").refused(1, "say --yes");
+    desk.run("db prune --export out.jsonl").refused(1, "use --yes");
     assert!(!desk.path("out.jsonl").exists());
 
     let said = desk.run("db prune --export out.jsonl --yes -o json").well();
     let done: Value = serde_json::from_str(&said.out).expect("JSON");
     let names = ["requests", "cancelled", "failed", "rejected", "unlinked", "lapsed", "unsound"];
     assert_eq!(names.map(|name| done[name].as_i64()), [6, 1, 2, 2, 1, 0, 1].map(Some));
-    assert!(said.err.contains("1 requests stay because their histories do not hold"), "{}", said.err);
+    assert!(said.err.contains("1 requests are kept because their histories do not verify"), "{}", said.err);
     assert_eq!(ids(&desk), stays);
     let exported = fs::read_to_string(desk.path("out.jsonl")).expect("the export");
     let lines: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -242,15 +246,15 @@ fn nothing_is_taken_away_unasked_or_into_a_file_that_is_there() {
     assert_eq!(desk.json("db prune --dry-run"), json!([]));
     keep_for(&desk, "400d");
     desk.write("there.jsonl", "mine");
-    desk.run("db prune --yes --export there.jsonl").refused(1, "there.jsonl exists already and is left alone");
+    desk.run("db prune --yes --export there.jsonl").refused(1, "there.jsonl already exists and is not overwritten");
     symlink(desk.path("elsewhere.jsonl"), desk.path("link.jsonl")).expect("a link");
-    desk.run("db prune --yes --export link.jsonl").refused(1, "link.jsonl exists already");
+    desk.run("db prune --yes --export link.jsonl").refused(1, "link.jsonl already exists");
     desk.run("db prune --yes --export missing/out.jsonl").refused(1, "cannot write missing/out.jsonl");
     desk.sql("INSERT INTO copy (made_at) VALUES (1)");
-    desk.run("db prune --yes").refused(1, "a copy that was put back");
+    desk.run("db prune --yes").refused(1, "a restored backup");
     desk.sql("DELETE FROM copy; INSERT INTO watch (one, seq, policy) VALUES (1, 0, '')");
     let said = desk.run("db prune --dry-run -o json").well();
-    assert!(said.err.contains("the daemon has not looked at what happened since"), "{}", said.err);
+    assert!(said.err.contains("the daemon has not processed events since"), "{}", said.err);
     assert_eq!((said.out.trim(), ids(&desk)), ("[]", vec![id]));
     assert_eq!(fs::read_to_string(desk.path("there.jsonl")).expect("it is there"), "mine");
     assert!(!desk.path("elsewhere.jsonl").exists());

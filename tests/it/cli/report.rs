@@ -45,8 +45,8 @@ fn an_empty_database_is_no_failure() {
     desk.run("report").refused(1, "there is no database at");
     desk.link(ACCOUNT, "wxp000000000000001");
     let said = desk.run("report").well().out;
-    assert!(said.starts_with("No request has come to its end yet"), "{said}");
-    assert!(desk.run("report --since 1d").well().out.starts_with("No settled request fits these filters"));
+    assert!(said.starts_with("No request has ended yet"), "{said}");
+    assert!(desk.run("report --since 1d").well().out.starts_with("No settled request matches these filters"));
     let rows = desk.json("report");
     assert_eq!(rows.as_array().map(Vec::len), Some(5));
     assert_eq!(

@@ -31,12 +31,12 @@ fn asking_again_is_answered_with_the_same_request() {
     let first = desk.json(&format!("request link {ACCOUNT} {PROGRAM}"));
     let again = desk.run(&format!("request link {ACCOUNT} {PROGRAM} -o json --notify-users")).well();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&again.out).expect("JSON")["id"], first["id"]);
-    assert!(again.err.contains("already open, since 20"), "{}", again.err);
-    assert!(again.err.contains("every fan") && again.err.contains("keeps the options"), "{}", again.err);
+    assert!(again.err.contains("already open since 20"), "{}", again.err);
+    assert!(again.err.contains("every follower") && again.err.contains("keeps its original options"), "{}", again.err);
     let keyed = desk.json(&format!("request link {ACCOUNT} {OTHER} --key k1"));
     let again = desk.run(&format!("request link {ACCOUNT} {OTHER} --key k2 -o json")).well();
     assert!(again.out.contains(keyed["id"].as_str().expect("an id")), "{}", again.out);
-    assert!(again.err.contains("\"k2\" was not kept") && again.err.contains("has the key \"k1\""), "{}", again.err);
+    assert!(again.err.contains("\"k2\" was not saved") && again.err.contains("has the key \"k1\""), "{}", again.err);
     desk.run(&format!("request link {ACCOUNT} {OTHER} --label a=1 --label a=2")).refused(2, "\"a\" is given twice");
     let unlink = desk.json(&format!("request unlink {ACCOUNT} {PROGRAM}"));
     assert_ne!(unlink["id"], first["id"]);
@@ -161,7 +161,7 @@ fn an_account_can_be_suspended_and_resumed() {
     assert!(told.contains("suspended by an operator"), "{told}");
     assert!(told.contains("whoever is waited for"), "{told}");
     let again = desk.run(&format!("account suspend {ACCOUNT}")).well();
-    assert!(again.err.contains("suspended by an operator already"), "{}", again.err);
+    assert!(again.err.contains("already suspended by an operator"), "{}", again.err);
     assert_eq!(desk.json("account list --state suspended")[0]["account"], ACCOUNT);
     assert_eq!(desk.json(&format!("account resume {ACCOUNT}"))["state"], "active");
     let again = desk.run(&format!("account resume {ACCOUNT}")).well();
@@ -207,5 +207,5 @@ fn a_watch_tells_of_steps_and_ends_with_its_request() {
         (&json!(id), &json!("cancelled"), &json!("operator"))
     );
     let settled = desk.run(&format!("request watch --until-settled {id}")).well();
-    assert!(settled.err.contains("come to its end already"), "{}", settled.err);
+    assert!(settled.err.contains("already finished"), "{}", settled.err);
 }

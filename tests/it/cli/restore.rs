@@ -37,7 +37,7 @@ fn a_dry_run_says_everything_and_changes_nothing() {
     for words in ["1 of these may have been called since", "1 stay cancelled", "nothing was changed"] {
         assert!(said.err.contains(words), "{words}: {}", said.err);
     }
-    desk.run("db restore b.db").refused(1, "a.db: say --yes");
+    desk.run("db restore b.db").refused(1, "a.db: use --yes");
     assert_eq!(desk.number("SELECT count(*) FROM request"), 2);
     assert_eq!((kept(&desk), fs::read(desk.path("b.db")).expect("the copy")), (vec![], before));
 }
@@ -100,7 +100,7 @@ fn what_is_not_fit_is_not_put_back() {
     desk.write("empty.db", "");
     desk.run("db restore empty.db --yes").refused(1, "empty.db is not put back");
     desk.sql("UPDATE request SET since = 1");
-    desk.run("db backup c.db").refused(1, "does not hold together");
+    desk.run("db backup c.db").refused(1, "the backup is inconsistent");
     fs::copy(desk.path("a.db"), desk.path("c.db")).expect("a copy");
     desk.run("db restore c.db --yes").refused(1, "c.db is not put back: it does not hold together");
     assert_eq!(desk.number("SELECT count(*) FROM request"), 2);
@@ -122,7 +122,7 @@ fn a_damaged_database_is_replaced_and_kept() {
     let (desk, id) = desk_that_went_on();
     desk.write("a.db", &"a shopping list ".repeat(999));
     let said = desk.run("db restore b.db --yes").well();
-    assert!(said.err.contains("nothing can be taken from the replaced database"), "{}", said.err);
+    assert!(said.err.contains("nothing can be taken over from the replaced database"), "{}", said.err);
     assert_eq!(desk.json(&format!("request show {id}"))["state"], "requested");
     assert_eq!(kept(&desk).len(), 1);
 }

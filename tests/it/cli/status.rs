@@ -118,7 +118,7 @@ fn whoever_may_not_look_at_the_lock_sees_a_daemon_by_its_mark() {
     assert!(known["daemon"]["running"].is_null() && known["database"]["writable"] == true, "{known}");
     desk.sql("UPDATE daemon SET written_at = 1");
     let page = desk.run("status");
-    assert!(page.code == 3 && page.out.contains("there is no sign of a daemon: the last one wrote"), "{}", page.out);
+    assert!(page.code == 3 && page.out.contains("no sign of a daemon: the last one wrote"), "{}", page.out);
     assert_eq!(fs::read(desk.path("elsewhere")).expect("a file"), b"untouched");
 }
 

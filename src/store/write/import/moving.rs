@@ -1,5 +1,5 @@
-//! Lines of an accepted import become rows of `request`, with all that belongs to them, a page in one transaction: whoever
-//! reads the views sees each request once, before and after.
+//! Moves lines of an accepted import to rows of `request`, with everything that belongs to them, one page per
+//! transaction: the views show each request once, before and after.
 
 use sqlx::{Connection, FromRow, SqliteConnection};
 

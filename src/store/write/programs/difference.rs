@@ -1,4 +1,4 @@
-//! What differs between a listing and what is remembered of the account's list.
+//! What differs between a listing and the stored list of the account.
 
 use std::collections::HashMap;
 
