@@ -4,7 +4,7 @@
 //! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means, [`plan`] for
 //! what comes next and when, [`quota`] for when a used-up quota resets, [`matching`] for whose item is whose,
 //! [`emptied`] for lists that are doubtful as a whole, [`history`] for what was recorded, [`alert_rules`] for what
-//! people must know, [`message`] and [`telling`] for the words of it, [`stage_durations`] and [`distribution`] for how
+//! people must know, [`event`] for what is told of it, [`mod@text`] for the words, [`stage_durations`] and [`distribution`] for how
 //! long people took, [`nudge`] for reminders, [`digest`] for the daily digest.
 
 #![deny(clippy::wildcard_enum_match_arm)]
