@@ -22,6 +22,9 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 /// The last schema that kept history and events apart.
 const BEFORE: i64 = 12;
 
+/// The first schema that has the log alone.
+const WITH_LOG: i64 = 14;
+
 const WAY: [&str; 6] =
     ["requested", "initiating", "initiated", "awaiting_account_admin", "awaiting_program_admin", "linked"];
 
@@ -220,4 +223,22 @@ async fn whoever_is_killed_in_the_middle_goes_on_where_it_was() {
         assert_eq!(now, before);
     }
     assert_eq!(Store::verify(&path, 9).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_file_with_a_log_gets_the_later_views() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut connection = connect(&path).await;
+    sqlx::raw_sql("PRAGMA foreign_keys = OFF").execute(&mut connection).await.unwrap();
+    MIGRATIONS.run_to(WITH_LOG, &mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let store = Store::open(&Location { path: path.clone(), mode: 0o640 }, Role::Tool).await.unwrap();
+    store.close().await;
+    let mut connection = connect(&path).await;
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(Some(version), MIGRATIONS.iter().map(|one| one.version).max());
+    let stages: i64 = sqlx::query_scalar("SELECT count(*) FROM v_stage").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(stages, 6);
+    connection.close().await.unwrap();
 }
