@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "the lint's exception for tests does not reach their helpers")]
 
+mod plans;
+
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use amplinkd::{
