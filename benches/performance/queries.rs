@@ -97,13 +97,14 @@ async fn ask_commands(store: &Store, accounts: usize) {
     tell("requests by state", &timed(async || store.count_by_state().await.map(drop)).await);
 }
 
-/// The questions of the document with their queries, each by the last line before it.
+/// The questions of the document with their queries, each by the last paragraph before it.
 fn questions() -> Vec<(String, String)> {
     let (_, section) = DOCUMENT.split_once("## Questions and their queries").expect("the section");
     let mut found = Vec::new();
     for block in section.split("```sql\n").collect::<Vec<_>>().windows(2) {
         let words = block[0].rsplit("```").next().unwrap_or_default();
-        let question = words.trim().split_inclusive(['?', ':']).next().unwrap_or_default().replace('\n', " ");
+        let paragraph = words.trim().rsplit("\n\n").next().unwrap_or_default();
+        let question = paragraph.split_inclusive(['?', ':']).next().unwrap_or_default().replace('\n', " ");
         let sql = block[1].split("```").next().unwrap_or_default();
         found.push((question.trim_end_matches(':').to_owned(), sql.to_owned()));
     }
