@@ -39,13 +39,12 @@ const FILL: &str = "
            CASE n % 2 WHEN 1 THEN 1795000000000 END, 1, 1794999999995, CASE n % 2 WHEN 0 THEN 12 ELSE 1 END, 0, '{}', 5,
            4 + n % 2, randomblob(32)
     FROM c;
-    INSERT INTO transition (request_id, seq, from_state, to_state, at, cause, hash)
-    SELECT id, 1, NULL, 'requested', requested_at, 'accepted', randomblob(32) FROM request
-    UNION ALL SELECT id, 2, 'requested', 'initiating', requested_at, 'call', randomblob(32) FROM request
-    UNION ALL SELECT id, 3, 'initiating', 'initiated', requested_at, 'answer', randomblob(32) FROM request
-    UNION ALL SELECT id, 4, 'initiated', 'awaiting_account_admin', since, 'listing',
-                     CASE last_seq WHEN 4 THEN chain ELSE randomblob(32) END FROM request
-    UNION ALL SELECT id, 5, 'awaiting_account_admin', 'linked', since, 'listing', chain FROM request WHERE last_seq = 5;
+    INSERT INTO log (request, step, from_state, to_state, at, cause, hash)
+    SELECT row, 1, NULL, 0, requested_at, 0, randomblob(32) FROM request
+    UNION ALL SELECT row, 2, 0, 1, requested_at, 2, randomblob(32) FROM request
+    UNION ALL SELECT row, 3, 1, 2, requested_at, 3, randomblob(32) FROM request
+    UNION ALL SELECT row, 4, 2, 3, since, 1, CASE last_seq WHEN 4 THEN chain ELSE randomblob(32) END FROM request
+    UNION ALL SELECT row, 5, 3, 6, since, 1, chain FROM request WHERE last_seq = 5;
     INSERT INTO conflict (id, request_id, kind, at, our_state)
     SELECT 'c' || id, id, 'adopted', since, 'requested' FROM request WHERE finished_at IS NULL LIMIT 10000";
 
