@@ -15,7 +15,11 @@ use std::{
 
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Params, Row, TransactionBehavior};
 use serde::Serialize;
-use tokio::sync::{Mutex, oneshot, watch};
+use tokio::sync::{
+    Mutex,
+    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    oneshot, watch,
+};
 
 use super::{
     StoreError, bulk,
@@ -139,6 +143,9 @@ where
     }
 }
 
+/// Pieces of work that are done, with what became of each.
+type Done = Vec<(Box<dyn Piece>, Result<(), StoreError>)>;
+
 enum Job {
     Read(Box<dyn Piece>),
     Write(Box<dyn Piece>),
@@ -155,8 +162,10 @@ impl Executor {
     /// Starts the thread; it opens the database with the first piece of work.
     pub(super) fn start(way: Way, turn: Turn, health: watch::Sender<Health>) -> Result<Self, std::io::Error> {
         let (queue, waiting) = mpsc::channel();
-        let slot = Slot { connection: None, way, turn };
+        let (done, answers) = unbounded_channel();
+        let slot = Slot { connection: None, way, turn, done };
         std::thread::Builder::new().name("database".to_owned()).spawn(move || run(slot, &waiting, &health))?;
+        tokio::spawn(answer(answers));
         Ok(Self { queue })
     }
 
@@ -196,11 +205,23 @@ impl Executor {
     }
 }
 
+/// Tells those who asked, beside them: this thread wakes one task for a group, where each who is woken from here costs a
+/// system call.
+async fn answer(mut answers: UnboundedReceiver<Done>) {
+    while let Some(done) = answers.recv().await {
+        for (piece, outcome) in done {
+            piece.answer(outcome);
+        }
+    }
+}
+
 /// The way to the file: a connection, or how to make one.
 struct Slot {
     connection: Option<Connection>,
     way: Way,
     turn: Turn,
+    /// To whoever tells those who asked.
+    done: UnboundedSender<Done>,
 }
 
 fn run(mut slot: Slot, waiting: &mpsc::Receiver<Job>, health: &watch::Sender<Health>) {
@@ -235,13 +256,15 @@ impl Slot {
             // One statement or a few: each is a snapshot, and what is decided from them is checked when it is written.
             let mut piece = pieces.remove(0);
             let outcome = self.with(|db| piece.run(db));
-            piece.answer(outcome);
+            self.answer(vec![(piece, outcome)]);
         } else if !pieces.is_empty() {
             let begun = self.with(|db| db.execute("BEGIN", []).map(drop));
-            for mut piece in pieces {
+            let read = |mut piece: Box<dyn Piece>| {
                 let outcome = begun.clone().and_then(|()| self.with(|db| piece.run(db)));
-                piece.answer(outcome);
-            }
+                (piece, outcome)
+            };
+            let done = pieces.into_iter().map(read).collect();
+            self.answer(done);
             if self.connection.as_ref().is_some_and(|connection| !connection.is_autocommit()) {
                 // A read that could not be ended is ended with its connection.
                 let _ = self.with(|db| db.execute("COMMIT", []).map(drop)).inspect_err(|_| self.connection = None);
@@ -269,9 +292,12 @@ impl Slot {
                 .collect(),
         };
         writer::tell(health, &outcomes);
-        for (piece, outcome) in pieces.into_iter().zip(outcomes) {
-            piece.answer(outcome);
-        }
+        self.answer(pieces.into_iter().zip(outcomes).collect());
+    }
+
+    fn answer(&self, done: Done) {
+        // Those who asked are gone when the runtime is.
+        let _ = self.done.send(done);
     }
 
     /// Writes these pieces, all or none.
