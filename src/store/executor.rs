@@ -13,7 +13,9 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Params, Row, TransactionBehavior};
+use rusqlite::{
+    CachedStatement, Connection, OpenFlags, OptionalExtension, Params, Row, TransactionBehavior, config::DbConfig,
+};
 use serde::Serialize;
 use tokio::sync::{
     Mutex,
@@ -343,6 +345,8 @@ fn open(way: &Way) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, *flags)?;
     connection.busy_timeout(*busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Else a statement whose plan a value might better is prepared anew for each value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = {cache};
          PRAGMA wal_autocheckpoint = {log_pages}; PRAGMA journal_size_limit = {log_limit};"
