@@ -22,7 +22,7 @@ use crate::store::StoreError;
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// The `user_version` that the last migration leaves behind.
-pub(super) const SCHEMA: i64 = 15;
+pub(super) const SCHEMA: i64 = 16;
 
 /// The migration after which rows are moved page by page.
 const BEFORE_MOVE: i64 = 13;

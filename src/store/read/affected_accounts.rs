@@ -126,21 +126,24 @@ const NOW: &str = "
 const UNKNOWN_STATUSES: &str = "
     WITH RECURSIVE known (status) AS (
         SELECT min(f.status) FROM program AS f INDEXED BY program_unknown
-        WHERE f.gone_at IS NULL AND f.status NOT IN (1, 2, 3, 12)
+        WHERE f.gone_at IS NULL AND f.status NOT BETWEEN 1 AND 3 AND f.status <> 12
         UNION ALL
         SELECT (SELECT min(n.status) FROM program AS n INDEXED BY program_unknown
-                WHERE n.gone_at IS NULL AND n.status NOT IN (1, 2, 3, 12) AND n.status > known.status)
+                WHERE n.gone_at IS NULL AND n.status NOT BETWEEN 1 AND 3 AND n.status <> 12
+                  AND n.status > known.status)
         FROM known WHERE known.status IS NOT NULL LIMIT $1
     )
     SELECT known.status,
            (SELECT count(*) FROM (
                 SELECT c.item FROM program AS c INDEXED BY program_unknown
-                WHERE c.gone_at IS NULL AND c.status NOT IN (1, 2, 3, 12) AND c.status = known.status LIMIT $2)) AS count,
+                WHERE c.gone_at IS NULL AND c.status NOT BETWEEN 1 AND 3 AND c.status <> 12
+                  AND c.status = known.status LIMIT $2)) AS count,
            p.account, coalesce(p.program, p.item) AS item
     FROM known
     CROSS JOIN program AS p ON (p.account, p.item) = (
         SELECT e.account, e.item FROM program AS e INDEXED BY program_unknown
-        WHERE e.gone_at IS NULL AND e.status NOT IN (1, 2, 3, 12) AND e.status = known.status LIMIT 1)
+        WHERE e.gone_at IS NULL AND e.status NOT BETWEEN 1 AND 3 AND e.status <> 12
+          AND e.status = known.status LIMIT 1)
     WHERE known.status IS NOT NULL";
 
 // A day that has perhaps not rolled yet is not used up.

@@ -99,3 +99,21 @@ pub(super) fn moved(db: Db<'_>, id: &RequestId) -> Result<Option<Request>, Store
     let row = db.first(BY_ID, [id.as_str()], |row| Ok(decode::cells(row, REQUEST, RequestRow::read)))?;
     Ok(row.transpose()?.map(Request::try_from).transpose()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Location, Role, Store};
+
+    #[tokio::test]
+    async fn the_rules_of_a_row_are_compared_without_a_table_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
+        for sql in [STEP, END] {
+            let work = sqlx::AssertSqlSafe(format!("EXPLAIN {sql}"));
+            let work: Vec<(i64, String)> = sqlx::query_as(work).fetch_all(store.readers()).await.unwrap();
+            assert!(work.iter().all(|(_, opcode)| opcode != "OpenEphemeral"), "{sql}");
+        }
+        store.close().await;
+    }
+}
