@@ -148,6 +148,15 @@ pub(super) struct UpdateRow<'a> {
     pub(super) call_error: Option<&'a str>,
 }
 
+impl UpdateRow<'_> {
+    /// Whether nothing at all is wrong with it.
+    pub(super) const fn is_well(&self) -> bool {
+        let has_words = self.error.is_some() || self.code.is_some() || self.msg.is_some() || self.call_error.is_some();
+        let is_read = self.failures == 0 && self.trouble.is_none() && self.unread.is_none() && self.by.is_none();
+        is_read && !has_words && self.refused == 0 && self.refused_since.is_none() && self.call_after.is_none()
+    }
+}
+
 impl<'a> From<&'a AccountUpdate> for UpdateRow<'a> {
     fn from(update: &'a AccountUpdate) -> Self {
         let state = &update.state;
