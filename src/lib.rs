@@ -10,6 +10,7 @@
 //! - [`engine`]: joins the other modules.
 //! - [`alerting`]: what people must know, and its delivery to channels.
 //! - [`schedule`]: cron jobs.
+//! - [`daemon`]: puts a daemon together, for the command line, tests and simulations.
 //! - [`cli`]: the command line.
 //! - [`selftest`]: randomized simulations of the daemon, and tests on a real machine.
 //! - [`sim`]: a small `WeChat` of our own, which shares no type with [`wechat`].
@@ -18,6 +19,7 @@ pub mod alerting;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod domain;
 pub mod engine;
 pub mod notify;

@@ -10,19 +10,23 @@ use std::{
 
 use amplinkd::{
     clock::{SharedClock, SystemClock},
+    daemon,
     domain::{
         policy::{Policy, Steps},
         request::{Kind, LinkOptions},
     },
-    engine::{Engine, Settings, accept::Wish, drive::Driver},
+    engine::{Engine, Settings, accept::Wish, drive::Driver, record::Recorder},
     store::{Location, Role, Store},
-    wechat::{Client, ClientConfig, HttpSource, TokenSource, Tokens, Wechat},
+    wechat::{ClientConfig, HttpSource, TokenSource, Wechat, token::TOKENS_MAX},
 };
 
 use crate::machine::cpu_time;
 
 /// Calls under way at once, in every loop.
 pub(crate) const IN_FLIGHT: usize = 64;
+
+/// So often that everything is always due.
+pub(crate) const OFTEN: Duration = Duration::from_millis(10);
 
 /// Calls, the time they took and the CPU time of this process.
 pub(crate) struct Measured {
@@ -67,12 +71,12 @@ pub(crate) enum Source {
 }
 
 pub(crate) fn wechat(url: &str, clock: &SharedClock, source: Source) -> Wechat {
-    let client = Client::new(&ClientConfig {
+    let client = ClientConfig {
         base_url: url.to_owned(),
         idle_per_host: IN_FLIGHT,
         timeout: Duration::from_secs(10),
         ..ClientConfig::default()
-    });
+    };
     let source = match source {
         Source::Configured => TokenSource::Static([("*".to_owned(), token().into())].into_iter().collect()),
         Source::Service => TokenSource::Http(HttpSource {
@@ -81,11 +85,11 @@ pub(crate) fn wechat(url: &str, clock: &SharedClock, source: Source) -> Wechat {
             timeout: Duration::from_secs(10),
         }),
     };
-    Wechat::new(client.expect("a client"), Tokens::new(source, Arc::clone(clock)).expect("tokens"))
+    daemon::wechat(&client, source, TOKENS_MAX, clock).expect("a client")
 }
 
-/// The engine on a database, looking at every account this often.
-pub(crate) async fn engine(url: &str, path: &Path, every: Duration, source: Source) -> Arc<Engine> {
+/// The half that polls and calls on a database, looking at every account this often.
+pub(crate) async fn drive(url: &str, path: &Path, every: Duration, source: Source) -> (Arc<Engine>, Driver) {
     let clock: SharedClock = Arc::new(SystemClock::new());
     let store = Store::open(&Location { path: path.to_owned(), mode: 0o600 }, Role::Daemon).await.expect("a store");
     let wechat = wechat(url, &clock, source);
@@ -95,15 +99,16 @@ pub(crate) async fn engine(url: &str, path: &Path, every: Duration, source: Sour
         per_second: NonZeroU32::MAX,
         daily_budget: u32::MAX,
     };
-    Engine::new(store, wechat, clock, settings)
+    daemon::drive(store, clock, wechat, settings).await.expect("a driver")
 }
 
 /// A daemon with this many requests, all of which are always due: the loop runs as fast as it can.
 pub(crate) async fn daemon(url: &str, path: &Path, accounts: usize) -> (Arc<Engine>, Driver) {
-    let engine = engine(url, path, Duration::from_millis(10), Source::Configured).await;
-    engine.recorder().accept((0..accounts).map(wish).collect()).await.expect("requests");
-    let driver = Driver::start(Arc::clone(&engine)).await.expect("a driver");
-    (engine, driver)
+    let store = Store::open(&Location { path: path.to_owned(), mode: 0o600 }, Role::Tool).await.expect("a store");
+    let door = Recorder::new(store.clone(), Arc::new(SystemClock::new()), Policy::default());
+    door.accept((0..accounts).map(wish).collect()).await.expect("requests");
+    store.close().await;
+    drive(url, path, OFTEN, Source::Configured).await
 }
 
 /// A wish for an account of its own; names of accounts come in no order, as real ones do.

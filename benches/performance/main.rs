@@ -37,7 +37,7 @@ use amplinkd::{
 
 use self::{
     ceilings::{SPAN, bare_loop, client_loop},
-    house::{IN_FLIGHT, Measured, Watch, daemon, wish},
+    house::{IN_FLIGHT, Measured, OFTEN, Source, Watch, daemon, drive, wish},
     machine::peak_memory_mb,
     server::{Server, serve},
 };
@@ -188,7 +188,7 @@ async fn transitions(folder: &Path) {
 
 async fn start(folder: &Path) {
     let path = folder.join("start.db");
-    let (engine, driver) = daemon("http://127.0.0.1:9", &path, 0).await;
+    let (engine, driver) = drive("http://127.0.0.1:9", &path, OFTEN, Source::Configured).await;
     drop(driver);
     let began = Instant::now();
     engine.recorder().accept((0..MANY).map(wish).collect()).await.expect("requests");
@@ -204,7 +204,7 @@ async fn start(folder: &Path) {
 /// A start of its own process, so that nothing else is in its memory.
 async fn start_up(path: &Path) {
     let began = Instant::now();
-    let (engine, driver) = daemon("http://127.0.0.1:9", path, 0).await;
+    let (engine, driver) = drive("http://127.0.0.1:9", path, OFTEN, Source::Configured).await;
     let ready = began.elapsed();
     let shutdown = Shutdown::new();
     let stop = shutdown.clone();

@@ -17,7 +17,7 @@ use amplinkd::{
 
 use crate::{
     ceilings::SPAN,
-    house::{IN_FLIGHT, Measured, Source, Watch, engine, wish},
+    house::{IN_FLIGHT, Measured, Source, Watch, drive, wish},
     machine::{memory_mb, peak_memory_mb},
     world::{live_a_month, now_ms},
 };
@@ -72,8 +72,7 @@ pub(crate) async fn polls(path: &Path, accounts: usize, url: &str, by_chance: bo
     let every = every(accounts, MORE_THAN_CAN_BE);
     spread(path, accounts, now_ms(), every, by_chance).await;
     let (began, watch) = (Instant::now(), Watch::start());
-    let engine = engine(url, path, every, Source::Configured).await;
-    let driver = Driver::start(Arc::clone(&engine)).await.expect("a driver");
+    let (engine, driver) = drive(url, path, every, Source::Configured).await;
     let (ready, cpu) = (began.elapsed().as_secs_f64() * 1e3, watch.stop(1).cpu.as_secs_f64() * 1e3);
     let ((complete, polled, memory), _) = at_work(&engine, driver, async |engine| {
         let complete = wait_for_everybody(&engine, accounts, began).await;
@@ -99,8 +98,7 @@ pub(crate) async fn polls(path: &Path, accounts: usize, url: &str, by_chance: bo
 pub(crate) async fn tokens(path: &Path, accounts: usize, url: &str) {
     let every = every(accounts, MORE_THAN_CAN_BE);
     spread(path, accounts, now_ms(), every, false).await;
-    let engine = engine(url, path, every, Source::Service).await;
-    let driver = Driver::start(Arc::clone(&engine)).await.expect("a driver");
+    let (engine, driver) = drive(url, path, every, Source::Service).await;
     let (kept, _) = at_work(&engine, driver, async |engine| {
         let (began, wanted) = (Instant::now(), accounts.min(amplinkd::wechat::token::TOKENS_MAX) as u64);
         while engine.readings().polls < wanted && began.elapsed() < Duration::from_mins(1) {
@@ -118,8 +116,7 @@ pub(crate) async fn tokens(path: &Path, accounts: usize, url: &str) {
 pub(crate) async fn changed(path: &Path, accounts: usize, url: &str) {
     let every = every(accounts, MORE_THAN_CAN_BE);
     spread(path, accounts, now_ms(), every, false).await;
-    let engine = engine(url, path, every, Source::Configured).await;
-    let driver = Driver::start(Arc::clone(&engine)).await.expect("a driver");
+    let (engine, driver) = drive(url, path, every, Source::Configured).await;
     let (polled, _) = at_work(&engine, driver, async |engine| {
         tokio::time::sleep(WARM_UP).await;
         measure(&engine, |engine| engine.readings().polls).await
@@ -135,8 +132,7 @@ pub(crate) async fn lateness(path: &Path, accounts: usize, url: &str, rate: f64)
     // Writing that down takes its time, and nothing is late before it is due.
     let begins = now_ms() + 5_000 + i64::try_from(accounts / 50).unwrap_or(0);
     spread(path, accounts, begins, every, false).await;
-    let engine = engine(url, path, every, Source::Configured).await;
-    let driver = Driver::start(Arc::clone(&engine)).await.expect("a driver");
+    let (engine, driver) = drive(url, path, every, Source::Configured).await;
     let wait = u64::try_from(begins - now_ms()).unwrap_or(0);
     let (polled, engine) = at_work(&engine, driver, async |engine| {
         tokio::time::sleep(Duration::from_millis(wait) + WARM_UP).await;

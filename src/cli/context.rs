@@ -12,13 +12,11 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::{
-    output::{self, Column, Format, Look, Printer},
-    people,
-};
+use super::output::{self, Column, Format, Look, Printer};
 use crate::{
     clock::SystemClock,
     config::{Config, environment},
+    daemon,
     domain::time::Time,
     engine::record::Recorder,
     store::{Location, Moved, OpenError, Role, Store, StoreError},
@@ -102,7 +100,7 @@ impl Context {
         }
         let store = open(&location, Role::Tool).await?;
         let recorder = Arc::new(Recorder::new(store.clone(), Arc::new(SystemClock::new()), config.policy()));
-        recorder.audit_by(people::promised(&config));
+        recorder.audit_by(daemon::deadlines(&daemon::alerting(&config)));
         let result = work(&Session { recorder, config: Arc::new(config) }).await;
         store.close().await;
         result

@@ -15,7 +15,6 @@ pub mod import;
 pub mod many;
 pub mod named;
 pub mod output;
-pub mod people;
 pub mod plan;
 pub mod program;
 pub mod report;

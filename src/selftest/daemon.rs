@@ -7,17 +7,13 @@ use tokio::runtime::{Handle, Runtime};
 
 use super::crash_clock::CrashClock;
 use crate::{
-    alerting::{
-        deliver::Deliver,
-        evaluator::{AlertEvaluator, Settings as Alerting},
-    },
+    alerting::evaluator::AlertEvaluator,
     clock::{Clock, ManualClock, SharedClock},
-    config::Schedule,
+    daemon::{self, Alerting, Parts},
     domain::policy::Policy,
     engine::{Engine, Settings, accept::AskError, drive::Driver, record::Recorder},
     schedule::CronJobs,
     store::{Location, Role, Store},
-    wechat::{Client, ClientConfig, HttpSource, TokenSource, Tokens, Wechat},
 };
 
 /// How long a call may take, in the machine's time: no answer of the simulator takes a tenth of it.
@@ -28,9 +24,6 @@ const LETTING_GO: Duration = Duration::from_secs(20);
 
 /// How often the half that tells people looks, at most: it costs more than all the rest of a moment.
 const TELL_EVERY: Duration = Duration::from_mins(10);
-
-/// How long messages are tried; a life has no channels.
-const GIVE_UP_AFTER: Duration = Duration::from_hours(72);
 
 /// What every process of one life is started with.
 #[derive(Debug, Clone)]
@@ -104,26 +97,19 @@ impl Setup {
     async fn boot(self, clock: SharedClock) -> (Arc<Engine>, Inner) {
         let store = Store::open(&self.location(), Role::Daemon).await;
         let store = store.unwrap_or_else(|error| panic!("the daemon cannot open its database: {error}"));
-        let config = ClientConfig { base_url: self.wechat_url, timeout: TIMEOUT, ..ClientConfig::default() };
-        let client = Client::new(&config).unwrap_or_else(|error| panic!("no client: {error}"));
-        let url = format!("{}?appid={{account}}", self.token_url);
-        let source = TokenSource::Http(HttpSource { url, headers: Vec::new(), timeout: TIMEOUT });
-        let tokens = Tokens::new(source, Arc::clone(&clock)).unwrap_or_else(|error| panic!("no tokens: {error}"));
+        let wechat = daemon::simulated(self.wechat_url, &self.token_url, TIMEOUT, &clock);
+        let wechat = wechat.unwrap_or_else(|error| panic!("no client: {error}"));
         let settings = Settings {
             policy: self.policy,
             in_flight: self.at_once,
             per_second: self.per_second,
             daily_budget: self.daily_budget,
         };
-        let engine = Engine::new(store, Wechat::new(client, tokens), clock, settings);
-        let mut chores = CronJobs::new(Arc::clone(&engine), Schedule::default());
-        let driver = Driver::start(Arc::clone(&engine)).await;
-        let driver = driver.unwrap_or_else(|error| panic!("the daemon does not start: {error}"));
-        chores.take_up().await;
-        let deliver = Deliver::new(engine.store().clone(), Arc::clone(engine.clock()), Vec::new(), GIVE_UP_AFTER);
-        let watch = AlertEvaluator::start(Arc::clone(&engine), Alerting::default(), deliver.channels().clone()).await;
-        let watch = watch.unwrap_or_else(|error| panic!("the watch does not start: {error}"));
-        (engine, Inner { driver, chores, watch, watch_due: None })
+        let opened = daemon::Daemon::open(store, Parts::new(clock, wechat, settings)).await;
+        let opened = opened.unwrap_or_else(|error| panic!("the daemon does not start: {error}"));
+        let daemon::Daemon { engine, driver, alerting: Alerting { evaluator, .. }, mut jobs, .. } = opened;
+        jobs.take_up().await;
+        (engine, Inner { driver, chores: jobs, watch: evaluator, watch_due: None })
     }
 }
 

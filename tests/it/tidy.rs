@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 /// Which rooms a room may name besides itself. A new room needs a line here and one in `ARCHITECTURE.md`.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("wechat", &["domain", "clock"]),
@@ -15,9 +15,10 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("schedule", &["domain", "clock", "store", "engine", "alerting", "config", "shutdown"]),
     ("sim", &[]),
     (
-        "selftest",
-        &["domain", "clock", "wechat", "store", "engine", "alerting", "schedule", "sim", "config", "shutdown"],
+        "daemon",
+        &["domain", "clock", "wechat", "store", "notify", "engine", "alerting", "schedule", "config", "shutdown"],
     ),
+    ("selftest", &["domain", "clock", "store", "engine", "alerting", "schedule", "sim", "daemon", "shutdown"]),
     ("config", &["domain", "notify"]),
     ("telemetry", &["config"]),
     ("shutdown", &["domain"]),
@@ -33,6 +34,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "alerting",
             "schedule",
             "sim",
+            "daemon",
             "selftest",
             "config",
             "telemetry",

@@ -12,18 +12,17 @@ use std::{
 };
 
 use anyhow::Context;
-use secrecy::SecretString;
 
 use self::screen::{Frame, Screen};
 use crate::{
     clock::{Clock, SharedClock, SystemClock},
     config::{Config, Log, LogFormat},
-    engine::{Engine, Settings, drive::Driver},
+    daemon,
+    engine::{Engine, Settings, record::Recorder},
     shutdown::Shutdown,
     sim::{Api, Sim, SimConfig},
     store::{Location, Role, Store, StoreError},
     telemetry,
-    wechat::{Client, ClientConfig, HttpSource, TokenSource, Tokens, Wechat},
 };
 
 /// How often the screen is drawn: smooth to the eye, cheap for the database.
@@ -73,10 +72,11 @@ pub async fn run(args: &Demo) -> anyhow::Result<()> {
     let sim = start_world(args, &clock).await?;
     let store = Store::open(&location, Role::Daemon).await?;
     let shared: SharedClock = clock.clone();
-    let engine = Engine::new(store, wechat(&sim, &shared)?, shared, settings());
-    let began = engine.clock().now();
-    engine.recorder().accept(world::wishes(&sim, args.requests)).await?;
-    let driver = Driver::start(Arc::clone(&engine)).await?;
+    let (wechat, settings) = (daemon::simulated(sim.url(), &sim.token_url(), TIMEOUT, &shared)?, settings()?);
+    let began = shared.now();
+    let door = Recorder::new(store.clone(), Arc::clone(&shared), settings.policy.clone());
+    door.accept(world::wishes(&sim, args.requests)).await?;
+    let (engine, driver) = daemon::drive(store, shared, wechat, settings).await?;
 
     let work = driver.spawn(shutdown.clone());
     let shown = show(&engine, args, &shutdown).await;
@@ -97,24 +97,9 @@ async fn start_world(args: &Demo, clock: &Arc<SystemClock>) -> anyhow::Result<Si
     Ok(sim)
 }
 
-fn settings() -> Settings {
-    let config = Config::default();
-    Settings {
-        policy: config.policy(),
-        in_flight: usize::try_from(config.wechat.in_flight).unwrap_or(usize::MAX),
-        per_second: PER_SECOND,
-        daily_budget: u32::MAX,
-    }
-}
-
-fn wechat(sim: &Sim, clock: &SharedClock) -> anyhow::Result<Wechat> {
-    let client = Client::new(&ClientConfig { base_url: sim.url(), timeout: TIMEOUT, ..ClientConfig::default() })?;
-    let source = TokenSource::Http(HttpSource {
-        url: format!("{}?appid={{account}}", sim.token_url()),
-        headers: Vec::<(String, SecretString)>::new(),
-        timeout: TIMEOUT,
-    });
-    Ok(Wechat::new(client, Tokens::new(source, Arc::clone(clock))?))
+fn settings() -> anyhow::Result<Settings> {
+    let ours = daemon::engine_settings(&Config::default())?;
+    Ok(Settings { per_second: PER_SECOND, daily_budget: u32::MAX, ..ours })
 }
 
 /// Shows what happens until everything is settled; asks for the end then.

@@ -34,11 +34,9 @@ mod unlink;
 use std::{collections::HashMap, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use amplinkd::{
-    alerting::{
-        deliver::Deliver,
-        evaluator::{AlertEvaluator, Settings as Alerting},
-    },
+    alerting::evaluator::{AlertEvaluator, Settings as Alerting},
     clock::{Clock, ManualClock},
+    daemon,
     domain::{
         id::RequestId,
         policy::Policy,
@@ -51,7 +49,6 @@ use amplinkd::{
         Location, Role, Store,
         read::views::{AccountView, ConflictFilter, ConflictView, RequestView},
     },
-    wechat::{Client, ClientConfig, HttpSource, TokenSource, Tokens, Wechat},
 };
 
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -61,6 +58,12 @@ const MORNING: Time = Time::from_ms(1_773_100_800_000);
 
 /// A step of the loop's clock never exceeds this, so that a story whose daemon has nothing to do still ends.
 const STEP_MAX: Duration = Duration::from_hours(1);
+
+/// How long a call may take, in the machine's time.
+const TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// How long a message is tried.
+const GIVE_UP_AFTER: Duration = days(3);
 
 pub(crate) const ACCOUNT: &str = "wxaaaa000000000001";
 pub(crate) const PROGRAM: &str = "wxbbbb000000000001";
@@ -84,7 +87,7 @@ pub(crate) fn hours(count: u64) -> Duration {
     Duration::from_hours(count)
 }
 
-pub(crate) fn days(count: u64) -> Duration {
+pub(crate) const fn days(count: u64) -> Duration {
     Duration::from_hours(24 * count)
 }
 
@@ -103,22 +106,9 @@ impl Process {
     pub(crate) async fn boot(self) -> (Arc<Engine>, Driver) {
         let location = Location { path: self.database, mode: 0o640 };
         let store = Store::open(&location, Role::Daemon).await.unwrap();
-        let config = ClientConfig {
-            base_url: self.wechat_url,
-            timeout: Duration::from_millis(1_500),
-            ..ClientConfig::default()
-        };
-        let source = TokenSource::Http(HttpSource {
-            url: format!("{}?appid={{account}}", self.token_url),
-            headers: Vec::new(),
-            timeout: Duration::from_secs(2),
-        });
         let clock: Arc<dyn Clock> = self.clock;
-        let tokens = Tokens::new(source, Arc::clone(&clock)).unwrap();
-        let wechat = Wechat::new(Client::new(&config).unwrap(), tokens);
-        let engine = Engine::new(store, wechat, clock, self.settings);
-        let driver = Driver::start(Arc::clone(&engine)).await.unwrap();
-        (engine, driver)
+        let wechat = daemon::simulated(self.wechat_url, &self.token_url, TIMEOUT, &clock).unwrap();
+        daemon::drive(store, clock, wechat, self.settings).await.unwrap()
     }
 }
 
@@ -186,10 +176,8 @@ impl Daemon {
 
     /// Starts the half that tells people.
     async fn watch_over(&mut self) {
-        let engine = Arc::clone(self.engine());
-        let channels = Deliver::new(engine.store().clone(), Arc::clone(engine.clock()), Vec::new(), days(3));
-        let channels = channels.channels().clone();
-        self.watch = Some(AlertEvaluator::start(engine, self.alerting.clone(), channels).await.unwrap());
+        let started = daemon::Alerting::start(self.engine(), self.alerting.clone(), Vec::new(), GIVE_UP_AFTER).await;
+        self.watch = Some(started.unwrap().evaluator);
     }
 
     /// Ends the process in good order.

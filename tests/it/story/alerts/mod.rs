@@ -22,7 +22,10 @@ mod rules;
 mod vanished;
 
 use amplinkd::{
-    alerting::{deliver::ChannelEndpoint, fan_out::Subscription},
+    alerting::{
+        deliver::{ChannelEndpoint, Deliver},
+        fan_out::Subscription,
+    },
     sim::By,
 };
 
@@ -110,12 +113,9 @@ impl Guarded {
 
     /// From now on what is queued is sent.
     pub(crate) async fn post(&mut self, outlets: Vec<ChannelEndpoint>) {
-        let engine = self.daemon.engine();
-        let deliver = Deliver::new(engine.store().clone(), Arc::clone(engine.clock()), outlets, days(3));
-        let channels = deliver.channels().clone();
-        let watch = AlertEvaluator::start(Arc::clone(engine), self.daemon.alerting.clone(), channels).await.unwrap();
-        self.daemon.watch = Some(watch);
-        self.deliver = Some(deliver);
+        let (engine, settings) = (self.daemon.engine(), self.daemon.alerting.clone());
+        let started = daemon::Alerting::start(engine, settings, outlets, GIVE_UP_AFTER).await.unwrap();
+        (self.daemon.watch, self.deliver) = (Some(started.evaluator), Some(started.deliver));
     }
 
     /// Lets time pass, from due time to due time.

@@ -1,0 +1,332 @@
+//! The one place that puts a daemon together: for `run`, the demo, the self-test, tests and benchmarks. Opening the
+//! database, signals and systemd are left to whoever starts it.
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use anyhow::Context;
+
+use crate::{
+    alerting::{
+        deliver::{ChannelEndpoint, Deliver},
+        evaluator::{self, AlertEvaluator},
+        fan_out::Subscription,
+        heartbeat::HeartbeatTask,
+        unwritable_alarm::UnwritableAlarm,
+    },
+    clock::SharedClock,
+    config::{Alerts, ChannelConfig, Config, Digest, EventClass, Schedule, TokenSource as ConfiguredSource},
+    domain::alert_rules::AlertPolicy,
+    engine::{self, Engine, audit::AlertDeadlines, drive::Driver, presence::Presence},
+    notify::{Channel, heartbeat::HeartbeatClient},
+    schedule::CronJobs,
+    shutdown::Shutdown,
+    store::{OpenError, Store, StoreError},
+    wechat::{Client, ClientConfig, CommandSource, HttpSource, TokenSource, Tokens, Wechat, token::TOKENS_MAX},
+};
+
+/// How long channels may take to be told that the file is damaged, before the daemon ends whether they were or not.
+const TELL_OF_DAMAGE: Duration = Duration::from_secs(20);
+
+/// Everything that a daemon is made of but its database. [`Parts::new`] has what each needs; the rest is set by those who
+/// need it.
+#[derive(Debug)]
+pub struct Parts {
+    /// The time.
+    pub clock: SharedClock,
+    /// Whom it calls.
+    pub wechat: Wechat,
+    /// How it polls and calls.
+    pub engine: engine::Settings,
+    /// What people are told, and when.
+    pub alerting: evaluator::Settings,
+    /// By which ways.
+    pub channels: Vec<ChannelEndpoint>,
+    /// How long a message is tried.
+    pub give_up_after: Duration,
+    /// Who outside is told that it lives, and how often.
+    pub heartbeat: Option<(HeartbeatClient, Duration)>,
+    /// When its cron jobs run.
+    pub schedule: Schedule,
+    /// How long finished requests are kept; `None` is for ever.
+    pub retention: Option<Duration>,
+}
+
+impl Parts {
+    /// A daemon that has nobody to tell.
+    #[must_use]
+    pub fn new(clock: SharedClock, wechat: Wechat, engine: engine::Settings) -> Self {
+        Self {
+            clock,
+            wechat,
+            engine,
+            alerting: evaluator::Settings::default(),
+            channels: Vec::new(),
+            give_up_after: Config::default().alerts.give_up_after,
+            heartbeat: None,
+            schedule: Schedule::default(),
+            retention: None,
+        }
+    }
+
+    /// The daemon that an operator wants.
+    ///
+    /// # Errors
+    /// An address, a token source, a channel or a number that cannot be used; the sentence says which and why.
+    pub fn from_config(config: &Config, clock: SharedClock) -> anyhow::Result<Self> {
+        let client = ClientConfig {
+            base_url: config.wechat.base_url.clone(),
+            timeout: config.wechat.timeout,
+            idle_per_host: usize::try_from(config.wechat.in_flight)?,
+            ..ClientConfig::default()
+        };
+        let wechat = wechat(&client, token_source(config)?, usize::try_from(config.tokens.keep)?, &clock)?;
+        let (channels, heartbeat) = (channels(&config.alerts)?, heartbeat(config)?);
+        Ok(Self {
+            alerting: alerting(config),
+            channels,
+            give_up_after: config.alerts.give_up_after,
+            heartbeat,
+            schedule: config.schedule.clone(),
+            retention: config.retention.finished,
+            ..Self::new(clock, wechat, engine_settings(config)?)
+        })
+    }
+}
+
+/// The half that polls and calls, alone: it takes up where the last process ended.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read or written.
+pub async fn drive(
+    store: Store,
+    clock: SharedClock,
+    wechat: Wechat,
+    settings: engine::Settings,
+) -> Result<(Arc<Engine>, Driver), StoreError> {
+    let engine = Engine::new(store, wechat, clock, settings);
+    let driver = Driver::start(Arc::clone(&engine)).await?;
+    Ok((engine, driver))
+}
+
+/// The half that tells people.
+#[derive(Debug)]
+pub struct Alerting {
+    /// What finds out what they must know.
+    pub evaluator: AlertEvaluator,
+    /// What sends it.
+    pub deliver: Deliver,
+}
+
+impl Alerting {
+    /// Takes up where the last process ended.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be read or written.
+    pub async fn start(
+        engine: &Arc<Engine>,
+        settings: evaluator::Settings,
+        channels: Vec<ChannelEndpoint>,
+        give_up_after: Duration,
+    ) -> Result<Self, StoreError> {
+        let deliver = Deliver::new(engine.store().clone(), Arc::clone(engine.clock()), channels, give_up_after);
+        let evaluator = AlertEvaluator::start(Arc::clone(engine), settings, deliver.channels().clone()).await?;
+        Ok(Self { evaluator, deliver })
+    }
+}
+
+/// A daemon that is ready. [`Daemon::run`] turns all its loops; who moves the clock by hand turns them one by one.
+#[derive(Debug)]
+pub struct Daemon {
+    /// What all its parts share.
+    pub engine: Arc<Engine>,
+    /// The loop that polls and calls.
+    pub driver: Driver,
+    /// The half that tells people.
+    pub alerting: Alerting,
+    /// What is done by the calendar.
+    pub jobs: CronJobs,
+    /// Tells that nothing can be written.
+    unwritable: UnwritableAlarm,
+    /// Tells what ends the daemon.
+    damage: UnwritableAlarm,
+    heartbeat: Option<HeartbeatTask>,
+}
+
+impl Daemon {
+    /// Takes up where the last process ended.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be read or written.
+    pub async fn open(store: Store, parts: Parts) -> Result<Self, StoreError> {
+        let (engine, driver) = drive(store, parts.clock, parts.wechat, parts.engine).await?;
+        engine.recorder().audit_by(deadlines(&parts.alerting));
+        let subscriptions = parts.alerting.subscriptions.clone();
+        let alerting = Alerting::start(&engine, parts.alerting, parts.channels, parts.give_up_after).await?;
+        let alarm = || UnwritableAlarm::new(Arc::clone(&engine), &subscriptions, alerting.deliver.outlets());
+        let (unwritable, damage) = (alarm(), alarm());
+        let heartbeat = parts.heartbeat.map(|(client, every)| HeartbeatTask::new(Arc::clone(&engine), client, every));
+        let jobs = CronJobs::new(Arc::clone(&engine), parts.schedule).with_retention(parts.retention);
+        Ok(Self { engine, driver, alerting, jobs, unwritable, damage, heartbeat })
+    }
+
+    /// Works until the end is asked for, finishes what is under way, and closes the database.
+    ///
+    /// # Errors
+    /// The file is damaged, or the loop panicked.
+    pub async fn run(self, presence: Presence, shutdown: &Shutdown) -> anyhow::Result<()> {
+        let Self { engine, driver, alerting, jobs, unwritable, damage, heartbeat } = self;
+        let Alerting { evaluator, deliver } = alerting;
+        let work = async {
+            let ended = driver.spawn(shutdown.clone()).await;
+            // Without its loop the daemon is worth nothing: end, so that systemd starts it again.
+            shutdown.ask();
+            ended
+        };
+        let beat = async {
+            if let Some(heartbeat) = heartbeat {
+                heartbeat.run(shutdown).await;
+            }
+        };
+        let tell = async {
+            // What it still finds out is sent by the next process: it is written down.
+            tokio::join!(evaluator.run(shutdown), deliver.run(shutdown), unwritable.run(shutdown), beat)
+        };
+        let keep = async {
+            let checked = check(&engine, &damage, shutdown);
+            tokio::join!(checked, engine.keep_log(shutdown), engine.tend_imports(shutdown), presence.run(shutdown)).0
+        };
+        let (ended, (), _, checked) = tokio::join!(work, jobs.run(shutdown), tell, keep);
+        drop(ended.context("the loop panicked, which is a defect of amplinkd")?);
+        presence.end().await;
+        engine.store().clone().close().await;
+        Ok(checked?)
+    }
+}
+
+/// Checks a large file beside the work. Damage is told to every channel directly, for nothing must be written any more, and
+/// ends the daemon; the next start looks before it does anything.
+async fn check(engine: &Engine, damage: &UnwritableAlarm, shutdown: &Shutdown) -> Result<(), OpenError> {
+    let checked = engine.check_file(shutdown).await;
+    if let Err(error) = &checked {
+        // A channel that does not answer must not keep a damaged file in use.
+        let _ = tokio::time::timeout(TELL_OF_DAMAGE, damage.tell_end("damaged", error.to_string())).await;
+        shutdown.ask();
+    }
+    checked
+}
+
+/// `WeChat`, with tokens from this source, of which so many are kept.
+///
+/// # Errors
+/// An address or a token source that cannot be used.
+pub fn wechat(client: &ClientConfig, source: TokenSource, keep: usize, clock: &SharedClock) -> anyhow::Result<Wechat> {
+    Ok(Wechat::new(Client::new(client)?, Tokens::keeping(keep, source, Arc::clone(clock))?))
+}
+
+/// The small `WeChat` of ours at these addresses.
+///
+/// # Errors
+/// An address that cannot be used.
+pub fn simulated(url: String, token_url: &str, timeout: Duration, clock: &SharedClock) -> anyhow::Result<Wechat> {
+    let client = ClientConfig { base_url: url, timeout, ..ClientConfig::default() };
+    let url = format!("{token_url}?appid={{account}}");
+    wechat(&client, TokenSource::Http(HttpSource { url, headers: Vec::new(), timeout }), TOKENS_MAX, clock)
+}
+
+/// What the engine is told of the configuration.
+///
+/// # Errors
+/// A number that is outside of what the configuration promises.
+pub fn engine_settings(config: &Config) -> anyhow::Result<engine::Settings> {
+    Ok(engine::Settings {
+        policy: config.policy(),
+        in_flight: usize::try_from(config.wechat.in_flight)?,
+        per_second: NonZeroU32::new(config.wechat.per_second).context("[wechat] per_second must be at least 1")?,
+        daily_budget: config.polling.daily_budget,
+    })
+}
+
+fn token_source(config: &Config) -> anyhow::Result<TokenSource> {
+    let timeout = config.tokens.timeout;
+    Ok(match &config.tokens.source {
+        ConfiguredSource::Http { url, headers } => TokenSource::Http(HttpSource {
+            url: url.template().to_owned(),
+            headers: headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            timeout,
+        }),
+        ConfiguredSource::Command(words) => {
+            let (program, args) = words.split_first().context("[tokens] command is empty")?;
+            TokenSource::Command(CommandSource { program: program.into(), args: args.to_vec(), timeout })
+        }
+        ConfiguredSource::Static(table) => {
+            TokenSource::Static(table.iter().map(|(account, token)| (account.to_string(), token.clone())).collect())
+        }
+    })
+}
+
+/// What people are told, and when.
+#[must_use]
+pub fn alerting(config: &Config) -> evaluator::Settings {
+    let Config { alerts, digest, .. } = config;
+    let attention = AlertPolicy {
+        thresholds: alerts.thresholds.clone(),
+        keep_outcomes: alerts.keep_outcomes,
+        unread_after: alerts.unread_after,
+        zone: alerts.zone.clone(),
+        ..AlertPolicy::default()
+    };
+    evaluator::Settings {
+        attention,
+        repeat_every: alerts.repeat_every,
+        group_within: alerts.group_within,
+        quiet: alerts.quiet.clone(),
+        quiet_except: alerts.quiet_except.clone(),
+        crowd: alerts.crowd.into(),
+        subscriptions: alerts.channels.iter().map(|channel| subscription(channel, digest)).collect(),
+    }
+}
+
+/// When people must have been told, for the audit.
+#[must_use]
+pub fn deadlines(alerting: &evaluator::Settings) -> AlertDeadlines {
+    AlertDeadlines {
+        unread_after: alerting.attention.unread_after,
+        group_within: alerting.group_within,
+        quiet: alerting.quiet.clone(),
+        quiet_except: alerting.quiet_except.clone(),
+    }
+}
+
+fn subscription(channel: &ChannelConfig, digest: &Digest) -> Subscription {
+    let wants = |class| channel.events.contains(&class);
+    Subscription {
+        channel: channel.name.clone(),
+        alerts: wants(EventClass::Alert).then(|| channel.rules.clone()),
+        after: channel.after.unwrap_or_default(),
+        transitions: wants(EventClass::Transition),
+        conflicts: wants(EventClass::Conflict),
+        digests: digest.channels.contains(&channel.name),
+    }
+}
+
+fn channels(alerts: &Alerts) -> anyhow::Result<Vec<ChannelEndpoint>> {
+    let endpoint = |config: &ChannelConfig| {
+        let channel = Channel::new(&config.settings())?;
+        Ok(ChannelEndpoint {
+            name: config.name.clone(),
+            pace: channel.pace(),
+            channel,
+            language: config.language,
+            zone: alerts.zone.clone(),
+            link: alerts.link.clone(),
+        })
+    };
+    alerts.channels.iter().map(endpoint).collect()
+}
+
+fn heartbeat(config: &Config) -> anyhow::Result<Option<(HeartbeatClient, Duration)>> {
+    let section = &config.heartbeat;
+    let Some(url) = section.url.clone() else { return Ok(None) };
+    let client = HeartbeatClient::new(url, section.timeout).context("[heartbeat] url")?;
+    Ok(Some((client, section.every)))
+}
