@@ -181,7 +181,11 @@ impl CronJobs {
             Ok(rows) => rows,
             Err(error) => {
                 // What stands there stays there, for the next start.
-                tracing::error!(error = %error, "schedule: jobs missed while no daemon ran are not known");
+                tracing::error!(
+                    event = "schedule.jobs_unknown",
+                    error = %error,
+                    "jobs missed while no daemon ran are not known"
+                );
                 return;
             }
         };
@@ -199,7 +203,7 @@ impl CronJobs {
         match self.try_start_cron(waker).await {
             Ok(cron) => Some(cron),
             Err(error) => {
-                tracing::error!(error = %error, "schedule: no cron jobs; the watchdog runs them");
+                tracing::error!(event = "schedule.no_cron", error = %error, "no cron jobs; the watchdog runs them");
                 None
             }
         }
@@ -261,7 +265,12 @@ impl CronJobs {
             }
         };
         if let Err(error) = written {
-            tracing::error!(job = chore.name(), error = %error, "schedule: that the job ran could not be written");
+            tracing::error!(
+                event = "schedule.unwritten",
+                job = chore.name(),
+                error = %error,
+                "that the job ran could not be written"
+            );
         }
     }
 
@@ -276,7 +285,12 @@ impl CronJobs {
 
     async fn write_due(&self, chore: CronJob) {
         if let Err(error) = self.engine.store().job_due(chore.name(), self.plan.due(chore)).await {
-            tracing::error!(job = chore.name(), error = %error, "schedule: the job's time could not be written");
+            tracing::error!(
+                event = "schedule.unwritten",
+                job = chore.name(),
+                error = %error,
+                "the job's time could not be written"
+            );
         }
     }
 }
@@ -285,7 +299,7 @@ async fn stop_cron(cron: Option<JobScheduler>) {
     if let Some(mut cron) = cron
         && let Err(error) = cron.shutdown().await
     {
-        tracing::warn!(error = %error, "schedule.stop");
+        tracing::warn!(event = "schedule.stop", error = %error, "the cron jobs could not be stopped");
     }
 }
 

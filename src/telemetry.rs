@@ -1,5 +1,7 @@
 //! Logging to stderr. Stdout belongs to results, and a line that cannot be written is dropped: logging must not fail
 //! the work it reports.
+//!
+//! Programs that watch lines go by their `event`, a dotted name that stays when the sentence is reworded.
 
 use std::io::{self, IsTerminal};
 
@@ -90,6 +92,14 @@ mod tests {
         let text = written("info", LogFormat::Json, || tracing::info!(account = "wx1", "polled"));
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((line["message"].as_str(), line["account"].as_str()), (Some("polled"), Some("wx1")));
+    }
+
+    #[test]
+    fn an_event_shows_its_name_to_people_and_programs() {
+        let speak = || tracing::error!(event = "db.bad_row", "a row is not legal");
+        assert!(written("info", LogFormat::Text, speak).contains("a row is not legal event=\"db.bad_row\""));
+        let line: serde_json::Value = serde_json::from_str(&written("info", LogFormat::Json, speak)).unwrap();
+        assert_eq!(line["event"], "db.bad_row");
     }
 
     #[test]

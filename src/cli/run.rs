@@ -46,6 +46,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     };
     let (daemon, presence) = started?;
     tracing::info!(
+        event = "daemon.ready",
         version = env!("CARGO_PKG_VERSION"),
         database = %config.database.path.display(),
         accounts = daemon.driver.accounts(),
@@ -54,7 +55,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     systemd::tell(&[NotifyState::Ready, NotifyState::Status("running")]);
     let engine = Arc::clone(&daemon.engine);
     let (ran, ()) = tokio::join!(daemon.run(presence, &shutdown), watch(&engine, &shutdown));
-    tracing::info!(readings = ?engine.readings(), "amplinkd has ended");
+    tracing::info!(event = "daemon.ended", readings = ?engine.readings(), "amplinkd has ended");
     ran
 }
 
@@ -88,13 +89,22 @@ async fn watch(engine: &Engine, shutdown: &Shutdown) {
         if readings.turns == turns {
             still += every;
             if still >= STANDSTILL {
-                tracing::error!(turns, "the loop stands still: systemd is not told that we live");
+                tracing::error!(
+                    event = "engine.stands_still",
+                    turns,
+                    "the loop stands still: systemd is not told that we live"
+                );
             }
             continue;
         }
         (turns, still) = (readings.turns, Duration::ZERO);
         if let Some(since) = readings.unwritable_since {
-            tracing::error!(since = %since, refused = readings.refused_writes, "still nothing can be written");
+            tracing::error!(
+                event = "db.still_unwritable",
+                since = %since,
+                refused = readings.refused_writes,
+                "still nothing can be written"
+            );
         }
         systemd::tell(&[
             NotifyState::Watchdog,

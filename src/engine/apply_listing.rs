@@ -157,7 +157,12 @@ impl Engine {
             match self.recorder.write(Record { changes: vec![change], ..Record::default() }).await {
                 Ok(Recorded::Written | Recorded::Stale) => {}
                 Err(error) if error.is_of_one_row() => {
-                    tracing::error!(request.id = %id, error = %error, "db.bad_row");
+                    tracing::error!(
+                        event = "db.bad_row",
+                        request.id = %id,
+                        error = %error,
+                        "a row is not legal: it delays itself alone"
+                    );
                     bad.push(id);
                 }
                 Err(error) => return Err(error),
@@ -186,7 +191,12 @@ impl Watched {
             match row {
                 Ok(request) => watched.requests.push(request),
                 Err(bad) => {
-                    tracing::error!(account = %account, error = %bad, "db.bad_row");
+                    tracing::error!(
+                        event = "db.bad_row",
+                        account = %account,
+                        error = %bad,
+                        "a row is not legal: it delays itself alone"
+                    );
                     watched.bad += 1;
                 }
             }

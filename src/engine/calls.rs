@@ -146,7 +146,13 @@ impl Engine {
         pending.state = self.after(&pending.state, outcome, now);
         let refused = pending.state.calls.refused;
         let Some(why) = why.filter(|_| refused > before) else { return };
-        tracing::warn!(account = %pending.account, refused, error = why, "engine.call.refused");
+        tracing::warn!(
+            event = "engine.call.refused",
+            account = %pending.account,
+            refused,
+            error = why,
+            "a call was refused"
+        );
         if pending.state.is_suspended() {
             tracing::error!(account = %pending.account, error = why, "account suspended: a person must act");
             pending.refusal = refusal;

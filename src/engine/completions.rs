@@ -40,11 +40,19 @@ impl Driver {
                         self.back_unwritten(id);
                     }
                     Some(Err(error)) => {
-                        tracing::error!(error = %error, "engine.poll: what was learned could not be written; the account is looked at again");
+                        tracing::error!(
+                            event = "engine.poll.unwritten",
+                            error = %error,
+                            "what was learned could not be written; the account is looked at again"
+                        );
                         self.note_broken(id, begun, error.to_string());
                     }
                     None => {
-                        tracing::error!(account.row = id, "engine.poll panicked, which is a defect: the account rests");
+                        tracing::error!(
+                            event = "engine.poll.panicked",
+                            account.row = id,
+                            "a poll panicked, which is a defect: the account rests"
+                        );
                         self.note_broken(id, begun, "the look ended in a defect of amplinkd: see its log".to_owned());
                     }
                 }

@@ -217,7 +217,13 @@ impl Driver {
         }
         match self.take_arrivals().await {
             Err(error) if error.is_of_disk() => self.rest_after(&error),
-            Err(error) => tracing::error!(error = %error, "engine.refresh.failed"),
+            Err(error) => {
+                tracing::error!(
+                    event = "engine.refresh.failed",
+                    error = %error,
+                    "what was asked for meanwhile cannot be read; tried again"
+                );
+            }
             Ok(()) => {}
         }
     }
@@ -228,7 +234,7 @@ impl Driver {
         let now = self.engine.clock().monotonic();
         let is_told = self.engine.outage.since().is_some() || self.resting_until.is_some_and(|until| now < until);
         if is_told {
-            tracing::debug!(error = %error, "engine.rests");
+            tracing::debug!(event = "engine.rests", error = %error, "nothing is begun for a moment");
         } else {
             tracing::error!(error = %error, "the database cannot be used, so nothing is sent; tried again soon");
         }

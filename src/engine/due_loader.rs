@@ -84,7 +84,11 @@ impl Driver {
             None => Ok(()),
         };
         if let Err(error) = woken.and(self.load_page().await) {
-            tracing::error!(error = %error, "engine.load.failed");
+            tracing::error!(
+                event = "engine.load.failed",
+                error = %error,
+                "accounts that are due cannot be read; tried again"
+            );
             self.load_later = true;
         }
     }

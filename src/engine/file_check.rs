@@ -28,7 +28,9 @@ impl Engine {
                     is_told = health.large_since.is_some();
                 }
                 // Whether anything can be written is told by whoever writes.
-                Err(error) => tracing::debug!(error = %error, "db.fold"),
+                Err(error) => {
+                    tracing::debug!(event = "db.fold", error = %error, "the write-ahead log could not be kept small");
+                }
             }
             if shutdown.unless_asked(self.pause(LOG_EVERY)).await.is_none() {
                 return;
@@ -51,6 +53,7 @@ impl Engine {
                 Ok(Checked::Whole) => {
                     let took = self.clock().monotonic().saturating_sub(begun);
                     tracing::info!(
+                        event = "db.whole",
                         took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                         "the database is whole"
                     );

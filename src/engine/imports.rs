@@ -223,7 +223,11 @@ impl Engine {
                 if let Err(error) = &tended
                     && !error.is_of_disk()
                 {
-                    tracing::error!(error = %error, "engine.imports.failed");
+                    tracing::error!(
+                        event = "engine.imports.failed",
+                        error = %error,
+                        "imports could not be moved on; tried again"
+                    );
                 }
                 tokio::time::sleep(TEND_EVERY).await;
                 tended = Ok(());

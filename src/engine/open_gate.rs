@@ -139,7 +139,14 @@ impl Recorder {
             match row {
                 Ok(request) => waiting.push(request),
                 // It holds up itself alone.
-                Err(error) => tracing::error!(request.id = id, error = %error, "db.bad_row"),
+                Err(error) => {
+                    tracing::error!(
+                        event = "db.bad_row",
+                        request.id = id,
+                        error = %error,
+                        "a row is not legal: it delays itself alone"
+                    );
+                }
             }
         }
         let forward =
@@ -163,7 +170,12 @@ impl Recorder {
             match self.observe(&request, &seen, more).await {
                 Ok(after) => count += u64::from(!matches!(after.state, State::Deferred(_))),
                 Err(error) if error.is_of_one_row() => {
-                    tracing::error!(request.id = %request.id, error = %error, "db.bad_row");
+                    tracing::error!(
+                        event = "db.bad_row",
+                        request.id = %request.id,
+                        error = %error,
+                        "a row is not legal: it delays itself alone"
+                    );
                 }
                 Err(error) => return Err(error),
             }

@@ -19,8 +19,9 @@ pub(super) async fn mark_calls_lost(engine: &Engine) -> Result<(), StoreError> {
         for id in ids {
             let Ok(id) = id.parse() else {
                 tracing::error!(
+                    event = "db.bad_row",
                     request.id = id,
-                    "db.bad_row: a request's id is no id; its call is out, and nobody can follow it"
+                    "a request's id is no id; its call is out, and nobody can follow it"
                 );
                 continue;
             };
@@ -28,7 +29,12 @@ pub(super) async fn mark_calls_lost(engine: &Engine) -> Result<(), StoreError> {
                 Ok(()) => {}
                 // It holds up itself alone, not the daemon.
                 Err(error) if error.is_of_one_row() => {
-                    tracing::error!(request.id = %id, error = %error, "db.bad_row");
+                    tracing::error!(
+                        event = "db.bad_row",
+                        request.id = %id,
+                        error = %error,
+                        "a row is not legal: it delays itself alone"
+                    );
                 }
                 Err(error) => return Err(error),
             }

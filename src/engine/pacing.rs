@@ -75,17 +75,18 @@ impl Driver {
             || (plan.stretch == Stretch::NONE) != (before == Stretch::NONE)
         {
             tracing::warn!(
+                event = "engine.plan.stretched",
                 demand_per_second = plan.demand_per_second,
                 supply_per_second = plan.supply_per_second,
                 stretch = f64::from(plan.stretch.thousandths()) / 1_000.0,
                 per_second_needed = plan.per_second_needed(),
-                "engine.plan: all intervals are stretched by this factor; `amplinkd plan` says what to change"
+                "all intervals are stretched by this factor; `amplinkd plan` says what to change"
             );
         }
         let row = PaceRow::of(&plan, plan.stretch > STRAINED, now);
         // It is made anew in a minute.
         if let Err(error) = self.engine.store().set_pace(row).await {
-            tracing::debug!(error = %error, "engine.plan");
+            tracing::debug!(event = "engine.plan.unwritten", error = %error, "the plan could not be written down");
         }
     }
 

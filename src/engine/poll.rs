@@ -312,7 +312,13 @@ impl Engine {
         refusal: Option<Refusal>,
         mut record: Record,
     ) -> Result<Polled, StoreError> {
-        tracing::warn!(account = %look.account, failures = state.failures, error = why, "engine.poll.failed");
+        tracing::warn!(
+            event = "engine.poll.failed",
+            account = %look.account,
+            failures = state.failures,
+            error = why,
+            "an account's list could not be read"
+        );
         if self.policy().deadline.is_some() {
             let mut requests = self.watched(look.account).await?.requests;
             self.expire(&mut requests, look.state.read_at, look.now).await?;
@@ -368,5 +374,10 @@ impl Engine {
 }
 
 pub(super) fn warn_of_bad_row(request: &Request, error: &StoreError) {
-    tracing::error!(request.id = %request.id, error = %error, "db.bad_row");
+    tracing::error!(
+        event = "db.bad_row",
+        request.id = %request.id,
+        error = %error,
+        "a row is not legal: it delays itself alone"
+    );
 }

@@ -46,7 +46,7 @@ impl Presence {
 
     async fn renew(&self) {
         if let Err(error) = self.mark(None).await {
-            tracing::debug!(error = %error, "engine.presence: the mark stays old");
+            tracing::debug!(event = "engine.presence.old", error = %error, "the mark stays old");
         }
     }
 
@@ -54,7 +54,11 @@ impl Presence {
     pub async fn end(self) {
         let now = self.engine.clock().now();
         if let Err(error) = self.mark(Some(now)).await {
-            tracing::warn!(error = %error, "engine.presence: that the daemon ended could not be written");
+            tracing::warn!(
+                event = "engine.presence.end_unwritten",
+                error = %error,
+                "that the daemon ended could not be written"
+            );
         }
     }
 

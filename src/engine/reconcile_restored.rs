@@ -47,7 +47,12 @@ fn decided(engine: &Engine, unsure: &RestoredRequest, now: Time) -> Option<Chang
         Ok(request) => request,
         // Nothing moves a row that is not legal: it holds up itself alone.
         Err(error) => {
-            tracing::error!(request.id = unsure.id, error = %error, "db.bad_row");
+            tracing::error!(
+                event = "db.bad_row",
+                request.id = unsure.id,
+                error = %error,
+                "a row is not legal: it delays itself alone"
+            );
             return None;
         }
     };
@@ -67,7 +72,14 @@ async fn write(engine: &Engine, changes: Vec<Change>) -> Result<Recorded, StoreE
         match engine.recorder.write(Record { changes: vec![change], ..Record::default() }).await {
             Ok(Recorded::Written) => {}
             Ok(Recorded::Stale) => return Ok(Recorded::Stale),
-            Err(error) if error.is_of_one_row() => tracing::error!(request.id = %id, error = %error, "db.bad_row"),
+            Err(error) if error.is_of_one_row() => {
+                tracing::error!(
+                    event = "db.bad_row",
+                    request.id = %id,
+                    error = %error,
+                    "a row is not legal: it delays itself alone"
+                );
+            }
             Err(error) => return Err(error),
         }
     }

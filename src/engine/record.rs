@@ -238,7 +238,11 @@ impl Recorder {
             }
             request = self.store.request(&request.id).await?.unwrap_or(request);
         }
-        tracing::error!(request.id = %request.id, "engine.record.lost_every_race");
+        tracing::error!(
+            event = "engine.record.lost_every_race",
+            request.id = %request.id,
+            "a decision was not written: others changed the request each time"
+        );
         Ok(Observed { request, wrote: Wrote::LostEveryRace })
     }
 
@@ -264,7 +268,12 @@ impl Recorder {
                 Err(StoreError::Closed) => return request.clone(),
                 // The row itself is at fault: it stays in initiating, and the list decides once it is mended.
                 Err(error) if error.is_of_one_row() && refused >= REFUSED_WRITES_MAX => {
-                    tracing::error!(request.id = %request.id, error = %error, "db.bad_row: its call's answer is lost");
+                    tracing::error!(
+                        event = "db.bad_row",
+                        request.id = %request.id,
+                        error = %error,
+                        "its call's answer is lost"
+                    );
                     return request.clone();
                 }
                 Err(error) => {
@@ -272,10 +281,20 @@ impl Recorder {
                         refused += 1;
                         // It may be the account's row: the answer must not be lost with it.
                         more.account = None;
-                        tracing::error!(request.id = %request.id, error = %error, "db.bad_row: its call's answer waits");
+                        tracing::error!(
+                            event = "db.bad_row",
+                            request.id = %request.id,
+                            error = %error,
+                            "its call's answer waits"
+                        );
                     } else {
                         // That nothing can be written is said once for all of them, where it is watched.
-                        tracing::debug!(request.id = %request.id, error = %error, "engine.record.waits_for_the_disk");
+                        tracing::debug!(
+                            event = "engine.record.waits_for_the_disk",
+                            request.id = %request.id,
+                            error = %error,
+                            "a call's answer waits for the disk"
+                        );
                     }
                     tokio::time::sleep(REWRITE.after(tries)).await;
                     tries = tries.saturating_add(1);

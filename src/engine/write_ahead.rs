@@ -115,7 +115,11 @@ impl Driver {
         if rows.is_empty() {
             return Ok(());
         }
-        tracing::debug!(polls = rows.len(), "engine.drive.gave_back");
+        tracing::debug!(
+            event = "engine.drive.gave_back",
+            polls = rows.len(),
+            "polls that were not made are given back"
+        );
         self.engine.store().reserve(rows).await.map(drop)
     }
 }

@@ -53,13 +53,18 @@ impl Engine {
                     let clock = self.clock();
                     began = Some((clock.monotonic(), refused.saturating_sub(1)));
                     self.outage.set(Some(clock.now()));
-                    tracing::error!(error = %error, "nothing can be written, so no call is made; tried again until it can");
+                    tracing::error!(
+                        event = "db.unwritable",
+                        error = %error,
+                        "nothing can be written, so no call is made; tried again until it can"
+                    );
                 }
                 (None, Some((at, before))) => {
                     began = None;
                     self.outage.over(self.clock().now());
                     let lasted = self.clock().monotonic().saturating_sub(at);
                     tracing::warn!(
+                        event = "db.writable",
                         lasted_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
                         refused = refused.saturating_sub(before),
                         "the database can be written again: calls go on"

@@ -39,7 +39,12 @@ pub(super) async fn execute_apart<T: Serialize>(
                 Ok(done) => changed += done.rows_affected(),
                 Err(error) if !error.is_of_one_row() => return Err(error),
                 Err(error) if part.len() == 1 => {
-                    tracing::error!(row = json(&rows[part.clone()]), error = %error, "db.bad_row");
+                    tracing::error!(
+                        event = "db.bad_row",
+                        row = json(&rows[part.clone()]),
+                        error = %error,
+                        "a row is not legal: it delays itself alone"
+                    );
                     refused.push(part.start);
                 }
                 Err(_) => {

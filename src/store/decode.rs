@@ -75,7 +75,14 @@ pub(super) fn tell(bad: &BadRow) {
         told.clear();
     }
     if told.insert(bad.to_string()) {
-        tracing::error!(table = bad.table, id = bad.id, column = %bad.column, error = %bad, "db.bad_row");
+        tracing::error!(
+            event = "db.bad_row",
+            table = bad.table,
+            id = bad.id,
+            column = %bad.column,
+            error = %bad,
+            "a row is not legal: it delays itself alone"
+        );
     }
 }
 
@@ -89,7 +96,13 @@ pub(super) fn apart<T>(
     match written {
         Ok(_) => Ok(true),
         Err(error) if error.is_of_one_row() => {
-            tracing::error!(table, id = %row, error = %error, "db.bad_row");
+            tracing::error!(
+                event = "db.bad_row",
+                table,
+                id = %row,
+                error = %error,
+                "a row is not legal: it delays itself alone"
+            );
             Ok(false)
         }
         Err(error) => Err(error),

@@ -21,7 +21,12 @@ impl ChannelWorker {
         if expected.since(now) > STEP {
             if let Err(error) = seat.store.pull_forward(self.name(), now).await {
                 // What was not put off is sent all the same.
-                tracing::debug!(channel = self.name(), error = %error, "alerting.deliver: the times cannot be changed yet");
+                tracing::debug!(
+                    event = "alerting.deliver.calendar",
+                    channel = self.name(),
+                    error = %error,
+                    "the times cannot be changed yet"
+                );
                 return;
             }
             tracing::info!(channel = self.name(), "the calendar was stepped back: what was put off is due");

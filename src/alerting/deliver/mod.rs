@@ -133,7 +133,12 @@ async fn keep_running(seat: Arc<WorkerContext>, shutdown: Shutdown) {
     while !shutdown.asked() {
         let (line, asked) = (ChannelWorker::new(Arc::clone(&seat)), shutdown.clone());
         let Err(error) = tokio::spawn(line.run(asked)).await else { return };
-        tracing::error!(channel = seat.outlet.name, error = %error, "alerting.deliver panicked, which is a defect: it rests");
+        tracing::error!(
+            event = "alerting.deliver.panicked",
+            channel = seat.outlet.name,
+            error = %error,
+            "a channel's loop panicked, which is a defect: it rests"
+        );
         let pause = seat.clock.sleep_until(seat.clock.monotonic() + PANIC_PAUSE);
         shutdown.unless_asked(pause).await;
     }

@@ -268,7 +268,15 @@ impl ChannelWorker {
         }
         if let Outcome::Dead { error, .. } = &outcome {
             let (channel, tries) = (self.name(), due.attempts.saturating_add(1));
-            tracing::warn!(channel, event.id = due.event_id, event.kind = due.kind, tries, error, "message given up");
+            tracing::warn!(
+                event = "alerting.deliver.gave_up",
+                channel,
+                event.id = due.event_id,
+                event.kind = due.kind,
+                tries,
+                error,
+                "message given up"
+            );
             self.count_at = stopwatch;
         }
         let result = DeliveryResult { id: due.id.clone(), outcome };
@@ -277,7 +285,7 @@ impl ChannelWorker {
 
     fn succeeded(&mut self, seq: i64) {
         if self.circuit.succeeded(seq) {
-            tracing::info!(channel = self.name(), "the channel takes messages again");
+            tracing::info!(event = "alerting.channel.works", channel = self.name(), "the channel takes messages again");
         }
         self.seat.channels.note(self.name(), |health| (health.since, health.last_error) = (None, None));
     }
@@ -291,13 +299,19 @@ impl ChannelWorker {
         match self.circuit.failed(failure, self.now()) {
             Reaction::Opened => {
                 tracing::warn!(
+                    event = "alerting.channel.fails",
                     channel = self.name(),
                     error = %error,
                     "the channel takes nothing: one message at a time asks whether it does again, the others wait"
                 );
             }
             Reaction::None | Reaction::Stays => {
-                tracing::debug!(channel = self.name(), error = %error, "alerting.deliver.failed");
+                tracing::debug!(
+                    event = "alerting.deliver.failed",
+                    channel = self.name(),
+                    error = %error,
+                    "a message was not taken"
+                );
             }
         }
         if self.circuit.admits(self.now()) != Admission::All {
@@ -327,7 +341,9 @@ impl ChannelWorker {
         match seat.store.next_of(self.name(), &keys, seat.clock.now()).await {
             Ok(due) => self.enqueue_ready(due),
             // They are found when the database is asked what is due.
-            Err(error) => tracing::debug!(error = %error, "alerting.deliver: what comes next cannot be read"),
+            Err(error) => {
+                tracing::debug!(event = "alerting.deliver.next", error = %error, "what comes next cannot be read");
+            }
         }
     }
 

@@ -160,9 +160,19 @@ impl AlertEvaluator {
             match self.settle().await {
                 Ok(()) => {}
                 // That nothing can be written is said aloud where it is watched; this is tried again with the next tick.
-                Err(error) if error.is_of_disk() => tracing::debug!(error = %error, "alerting.evaluate"),
+                Err(error) if error.is_of_disk() => {
+                    tracing::debug!(
+                        event = "alerting.evaluate.waits_for_the_disk",
+                        error = %error,
+                        "alerts wait for the disk"
+                    );
+                }
                 Err(error) => {
-                    tracing::error!(error = %error, "alerting.evaluate: alerts are not up to date; tried again");
+                    tracing::error!(
+                        event = "alerting.evaluate.failed",
+                        error = %error,
+                        "alerts are not up to date; tried again"
+                    );
                 }
             }
         }

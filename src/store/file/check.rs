@@ -122,6 +122,7 @@ fn judge(path: &Path, reports: Vec<String>) -> Result<(), OpenError> {
     }
     if let Some(example) = rows.first() {
         tracing::error!(
+            event = "db.illegal_rows",
             rows = rows.len(),
             example,
             "rows are not legal: each delays itself alone; `amplinkd audit` names them"
@@ -161,7 +162,7 @@ fn leave_mark(path: &Path, report: &str) {
 
 async fn close(connection: SqliteConnection) {
     if let Err(error) = connection.close().await {
-        tracing::debug!(error = %error, "db.close");
+        tracing::debug!(event = "db.close", error = %error, "a connection could not be closed");
     }
 }
 

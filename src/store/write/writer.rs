@@ -213,7 +213,7 @@ impl ConnectionSlot {
         if !is_of_disk && connection.ping().await.is_ok() && !connection.is_in_transaction() {
             self.connection = Some(connection);
         } else if let Err(error) = connection.close_hard().await {
-            tracing::warn!(error = %error, "db.close");
+            tracing::warn!(event = "db.close", error = %error, "a connection could not be closed");
         }
     }
 
@@ -221,7 +221,7 @@ impl ConnectionSlot {
         if let Some(connection) = self.connection
             && let Err(error) = connection.close().await
         {
-            tracing::warn!(error = %error, "db.close");
+            tracing::warn!(event = "db.close", error = %error, "a connection could not be closed");
         }
     }
 }

@@ -243,7 +243,13 @@ async fn move_lines(tx: &mut SqliteConnection, import: i64, lines: Vec<Line>, no
             None => match Request::try_from(request) {
                 Ok(request) => fresh.push(request),
                 Err(error) => {
-                    tracing::error!(import, request.id = id, error = %error, "db.bad_row: a line of an import waits");
+                    tracing::error!(
+                        event = "db.bad_row",
+                        import,
+                        request.id = id,
+                        error = %error,
+                        "a line of an import waits"
+                    );
                     stuck.push(id);
                     continue;
                 }
@@ -262,7 +268,7 @@ async fn move_lines(tx: &mut SqliteConnection, import: i64, lines: Vec<Line>, no
 /// Lets the next line wait, because no statement takes it.
 async fn stick(tx: &mut SqliteConnection, import: i64) -> Result<(), StoreError> {
     let id: Option<String> = sqlx::query_scalar(STICK).bind(import).fetch_optional(tx).await?;
-    tracing::error!(import, request.id = id, "db.bad_row: a line of an import waits");
+    tracing::error!(event = "db.bad_row", import, request.id = id, "a line of an import waits");
     Ok(())
 }
 
