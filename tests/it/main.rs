@@ -13,6 +13,7 @@ mod events_docs;
 #[cfg(target_os = "linux")]
 mod faults;
 mod fuzz_corpus;
+mod harness;
 mod imports;
 mod kill;
 mod million;

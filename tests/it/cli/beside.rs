@@ -2,17 +2,20 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader, Write},
+    io::Write,
     os::unix::fs::{MetadataExt, chown, symlink},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::Command,
     time::Duration,
 };
 
 use amplinkd::store::{Role, Store};
 
 use super::{ACCOUNT, Desk, OTHER, PROGRAM, SOMEBODY, block_on};
-use crate::skip::skipped;
+use crate::{
+    harness::{Log, Process, until},
+    skip::skipped,
+};
 
 /// How often a daemon and commands are begun together; `AMPLINKD_ROUNDS` says otherwise.
 const ROUNDS: u32 = 30;
@@ -100,17 +103,6 @@ fn a_lock_is_made_for_the_owner_of_the_database_and_one_that_is_there_stays_whos
     assert_eq!(owner(), SOMEBODY, "made by this one");
 }
 
-/// A process that ends with its test however that ends.
-struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Begins the daemon and three commands on a database that none of them finds.
 fn begin_together(round: u32) {
     let desk = Desk::new();
@@ -119,29 +111,16 @@ fn begin_together(round: u32) {
         "[database]\nurl = \"sqlite:a.db\"\n[wechat]\nbase_url = \"http://127.0.0.1:9\"\n[tokens]\nsource = \"command\"\n\
          command = [\"false\"]\n",
     );
-    let start = |arguments: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_amplinkd"));
-        command.current_dir(desk.folder.path()).env_remove("AMPLINKD_CONFIG").args(arguments.split_whitespace());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts")
-    };
-    let mut daemon = Daemon(start("run"));
+    let start = |arguments: &str| Process::spawn(desk.process(arguments), &Log::default());
+    let mut daemon = start("run");
     let commands =
         [PROGRAM, OTHER, "wx00000000000000bb"].map(|program| start(&format!("request link {ACCOUNT} {program}")));
-    for command in commands {
-        let ended = command.wait_with_output().expect("it ends");
-        assert!(ended.status.success(), "round {round}: {}", String::from_utf8_lossy(&ended.stderr));
+    for mut command in commands {
+        assert!(command.end().success(), "round {round}: {}", command.log.tail());
     }
-    let mut said = String::new();
-    for line in BufReader::new(daemon.0.stderr.take().expect("a pipe")).lines().map_while(Result::ok) {
-        if line.contains("amplinkd is running") {
-            assert_eq!(desk.json("request list").as_array().map(Vec::len), Some(3), "round {round}");
-            return;
-        }
-        said += &line;
-    }
-    panic!("round {round}: the daemon ended: {said}");
+    until("the daemon is ready", || daemon.is_ready());
+    assert_eq!(desk.json("request list").as_array().map(Vec::len), Some(3), "round {round}");
 }
-
 #[test]
 fn a_daemon_and_commands_that_begin_at_one_moment_on_no_database_all_succeed() {
     let rounds = std::env::var_os("AMPLINKD_ROUNDS").and_then(|rounds| rounds.to_str()?.parse().ok()).unwrap_or(ROUNDS);

@@ -4,8 +4,6 @@
 use std::{
     collections::BTreeSet,
     fmt::Write,
-    fs::File,
-    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,6 +17,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{ACCOUNT, Desk, PROGRAM, block_on};
+use crate::harness::{Log, Process, until};
 
 /// Lines of a file: enough for several pages of both kinds.
 const LINES: usize = 2_600;
@@ -54,23 +53,6 @@ command = [\"false\"]
 format = \"json\"
 ";
 
-/// A process that ends with the test, however that ends.
-struct Process(Child);
-
-impl Process {
-    fn kill(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        self.0.wait().expect("it ends");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
 /// A file's name and what its accounts begin with.
 fn file(number: u32) -> (String, String) {
     (format!("links-{number}.csv"), format!("wxa{number:02}"))
@@ -93,33 +75,12 @@ fn desk_with_files() -> Desk {
     desk
 }
 
-fn spawn(desk: &Desk, arguments: &str, log: &str) -> Process {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_amplinkd"));
-    command.current_dir(desk.folder.path()).env_remove("AMPLINKD_CONFIG").args(arguments.split_whitespace());
-    let said = File::options().create(true).append(true).open(desk.path(log)).expect("a log");
-    Process(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).spawn().expect("it starts"))
+fn spawn(desk: &Desk, arguments: &str) -> Process {
+    Process::spawn(desk.process(arguments), &Log::default())
 }
 
-fn daemon(desk: &Desk) -> Process {
-    let ready = |desk: &Desk| said(desk).matches("amplinkd is running").count();
-    let before = ready(desk);
-    let daemon = spawn(desk, "run", "daemon.log");
-    until("the daemon runs", || ready(desk) > before);
-    daemon
-}
-
-fn said(desk: &Desk) -> String {
-    std::fs::read_to_string(desk.path("daemon.log")).unwrap_or_default()
-}
-
-#[track_caller]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let clock = SystemClock::new();
-    let end = clock.monotonic() + PATIENCE;
-    while !is_so() {
-        assert!(clock.monotonic() < end, "never: {what}");
-        thread::sleep(Duration::from_millis(2));
-    }
+fn daemon(desk: &Desk, log: &Log) -> Process {
+    Process::start_blocking(desk.process("run"), log)
 }
 
 async fn connect(desk: &std::path::Path) -> SqliteConnection {
@@ -209,9 +170,9 @@ fn cost_of(lines: usize) -> Cost {
     desk.link(ACCOUNT, PROGRAM);
     let writer = Writer::begin(&desk);
     let begun = clock.monotonic();
-    let mut import = spawn(&desk, "request import large.csv", "import.log");
+    let mut import = spawn(&desk, "request import large.csv");
     let mut log = 0;
-    while import.0.try_wait().expect("it can be asked").is_none() {
+    while import.lives() {
         log = log.max(std::fs::metadata(desk.path("a.db-wal")).map_or(0, |log| log.len()));
         thread::sleep(Duration::from_millis(10));
     }
@@ -239,8 +200,8 @@ fn an_import_of_a_million_lines_holds_up_nobody() {
 
 #[test]
 fn killed_at_any_moment_a_file_is_taken_whole_or_not_at_all() {
-    let (desk, clock) = (desk_with_files(), SystemClock::new());
-    let mut daemon = daemon(&desk);
+    let (desk, clock, log) = (desk_with_files(), SystemClock::new(), Log::default());
+    let daemon = daemon(&desk, &log);
     let writer = Writer::begin(&desk);
     let whole = i64::try_from(LINES).expect("a number");
     let begun = clock.monotonic();
@@ -253,7 +214,7 @@ fn killed_at_any_moment_a_file_is_taken_whole_or_not_at_all() {
     for number in 1..=KILLS {
         let (name, _) = file(number);
         let reader = Reader::begin(&desk, number);
-        let mut import = spawn(&desk, &format!("request import {name}"), "import.log");
+        let import = spawn(&desk, &format!("request import {name}"));
         thread::sleep(took * number / (KILLS + 1));
         import.kill();
         let there = count(&desk, &of_file(number));
@@ -267,7 +228,7 @@ fn killed_at_any_moment_a_file_is_taken_whole_or_not_at_all() {
     }
     assert_eq!(outcomes, BTreeSet::from([0, whole]), "some kills came before the moment and some after it");
 
-    both_killed_after_the_moment(&desk, &mut daemon, KILLS + 1);
+    let _daemon = both_killed_after_the_moment(&desk, daemon, &log, KILLS + 1);
     let longest = writer.end();
     assert!(longest < DAEMON_WAITS, "somebody waited {longest:?}");
     // Those that were killed before the moment count as dead once nobody has been at work for long.
@@ -279,16 +240,16 @@ fn killed_at_any_moment_a_file_is_taken_whole_or_not_at_all() {
     assert_eq!(count(&desk, "SELECT count(DISTINCT account || program) FROM request"), all);
     let told = "SELECT count(*) FROM outbox WHERE type = 'amplinkd.request.requested'";
     assert_eq!(count(&desk, told), all, "each is told of once");
-    assert_eq!(said(&desk).matches("nothing can be written").count(), 0, "nobody is paged");
+    assert_eq!(log.count("db.unwritable"), 0, "nobody is paged");
     desk.run("db verify").well();
     desk.run("audit --all").well();
 }
 
 /// The command and the daemon die while lines are moved: everything is there for whoever asks, and the next daemon goes on.
-fn both_killed_after_the_moment(desk: &Desk, daemon: &mut Process, number: u32) {
+fn both_killed_after_the_moment(desk: &Desk, daemon: Process, log: &Log, number: u32) -> Process {
     let (name, accounts) = file(number);
     let whole = i64::try_from(LINES).expect("a number");
-    let mut import = spawn(desk, &format!("request import {name}"), "import.log");
+    let import = spawn(desk, &format!("request import {name}"));
     until("the moment", || count(desk, "SELECT count(*) FROM import WHERE state = 'accepted'") > 0);
     import.kill();
     daemon.kill();
@@ -302,7 +263,8 @@ fn both_killed_after_the_moment(desk: &Desk, daemon: &mut Process, number: u32) 
     let again = desk.link(listed[0]["account"].as_str().expect("an account"), program);
     assert_eq!(again, id, "it is asked for already");
     assert_eq!(count(desk, &of_file(number)), whole);
-    *daemon = self::daemon(desk);
+    let daemon = self::daemon(desk, log);
     until("the daemon goes on", || count(desk, "SELECT count(*) FROM import WHERE state = 'accepted'") == 0);
     assert_eq!(count(desk, &of_file(number)), whole);
+    daemon
 }

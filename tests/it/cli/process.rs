@@ -2,24 +2,23 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdout, Stdio},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use super::Desk;
+use crate::harness::{Log, Process};
 
 /// Where nobody listens.
 pub(super) const NOWHERE: &str = "http://127.0.0.1:9";
 
-/// A process that ends with its test, however that ends.
-pub(super) struct Running {
+/// A small WeChat of the desk's, which ends with its test, however that ends.
+pub(super) struct Wechat {
     child: Child,
     /// Held open, for whoever writes to nobody may die of it.
-    _words: Option<BufReader<ChildStdout>>,
+    _words: BufReader<ChildStdout>,
 }
 
-impl Drop for Running {
+impl Drop for Wechat {
     fn drop(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
@@ -27,35 +26,20 @@ impl Drop for Running {
     }
 }
 
-impl Running {
-    pub(super) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Ends it in good order.
-    pub(super) fn stop(mut self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it is there");
-        self.child.wait().expect("it ends");
-    }
-}
-
 /// A daemon on the desk's database, whose calls and tokens are this WeChat's.
-pub(super) fn daemon(desk: &Desk, wechat: &str) -> Running {
+pub(super) fn daemon(desk: &Desk, wechat: &str) -> Process {
     let config = format!(
         "[database]\nurl = \"sqlite:a.db\"\n[wechat]\nbase_url = \"{wechat}\"\n
          [tokens]\nurl = \"{wechat}/token?appid={{account}}\"\n"
     );
     desk.write("amplinkd.toml", &config);
-    let mut command = command(desk);
-    let child = command.arg("run").stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the daemon starts");
-    Running { child, _words: None }
+    Process::spawn(desk.process("run"), &Log::default())
 }
 
 /// A small WeChat; answers its address.
-pub(super) fn wechat(desk: &Desk) -> (Running, String) {
-    let mut command = command(desk);
-    let mut child =
-        command.args(["simulate", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().expect("a WeChat");
+pub(super) fn wechat(desk: &Desk) -> (Wechat, String) {
+    let mut command = desk.process("simulate --listen 127.0.0.1:0");
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("a WeChat");
     let mut words = BufReader::new(child.stdout.take().expect("its words"));
     let mut line = String::new();
     while !line.contains("/token?appid=") {
@@ -64,11 +48,5 @@ pub(super) fn wechat(desk: &Desk) -> (Running, String) {
     }
     let (_, address) = line.split_once("http://").expect("an address");
     let address = format!("http://{}", address.split('/').next().unwrap_or_default());
-    (Running { child, _words: Some(words) }, address)
-}
-
-fn command(desk: &Desk) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_amplinkd"));
-    command.current_dir(desk.folder.path()).env_remove("AMPLINKD_CONFIG");
-    command
+    (Wechat { child, _words: words }, address)
 }

@@ -1,13 +1,7 @@
 //! The real binary, killed without warning while it tells a nasty service of every step: each event comes at least once,
 //! and those of one request in order. It must never look into the process: only at its database and the service's ledger.
 
-use std::{
-    collections::BTreeSet,
-    path::Path,
-    process::{Child, Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::Path, process::Command, sync::Arc, time::Duration};
 
 use amplinkd::{
     clock::{ManualClock, SystemClock},
@@ -20,7 +14,10 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{Answer, MORNING, Receiver};
-use crate::story::wish;
+use crate::{
+    harness::{Log, Process},
+    story::wish,
+};
 
 /// Times the process is killed.
 const KILLS: u32 = 12;
@@ -31,10 +28,10 @@ const LINKS: usize = 48;
 /// How long everything may take to come once nobody is killed any more.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-fn spawn(folder: &Path) -> Child {
+fn spawn(folder: &Path) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_amplinkd"));
     command.current_dir(folder).env_remove("AMPLINKD_CONFIG").args(["-c", "amplinkd.toml", "run"]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    Process::spawn(command, &Log::default())
 }
 
 fn configure(folder: &Path, sim: &Sim, receiver: &Receiver) {
@@ -114,13 +111,12 @@ async fn twelve_kills_lose_no_message_and_turn_no_order_around() {
             wish(Kind::Link(amplinkd::domain::request::LinkOptions::default()), &account, &program)
         };
         recorder.accept((first..(first + 4).min(LINKS)).map(link).collect()).await.unwrap();
-        let mut daemon = spawn(folder.path());
+        let daemon = spawn(folder.path());
         tokio::time::sleep(Duration::from_millis(chance.random_range(150..1_200))).await;
-        daemon.kill().unwrap();
-        daemon.wait().unwrap();
+        daemon.kill();
     }
 
-    let mut daemon = spawn(folder.path());
+    let daemon = spawn(folder.path());
     let mut connection = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&path)).await.unwrap();
     let all_came = async {
         while owed(&mut connection).await.1 > 0 {
@@ -129,8 +125,7 @@ async fn twelve_kills_lose_no_message_and_turn_no_order_around() {
     };
     let came = tokio::time::timeout(PATIENCE, all_came).await.is_ok();
     let (events, left) = owed(&mut connection).await;
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
+    daemon.kill();
     let taken = receiver.taken("hook");
     let missing: Vec<&String> = events.iter().filter(|id| !taken.contains_key(*id)).collect();
     assert!(came && missing.is_empty(), "{left} are left; never came: {missing:?}");

@@ -10,9 +10,12 @@ use amplinkd::{
 };
 use rustix::process::Signal;
 
-use crate::story::{Daemon, minutes};
+use crate::{
+    harness::Process,
+    story::{Daemon, minutes},
+};
 
-use super::ground::{Ground, Running, account, import_file, program, text, together, wait_for};
+use super::ground::{Ground, account, import_file, program, text, together, wait_for};
 
 /// Every job every few seconds; a deadline that a calendar an hour ahead would pass.
 const SCHEDULE: &str = r#"
@@ -46,7 +49,7 @@ async fn runs(recorder: &Recorder) -> BTreeMap<String, Option<Time>> {
 }
 
 /// Every job runs twice from here on, and polls go on.
-async fn assert_goes_on(what: &str, ground: &Ground, recorder: &Recorder, daemon: &Running) {
+async fn assert_goes_on(what: &str, ground: &Ground, recorder: &Recorder, daemon: &Process) {
     let polls = ground.sim.stats().wxamplinkget;
     for time in 1..=2 {
         let before = runs(recorder).await;
@@ -56,7 +59,7 @@ async fn assert_goes_on(what: &str, ground: &Ground, recorder: &Recorder, daemon
             silent = now.keys().filter(|name| now[*name] == before.get(*name).copied().flatten()).cloned().collect();
             now.len() == JOBS && silent.is_empty()
         });
-        assert!(ran.await, "{what}, time {time}: silent: {silent:?}; {}", daemon.tail());
+        assert!(ran.await, "{what}, time {time}: silent: {silent:?}; {}", daemon.log.tail());
     }
     assert!(ground.sim.stats().wxamplinkget > polls + 3, "{what}: polls go on");
 }

@@ -4,7 +4,7 @@
 use std::{ops::Range, time::Duration};
 
 use super::{
-    ground::{Ground, Running, SYSTEMD, boxed, open_requests, together, wait_for},
+    ground::{Ground, STATUS_UNWRITABLE, UNWRITABLE, assert_told, boxed, open_requests, together, wait_for},
     page::{Errno, Fault, Kind, LOG},
 };
 use amplinkd::engine::record::Recorder;
@@ -55,18 +55,10 @@ async fn sweep(kind: Kind, error: Errno, points: Range<i64>, is_torn: bool) {
         let times = [1, 3, 40][turn % 3];
         refuse(&ground, &recorder, kind, Fault { error, from, times, files: LOG }, &mut asked).await;
         let went_on = wait_for(RECOVERY, async || open_requests(&recorder).await == 0).await;
-        assert!(went_on, "{kind:?} {from}: it did not go on; {}", daemon.tail());
+        assert!(went_on, "{kind:?} {from}: it did not go on; {}", daemon.log.tail());
     }
     ground.conclude(&recorder, &mut daemon).await;
-    assert_told(&daemon);
-}
-
-/// Every outage that was said to begin was said to end.
-fn assert_told(daemon: &Running) {
-    let began = daemon.said("ERROR", "nothing can be written, so no call is made");
-    let ended = daemon.said("WARN", "the database can be written again");
-    assert!(began > 0, "nobody was told; {}", daemon.tail());
-    assert_eq!(began, ended, "{}", daemon.tail());
+    assert_told(&daemon.log);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +91,7 @@ async fn every_point_of_a_longer_sweep() {
 /// A fault that lasts, and what must hold while it does.
 async fn outage(kinds: &'static [Kind], error: Errno) {
     let ground = Ground::lay().await;
-    let mut daemon = ground.start_under_systemd().await;
+    let mut daemon = ground.start_watched().await;
     let recorder = ground.recorder().await;
     ground.answer_late();
     ground.ask(&recorder, 0..10).await;
@@ -113,17 +105,16 @@ async fn outage(kinds: &'static [Kind], error: Errno) {
     ground.ask(&recorder, 10..20).await;
     tokio::time::sleep(OUTAGE).await;
     assert_eq!(ground.calls(), calls, "nothing is sent that could not be recorded first");
-    let began = "nothing can be written, so no call is made";
-    assert_eq!(daemon.said("ERROR", began), 1, "{}", daemon.tail());
-    assert!(daemon.said("ERROR", "still nothing can be written") > 0, "{}", daemon.tail());
-    assert!(daemon.said("ERROR", "") <= LOUD_MAX, "a flood; {}", daemon.tail());
-    assert!(daemon.said(SYSTEMD, "STATUS=NOTHING CAN BE WRITTEN since ") > 0);
-    assert!(daemon.said(SYSTEMD, "WATCHDOG=1") > 2, "a restart would mend nothing");
+    assert_eq!(daemon.log.count(UNWRITABLE), 1, "{}", daemon.log.tail());
+    assert!(daemon.log.count("db.still_unwritable") > 0, "{}", daemon.log.tail());
+    assert!(daemon.log.errors() <= LOUD_MAX, "a flood; {}", daemon.log.tail());
+    assert!(daemon.told_systemd(STATUS_UNWRITABLE) > 0);
+    assert!(daemon.told_systemd("WATCHDOG=1") > 2, "a restart would mend nothing");
 
     ground.page.calm();
-    assert!(wait_for(RECOVERY, async || ground.calls() > calls).await, "it did not go on; {}", daemon.tail());
+    assert!(wait_for(RECOVERY, async || ground.calls() > calls).await, "it did not go on; {}", daemon.log.tail());
     ground.conclude(&recorder, &mut daemon).await;
-    assert_told(&daemon);
+    assert_told(&daemon.log);
 }
 
 /// Somebody ends it while answers wait for the disk, as an operator at a loss does: it ends in time, and the next start

@@ -3,11 +3,9 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    io::{BufRead, BufReader},
-    os::unix::net::UnixDatagram,
     path::{Path, PathBuf},
     pin::Pin,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -22,9 +20,10 @@ use amplinkd::{
     sim::{Api, FaultKind, PlanSet, Sim, SimConfig, Span, approves_after},
     store::{Location, Role, Store, read::views::RequestFilter},
 };
-use rustix::process::{Pid, Signal, kill_process};
 
 use super::page::Page;
+pub(super) use crate::harness::wait_for;
+use crate::harness::{Log, Process};
 
 /// How long everything may take to come to its end once nothing fails any more.
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
@@ -32,8 +31,12 @@ pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 /// The policy of most stories, and the end of its section.
 pub(super) const QUICK: &str = "appear_within = \"1s\"";
 
-/// The level of what was told to systemd and not to the log.
-pub(super) const SYSTEMD: &str = "SYSTEMD";
+/// What is said when an outage of the database begins, and when it ends.
+pub(super) const UNWRITABLE: &str = "db.unwritable";
+pub(super) const WRITABLE: &str = "db.writable";
+
+/// What systemd is told meanwhile.
+pub(super) const STATUS_UNWRITABLE: &str = "STATUS=NOTHING CAN BE WRITTEN since ";
 
 /// Requests of one account.
 const SHARE: usize = 4;
@@ -117,52 +120,39 @@ impl Ground {
     }
 
     /// The daemon, steered by the page.
-    pub(super) async fn start(&self) -> Running {
+    pub(super) async fn start(&self) -> Process {
         self.start_as(self.command("run")).await
     }
 
-    /// The daemon with somebody who listens as systemd does, and wants to hear every three seconds.
-    pub(super) async fn start_under_systemd(&self) -> Running {
-        let running = self.spawn_under_systemd();
-        let is_ready = wait_for(PATIENCE, async || running.said("INFO", "amplinkd is running") > 0).await;
-        assert!(is_ready, "{}", running.tail());
-        running
+    /// The same by a command of one's own.
+    pub(super) async fn start_as(&self, command: Command) -> Process {
+        Process::start(self.steered(command), &Log::default()).await
+    }
+
+    /// The daemon under a systemd that wants to hear every three seconds.
+    pub(super) async fn start_watched(&self) -> Process {
+        Process::start(self.watched(), &Log::default()).await
     }
 
     /// The same, not waited for.
-    pub(super) fn spawn_under_systemd(&self) -> Running {
-        let path = self.path("notify");
-        // One that listened to a daemon before this one has gone with it.
-        let _ = std::fs::remove_file(&path);
-        let socket = UnixDatagram::bind(&path).unwrap();
-        let mut command = self.command("run");
-        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "9000000");
-        self.page.steer(&mut command, self.trace.as_deref());
-        let running = Running::spawn(command);
-        let kept = Arc::clone(&running.lines);
-        std::thread::spawn(move || {
-            let mut notice = [0; 4_096];
-            while let Ok(length) = socket.recv(&mut notice) {
-                let line = serde_json::json!({ "level": SYSTEMD, "message": text(&notice[..length]) });
-                kept.lock().unwrap().push(line);
-            }
-        });
-        running
+    pub(super) fn spawn_watched(&self) -> Process {
+        Process::spawn(self.watched(), &Log::default())
     }
 
-    pub(super) async fn start_as(&self, mut command: Command) -> Running {
+    fn watched(&self) -> Command {
+        let mut command = self.steered(self.command("run"));
+        command.env("WATCHDOG_USEC", "9000000");
+        command
+    }
+
+    fn steered(&self, mut command: Command) -> Command {
         self.page.steer(&mut command, self.trace.as_deref());
-        let running = Running::spawn(command);
-        let is_ready = wait_for(PATIENCE, async || running.said("INFO", "amplinkd is running") > 0).await;
-        assert!(is_ready, "{}", running.tail());
-        running
+        command
     }
 
     /// A command that shares the page with the daemon.
     pub(super) fn shaken(&self, arguments: &str) -> Output {
-        let mut command = self.command(arguments);
-        self.page.steer(&mut command, self.trace.as_deref());
-        command.stdin(Stdio::null()).output().unwrap()
+        self.steered(self.command(arguments)).stdin(Stdio::null()).output().unwrap()
     }
 
     /// Somebody beside the daemon, in whose process nothing fails.
@@ -190,10 +180,10 @@ impl Ground {
 
     /// All is well that ends: every request there is comes to its end, the calls agree with what was recorded, and the
     /// program's own checks find nothing.
-    pub(super) async fn conclude(&self, recorder: &Recorder, daemon: &mut Running) {
+    pub(super) async fn conclude(&self, recorder: &Recorder, daemon: &mut Process) {
         let settled = wait_for(PATIENCE, async || open_requests(recorder).await == 0).await;
-        assert!(settled, "still open: {:?}; {}", recorder.store().count_by_state().await, daemon.tail());
-        assert!(daemon.lives(), "it was not restarted, and it runs; {}", daemon.tail());
+        assert!(settled, "still open: {:?}; {}", recorder.store().count_by_state().await, daemon.log.tail());
+        assert!(daemon.lives(), "it was not restarted, and it runs; {}", daemon.log.tail());
         self.assert_ledger_agrees(&everything(recorder).await);
         for check in ["audit", "db verify"] {
             let said = self.command(check).output().unwrap();
@@ -234,71 +224,15 @@ pub(super) struct Asked {
     key: Option<String>,
 }
 
-/// A daemon that runs, and what it has said.
-pub(super) struct Running {
-    child: Child,
-    lines: Arc<Mutex<Vec<serde_json::Value>>>,
+/// Whether it was said that nothing can be written, and not yet that it can again.
+pub(super) fn is_refused(log: &Log) -> bool {
+    log.count(UNWRITABLE) > log.count(WRITABLE)
 }
 
-impl Running {
-    fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        // Over a pipe: a limit on files is none on what it says.
-        let (said, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&lines));
-        std::thread::spawn(move || {
-            for line in said.lines().map_while(Result::ok) {
-                let line = serde_json::from_str(&line).unwrap_or(serde_json::Value::String(line));
-                kept.lock().unwrap().push(line);
-            }
-        });
-        Self { child, lines }
-    }
-
-    pub(super) fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
-    }
-
-    pub(super) fn lives(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
-    }
-
-    pub(super) fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal).unwrap();
-    }
-
-    /// Waits until it has ended, however.
-    pub(super) fn end(&mut self) -> std::process::ExitStatus {
-        self.child.wait().unwrap()
-    }
-
-    /// How often it said this at this level.
-    pub(super) fn said(&self, level: &str, words: &str) -> usize {
-        let lines = self.lines.lock().unwrap();
-        lines.iter().filter(|line| line["level"] == level && line.to_string().contains(words)).count()
-    }
-
-    /// Whether it said that nothing can be written, and not yet that it can again.
-    pub(super) fn is_refused(&self) -> bool {
-        self.said("ERROR", "nothing can be written, so no call is made")
-            > self.said("WARN", "the database can be written again")
-    }
-
-    /// Its last words, for whoever must find out why a story went wrong.
-    pub(super) fn tail(&self) -> String {
-        let lines = self.lines.lock().unwrap();
-        let loud = lines.iter().filter(|line| line["level"] != "INFO" && line["level"] != "DEBUG");
-        let loud: Vec<String> = loud.map(ToString::to_string).collect();
-        loud[loud.len().saturating_sub(25)..].join("\n")
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Every outage that was said to begin was said to end.
+pub(super) fn assert_told(log: &Log) {
+    assert!(log.count(UNWRITABLE) > 0, "nobody was told; {}", log.tail());
+    assert_eq!(log.count(UNWRITABLE), log.count(WRITABLE), "{}", log.tail());
 }
 
 pub(super) fn wish(number: usize) -> Wish {
@@ -355,16 +289,6 @@ pub(super) async fn together<S: Future<Output = ()> + 'static>(stories: impl Int
 /// A story among others of another kind.
 pub(super) fn boxed(story: impl Future<Output = ()> + 'static) -> Pin<Box<dyn Future<Output = ()>>> {
     Box::pin(story)
-}
-
-/// Whether it comes true in time.
-pub(super) async fn wait_for(patience: Duration, mut comes_true: impl AsyncFnMut() -> bool) -> bool {
-    let came_true = async {
-        while !comes_true().await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(patience, came_true).await.is_ok()
 }
 
 pub(super) fn text(bytes: &[u8]) -> String {

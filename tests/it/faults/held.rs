@@ -4,9 +4,10 @@
 use std::{process::Stdio, time::Duration};
 
 use amplinkd::store::Store;
+use serde_json::Value;
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 
-use super::ground::{Ground, SYSTEMD, account, program, text, wait_for};
+use super::ground::{Ground, STATUS_UNWRITABLE, UNWRITABLE, WRITABLE, account, program, text, wait_for};
 
 /// How long somebody holds it: several times what the daemon waits for it.
 const HELD: Duration = Duration::from_secs(15);
@@ -17,7 +18,7 @@ const RECOVERY: Duration = Duration::from_secs(15);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_held_by_a_backup_stops_calls_and_not_the_loop() {
     let ground = Ground::lay().await;
-    let mut daemon = ground.start_under_systemd().await;
+    let mut daemon = ground.start_watched().await;
     let recorder = ground.recorder().await;
     ground.ask(&recorder, 0..8).await;
     assert!(wait_for(RECOVERY, async || ground.calls() > 2).await, "calls are under way");
@@ -34,17 +35,19 @@ async fn a_database_held_by_a_backup_stops_calls_and_not_the_loop() {
     tokio::time::sleep(HELD).await;
     assert_eq!(ground.calls(), calls, "nothing is sent that could not be recorded first");
     // One outage, however many parts of the daemon were refused in it.
-    assert_eq!(daemon.said("ERROR", "nothing can be written, so no call is made"), 1, "{}", daemon.tail());
-    assert!(daemon.said("ERROR", "the database is busy") > 0, "{}", daemon.tail());
-    assert_eq!(daemon.said("ERROR", "stands still"), 0, "{}", daemon.tail());
-    assert!(daemon.said(SYSTEMD, "STATUS=NOTHING CAN BE WRITTEN since ") > 0, "{}", daemon.tail());
+    assert_eq!(daemon.log.count(UNWRITABLE), 1, "{}", daemon.log.tail());
+    let is_busy =
+        |line: &Value| line["event"] == UNWRITABLE && line["error"].to_string().contains("the database is busy");
+    assert!(!daemon.log.such(is_busy).is_empty(), "{}", daemon.log.tail());
+    assert_eq!(daemon.log.count("engine.stands_still"), 0, "{}", daemon.log.tail());
+    assert!(daemon.told_systemd(STATUS_UNWRITABLE) > 0, "{}", daemon.log.tail());
     sqlx::raw_sql("ROLLBACK").execute(&mut backup).await.unwrap();
 
     assert!(asking.wait().unwrap().success());
     ground.acknowledge(8..9);
-    assert!(wait_for(RECOVERY, async || ground.calls() > calls).await, "it did not go on; {}", daemon.tail());
+    assert!(wait_for(RECOVERY, async || ground.calls() > calls).await, "it did not go on; {}", daemon.log.tail());
     ground.conclude(&recorder, &mut daemon).await;
-    assert_eq!(daemon.said("WARN", "the database can be written again"), 1, "{}", daemon.tail());
+    assert_eq!(daemon.log.count(WRITABLE), 1, "{}", daemon.log.tail());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,5 +66,5 @@ async fn copies_made_while_requests_arrive_hold_up_nobody_and_are_whole() {
         assert_eq!(usize::try_from(there), Ok((turn + 1) * 6), "whatever was acknowledged before it is in it");
     }
     ground.conclude(&recorder, &mut daemon).await;
-    assert_eq!(daemon.said("ERROR", ""), 0, "{}", daemon.tail());
+    assert_eq!(daemon.log.errors(), 0, "{}", daemon.log.tail());
 }

@@ -1,16 +1,13 @@
 //! A file too large to be checked before the daemon is ready: it is checked beside the work, and damage that is found there
 //! ends everything, and keeps the next start from beginning.
 
-use std::{
-    os::unix::{fs::FileExt, net::UnixDatagram},
-    process::{Output, Stdio},
-    time::Duration,
-};
+use std::{os::unix::fs::FileExt, time::Duration};
 
 use amplinkd::store::{Location, Role, Store};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::ground::{Ground, Running, SYSTEMD, account, import_file, program, text, wait_for};
+use super::ground::{Ground, account, import_file, program, text, wait_for};
+use crate::harness::{Log, Process};
 
 /// Megabytes beside what amplinkd itself writes: more than is checked first.
 const FILLED: u32 = 70;
@@ -51,31 +48,24 @@ fn overwrite(ground: &Ground, page: u64, bytes: &[u8]) -> Vec<u8> {
     before
 }
 
-/// Runs the daemon until it ends by itself; what it told systemd.
-fn run_to_the_end(ground: &Ground) -> (Output, String) {
-    let path = ground.path("notify.short");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    let mut command = ground.command("run");
-    let output = command.env("NOTIFY_SOCKET", &path).stdin(Stdio::null()).output().unwrap();
-    socket.set_nonblocking(true).unwrap();
-    let (mut notice, mut told) = ([0; 4_096], String::new());
-    while let Ok(length) = socket.recv(&mut notice) {
-        told += &text(&notice[..length]);
-        told.push('\n');
-    }
-    std::fs::remove_file(&path).unwrap();
-    (output, told)
+/// Runs the daemon until it ends by itself, for its file is damaged; whether it had been ready.
+fn ends_by_damage(ground: &Ground) -> bool {
+    let mut daemon = Process::spawn(ground.command("run"), &Log::default());
+    let (ended, said) = (daemon.end(), daemon.log.lines().join("\n"));
+    assert_eq!(ended.code(), Some(1), "{said}");
+    assert!(said.contains("is damaged"), "{said}");
+    daemon.told_systemd("READY=1") > 0
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_file_is_checked_beside_the_work_and_damage_stops_everything_until_it_is_mended() {
     let ground = Ground::lay().await;
     let root = fill(&ground).await;
-    let mut daemon = ground.start_under_systemd().await;
+    let mut daemon = ground.start_watched().await;
     let recorder = ground.recorder().await;
     ground.ask(&recorder, 0..4).await;
-    assert!(wait_for(SOON, async || daemon.said("INFO", "the database is whole") > 0).await, "{}", daemon.tail());
-    assert!(daemon.said(SYSTEMD, "EXTEND_TIMEOUT_USEC=") > 0, "{}", daemon.tail());
+    assert!(wait_for(SOON, async || daemon.log.count("db.whole") > 0).await, "{}", daemon.log.tail());
+    assert!(daemon.told_systemd("EXTEND_TIMEOUT_USEC=") > 0, "{}", daemon.log.tail());
     ground.conclude(&recorder, &mut daemon).await;
     recorder.store().clone().close().await;
     drop(daemon);
@@ -83,24 +73,18 @@ async fn a_large_file_is_checked_beside_the_work_and_damage_stops_everything_unt
     // Opened once more and closed by its last user, all of the log is in the file.
     drop(connect(&ground).await.close().await);
     let before = overwrite(&ground, root, &[0xff; 512]);
-    let (ended, told) = run_to_the_end(&ground);
-    let said = text(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(1), "{said}");
-    assert!(told.contains("READY=1") && said.contains("is damaged"), "{told}\n{said}");
+    assert!(ends_by_damage(&ground), "it is found beside the work");
     assert!(ground.path("amplinkd.db.damaged").exists());
 
     let calls = ground.calls();
     ground.command("request link").args([account(9), program(9)]).output().unwrap();
-    let (ended, told) = run_to_the_end(&ground);
-    let said = text(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(1), "{said}");
-    assert!(!told.contains("READY=1") && said.contains("is damaged"), "{told}\n{said}");
+    assert!(!ends_by_damage(&ground), "it is found before any work");
     assert_eq!(ground.calls(), calls, "nobody is called any more");
 
     overwrite(&ground, root, &before);
     let mended = ground.start().await;
     assert!(!ground.path("amplinkd.db.damaged").exists());
-    assert!(wait_for(SOON, async || ground.calls() > calls).await, "{}", mended.tail());
+    assert!(wait_for(SOON, async || ground.calls() > calls).await, "{}", mended.log.tail());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,22 +96,22 @@ async fn a_start_that_takes_its_time_tells_systemd_that_it_goes_on_and_can_be_en
     std::fs::write(ground.path("amplinkd.db.lock"), "migrate 1000\n").unwrap();
     let lock = std::fs::File::open(ground.path("amplinkd.db.lock")).unwrap();
     lock.try_lock().unwrap();
-    let daemon = ground.spawn_under_systemd();
+    let daemon = ground.spawn_watched();
     assert!(
-        wait_for(SOON, async || daemon.said(SYSTEMD, "EXTEND_TIMEOUT_USEC=60000000") > 1).await,
+        wait_for(SOON, async || daemon.told_systemd("EXTEND_TIMEOUT_USEC=60000000") > 1).await,
         "again and again: {}",
-        daemon.tail()
+        daemon.log.tail()
     );
-    assert_eq!(daemon.said(SYSTEMD, "READY=1"), 0);
+    assert_eq!(daemon.told_systemd("READY=1"), 0);
     ended_by_sigterm(daemon);
     drop(lock);
-    let daemon = ground.spawn_under_systemd();
-    assert!(wait_for(SOON, async || daemon.said(SYSTEMD, "READY=1") > 0).await, "{}", daemon.tail());
+    let daemon = ground.spawn_watched();
+    assert!(wait_for(SOON, async || daemon.told_systemd("READY=1") > 0).await, "{}", daemon.log.tail());
 }
 
-fn ended_by_sigterm(mut daemon: Running) {
+fn ended_by_sigterm(mut daemon: Process) {
     daemon.signal(rustix::process::Signal::TERM);
-    assert!(daemon.end().success(), "{}", daemon.tail());
+    assert!(daemon.end().success(), "{}", daemon.log.tail());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +128,7 @@ async fn an_illegal_row_stops_no_start_however_the_check_words_it() {
     sqlx::raw_sql(sqlx::AssertSqlSafe(poison)).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     let mut daemon = ground.start().await;
-    assert!(daemon.said("ERROR", "rows are not legal: each delays itself alone") > 0, "{}", daemon.tail());
+    assert!(daemon.log.count("db.illegal_rows") > 0, "{}", daemon.log.tail());
     let audit = ground.command("audit").output().unwrap();
     assert_eq!((audit.status.code(), text(&audit.stdout).contains("bad_row")), (Some(3), true));
     let recorder = ground.recorder().await;

@@ -32,13 +32,14 @@ async fn a_poisoned_account_stops_no_start_and_no_other_account_and_goes_on_when
     sql(&ground, crate::story::poison::past_all_checks(&poison)).await;
 
     let mut daemon = ground.start().await;
-    assert!(wait_for(SOON, async || linked(&ground, &other) == 4).await, "{}", daemon.tail());
+    assert!(wait_for(SOON, async || linked(&ground, &other) == 4).await, "{}", daemon.log.tail());
     assert_eq!(linked(&ground, &poisoned), 0);
     let audit = ground.command("audit -o json").output().unwrap();
     let said = text(&audit.stdout);
     assert_eq!(audit.status.code(), Some(3), "{said}");
     assert!(said.contains("bad_row") && said.contains(&format!("account {poisoned}")), "{said}");
-    assert_eq!(daemon.said("ERROR", "failures holds"), 1, "told once: {}", daemon.tail());
+    let of_failures = daemon.log.such(|line| line["event"] == "db.bad_row" && line["column"] == "failures");
+    assert_eq!(of_failures.len(), 1, "told once: {}", daemon.log.tail());
 
     sql(&ground, format!("UPDATE account SET failures = 0 WHERE account = '{poisoned}'")).await;
     ground.conclude(&recorder, &mut daemon).await;

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 
 use super::{
-    ground::{Ground, PATIENCE, import_file, open_requests, text, wait_for, wish},
+    ground::{Ground, PATIENCE, import_file, is_refused, open_requests, text, wait_for, wish},
     page::{DATABASE, Errno, Fault, Kind, LOG},
     trace::{Disk, FILES, Trace, note_acknowledged},
 };
@@ -55,8 +55,8 @@ async fn recorded() -> (Ground, Trace) {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         ground.page.calm();
-        let went_on = async || ground.calls() >= (life + 1) * TURNS * SHARE && !daemon.is_refused();
-        assert!(wait_for(PATIENCE, went_on).await, "{}", daemon.tail());
+        let went_on = async || ground.calls() >= (life + 1) * TURNS * SHARE && !is_refused(&daemon.log);
+        assert!(wait_for(PATIENCE, went_on).await, "{}", daemon.log.tail());
         ground.page.arm(folding, Fault { error: Errno::Io, from: at, times: 1, files: DATABASE });
         daemon.signal(Signal::TERM);
         daemon.end();
@@ -156,7 +156,7 @@ async fn live(lives: usize, seed: u64) {
             import(&ground, first..first + SHARE);
         }
         let died = wait_for(PATIENCE, async || !daemon.lives()).await;
-        assert!(died, "life {life} went on; {}", daemon.tail());
+        assert!(died, "life {life} went on; {}", daemon.log.tail());
         ground.page.die_at(0);
 
         let path = ground.trace.take().unwrap();
@@ -172,7 +172,7 @@ async fn live(lives: usize, seed: u64) {
     }
     let recorder = ground.recorder().await;
     let settled = wait_for(PATIENCE, async || open_requests(&recorder).await == 0).await;
-    assert!(settled, "{}", daemon.tail());
+    assert!(settled, "{}", daemon.log.tail());
     ground.conclude(&recorder, &mut daemon).await;
     assert!(text(&ground.command("db verify").output().unwrap().stdout).is_empty());
 }

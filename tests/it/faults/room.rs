@@ -5,8 +5,8 @@ use std::{path::Path, process::Command, time::Duration};
 
 use rustix::process::{Resource, Rlimit, prlimit};
 
-use super::ground::{Asked, Ground, QUICK, Running, import_file, text, wait_for};
-use crate::skip::skipped;
+use super::ground::{Asked, Ground, QUICK, UNWRITABLE, assert_told, import_file, text, wait_for};
+use crate::{harness::Process, skip::skipped};
 
 /// From the moment there is room again to the first call: the rest of a pause.
 const RECOVERY: Duration = Duration::from_secs(20);
@@ -15,7 +15,7 @@ const RECOVERY: Duration = Duration::from_secs(20);
 const WITHOUT: Duration = Duration::from_secs(8);
 
 /// Lets files of the daemon grow to this many bytes.
-fn limit(daemon: &Running, bytes: Option<u64>) {
+fn limit(daemon: &Process, bytes: Option<u64>) {
     prlimit(Some(daemon.pid()), Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
 }
 
@@ -35,8 +35,8 @@ async fn a_limit_on_files_is_a_full_disk_and_no_reason_to_die() {
     let log = ground.path("amplinkd.db-wal");
     limit(&daemon, Some(length(&log) + 10_000));
     ground.ask(&recorder, 10..20).await;
-    let told = wait_for(RECOVERY, async || daemon.said("ERROR", "nothing can be written, so no call is made") > 0);
-    assert!(told.await, "{}", daemon.tail());
+    let told = wait_for(RECOVERY, async || daemon.log.count(UNWRITABLE) > 0);
+    assert!(told.await, "{}", daemon.log.tail());
     limit(&daemon, Some(4_096));
     let calls = ground.calls();
     ground.ask(&recorder, 20..30).await;
@@ -45,13 +45,13 @@ async fn a_limit_on_files_is_a_full_disk_and_no_reason_to_die() {
     assert_eq!(ground.calls(), calls, "nothing is sent that could not be recorded first");
 
     limit(&daemon, None);
-    assert!(wait_for(RECOVERY, async || ground.calls() > calls).await, "it did not go on; {}", daemon.tail());
+    assert!(wait_for(RECOVERY, async || ground.calls() > calls).await, "it did not go on; {}", daemon.log.tail());
     ground.conclude(&recorder, &mut daemon).await;
-    assert_eq!(daemon.said("WARN", "the database can be written again"), daemon.said("ERROR", "so no call is made"));
+    assert_told(&daemon.log);
 }
 
 /// A daemon on a disk of its own of eight megabytes, in a mount namespace of its own; `None` where that is not allowed.
-async fn on_small_disk(ground: &Ground) -> Option<Running> {
+async fn on_small_disk(ground: &Ground) -> Option<Process> {
     const MOUNT: &str = "mount -t tmpfs -o size=8m tmpfs disk && exec \"$@\"";
     let alone = |script: &str| {
         let mut command = Command::new("unshare");
@@ -78,7 +78,7 @@ async fn on_small_disk(ground: &Ground) -> Option<Running> {
 }
 
 /// A command of ours on that disk.
-fn inside(ground: &Ground, daemon: &Running, arguments: &str) -> std::process::Output {
+fn inside(ground: &Ground, daemon: &Process, arguments: &str) -> std::process::Output {
     let mut command = Command::new("nsenter");
     command.args([
         "--user",
@@ -114,8 +114,8 @@ async fn a_disk_that_is_really_full_and_then_is_not() {
     let ballast = root.join(ground.path("disk/ballast").strip_prefix("/").unwrap());
     let filled = std::fs::write(&ballast, vec![7; 9_000_000]);
     assert!(filled.is_err(), "it has eight megabytes");
-    let told = wait_for(RECOVERY, async || daemon.said("ERROR", "the disk is full") > 0);
-    assert!(told.await, "{}", daemon.tail());
+    let told = wait_for(RECOVERY, async || daemon.log.count(UNWRITABLE) > 0);
+    assert!(told.await, "{}", daemon.log.tail());
     let calls = ground.calls();
     let refused = ask(10..20);
     assert!(!refused.status.success() && text(&refused.stderr).contains("full"), "{}", text(&refused.stderr));
@@ -125,13 +125,13 @@ async fn a_disk_that_is_really_full_and_then_is_not() {
     std::fs::remove_file(ballast).unwrap();
     assert!(wait_for(RECOVERY, async || ask(20..30).status.success()).await);
     let open = async || text(&inside(&ground, &daemon, "request list --open -o csv").stdout).lines().count();
-    assert!(wait_for(RECOVERY, async || open().await <= 1).await, "{}", daemon.tail());
+    assert!(wait_for(RECOVERY, async || open().await <= 1).await, "{}", daemon.log.tail());
     for check in ["audit", "db verify"] {
         let said = inside(&ground, &daemon, check);
         assert!(said.status.success(), "{check}: {}{}", text(&said.stdout), text(&said.stderr));
     }
     assert!(daemon.lives());
-    assert_eq!(daemon.said("WARN", "the database can be written again"), daemon.said("ERROR", "so no call is made"));
+    assert_told(&daemon.log);
     let listed = inside(&ground, &daemon, "request list -o json");
     ground.assert_ledger_agrees(&serde_json::from_slice::<Vec<Asked>>(&listed.stdout).unwrap());
 }

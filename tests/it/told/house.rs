@@ -2,11 +2,10 @@
 //! never steer the process but by its configuration, its end and its database.
 
 use std::{
-    io::{BufRead, BufReader},
     ops::Range,
     path::PathBuf,
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    process::{Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,10 +19,10 @@ use amplinkd::{
     sim::{By, Phase, PlanSet, Sim, SimConfig, Span, approves_after, never_answers, refuses_after},
     store::{Location, Role, Store},
 };
-use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::receiver::Receiver;
+use crate::harness::{self, Log, Process};
 
 /// How long anything may take before a story gives up on it.
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
@@ -73,22 +72,9 @@ pub(super) struct House {
     pub(super) sim: Sim,
     folder: tempfile::TempDir,
     recorder: Option<Recorder>,
-    daemon: Option<Daemon>,
+    daemon: Option<Process>,
     /// Everything that every daemon here has said.
-    lines: Arc<Mutex<Vec<String>>>,
-    /// A daemon that says this dies of it, so much later.
-    last_words: Arc<Mutex<Option<(&'static str, Duration)>>>,
-}
-
-/// A process, which ends with its story however that ends.
-struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    pub(super) log: Log,
 }
 
 /// A webhook that is told everything.
@@ -113,8 +99,7 @@ impl House {
         // Which of two unnamed rejections is whose is another story.
         sim.world().switches.rejected_items_have_appid = true;
         let folder = tempfile::tempdir().unwrap();
-        let house =
-            Self { sim, folder, recorder: None, daemon: None, lines: Arc::default(), last_words: Arc::default() };
+        let house = Self { sim, folder, recorder: None, daemon: None, log: Log::default() };
         house.configure(alerts);
         house
     }
@@ -164,28 +149,13 @@ impl House {
     /// Starts a daemon, and does not wait for it.
     pub(super) fn spawn(&mut self) {
         assert!(self.daemon.is_none(), "one daemon at a time");
-        let mut child = self.command("run").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let (said, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&self.lines));
-        let (pid, last_words) = (Pid::from_child(&child), Arc::clone(&self.last_words));
-        std::thread::spawn(move || {
-            for line in said.lines().map_while(Result::ok) {
-                // Nobody has waited for it yet, so that the number is still its own.
-                let is_last = last_words.lock().unwrap().take_if(|(words, _)| line.contains(*words));
-                if let Some((_, after)) = is_last {
-                    std::thread::sleep(after);
-                    kill_process(pid, Signal::KILL).unwrap();
-                }
-                kept.lock().unwrap().push(line);
-            }
-        });
-        self.daemon = Some(Daemon(child));
+        self.daemon = Some(Process::spawn(self.command("run"), &self.log));
     }
 
     /// Starts a daemon that is up.
     pub(super) async fn start(&mut self) {
-        let before = self.said("amplinkd is running");
-        self.spawn();
-        self.until("the daemon is up", async |house| house.said("amplinkd is running") > before).await;
+        assert!(self.daemon.is_none(), "one daemon at a time");
+        self.daemon = Some(Process::start(self.command("run"), &self.log).await);
         if self.recorder.is_none() {
             let location = Location { path: self.path("amplinkd.db"), mode: 0o640 };
             let store = Store::open(&location, Role::Tool).await.unwrap();
@@ -196,14 +166,14 @@ impl House {
 
     /// Ends the daemon at this very moment.
     pub(super) fn kill(&mut self) {
-        drop(self.daemon.take().unwrap());
+        self.daemon.take().unwrap().kill();
     }
 
-    /// Ends the daemon so long after it says this.
-    pub(super) async fn kill_after(&mut self, words: &'static str, after: Duration) {
-        *self.last_words.lock().unwrap() = Some((words, after));
+    /// Ends the daemon so long after this happens.
+    pub(super) async fn kill_after(&mut self, event: &'static str, after: Duration) {
         let mut daemon = self.daemon.take().unwrap();
-        self.until(&format!("it says {words}"), async |_| daemon.0.try_wait().unwrap().is_some()).await;
+        daemon.die_at(event, after);
+        self.until(event, async |_| !daemon.lives()).await;
     }
 
     /// Ends the daemon while it, or somebody beside it, writes to the database for so many times.
@@ -224,39 +194,15 @@ impl House {
     }
 
     /// Ends the daemon in good order.
-    pub(super) async fn stop(&mut self) {
-        let mut daemon = self.daemon.take().unwrap();
-        kill_process(Pid::from_child(&daemon.0), Signal::TERM).unwrap();
-        self.until("it ends", async |_| daemon.0.try_wait().unwrap().is_some()).await;
-    }
-
-    /// How often this was said, by all daemons together.
-    pub(super) fn said(&self, words: &str) -> usize {
-        self.lines().iter().filter(|line| line.contains(words)).count()
-    }
-
-    pub(super) fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
-    }
-
-    /// The last loud words of the daemons.
-    fn tail(&self) -> String {
-        let lines = self.lines();
-        let is_loud = |line: &&String| line.contains("\"WARN\"") || line.contains("\"ERROR\"");
-        let loud: Vec<&str> = lines.iter().filter(is_loud).map(String::as_str).collect();
-        loud[loud.len().saturating_sub(25)..].join("\n")
+    pub(super) fn stop(&mut self) {
+        self.daemon.take().unwrap().stop();
     }
 
     /// Waits until it is so; the limit only ends what would last for ever.
     pub(super) async fn until(&self, what: &str, mut is_so: impl AsyncFnMut(&Self) -> bool) {
-        let wait = async {
-            while !is_so(self).await {
-                tokio::time::sleep(Duration::from_millis(40)).await;
-            }
-        };
-        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+        if !harness::wait_for(PATIENCE, async || is_so(self).await).await {
             let listed = self.command("request list --open -o csv").output().unwrap();
-            panic!("never: {what}\n{}\n{}", self.tail(), String::from_utf8_lossy(&listed.stdout));
+            panic!("never: {what}\n{}\n{}", self.log.tail(), String::from_utf8_lossy(&listed.stdout));
         }
     }
 
@@ -340,7 +286,8 @@ impl House {
             let words = [said.stdout, said.stderr].map(|words| String::from_utf8_lossy(&words).into_owned()).concat();
             assert!(said.status.success(), "{check}: {words}");
         }
-        assert_eq!(self.said("panicked"), 0, "{}", self.tail());
+        let panicked = self.log.lines().iter().filter(|line| line.contains("panicked")).count();
+        assert_eq!(panicked, 0, "{}", self.log.tail());
     }
 }
 

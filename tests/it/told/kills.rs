@@ -73,7 +73,7 @@ async fn kill_at_a_moment(house: &mut House, turn: usize, receiver: &Receiver, l
         }
         // It has made up its mind what to tell, and has written that or not.
         _ => {
-            house.kill_after("alerts are told", Duration::from_micros(luck.random_range(0..8_000))).await;
+            house.kill_after("alerting.told", Duration::from_micros(luck.random_range(0..8_000))).await;
             true
         }
     }

@@ -10,6 +10,9 @@ use super::{
 /// Requests, so many that their messages wait under as many keys.
 const REQUESTS: usize = 60;
 
+/// What the daemon says of a channel that takes nothing, once until it does again.
+const FAILS: &str = "alerting.channel.fails";
+
 /// How often the channel was tried, and how many of its messages wait.
 async fn tried(house: &House) -> (i64, i64) {
     let attempts = "SELECT coalesce(sum(attempts), 0) FROM v_delivery WHERE channel = 'away'";
@@ -25,19 +28,19 @@ async fn an_outage_holds_up_nobody_else_and_loses_nothing() {
     away.mood(|_| Answer::Status(500));
     house.start().await;
     house.ask(0..REQUESTS).await;
-    house.until("it is known to be away", async |house| house.said("the channel takes nothing") > 0).await;
+    house.until("it is known to be away", async |house| house.log.count(FAILS) > 0).await;
 
     // Hanging, over a restart in good order.
-    house.stop().await;
+    house.stop();
     away.fall_silent();
     house.start().await;
-    house.until("it is known again", async |house| house.said("the channel takes nothing") > 1).await;
+    house.until("it is known again", async |house| house.log.count(FAILS) > 1).await;
 
     // Nobody there at all, over a sudden end.
     away.close();
     house.kill();
     house.start().await;
-    house.until("it is known once more", async |house| house.said("the channel takes nothing") > 2).await;
+    house.until("it is known once more", async |house| house.log.count(FAILS) > 2).await;
 
     house
         .until("all others have come to an end", async |house| {
@@ -66,7 +69,7 @@ async fn an_outage_holds_up_nobody_else_and_loses_nothing() {
     away.speak();
     away.open();
     house.until("everything is told", async |house| house.is_told().await).await;
-    assert_eq!(house.said("the channel takes messages again"), 1);
+    assert_eq!(house.log.count("alerting.channel.works"), 1);
     assert_told_all(&house, "away", &away).await;
     assert_told_all(&house, "there", &there).await;
     house.assert_sound();

@@ -43,7 +43,7 @@ async fn one_message_that_is_refused_dies_alone_and_can_be_had_again() {
     let shown = "SELECT count(*) FROM v_delivery WHERE channel = 'picky' AND state = 'dead' AND attempts = 5
                  AND last_error LIKE 'HTTP 400%' AND event_type = 'amplinkd.request.awaiting_program_admin'";
     assert_eq!(house.count(shown).await, 1);
-    assert_eq!(house.said("message given up"), 1);
+    assert_eq!(house.log.count("alerting.deliver.gave_up"), 1);
     let taken = picky.events().into_iter().filter(|event| event.was_taken).count();
     assert_eq!(taken + 1, owed(&house).await.len(), "what came after it under its key was told, too");
 
