@@ -16,7 +16,7 @@ use crate::{
     clock::SharedClock,
     config::{Alerts, ChannelConfig, Config, Digest, EventClass, Schedule, TokenSource as ConfiguredSource},
     domain::alert_rules::AlertPolicy,
-    engine::{self, Engine, audit::AlertDeadlines, drive::Driver, presence::Presence},
+    engine::{self, Engine, alert_deadlines::AlertDeadlines, drive::Driver, presence::Presence},
     notify::{Channel, heartbeat::HeartbeatClient},
     schedule::CronJobs,
     shutdown::Shutdown,

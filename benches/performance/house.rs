@@ -15,7 +15,7 @@ use amplinkd::{
         policy::{Policy, Steps},
         request::{Kind, LinkOptions},
     },
-    engine::{Engine, Settings, accept::Wish, drive::Driver, record::Recorder},
+    engine::{Engine, Settings, drive::Driver, record::Recorder, wish::Wish},
     store::{Location, Role, Store},
     wechat::{ClientConfig, HttpSource, TokenSource, Wechat, token::TOKENS_MAX},
 };

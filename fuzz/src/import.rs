@@ -8,7 +8,7 @@ use amplinkd::{
         read::{Shape, lines},
     },
     domain::request::Kind,
-    engine::accept::Wish,
+    engine::wish::Wish,
 };
 use serde_json::{Value, json};
 

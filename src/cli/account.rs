@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::{id::AccountId, time::Time},
-    engine::accept::AskError,
+    engine::wish::AskError,
     store::read::views::AccountView,
 };
 

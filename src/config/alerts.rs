@@ -3,13 +3,13 @@
 
 use std::{path::Path, time::Duration};
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{Deserialize, Deserializer};
 
 use super::{
     ChannelConfig, InvalidKey,
     channels::{self, RawChannel},
     secret::Secrets,
-    value::{self, Text, duration_text},
+    value::{self, Text, duration_text, rules},
 };
 use crate::domain::{
     alert_rules::{AlertPolicy, Override, QuietHours, Rule, Stage, StuckAfter, Threshold, Thresholds, Whose},
@@ -227,14 +227,6 @@ pub(super) fn label(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err(format!("expected {LABEL}")),
     }
-}
-
-/// Some rules, by their words.
-pub(super) fn rules<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Rule>, D::Error> {
-    let words = Vec::<String>::deserialize(from)?;
-    let rules: Option<Vec<Rule>> = words.iter().map(|word| Rule::from_word(word)).collect();
-    let known = || Rule::ALL.map(Rule::as_str).join(", ");
-    rules.ok_or_else(|| D::Error::custom(format!("no such rule: expected some of {}", known())))
 }
 
 /// Quiet hours before their zone is known: two minutes of the day.

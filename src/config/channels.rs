@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de::Error};
 
 use super::{
-    InvalidKey, alerts,
+    InvalidKey,
     secret::{self, Secrets},
     value::{self, Text},
 };
@@ -129,7 +129,7 @@ pub(super) struct RawChannel {
     previous_secret_files: Vec<String>,
     #[serde(default = "alerts_alone", deserialize_with = "events")]
     events: Vec<EventClass>,
-    #[serde(default, deserialize_with = "alerts::rules")]
+    #[serde(default, deserialize_with = "value::rules")]
     rules: Vec<Rule>,
     #[serde(default, deserialize_with = "value::delay")]
     after: Duration,

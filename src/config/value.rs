@@ -9,7 +9,7 @@ use serde::{
     de::{Error, Unexpected, Visitor},
 };
 
-use crate::domain::{policy::Steps, quota::GRACE_MAX, time::Time};
+use crate::domain::{alert_rules::Rule, policy::Steps, quota::GRACE_MAX, time::Time};
 
 /// Longer waits are mistakes of the pen, and sums with them would leave the calendar.
 const DURATION_MAX: Duration = Duration::from_hours(24 * 3_650);
@@ -331,6 +331,14 @@ pub(super) fn web_address(text: &str) -> Result<reqwest::Url, String> {
         return Err("a user or password in a URL ends up in logs: use [tokens.headers]".to_owned());
     }
     Ok(url)
+}
+
+/// Some rules, by their words.
+pub(super) fn rules<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Rule>, D::Error> {
+    let words = Vec::<String>::deserialize(from)?;
+    let rules: Option<Vec<Rule>> = words.iter().map(|word| Rule::from_word(word)).collect();
+    let known = || Rule::ALL.map(Rule::as_str).join(", ");
+    rules.ok_or_else(|| D::Error::custom(format!("no such rule: expected some of {}", known())))
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{
     Engine,
-    interpret::{Interpreted, ListingCase},
+    interpret::{Interpreted, ListingCase, Watched},
     large_listings::Length,
-    poll::PollContext,
+    polled::PollContext,
     record::STALE_RETRIES_MAX,
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
         time::Time,
     },
     store::{
-        BadRow, Record, Recorded, StoreError,
+        Record, Recorded, StoreError,
         write::{
             accounts::AccountUpdate,
             programs::{ITEMS_REMEMBERED_MAX, item_names},
@@ -174,34 +174,6 @@ impl Engine {
     /// Every request that the account's list may move. A row that is not legal holds up itself alone.
     pub(super) async fn watched(&self, account: &AccountId) -> Result<Watched, StoreError> {
         Ok(Watched::of(account, self.store().watched_requests(account).await?))
-    }
-}
-
-/// The requests of an account that its list may move.
-pub(super) struct Watched {
-    pub(super) requests: Vec<Request>,
-    /// Rows beside them that are not legal.
-    pub(super) bad: usize,
-}
-
-impl Watched {
-    pub(super) fn of(account: &AccountId, rows: Vec<Result<Request, BadRow>>) -> Self {
-        let mut watched = Self { requests: Vec::with_capacity(rows.len()), bad: 0 };
-        for row in rows {
-            match row {
-                Ok(request) => watched.requests.push(request),
-                Err(bad) => {
-                    tracing::error!(
-                        event = "db.bad_row",
-                        account = %account,
-                        error = %bad,
-                        "a row is not legal: it delays itself alone"
-                    );
-                    watched.bad += 1;
-                }
-            }
-        }
-        watched
     }
 }
 

@@ -2,66 +2,17 @@
 
 use super::{
     Engine,
-    poll::{Polled, warn_of_bad_row},
+    polled::{Pending, Polled, warn_of_bad_row},
     submit::{Called, Intended, Unsent},
 };
 use crate::{
     domain::{
         account::{AccountState, Outcome},
-        errcode::{Class, Refusal},
-        id::AccountId,
-        plan::{Action, next_action},
-        policy::Policy,
-        request::Request,
-        time::Time,
+        errcode::Class,
     },
-    store::{
-        Record, StoreError,
-        write::{accounts::AccountUpdate, gates::Gate},
-    },
+    store::{Record, StoreError, write::accounts::AccountUpdate},
     wechat::TokenError,
 };
-
-/// An account whose list allows calls.
-#[derive(Debug)]
-pub struct Pending {
-    account: AccountId,
-    /// How it stands.
-    pub(super) state: AccountState,
-    requests: Vec<Request>,
-    /// What its last refused call was, until that is written.
-    call_error: Option<String>,
-    /// The code by which it is suspended, until that is written.
-    refusal: Option<Refusal>,
-    /// Gates that closed, until that is written.
-    gates: Vec<Gate>,
-}
-
-impl Pending {
-    pub(super) const fn new(account: AccountId, state: AccountState, requests: Vec<Request>) -> Self {
-        Self { account, state, requests, call_error: None, refusal: None, gates: Vec::new() }
-    }
-
-    /// A request as its call has left it. The look that allowed the call is spent, whatever held it back.
-    fn put(&mut self, index: usize, after: Request) {
-        self.requests[index] = Request { looked_at: None, ..after };
-    }
-
-    /// Whether one of its calls may be made at this moment.
-    pub(super) fn is_ready(&self, policy: &Policy, now: Time) -> bool {
-        self.ready(policy, now).is_some()
-    }
-
-    /// The first request whose call may be made: the account's calls are not held, and its look is not too old.
-    fn ready(&self, policy: &Policy, now: Time) -> Option<usize> {
-        if self.state.calls.held_until(now).is_some() || self.state.is_suspended() {
-            return None;
-        }
-        let is_ready =
-            |request: &Request| next_action(request, policy, now).is_some_and(|step| step.action == Action::Call);
-        self.requests.iter().position(is_ready)
-    }
-}
 
 impl Engine {
     /// Makes one of the calls; the turn for it is taken.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
-use super::{Engine, poll::Polled};
+use super::{Engine, polled::Polled};
 use crate::{clock::SharedClock, domain::time::Time, store::StoreError};
 
 /// What tasks tell the loop.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     completion_guard::{ClockReading, CompletionGuard, Report, Work},
     drive::{DISK_PAUSE, Driver},
-    poll::{Due, Polled},
+    polled::{Due, Polled},
 };
 use crate::domain::{
     account::{AccountState, RETRY_MAX},

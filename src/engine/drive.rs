@@ -11,13 +11,12 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
     Engine, Meters,
-    calls::Pending,
     completion_guard::{ClockReading, CompletionGuard, Report, Work},
-    due_queue::{DueQueue, Next},
+    due_queue::{AHEAD, DueQueue, Next},
     gates::Admission,
     orphaned_calls::mark_calls_lost,
+    polled::Pending,
     reconcile_restored::reconcile,
-    write_ahead::AHEAD,
 };
 use crate::{
     domain::{

@@ -11,6 +11,9 @@ use std::{
 use self::slot::{Moment, NEVER, Phase, Slot};
 use crate::domain::{account::AccountState, id::AccountId, pace::Class};
 
+/// How far ahead of their time polls are written down, all of that span in one transaction.
+pub(super) const AHEAD: Duration = Duration::from_secs(2);
+
 /// An entry of a heap, slot and round behind its time: the earliest due first.
 type Entry = Reverse<(Moment, u32, u32)>;
 

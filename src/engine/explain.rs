@@ -7,6 +7,7 @@ mod calls;
 
 use std::time::Duration;
 
+use super::alert_deadlines::OVERDUE_AFTER;
 use crate::{
     domain::{
         errcode,
@@ -18,7 +19,6 @@ use crate::{
         text::format::{duration, moment_as},
         time::{BEIJING, Time},
     },
-    engine::audit::OVERDUE_AFTER,
     store::{
         read::views::{AccountView, ConflictView, TransitionView},
         write::gates::Gate,

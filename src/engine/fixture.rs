@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, num::NonZeroU32, path::Path, sync::Arc};
 
-use super::{Engine, Settings, accept::Wish};
+use super::{Engine, Settings, wish::Wish};
 use crate::{
     clock::{ManualClock, SharedClock},
     domain::{

@@ -6,9 +6,9 @@ use std::{collections::HashMap, time::Duration};
 
 use super::{
     Engine,
-    accept::{AT_ONCE_MAX, AskError, Wish, check_all},
     paging::Paging,
     record::Recorder,
+    wish::{AT_ONCE_MAX, AskError, Wish, check_all},
 };
 use crate::{
     domain::time::Time,

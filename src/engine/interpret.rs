@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{apply_listing::Watched, known_names::KnownNames, record};
+use super::{change, known_names::KnownNames};
 use crate::{
     domain::{
         account::{AccountState, Outcome},
@@ -23,7 +23,7 @@ use crate::{
         time::Time,
     },
     store::{
-        Record,
+        BadRow, Record,
         write::{
             accounts::AccountUpdate,
             poll::Known,
@@ -73,7 +73,7 @@ impl Judgement {
             if let Some(username) = findings.usernames.get(&index) {
                 decision.next.username = Some(username.clone());
             }
-            let (after, change) = record::change(request, seen, decision, now);
+            let (after, change) = change::change(request, seen, decision, now);
             changes.extend(change);
             next.push(after);
         }
@@ -188,5 +188,33 @@ impl ListingCase {
             }
         }
         record.items = found.items;
+    }
+}
+
+/// The requests of an account that its list may move.
+pub(super) struct Watched {
+    pub(super) requests: Vec<Request>,
+    /// Rows beside them that are not legal.
+    pub(super) bad: usize,
+}
+
+impl Watched {
+    pub(super) fn of(account: &AccountId, rows: Vec<Result<Request, BadRow>>) -> Self {
+        let mut watched = Self { requests: Vec::with_capacity(rows.len()), bad: 0 };
+        for row in rows {
+            match row {
+                Ok(request) => watched.requests.push(request),
+                Err(bad) => {
+                    tracing::error!(
+                        event = "db.bad_row",
+                        account = %account,
+                        error = %bad,
+                        "a row is not legal: it delays itself alone"
+                    );
+                    watched.bad += 1;
+                }
+            }
+        }
+        watched
     }
 }

@@ -7,9 +7,11 @@
 //! stalls.
 
 pub mod accept;
+pub mod alert_deadlines;
 mod apply_listing;
 pub mod audit;
 pub mod calls;
+mod change;
 mod clock_correction;
 mod clock_jump;
 mod completion_guard;
@@ -36,11 +38,13 @@ mod pacing;
 mod paging;
 mod permits;
 pub mod poll;
+mod polled;
 pub mod presence;
 mod recent_polls;
 mod reconcile_restored;
 pub mod record;
 pub mod submit;
+pub mod wish;
 mod write_ahead;
 mod write_outage;
 

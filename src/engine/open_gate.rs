@@ -1,9 +1,10 @@
 //! Opens a gate on an operator's behalf, after quota was bought: whatever waited for it resumes now.
 
 use super::{
-    accept::AskError,
+    change,
     gates::{ACCOUNT_MONTH, PROGRAM_MONTH},
-    record::{self, Recorder},
+    record::Recorder,
+    wish::AskError,
 };
 use crate::{
     domain::{
@@ -150,7 +151,7 @@ impl Recorder {
             }
         }
         let forward =
-            |request: &Request| record::change(request, &seen, decide(request, &seen, self.policy(), now), now).1;
+            |request: &Request| change::change(request, &seen, decide(request, &seen, self.policy(), now), now).1;
         let mut names: Vec<String> = waiting.iter().map(|request| request.account.to_string()).collect();
         names.sort_unstable();
         names.dedup();

@@ -4,9 +4,9 @@
 use super::{
     Engine, Meters,
     apply_listing::{Learned, Lesson},
-    calls::Pending,
     interpret::Judgement,
     large_listings::Length,
+    polled::{Due, Pending, PollContext, Polled, warn_of_bad_row},
 };
 use crate::{
     domain::{
@@ -32,39 +32,6 @@ use crate::{
 /// The name of the call that reads a list, as its daily quota knows it.
 pub(super) const LISTING_API: &str = "wxamplinkget";
 
-/// What a look at an account, or a call for it, leaves behind.
-#[derive(Debug)]
-pub enum Polled {
-    /// It is over.
-    Done {
-        /// How the account stands now.
-        state: AccountState,
-        /// When it is due.
-        due: Due,
-    },
-    /// Its list allows calls, which wait for their turns.
-    Calls(Box<Pending>),
-}
-
-/// When an account is due after a poll.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Due {
-    /// As it was reserved: nothing changed.
-    AsReserved,
-    /// At this time.
-    At(Time),
-    /// Never: nothing is open.
-    Never,
-}
-
-impl Polled {
-    /// It is over, and due when its state says so.
-    pub(super) fn done(state: AccountState) -> Self {
-        let due = state.due.map_or(Due::Never, Due::At);
-        Self::Done { state, due }
-    }
-}
-
 /// What came of asking for a list.
 enum Answer {
     /// The same bytes as last time, and nothing waits for a time.
@@ -75,16 +42,6 @@ enum Answer {
     Refused(Refusal),
     /// Nothing that can be read.
     Failed(String, Trouble),
-}
-
-/// An account that is being looked at.
-#[derive(Debug)]
-pub(super) struct PollContext<'a> {
-    pub(super) account: &'a AccountId,
-    /// How it stood before.
-    pub(super) state: AccountState,
-    /// When the look was made; once there is an answer, when that came.
-    pub(super) now: Time,
 }
 
 impl Engine {
@@ -371,13 +328,4 @@ impl Engine {
         }
         Ok(expired)
     }
-}
-
-pub(super) fn warn_of_bad_row(request: &Request, error: &StoreError) {
-    tracing::error!(
-        event = "db.bad_row",
-        request.id = %request.id,
-        error = %error,
-        "a row is not legal: it delays itself alone"
-    );
 }

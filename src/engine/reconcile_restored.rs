@@ -1,7 +1,7 @@
 //! Reconciles a restored backup: every request that may have been called since it was made is treated as called, so
 //! that the lists decide before any call. No call is made before this is complete: it could invite twice.
 
-use super::{Engine, record};
+use super::{Engine, change};
 use crate::{
     domain::{decide::decide, observation::Observation, time::Time},
     store::{Record, Recorded, StoreError, file::backup::RestoredRequest, write::record::Change},
@@ -58,7 +58,7 @@ fn decided(engine: &Engine, unsure: &RestoredRequest, now: Time) -> Option<Chang
     };
     let seen = Observation::Restored { since: unsure.since, baseline: unsure.baseline };
     let decision = decide(request, &seen, engine.policy(), now);
-    record::change(request, &seen, decision, now).1
+    change::change(request, &seen, decision, now).1
 }
 
 /// Writes a page; when one row refuses, each alone, so that it holds up only itself.

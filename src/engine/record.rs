@@ -10,7 +10,8 @@ use std::{
 };
 
 use super::{
-    audit::AlertDeadlines,
+    alert_deadlines::AlertDeadlines,
+    change::change,
     ids::Ids,
     interpret::{Interpreted, ListingCase},
 };
@@ -18,21 +19,15 @@ use crate::{
     clock::SharedClock,
     domain::{
         backoff::Backoff,
-        decide::{Decision, decide},
+        decide::decide,
         id::RequestId,
-        listing::Status,
-        observation::{Observation, ResetBy, RestoredFate},
+        observation::Observation,
         policy::Policy,
         request::{Outcome, Request, State, StateKind},
-        time::Time,
     },
     store::{
         Record, Recorded, Store, StoreError,
-        write::{
-            accounts::Account,
-            gates::Gate,
-            record::{Change, Conflict, Event, Transition, new_id},
-        },
+        write::{accounts::Account, gates::Gate, record::Transition},
     },
 };
 
@@ -41,69 +36,6 @@ pub(super) const STALE_RETRIES_MAX: u32 = 3;
 
 /// Pauses between two tries to write what `WeChat` has already answered.
 const REWRITE: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
-
-/// Decides and prepares what must be written; nothing when nothing changes. Answers the request as it is then.
-#[must_use]
-pub fn change(request: &Request, seen: &Observation, decision: Decision, now: Time) -> (Request, Option<Change>) {
-    if !decision.changes(request) {
-        return (decision.next, None);
-    }
-    let moved = decision.moves(request);
-    let transition = moved.then(|| Transition {
-        request_id: request.id.to_string(),
-        from_state: Some(request.state.kind()),
-        to_state: decision.next.state.kind(),
-        at: now.ms(),
-        cause: seen.cause(),
-        status: seen.status().map(Status::number),
-        errcode: seen.refusal().map(|refusal| refusal.errcode),
-        detail: detail(request, seen, &decision.next),
-        attempt: i64::from(decision.next.attempt),
-        refusal: decision.next.refusal.as_ref().map(|refusal| refusal.errcode),
-    });
-    let conflict = decision.conflict.map(|kind| Conflict {
-        id: new_id(),
-        request_id: request.id.to_string(),
-        kind,
-        errcode: seen.refusal().map(|refusal| refusal.errcode),
-        errmsg: seen.refusal().map(|refusal| refusal.errmsg.clone()),
-        at: now.ms(),
-        our_state: request.state.kind(),
-        their_status: seen.status().or(kind.claims()).map(Status::number),
-    });
-    let events = conflict.iter().map(|conflict| Event::of_conflict(conflict, request, now)).collect();
-    let settled = decision.settles.map(|how| (how, now));
-    let mut next = decision.next;
-    let change = Change { request: next.clone(), transition, conflict, settled, events };
-    next.version += 1;
-    (next, Some(change))
-}
-
-/// What a person wants to know beside the columns.
-fn detail(request: &Request, seen: &Observation, next: &Request) -> Option<String> {
-    let text = match (seen, request.state, next.state) {
-        (Observation::CallRefused(refusal) | Observation::HeldBack { refusal, .. }, ..) => refusal.errmsg.clone(),
-        (Observation::CancelAsked, ..) if request.attempt == 0 => "nothing had been sent".to_owned(),
-        (Observation::CancelAsked, ..) => {
-            "no longer followed; WeChat cannot withdraw what was sent, so an administrator may still agree".to_owned()
-        }
-        (Observation::Absent | Observation::AbsentBesideOld, State::Initiating(_), State::Requested) => {
-            format!("call {} left no trace in the list", request.attempt)
-        }
-        (Observation::QuotaReset { by: ResetBy::Operator }, ..) => "an operator opened its gate".to_owned(),
-        (Observation::CallNotSent, ..) => "the call did not reach WeChat".to_owned(),
-        (Observation::Restored { since, .. }, ..) => match since {
-            RestoredFate::Unknown => "a copy was restored: whether it was called since is not known".to_owned(),
-            RestoredFate::Called => {
-                "a copy was restored: it was called since, with what answer is not known".to_owned()
-            }
-            RestoredFate::Taken => "a copy was restored: WeChat has taken the call since".to_owned(),
-            RestoredFate::Cancelled => "a copy was restored: it had been cancelled since".to_owned(),
-        },
-        _ => return None,
-    };
-    Some(text).filter(|text| !text.is_empty())
-}
 
 /// Writes of one answer that the row itself may refuse before it is given up: somebody may just be mending it.
 const REFUSED_WRITES_MAX: u32 = 3;

@@ -16,9 +16,6 @@ use crate::{
     store::{StoreError, write::accounts::Reservation},
 };
 
-/// How far ahead of their time polls are written down, all of that span in one transaction.
-pub(super) const AHEAD: Duration = Duration::from_secs(2);
-
 /// How long before the first of them that is done: longer than a disk takes for it.
 const BEGIN_AHEAD: Duration = Duration::from_millis(500);
 

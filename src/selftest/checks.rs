@@ -6,10 +6,7 @@ use std::{path::Path, time::Duration};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::process_harness::{ProcessHarness, Running, wait_for};
-
-/// What a check saw, or what it saw broken.
-pub type Found<T> = Result<T, String>;
+use super::process_harness::{Found, ProcessHarness, Running, wait_for};
 
 /// Lives are this long, in milliseconds: from before the first call to well into the polls.
 const LIFE_MS: std::ops::Range<u64> = 30..600;

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use super::{
-    invariants::{Verdict, broken},
     runner::Runner,
+    verdict::{Verdict, broken},
 };
 use crate::{
     clock::Clock as _,

@@ -11,7 +11,7 @@ use crate::{
     clock::{Clock, ManualClock, SharedClock},
     daemon::{self, Alerting, Parts},
     domain::policy::Policy,
-    engine::{Engine, Settings, accept::AskError, drive::Driver, record::Recorder},
+    engine::{Engine, Settings, drive::Driver, record::Recorder, wish::AskError},
     schedule::CronJobs,
     store::{Location, Role, Store},
 };

@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt, rngs::StdRng};
 
+/// Accounts and programs of a life: few enough that they meet again and again.
+pub(super) const ACCOUNTS: u64 = 4;
+
+pub(super) const PROGRAMS: u64 = 5;
+
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
@@ -107,4 +112,17 @@ fn rarely_long(chance: &mut StdRng) -> Duration {
 fn a_step(chance: &mut StdRng) -> i64 {
     let size = if chance.random_ratio(1, 2) { 3_600_000 } else { chance.random_range(1_000..5_400_000) };
     if chance.random_ratio(1, 2) { size } else { -size }
+}
+
+/// Every pair of a life.
+pub(super) fn pairs() -> impl Iterator<Item = (String, String)> {
+    (0..ACCOUNTS).flat_map(|a| (0..PROGRAMS).map(move |p| (account(a), program(p))))
+}
+
+pub(super) fn account(number: u64) -> String {
+    format!("wxaaaa{number:012}")
+}
+
+pub(super) fn program(number: u64) -> String {
+    format!("wxbbbb{number:012}")
 }

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
-    actions::{ACCOUNTS, pairs},
+    generator::{ACCOUNTS, pairs},
     oracle::{contradiction, illegal_end},
+    verdict::{Verdict, Violation, broken},
 };
 use crate::{
     domain::time::Time,
@@ -28,22 +29,6 @@ const AT_ONCE: i64 = 60_000;
 
 /// Codes that say that nothing was looked at but the token.
 const TOKEN_REFUSED: [i64; 3] = [40_001, 40_014, 42_001];
-
-/// A promise that was broken.
-#[derive(Debug)]
-pub(super) struct Violation {
-    /// Which, in the words of the promise.
-    pub(super) promise: &'static str,
-    /// What was seen.
-    pub(super) what: String,
-}
-
-/// Nothing was broken, or what was.
-pub(super) type Verdict = Result<(), Violation>;
-
-pub(super) fn broken<T>(promise: &'static str, what: impl Into<String>) -> Result<T, Violation> {
-    Err(Violation { promise, what: what.into() })
-}
 
 /// A request as it was last seen.
 #[derive(Debug)]

@@ -18,6 +18,8 @@ mod process_harness;
 mod quiesce;
 mod runner;
 mod scenario;
+mod scene;
+mod verdict;
 
 pub use self::{
     runner::live,

@@ -9,14 +9,13 @@ use std::{
     time::Duration,
 };
 
-use super::checks::Found;
 use crate::{
     clock::SystemClock,
     domain::{
         policy::Policy,
         request::{Kind, LinkOptions},
     },
-    engine::{accept::Wish, record::Recorder},
+    engine::{record::Recorder, wish::Wish},
     sim::{Api, FaultKind, PlanSet, Sim, SimConfig, Span, approves_after, refuses_after},
     store::{Location, Role, Store, read::views::RequestFilter},
 };
@@ -234,3 +233,6 @@ fn configuration(sim: &Sim) -> String {
         sim.token_url()
     )
 }
+
+/// What a check saw, or what it saw broken.
+pub(super) type Found<T> = Result<T, String>;

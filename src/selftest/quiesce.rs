@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use super::{
-    actions::pairs,
-    invariants::{Verdict, broken, readable},
+    generator::pairs,
+    invariants::readable,
     runner::Runner,
+    verdict::{Verdict, broken},
 };
 use crate::{
     sim::{By, EmptyItems, Faults, Phase, Quotas},

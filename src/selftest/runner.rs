@@ -16,8 +16,9 @@ use super::{
     crash_clock::Trap,
     daemon::{Daemon, Died, Setup},
     generator::{self, Action},
-    invariants::{Invariants, Moment, Verdict, Violation, broken, kept_as_conflict, readable},
+    invariants::{Invariants, Moment, kept_as_conflict, readable},
     scenario::{Broken, Lived, Scenario},
+    verdict::{Verdict, Violation, broken},
 };
 use crate::{
     clock::{Clock, ManualClock},
@@ -111,7 +112,7 @@ impl Runner {
         });
         let sim = Sim::start(SimConfig { seed: life.seed, now, ..SimConfig::default() }).await;
         let sim = sim.unwrap_or_else(|error| panic!("the simulator does not start: {error}"));
-        super::actions::set_the_scene(&mut sim.world(), &mut chance, MORNING.ms());
+        super::scene::set_the_scene(&mut sim.world(), &mut chance, MORNING.ms());
         let deadline = chance.random_ratio(1, 3).then(|| Duration::from_hours(24 * 20));
         let setup = Setup {
             database: folder.join(format!("life-{}.db", life.seed)),
@@ -410,7 +411,7 @@ mod tests {
     async fn a_call_without_an_intent_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let mut living = after_a_day(folder.path()).await;
-        let (account, program) = crate::selftest::actions::pairs().next().unwrap();
+        let (account, program) = crate::selftest::generator::pairs().next().unwrap();
         let now = living.wechat_now();
         living.sim.world().link(&account, &program, crate::sim::Flags::default(), now);
         living.sim.world().link(&account, &program, crate::sim::Flags::default(), now);

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::advance::{approved, refused};
-use super::world::{Phase, Starter, World};
+use super::{
+    advance::{approved, refused},
+    world::{Phase, Starter, World},
+};
 
 /// Which administrator acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,12 +16,13 @@ use serde_json::{Value, json};
 use super::{
     admin::{By, NoSuchMove},
     advance::advance,
+    api_name::Api,
     call_log::CallLogEntry,
     faults::{FaultKind, Faults},
     scenario::PlanRule,
-    server::Shared,
+    shared::Shared,
     span::Span,
-    world::{Api, Phase, World},
+    world::{Phase, World},
 };
 
 pub(super) fn routes() -> Router<Shared> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
-use super::{faults::FaultKind, world::Api};
+use super::{api_name::Api, faults::FaultKind};
 
 /// Entries kept. A run of half a million pairs, invited and unlinked, fits; beyond it the oldest go and are counted.
 const ENTRIES_MAX: usize = 1_000_000;

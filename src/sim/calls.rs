@@ -2,12 +2,13 @@
 
 use super::{
     advance::Rules,
+    api_name::Api,
     call_log::CallLogEntry,
     errcode,
     listing::{self, Listing},
     quota::reached,
     switches::RejectedItem,
-    world::{Account, Api, Link, Phase, Starter, World},
+    world::{Account, Link, Phase, Starter, World},
 };
 
 /// What a caller of `wxamplink` asks besides the program.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::{chance, span::Span, world::Api};
+use super::{api_name::Api, chance, span::Span};
 
 /// One way a call goes wrong. "Before" means that WeChat did not act on it, "after" that it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -3,8 +3,10 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::switches::{EmptyItems, FuncInfoKey, Switches};
-use super::world::{Link, Phase, Program, World};
+use super::{
+    switches::{EmptyItems, FuncInfoKey, Switches},
+    world::{Link, Phase, Program, World},
+};
 
 /// WeChat's name for an item that came about in the normal way.
 const SOURCE: &str = "SOURCE_NORMAL";

@@ -1,10 +1,12 @@
 //! WeChat's quotas: the limits, and their use in a Beijing month or day.
 
-use jiff::Timestamp;
-use jiff::tz::{self, Offset};
+use jiff::{
+    Timestamp,
+    tz::{self, Offset},
+};
 use serde::{Deserialize, Serialize};
 
-use super::world::{Api, World};
+use super::api_name::Api;
 
 /// Beijing, where WeChat's days and months begin. It has known no daylight saving since 1991.
 const BEIJING: Offset = tz::offset(8);
@@ -25,18 +27,6 @@ pub struct Quotas {
     pub links_held: Option<u32>,
     /// Calls of one account to one API in a day (45009).
     pub calls_per_day: Option<u32>,
-}
-
-impl World {
-    /// A moment of the month whose quotas hold at `now`.
-    pub(super) fn in_month(&self, now: i64) -> i64 {
-        now.saturating_sub(self.switches.month_rolls_late_by.as_millis())
-    }
-
-    /// A moment of the day whose quotas hold at `now`.
-    pub(super) fn in_day(&self, now: i64) -> i64 {
-        now.saturating_sub(self.switches.day_rolls_late_by.as_millis())
-    }
 }
 
 /// Whether one more would pass the limit.

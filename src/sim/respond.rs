@@ -6,12 +6,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
+    api_name::Api,
     calls::{Answer, Flags},
     errcode,
     faults::FaultKind,
     listing::{Listing, empty_success},
     switches::{ContentType, RidSpelling},
-    world::{Api, World},
+    world::World,
 };
 
 const HTML: &str = "<html><head><title>Bad Gateway</title></head><body><h1>nginx</h1></body></html>";

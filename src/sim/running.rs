@@ -12,7 +12,8 @@ use super::{
     call_log::{CallLogEntry, Stats},
     faults::Faults,
     now::{Now, accelerated},
-    server::{Shared, serve},
+    server::serve,
+    shared::Shared,
     world::World,
 };
 

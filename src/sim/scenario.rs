@@ -2,11 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::faults::Faults;
-use super::plan::PlanSet;
-use super::quota::Quotas;
-use super::switches::Switches;
-use super::world::World;
+use super::{faults::Faults, plan::PlanSet, quota::Quotas, switches::Switches, world::World};
 
 /// The plans of a pair, of an account or program with every other, or of everyone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,9 +1,6 @@
 //! The HTTP server: the three link APIs and a token endpoint. Responses come from `respond`.
 
-use std::{
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::io;
 
 use axum::{
     Router,
@@ -19,39 +16,12 @@ use tokio::net::TcpListener;
 
 use super::{
     api,
+    api_name::Api,
     connection::{Reset, Resettable},
-    now::Now,
     respond::{Call, Served, exchange},
+    shared::Shared,
     token::Renew,
-    world::{Api, World},
 };
-
-/// The world, for whoever serves it or looks at it, and its time.
-#[derive(Clone)]
-pub struct Shared {
-    world: Arc<Mutex<World>>,
-    now: Now,
-}
-
-impl Shared {
-    /// Puts a world behind a lock and gives it a time.
-    #[must_use]
-    pub fn new(world: World, now: Now) -> Self {
-        Self { world: Arc::new(Mutex::new(world)), now }
-    }
-
-    /// The world, locked. Hold it for a moment and never across an await: every call waits for it.
-    pub fn world(&self) -> MutexGuard<'_, World> {
-        // A panic under the lock is a bug of a test, which must not hide behind a second one here.
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The simulator's time, milliseconds UTC.
-    #[must_use]
-    pub fn now(&self, world: &World) -> i64 {
-        (self.now)().saturating_add(world.time_ahead)
-    }
-}
 
 /// Serves a world on a listener the caller opened, until the caller's future ends.
 ///

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    api_name::Api,
     call_log::{CallLog, CallLogEntry, Stats},
     chance,
     faults::Faults,
@@ -16,20 +17,6 @@ use super::{
 
 /// Owners that made-up accounts and programs are spread over: few enough that some pairs share one.
 const OWNERS: u64 = 16;
-
-/// One of the three calls, by WeChat's name in JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Api {
-    /// `wxamplinkget`
-    #[serde(rename = "wxamplinkget")]
-    Listing,
-    /// `wxamplink`
-    #[serde(rename = "wxamplink")]
-    Link,
-    /// `wxampunlink`
-    #[serde(rename = "wxampunlink")]
-    Unlink,
-}
 
 /// Where a link stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

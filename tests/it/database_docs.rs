@@ -17,7 +17,7 @@ use amplinkd::{
         policy::Policy,
         request::{Kind, LinkOptions, Request},
     },
-    engine::{accept::Wish, record::Recorder},
+    engine::{record::Recorder, wish::Wish},
     store::{
         Location, Record, Role, Store,
         write::{accounts::AccountUpdate, gates::Gate, programs::ItemRow},

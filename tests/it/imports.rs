@@ -15,9 +15,9 @@ use amplinkd::{
         time::Time,
     },
     engine::{
-        accept::{AT_ONCE_MAX, AskError, Wish},
         imports::Imported,
         record::Recorder,
+        wish::{AT_ONCE_MAX, AskError, Wish},
     },
     store::{Location, Role, Store, StoreError, read::views::RequestFilter, write::requests::Accepted},
 };

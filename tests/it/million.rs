@@ -12,7 +12,7 @@ use amplinkd::{
         request::{Kind, LinkOptions},
         time::Time,
     },
-    engine::{accept::Wish, record::Recorder},
+    engine::{record::Recorder, wish::Wish},
     store::{
         Location, Role, Store,
         read::stage_times::{REPORT_REQUESTS, Sample},

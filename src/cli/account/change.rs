@@ -7,7 +7,7 @@ use crate::{
         many::{ACCOUNTS, Caution, Given},
     },
     domain::id::AccountId,
-    engine::accept::AskError,
+    engine::wish::AskError,
     store::{
         read::{account_page::AccountFilter, views::AccountView},
         write::account_actions::{ACCOUNTS_MAX, Word},

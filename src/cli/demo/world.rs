@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     domain::request::{Kind, LinkOptions},
-    engine::accept::Wish,
+    engine::wish::Wish,
     sim::{
         Api, CallLogEntry, FaultKind, Faults, Phase, Plan, PlanSet, Sim, Span, approves_after, expires_after,
         never_answers, refuses_after,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::read::{Fields, Flag, Labels, Line};
 use crate::{
     domain::request::{Kind, LinkOptions, OptIn},
-    engine::accept::Wish,
+    engine::wish::Wish,
 };
 
 /// Lines between two words about how far it is: each one would cost more than the check.

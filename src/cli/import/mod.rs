@@ -17,13 +17,13 @@ use serde::Serialize;
 use self::{check::Checked, read::Shape};
 use super::{
     context::{Context, Database, ExitStatus, Session, note, progress},
-    request::key_lost,
+    request::ask::key_lost,
     terminal_escape::legible,
 };
 use crate::{
     engine::{
-        accept::{AskError, Wish},
         imports::Imported,
+        wish::{AskError, Wish},
     },
     store::{StoreError, read::views::RequestView, write::requests::Accepted},
 };

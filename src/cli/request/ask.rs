@@ -9,7 +9,7 @@ use crate::{
         id::{AccountId, ProgramId, Username},
         request::{Kind, LinkOptions, OptIn},
     },
-    engine::accept::Wish,
+    engine::wish::Wish,
     store::{read::views::RequestView, write::requests::Accepted},
 };
 

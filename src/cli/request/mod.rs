@@ -1,6 +1,6 @@
 //! `amplinkd request`: create, list, explain, cancel and retry requests.
 
-mod ask;
+pub(super) mod ask;
 mod change;
 mod filters;
 mod list;
@@ -8,7 +8,7 @@ mod nudge;
 mod show;
 mod watch;
 
-pub(super) use self::{ask::key_lost, filters::label};
+pub(super) use self::filters::label;
 pub use self::{
     ask::{Link, Unlink},
     change::{Cancel, Retry},

@@ -25,7 +25,7 @@ use crate::{
         text::{Language, format::duration, reminder::Facts},
         time::Time,
     },
-    engine::accept::AskError,
+    engine::wish::AskError,
     store::{
         read::{id_suffix::Noun, views::RequestFilter},
         write::nudges::{Background, NewNudge, Nudged, Occasion},

@@ -12,7 +12,7 @@ use crate::{
         time_format,
     },
     domain::id::RequestId,
-    engine::{accept::AskError, explain::Facts},
+    engine::{explain::Facts, wish::AskError},
     store::read::{
         id_suffix::Noun,
         views::{ConflictFilter, ConflictView, TransitionView},

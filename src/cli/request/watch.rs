@@ -14,7 +14,7 @@ use crate::{
         time_format,
     },
     domain::id::RequestId,
-    engine::accept::AskError,
+    engine::wish::AskError,
     shutdown::Shutdown,
     store::read::{id_suffix::Noun, pages::StepView},
 };

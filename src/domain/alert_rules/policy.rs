@@ -203,8 +203,8 @@ impl AlertPolicy {
     pub fn fingerprint(&self) -> String {
         let ms = |span: Duration| span.as_millis();
         let after = |threshold: Threshold| match threshold {
-            Threshold::After(after) => Some(ms(after)),
-            Threshold::Learned => None,
+            Threshold::After(after) => ms(after).to_string(),
+            Threshold::Learned => "learned".to_owned(),
         };
         let Thresholds { stuck_after, overrides } = &self.thresholds;
         let general = Stage::ALL.map(|stage| after(stuck_after.of(stage)));

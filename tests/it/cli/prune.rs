@@ -12,7 +12,7 @@ use amplinkd::{
         policy::Policy,
         request::{Kind, LinkOptions},
     },
-    engine::{accept::Wish, record::Recorder},
+    engine::{record::Recorder, wish::Wish},
     store::{Record, Role, Store},
 };
 use serde_json::{Value, json};

@@ -16,7 +16,7 @@ use amplinkd::{
         policy::Policy,
         request::{Kind, LinkOptions},
     },
-    engine::{accept::Wish, record::Recorder},
+    engine::{record::Recorder, wish::Wish},
     sim::{Api, FaultKind, PlanSet, Sim, SimConfig, Span, approves_after},
     store::{Location, Role, Store, read::views::RequestFilter},
 };

@@ -10,7 +10,7 @@ use std::{
 
 use amplinkd::{
     domain::time::Time,
-    engine::accept::AskError,
+    engine::wish::AskError,
     store::{
         Location, OpenError, Record, Recorded, Role, Store, StoreError,
         write::{accounts::Standing, gates::Gate, wakeups::Wakeup},

@@ -43,7 +43,7 @@ use amplinkd::{
         request::{Kind, LinkOptions, Request},
         time::Time,
     },
-    engine::{Engine, Settings, accept::Wish, drive::Driver},
+    engine::{Engine, Settings, drive::Driver, wish::Wish},
     sim::{Api, FaultKind, PlanSet, Sim, SimConfig, Span, approves_after, never_answers},
     store::{
         Location, Role, Store,

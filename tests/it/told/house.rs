@@ -15,7 +15,7 @@ use amplinkd::{
         policy::Policy,
         request::{Kind, LinkOptions},
     },
-    engine::{accept::Wish, record::Recorder},
+    engine::{record::Recorder, wish::Wish},
     sim::{By, Phase, PlanSet, Sim, SimConfig, Span, approves_after, never_answers, refuses_after},
     store::{Location, Role, Store},
 };

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use amplinkd::{
-    engine::{Engine, accept::AskError, drive::Driver},
+    engine::{Engine, drive::Driver, wish::AskError},
     store::write::requests::Accepted,
 };
 use tokio::{runtime::Runtime, task::JoinHandle};

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use amplinkd::{
     domain::id::RequestId,
-    engine::{accept::AskError, open_gate::Opened, record::Recorder},
+    engine::{open_gate::Opened, record::Recorder, wish::AskError},
     shutdown::Shutdown,
     sim::{Flags, Quotas},
     store::{Location, Role, Store},

@@ -8,8 +8,10 @@ use amplinkd::{
     sim::{Api, CallLogEntry, Flags, PlanSet, Quotas, Span, approves_after},
 };
 
-use super::super::{ACCOUNT, Daemon, PROGRAM, days, hours, minutes, to_link};
-use super::NEXT_MONTH;
+use super::{
+    super::{ACCOUNT, Daemon, PROGRAM, days, hours, minutes, to_link},
+    NEXT_MONTH,
+};
 
 /// The evening of 31 March in Beijing, four hours before the month is over; the morning is 10 March, 08:00.
 fn until_the_evening() -> Duration {

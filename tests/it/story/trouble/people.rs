@@ -2,7 +2,7 @@
 
 use amplinkd::{
     domain::request::Kind,
-    engine::accept::{AskError, Cancelled},
+    engine::{accept::Cancelled, wish::AskError},
     sim::{FaultKind, Phase, Quotas, Span},
     store::{StoreError, write::accounts::Standing},
 };

@@ -1,0 +1,32 @@
+//! A world behind a lock, with its time.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{now::Now, world::World};
+
+/// The world, for whoever serves it or looks at it, and its time.
+#[derive(Clone)]
+pub struct Shared {
+    world: Arc<Mutex<World>>,
+    now: Now,
+}
+
+impl Shared {
+    /// Puts a world behind a lock and gives it a time.
+    #[must_use]
+    pub fn new(world: World, now: Now) -> Self {
+        Self { world: Arc::new(Mutex::new(world)), now }
+    }
+
+    /// The world, locked. Hold it for a moment and never across an await: every call waits for it.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        // A panic under the lock is a bug of a test, which must not hide behind a second one here.
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The simulator's time, milliseconds UTC.
+    #[must_use]
+    pub fn now(&self, world: &World) -> i64 {
+        (self.now)().saturating_add(world.time_ahead)
+    }
+}
