@@ -4,6 +4,7 @@
 //!
 //! - [`domain`]: what a request is and how it moves. Pure: no IO, no clock.
 //! - [`clock`]: the one trait, so that three-day waits are tested in a microsecond.
+//! - [`net`]: what every HTTP client of ours needs.
 //! - [`wechat`]: the client of `WeChat`, and where tokens come from.
 //! - [`store`]: persistence, in `SQLite`.
 //! - [`notify`]: notification channels, one file each.
@@ -22,6 +23,7 @@ pub mod config;
 pub mod daemon;
 pub mod domain;
 pub mod engine;
+pub mod net;
 pub mod notify;
 pub mod schedule;
 pub mod selftest;

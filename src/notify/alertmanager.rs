@@ -12,9 +12,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
     ChannelError, ChannelSettings, Pace, SendError,
-    clip::{clip, one_line},
     http::{Http, Post},
 };
+use crate::domain::text::format::{clip, one_line};
 use crate::domain::{
     message::{AlertFacts, Message, Severity},
     text::Language,
@@ -254,7 +254,7 @@ mod tests {
     }
 
     fn message(alerts: Vec<AlertFacts>) -> Message {
-        Message { alerts, ..crate::notify::clip::tests::message() }
+        Message { alerts, ..crate::notify::fixture::message() }
     }
 
     #[test]

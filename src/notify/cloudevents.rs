@@ -72,7 +72,7 @@ pub fn cloud_event(message: &Message) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::clip::tests::message;
+    use crate::notify::fixture::message;
 
     #[test]
     fn the_exact_bytes() {

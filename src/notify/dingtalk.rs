@@ -128,7 +128,7 @@ fn text(shown: &Fitted<'_>, headline: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::clip::tests::message;
+    use crate::notify::fixture::message;
 
     fn shown(message: &Message) -> serde_json::Value {
         serde_json::from_slice(&body(message)).unwrap()

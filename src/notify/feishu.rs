@@ -146,7 +146,7 @@ const fn colour(mood: Severity) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::clip::tests::message;
+    use crate::notify::fixture::message;
 
     const NOW: Time = Time::from_ms(1_599_360_473_999);
 

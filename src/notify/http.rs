@@ -1,7 +1,7 @@
 //! One HTTP POST, as every HTTP channel needs it: one deadline, a bounded response, errors in words. No second try, no
 //! redirects, no proxy from the environment, and no URL in an error: a bot's URL is its key.
 
-use std::{error::Error as _, fmt, fmt::Write as _, time::Duration};
+use std::{fmt, time::Duration};
 
 use reqwest::{
     StatusCode, Url,
@@ -9,11 +9,12 @@ use reqwest::{
 };
 use secrecy::ExposeSecret as _;
 
-use super::{ChannelError, ChannelSettings, SendError, redact::Redactor};
-use crate::domain::time::Time;
-
-/// What we are called in other people's logs.
-const USER_AGENT: &str = concat!("amplinkd/", env!("CARGO_PKG_VERSION"));
+use super::{ChannelError, ChannelSettings, SendError};
+use crate::net::{
+    client::{ClientOptions, client, explain},
+    retry_after::retry_after,
+};
+use crate::{domain::time::Time, net::redact::Redactor};
 
 /// The type of every robot's body.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -25,10 +26,6 @@ const ANSWER_BYTES_MAX: usize = 16 << 10;
 /// The longest a connection lies idle. Servers keep theirs 5 seconds or longer; a shorter wait here makes it rare that
 /// a message is written into a connection which the server just closes.
 const IDLE_MAX: Duration = Duration::from_secs(4);
-
-/// The longest wait that a service may ask for. A wrong clock or a typing error over there must not silence a channel
-/// for days: after an hour we ask again.
-pub(super) const AFTER_MAX: Duration = Duration::from_hours(1);
 
 /// Where one channel's messages go, with the connections to there.
 #[derive(Clone)]
@@ -100,7 +97,15 @@ impl Http {
             return Err(wrong("`url` must begin with https:// or http://".to_owned()));
         }
         let veil = Redactor::new(Some(&url), &settings.secrets);
-        let client = client(settings.timeout, url.scheme() == "https").map_err(wrong)?;
+        let client = client(&ClientOptions {
+            timeout: settings.timeout,
+            connect_timeout: settings.timeout,
+            idle_timeout: IDLE_MAX,
+            idle_per_host: usize::MAX,
+            proxy: None,
+            tls: url.scheme() == "https",
+        });
+        let client = client.map_err(|error| wrong(format!("no HTTP client: {error}")))?;
         Ok(Self { client, url, veil, timeout: settings.timeout })
     }
 
@@ -182,72 +187,9 @@ pub(super) fn said(what: &str, words: &str) -> String {
     if words.is_empty() { what.to_owned() } else { format!("{what}: {words}") }
 }
 
-/// A client with this room's habits. Calling it installs the one TLS provider of the process where none is yet.
-fn client(timeout: Duration, tls: bool) -> Result<reqwest::Client, String> {
-    // The error says that there is a provider already, which is all we want.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .http1_only()
-        .retry(reqwest::retry::never())
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .no_proxy()
-        .timeout(timeout)
-        .connect_timeout(timeout * 3 / 4)
-        .pool_idle_timeout(IDLE_MAX)
-        .tcp_nodelay(true);
-    if !tls {
-        // Plain HTTP works on a machine without any CA certificates, where building a TLS client fails.
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().map_err(|error| format!("no HTTP client: {}", explain(error)))
-}
-
-/// The error and its causes in one line, without the URL.
-fn explain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        // Writing to a String cannot fail.
-        let _ = write!(line, ": {inner}");
-        cause = inner.source();
-    }
-    line
-}
-
-/// How long `Retry-After` asks us to wait: seconds, or a date (RFC 9110, section 10.2.3,
-/// <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>). Nothing when it can be read as neither; at most
-/// [`AFTER_MAX`].
-fn retry_after(value: &str, now: Time) -> Option<Duration> {
-    let value = value.trim();
-    let asked = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        // More digits than a number holds is more than the most all the same.
-        value.parse().map_or(AFTER_MAX, Duration::from_secs)
-    } else {
-        let date = jiff::fmt::rfc2822::parse(value).ok()?;
-        now.until(Time::from_ms(date.timestamp().as_millisecond()))
-    };
-    Some(asked.min(AFTER_MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_wait_is_asked_for_in_seconds_or_by_a_date() {
-        let now = Time::from_ms(784_111_777_000); // 1994-11-06 08:49:37, the RFC's own moment
-        let asked = |value| retry_after(value, now).map(|wait| wait.as_secs());
-        assert_eq!(asked("120"), Some(120));
-        assert_eq!(asked(" 0 "), Some(0));
-        assert_eq!(asked("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60));
-        assert_eq!(asked("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
-        assert_eq!(asked("Thu, 31 Dec 2099 23:59:59 GMT"), Some(3_600));
-        assert_eq!(asked("99999999999999999999999"), Some(3_600));
-        assert_eq!([asked("-1"), asked("soon"), asked(""), asked("1.5")], [None; 4]);
-    }
 
     #[test]
     fn every_status_says_what_to_do() {

@@ -83,7 +83,7 @@ pub(super) fn footer(message: &Message) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::time::Time, notify::clip::tests::message};
+    use crate::{domain::time::Time, notify::fixture::message};
 
     #[test]
     fn the_table_never_hides_how_many_there_are() {

@@ -3,18 +3,18 @@
 
 mod alertmanager;
 mod chat_response;
-mod clip;
 pub mod cloudevents;
 mod dingtalk;
 mod email;
 mod escape;
 mod feishu;
+#[cfg(test)]
+mod fixture;
 pub mod heartbeat;
 mod hmac;
 mod http;
 mod labels;
 mod log;
-mod redact;
 mod slack;
 mod truncate;
 mod webhook;

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::{
     ChannelError, ChannelSettings, Pace, SendError,
-    clip::clip,
     escape::{code, slack},
     http::{Answer, Http, Post, said},
     labels,
     truncate::{Fitted, fit},
 };
+use crate::domain::text::format::clip;
 use crate::domain::{message::Message, time::Time};
 
 /// One message in a second (<https://docs.slack.dev/apis/web-api/rate-limits>), one after the other.
@@ -115,7 +115,7 @@ fn plain(text: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::text::Language, notify::clip::tests::message};
+    use crate::{domain::text::Language, notify::fixture::message};
 
     #[test]
     fn what_a_person_sees() {

@@ -5,10 +5,8 @@ use std::fmt::Write as _;
 
 use reqwest::Url;
 
-use super::{
-    clip::{clip, one_line},
-    labels,
-};
+use super::labels;
+use crate::domain::text::format::{clip, one_line};
 use crate::domain::{message::Message, text::Language};
 
 /// Characters of a title. Ours have about fifty; a longer one is no title on a phone.
@@ -177,7 +175,7 @@ fn safe_link(link: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::clip::tests::message;
+    use crate::notify::fixture::message;
 
     /// Title, lead and rows on lines; its length in bytes is what must fit.
     fn plain(shown: &Fitted<'_>) -> String {

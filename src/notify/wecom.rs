@@ -115,7 +115,7 @@ const fn colour(mood: Severity) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::text::Language, notify::clip::tests::message};
+    use crate::{domain::text::Language, notify::fixture::message};
 
     #[test]
     fn what_a_person_sees() {

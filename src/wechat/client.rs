@@ -12,9 +12,11 @@ use secrecy::SecretString;
 use super::{
     answer::{self, CallError, RawListing, cleaned},
     token::Token,
-    transport::{self, BodyFault, ClientOptions},
 };
-use crate::domain::id::ProgramId;
+use crate::{
+    domain::id::ProgramId,
+    net::client::{self, BodyFault, ClientOptions},
+};
 
 /// Bytes of one listing: `ITEMS_MAX` items of the documented size.
 pub const LISTING_BYTES_MAX: usize = 4 << 20;
@@ -114,8 +116,8 @@ impl Client {
             url
         };
         Ok(Self {
-            listings: transport::client(&habits).map_err(BadClient::Http)?,
-            effects: transport::client(&careful).map_err(BadClient::Http)?,
+            listings: client::client(&habits).map_err(BadClient::Http)?,
+            effects: client::client(&careful).map_err(BadClient::Http)?,
             wxamplinkget: endpoint("wxamplinkget"),
             wxamplink: endpoint("wxamplink"),
             wxampunlink: endpoint("wxampunlink"),
@@ -183,14 +185,14 @@ fn request(http: &reqwest::Client, url: &Url, token: &Token, sent: Bytes) -> req
 async fn call(request: reqwest::RequestBuilder, max: usize) -> Result<(StatusCode, Bytes), CallError> {
     let response = request.send().await.map_err(|error| {
         let unsent = error.is_builder() || error.is_connect();
-        let why = transport::explain(error);
+        let why = client::explain(error);
         if unsent { CallError::NotSent(why) } else { CallError::Lost(why) }
     })?;
     let status = response.status();
-    let body = transport::body(response, max).await.map_err(|fault| match fault {
+    let body = client::body(response, max).await.map_err(|fault| match fault {
         BodyFault::TooLong(_) if status != StatusCode::OK => answer::not_wechats(status),
         BodyFault::TooLong(max) => CallError::Unreadable(format!("the answer has more than {max} bytes")),
-        BodyFault::Broken(error) => CallError::Lost(transport::explain(error)),
+        BodyFault::Broken(error) => CallError::Lost(client::explain(error)),
     })?;
     Ok((status, body))
 }

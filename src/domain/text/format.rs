@@ -85,6 +85,38 @@ pub fn steers(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || turns_direction(c)
 }
 
+/// What stands where a text was cut.
+const CUT: char = '…';
+
+/// The text on one line: runs of white space become one space, and characters that nobody sees, which could turn a line
+/// around or hide a part of it, go.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_whitespace() || c.is_control() {
+            if !line.ends_with(' ') {
+                line.push(' ');
+            }
+        } else if !is_unseen(c) {
+            line.push(c);
+        }
+    }
+    line.trim().to_owned()
+}
+
+/// At most `most` characters, the last of them an ellipsis where something was cut.
+#[must_use]
+pub fn clip(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let mut kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    kept.truncate(kept.trim_end().len());
+    kept.extend((most > 0).then_some(CUT));
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,5 +137,18 @@ mod tests {
         assert_eq!(moment(at, &BEIJING), "2026-03-10 08:00");
         assert_eq!(moment(at, &TimeZone::UTC), "2026-03-10 00:00");
         assert_eq!(moment(Time::from_ms(i64::MAX), &BEIJING), format!("{} ms", i64::MAX));
+    }
+
+    #[test]
+    fn a_text_that_fits_is_not_cut() {
+        assert_eq!(clip("公众号", 3), "公众号");
+        assert_eq!(clip("公众号管", 3), "公众…");
+        assert_eq!(clip("a b", 2), "a…");
+        assert_eq!(clip("ab", 0), "");
+    }
+
+    #[test]
+    fn lines_and_hidden_marks_go() {
+        assert_eq!(one_line("\u{202e} a\r\n\r\n b\u{200b}c \u{2028}"), "a bc");
     }
 }

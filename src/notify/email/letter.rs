@@ -12,12 +12,10 @@ use lettre::{
 };
 use sha2::{Digest as _, Sha256};
 
+use crate::domain::text::format::{clip, one_line};
 use crate::{
     domain::{message::Message, text::Language, time::Time},
-    notify::{
-        clip::{clip, one_line},
-        labels,
-    },
+    notify::labels,
 };
 
 /// Rows of a table. More are not read in a mail; the hint's command shows all.

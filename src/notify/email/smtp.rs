@@ -21,7 +21,7 @@ use super::{
     letter::Envelope,
     server::{PORT_WRAPPED, Security, Server},
 };
-use crate::{domain::text::format::duration, notify::redact::Redactor};
+use crate::{domain::text::format::duration, net::redact::Redactor};
 
 /// How long a server may take to say good-bye. The mail is its own by then; without the word it only logs a lost
 /// connection.

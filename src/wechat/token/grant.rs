@@ -5,6 +5,7 @@ use std::{process::Output, time::Duration};
 use reqwest::StatusCode;
 
 use super::{GRANT_BYTES_MAX, Token, TokenError};
+use crate::net::secrets;
 use crate::{
     domain::{errcode::Refusal, id::AccountId},
     wechat::{errmsg, wire},
@@ -74,15 +75,15 @@ impl Grant {
             Ok(Err(refusal)) => Err(refused(&refusal, sent)),
             Err(fault) => Err(TokenError::Unavailable(format!(
                 "the token source's answer is unreadable: {}",
-                errmsg::fault_without(&errmsg::without_secrets(&errmsg::without_all(&fault.to_string(), sent)), sent)
+                errmsg::fault_without(&secrets::without_secrets(&secrets::without_all(&fault.to_string(), sent)), sent)
             ))),
         }
     }
 }
 
 fn refused(refusal: &Refusal, sent: &[&str]) -> TokenError {
-    let said = errmsg::without_all(&refusal.errmsg, sent);
-    let cleaned = errmsg::without_secrets(&said);
+    let said = secrets::without_all(&refusal.errmsg, sent);
+    let cleaned = secrets::without_secrets(&said);
     // A rid is opaque enough to be taken for a secret.
     let errmsg = match errmsg::rid(&said).filter(|rid| rid.len() <= RID_CHARS_MAX) {
         Some(rid) if errmsg::rid(&cleaned) != Some(rid) => format!("{cleaned} rid: {rid}"),
@@ -97,6 +98,6 @@ fn readable(stderr: &[u8], account: &AccountId) -> String {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let words: Vec<&str> = line.split_whitespace().collect();
     // Cleaned before it is cut: half a token is no longer seen to be one.
-    let cleaned = errmsg::without_odd_words(&errmsg::without_secrets(&words.join(" ")), account.as_str());
+    let cleaned = secrets::without_odd_words(&secrets::without_secrets(&words.join(" ")), account.as_str());
     errmsg::clip(&cleaned, STDERR_CHARS_MAX)
 }

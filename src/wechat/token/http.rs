@@ -11,9 +11,9 @@ use secrecy::ExposeSecret as _;
 use super::{BadTokenSource, GRANT_BYTES_MAX, Grant, HttpSource, TokenError};
 use crate::{
     domain::id::AccountId,
-    wechat::{
-        errmsg::percent_encoded,
-        transport::{self, BodyFault, ClientOptions},
+    net::{
+        client::{self, BodyFault, ClientOptions},
+        secrets::percent_encoded,
     },
 };
 
@@ -55,7 +55,7 @@ impl Service {
             value.set_sensitive(true);
             headers.append(name, value);
         }
-        let http = transport::client(&ClientOptions {
+        let http = client::client(&ClientOptions {
             timeout: source.timeout,
             connect_timeout: source.timeout,
             idle_timeout: IDLE,
@@ -70,11 +70,11 @@ impl Service {
     pub(super) async fn fetch(&self, account: &AccountId) -> Result<Grant, TokenError> {
         let url = self.url.replace(PLACE, &percent_encoded(account.as_str()));
         let unreachable = |error: reqwest::Error| {
-            TokenError::Unavailable(format!("the token source does not answer: {}", transport::explain(error)))
+            TokenError::Unavailable(format!("the token source does not answer: {}", client::explain(error)))
         };
         let response = self.http.get(&url).headers(self.headers.clone()).send().await.map_err(unreachable)?;
         let status = response.status();
-        let body = transport::body(response, GRANT_BYTES_MAX).await.map_err(|fault| match fault {
+        let body = client::body(response, GRANT_BYTES_MAX).await.map_err(|fault| match fault {
             BodyFault::TooLong(max) => {
                 TokenError::Unavailable(format!("the token source answers more than {max} bytes"))
             }

@@ -5,8 +5,8 @@ use std::{borrow::Cow, collections::HashMap, fmt, path::PathBuf, sync::Arc, time
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::errmsg;
 use crate::domain::errcode::Refusal;
+use crate::net::secrets;
 mod cache;
 mod command;
 mod grant;
@@ -52,7 +52,7 @@ impl Token {
 
     /// The token as it stands in a query.
     pub(super) fn in_url(&self) -> Cow<'_, str> {
-        errmsg::percent_encoded(self.expose())
+        secrets::percent_encoded(self.expose())
     }
 }
 

@@ -18,23 +18,23 @@ pub fn install_tls() {
 
 /// How connections are made and kept.
 #[derive(Debug)]
-pub(super) struct ClientOptions<'a> {
+pub(crate) struct ClientOptions<'a> {
     /// From the first byte out to the last byte in.
-    pub(super) timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Name lookup, TCP and TLS together.
-    pub(super) connect_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
     /// How long a connection may lie idle before it is closed from our side.
-    pub(super) idle_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
     /// Idle connections kept per host.
-    pub(super) idle_per_host: usize,
+    pub(crate) idle_per_host: usize,
     /// A proxy to go through; the environment's are never used.
-    pub(super) proxy: Option<&'a SecretString>,
+    pub(crate) proxy: Option<&'a SecretString>,
     /// Whether certificates are needed at all.
-    pub(super) tls: bool,
+    pub(crate) tls: bool,
 }
 
-/// A client with these habits. The error never shows the proxy's address, which may hold a password.
-pub(super) fn client(habits: &ClientOptions<'_>) -> Result<reqwest::Client, String> {
+/// A client with these options. The error never shows the proxy's address, which may hold a password.
+pub(crate) fn client(options: &ClientOptions<'_>) -> Result<reqwest::Client, String> {
     install_tls();
     let mut builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
@@ -47,16 +47,16 @@ pub(super) fn client(habits: &ClientOptions<'_>) -> Result<reqwest::Client, Stri
         .referer(false)
         // reqwest reads HTTP_PROXY and its kin even without its `system-proxy` feature.
         .no_proxy()
-        .timeout(habits.timeout)
+        .timeout(options.timeout)
         // A wait that ends while connecting is known to have sent nothing only if the connector itself ends it.
-        .connect_timeout(habits.connect_timeout.min(habits.timeout * 3 / 4))
-        .pool_idle_timeout(habits.idle_timeout)
-        .pool_max_idle_per_host(habits.idle_per_host)
+        .connect_timeout(options.connect_timeout.min(options.timeout * 3 / 4))
+        .pool_idle_timeout(options.idle_timeout)
+        .pool_max_idle_per_host(options.idle_per_host)
         .tcp_nodelay(true);
-    if let Some(proxy) = habits.proxy {
+    if let Some(proxy) = options.proxy {
         let proxy = reqwest::Proxy::all(proxy.expose_secret()).map_err(|_| "the proxy is no URL".to_owned())?;
         builder = builder.proxy(proxy);
-    } else if !habits.tls {
+    } else if !options.tls {
         // Plain HTTP works on a machine without any CA certificates, where building a TLS client fails.
         builder = builder.tls_certs_only([]);
     }
@@ -65,7 +65,7 @@ pub(super) fn client(habits: &ClientOptions<'_>) -> Result<reqwest::Client, Stri
 
 /// Why a body could not be had.
 #[derive(Debug)]
-pub(super) enum BodyFault {
+pub(crate) enum BodyFault {
     /// It is longer than the limit, in bytes.
     TooLong(usize),
     /// The connection failed.
@@ -73,7 +73,7 @@ pub(super) enum BodyFault {
 }
 
 /// The whole body, at most `max` bytes of it.
-pub(super) async fn body(mut response: reqwest::Response, max: usize) -> Result<Bytes, BodyFault> {
+pub(crate) async fn body(mut response: reqwest::Response, max: usize) -> Result<Bytes, BodyFault> {
     let Some(first) = response.chunk().await.map_err(BodyFault::Broken)? else { return Ok(Bytes::new()) };
     let mut length = first.len();
     let mut joined: Option<BytesMut> = None;
@@ -88,7 +88,7 @@ pub(super) async fn body(mut response: reqwest::Response, max: usize) -> Result<
 }
 
 /// The error and its causes in one line, without the URL.
-pub(super) fn explain(error: reqwest::Error) -> String {
+pub(crate) fn explain(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut line = error.to_string();
     let mut cause = error.source();

@@ -1,14 +1,12 @@
 //! Redacts a channel's secrets from every text that leaves it, whatever a service sends back. A secret need not appear
 //! whole: a service may quote part of it, in capitals or percent-encoded.
 
+use super::secrets::SCRUBBED;
 use std::{collections::HashSet, fmt};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
-
-/// What stands where a secret stood.
-const IN_ITS_PLACE: &str = "[secret]";
 
 /// Bytes in a row that give a secret away. Shorter pieces are words of the service's own sentence too often.
 const PIECE: usize = 8;
@@ -24,7 +22,7 @@ const WORDS_MAX: usize = 200;
 
 /// The secrets of one channel, cut into the pieces by which they are found again.
 #[derive(Clone)]
-pub(super) struct Redactor {
+pub(crate) struct Redactor {
     /// In lower case; as long as [`PIECE`], or a whole secret that is shorter.
     pieces: HashSet<Vec<u8>>,
     /// The lengths that occur among them, the longest first.
@@ -33,27 +31,27 @@ pub(super) struct Redactor {
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Veil")
+        f.write_str("Redactor")
     }
 }
 
 impl Redactor {
     /// Hides the keys in this address, and these secrets.
-    pub(super) fn new(url: Option<&Url>, secrets: &[SecretString]) -> Self {
-        let mut veil = Self { pieces: HashSet::new(), lengths: Vec::new() };
+    pub(crate) fn new(url: Option<&Url>, secrets: &[SecretString]) -> Self {
+        let mut redactor = Self { pieces: HashSet::new(), lengths: Vec::new() };
         for secret in secrets {
             let secret = secret.expose_secret();
-            veil.hide(secret);
-            veil.hide(secret.strip_prefix("whsec_").unwrap_or(secret));
+            redactor.hide(secret);
+            redactor.hide(secret.strip_prefix("whsec_").unwrap_or(secret));
         }
         for key in url.map(keys_in).unwrap_or_default() {
-            veil.hide(&key);
+            redactor.hide(&key);
         }
-        veil
+        redactor
     }
 
     /// Hides one more text, as it is and percent-encoded.
-    pub(super) fn hide(&mut self, secret: &str) {
+    pub(crate) fn hide(&mut self, secret: &str) {
         let encoded: String = reqwest::Url::parse_with_params("x:/", [("", secret)])
             .map(|url| url.query().unwrap_or_default().trim_start_matches('=').to_owned())
             .unwrap_or_default();
@@ -72,10 +70,10 @@ impl Redactor {
     }
 
     /// The text without any piece of a secret, on one line, short, and without characters that nobody sees.
-    pub(super) fn words(&self, text: &str) -> String {
+    pub(crate) fn words(&self, text: &str) -> String {
         let veiled = self.veiled(&text.replace("\\/", "/"));
-        let line = super::clip::one_line(&veiled);
-        super::clip::clip(&line, WORDS_MAX)
+        let line = crate::domain::text::format::one_line(&veiled);
+        crate::domain::text::format::clip(&line, WORDS_MAX)
     }
 
     fn veiled(&self, text: &str) -> String {
@@ -94,7 +92,7 @@ impl Redactor {
             if !secret[at] {
                 shown.push(c);
             } else if !hidden {
-                shown.push_str(IN_ITS_PLACE);
+                shown.push_str(SCRUBBED);
             }
             hidden = secret[at];
         }
