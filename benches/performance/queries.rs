@@ -8,11 +8,7 @@ use std::{
 
 use amplinkd::store::{
     Location, Role, Store,
-    read::{
-        account_page::AccountFilter,
-        audit::Histories,
-        views::{ConflictFilter, RequestFilter},
-    },
+    read::{account_page::AccountFilter, audit::Histories, request_page::RequestFilter, views::ConflictFilter},
 };
 use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection, sqlite::SqliteConnectOptions};
 

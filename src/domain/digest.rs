@@ -1,4 +1,5 @@
-//! The daily digest in words: what ended, what waits and for how long, what needs action.
+//! The figures of the daily digest: what ended, what waits and for how long. The store counts them, and
+//! [`super::text::digest`] words them.
 
 use serde::Serialize;
 

@@ -1,6 +1,5 @@
-//! The reminder for an administrator who has not answered: whom it is for, whether it may be sent now, and its text. It
-//! claims nothing that `WeChat` does not document: who sends its message, what the buttons are called, how long it is
-//! valid.
+//! The reminder for an administrator who has not answered: whom it is for, and whether it may be sent now. Its words are
+//! in [`super::text::reminder`].
 
 use std::time::Duration;
 

@@ -15,11 +15,7 @@ use crate::{
     },
     store::{
         Record, StoreError,
-        write::{
-            accounts::Standing,
-            import::ImportRow,
-            requests::{Accepted, Urgency},
-        },
+        write::{import::ImportRow, requests::Accepted, standing::Standing, urgency::Urgency},
     },
 };
 

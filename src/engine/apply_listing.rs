@@ -23,10 +23,8 @@ use crate::{
     },
     store::{
         Record, Recorded, StoreError,
-        write::{
-            accounts::AccountUpdate,
-            programs::{ITEMS_REMEMBERED_MAX, item_names},
-        },
+        account_row::AccountUpdate,
+        write::programs::{ITEMS_REMEMBERED_MAX, item_names},
     },
 };
 

@@ -10,7 +10,7 @@ use crate::{
         account::{AccountState, Outcome},
         errcode::Class,
     },
-    store::{Record, StoreError, write::accounts::AccountUpdate},
+    store::{Record, StoreError, account_row::AccountUpdate},
     wechat::TokenError,
 };
 

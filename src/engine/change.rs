@@ -8,7 +8,10 @@ use crate::{
         request::{Request, State},
         time::Time,
     },
-    store::write::record::{Change, Conflict, Event, Transition, new_id},
+    store::write::{
+        chain::Transition,
+        record::{Change, Conflict, Event, new_id},
+    },
 };
 
 /// Decides and prepares what must be written; nothing when nothing changes. Answers the request as it is then.

@@ -17,7 +17,8 @@ use crate::{
         StoreError,
         write::{
             import::{Claimed, ImportRow},
-            requests::{Accepted, Urgency},
+            requests::Accepted,
+            urgency::Urgency,
         },
     },
 };

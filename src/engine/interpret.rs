@@ -24,8 +24,8 @@ use crate::{
     },
     store::{
         BadRow, Record,
+        account_row::AccountUpdate,
         write::{
-            accounts::AccountUpdate,
             poll::Known,
             programs::{Difference, ItemRow, ListState, Mirror, difference},
             record::Change,

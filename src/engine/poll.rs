@@ -22,10 +22,7 @@ use crate::{
         request::{Request, State},
         time::Time,
     },
-    store::{
-        Record, StoreError,
-        write::{accounts::AccountUpdate, gates::Gate},
-    },
+    store::{Record, StoreError, account_row::AccountUpdate, write::gates::Gate},
     wechat::{CallError, RawListing, ReadError, TokenError},
 };
 

@@ -27,7 +27,7 @@ use crate::{
     },
     store::{
         Record, Recorded, Store, StoreError,
-        write::{accounts::Account, gates::Gate, record::Transition},
+        write::{accounts::Account, chain::Transition, gates::Gate},
     },
 };
 

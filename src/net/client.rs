@@ -1,4 +1,4 @@
-//! HTTP for this module: common settings, bounded bodies, errors in words. No second try, no redirects, and no URL in
+//! HTTP clients: common settings, bounded bodies, errors in words. No second try, no redirects, and no URL in
 //! an error, because it holds a token.
 
 use std::{error::Error as _, fmt::Write as _, time::Duration};

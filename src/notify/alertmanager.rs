@@ -14,10 +14,12 @@ use super::{
     ChannelError, ChannelSettings, Pace, SendError,
     http::{Http, Post},
 };
-use crate::domain::text::format::{clip, one_line};
 use crate::domain::{
     message::{AlertFacts, Message, Severity},
-    text::Language,
+    text::{
+        Language,
+        format::{clip, one_line},
+    },
     time::Time,
 };
 

@@ -10,11 +10,14 @@ use reqwest::{
 use secrecy::ExposeSecret as _;
 
 use super::{ChannelError, ChannelSettings, SendError};
-use crate::net::{
-    client::{ClientOptions, client, explain},
-    retry_after::retry_after,
+use crate::{
+    domain::time::Time,
+    net::{
+        client::{ClientOptions, client, explain},
+        redact::Redactor,
+        retry_after::retry_after,
+    },
 };
-use crate::{domain::time::Time, net::redact::Redactor};
 
 /// The type of every robot's body.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -79,7 +82,7 @@ pub(super) struct Answer<'h> {
     pub(super) status: StatusCode,
     /// The body, or its beginning when it was long or broke off.
     pub(super) body: Vec<u8>,
-    /// The wait that was asked for, at most [`AFTER_MAX`].
+    /// The wait that was asked for, at most [`crate::net::retry_after::AFTER_MAX`].
     pub(super) after: Option<Duration>,
     veil: &'h Redactor,
 }

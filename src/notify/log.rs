@@ -1,9 +1,9 @@
 //! The channel `log`: each message as one line of our own log, for machines whose logs are already monitored.
 
 use super::{ChannelError, ChannelSettings, Pace, SendError};
-use crate::domain::text::format::{clip, one_line};
 use crate::domain::{
     message::{Message, Severity},
+    text::format::{clip, one_line},
     time::Time,
 };
 

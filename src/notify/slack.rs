@@ -11,8 +11,7 @@ use super::{
     labels,
     truncate::{Fitted, fit},
 };
-use crate::domain::text::format::clip;
-use crate::domain::{message::Message, time::Time};
+use crate::domain::{message::Message, text::format::clip, time::Time};
 
 /// One message in a second (<https://docs.slack.dev/apis/web-api/rate-limits>), one after the other.
 pub(super) const PACE: Pace = Pace { at_once: 1, most: Some((1, Duration::from_secs(1))) };

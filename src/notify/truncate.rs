@@ -6,8 +6,13 @@ use std::fmt::Write as _;
 use reqwest::Url;
 
 use super::labels;
-use crate::domain::text::format::{clip, one_line};
-use crate::domain::{message::Message, text::Language};
+use crate::domain::{
+    message::Message,
+    text::{
+        Language,
+        format::{clip, one_line},
+    },
+};
 
 /// Characters of a title. Ours have about fifty; a longer one is no title on a phone.
 const TITLE_MAX: usize = 120;

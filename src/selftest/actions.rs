@@ -19,7 +19,7 @@ use crate::{
         wish::{AskError, Wish},
     },
     sim::{By, Faults, Phase},
-    store::{file::corrupt::spoil, write::accounts::Standing},
+    store::{file::corrupt::spoil, write::standing::Standing},
 };
 
 impl Runner {

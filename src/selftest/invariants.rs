@@ -12,7 +12,10 @@ use crate::{
     domain::time::Time,
     engine::record::Recorder,
     sim::{Api, CallLogEntry, Sim, World},
-    store::read::views::{ConflictFilter, RequestFilter, RequestView, TransitionView},
+    store::read::{
+        request_page::RequestFilter,
+        views::{ConflictFilter, RequestView, TransitionView},
+    },
 };
 
 /// Messages read in one look; a life writes fewer between two.

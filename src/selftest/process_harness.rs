@@ -17,7 +17,7 @@ use crate::{
     },
     engine::{record::Recorder, wish::Wish},
     sim::{Api, FaultKind, PlanSet, Sim, SimConfig, Span, approves_after, refuses_after},
-    store::{Location, Role, Store, read::views::RequestFilter},
+    store::{Location, Role, Store, read::request_page::RequestFilter},
 };
 
 /// How often it is looked whether something has come about.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     sim::{By, EmptyItems, Faults, Phase, Quotas},
-    store::{file::corrupt::mend, write::accounts::Standing},
+    store::{file::corrupt::mend, write::standing::Standing},
 };
 
 const DAY: Duration = Duration::from_hours(24);

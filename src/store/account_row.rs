@@ -2,9 +2,10 @@
 
 use sqlx::FromRow;
 
-use super::{BadRow, decode::Cells, write::accounts::AccountUpdate};
+use super::{BadRow, decode::Cells};
 use crate::domain::{
     account::{AccountState, Budget, Calls, Status, SuspendedBy, Trouble},
+    errcode::Refusal,
     id::AccountId,
     time::Time,
 };
@@ -186,5 +187,31 @@ impl<'a> From<&'a AccountUpdate> for UpdateRow<'a> {
             call_after: state.calls.after.map(Time::ms),
             call_error: update.call_error.as_deref(),
         }
+    }
+}
+
+/// What a look, or the calls that followed it, made of an account.
+#[derive(Debug, Clone)]
+pub struct AccountUpdate {
+    /// The account.
+    pub account: AccountId,
+    /// How it stands from now on.
+    pub state: AccountState,
+    /// When that was learned.
+    pub at: Time,
+    /// What the last failure of a look was; kept while it fails.
+    pub error: Option<String>,
+    /// The code by which `WeChat` suspended it; kept while it is suspended.
+    pub refusal: Option<Refusal>,
+    /// What the last refused call was; kept while calls are refused.
+    pub call_error: Option<String>,
+}
+
+impl AccountUpdate {
+    /// How an account stands, without any words.
+    #[must_use]
+    pub fn of(account: &AccountId, state: &AccountState, at: Time) -> Self {
+        let (error, refusal, call_error) = (None, None, None);
+        Self { account: account.clone(), state: state.clone(), at, error, refusal, call_error }
     }
 }

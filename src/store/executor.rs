@@ -23,10 +23,7 @@ use tokio::sync::{
     oneshot, watch,
 };
 
-use super::{
-    StoreError, bulk,
-    write::writer::{self, Health},
-};
+use super::{StoreError, bulk, health, health::Health};
 
 /// Pieces in one transaction: enough to make the sync cheap, few enough to answer soon.
 const GROUP: usize = 512;
@@ -293,7 +290,7 @@ impl Slot {
                 })
                 .collect(),
         };
-        writer::tell(health, &outcomes);
+        health::tell(health, &outcomes);
         self.answer(pieces.into_iter().zip(outcomes).collect());
     }
 

@@ -4,16 +4,18 @@
 //! other writes go to the `writer`; both commit everything that queued during the last commit. Each file next to them
 //! holds one noun with its SQL; [`read::views`] is what people read.
 
-mod account_row;
+pub mod account_row;
 mod bulk;
 mod codes;
 mod decode;
 pub mod error;
 mod executor;
 pub mod file;
+mod health;
 pub mod read;
 mod request_row;
 mod skipped_accounts;
+mod tables;
 pub mod write;
 
 use std::sync::Arc;
@@ -24,13 +26,12 @@ use tokio::sync::watch;
 pub use self::{
     error::{BadRow, StoreError},
     file::{
+        error::OpenError,
+        location::{Location, Role},
         move_to_log::Moved,
-        open::{Location, OpenError, Role},
     },
-    write::{
-        record::{Record, Recorded},
-        writer::Health,
-    },
+    health::Health,
+    write::record::{Record, Recorded},
 };
 use self::{
     executor::Executor,

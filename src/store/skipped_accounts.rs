@@ -12,7 +12,7 @@ use super::{
     Store, StoreError,
     account_row::{Account, AccountRow, select_accounts},
     bulk, decode,
-    write::accounts::ACCOUNT,
+    tables::ACCOUNT,
 };
 
 /// Rows that are remembered. More of them are one defect, which somebody mends in one go: the next start reads all.

@@ -20,7 +20,8 @@ use amplinkd::{
     engine::{record::Recorder, wish::Wish},
     store::{
         Location, Record, Role, Store,
-        write::{accounts::AccountUpdate, gates::Gate, programs::ItemRow},
+        account_row::AccountUpdate,
+        write::{gates::Gate, programs::ItemRow},
     },
 };
 use sqlx::{

@@ -19,7 +19,7 @@ use amplinkd::{
         record::Recorder,
         wish::{AT_ONCE_MAX, AskError, Wish},
     },
-    store::{Location, Role, Store, StoreError, read::views::RequestFilter, write::requests::Accepted},
+    store::{Location, Role, Store, StoreError, read::request_page::RequestFilter, write::requests::Accepted},
 };
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 

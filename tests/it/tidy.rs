@@ -1,6 +1,8 @@
 //! Rules of this code base that no compiler checks. They read the source tree as text, without a toolchain, git or a
 //! network, and their messages say where to look and what to do.
 
+mod circles;
+
 use std::{fs, path::Path};
 
 /// Which rooms a room may name besides itself. A new room needs a line here and one in `ARCHITECTURE.md`.

@@ -12,10 +12,7 @@ use crate::{
     },
     domain::id::RequestId,
     engine::accept::Cancelled,
-    store::read::{
-        id_suffix::Noun,
-        views::{RequestFilter, RequestView},
-    },
+    store::read::{id_suffix::Noun, request_page::RequestFilter, views::RequestView},
 };
 
 /// Changes under way at once: they share their syncs.

@@ -2,7 +2,7 @@
 
 use crate::{
     domain::id::{AccountId, ProgramId},
-    store::read::{pages::StepView, views::RequestFilter},
+    store::read::{pages::StepView, request_page::RequestFilter},
 };
 
 /// Every state, in the words of `v_request.state`.

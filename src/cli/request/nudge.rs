@@ -27,7 +27,7 @@ use crate::{
     },
     engine::wish::AskError,
     store::{
-        read::{id_suffix::Noun, views::RequestFilter},
+        read::{id_suffix::Noun, request_page::RequestFilter},
         write::nudges::{Background, NewNudge, Nudged, Occasion},
     },
 };

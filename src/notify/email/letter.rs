@@ -12,9 +12,15 @@ use lettre::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::text::format::{clip, one_line};
 use crate::{
-    domain::{message::Message, text::Language, time::Time},
+    domain::{
+        message::Message,
+        text::{
+            Language,
+            format::{clip, one_line},
+        },
+        time::Time,
+    },
     notify::labels,
 };
 

@@ -8,7 +8,6 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteRow},
 };
 
-use super::open;
 use crate::{
     domain::{
         observation::RestoredFate,
@@ -19,8 +18,10 @@ use crate::{
         BadRow, Store, StoreError,
         decode::{self, Table},
         executor::Db,
+        file::location::lone_reader,
         request_row::RequestRow,
-        write::{import, requests::REQUEST},
+        tables::REQUEST,
+        write::import,
     },
 };
 
@@ -188,7 +189,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the copy cannot be written; nothing usable is left behind then.
     pub async fn copy_file(from: &Path, to: &Path) -> Result<(), StoreError> {
-        let mut connection = open::lone_reader(from).await?;
+        let mut connection = lone_reader(from).await?;
         sqlx::query("VACUUM INTO $1").bind(to.to_string_lossy().into_owned()).execute(&mut connection).await?;
         Ok(connection.close().await?)
     }

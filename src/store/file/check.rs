@@ -9,8 +9,8 @@ use std::{
 
 use sqlx::{Connection, SqliteConnection};
 
-use super::{open, sidecar};
-use crate::store::{OpenError, Store, StoreError};
+use super::sidecar;
+use crate::store::{OpenError, Store, StoreError, file::location::lone_reader};
 
 /// The largest file that is checked before the daemon says that it is ready: about a second on a slow disk.
 const CHECK_FIRST_MAX: u64 = 64 << 20;
@@ -52,7 +52,7 @@ pub(super) fn is_first(path: &Path) -> bool {
 /// Checks the whole file before it is used.
 pub(super) async fn first(path: &Path) -> Result<(), OpenError> {
     let failed = |source: StoreError| failure(path, source);
-    let mut connection = open::lone_reader(path).await.map_err(failed)?;
+    let mut connection = lone_reader(path).await.map_err(failed)?;
     let report = reports(&mut connection, None).await.map_err(|error| failed(error.into()))?;
     judge(path, report)?;
     // It was mended, or replaced by a copy.
@@ -81,7 +81,7 @@ impl Store {
         let path = self.place.path();
         let failed = |source: StoreError| failure(path, source);
         let checked = async {
-            let mut connection = open::lone_reader(path).await.map_err(failed)?;
+            let mut connection = lone_reader(path).await.map_err(failed)?;
             let tables: Vec<String> =
                 sqlx::query_scalar(TABLES).fetch_all(&mut connection).await.map_err(|error| failed(error.into()))?;
             for table in tables {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    migrate::SCHEMA,
+    schema::SCHEMA,
     sidecar::{self, SidecarError},
 };
 use crate::store::OpenError;

@@ -8,21 +8,18 @@ use std::{
 };
 
 use sqlx::{
-    Connection, SqliteConnection,
+    SqliteConnection,
     migrate::{MigrateError, Migrator},
 };
 
 use super::{
+    error::OpenError,
     lock::lock_to_migrate,
-    move_to_log::{self, Moved},
-    open::{OpenError, Tell, lone_reader},
+    move_to_log::{self, Moved, Tell},
+    schema::{SCHEMA, schema, unmigrated},
 };
-use crate::store::StoreError;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
-
-/// The `user_version` that the last migration leaves behind.
-pub(super) const SCHEMA: i64 = 16;
 
 /// The migration after which rows are moved page by page.
 const BEFORE_MOVE: i64 = 13;
@@ -43,19 +40,6 @@ pub(super) async fn migrate_alone(
     let migrated = migrate(connection, path, tell).await;
     drop(lock);
     migrated
-}
-
-pub(super) async fn schema(connection: &mut SqliteConnection, path: &Path) -> Result<i64, OpenError> {
-    let failed = |source: sqlx::Error| unmigrated(MigrateError::Execute(source), path);
-    sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await.map_err(failed)
-}
-
-/// The schema's version of a file; 0 when nothing of ours is in it.
-pub(super) async fn schema_of(path: &Path) -> Result<i64, StoreError> {
-    let mut connection = lone_reader(path).await?;
-    let version = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await?;
-    connection.close().await?;
-    Ok(version)
 }
 
 pub(super) async fn migrate(connection: &mut SqliteConnection, path: &Path, tell: Tell<'_>) -> Result<(), OpenError> {
@@ -146,17 +130,5 @@ async fn refuse_foreign(connection: &mut SqliteConnection, path: &Path) -> Resul
         Some(table) => {
             Err(OpenError::Foreign { path: path.to_owned(), reason: format!("it holds the table {table:?}") })
         }
-    }
-}
-
-fn unmigrated(error: MigrateError, path: &Path) -> OpenError {
-    let path = path.to_owned();
-    match error {
-        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => match StoreError::from(source) {
-            StoreError::Refused(source) => OpenError::Foreign { path, reason: source.to_string() },
-            StoreError::Corrupt(source) => OpenError::Damaged { path, report: source.to_string() },
-            source => OpenError::Store { path, source },
-        },
-        other => OpenError::Foreign { path, reason: other.to_string() },
     }
 }

@@ -3,11 +3,14 @@
 pub mod backup;
 pub mod check;
 pub mod corrupt;
+pub mod error;
+pub mod location;
 pub(super) mod lock;
 pub(super) mod migrate;
 pub(super) mod move_to_log;
 pub mod open;
 pub mod read_only;
 pub mod restore;
+pub(super) mod schema;
 pub mod sidecar;
 pub mod wal;

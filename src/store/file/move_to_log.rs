@@ -4,7 +4,6 @@
 
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::open::Tell;
 use crate::domain::{observation::Cause, request::StateKind};
 
 /// Requests, with their histories, or events in one transaction: a few hundredths of a second.
@@ -111,3 +110,6 @@ fn steps() -> String {
         sql.replace(place, &format!("CASE {column} {} END", arms.join(" ")))
     })
 }
+
+/// Who hears how far an older file is brought up to date.
+pub(crate) type Tell<'t> = &'t (dyn Fn(Moved) + Sync);

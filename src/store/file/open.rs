@@ -12,29 +12,28 @@ use std::{
 
 use rusqlite::OpenFlags;
 use sqlx::{
-    ConnectOptions, Connection, SqliteConnection,
+    ConnectOptions, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::watch;
 
 use super::{
     check,
+    location::BUSY_TIMEOUT,
     lock::{Purpose, lock_soon},
     migrate::{migrate, migrate_alone, shrink},
-    move_to_log::Moved,
-    sidecar::{self, Planted},
+    move_to_log::Tell,
+    sidecar,
     wal::{FOLD_ABOVE, Log},
 };
 use crate::store::{
-    Store, StoreError,
+    Location, OpenError, Role, Store,
     executor::{Executor, Turn, Way},
+    health::Health,
     read::illegal_rows::Scan,
     skipped_accounts::SkippedAccounts,
-    write::writer::{Health, Writer},
+    write::writer::Writer,
 };
-
-/// How long a statement waits for another process.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The same for the daemon. Its loop may wait for two groups of the writer, one under way and its own: together they must
 /// stay below what counts as a standstill, and far below the 30 s of systemd's watchdog.
@@ -60,115 +59,6 @@ const READERS: u32 = 4;
 
 /// The first `SQLite` without the WAL-reset corruption (<https://www.sqlite.org/wal.html#walresetbug>).
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
-
-/// Where the database is and with which mode it is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Location {
-    /// The file.
-    pub path: PathBuf,
-    /// Permission bits of a new file, as in 0o640.
-    pub mode: u32,
-}
-
-/// Who opens it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The one process that drives requests: takes the lock and checks the file.
-    Daemon,
-    /// A command beside it.
-    Tool,
-}
-
-/// Who hears how far an older file is brought up to date.
-pub type Tell<'t> = &'t (dyn Fn(Moved) + Sync);
-
-/// Why it was not opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The file, its folder or the lock beside it cannot be used.
-    #[error("cannot open the database {}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A second daemon.
-    #[error("another amplinkd drives {}: one database has one daemon (its lock is {}.lock)", .0.display(), .0.display())]
-    Locked(PathBuf),
-    /// Something else stands where a file of ours should.
-    #[error(transparent)]
-    Planted(#[from] Planted),
-    /// Another process brings it up to date and does not come to its end.
-    #[error("{} is being brought up to date by another amplinkd: try again when that has ended", .0.display())]
-    Migrating(PathBuf),
-    /// A daemon drives a file that had this name.
-    #[error("the file that the daemon of {} works on was deleted or replaced: put it back, or restart the daemon", .0.display())]
-    Gone(PathBuf),
-    /// A second name leads to the file, and `SQLite` keeps a log by name.
-    #[error(
-        "{} has another name (a hard link), under which it has another log, and one log's changes destroy the other's: \
-         keep one name (`find DIR -samefile {}` lists them)", .0.display(), .0.display()
-    )]
-    TwoNames(PathBuf),
-    /// Made by a newer program.
-    #[error("{} was made by a newer amplinkd (schema {version}): use that version, or restore a backup", path.display())]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its schema's version.
-        version: i64,
-    },
-    /// Made by an older program that runs.
-    #[error(
-        "{} belongs to an older amplinkd that is running (schema {version}): restart the daemon with this version first",
-        path.display()
-    )]
-    Older {
-        /// The file.
-        path: PathBuf,
-        /// Its schema's version.
-        version: i64,
-    },
-    /// Made by an older program, and opened to read alone.
-    #[error(
-        "{} was made by an older amplinkd (schema {version}): start the daemon of this version, which brings it up to date",
-        path.display()
-    )]
-    Outdated {
-        /// The file.
-        path: PathBuf,
-        /// Its schema's version.
-        version: i64,
-    },
-    /// A migration that is not ours.
-    #[error("{} is not a database of amplinkd, or its schema was changed: {reason}", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-        /// What differs.
-        reason: String,
-    },
-    /// The check found damage.
-    #[error("{} is damaged: {report}; keep a copy and restore a backup", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What the check said first.
-        report: String,
-    },
-    /// The library is one that can corrupt the file.
-    #[error("this build carries SQLite {0}, which can corrupt a write-ahead log: build with 3.51.3 or newer")]
-    OldSqlite(String),
-    /// The database would not work.
-    #[error("cannot open the database {}: {source}", path.display())]
-    Store {
-        /// The file.
-        path: PathBuf,
-        /// What it said.
-        source: StoreError,
-    },
-}
 
 impl Store {
     /// Opens the database, making it when it is not there.
@@ -305,10 +195,4 @@ pub(super) async fn check_library(connection: &mut SqliteConnection) -> Result<R
     let mut next = || parts.next().unwrap_or(0);
     let ours = (next(), next(), next());
     Ok(if ours < OLDEST_SQLITE { Err(OpenError::OldSqlite(version)) } else { Ok(()) })
-}
-
-/// A connection of its own, for what must not share the pool: backups and whole-file checks.
-pub async fn lone_reader(path: &Path) -> Result<SqliteConnection, StoreError> {
-    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
-    Ok(SqliteConnection::connect_with(&options).await?)
 }

@@ -11,17 +11,18 @@ use sqlx::{
 use tokio::sync::watch;
 
 use super::{
-    migrate::{SCHEMA, schema},
     open::{FileIdentity, check_library},
+    schema::{SCHEMA, schema},
     sidecar,
     wal::Log,
 };
 use crate::store::{
     OpenError, Store,
     executor::{Executor, Turn, Way},
+    health::Health,
     read::illegal_rows::Scan,
     skipped_accounts::SkippedAccounts,
-    write::writer::{Health, Writer},
+    write::writer::Writer,
 };
 
 /// Connections for reading: a page of figures asks one thing after the other.

@@ -11,7 +11,7 @@ use std::{
 use super::{
     backup::{Contents, Salvaged},
     lock::{Purpose, lock_soon},
-    migrate::schema_of,
+    schema::schema_of,
     sidecar::{self, NEIGHBOURS, Planted},
 };
 use crate::{

@@ -7,10 +7,8 @@ use crate::{
     domain::{account::Trouble, alert_rules::Count, time::Time},
     store::{
         Store, StoreError, bulk, decode,
-        write::{
-            accounts::ACCOUNT,
-            gates::{GATE, Gate},
-        },
+        tables::ACCOUNT,
+        write::gates::{GATE, Gate},
     },
 };
 

@@ -20,11 +20,8 @@ use crate::{
         decode::{self, Cells},
         executor::Db,
         request_row::RequestRow,
-        write::{
-            accounts::ACCOUNT,
-            alerts::{ALERT, AlertRow},
-            requests::REQUEST,
-        },
+        tables::{ACCOUNT, REQUEST},
+        write::alerts::{ALERT, AlertRow},
     },
 };
 

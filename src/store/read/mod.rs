@@ -14,7 +14,7 @@ pub mod nudge_effects;
 pub mod pages;
 pub mod proof;
 pub mod recheck;
-pub(super) mod request_page;
+pub mod request_page;
 pub(super) mod schema_checks;
 pub mod stage_times;
 pub mod status;

@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use super::stage_times::first_id;
 use crate::{
     domain::time::Time,
-    store::{Store, StoreError, decode, executor::Db, write::requests::REQUEST},
+    store::{Store, StoreError, decode, executor::Db, tables::REQUEST},
 };
 
 /// One page, and where the next one begins.

@@ -3,8 +3,6 @@
 
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::views::RequestFilter;
-
 const OPEN: [&str; 6] =
     ["requested", "initiating", "initiated", "awaiting_account_admin", "awaiting_program_admin", "deferred"];
 
@@ -121,6 +119,25 @@ fn push_narrowing(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter) {
         query.push(" AND EXISTS (SELECT 1 FROM request_label AS m WHERE m.request_id = r.id AND m.name = ");
         query.push_bind(name.clone()).push(" AND m.value = ").push_bind(value.clone()).push(")");
     }
+}
+
+/// Which requests to list. Everything that is set must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestFilter {
+    /// Only this account's.
+    pub account: Option<String>,
+    /// Only this program's.
+    pub program: Option<String>,
+    /// Only in one of these states; empty is any.
+    pub states: Vec<String>,
+    /// Only this kind.
+    pub kind: Option<String>,
+    /// Only those that have, or have not, come to an end.
+    pub open: Option<bool>,
+    /// Only those with these labels.
+    pub labels: Vec<(String, String)>,
+    /// Only ids after this one, oldest first; or before it, newest first.
+    pub after: Option<String>,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Map, Value};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
-use super::{request_page, views::RequestFilter};
+use super::request_page::{self, RequestFilter};
 use crate::{
     domain::{
         alert_rules::{RIPE_AFTER, Stage},

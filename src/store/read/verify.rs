@@ -10,7 +10,7 @@ use crate::{
         history::{Identity, Replay, Step, hex},
         time::Time,
     },
-    store::{Store, StoreError, file::open},
+    store::{Store, StoreError, file::location::lone_reader},
 };
 
 /// Requests replayed in one read: a few milliseconds in which the log cannot be folded into the file.
@@ -72,7 +72,7 @@ impl Store {
     /// Checks the file's structure and replays the history of every request against its state; at most `limit`
     /// findings.
     pub async fn verify(path: &Path, limit: u32) -> Result<Vec<Damage>, StoreError> {
-        let mut connection = open::lone_reader(path).await?;
+        let mut connection = lone_reader(path).await?;
         let limit = limit as usize;
         let mut found = structure(&mut connection).await?;
         let mut after = String::new();

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
-use super::request_page;
+use super::request_page::{self, RequestFilter};
 use crate::store::{Store, StoreError};
 
 /// Rows in one page: a read transaction must stay short, or the log cannot be folded into the file.
@@ -125,25 +125,6 @@ pub struct ProgramView {
     pub gone_at: Option<String>,
     pub status_since: String,
     pub item: String,
-}
-
-/// Which requests to list. Everything that is set must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RequestFilter {
-    /// Only this account's.
-    pub account: Option<String>,
-    /// Only this program's.
-    pub program: Option<String>,
-    /// Only in one of these states; empty is any.
-    pub states: Vec<String>,
-    /// Only this kind.
-    pub kind: Option<String>,
-    /// Only those that have, or have not, come to an end.
-    pub open: Option<bool>,
-    /// Only those with these labels.
-    pub labels: Vec<(String, String)>,
-    /// Only ids after this one, oldest first; or before it, newest first.
-    pub after: Option<String>,
 }
 
 pub(super) const REQUEST_COLUMNS: &str = "

@@ -1,33 +1,22 @@
-//! Rows of `account`: whether we may call, when we look next, what the last listing was. It must never lose a due time
-//! of an account with an open request.
+//! Rows of `account`: whether we may call, when we look next, what the last listing was. The due time of
+//! an account with an open request is never lost.
 
 use rusqlite::params;
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
-use super::{requests::Urgency, wakeups, writer::WriteCommand};
-pub use crate::store::account_row::Account;
+use super::urgency::Urgency;
 use crate::{
-    domain::{account::AccountState, errcode::Refusal, id::AccountId, time::Time},
+    domain::{id::AccountId, time::Time},
     store::{
         Store, StoreError,
-        account_row::{AccountRow, UpdateRow, select_accounts},
-        bulk,
-        decode::{self, Table},
+        account_row::{AccountRow, AccountUpdate, UpdateRow, select_accounts},
+        bulk, decode,
         executor::Db,
+        tables::ACCOUNT,
     },
 };
 
-/// The table.
-pub(in crate::store) const ACCOUNT: Table = Table { name: "account", key: &["account"] };
-
-/// What a person says of an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// We may call.
-    Active,
-    /// Nothing is called until a person says so.
-    SuspendedByOperator,
-}
+pub use crate::store::account_row::Account;
 
 /// What a poll that is about to be made must leave on disk first.
 #[derive(Debug, Clone, Copy)]
@@ -44,23 +33,6 @@ pub struct Reservation {
     pub read: Option<Time>,
     /// The Beijing day, when its budget is used up.
     pub spent: Option<i64>,
-}
-
-/// What a look, or the calls that followed it, made of an account.
-#[derive(Debug, Clone)]
-pub struct AccountUpdate {
-    /// The account.
-    pub account: AccountId,
-    /// How it stands from now on.
-    pub state: AccountState,
-    /// When that was learned.
-    pub at: Time,
-    /// What the last failure of a look was; kept while it fails.
-    pub error: Option<String>,
-    /// The code by which `WeChat` suspended it; kept while it is suspended.
-    pub refusal: Option<Refusal>,
-    /// What the last refused call was; kept while calls are refused.
-    pub call_error: Option<String>,
 }
 
 // An operator may have suspended the account while this was under way.
@@ -134,13 +106,6 @@ const WAKE: &str = "
         reread_at = ?2, asked = max(asked, ?3)
     WHERE account = ?1";
 
-const STAND: &str = "
-    UPDATE account
-    SET state = $2, suspended_by = $3, errcode = NULL, errmsg = NULL, since = $4, next_check_at = $5, reread_at = $4,
-        failures = 0, last_error = NULL, trouble = NULL, unread_since = NULL, asked = $6,
-        call_failures = 0, calls_refused_since = NULL, call_after = NULL, call_error = NULL
-    WHERE account = $1";
-
 // Two statements: an import makes a million accounts due at one moment, and where both columns are compared at once, every
 // page reads all of that moment from its beginning.
 const DUE_AT: &str = select_accounts!(
@@ -198,14 +163,6 @@ impl Store {
         // In the order of the table: neighbours are on one page, which is then found and written once.
         reservations.sort_unstable_by_key(|reservation| reservation.row);
         self.executor.write(move |db| reserve(db, &reservations)).await
-    }
-
-    /// Suspends or resumes an account on an operator's word; the number of accounts changed, 0 when it is not known.
-    ///
-    /// # Errors
-    /// [`StoreError`]: nothing was written.
-    pub async fn set_standing(&self, account: &AccountId, standing: Standing, now: Time) -> Result<u64, StoreError> {
-        self.writer.write(SetStanding { account: account.clone(), standing, now }).await
     }
 }
 
@@ -290,48 +247,6 @@ pub(super) fn wake(db: Db<'_>, accounts: &[(String, bool)], now: Time) -> Result
         decode::apart(ACCOUNT.name, account, db.execute(WAKE, (account, now.ms(), asked)))?;
     }
     Ok(())
-}
-
-#[derive(Debug)]
-struct SetStanding {
-    account: AccountId,
-    standing: Standing,
-    now: Time,
-}
-
-impl WriteCommand for SetStanding {
-    type Answer = u64;
-
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
-        let Self { account, standing, now } = self;
-        let (state, by, due) = match standing {
-            Standing::Active => ("active", None, Some(now.ms())),
-            Standing::SuspendedByOperator => ("suspended", Some("operator"), None),
-        };
-        let changed = sqlx::query(STAND)
-            .bind(account.as_str())
-            .bind(state)
-            .bind(by)
-            .bind(now.ms())
-            .bind(due)
-            .bind(i64::from(due.is_some()))
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-        if changed > 0 {
-            wakeups::add(tx, &[account.as_str()], Urgency::Asked, *now).await?;
-        }
-        Ok(changed)
-    }
-}
-
-impl AccountUpdate {
-    /// How an account stands, without any words.
-    #[must_use]
-    pub fn of(account: &AccountId, state: &AccountState, at: Time) -> Self {
-        let (error, refusal, call_error) = (None, None, None);
-        Self { account: account.clone(), state: state.clone(), at, error, refusal, call_error }
-    }
 }
 
 #[cfg(test)]

@@ -4,14 +4,14 @@ use rusqlite::params;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
-use super::{record::Transition, requests::REQUEST};
 use crate::{
     domain::{
         history::{Hash, Identity, Step, hex},
+        observation::Cause,
         request::StateKind,
         time::Time,
     },
-    store::{BadRow, StoreError, bulk, codes, decode, executor::Db},
+    store::{BadRow, StoreError, bulk, codes, decode, executor::Db, tables::REQUEST},
 };
 
 /// Where a history ends: what the next link is put on.
@@ -136,4 +136,29 @@ impl<'t> From<&Link<'t>> for Row<'t> {
             refusal: *refusal,
         }
     }
+}
+
+/// A step of a request's history, and with it an event; the store numbers and hashes it.
+#[derive(Debug, Clone)]
+pub struct Transition {
+    /// The request.
+    pub request_id: String,
+    /// The state before.
+    pub from_state: Option<StateKind>,
+    /// The state after.
+    pub to_state: StateKind,
+    /// Milliseconds UTC.
+    pub at: i64,
+    /// Where it came from.
+    pub cause: Cause,
+    /// The listed status behind it.
+    pub status: Option<i64>,
+    /// The code behind it.
+    pub errcode: Option<i64>,
+    /// More, for people.
+    pub detail: Option<String>,
+    /// Calls made by then, for its event.
+    pub attempt: i64,
+    /// The code that the request holds from then on, for its event.
+    pub refusal: Option<i64>,
 }

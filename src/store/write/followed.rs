@@ -3,7 +3,7 @@
 
 use rusqlite::ToSql;
 
-use super::{chain::Head, requests::REQUEST};
+use super::chain::Head;
 use crate::{
     domain::{
         id::{AccountId, RequestId, Username},
@@ -14,6 +14,7 @@ use crate::{
         BadRow, StoreError, decode,
         executor::Db,
         request_row::{RequestRow, StateColumns},
+        tables::REQUEST,
     },
 };
 

@@ -1,4 +1,4 @@
-//! Rows of `gate`: calls that a quota or a block holds back until a time. It must never decide which.
+//! Rows of `gate`: calls that a quota or a block holds back until a time. Which, is decided in the engine.
 
 use serde::Serialize;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};

@@ -13,7 +13,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 pub(in crate::store) use self::moving::{settle, take_up_duplicates};
 use super::{
-    requests::{self, Accepted, Ask, Named, Sorted},
+    requests::{self, Accepted, Ask, Sorted},
     writer::WriteCommand,
 };
 use crate::{
@@ -35,31 +35,6 @@ const STAGE: &str = "
            j.value ->> 'username', j.value ->> 'notify_users', j.value ->> 'show_profile', j.value ->> 'requested_at',
            j.value ->> 'key', j.value ->> 'labels', unhex(j.value ->> 'chain'), j.value ->> 'twin'
     FROM jsonb_each($1) AS j";
-
-// Lines of the same import for the same: the first of them holds the wish.
-pub(super) const STAGED_TWINS: &str = "
-    SELECT j.key AS line, l.id, l.kind, l.account, l.program, l.key
-    FROM jsonb_each($1) AS j
-    CROSS JOIN import_line AS l INDEXED BY import_line_by_pair
-        ON l.account = j.value ->> 1 AND l.program = j.value ->> 2 AND l.kind = j.value ->> 0
-    WHERE l.import = $2 AND l.twin IS NULL";
-
-const IS_STAGING: &str = "SELECT EXISTS (SELECT 1 FROM import WHERE state = 'staged')";
-
-const CLAIM_PAIRS: &str = "
-    UPDATE import_line INDEXED BY import_line_by_pair SET twin = j.value ->> 0, claimed = 1
-    FROM jsonb_each($1) AS j
-    WHERE import_line.account = j.value ->> 2 AND import_line.program = j.value ->> 3
-      AND import_line.kind = j.value ->> 1 AND import_line.twin IS NULL
-      AND +import_line.import IN (SELECT i.id FROM import AS i WHERE i.state = 'staged')";
-
-const CLAIM_KEYS: &str = "
-    UPDATE import_line INDEXED BY import_line_by_key SET twin = j.value ->> 0, claimed = 1
-    FROM jsonb_each($1) AS j
-    WHERE import_line.key = j.value ->> 4 AND import_line.twin IS NOT j.value ->> 0
-      AND +import_line.import IN (SELECT i.id FROM import AS i WHERE i.state = 'staged')";
-
-const COUNT_CLAIM: &str = "UPDATE import SET claims = claims + 1 WHERE state = 'staged'";
 
 const CLAIMS: &str = "SELECT claims FROM import WHERE id = $1 AND state = 'staged'";
 
@@ -322,16 +297,4 @@ impl WriteCommand for Sweep {
         sqlx::query(SWEPT).bind(self.import).execute(tx).await?;
         Ok(swept)
     }
-}
-
-/// Puts requests in the place of lines for the same, or with the same key, that are not accepted yet.
-pub(super) async fn claim(tx: &mut SqliteConnection, requests: &[Named]) -> Result<(), StoreError> {
-    if requests.is_empty() || !sqlx::query_scalar::<_, bool>(IS_STAGING).fetch_one(&mut *tx).await? {
-        return Ok(());
-    }
-    let claimed = bulk::execute(tx, CLAIM_PAIRS, requests).await? + bulk::execute(tx, CLAIM_KEYS, requests).await?;
-    if claimed > 0 {
-        sqlx::query(COUNT_CLAIM).execute(tx).await?;
-    }
-    Ok(())
 }

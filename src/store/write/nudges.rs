@@ -1,5 +1,5 @@
-//! Nudges: what is known when one is made, and the row with the message it owes. It must never write a nudge for a
-//! request that has moved on.
+//! Nudges: what is known when one is made, and the row with the message it owes. Of a request that has
+//! moved on none is written.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -8,7 +8,6 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::{
     record::{self, Event, new_id},
-    requests::REQUEST,
     writer::WriteCommand,
 };
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
         Store, StoreError, bulk,
         decode::{self, Table},
         read::alert_rules::ReadingColumns,
+        tables::REQUEST,
     },
 };
 

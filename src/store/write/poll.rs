@@ -4,9 +4,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    accounts, followed,
+    accounts,
+    chain::Transition,
+    followed,
     programs::{self, Mirror},
-    record::{self, Transition},
+    record,
 };
 use crate::{
     domain::{

@@ -6,12 +6,12 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use super::{
-    accounts::{self, AccountUpdate},
-    chain::{self, Head},
+    accounts,
+    chain::{self, Head, Transition},
     followed,
     gates::{self, Gate, Opening},
     programs::{self, ItemRow, ListState},
-    requests::Urgency,
+    urgency::Urgency,
     wakeups,
 };
 use crate::{
@@ -19,11 +19,10 @@ use crate::{
         decide::ConflictKind,
         event::{ConflictChanged, ConflictPhase, EventType, to_json},
         id::{ProgramId, Username},
-        observation::Cause,
         request::{Request, StateKind},
         time::Time,
     },
-    store::{Store, StoreError, bulk, executor::Db, file::backup},
+    store::{Store, StoreError, account_row::AccountUpdate, bulk, executor::Db, file::backup},
 };
 
 /// Everything that one poll, call or command must write together.
@@ -83,31 +82,6 @@ pub struct Change {
     pub settled: Option<(StateKind, Time)>,
     /// Messages owed to the outside beside the event that the move itself is.
     pub events: Vec<Event>,
-}
-
-/// A step of a request's history, and with it an event; the store numbers and hashes it.
-#[derive(Debug, Clone)]
-pub struct Transition {
-    /// The request.
-    pub request_id: String,
-    /// The state before.
-    pub from_state: Option<StateKind>,
-    /// The state after.
-    pub to_state: StateKind,
-    /// Milliseconds UTC.
-    pub at: i64,
-    /// Where it came from.
-    pub cause: Cause,
-    /// The listed status behind it.
-    pub status: Option<i64>,
-    /// The code behind it.
-    pub errcode: Option<i64>,
-    /// More, for people.
-    pub detail: Option<String>,
-    /// Calls made by then, for its event.
-    pub attempt: i64,
-    /// The code that the request holds from then on, for its event.
-    pub refusal: Option<i64>,
 }
 
 /// A row of `conflict`.

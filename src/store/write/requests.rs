@@ -7,19 +7,14 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::{
     accounts,
-    chain::{self, Head},
-    followed, import,
-    record::Transition,
+    chain::{self, Head, Transition},
+    followed, import_lines,
+    urgency::Urgency,
     wakeups,
-    writer::WriteCommand,
 };
 use crate::{
     domain::{id::RequestId, observation::Cause, request::Request, time::Time},
-    store::{
-        Store, StoreError, bulk,
-        decode::{self, Table},
-        request_row::RequestRow,
-    },
+    store::{Store, StoreError, bulk, decode, request_row::RequestRow, tables::REQUEST},
 };
 
 /// An accepted request, or the one that was there before.
@@ -30,9 +25,6 @@ pub struct Accepted {
     /// Whether it was there before.
     pub existing: bool,
 }
-
-/// The table.
-pub(in crate::store) const REQUEST: Table = Table { name: "request", key: &["id"] };
 
 const CALLING: &str =
     "SELECT id FROM request WHERE state = 'initiating' AND outcome_unknown = 0 AND id > $1 ORDER BY id LIMIT $2";
@@ -85,25 +77,6 @@ const NAME: &str = "
     WHERE request.id = j.value ->> 0 AND request.key IS NULL
     RETURNING request.id, request.kind, request.account, request.program, request.key";
 
-/// How soon the account of a new request is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Urgency {
-    /// Before all others: somebody waits for the answer.
-    Asked,
-    /// In its turn.
-    InTurn,
-}
-
-impl Urgency {
-    /// The flag in `account` and `wakeup`.
-    pub(super) const fn flag(self) -> i64 {
-        match self {
-            Self::Asked => 1,
-            Self::InTurn => 0,
-        }
-    }
-}
-
 /// What a wish is known by, as the statements read it: kind, account, program, key, and whether it must be a new request.
 #[derive(Debug, Serialize)]
 pub(in crate::store) struct Ask<'r>(&'static str, &'r str, &'r str, Option<&'r str>, i64);
@@ -147,24 +120,10 @@ pub(super) struct Sorted<'r> {
     /// Requests that were there without a key, and the wish whose key they take.
     pub(super) keyed: Vec<(String, &'r Request)>,
     /// Accounts of pairs that are linked, as far as is known.
-    linked: Vec<&'r str>,
+    pub(super) linked: Vec<&'r str>,
 }
 
 impl Store {
-    /// Writes new requests, all or none. One that exists already, by its key or as an open request for the same pair,
-    /// is answered with the existing one.
-    ///
-    /// # Errors
-    /// [`StoreError`]: none was written. [`StoreError::KeyTaken`] when a key names a request for something else.
-    pub async fn accept(
-        &self,
-        requests: Vec<Request>,
-        urgency: Urgency,
-        now: Time,
-    ) -> Result<Vec<Accepted>, StoreError> {
-        self.writer.write(Accept { requests, urgency, now }).await
-    }
-
     /// One request.
     ///
     /// # Errors
@@ -187,34 +146,6 @@ impl Store {
     pub async fn calling(&self, after: &str, limit: u32) -> Result<Vec<String>, StoreError> {
         let rows = sqlx::query(CALLING).bind(after).bind(limit).fetch_all(self.readers()).await?;
         Ok(decode::legible(&rows, REQUEST).into_iter().map(|(id,)| id).collect())
-    }
-}
-
-#[derive(Debug)]
-struct Accept {
-    requests: Vec<Request>,
-    urgency: Urgency,
-    now: Time,
-}
-
-impl WriteCommand for Accept {
-    type Answer = Vec<Accepted>;
-
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<Accepted>, StoreError> {
-        let Self { requests, urgency, now } = self;
-        let (urgency, now) = (*urgency, *now);
-        let asks: Vec<Ask<'_>> = requests.iter().map(Ask::from).collect();
-        import::take_up_duplicates(tx, &asks, now).await?;
-        let Sorted { accepted, fresh, keyed, linked } = sort_out(tx, requests, &asks, None).await?;
-        let keys: Vec<_> = keyed.iter().map(|(id, wish)| (id.as_str(), wish.key.as_deref())).collect();
-        name(tx, &keys).await?;
-        insert(tx, &fresh, urgency, now).await?;
-        if urgency == Urgency::Asked && !linked.is_empty() {
-            // Links can be removed by anybody at any time: whoever asks by hand is to know soon.
-            accounts::make_due(tx, &linked, urgency, now).await?;
-            wakeups::add(tx, &linked, urgency, now).await?;
-        }
-        Ok(accepted)
     }
 }
 
@@ -248,7 +179,7 @@ pub(super) async fn sort_out<'r>(
         }
     }
     if let Some(import) = staged_in {
-        for (line, twin) in twins(tx, sqlx::query_as(import::STAGED_TWINS).bind(&asks).bind(import)).await? {
+        for (line, twin) in twins(tx, sqlx::query_as(import_lines::STAGED_TWINS).bind(&asks).bind(import)).await? {
             taken.entry(line).or_insert(twin);
         }
     }
@@ -291,7 +222,7 @@ impl Duplicate {
 pub(super) async fn name<T: Serialize>(tx: &mut SqliteConnection, keys: &[T]) -> Result<(), StoreError> {
     for some in keys.chunks(bulk::CHUNK) {
         let named: Vec<Named> = sqlx::query_as(NAME).bind(bulk::json(some)).fetch_all(&mut *tx).await?;
-        import::claim(tx, &named).await?;
+        import_lines::claim(tx, &named).await?;
     }
     Ok(())
 }
@@ -316,7 +247,7 @@ pub(super) async fn insert(
         wakeups::add(tx, some, urgency, now).await?;
     }
     let named: Vec<Named> = fresh.iter().map(|request| Named::from(*request)).collect();
-    import::claim(tx, &named).await
+    import_lines::claim(tx, &named).await
 }
 
 /// The row of a new request, at the end of its first transition.

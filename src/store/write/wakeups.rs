@@ -3,7 +3,7 @@
 
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{accounts, requests::Urgency, writer::WriteCommand};
+use super::{accounts, urgency::Urgency, writer::WriteCommand};
 use crate::{
     domain::{id::AccountId, time::Time},
     store::{

@@ -8,7 +8,11 @@ use std::{fmt::Debug, pin::Pin, slice};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::store::{StoreError, executor::Turn};
+use crate::store::{
+    StoreError,
+    executor::Turn,
+    health::{Health, tell},
+};
 
 /// Pieces that wait for the writer before their makers do: a backlog longer than this only costs memory.
 const QUEUE: usize = 1_024;
@@ -23,15 +27,6 @@ pub(in crate::store) trait WriteCommand: Debug + Send + Sync + 'static {
 
     /// Writes it within the transaction of its group.
     fn write(&self, tx: &mut SqliteConnection) -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
-}
-
-/// How writing goes.
-#[derive(Debug, Clone, Default)]
-pub struct Health {
-    /// Writes refused because of the file or its disk, since the start.
-    pub refused: u64,
-    /// Why the last write was refused; `None` when it was not.
-    pub wrong: Option<StoreError>,
 }
 
 /// A command of any kind, its answer and whoever waits for it.
@@ -151,20 +146,6 @@ async fn run(mut slot: ConnectionSlot, mut waiting: mpsc::Receiver<Job>, health:
             return;
         }
     }
-}
-
-/// Counts what was refused; tells only what is news, for most groups succeed after others that did.
-pub(in crate::store) fn tell(health: &watch::Sender<Health>, outcomes: &[Result<(), StoreError>]) {
-    let Some(last) = outcomes.last() else { return };
-    let refused =
-        outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).filter(|error| error.is_of_disk()).count();
-    let wrong = last.as_ref().err().filter(|error| error.is_of_disk());
-    health.send_if_modified(|told| {
-        let is_news = refused > 0 || wrong.is_some() != told.wrong.is_some();
-        told.refused += refused as u64;
-        told.wrong = wrong.cloned();
-        is_news
-    });
 }
 
 impl ConnectionSlot {

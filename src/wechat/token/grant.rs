@@ -5,9 +5,9 @@ use std::{process::Output, time::Duration};
 use reqwest::StatusCode;
 
 use super::{GRANT_BYTES_MAX, Token, TokenError};
-use crate::net::secrets;
 use crate::{
     domain::{errcode::Refusal, id::AccountId},
+    net::secrets,
     wechat::{errmsg, wire},
 };
 

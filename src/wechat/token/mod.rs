@@ -5,8 +5,8 @@ use std::{borrow::Cow, collections::HashMap, fmt, path::PathBuf, sync::Arc, time
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::domain::errcode::Refusal;
-use crate::net::secrets;
+use crate::{domain::errcode::Refusal, net::secrets};
+
 mod cache;
 mod command;
 mod grant;

@@ -18,7 +18,7 @@ use amplinkd::{
     },
     engine::{record::Recorder, wish::Wish},
     sim::{Api, FaultKind, PlanSet, Sim, SimConfig, Span, approves_after},
-    store::{Location, Role, Store, read::views::RequestFilter},
+    store::{Location, Role, Store, read::request_page::RequestFilter},
 };
 
 use super::page::Page;

@@ -251,8 +251,8 @@ async fn what_was_cancelled_since_stays_so_where_the_replaced_database_tells_of_
     assert_eq!((daemon.invitations(), daemon.effects(Api::Link, &account(7))), (0, 1));
 }
 
-fn suspended() -> amplinkd::store::write::accounts::Standing {
-    amplinkd::store::write::accounts::Standing::SuspendedByOperator
+fn suspended() -> amplinkd::store::write::standing::Standing {
+    amplinkd::store::write::standing::Standing::SuspendedByOperator
 }
 
 #[tokio::test]

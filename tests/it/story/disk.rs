@@ -13,7 +13,7 @@ use amplinkd::{
     engine::wish::AskError,
     store::{
         Location, OpenError, Record, Recorded, Role, Store, StoreError,
-        write::{accounts::Standing, gates::Gate, wakeups::Wakeup},
+        write::{gates::Gate, standing::Standing, wakeups::Wakeup},
     },
 };
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use amplinkd::{domain::id::RequestId, engine::accept::Cancelled, store::write::accounts::Standing};
+use amplinkd::{domain::id::RequestId, engine::accept::Cancelled, store::write::standing::Standing};
 
 use super::{Daemon, PROGRAM, hours, minutes, to_link};
 

@@ -9,7 +9,8 @@ use crate::{
         Store, StoreError, bulk,
         request_row::RequestRow,
         write::{
-            requests::{self, Ask, Urgency},
+            requests::{self, Ask},
+            urgency::Urgency,
             writer::WriteCommand,
         },
     },

@@ -4,7 +4,7 @@ use amplinkd::{
     domain::request::Kind,
     engine::{accept::Cancelled, wish::AskError},
     sim::{FaultKind, Phase, Quotas, Span},
-    store::{StoreError, write::accounts::Standing},
+    store::{StoreError, write::standing::Standing},
 };
 
 use super::super::{ACCOUNT, Daemon, FULL, OTHER_ACCOUNT, OTHER_PROGRAM, PROGRAM, days, hours, minutes, to_link, wish};

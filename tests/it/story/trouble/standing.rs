@@ -2,7 +2,7 @@
 
 use amplinkd::{
     sim::{FaultKind, Span},
-    store::write::accounts::Standing,
+    store::write::standing::Standing,
 };
 
 use super::super::{ACCOUNT, Daemon, FULL, OTHER_ACCOUNT, OTHER_PROGRAM, PROGRAM, days, hours, minutes, to_link};

@@ -1,0 +1,93 @@
+//! Why a database cannot be opened, and what to do about it.
+
+use super::sidecar::Planted;
+use crate::store::StoreError;
+use std::{io, path::PathBuf};
+
+/// Why it was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file, its folder or the lock beside it cannot be used.
+    #[error("cannot open the database {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A second daemon.
+    #[error("another amplinkd drives {}: one database has one daemon (its lock is {}.lock)", .0.display(), .0.display())]
+    Locked(PathBuf),
+    /// Something else stands where a file of ours should.
+    #[error(transparent)]
+    Planted(#[from] Planted),
+    /// Another process brings it up to date and does not come to its end.
+    #[error("{} is being brought up to date by another amplinkd: try again when that has ended", .0.display())]
+    Migrating(PathBuf),
+    /// A daemon drives a file that had this name.
+    #[error("the file that the daemon of {} works on was deleted or replaced: put it back, or restart the daemon", .0.display())]
+    Gone(PathBuf),
+    /// A second name leads to the file, and `SQLite` keeps a log by name.
+    #[error(
+        "{} has another name (a hard link), under which it has another log, and one log's changes destroy the other's: \
+         keep one name (`find DIR -samefile {}` lists them)", .0.display(), .0.display()
+    )]
+    TwoNames(PathBuf),
+    /// Made by a newer program.
+    #[error("{} was made by a newer amplinkd (schema {version}): use that version, or restore a backup", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's version.
+        version: i64,
+    },
+    /// Made by an older program that runs.
+    #[error(
+        "{} belongs to an older amplinkd that is running (schema {version}): restart the daemon with this version first",
+        path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's version.
+        version: i64,
+    },
+    /// Made by an older program, and opened to read alone.
+    #[error(
+        "{} was made by an older amplinkd (schema {version}): start the daemon of this version, which brings it up to date",
+        path.display()
+    )]
+    Outdated {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's version.
+        version: i64,
+    },
+    /// A migration that is not ours.
+    #[error("{} is not a database of amplinkd, or its schema was changed: {reason}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        reason: String,
+    },
+    /// The check found damage.
+    #[error("{} is damaged: {report}; keep a copy and restore a backup", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the check said first.
+        report: String,
+    },
+    /// The library is one that can corrupt the file.
+    #[error("this build carries SQLite {0}, which can corrupt a write-ahead log: build with 3.51.3 or newer")]
+    OldSqlite(String),
+    /// The database would not work.
+    #[error("cannot open the database {}: {source}", path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: StoreError,
+    },
+}
