@@ -43,7 +43,7 @@ impl Subscription {
     }
 
     fn wants(&self, event: &News) -> bool {
-        match EventType::from_word(&event.kind) {
+        match event.kind {
             Some(EventType::Request(_)) => self.transitions,
             Some(EventType::Conflict(_)) => self.conflicts,
             Some(EventType::Digest) => self.digests,

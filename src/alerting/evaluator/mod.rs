@@ -255,7 +255,7 @@ impl AlertEvaluator {
 
     /// What these events and the passing of time mean for alerts.
     async fn look_at(&self, news: &[News], due: Vec<String>, now: Time) -> Result<WatchRecord, StoreError> {
-        let about = |event: &&News| EventType::from_word(&event.kind).is_some_and(EventType::is_of_request);
+        let about = |event: &&News| event.kind.is_some_and(EventType::is_of_request);
         let named: BTreeSet<&str> = news.iter().filter(about).map(|event| event.subject.as_str()).collect();
         // A later request for the same pair is what makes an earlier one's end old news.
         let mut requests = self.store().alerted_for_the_same(&named.into_iter().collect::<Vec<_>>()).await?;

@@ -48,7 +48,7 @@ impl AlertEvaluator {
     /// Whether what this step led to may concern somebody at this moment. Most steps lead to where somebody is only waited
     /// for: what gets too old there is found by its age ([`AlertEvaluator::aged`]), what was told of it before by its alert.
     pub(super) fn may_concern(&self, event: &News, now: Time) -> bool {
-        match EventType::from_word(&event.kind) {
+        match event.kind {
             Some(EventType::Request(StateKind::Requested | StateKind::Linked | StateKind::Cancelled)) => false,
             Some(EventType::Request(state)) => {
                 self.settings.attention.ages(state).is_none_or(|age| event.at + age <= now)

@@ -35,8 +35,8 @@ pub struct News {
     pub seq: i64,
     /// Its id.
     pub id: String,
-    /// Its type.
-    pub kind: String,
+    /// Its type; none of one that this version does not know.
+    pub kind: Option<EventType>,
     /// The request's or the account's id.
     pub subject: String,
     /// Its key of order; of alerts, their reason.
@@ -55,11 +55,11 @@ impl News {
         let (seq, at) = (cells.next()?, Time::from_ms(cells.next()?));
         let (state, hash): (Option<i64>, Option<Vec<u8>>) = (cells.next()?, cells.next()?);
         let (id, kind): (Option<String>, Option<String>) = (cells.next()?, cells.next()?);
-        let of_step = || codes::of_state(state?).map(|state| EventType::Request(state).to_string());
+        let of_step = || state.and_then(codes::of_state).map(EventType::Request);
         Ok(Self {
             seq,
             id: id.or_else(|| Some(event_id(at, &hash?))).unwrap_or_default(),
-            kind: kind.or_else(of_step).unwrap_or_default(),
+            kind: kind.map_or_else(of_step, |word| EventType::from_word(&word)),
             subject: cells.next()?,
             partition_key: cells.next()?,
             reach: cells.next()?,
