@@ -4,16 +4,13 @@
 use std::{fmt::Write, sync::Arc, time::Duration};
 
 use crate::{
-    engine::{Engine, Readings},
+    engine::{Engine, Readings, STANDSTILL},
     notify::heartbeat::HeartbeatClient,
     shutdown::Shutdown,
 };
 
 /// Findings that are named one by one.
 const NAMED_MAX: usize = 20;
-
-/// Rounds of the loop come several times a second; so long without one is a loop that stands still.
-const STANDSTILL: Duration = Duration::from_secs(10);
 
 /// Tells somebody outside that this daemon lives.
 #[derive(Debug)]

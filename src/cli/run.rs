@@ -11,7 +11,7 @@ use crate::{
     clock::SystemClock,
     config::Config,
     daemon::{Daemon, Parts},
-    engine::{Engine, Readings, presence::Presence},
+    engine::{Engine, Readings, STANDSTILL, presence::Presence},
     shutdown::Shutdown,
     store::{Location, Role},
     telemetry,
@@ -19,9 +19,6 @@ use crate::{
 
 /// How often systemd is told how we do when it has not said how often it wants to hear.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
-
-/// Rounds of the loop come at least this often; twice as long without one is a loop that stands still.
-const STANDSTILL: Duration = Duration::from_secs(10);
 
 /// Run the daemon in the foreground
 #[derive(Debug, clap::Args)]

@@ -1,5 +1,7 @@
 //! When people must have been notified, for the audit.
 
+use std::time::Duration;
+
 use crate::{
     domain::{
         alert_rules::{AlertPolicy, QuietHours, Rule},
@@ -7,7 +9,6 @@ use crate::{
     },
     store::read::audit::Telling,
 };
-use std::time::Duration;
 
 /// How far past its time a step may be before it counts as stalled: longer than a full agenda takes to be worked off
 /// after a restart, shorter than anybody's patience.

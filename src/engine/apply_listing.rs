@@ -5,6 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{
     Engine,
+    bad_row::warn_of_bad_row,
     interpret::{Interpreted, ListingCase, Watched},
     large_listings::Length,
     polled::PollContext,
@@ -155,12 +156,7 @@ impl Engine {
             match self.recorder.write(Record { changes: vec![change], ..Record::default() }).await {
                 Ok(Recorded::Written | Recorded::Stale) => {}
                 Err(error) if error.is_of_one_row() => {
-                    tracing::error!(
-                        event = "db.bad_row",
-                        request.id = %id,
-                        error = %error,
-                        "a row is not legal: it delays itself alone"
-                    );
+                    warn_of_bad_row(&id, &error);
                     bad.push(id);
                 }
                 Err(error) => return Err(error),

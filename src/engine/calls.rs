@@ -2,7 +2,8 @@
 
 use super::{
     Engine,
-    polled::{Pending, Polled, warn_of_bad_row},
+    bad_row::warn_of_bad_row,
+    polled::{Pending, Polled},
     submit::{Called, Intended, Unsent},
 };
 use crate::{
@@ -28,7 +29,7 @@ impl Engine {
                     self.heed(&mut pending, Called::NotSent(why));
                 }
                 Err(error) if error.is_of_one_row() => {
-                    warn_of_bad_row(&pending.requests[index], &error);
+                    warn_of_bad_row(&pending.requests[index].id, &error);
                     pending.requests[index].looked_at = None;
                 }
                 Err(error) => return Err(error),

@@ -10,6 +10,7 @@ pub mod accept;
 pub mod alert_deadlines;
 mod apply_listing;
 pub mod audit;
+mod bad_row;
 pub mod calls;
 mod change;
 mod clock_correction;
@@ -68,6 +69,9 @@ use crate::{
     store::{Store, read::audit::Finding},
     wechat::Wechat,
 };
+
+/// Rounds of the loop come several times a second; so long without one is a loop that stands still.
+pub const STANDSTILL: Duration = Duration::from_secs(10);
 
 /// What an operator sets for the engine.
 #[derive(Debug, Clone)]

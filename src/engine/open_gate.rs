@@ -1,6 +1,7 @@
 //! Opens a gate on an operator's behalf, after quota was bought: whatever waited for it resumes now.
 
 use super::{
+    bad_row::warn_of_bad_row,
     change,
     gates::{ACCOUNT_MONTH, PROGRAM_MONTH},
     record::Recorder,
@@ -140,14 +141,7 @@ impl Recorder {
             match row {
                 Ok(request) => waiting.push(request),
                 // It holds up itself alone.
-                Err(error) => {
-                    tracing::error!(
-                        event = "db.bad_row",
-                        request.id = id,
-                        error = %error,
-                        "a row is not legal: it delays itself alone"
-                    );
-                }
+                Err(error) => warn_of_bad_row(&id, &error),
             }
         }
         let forward =
@@ -170,14 +164,7 @@ impl Recorder {
             let more = Record { woken: Some((vec![request.account.to_string()], now)), ..Record::default() };
             match self.observe(&request, &seen, more).await {
                 Ok(after) => count += u64::from(!matches!(after.state, State::Deferred(_))),
-                Err(error) if error.is_of_one_row() => {
-                    tracing::error!(
-                        event = "db.bad_row",
-                        request.id = %request.id,
-                        error = %error,
-                        "a row is not legal: it delays itself alone"
-                    );
-                }
+                Err(error) if error.is_of_one_row() => warn_of_bad_row(&request.id, &error),
                 Err(error) => return Err(error),
             }
         }

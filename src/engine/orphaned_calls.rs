@@ -1,6 +1,6 @@
 //! Recovers calls that were in flight when the last process ended.
 
-use super::Engine;
+use super::{Engine, bad_row::warn_of_bad_row};
 use crate::{
     domain::{id::RequestId, observation::Observation},
     store::{Record, StoreError},
@@ -28,14 +28,7 @@ pub(super) async fn mark_calls_lost(engine: &Engine) -> Result<(), StoreError> {
             match mark_call_lost(engine, &id).await {
                 Ok(()) => {}
                 // It holds up itself alone, not the daemon.
-                Err(error) if error.is_of_one_row() => {
-                    tracing::error!(
-                        event = "db.bad_row",
-                        request.id = %id,
-                        error = %error,
-                        "a row is not legal: it delays itself alone"
-                    );
-                }
+                Err(error) if error.is_of_one_row() => warn_of_bad_row(&id, &error),
                 Err(error) => return Err(error),
             }
         }

@@ -4,9 +4,10 @@
 use super::{
     Engine, Meters,
     apply_listing::{Learned, Lesson},
+    bad_row::warn_of_bad_row,
     interpret::Judgement,
     large_listings::Length,
-    polled::{Due, Pending, PollContext, Polled, warn_of_bad_row},
+    polled::{Due, Pending, PollContext, Polled},
 };
 use crate::{
     domain::{
@@ -299,7 +300,7 @@ impl Engine {
     async fn tell(&self, request: &mut Request, seen: &Observation) -> Result<(), StoreError> {
         match self.recorder.observe(request, seen, Record::default()).await {
             Ok(after) => *request = after,
-            Err(error) if error.is_of_one_row() => warn_of_bad_row(request, &error),
+            Err(error) if error.is_of_one_row() => warn_of_bad_row(&request.id, &error),
             Err(error) => return Err(error),
         }
         Ok(())

@@ -10,7 +10,7 @@ use crate::{
         request::Request,
         time::Time,
     },
-    store::{StoreError, write::gates::Gate},
+    store::write::gates::Gate,
 };
 
 /// What a look at an account, or a call for it, leaves behind.
@@ -54,15 +54,6 @@ pub(super) struct PollContext<'a> {
     pub(super) state: AccountState,
     /// When the look was made; once there is an answer, when that came.
     pub(super) now: Time,
-}
-
-pub(super) fn warn_of_bad_row(request: &Request, error: &StoreError) {
-    tracing::error!(
-        event = "db.bad_row",
-        request.id = %request.id,
-        error = %error,
-        "a row is not legal: it delays itself alone"
-    );
 }
 
 /// An account whose list allows calls.

@@ -1,7 +1,7 @@
 //! Reconciles a restored backup: every request that may have been called since it was made is treated as called, so
 //! that the lists decide before any call. No call is made before this is complete: it could invite twice.
 
-use super::{Engine, change};
+use super::{Engine, bad_row::warn_of_bad_row, change};
 use crate::{
     domain::{decide::decide, observation::Observation, time::Time},
     store::{Record, Recorded, StoreError, file::backup::RestoredRequest, write::record::Change},
@@ -47,12 +47,7 @@ fn decided(engine: &Engine, unsure: &RestoredRequest, now: Time) -> Option<Chang
         Ok(request) => request,
         // Nothing moves a row that is not legal: it holds up itself alone.
         Err(error) => {
-            tracing::error!(
-                event = "db.bad_row",
-                request.id = unsure.id,
-                error = %error,
-                "a row is not legal: it delays itself alone"
-            );
+            warn_of_bad_row(&unsure.id, &error);
             return None;
         }
     };
@@ -72,14 +67,7 @@ async fn write(engine: &Engine, changes: Vec<Change>) -> Result<Recorded, StoreE
         match engine.recorder.write(Record { changes: vec![change], ..Record::default() }).await {
             Ok(Recorded::Written) => {}
             Ok(Recorded::Stale) => return Ok(Recorded::Stale),
-            Err(error) if error.is_of_one_row() => {
-                tracing::error!(
-                    event = "db.bad_row",
-                    request.id = %id,
-                    error = %error,
-                    "a row is not legal: it delays itself alone"
-                );
-            }
+            Err(error) if error.is_of_one_row() => warn_of_bad_row(&id, &error),
             Err(error) => return Err(error),
         }
     }

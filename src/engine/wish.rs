@@ -1,5 +1,7 @@
 //! What doors ask for, and why it is refused.
 
+use std::collections::{BTreeMap, HashMap};
+
 use crate::{
     domain::{
         id::{AccountId, ProgramId, RequestId, Username},
@@ -7,7 +9,6 @@ use crate::{
     },
     store::StoreError,
 };
-use std::collections::{BTreeMap, HashMap};
 
 /// Wishes that one transaction takes: more would hold up whoever else writes, so that they are imported.
 pub const AT_ONCE_MAX: usize = 1_000;
