@@ -1,8 +1,9 @@
 //! Single values as text, for people and for programs; text from outside is escaped so that it cannot control the
 //! terminal.
 
-use crate::domain::text::format::{steers, turns_direction};
 use serde_json::Value;
+
+use crate::domain::text::format::{steers, turns_direction};
 
 /// A value for a program: bare texts, nothing for null, compact JSON for what has parts.
 fn plain(value: &Value) -> String {

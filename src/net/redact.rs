@@ -1,12 +1,13 @@
 //! Redacts a channel's secrets from every text that leaves it, whatever a service sends back. A secret need not appear
 //! whole: a service may quote part of it, in capitals or percent-encoded.
 
-use super::secrets::SCRUBBED;
 use std::{collections::HashSet, fmt};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
+
+use super::secrets::SCRUBBED;
 
 /// Bytes in a row that give a secret away. Shorter pieces are words of the service's own sentence too often.
 const PIECE: usize = 8;

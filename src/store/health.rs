@@ -1,7 +1,8 @@
 //! How writing goes: what the disk refused, and whether the last write was taken.
 
-use super::StoreError;
 use tokio::sync::watch;
+
+use super::StoreError;
 
 /// How writing goes.
 #[derive(Debug, Clone, Default)]

@@ -1,8 +1,9 @@
 //! Extracts the rid and the refused IP address from an `errmsg`, and cleans it up. Responses are classified by code
 //! alone.
 
-use crate::net::secrets::{unended, without_all};
 use std::net::IpAddr;
+
+use crate::net::secrets::{unended, without_all};
 
 /// The longest `errmsg` kept, in characters: enough for every text seen, short enough for one line of a log.
 pub const ERRMSG_CHARS_MAX: usize = 512;

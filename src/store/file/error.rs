@@ -1,8 +1,9 @@
 //! Why a database cannot be opened, and what to do about it.
 
+use std::{io, path::PathBuf};
+
 use super::sidecar::Planted;
 use crate::store::StoreError;
-use std::{io, path::PathBuf};
 
 /// Why it was not opened.
 #[derive(Debug, thiserror::Error)]

@@ -1,12 +1,13 @@
 //! Where a database is, and who opens it.
 
-use crate::store::StoreError;
-use sqlx::Connection as _;
-use sqlx::{SqliteConnection, sqlite::SqliteConnectOptions};
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+
+use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use crate::store::StoreError;
 
 /// Where the database is and with which mode it is made.
 #[derive(Debug, Clone, PartialEq, Eq)]

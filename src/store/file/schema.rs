@@ -1,10 +1,11 @@
 //! The number of the schema, as the program and as a file has it.
 
+use std::path::Path;
+
+use sqlx::{Connection as _, SqliteConnection, migrate::MigrateError};
+
 use super::location::lone_reader;
 use crate::store::{OpenError, StoreError};
-use sqlx::Connection as _;
-use sqlx::{SqliteConnection, migrate::MigrateError};
-use std::path::Path;
 
 /// The `user_version` that the last migration leaves behind.
 pub(super) const SCHEMA: i64 = 16;

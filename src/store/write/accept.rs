@@ -1,5 +1,7 @@
 //! New requests: those that exist already are answered with what exists, the others are inserted.
 
+use sqlx::SqliteConnection;
+
 use super::{
     accounts, import,
     requests::{Accepted, Ask, Sorted, insert, name, sort_out},
@@ -11,7 +13,6 @@ use crate::{
     domain::{request::Request, time::Time},
     store::{Store, StoreError},
 };
-use sqlx::SqliteConnection;
 
 #[derive(Debug)]
 struct Accept {

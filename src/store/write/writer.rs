@@ -1,7 +1,8 @@
 //! What is written less often than polls write (they do on the database thread, [`crate::store::executor`]), as commands of
 //! the nouns beside this file. It commits whatever queued while the last commit was syncing, in one transaction; when that
-//! fails it tries each piece alone, so that one poisoned piece delays only itself. It must never be cancelled in
-//! mid-statement: callers wait on a channel, the task runs to the end of its transaction.
+//! fails it tries each piece alone, so that one poisoned piece delays only itself. A statement that is cancelled
+//! half way leaves its connection in nobody knows what state: so callers wait on a channel, and the task runs to the end of
+//! its transaction.
 
 use std::{fmt::Debug, pin::Pin, slice};
 
