@@ -12,8 +12,7 @@ use crate::domain::{
     id::{RequestId, Username},
     listing::Status,
     request::{
-        Baseline, Failure, Kind, LinkOptions, ListingMemory, OptIn, Outcome, PendingConfirmation, Request, Sighting,
-        State,
+        Baseline, Failure, Kind, LinkOptions, ListingMemory, Outcome, PendingConfirmation, Request, Sighting, State,
     },
     time::Time,
 };
@@ -73,7 +72,15 @@ impl From<&Request> for StateColumns {
             State::Initiating(Outcome::Pending) => (None, None, 0),
             State::Initiating(Outcome::Unknown) => (None, None, 1),
             State::Initiating(Outcome::Restored) => (None, None, 2),
-            _ => (None, None, 0),
+            State::Requested
+            | State::Initiated
+            | State::AwaitingAccountAdmin
+            | State::AwaitingProgramAdmin
+            | State::Linked
+            | State::Rejected
+            | State::Lapsed
+            | State::Cancelled
+            | State::Unlinked => (None, None, 0),
         };
         let memory = request.memory;
         Self {
@@ -136,21 +143,21 @@ impl TryFrom<RequestRow> for Request {
     type Error = BadRow;
 
     fn try_from(row: RequestRow) -> Result<Self, BadRow> {
-        let bad = |column, value: &str| BadRow::new("request", &row.id, column, value);
+        let bad = |column, value: &str| row.bad(column, value);
         let labels: BTreeMap<String, String> =
             serde_json::from_str(&row.labels).map_err(|_| bad("labels", &row.labels))?;
         Ok(Self {
             id: row.id.parse().map_err(|_| bad("id", &row.id))?,
-            kind: row.kind().ok_or_else(|| bad("kind", &row.kind))?,
+            kind: row.kind()?,
             account: row.account.parse().map_err(|_| bad("account", &row.account))?,
             program: row.program.parse().map_err(|_| bad("program", &row.program))?,
             username: optional::<Username>(row.username.as_deref()).map_err(|value| bad("username", value))?,
-            state: row.state().ok_or_else(|| bad("state", &row.state))?,
+            state: row.state()?,
             since: Time::from_ms(row.since),
             requested_at: Time::from_ms(row.requested_at),
             attempt: u32::try_from(row.attempt).map_err(|_| bad("attempt", &row.attempt.to_string()))?,
             called_at: row.called_at.map(Time::from_ms),
-            memory: row.memory().ok_or_else(|| bad("doubt", row.doubt.as_deref().unwrap_or_default()))?,
+            memory: row.memory()?,
             refusal: row.errcode.map(|errcode| Refusal { errcode, errmsg: row.errmsg.clone().unwrap_or_default() }),
             retry_of: optional::<RequestId>(row.retry_of.as_deref()).map_err(|value| bad("retry_of", value))?,
             key: row.key,
@@ -226,25 +233,38 @@ impl RequestRow {
         }
     }
 
-    fn kind(&self) -> Option<Kind> {
-        let choice = |flag| OptIn::from(flag == 1);
-        match self.kind.as_str() {
-            "link" => Some(Kind::Link(LinkOptions {
-                notify_users: choice(self.notify_users),
-                show_profile: choice(self.show_profile),
-            })),
-            "unlink" => Some(Kind::Unlink),
-            _ => None,
+    fn bad(&self, column: &'static str, value: &str) -> BadRow {
+        BadRow::new("request", &self.id, column, value)
+    }
+
+    /// A column that is 0 or 1.
+    fn flag(&self, column: &'static str, value: i64) -> Result<bool, BadRow> {
+        match value {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(self.bad(column, &other.to_string())),
         }
     }
 
-    fn state(&self) -> Option<State> {
+    fn kind(&self) -> Result<Kind, BadRow> {
+        match self.kind.as_str() {
+            "link" => Ok(Kind::Link(LinkOptions {
+                notify_users: self.flag("notify_users", self.notify_users)?.into(),
+                show_profile: self.flag("show_profile", self.show_profile)?.into(),
+            })),
+            "unlink" => Ok(Kind::Unlink),
+            other => Err(self.bad("kind", other)),
+        }
+    }
+
+    fn state(&self) -> Result<State, BadRow> {
         let outcome = match self.outcome_unknown {
             0 => Outcome::Pending,
             1 => Outcome::Unknown,
-            _ => Outcome::Restored,
+            2 => Outcome::Restored,
+            other => return Err(self.bad("outcome_unknown", &other.to_string())),
         };
-        match self.state.as_str() {
+        let state = match self.state.as_str() {
             "requested" => Some(State::Requested),
             "initiating" => Some(State::Initiating(outcome)),
             "initiated" => Some(State::Initiated),
@@ -258,24 +278,27 @@ impl RequestRow {
             "cancelled" => Some(State::Cancelled),
             "unlinked" => Some(State::Unlinked),
             _ => None,
-        }
+        };
+        state.ok_or_else(|| self.bad("state", &self.state))
     }
 
-    fn memory(&self) -> Option<ListingMemory> {
+    fn memory(&self) -> Result<ListingMemory, BadRow> {
+        let bad = || self.bad("doubt", self.doubt.as_deref().unwrap_or_default());
         let sighting = match self.doubt.as_deref() {
             None => None,
             Some("absent") => Some(Sighting::Absent),
             Some("absent_with_all") => Some(Sighting::AbsentWithAll),
-            Some(number) => Some(Sighting::Listed(Status::from_number(number.parse().ok()?))),
+            Some(number) => Some(Sighting::Listed(Status::from_number(number.parse().map_err(|_| bad())?))),
         };
         let doubt = match (sighting, self.doubt_at) {
             (None, None) => None,
             (Some(sighting), Some(at)) => Some(PendingConfirmation { sighting, at: Time::from_ms(at) }),
-            (None, Some(_)) | (Some(_), None) => return None,
+            (None, Some(_)) | (Some(_), None) => return Err(bad()),
         };
-        Some(ListingMemory {
+        let is_rejected = self.flag("baseline_rejected", self.baseline_rejected)?;
+        Ok(ListingMemory {
             seen: self.seen_status.map(Status::from_number),
-            baseline: if self.baseline_rejected == 1 { Baseline::Rejected } else { Baseline::Clear },
+            baseline: if is_rejected { Baseline::Rejected } else { Baseline::Clear },
             doubt,
         })
     }
