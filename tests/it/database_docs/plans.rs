@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 use super::{DOCUMENT, README, lived, queries, run};
 
 /// What tells a query of the document apart, and what its plan must hold.
-const ALONG: [(&str, &str); 9] = [
+const ALONG: [(&str, &str); 10] = [
     ("JOIN v_waiting", "SEARCH r USING INDEX request_waiting (state=?)"),
     ("AS under_a_week", "SEARCH r USING INDEX request_waiting (state=? AND since>? AND since<?)"),
     ("'-2 days'", "SEARCH r USING INDEX request_waiting (state=? AND since<?)"),
@@ -15,6 +15,7 @@ const ALONG: [(&str, &str); 9] = [
     ("FROM v_label", "SEARCH l USING PRIMARY KEY (name=? AND value=?)"),
     ("WHERE number > 0", "SEARCH l USING INTEGER PRIMARY KEY (rowid>?)"),
     ("FROM v_delivery", "USING INDEX delivery_dead"),
+    ("AND +r.program", "SEARCH r USING INDEX request_by_account (account=?)"),
     ("JOIN v_transition", "SEARCH l USING INDEX log_by_request (request=?)"),
 ];
 
