@@ -1,5 +1,6 @@
 //! The `Clock` trait: the only source of time and randomness. Clippy bans every other way to ask for the time, because
-//! a bypass would break simulated time.
+//! a bypass would break simulated time. Waits for the machine itself, such as a disk that refuses, a lock, or the next
+//! frame of a screen, are tokio's: they take as long as they take, also when simulated time runs faster.
 
 use std::{
     future::Future,

@@ -31,7 +31,7 @@ pub async fn record(engine: &Engine, job: &str) -> Result<(), StoreError> {
     let words = Localized { en: figures.words(Language::En), zh: figures.words(Language::Zh) };
     let data = to_json(&DaySummary { figures: &figures, words });
     let event = Event {
-        id: new_id(),
+        id: new_id(now),
         kind: EventType::Digest.to_string(),
         subject: "digest".to_owned(),
         partition_key: "digest".to_owned(),

@@ -79,7 +79,7 @@ pub(super) fn deliveries(subscriptions: &[Subscription], news: &[News], now: Tim
     });
     wanted
         .map(|(event, subscription)| NewDelivery {
-            id: new_id(),
+            id: new_id(now),
             event_id: event.id.clone(),
             seq: event.seq,
             partition_key: event.partition_key.clone(),

@@ -1,5 +1,6 @@
 //! `amplinkd gate`: lists what holds calls back for more than one request, and lets an operator open a gate.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
     time_format,
 };
 use crate::{
-    domain::{errcode, time::Time},
+    domain::{errcode, gate::GateKind, time::Time},
     engine::open_gate::Opened,
     store::{Store, write::gates::GateView},
 };
@@ -20,8 +21,10 @@ const PAGE: u32 = 500;
 /// Rows of a table when no limit is given: two screens; who wants more says so.
 const TABLE_ROWS: u32 = 50;
 
-/// The words of `v_gate.kind`.
-const KINDS: [&str; 4] = ["program_month", "account_month", "api_day", "ip"];
+/// Reads the words of `v_gate.kind`.
+fn kind() -> impl TypedValueParser<Value = GateKind> {
+    PossibleValuesParser::new(GateKind::ALL.map(GateKind::as_str)).try_map(GateKind::try_from)
+}
 
 /// What can be done with gates.
 #[derive(Debug, clap::Subcommand)]
@@ -49,8 +52,8 @@ OPENS is when the gate opens by itself, `due` if the next call probes it. While 
 one call probes every half hour. JSON and CSV have every column of v_gate.")]
 pub struct List {
     /// Only gates of these kinds
-    #[arg(long = "kind", value_name = "KIND,…", value_delimiter = ',', value_parser = KINDS)]
-    pub kinds: Vec<String>,
+    #[arg(long = "kind", value_name = "KIND,…", value_delimiter = ',', value_parser = kind())]
+    pub kinds: Vec<GateKind>,
     /// At most this many, 0 for all [default: 50 in a table, otherwise all]
     #[arg(long, value_name = "N")]
     pub limit: Option<u32>,
@@ -68,8 +71,8 @@ Whatever waited for it resumes: deferred requests are called once their accounts
 notices within a second. If the quota is still used up, the first call closes the gate again.")]
 pub struct Open {
     /// The kind, as `amplinkd gate list` shows it
-    #[arg(value_parser = KINDS)]
-    pub kind: String,
+    #[arg(value_parser = kind())]
+    pub kind: GateKind,
     /// The subject, as `amplinkd gate list` shows it; not needed for `ip`
     pub subject: Option<String>,
 }
@@ -77,7 +80,7 @@ pub struct Open {
 /// A gate that was opened.
 #[derive(Debug, Serialize)]
 struct Opening {
-    kind: String,
+    kind: GateKind,
     subject: String,
     errcode: i64,
     errmsg: String,
@@ -138,17 +141,17 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStat
 }
 
 async fn open(context: &Context, wanted: &Open) -> anyhow::Result<()> {
-    /// The one gate of our address.
-    const EVERYBODY: &str = "all";
     let Open { kind, subject } = wanted;
-    let subject = match (subject.as_deref(), kind.as_str()) {
+    let subject = match (subject.as_deref(), kind) {
         (Some(subject), _) => subject,
-        (None, "ip") => EVERYBODY,
-        (None, _) => return Err(Usage(format!("{kind} needs a subject: `amplinkd gate list` shows them")).into()),
+        (None, GateKind::Ip) => GateKind::EVERYONE,
+        (None, GateKind::ProgramMonth | GateKind::AccountMonth | GateKind::ApiDay) => {
+            return Err(Usage(format!("{kind} needs a subject: `amplinkd gate list` shows them")).into());
+        }
     };
     context
         .with_database(async |session| {
-            let Opened { gate, requests } = session.recorder.open_gate(kind, subject).await?;
+            let Opened { gate, requests } = session.recorder.open_gate(*kind, subject).await?;
             context.print_one(&Opening {
                 kind: gate.kind,
                 subject: gate.subject,

@@ -259,10 +259,9 @@ struct RawPolling {
 
 impl Default for RawPolling {
     fn default() -> Self {
-        let (s, m, h) = (Duration::from_secs, Duration::from_mins, Duration::from_hours);
-        let step = |until, every| value::Step { until: Some(until), every };
-        let last = value::Step { until: None, every: h(1) };
-        Self { steps: vec![step(m(10), s(30)), step(h(1), m(2)), step(h(24), m(15)), last], daily_budget: 500 }
+        let steps = Steps::default();
+        let steps = steps.iter().map(|step| value::Step { until: step.until, every: step.every }).collect();
+        Self { steps, daily_budget: 500 }
     }
 }
 

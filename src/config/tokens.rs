@@ -62,12 +62,6 @@ impl TokenUrl {
         &self.0
     }
 
-    /// The address to ask for this account's token.
-    #[must_use]
-    pub fn for_account(&self, account: &AccountId) -> String {
-        self.0.replace(PLACEHOLDER, account.as_str())
-    }
-
     /// The address with every value of its query veiled, except the account's place.
     #[must_use]
     pub fn veiled(&self) -> String {

@@ -3,6 +3,9 @@
 use std::{fmt, ops::Deref};
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::time::Time;
 
 /// Letters and digits that follow `wx` in an appid. No page of `WeChat` gives the shape; every published appid has it.
 const APPID_TAIL: usize = 16;
@@ -136,6 +139,26 @@ id! {
 id! {
     /// A request: a `UUIDv7` as text, so that ids sort by the time of asking.
     RequestId, request, Box<str>
+}
+
+/// Bits by chance in a `UUIDv7` (RFC 9562, 5.7): 12 after the version, 62 after the variant.
+const CHANCE_BITS: u32 = 74;
+
+/// Time and chance as one number, of which a later one is larger; the highest bits of `chance` are taken.
+#[must_use]
+pub fn timed(at: Time, chance: u128) -> u128 {
+    u128::from(at.ms().unsigned_abs()) << CHANCE_BITS | chance >> (u128::BITS - CHANCE_BITS)
+}
+
+/// The `UUIDv7` of a number that [`timed`] made. The bits of version and variant are set by the builder.
+#[must_use]
+pub fn uuid_v7(timed: u128) -> Uuid {
+    let ms = u64::try_from(timed >> CHANCE_BITS).unwrap_or(u64::MAX);
+    let (high, low) = (timed >> 62 & 0xfff, timed & ((1 << 62) - 1));
+    let chance = (high << 64 | low).to_be_bytes();
+    let mut bytes = [0; 10];
+    bytes.copy_from_slice(&chance[6..]);
+    uuid::Builder::from_unix_timestamp_millis(ms, &bytes).into_uuid()
 }
 
 #[cfg(test)]

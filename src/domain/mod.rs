@@ -2,7 +2,7 @@
 //! tested without them.
 //!
 //! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means, [`plan`] for
-//! what comes next and when, [`quota`] for when a used-up quota resets, [`matching`] for whose item is whose,
+//! what comes next and when, [`quota`] for when a used-up quota resets, [`gate`] for what it holds back, [`matching`] for whose item is whose,
 //! [`emptied`] for lists that are doubtful as a whole, [`history`] for what was recorded, [`alert_rules`] for what
 //! people must know, [`event`] for what is told of it, [`mod@text`] for the words, [`stage_durations`] and [`distribution`] for how
 //! long people took, [`nudge`] for reminders, [`digest`] for the daily digest.
@@ -11,6 +11,7 @@
 
 pub mod account;
 pub mod alert_rules;
+pub mod alert_state;
 pub mod alignment;
 pub mod backoff;
 pub mod capacity;
@@ -20,6 +21,7 @@ pub mod distribution;
 pub mod emptied;
 pub mod errcode;
 pub mod event;
+pub mod gate;
 pub mod history;
 pub mod id;
 pub mod listing;

@@ -39,7 +39,7 @@ pub(super) fn change(
         refusal: decision.next.refusal.as_ref().map(|refusal| refusal.errcode),
     });
     let conflict = decision.conflict.map(|kind| Conflict {
-        id: new_id(),
+        id: new_id(now),
         request_id: request.id.to_string(),
         kind,
         errcode: seen.refusal().map(|refusal| refusal.errcode),

@@ -10,7 +10,9 @@ use std::time::Duration;
 use super::alert_deadlines::OVERDUE_AFTER;
 use crate::{
     domain::{
+        account::SuspendedBy,
         errcode,
+        gate::GateKind,
         listing::Status,
         plan,
         policy::Policy,
@@ -270,7 +272,7 @@ impl Facts<'_> {
         let Some(account) = self.account.filter(|_| self.request.is_open()) else { return Vec::new() };
         let mut told = Vec::new();
         let name = &account.account;
-        if account.suspended_by.as_deref() == Some("operator") {
+        if account.suspended_by.as_deref() == Some(SuspendedBy::Operator.as_str()) {
             told.push(format!("The account is suspended by an operator since {}: whoever is waited for, nothing is read or called until `amplinkd account resume {name}`.", account.since));
         } else if account.state == "suspended" {
             let code = account.errcode.map_or_else(|| ".".to_owned(), |code| format!(" with code {}", meant(code)));
@@ -296,29 +298,29 @@ impl Facts<'_> {
         held.filter_map(|gate| {
             let until = Time::from_ms(gate.until);
             let (ahead, there) = (self.ahead(until), beijing(until));
-            match gate.kind.as_str() {
-                "ip" => {
+            match gate.kind {
+                GateKind::Ip => {
                     let next = if until > self.now { format!("at {ahead}") } else { "due now".to_owned() };
                     Some(format!("WeChat does not allow our address (code {}): add it to the platform's IP whitelist. The next try is {next}.", gate.errcode))
                 }
-                "program_month" if gate.subject == program.as_str() && self.request.is_link() => Some(month(
+                GateKind::ProgramMonth if gate.subject == program.as_str() && self.request.is_link() => Some(month(
                     gate,
                     "The program's links of this month are used up on every account",
                     &format!("{there}, {ahead}"),
                 )),
-                "account_month" if met.as_ref() == Some(&gate.subject) => Some(month(
+                GateKind::AccountMonth if met.as_ref() == Some(&gate.subject) => Some(month(
                     gate,
                     &format!("The account's month is used up (code {})", gate.errcode),
                     &format!("{there}, {ahead}"),
                 )),
-                "api_day" if gate.early && (gate.subject == call || gate.subject == listing) => Some(format!(
+                GateKind::ApiDay if gate.early && (gate.subject == call || gate.subject == listing) => Some(format!(
                     "WeChat's day has perhaps not begun yet: {} answers that the old one's quota is used up, and is asked again at {there}, {ahead}.",
                     gate.subject.rsplit('/').next().unwrap_or_default()
                 )),
-                "api_day" if gate.subject == call || gate.subject == listing => {
+                GateKind::ApiDay if gate.subject == call || gate.subject == listing => {
                     Some(format!("The account's daily quota of {} is used up until {there}, {ahead}.", gate.subject.rsplit('/').next().unwrap_or_default()))
                 }
-                _ => None,
+                GateKind::ProgramMonth | GateKind::AccountMonth | GateKind::ApiDay => None,
             }
         })
         .collect()
@@ -337,7 +339,7 @@ impl Facts<'_> {
             }
             // A suspension or the gate of our address has said so already.
             (_, None) if self.account.is_some_and(|account| account.suspended_by.is_some()) => return None,
-            (_, Some(_)) if self.gates.iter().any(|gate| gate.kind == "ip") => return None,
+            (_, Some(_)) if self.gates.iter().any(|gate| gate.kind == GateKind::Ip) => return None,
             (_, None) => "No look at the account is planned: `amplinkd audit` shows why that is wrong.".to_owned(),
             (_, Some(due)) if self.now.since(due) > OVERDUE_AFTER && due.ms() > 0 => {
                 format!("The account was due at {} and was not looked at: is `amplinkd run` running?", self.ago(due))

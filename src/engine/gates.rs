@@ -13,6 +13,7 @@ use std::{
 use crate::{
     domain::{
         errcode::{Class, Refusal},
+        gate::GateKind,
         id::{AccountId, RequestId},
         quota::{self, Hold, PROBE_EVERY, Period},
         request::{Kind, Request},
@@ -24,9 +25,6 @@ use crate::{
 /// How often one call finds out whether our address is allowed again.
 const IP_PROBE_EVERY: Duration = Duration::from_mins(5);
 
-/// The subject of the one gate that holds every account.
-const EVERYONE: &str = "all";
-
 /// How long the one whose turn it is to ask has for it: a look at its list and the wait for its call. After that somebody
 /// else may.
 const TURN: Duration = Duration::from_mins(2);
@@ -37,20 +35,8 @@ const WHILE_ASKED: Duration = Duration::from_mins(1);
 /// How long a month's gate is remembered that nobody came to after its time.
 const FORGOTTEN_AFTER: Duration = Duration::from_hours(7 * 24);
 
-/// A program's links of a month, on every account.
-pub(super) const PROGRAM_MONTH: &str = "program_month";
-
-/// An account's month, by the code that says so: each counts something else.
-pub(super) const ACCOUNT_MONTH: &str = "account_month";
-
-/// An account's calls of one API in a day.
-pub(super) const API_DAY: &str = "api_day";
-
-/// Our address.
-pub(super) const IP: &str = "ip";
-
 /// Which gate: its kind and its subject.
-pub(super) type Key = (String, String);
+pub(super) type Key = (GateKind, String);
 
 /// The closed gates.
 #[derive(Debug, Default)]
@@ -112,7 +98,7 @@ impl Gates {
     pub fn heed(&self, openings: &[Opening]) {
         let mut inner = self.inner();
         for opening in openings {
-            let key = (opening.kind.clone(), opening.subject.clone());
+            let key = (opening.kind, opening.subject.clone());
             if inner.closed.get(&key).is_some_and(|closed| closed.gate.at <= opening.at) {
                 inner.closed.remove(&key);
             }
@@ -322,7 +308,7 @@ pub(super) fn months_of(request: &Request) -> Vec<Key> {
     let mut keys = Vec::new();
     // The quota is one of links: an unlink is not held back by it.
     if request.is_link() {
-        keys.push((PROGRAM_MONTH.to_owned(), request.program.to_string()));
+        keys.push((GateKind::ProgramMonth, request.program.to_string()));
     }
     // What an account may still do this month is different for programs of different owners, and nobody tells us theirs:
     // a code holds back those that it was answered to.
@@ -335,7 +321,7 @@ pub(super) fn months_of(request: &Request) -> Vec<Key> {
 pub(super) fn closed_by(refusal: &Refusal, request: &Request) -> Option<(Key, Period)> {
     let class = refusal.class();
     let key = match (class, request.kind) {
-        (Class::ProgramMonth, Kind::Link(_)) => (PROGRAM_MONTH.to_owned(), request.program.to_string()),
+        (Class::ProgramMonth, Kind::Link(_)) => (GateKind::ProgramMonth, request.program.to_string()),
         (Class::AccountMonth, _) => account_key(&request.account, refusal),
         (Class::DailyQuota, kind) => api_key(&request.account, api(kind)),
         _ => return None,
@@ -344,11 +330,11 @@ pub(super) fn closed_by(refusal: &Refusal, request: &Request) -> Option<(Key, Pe
 }
 
 pub(super) fn api_key(account: &AccountId, api: &str) -> Key {
-    (API_DAY.to_owned(), format!("{account}/{api}"))
+    (GateKind::ApiDay, format!("{account}/{api}"))
 }
 
 fn account_key(account: &AccountId, refusal: &Refusal) -> Key {
-    (ACCOUNT_MONTH.to_owned(), format!("{account}/{}", refusal.errcode))
+    (GateKind::AccountMonth, format!("{account}/{}", refusal.errcode))
 }
 
 /// The name of the call.
@@ -367,16 +353,16 @@ fn is_ahead(until: Time, now: Time) -> bool {
 
 /// When a gate of a quota is over, as far as that can be believed.
 pub(super) fn until(gate: &Gate, now: Time) -> Time {
-    let period = if gate.kind == API_DAY { Period::Day } else { Period::Month };
+    let period = gate.kind.period().unwrap_or(Period::Month);
     period.believed(Hold { until: Time::from_ms(gate.until), is_early: gate.early }, now)
 }
 
 fn ip_key() -> Key {
-    (IP.to_owned(), EVERYONE.to_owned())
+    (GateKind::Ip, GateKind::EVERYONE.to_owned())
 }
 
 pub(super) fn key_of(gate: &Gate) -> Key {
-    (gate.kind.clone(), gate.subject.clone())
+    (gate.kind, gate.subject.clone())
 }
 
 fn gate((kind, subject): Key, hold: Hold, refusal: &Refusal, now: Time) -> Gate {
@@ -422,7 +408,7 @@ mod tests {
 
     fn month() -> (Gates, Vec<Key>, Refusal) {
         let gates = Gates::default();
-        let keys = vec![(PROGRAM_MONTH.to_owned(), "wx00000000000000aa".to_owned())];
+        let keys = vec![(GateKind::ProgramMonth, "wx00000000000000aa".to_owned())];
         let refusal = Refusal { errcode: 89_007, errmsg: "wxa quota limit".to_owned() };
         gates.close(keys[0].clone(), Hold { until: at(30), is_early: true }, &refusal, at(0));
         (gates, keys, refusal)

@@ -3,13 +3,14 @@
 
 use super::{
     Engine,
-    gates::{IP, Wait, api_key, closed_by, key_of, months_of, until},
+    gates::{Wait, api_key, closed_by, key_of, months_of, until},
     poll::LISTING_API,
     submit::Called,
 };
 use crate::{
     domain::{
         errcode::{Class, Refusal},
+        gate::GateKind,
         id::AccountId,
         observation::{Observation, ResetBy},
         quota::{self, Period},
@@ -26,11 +27,11 @@ impl Engine {
     /// Takes up the gates as they are written down, at the start.
     pub(super) async fn load_gates(&self) -> Result<(), StoreError> {
         let (gates, now) = (self.store().gates().await?, self.clock().now());
-        for gate in gates.iter().filter(|gate| gate.kind != IP) {
+        for gate in gates.iter().filter(|gate| gate.kind != GateKind::Ip) {
             let (said, believed) = (Time::from_ms(gate.until), until(gate, now));
             if believed < said {
                 let Gate { kind, subject, .. } = gate;
-                tracing::warn!(kind, subject, %said, %believed, "a gate was closed under a calendar that was ahead");
+                tracing::warn!(%kind, subject, %said, %believed, "a gate was closed under a calendar that was ahead");
             }
         }
         self.gates.load(gates);
@@ -45,7 +46,7 @@ impl Engine {
         let openings = self.store().gate_openings().await?;
         let Some(last) = openings.last() else { return Ok(()) };
         for Opening { kind, subject, .. } in &openings {
-            tracing::warn!(kind, subject, "an operator opened a gate: calls go on");
+            tracing::warn!(%kind, subject, "an operator opened a gate: calls go on");
         }
         self.gates.heed(&openings);
         self.store().heed_openings(last.seq).await

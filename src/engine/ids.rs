@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::{clock::Clock, domain::id::RequestId};
-
-/// Bits by chance in a `UUIDv7` (RFC 9562, 5.7): 12 after the version, 62 after the variant.
-const CHANCE_BITS: u32 = 74;
+use crate::{
+    clock::Clock,
+    domain::id::{RequestId, timed, uuid_v7},
+};
 
 /// The names of one process.
 #[derive(Debug, Default)]
@@ -17,27 +17,15 @@ pub(super) struct Ids {
 impl Ids {
     /// The next name.
     pub(super) fn next(&self, clock: &dyn Clock) -> RequestId {
-        let chance =
-            (u128::from(clock.random()) << u64::BITS | u128::from(clock.random())) >> (u128::BITS - CHANCE_BITS);
-        let drawn = u128::from(clock.now().ms().unsigned_abs()) << CHANCE_BITS | chance;
+        let drawn = timed(clock.now(), u128::from(clock.random()) << u64::BITS | u128::from(clock.random()));
         let number = {
             // Nothing in here panics halfway through a change.
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             *last = drawn.max(*last + 1);
             *last
         };
-        uuid(number).to_string().parse().unwrap_or_else(|_| unreachable!("a UUID is a request id"))
+        uuid_v7(number).to_string().parse().unwrap_or_else(|_| unreachable!("a UUID is a request id"))
     }
-}
-
-/// Milliseconds and chance in their places. The bits of version and variant are set by the builder.
-fn uuid(number: u128) -> uuid::Uuid {
-    let ms = u64::try_from(number >> CHANCE_BITS).unwrap_or(u64::MAX);
-    let (high, low) = (number >> 62 & 0xfff, number & ((1 << 62) - 1));
-    let chance = (high << 64 | low).to_be_bytes();
-    let mut bytes = [0; 10];
-    bytes.copy_from_slice(&chance[6..]);
-    uuid::Builder::from_unix_timestamp_millis(ms, &bytes).into_uuid()
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl LatencyHistogram {
         self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    /// The lateness that this part of the polls did not exceed, as 0.99; at most an eighth too much. Zero without polls.
+    /// The lateness that this part of the polls did not exceed, as 0.99; at most an eighth too much. Zero without polls. For benchmarks.
     #[must_use]
     pub fn quantile(&self, part: f64) -> Duration {
         #[expect(

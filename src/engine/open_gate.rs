@@ -1,16 +1,11 @@
 //! Opens a gate on an operator's behalf, after quota was bought: whatever waited for it resumes now.
 
-use super::{
-    bad_row::warn_of_bad_row,
-    change,
-    gates::{ACCOUNT_MONTH, PROGRAM_MONTH},
-    record::Recorder,
-    wish::AskError,
-};
+use super::{bad_row::warn_of_bad_row, change, record::Recorder, wish::AskError};
 use crate::{
     domain::{
         decide::decide,
         errcode::{self, Class, Refusal},
+        gate::GateKind,
         id::{AccountId, ProgramId},
         observation::{Observation, ResetBy},
         request::{Request, State},
@@ -41,14 +36,14 @@ enum Month {
 }
 
 impl Month {
-    fn behind(kind: &str, subject: &str) -> Option<Self> {
+    fn behind(kind: GateKind, subject: &str) -> Option<Self> {
         match kind {
-            PROGRAM_MONTH => subject.parse().ok().map(Self::Program),
-            ACCOUNT_MONTH => {
+            GateKind::ProgramMonth => subject.parse().ok().map(Self::Program),
+            GateKind::AccountMonth => {
                 let (account, code) = subject.split_once('/')?;
                 Some(Self::Account(account.parse().ok()?, code.parse().ok()?))
             }
-            _ => None,
+            GateKind::ApiDay | GateKind::Ip => None,
         }
     }
 
@@ -77,8 +72,8 @@ impl Recorder {
     /// # Errors
     /// [`AskError::NoGate`] when there is no such gate and nobody waits for it. [`AskError::Store`]: it may be open, and
     /// some that waited may wait still; ask again.
-    pub async fn open_gate(&self, kind: &str, subject: &str) -> Result<Opened, AskError> {
-        let none = || AskError::NoGate { kind: kind.to_owned(), subject: subject.to_owned() };
+    pub async fn open_gate(&self, kind: GateKind, subject: &str) -> Result<Opened, AskError> {
+        let none = || AskError::NoGate { kind, subject: subject.to_owned() };
         let month = Month::behind(kind, subject);
         let gate = match self.store().gate(kind, subject).await? {
             Some(gate) => gate,
@@ -86,7 +81,7 @@ impl Recorder {
         };
         let now = self.clock().now();
         // A gate that was closed under a calendar that was ahead is opened, too.
-        let opening = Opening { seq: 0, kind: kind.to_owned(), subject: subject.to_owned(), at: now.ms().max(gate.at) };
+        let opening = Opening { seq: 0, kind, subject: subject.to_owned(), at: now.ms().max(gate.at) };
         // An account whose calls of a day were used up is looked at now.
         let account = subject.split_once('/').map(|(account, _)| (vec![account.to_owned()], now));
         self.write(Record { opened_by_hand: vec![opening], woken: account, ..Record::default() }).await?;
@@ -101,7 +96,7 @@ impl Recorder {
     async fn gate_of_those_who_wait(
         &self,
         month: Option<&Month>,
-        kind: &str,
+        kind: GateKind,
         subject: &str,
     ) -> Result<Option<Gate>, StoreError> {
         let Some(month) = month else { return Ok(None) };
@@ -110,7 +105,7 @@ impl Recorder {
             if let Some((_, Ok(request))) = waiting.into_iter().next()
                 && let (State::Deferred(until), Some(refusal)) = (request.state, request.refusal)
             {
-                let (kind, subject) = (kind.to_owned(), subject.to_owned());
+                let subject = subject.to_owned();
                 let (until, at) = (until.ms(), request.since.ms());
                 let Refusal { errcode, errmsg } = refusal;
                 return Ok(Some(Gate { kind, subject, until, errcode, errmsg, at, early: false }));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     domain::{
+        gate::GateKind,
         id::{AccountId, ProgramId, RequestId, Username},
         request::Kind,
     },
@@ -92,7 +93,7 @@ pub enum AskError {
     #[error("no gate {kind} {subject} is closed; `amplinkd gate list` shows those that are")]
     NoGate {
         /// The kind.
-        kind: String,
+        kind: GateKind,
         /// The subject.
         subject: String,
     },

@@ -14,7 +14,10 @@ use super::{
     ChannelSettings, Kind, SendError,
     http::{Http, Post},
 };
-use crate::domain::time::Time;
+use crate::domain::{
+    id::{timed, uuid_v7},
+    time::Time,
+};
 
 /// Bytes of findings that are sent: as many as an installation of one's own keeps unless told otherwise
 /// (`PING_BODY_LIMIT`, <https://healthchecks.io/docs/self_hosted_configuration/#PING_BODY_LIMIT>).
@@ -59,7 +62,7 @@ impl HeartbeatClient {
     /// # Errors
     /// [`SendError`] when it was not taken. The run goes on all the same.
     pub async fn start(&self, now: Time) -> Result<(), SendError> {
-        let run = Uuid::now_v7();
+        let run = uuid_v7(timed(now, rand::random()));
         self.set_run(Some(run));
         self.ping("/start", Some(run), "", now).await
     }

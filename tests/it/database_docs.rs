@@ -12,6 +12,7 @@ use amplinkd::{
     domain::{
         account::{AccountState, Status as AccountStatus, SuspendedBy},
         errcode::Refusal,
+        gate::GateKind,
         listing::Status,
         observation::Observation as O,
         policy::Policy,
@@ -172,7 +173,7 @@ impl World {
             vec![item("gh_asked", PROGRAM.to_owned()), item("gh_unasked", program(99)), item("gh_gone", program(1))];
         let gone = vec![(ACCOUNT.to_owned(), "gh_gone".to_owned(), now)];
         let gates = vec![Gate {
-            kind: "program_month".to_owned(),
+            kind: GateKind::ProgramMonth,
             subject: "wx0123456789abcdef".to_owned(),
             until: now + 86_400_000,
             errcode: 89_007,

@@ -8,6 +8,7 @@ use crate::{
     alerting::fan_out::rule_of,
     domain::{
         alert_rules::Rule,
+        alert_state::AlertState,
         event::{AlertNotice, AlertPhase, EventType, to_json},
         message::AlertFacts,
         text::{Localized, group_title},
@@ -125,7 +126,7 @@ impl AlertEvaluator {
         }
         let reach = phases.iter().map(|(_, reach)| *reach).chain(row.reach).max().unwrap_or(0);
         let within = now + self.settings.group_within;
-        let is_awake = row.state == "snoozed";
+        let is_awake = row.state == AlertState::Snoozed;
         let is_again = row.reach.is_some()
             && (is_awake
                 || row
@@ -168,7 +169,7 @@ pub(in crate::alerting) fn event(phase: AlertPhase, reach: i64, reason: &str, ro
     // Whom it is about; of several, the one that is due the longest.
     let subject = rows.first().and_then(|first| first.request_id.clone().or_else(|| first.account.clone()));
     Event {
-        id: new_id(),
+        id: new_id(now),
         kind: EventType::Alert(phase).to_string(),
         subject: subject.unwrap_or_else(|| reason.to_owned()),
         partition_key: reason.to_owned(),

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{alert_rules::AlertCondition, id, time::Time},
+    domain::{
+        alert_rules::AlertCondition,
+        alert_state::{AlertState, Resolution},
+        id,
+        time::Time,
+    },
     store::write::{
         alerts::{AlertRow, ResolvedAlert, WatchRecord},
         record::new_id,
@@ -27,8 +32,8 @@ pub(super) fn reconcile(
         let resolution = match concern {
             // Once it was told it stays so, also when the thresholds have grown since.
             Some(concern) if !has_aged(concern) => continue,
-            Some(_) => "aged_out",
-            None => "over",
+            Some(_) => Resolution::AgedOut,
+            None => Resolution::Over,
         };
         step.over.push(ResolvedAlert { id: alert.id.clone(), at: now, resolution, notify_at: now + group_within });
     }
@@ -48,14 +53,14 @@ pub(super) fn reconcile(
 /// A concern as an alert that begins to fire.
 pub(in crate::alerting) fn alert(concern: AlertCondition, now: Time, group_within: Duration) -> AlertRow {
     AlertRow {
-        id: new_id(),
+        id: new_id(now),
         key: concern.key,
         rule: concern.rule.as_str().to_owned(),
         reason: concern.reason,
         request_id: concern.request.as_ref().map(ToString::to_string),
         account: concern.account.as_ref().map(id::AccountId::to_string),
         program: concern.program.as_ref().map(id::ProgramId::to_string),
-        state: "firing".to_owned(),
+        state: AlertState::Firing,
         since: concern.since.ms(),
         fired_at: now.ms(),
         acknowledged_at: None,

@@ -11,6 +11,7 @@ use crate::{
     domain::{
         account::Trouble,
         alert_rules::{AlertCondition, Hysteresis, Need, Rule, of_system_condition},
+        alert_state::Resolution,
         time::Time,
     },
     store::{
@@ -68,7 +69,7 @@ impl AlertEvaluator {
         for key in &over {
             self.standing.calm.remove(key);
             let id = open[key].id.clone();
-            step.over.push(ResolvedAlert { id, at: now, resolution: "over", notify_at: now + within });
+            step.over.push(ResolvedAlert { id, at: now, resolution: Resolution::Over, notify_at: now + within });
         }
         step.reworded = reworded(&open, &concerns, now + within + EVALUATE_SYSTEM_EVERY);
         step.fired =

@@ -13,6 +13,7 @@ use crate::{
         account::Trouble,
         alert_rules::{Count, Rule, Share, Spoken, SystemCondition, is_crowd, is_many},
         errcode::Refusal,
+        gate::GateKind,
         id::AccountId,
         time::Time,
     },
@@ -210,7 +211,7 @@ impl AlertEvaluator {
         for gate in self.store().account_gates().await? {
             let refusal = Refusal { errcode: gate.errcode, errmsg: gate.errmsg };
             let (since, until) = (Time::from_ms(gate.at), Time::from_ms(gate.until));
-            if gate.kind == "ip" {
+            if gate.kind == GateKind::Ip {
                 conditions.push(SystemCondition::IpNotAllowed { refusal, since });
             } else if until > now
                 && let Some(Ok(account)) = gate.subject.split('/').next().map(str::parse)

@@ -18,7 +18,7 @@ use crate::{
         named::Named,
     },
     config::parse_duration,
-    domain::time::Time,
+    domain::{alert_state::AlertState, time::Time},
     store::read::{alert_views::AlertView, id_suffix::Noun},
 };
 
@@ -102,10 +102,10 @@ impl Act {
     }
 
     /// Whether it changes an alert in this state.
-    fn changes(self, state: &str) -> bool {
+    fn changes(self, state: AlertState) -> bool {
         match self {
-            Self::Acknowledge => ["firing", "snoozed"].contains(&state),
-            Self::Snooze(_) | Self::Resolve => state != "resolved",
+            Self::Acknowledge => matches!(state, AlertState::Firing | AlertState::Snoozed),
+            Self::Snooze(_) | Self::Resolve => state != AlertState::Resolved,
         }
     }
 }
@@ -196,11 +196,11 @@ async fn change(
 /// Everything that the filters name and that can be changed so.
 async fn meant(session: &Session, filters: &Filters, act: Act) -> anyhow::Result<Vec<AlertView>> {
     let mut filter = filters.for_store(session).await?;
-    if filters.state.is_some() && !filter.states.iter().any(|state| act.changes(state)) {
+    if filters.state.is_some() && !filter.states.iter().any(|state| act.changes(*state)) {
         let state = filters.state.as_deref().unwrap_or_default();
         return Err(Usage(format!("cannot {} an alert that is {state}", act.word())).into());
     }
-    filter.states.retain(|state| act.changes(state));
+    filter.states.retain(|state| act.changes(*state));
     let mut rows: Vec<AlertView> = Vec::new();
     loop {
         let before = rows.last().map(|row| row.id.clone());
@@ -220,7 +220,8 @@ async fn report(
     act: Act,
 ) -> anyhow::Result<()> {
     let rows = session.store().alert_views(ids).await?;
-    let is_resolved: HashMap<&str, bool> = rows.iter().map(|row| (row.id.as_str(), row.state == "resolved")).collect();
+    let is_resolved: HashMap<&str, bool> =
+        rows.iter().map(|row| (row.id.as_str(), row.state == AlertState::Resolved.as_str())).collect();
     let changed: HashSet<&str> = changed.iter().map(String::as_str).collect();
     let mut failures = Vec::new();
     let mut as_wished: HashSet<&str> = HashSet::new();

@@ -2,15 +2,9 @@
 
 use crate::{
     cli::{context::Session, named::Named},
-    domain::{alert_rules::Rule, id::AccountId},
-    store::read::{
-        alert_views::{AlertFilter, OPEN},
-        id_suffix::Noun,
-    },
+    domain::{alert_rules::Rule, alert_state::AlertState, id::AccountId},
+    store::read::{alert_views::AlertFilter, id_suffix::Noun},
 };
-
-/// The state of an alert that is over.
-const RESOLVED: &str = "resolved";
 
 /// Which alerts; everything that is given must hold.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -56,11 +50,11 @@ impl Filters {
     }
 }
 
-fn states(word: Option<&str>) -> Vec<&'static str> {
+fn states(word: Option<&str>) -> Vec<AlertState> {
     match word {
-        None | Some("open") => OPEN.to_vec(),
-        Some("all") => OPEN.into_iter().chain([RESOLVED]).collect(),
-        Some(word) => OPEN.into_iter().chain([RESOLVED]).filter(|state| *state == word).collect(),
+        None | Some("open") => AlertState::OPEN.to_vec(),
+        Some("all") => AlertState::ALL.to_vec(),
+        Some(word) => AlertState::from_word(word).into_iter().collect(),
     }
 }
 
@@ -70,9 +64,9 @@ mod tests {
 
     #[test]
     fn a_state_is_itself_open_or_all() {
-        assert_eq!(states(None), OPEN);
-        assert_eq!(states(Some("snoozed")), ["snoozed"]);
-        assert_eq!(states(Some("resolved")), [RESOLVED]);
+        assert_eq!(states(None), AlertState::OPEN);
+        assert_eq!(states(Some("snoozed")), [AlertState::Snoozed]);
+        assert_eq!(states(Some("resolved")), [AlertState::Resolved]);
         assert_eq!(states(Some("all")).len(), 4);
     }
 }

@@ -7,7 +7,9 @@ use crate::{
     clock::Clock,
     config::{Alerts, ChannelConfig},
     domain::{
+        alert_state::Resolution,
         event::{AlertNotice, OutboxEvent, to_json},
+        id::{timed, uuid_v7},
         message::{AlertFacts, Message},
         text::{Language, render},
         time::Time,
@@ -86,7 +88,7 @@ fn news(state: &str, resolved_at: Option<Time>, channel: &str, now: Time) -> Str
         since: now.ms(),
         fired_at: now.ms(),
         resolved_at: resolved_at.map(Time::ms),
-        resolution: resolved_at.map(|_| "over".to_owned()),
+        resolution: resolved_at.map(|_| Resolution::Over.as_str().to_owned()),
         message_en: "Test: the account's administrator has not answered an invitation that nobody sent".to_owned(),
         message_zh: "测试：公众号管理员尚未确认一个并未发出的邀请".to_owned(),
     };
@@ -133,11 +135,7 @@ pub(super) fn message(alerts: &Alerts, channel: &ChannelConfig, event: Event, cl
 
 /// A `UUIDv7`: a service that has seen an id before takes the message for a repetition.
 fn new_id(clock: &dyn Clock) -> String {
-    let ms = u64::try_from(clock.now().ms()).unwrap_or_default();
-    let chance = u128::from(clock.random()) << u64::BITS | u128::from(clock.random());
-    let mut bytes = [0; 10];
-    bytes.copy_from_slice(&chance.to_be_bytes()[..10]);
-    uuid::Builder::from_unix_timestamp_millis(ms, &bytes).into_uuid().to_string()
+    uuid_v7(timed(clock.now(), u128::from(clock.random()) << u64::BITS)).to_string()
 }
 
 #[cfg(test)]

@@ -184,7 +184,7 @@ impl Folder {
     fn open(given: Option<&Path>) -> anyhow::Result<Self> {
         let folder = match given {
             Some(path) => Self::Given(path.to_owned()),
-            None => Self::Temporary(std::env::temp_dir().join(format!("amplinkd-demo-{}", uuid::Uuid::now_v7()))),
+            None => Self::Temporary(tempfile::Builder::new().prefix("amplinkd-demo-").tempdir()?.keep()),
         };
         std::fs::create_dir_all(folder.path())
             .with_context(|| format!("cannot create the folder {}", folder.path().display()))?;

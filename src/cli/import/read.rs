@@ -46,7 +46,7 @@ pub(super) struct Fields {
 
 /// A yes or no, as it was written.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "notify_users and show_profile must be true or false, or a string such as \"yes\"")]
 pub(super) enum Flag {
     Bool(bool),
     Number(u64),
@@ -55,7 +55,7 @@ pub(super) enum Flag {
 
 /// Labels, as they were written.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "labels must be an object of strings, or a string such as \"a=1;b=2\"")]
 pub(super) enum Labels {
     Object(BTreeMap<String, Value>),
     Text(String),
@@ -215,12 +215,6 @@ fn said(wrong: &serde_json::Error) -> String {
     let place = format!(" at line {} column {}", wrong.line(), wrong.column());
     let said = said.strip_suffix(&place).unwrap_or(&said);
     let said = match wrong.classify() {
-        Category::Data if said.contains("enum Flag") => {
-            "notify_users and show_profile must be true or false, or a string such as \"yes\"".to_owned()
-        }
-        Category::Data if said.contains("enum Labels") => {
-            "labels must be an object of strings, or a string such as \"a=1;b=2\"".to_owned()
-        }
         Category::Data if said.ends_with("expected a string") => {
             let found = said.trim_start_matches("invalid type: ").trim_end_matches(", expected a string");
             format!("expected a string, found {found}")

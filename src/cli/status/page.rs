@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cli::{output::Look, terminal_escape::legible, time_format},
-    domain::time::Time,
+    domain::{gate::GateKind, time::Time},
 };
 
 /// Characters of the titles on the left, with the space behind them.
@@ -225,7 +225,7 @@ fn gates(figures: &Figures, now: Time) -> Option<Section> {
 
 /// When a gate opens by itself; that of our address is tried.
 fn opening(kind: &str, wait: &str) -> String {
-    let verb = if kind == "ip" { "probed" } else { "opens" };
+    let verb = if kind == GateKind::Ip.as_str() { "probed" } else { "opens" };
     if wait == "due" { format!("{verb} now") } else { format!("{verb} in {wait}") }
 }
 

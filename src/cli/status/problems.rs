@@ -6,7 +6,10 @@ use super::{
     figures::{Daemon, Figures},
     text::counted,
 };
-use crate::{cli::time_format, domain::time::Time};
+use crate::{
+    cli::time_format,
+    domain::{gate::GateKind, time::Time},
+};
 
 /// One thing that a person must do something about.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -81,7 +84,7 @@ fn writing(figures: &Figures, now: Time) -> Option<Need> {
 }
 
 fn address(figures: &Figures) -> Option<Need> {
-    let gate = figures.gates.iter().find(|gate| gate.kind == "ip")?;
+    let gate = figures.gates.iter().find(|gate| gate.kind == GateKind::Ip.as_str())?;
     let text = format!("WeChat does not allow our IP address (code {}): no account can be reached", gate.errcode);
     Some(problem("address_blocked", 1, text, "add it to the platform's IP whitelist; calls then resume by themselves"))
 }

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::{Language, Localized, Report, format::moment};
 use crate::domain::{
+    alert_state::Resolution,
     event::{AlertNotice, AlertPhase, ConflictChanged, Event, OutboxEvent, RequestMoved, to_json},
     message::{AlertFacts, Message, Severity},
     time::Time,
@@ -71,7 +72,7 @@ fn of_alerts(message: &mut Message, news: AlertNotice, zone: &TimeZone, link: Op
             message.lead = match one.resolved_at {
                 Some(over) if is_over => {
                     let over = at(over);
-                    if one.resolution.as_deref() == Some("aged_out") {
+                    if one.resolution.as_deref() == Some(Resolution::AgedOut.as_str()) {
                         message.title = language.pick(format!("Nobody acted: {title}"), format!("无人处理：{title}"));
                     }
                     language.pick(

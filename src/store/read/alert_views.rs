@@ -3,10 +3,10 @@
 use serde::Serialize;
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
-use crate::store::{Store, StoreError};
-
-/// The states of an alert that is not over.
-pub const OPEN: [&str; 3] = ["firing", "acknowledged", "snoozed"];
+use crate::{
+    domain::alert_state::AlertState,
+    store::{Store, StoreError},
+};
 
 /// A row of `v_alert`.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
@@ -69,7 +69,7 @@ pub struct ChannelFigures {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AlertFilter {
     /// Only in one of these states; each is one.
-    pub states: Vec<&'static str>,
+    pub states: Vec<AlertState>,
     /// Only of this rule.
     pub rule: Option<String>,
     /// Only this account's.
@@ -196,7 +196,7 @@ fn figures_of(all: &mut Vec<ChannelFigures>, channel: String) -> &mut ChannelFig
 
 /// Narrows a query of `v_alert` to one page, newest first: by the index that has it in order, if one has.
 fn push(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter, before: Option<&str>, limit: u32) {
-    let is_open = filter.states.iter().all(|state| OPEN.contains(state));
+    let is_open = filter.states.iter().all(|state| AlertState::OPEN.contains(state));
     match (&filter.request, &filter.rule) {
         (Some(_), _) if is_open => {
             query.push("SELECT l.id FROM alert AS l INDEXED BY alert_of_request WHERE l.resolved_at IS NULL");
@@ -213,7 +213,7 @@ fn push(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter, before: Option<&
             for (place, state) in filter.states.iter().enumerate() {
                 query.push(if place == 0 { "" } else { " UNION ALL " });
                 query.push("SELECT id FROM (SELECT l.id FROM alert AS l INDEXED BY alert_by_state WHERE l.state = ");
-                query.push_bind(*state);
+                query.push_bind(state.as_str());
                 push_rest(query, filter, before, limit);
                 query.push(")");
             }
@@ -222,7 +222,7 @@ fn push(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter, before: Option<&
     query.push(") ORDER BY id DESC LIMIT ").push_bind(limit);
 }
 
-fn push_states(query: &mut QueryBuilder<Sqlite>, states: &[&'static str]) {
+fn push_states(query: &mut QueryBuilder<Sqlite>, states: &[AlertState]) {
     query
         .push(" AND +l.state IN (SELECT j.value FROM json_each(")
         .push_bind(crate::store::bulk::json(states))
@@ -254,7 +254,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
         let store = Store::open(&location, Role::Tool).await.unwrap();
-        let open = AlertFilter { states: OPEN.to_vec(), ..AlertFilter::default() };
+        let open = AlertFilter { states: AlertState::OPEN.to_vec(), ..AlertFilter::default() };
         let some = |text: &str| Some(text.to_owned());
         let mut plans: Vec<QueryBuilder<Sqlite>> = Vec::new();
         for filter in [
@@ -262,7 +262,7 @@ mod tests {
             AlertFilter { rule: some("stuck"), ..open.clone() },
             AlertFilter { request: some("0197"), rule: some("stuck"), ..open.clone() },
             AlertFilter { account: some("wx"), ..open.clone() },
-            AlertFilter { states: vec!["resolved"], rule: some("stuck"), ..open.clone() },
+            AlertFilter { states: vec![AlertState::Resolved], rule: some("stuck"), ..open.clone() },
         ] {
             let mut query = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             query.push(ALERTS);

@@ -1,7 +1,7 @@
 //! The figures of the daily digest. It reads no finished requests and no events before the day, so its cost is that of
 //! the open ones.
 
-use sqlx::FromRow;
+use sqlx::{FromRow, sqlite::SqliteRow};
 
 use crate::{
     domain::{
@@ -84,10 +84,15 @@ struct WaitingRow {
     fourth: i64,
 }
 
+fn counts(rows: &[SqliteRow]) -> Vec<Count> {
+    let rows = decode::legible::<WordRow>(rows, FIGURE).into_iter();
+    rows.map(|row| Count { word: row.word, count: whole(row.count) }).collect()
+}
+
 impl Store {
     /// The figures since a moment, which is at most thirty days ago: older events are gone.
     pub async fn digest(&self, since: Time, now: Time) -> Result<Digest, StoreError> {
-        let mut ended = self.words(NEWS, since.ms()).await?;
+        let mut ended = self.words_since(NEWS, since).await?;
         let (waiting, unread) = self.waiting(now).await?;
         let vanished = ended.iter().position(|count| count.word == "vanished").map(|at| ended.remove(at).count);
         Ok(Digest {
@@ -99,18 +104,19 @@ impl Store {
             unread,
             stuck: self.number(STUCK).await?,
             deferred: self.number(DEFERRED).await?,
-            gates: self.words(GATES, now.ms()).await?,
-            conflicts: self.words(CONFLICTS, 0).await?,
-            firing: self.words(FIRING, 0).await?,
+            gates: self.words_since(GATES, now).await?,
+            conflicts: self.words(CONFLICTS).await?,
+            firing: self.words(FIRING).await?,
             dead: self.number(DEAD).await?,
         })
     }
 
-    async fn words(&self, sql: &'static str, moment: i64) -> Result<Vec<Count>, StoreError> {
-        let query = sqlx::query(sql);
-        let query = if sql.contains("$1") { query.bind(moment) } else { query };
-        let rows = decode::legible::<WordRow>(&query.fetch_all(self.readers()).await?, FIGURE);
-        Ok(rows.into_iter().map(|row| Count { word: row.word, count: whole(row.count) }).collect())
+    async fn words(&self, sql: &'static str) -> Result<Vec<Count>, StoreError> {
+        Ok(counts(&sqlx::query(sql).fetch_all(self.readers()).await?))
+    }
+
+    async fn words_since(&self, sql: &'static str, moment: Time) -> Result<Vec<Count>, StoreError> {
+        Ok(counts(&sqlx::query(sql).bind(moment.ms()).fetch_all(self.readers()).await?))
     }
 
     async fn number(&self, sql: &'static str) -> Result<u64, StoreError> {

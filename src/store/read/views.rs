@@ -215,7 +215,7 @@ impl Store {
         Ok(sqlx::query_as(SQL).fetch_all(self.readers()).await?)
     }
 
-    /// The latest transitions, newest first.
+    /// The latest events after a sequence number, newest first.
     pub async fn latest_events(&self, after: i64, limit: u32) -> Result<Vec<EventView>, StoreError> {
         const SQL: &str = "SELECT seq, type, subject, at, data FROM outbox WHERE seq > $1 ORDER BY seq DESC LIMIT $2";
         Ok(sqlx::query_as(SQL).bind(after).bind(limit).fetch_all(self.readers()).await?)

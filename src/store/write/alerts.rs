@@ -8,7 +8,10 @@ use super::{
     writer::WriteCommand,
 };
 use crate::{
-    domain::time::Time,
+    domain::{
+        alert_state::{AlertState, Resolution},
+        time::Time,
+    },
     store::{
         Store, StoreError,
         decode::{self, Table},
@@ -39,8 +42,9 @@ pub struct AlertRow {
     pub account: Option<String>,
     /// The program, when it is about one.
     pub program: Option<String>,
-    /// `firing`, `acknowledged`, `snoozed` or `resolved`.
-    pub state: String,
+    /// Where it stands.
+    #[sqlx(try_from = "String")]
+    pub state: AlertState,
     /// Since when what it tells of is so, milliseconds UTC; so are all times here.
     pub since: i64,
     /// When it began to fire.
@@ -75,7 +79,7 @@ pub struct ResolvedAlert {
     /// Since when.
     pub at: Time,
     /// How it ended.
-    pub resolution: &'static str,
+    pub resolution: Resolution,
     /// When that is to be told.
     pub notify_at: Time,
 }

@@ -51,11 +51,11 @@ pub struct DueDelivery {
 /// Which messages are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
-    /// Those that wait for a moment that is over by now,
+    /// Messages whose time has come are due.
     pub now: Time,
-    /// or for one beyond this: it was written while the calendar was wrong. They come after the others.
+    /// Messages whose time is beyond this one are due after the others: it was written while the calendar was wrong.
     pub unbelievable: Time,
-    /// Of these, the ones that were tried no more often.
+    /// Of all these, only the ones that were tried no more often than this.
     pub attempts_max: i64,
 }
 
@@ -170,9 +170,6 @@ const DELIVERED: &str = "
     FROM jsonb_each($1) AS j
     WHERE delivery.id = j.value ->> 'id' AND delivery.state = 'pending'";
 
-const DEAD: &str = "
-    SELECT d.channel, count(*) FROM delivery AS d INDEXED BY delivery_dead WHERE d.state = 'dead' GROUP BY d.channel";
-
 const DEAD_OF: &str = "
     SELECT count(*) FROM delivery AS d INDEXED BY delivery_dead WHERE d.state = 'dead' AND d.channel = $1";
 
@@ -229,12 +226,6 @@ impl Store {
     /// [`StoreError`]: nothing was written, and as far as the database knows nothing was tried.
     pub async fn delivered(&self, results: Vec<DeliveryResult>) -> Result<u64, StoreError> {
         self.writer.write(WriteResults { results }).await
-    }
-
-    /// How many messages each channel never took.
-    pub async fn count_dead(&self) -> Result<BTreeMap<String, u64>, StoreError> {
-        let rows = decode::legible(&sqlx::query(DEAD).fetch_all(self.readers()).await?, OF_CHANNEL).into_iter();
-        Ok(rows.map(|(channel, count): (String, i64)| (channel, count.unsigned_abs())).collect())
     }
 
     /// How many messages a channel never took.
@@ -298,7 +289,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
         let store = Store::open(&location, Role::Tool).await.unwrap();
-        for statement in [DUE, HEADS, NEXT, DEAD, DEAD_OF, DELIVERED_SINCE, WAITING] {
+        for statement in [DUE, HEADS, NEXT, DEAD_OF, DELIVERED_SINCE, WAITING] {
             let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
             let query = sqlx::query(plan).bind("a").bind("[]").bind(1).bind(1).bind(1);
             let rows = query.fetch_all(store.readers()).await.unwrap();

@@ -5,7 +5,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
 use super::writer::WriteCommand;
 use crate::{
-    domain::time::Time,
+    domain::{gate::GateKind, time::Time},
     store::{
         Store, StoreError, bulk,
         decode::{self, Table},
@@ -16,8 +16,9 @@ use crate::{
 /// A closed gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
 pub struct Gate {
-    /// `program_month`, `account_month`, `api_day` or `ip`.
-    pub kind: String,
+    /// What it holds back.
+    #[sqlx(try_from = "String")]
+    pub kind: GateKind,
     /// The program; the account and the code; the account and the API; or `all`.
     pub subject: String,
     /// When it opens, milliseconds UTC.
@@ -38,7 +39,8 @@ pub struct Opening {
     /// Its place among all of them; 0 before it is written.
     pub seq: i64,
     /// The gate's kind.
-    pub kind: String,
+    #[sqlx(try_from = "String")]
+    pub kind: GateKind,
     /// Its subject.
     pub subject: String,
     /// When, milliseconds UTC: what was closed after that is closed.
@@ -47,6 +49,8 @@ pub struct Opening {
 
 /// The table.
 pub(in crate::store) const GATE: Table = Table { name: "gate", key: &["kind", "subject"] };
+
+const OPENING: Table = Table { name: "gate_opening", key: &["seq"] };
 
 const CLOSE: &str = "
     INSERT INTO gate (kind, subject, until, errcode, errmsg, at, early) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -96,7 +100,7 @@ impl Store {
     /// [`StoreError`] when they cannot be read.
     pub async fn gate_page(
         &self,
-        kinds: &[String],
+        kinds: &[GateKind],
         after: (&str, &str),
         now: Time,
         limit: u32,
@@ -131,8 +135,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    pub async fn gate(&self, kind: &str, subject: &str) -> Result<Option<Gate>, StoreError> {
-        Ok(sqlx::query_as(ONE).bind(kind).bind(subject).fetch_optional(self.readers()).await?)
+    pub async fn gate(&self, kind: GateKind, subject: &str) -> Result<Option<Gate>, StoreError> {
+        Ok(sqlx::query_as(ONE).bind(kind.as_str()).bind(subject).fetch_optional(self.readers()).await?)
     }
 
     /// Gates that were opened from outside and that the daemon has not heeded, in the order of opening.
@@ -140,7 +144,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn gate_openings(&self) -> Result<Vec<Opening>, StoreError> {
-        Ok(sqlx::query_as(OPENINGS).fetch_all(self.readers()).await?)
+        Ok(decode::legible(&sqlx::query(OPENINGS).fetch_all(self.readers()).await?, OPENING))
     }
 
     /// Takes openings up to number `seq` away: the daemon has heeded them.
@@ -154,18 +158,19 @@ impl Store {
 
 pub(super) fn close(db: Db<'_>, gate: &Gate) -> Result<(), StoreError> {
     let Gate { kind, subject, until, errcode, errmsg, at, early } = gate;
-    db.execute(CLOSE, (kind, subject, until, errcode, errmsg, at, early)).map(drop)
+    db.execute(CLOSE, (kind.as_str(), subject, until, errcode, errmsg, at, early)).map(drop)
 }
 
 /// Takes a gate away: it opened before its time.
-pub(super) fn open(db: Db<'_>, (kind, subject): &(String, String)) -> Result<(), StoreError> {
-    db.execute(OPEN, (kind, subject)).map(drop)
+pub(super) fn open(db: Db<'_>, (kind, subject): &(GateKind, String)) -> Result<(), StoreError> {
+    db.execute(OPEN, (kind.as_str(), subject)).map(drop)
 }
 
 /// Takes a gate away from outside the daemon, and leaves word of it.
 pub(super) fn open_by_hand(db: Db<'_>, opening: &Opening) -> Result<(), StoreError> {
-    db.execute(OPEN, (&opening.kind, &opening.subject))?;
-    db.execute(OPEN_BY_HAND, (&opening.kind, &opening.subject, opening.at)).map(drop)
+    let Opening { kind, subject, at, .. } = opening;
+    db.execute(OPEN, (kind.as_str(), subject))?;
+    db.execute(OPEN_BY_HAND, (kind.as_str(), subject, at)).map(drop)
 }
 
 #[derive(Debug)]
@@ -214,12 +219,12 @@ mod tests {
             sqlx::raw_sql(AssertSqlSafe(script.to_owned())).execute(&mut file).await.unwrap();
         }
         let gates: Vec<Gate> = sqlx::query_as(ALL).fetch_all(&mut file).await.unwrap();
-        let shown = |gate: &Gate| (gate.kind.clone(), gate.subject.clone(), gate.until, gate.errcode, gate.early);
+        let shown = |gate: &Gate| (gate.kind, gate.subject.clone(), gate.until, gate.errcode, gate.early);
         assert_eq!(
             gates.iter().map(shown).collect::<Vec<_>>(),
             [
-                ("account_month".to_owned(), "a/89017".to_owned(), 60, 89_017, false),
-                ("program_month".to_owned(), "r".to_owned(), 50, 89_007, false),
+                (GateKind::AccountMonth, "a/89017".to_owned(), 60, 89_017, false),
+                (GateKind::ProgramMonth, "r".to_owned(), 50, 89_007, false),
             ]
         );
         let unknown = "INSERT INTO gate (kind, subject, until, errcode, errmsg, at) VALUES ('year', 'a', 1, 1, '', 1)";

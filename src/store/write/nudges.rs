@@ -224,7 +224,7 @@ impl WriteCommand for Nudge {
             rows.push(row);
             if let Some(channel) = &nudge.channel {
                 let event = nudge.event(self.occasion.now);
-                deliveries.push(Delivery { id: new_id(), event_id: event.id.clone(), channel });
+                deliveries.push(Delivery { id: new_id(self.occasion.now), event_id: event.id.clone(), channel });
                 events.push(event);
             }
         }
@@ -244,7 +244,7 @@ impl Occasion {
 impl NewNudge {
     fn row(&self, seq: i64, occasion: Occasion) -> Row<'_> {
         Row {
-            id: new_id(),
+            id: new_id(occasion.now),
             request_id: &self.request_id,
             stage: self.stage,
             seq,

@@ -1,6 +1,8 @@
 //! One decision, one transaction: state, history, conflicts, events, account and mirror, or none of it. A request that
 //! somebody else changed meanwhile is not overwritten.
 
+use std::sync::{Mutex, PoisonError};
+
 use rusqlite::params;
 use serde::Serialize;
 use sqlx::SqliteConnection;
@@ -18,7 +20,8 @@ use crate::{
     domain::{
         decide::ConflictKind,
         event::{ConflictChanged, ConflictPhase, EventType, to_json},
-        id::{ProgramId, Username},
+        gate::GateKind,
+        id::{ProgramId, Username, timed, uuid_v7},
         request::{Request, StateKind},
         time::Time,
     },
@@ -43,7 +46,7 @@ pub struct Record {
     /// Gates that closed.
     pub gates: Vec<Gate>,
     /// Gates that opened before their time, by kind and subject.
-    pub opened_gates: Vec<(String, String)>,
+    pub opened_gates: Vec<(GateKind, String)>,
     /// Gates that somebody outside the daemon opens, of which the daemon must hear.
     pub opened_by_hand: Vec<Opening>,
     /// Accounts that are due from this moment on, of which the daemon must hear, too.
@@ -129,7 +132,7 @@ impl Event {
     /// An event of a request, with this data.
     pub(super) fn of_request(kind: EventType, request: &str, at: Time, data: String) -> Self {
         let (subject, partition_key) = (request.to_owned(), request.to_owned());
-        Self { id: new_id(), kind: kind.to_string(), subject, partition_key, reach: None, at: at.ms(), data }
+        Self { id: new_id(at), kind: kind.to_string(), subject, partition_key, reach: None, at: at.ms(), data }
     }
 
     /// That a conflict was met.
@@ -171,10 +174,16 @@ impl Event {
     }
 }
 
-/// A name for a conflict or an event: a `UUIDv7` as text.
+/// A name for a conflict, an alert, an event or a delivery: a `UUIDv7` as text. Those of one millisecond sort in the order
+/// in which they were made.
 #[must_use]
-pub fn new_id() -> String {
-    uuid::Uuid::now_v7().to_string()
+pub fn new_id(now: Time) -> String {
+    static LAST: Mutex<u128> = Mutex::new(0);
+    let drawn = timed(now, rand::random());
+    // Nothing in here panics halfway through a change.
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    *last = if *last > drawn && *last < timed(now, u128::MAX) { *last + 1 } else { drawn };
+    uuid_v7(*last).to_string()
 }
 
 const CONFLICT: &str = "

@@ -38,7 +38,7 @@ async fn what_will_never_be_taken_is_given_up_at_once() {
     post.restart().await;
     post.settle().await;
     assert_eq!(post.health("hook").dead, 1, "a new process counts them, too");
-    assert_eq!(post.store().count_dead().await.unwrap()["hook"], 1);
+    assert_eq!(post.store().dead_of("hook").await.unwrap(), 1);
 }
 
 #[tokio::test]

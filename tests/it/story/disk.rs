@@ -9,7 +9,7 @@ use std::{
 };
 
 use amplinkd::{
-    domain::time::Time,
+    domain::{gate::GateKind, time::Time},
     engine::wish::AskError,
     store::{
         Location, OpenError, Record, Recorded, Role, Store, StoreError,
@@ -131,8 +131,8 @@ async fn a_busy_account_with_many_wake_ups_keeps_the_next_page_from_nobody() {
 async fn a_gate_that_opens_is_gone_and_one_that_closes_with_it_stays() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder.path().join("a.db"), Role::Tool).await.unwrap();
-    let gate = |kind: &str| Gate {
-        kind: kind.to_owned(),
+    let gate = |kind: GateKind| Gate {
+        kind,
         subject: "all".to_owned(),
         until: 5,
         errcode: 61004,
@@ -140,12 +140,12 @@ async fn a_gate_that_opens_is_gone_and_one_that_closes_with_it_stays() {
         at: 1,
         early: false,
     };
-    let closed = Record { gates: vec![gate("ip"), gate("api_day")], ..Record::default() };
+    let closed = Record { gates: vec![gate(GateKind::Ip), gate(GateKind::ApiDay)], ..Record::default() };
     assert_eq!(store.record(closed).await.unwrap(), Recorded::Written);
-    let opened = Record { opened_gates: vec![("ip".to_owned(), "all".to_owned())], ..Record::default() };
+    let opened = Record { opened_gates: vec![(GateKind::Ip, "all".to_owned())], ..Record::default() };
     assert_eq!(store.record(opened.clone()).await.unwrap(), Recorded::Written);
-    assert_eq!(store.closed_gates(Time::from_ms(0)).await.unwrap(), [gate("api_day")]);
-    store.record(Record { gates: vec![gate("ip")], ..opened }).await.unwrap();
+    assert_eq!(store.closed_gates(Time::from_ms(0)).await.unwrap(), [gate(GateKind::ApiDay)]);
+    store.record(Record { gates: vec![gate(GateKind::Ip)], ..opened }).await.unwrap();
     assert_eq!(store.closed_gates(Time::from_ms(0)).await.unwrap().len(), 2);
 }
 

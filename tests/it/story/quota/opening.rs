@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use amplinkd::{
-    domain::id::RequestId,
+    domain::{gate::GateKind, id::RequestId},
     engine::{open_gate::Opened, record::Recorder, wish::AskError},
     shutdown::Shutdown,
     sim::{Flags, Quotas},
@@ -21,7 +21,7 @@ async fn desk(daemon: &Daemon) -> Recorder {
     Recorder::new(store, Arc::clone(&daemon.clock) as _, daemon.process.settings.policy.clone())
 }
 
-async fn open(daemon: &Daemon, kind: &str, subject: &str) -> Result<Opened, AskError> {
+async fn open(daemon: &Daemon, kind: GateKind, subject: &str) -> Result<Opened, AskError> {
     let desk = desk(daemon).await;
     let opened = desk.open_gate(kind, subject).await;
     desk.store().clone().close().await;
@@ -55,7 +55,7 @@ async fn a_programs_gate_that_is_opened_lets_everybody_go_on_at_once() {
     let called = daemon.sim.stats().wxamplink;
     daemon.sim.world().quotas = Quotas::default();
 
-    let opened = open(&daemon, "program_month", PROGRAM).await.unwrap();
+    let opened = open(&daemon, GateKind::ProgramMonth, PROGRAM).await.unwrap();
     assert_eq!((opened.requests, opened.gate.errcode, opened.gate.subject.as_str()), (5, 89007, PROGRAM));
     daemon.settle().await;
     assert_eq!(daemon.sim.stats().wxamplink - called, 5, "no time has passed");
@@ -82,7 +82,7 @@ async fn a_daemon_that_runs_hears_of_it_within_a_second() {
     let running = driver.spawn(shutdown.clone());
 
     let desk = desk(&daemon).await;
-    desk.open_gate("program_month", PROGRAM).await.unwrap();
+    desk.open_gate(GateKind::ProgramMonth, PROGRAM).await.unwrap();
     let sim = &daemon.sim;
     let all_sent = async {
         while sim.stats().invitations < 5 {
@@ -102,7 +102,7 @@ async fn a_gate_that_is_opened_in_vain_closes_again() {
     let (mut daemon, links) = waiting().await;
     let called = daemon.sim.stats().wxamplink;
 
-    open(&daemon, "program_month", PROGRAM).await.unwrap();
+    open(&daemon, GateKind::ProgramMonth, PROGRAM).await.unwrap();
     daemon.run_for(hours(1)).await;
 
     assert_eq!(states(&daemon, &links).await, ["deferred"; 5]);
@@ -127,18 +127,20 @@ async fn an_opening_that_broke_off_goes_on_where_it_was() {
     daemon.sql("DELETE FROM gate").await;
     daemon.restart().await;
 
-    let opened = open(&daemon, "program_month", PROGRAM).await.unwrap();
+    let opened = open(&daemon, GateKind::ProgramMonth, PROGRAM).await.unwrap();
 
     assert_eq!((opened.requests, opened.gate.errcode), (3, 89007));
     daemon.run_for(hours(3)).await;
     assert_eq!(states(&daemon, &links[2..]).await, ["linked"; 3]);
-    let gone = open(&daemon, "program_month", PROGRAM).await.unwrap_err();
+    let gone = open(&daemon, GateKind::ProgramMonth, PROGRAM).await.unwrap_err();
     assert!(matches!(&gone, AskError::NoGate { .. }), "{gone}");
     assert_eq!(
         gone.to_string(),
         format!("no gate program_month {PROGRAM} is closed; `amplinkd gate list` shows those that are")
     );
-    for (kind, subject) in [("program_month", "nobody"), ("account_month", ACCOUNT), ("gate", "all"), ("ip", "all")] {
+    for (kind, subject) in
+        [(GateKind::ProgramMonth, "nobody"), (GateKind::AccountMonth, ACCOUNT), (GateKind::Ip, "all")]
+    {
         assert!(matches!(open(&daemon, kind, subject).await, Err(AskError::NoGate { .. })), "{kind} {subject}");
     }
     daemon.assert_sound().await;
@@ -150,7 +152,7 @@ async fn a_row_that_is_not_legal_holds_up_nobody_else() {
     daemon.sim.world().quotas = Quotas::default();
     daemon.sql(&format!("UPDATE request SET labels = 'none' WHERE id = '{}'", links[1])).await;
 
-    assert_eq!(open(&daemon, "program_month", PROGRAM).await.unwrap().requests, 4);
+    assert_eq!(open(&daemon, GateKind::ProgramMonth, PROGRAM).await.unwrap().requests, 4);
 
     daemon.run_for(hours(3)).await;
     let linked = daemon.store().count_by_state().await.unwrap();
@@ -178,7 +180,7 @@ async fn an_accounts_gate_lets_go_of_what_its_code_holds_and_nothing_else() {
     daemon.run_for(hours(1)).await;
     daemon.sim.world().quotas = Quotas::default();
 
-    let opened = open(&daemon, "account_month", &format!("{ACCOUNT}/89017")).await.unwrap();
+    let opened = open(&daemon, GateKind::AccountMonth, &format!("{ACCOUNT}/89017")).await.unwrap();
     daemon.run_for(hours(4)).await;
 
     assert_eq!(opened.requests, 2);
@@ -198,7 +200,7 @@ async fn a_day_of_lists_that_is_opened_is_read_on_at_once() {
     let read = daemon.sim.stats().wxamplinkget;
     daemon.sim.world().quotas = Quotas::default();
 
-    let opened = open(&daemon, "api_day", &format!("{ACCOUNT}/wxamplinkget")).await.unwrap();
+    let opened = open(&daemon, GateKind::ApiDay, &format!("{ACCOUNT}/wxamplinkget")).await.unwrap();
     daemon.settle().await;
 
     assert_eq!((opened.requests, daemon.sim.stats().wxamplinkget - read), (0, 1));
@@ -214,7 +216,7 @@ async fn a_gate_that_closes_after_it_was_opened_is_closed() {
     let now = daemon.sim.now();
     daemon.sim.world().quotas.program_links_per_month = Some(1);
     daemon.sim.world().link("wxcccc000000000001", PROGRAM, Flags::default(), now);
-    open(&daemon, "program_month", PROGRAM).await.unwrap();
+    open(&daemon, GateKind::ProgramMonth, PROGRAM).await.unwrap();
     daemon.run_for(seconds(90)).await;
     let refused = daemon.sim.stats().wxamplink;
 
