@@ -1,5 +1,4 @@
-//! What the machine gives without the daemon: bare calls and bare commits. It must never use a part of the daemon but its
-//! client, where that is what is compared.
+//! What the machine gives without the daemon: bare calls and bare commits.
 
 use std::{
     path::Path,

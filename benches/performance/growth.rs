@@ -1,5 +1,4 @@
-//! What every part costs at every size, in one table. It must never let one part pay for another: each is a process of its
-//! own on a database that was put in order before.
+//! What every part costs at every size, in one table.
 
 use std::{
     path::Path,

@@ -1,5 +1,4 @@
-//! What every part of the benchmark needs: a daemon on a database, a client, wishes, and how work is measured. It must never
-//! measure anything itself.
+//! What every part of the benchmark needs: a daemon on a database, a client, wishes, and how work is measured.
 
 use std::{
     num::NonZeroU32,

@@ -1,4 +1,4 @@
-//! What the machine tells of this process (proc(5)). It must never be asked on another system than Linux.
+//! What the machine tells of this process (proc(5)).
 
 use std::time::Duration;
 

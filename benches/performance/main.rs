@@ -1,5 +1,5 @@
-//! `cargo bench`: what a poll, a transition and a start cost, beside the bare calls in the same run; `cargo bench -- growth`
-//! the same and more at growing sizes. It must never assert a time: machines differ, ratios tell.
+//! `cargo bench`: what a poll, a transition and a start cost, beside the bare calls in the same run; `cargo bench --
+//! growth` the same and more at growing sizes.
 //!
 //! The server that stands for `WeChat` is a process of its own, so that CPU time is the daemon's side alone.
 

@@ -1,5 +1,5 @@
-//! How long people wait for an answer: the commands' queries through the store, and those that docs/database.md suggests. It
-//! must never ask a question that nobody would.
+//! How long people wait for an answer: the commands' queries through the store, and those that docs/database.md
+//! suggests.
 
 use std::{
     path::Path,

@@ -1,5 +1,5 @@
-//! The server that stands for `WeChat`: a process of its own that answers every POST with a listing and every GET with a
-//! token. It must never cost more than it must, because all loops share the machine with it.
+//! The server that stands for `WeChat`: a process of its own that answers every POST with a listing and every GET with
+//! a token.
 
 use std::{
     io::{BufRead, BufReader},

@@ -1,5 +1,5 @@
-//! The daemon at work on one database: start, polls, memory, lateness, acceptance. Each part is a process of its own and
-//! prints its figures, a line each, name and figure apart by a tab. It must never print anything else.
+//! The daemon at work on one database: start, polls, memory, lateness, acceptance. Each part is a process of its own
+//! and prints its figures, a line each, name and figure apart by a tab.
 
 use std::{
     path::Path,

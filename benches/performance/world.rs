@@ -1,5 +1,4 @@
-//! Databases of any size, made in seconds, as they stand after a month of work. It must never make one that the daemon could
-//! not have made.
+//! Databases of any size, made in seconds, as they stand after a month of work.
 
 use std::{path::Path, time::Duration};
 

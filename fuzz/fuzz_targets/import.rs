@@ -1,4 +1,5 @@
-//! libFuzzer's way to [`amplinkd_fuzz::import`]. It must never hold a property: `tests/it/fuzz_corpus.rs` would miss it.
+//! libFuzzer's way to [`amplinkd_fuzz::import`]. The property itself stands there, where `tests/it/fuzz_corpus.rs` runs
+//! it, too.
 
 #![no_main]
 

@@ -1,5 +1,4 @@
-//! An answer of any call: a first line with the HTTP status and a token, then the body. It must never let the token, or
-//! a success that nobody said, through.
+//! An answer of any call: a first line with the HTTP status and a token, then the body.
 
 use amplinkd::{
     domain::errcode::Refusal,

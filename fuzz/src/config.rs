@@ -1,5 +1,4 @@
-//! A configuration: the file's text, then, below a line `--env--`, variables as `NAME=value`. It must never read a file,
-//! nor let a secret or a mistake without its place through.
+//! A configuration: the file's text, then, below a line `--env--`, variables as `NAME=value`.
 
 use std::{fmt::Write as _, path::PathBuf};
 

@@ -1,5 +1,5 @@
-//! What an answer may do to a request, told by a second, simple reader of the same bytes. It must never share code with
-//! the client's reader.
+//! What an answer may do to a request, told by a second, simple reader of the same bytes. It shares no code with the
+//! client's reader.
 
 use std::{fmt::Debug, time::Duration};
 

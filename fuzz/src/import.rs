@@ -1,4 +1,4 @@
-//! An import file, CSV or JSON lines. It must never allow a line that is neither a wish nor a fault with its number.
+//! An import file, CSV or JSON lines.
 
 use std::path::Path;
 

@@ -1,5 +1,4 @@
-//! What must hold of everything that is read from outside, whatever the bytes: one function for each kind of input. It
-//! must never need a fuzzer, a network or a clock: `tests/it/fuzz_corpus.rs` runs the same functions over the corpus.
+//! What must hold of everything that is read from outside, whatever the bytes: one function for each kind of input.
 
 pub mod ending;
 

@@ -1,5 +1,4 @@
-//! A body of `wxamplinkget`, from its bytes to what it does to every request. It must never allow a listing that is
-//! smaller than the body.
+//! A body of `wxamplinkget`, from its bytes to what it does to every request.
 
 use amplinkd::{
     domain::listing::{Listing, Reading},

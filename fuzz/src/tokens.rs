@@ -1,5 +1,5 @@
 //! What a token service or a token program answers. The first line is `service STATUS SECRET` or `program EXIT SECRET`,
-//! the rest the body, or what the program printed, with `--` between its two outputs. It must never let a secret through.
+//! the rest the body, or what the program printed, with `--` between its two outputs.
 
 use std::{
     os::unix::process::ExitStatusExt as _,

@@ -1,5 +1,5 @@
 //! Listings as the simulator writes them under any switches: each is read back whole, and no cut and no single wrong
-//! byte makes it shorter. It must never judge what a link means.
+//! byte makes it shorter.
 
 use amplinkd::{
     sim::{EmptyItems, Flags, FuncInfoKey, Switches, World, advance},

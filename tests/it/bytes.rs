@@ -1,5 +1,5 @@
-//! Any bytes as the answer of any call, through the real client over a raw socket: nothing panics, and no request ends by
-//! anything but what a second, simple reader finds in the body as well. It must never share code with the client.
+//! Any bytes as the answer of any call, through the real client over a raw socket: nothing panics, and no request ends
+//! by anything but what a second, simple reader finds in the body as well. It shares no code with the client.
 
 use std::{
     collections::HashMap,

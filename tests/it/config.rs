@@ -1,4 +1,4 @@
-//! What an operator meets when writing a configuration. It must never need a network.
+//! What an operator meets when writing a configuration.
 
 mod alerts;
 

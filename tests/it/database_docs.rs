@@ -1,5 +1,5 @@
-//! What docs/database.md promises: every query, there and in other documents, runs and finds what it is for, every column
-//! is described, times are RFC 3339. It must never test what the views are built from.
+//! What docs/database.md promises: every query, there and in other documents, runs and finds what it is for, every
+//! column is described, times are RFC 3339.
 
 #![expect(clippy::unwrap_used, reason = "the lint's exception for tests does not reach their helpers")]
 

@@ -1,4 +1,4 @@
-//! The pure core, tested: the whole table, properties, stories. It must never start a runtime, a database or a server.
+//! The pure core, tested: the whole table, properties, stories.
 
 mod account;
 mod emptied;

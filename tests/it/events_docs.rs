@@ -1,5 +1,5 @@
-//! What docs/events.md promises: real events are as its schema says, and nothing of them is unsaid; its examples are events;
-//! its recipes check what a webhook really sends. It must never take an event from anywhere but the code under test.
+//! What docs/events.md promises: real events are as its schema says, and nothing of them is unsaid; its examples are
+//! events; its recipes check what a webhook really sends.
 
 mod schema;
 

@@ -1,5 +1,5 @@
 //! The fuzzer's inputs without the fuzzer: every case of `fuzz/corpus` and every past find of `fuzz/crashes` keeps the
-//! promises of `fuzz/src`. It must never hold a promise of its own: the fuzzer would not try it.
+//! promises of `fuzz/src`.
 
 use std::{fs, path::Path};
 

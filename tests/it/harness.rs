@@ -1,5 +1,5 @@
-//! The real binary as a process: begun, waited for until it is ready, ended. How it does is read from what it tells systemd and
-//! from the `event` and the level of its lines. It must never wait for the words of a sentence.
+//! The real binary as a process: begun, waited for until it is ready, ended. How it does is read from what it tells
+//! systemd and from the `event` and the level of its lines.
 
 use std::{
     io::{BufRead, BufReader},

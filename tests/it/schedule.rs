@@ -1,5 +1,4 @@
-//! Coarse time: what was missed is made up for, once, and a job that did not run is never said to have run. It must never
-//! wait: every moment is handed in or told to a clock that is moved by hand.
+//! Coarse time: what was missed is made up for, once, and a job that did not run is never said to have run.
 
 #![expect(clippy::unwrap_used, reason = "the lint's exception for tests does not reach their helpers")]
 

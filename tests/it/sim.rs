@@ -1,4 +1,4 @@
-//! The simulator over real HTTP: what a client of WeChat meets. It must never use a type of the daemon's client.
+//! The simulator over real HTTP: what a client of WeChat meets.
 
 #![expect(clippy::unwrap_used, reason = "a story whose first steps fail has nothing more to tell")]
 

@@ -1,6 +1,5 @@
 //! Whole lives by chance: requests, people, faults, operators and crashes from one seed, and the promises held against
-//! every step. What the promises would notice is shown beside them, in `selftest`. It must never take more than a minute:
-//! `amplinkd selftest` lives more lives.
+//! every step. What the promises would notice is shown beside them, in `selftest`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Stories of the room that speaks to WeChat, over real sockets. They must never leave this machine.
+//! Stories of the room that speaks to WeChat, over real sockets. Loopback only.
 
 #![expect(clippy::unwrap_used, reason = "the lint's exception for tests does not reach their helpers")]
 

@@ -1,4 +1,4 @@
-//! What an operator meets when writing who is to be told of what. It must never send anything.
+//! What an operator meets when writing who is to be told of what.
 
 use std::{fs, time::Duration};
 

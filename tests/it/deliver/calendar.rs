@@ -1,5 +1,4 @@
-//! A calendar that is stepped: it neither kills a message nor makes it wait. It must never be needed that the calendar is
-//! right.
+//! A calendar that is stepped: it neither kills a message nor makes it wait.
 
 use super::{Answer, Post, hours, minutes, seconds};
 

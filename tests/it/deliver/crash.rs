@@ -1,5 +1,4 @@
-//! Ends in every wrong moment: a message may then come twice, under the same id, and never not at all. It must never be
-//! that what cannot be written down goes on being sent.
+//! Ends in every wrong moment: a message may then come twice, under the same id, and never not at all.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,5 @@
-//! The real binary, killed without warning while it tells a nasty service of every step: each event comes at least once,
-//! and those of one request in order. It must never look into the process: only at its database and the service's ledger.
+//! The real binary, killed without warning while it tells a nasty service of every step: each event comes at least
+//! once, and those of one request in order. It looks only at its database and the service's ledger.
 
 use std::{collections::BTreeSet, path::Path, process::Command, sync::Arc, time::Duration};
 

@@ -1,5 +1,6 @@
-//! What is owed is sent: a real database, real channels over HTTP, a nasty service, a clock that is moved by hand. Stories
-//! tell what is owed and what the service is like, let time pass and look at its ledger. They must never reach into a loop.
+//! What is owed is sent: a real database, real channels over HTTP, a nasty service, a clock that is moved by hand.
+//! Stories tell what is owed and what the service is like, let time pass and look at its ledger. They do not reach into
+//! a loop.
 
 mod outage;
 

@@ -1,4 +1,4 @@
-//! Events of one key come in order, those of others at once. It must never be enough that they come.
+//! Events of one key come in order, those of others at once.
 
 use std::{collections::BTreeSet, time::Duration};
 

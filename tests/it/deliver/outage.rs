@@ -1,5 +1,4 @@
-//! A service that is away: it is asked seldom, nothing is lost, and nobody else notices. It must never be that a message
-//! is given up because its service was away for hours.
+//! A service that is away: it is asked seldom, nothing is lost, and nobody else notices.
 
 use super::{Answer, Post, hours, minutes, seconds};
 use amplinkd::clock::Clock;

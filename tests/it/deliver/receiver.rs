@@ -1,5 +1,5 @@
-//! A nasty service: it keeps a ledger of everything that it was sent, and answers as its mood says. It must never share
-//! code with the channel that it tests.
+//! A nasty service: it keeps a ledger of everything that it was sent, and answers as its mood says. It shares no code
+//! with the channel that it tests.
 
 use std::{
     collections::BTreeMap,

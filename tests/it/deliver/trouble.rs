@@ -1,4 +1,4 @@
-//! Refusals, dead letters and hands that ask for them again. It must never be that a dead letter is a lost one.
+//! Refusals, dead letters and hands that ask for them again.
 
 use amplinkd::{clock::Clock, store::read::audit::Histories};
 

@@ -1,4 +1,4 @@
-//! Stories of lists that are doubtful as a whole. They must never need more than a request, a listing and times.
+//! Stories of lists that are doubtful as a whole.
 
 use amplinkd::domain::{
     decide::{deadline_may_end, regardless_of_age},

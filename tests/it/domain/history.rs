@@ -1,5 +1,5 @@
 //! Histories: the moves they can hold are the moves that decisions make, no more and no fewer, and every life can be
-//! replayed from them. It must never take the one from the other.
+//! replayed from them.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Stories of whose item is whose. They must never let an item become a request's by a guess.
+//! Stories of whose item is whose.
 
 use std::collections::HashMap;
 

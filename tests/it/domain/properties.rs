@@ -1,4 +1,4 @@
-//! What holds for every life of a request. It must never ask for a state by hand: `walk` leads there.
+//! What holds for every life of a request.
 
 use std::{collections::BTreeSet, time::Duration};
 

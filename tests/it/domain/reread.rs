@@ -1,5 +1,5 @@
 //! The proof of the fast path: a listing that equals the last one may go unread until `reread_at` says otherwise, and
-//! nothing is missed. It must never trust `reread_at` where it can ask `decide`.
+//! nothing is missed.
 
 use amplinkd::domain::{
     decide::{Verdict, decide, verdict},

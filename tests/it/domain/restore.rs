@@ -1,5 +1,5 @@
 //! Copies that are put back, for any life a request has led: nothing is called that may have been called since, and no
-//! request ends because of it. It must never tell a request anything that the daemon would not.
+//! request ends because of it.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! Stories of one request each, for what the table cannot show: what is counted, kept and remembered. They must never
-//! need more than a request and observations.
+//! Stories of one request each, for what the table cannot show: what is counted, kept and remembered.
 
 use amplinkd::domain::{
     decide::{ConflictKind, decide},

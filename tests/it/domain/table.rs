@@ -1,5 +1,4 @@
-//! The decision table, written by hand from the rules and held against the code cell by cell. It must never be computed
-//! from the code it tests.
+//! The decision table, written by hand from the rules and held against the code cell by cell.
 
 mod cells;
 

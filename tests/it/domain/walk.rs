@@ -1,5 +1,4 @@
-//! Random lives: requests as they are after learning many things at advancing times. It must never make a request that
-//! no sequence of observations leads to.
+//! Random lives: requests as they are after learning many things at advancing times.
 
 use std::time::Duration;
 

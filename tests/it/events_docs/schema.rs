@@ -1,5 +1,4 @@
-//! As much of JSON Schema (draft 2020-12) as docs/events.md uses. It must never pass over a keyword that it does not know: a
-//! rule that nobody checks is none.
+//! As much of JSON Schema (draft 2020-12) as docs/events.md uses.
 
 use serde_json::{Map, Value};
 

@@ -1,5 +1,5 @@
-//! A process that is paused and a calendar that is stepped by an hour: cron goes on, polls go on, nothing is ended by it
-//! and nobody is called twice. It must never touch the machine's own clock.
+//! A process that is paused and a calendar that is stepped by an hour: cron goes on, polls go on, nothing is ended by
+//! it and nobody is called twice.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

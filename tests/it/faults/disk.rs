@@ -1,5 +1,5 @@
 //! A disk that refuses, call by call: every n-th write and every n-th sync of whatever was under way, alone and many in
-//! a row. It must never wait for the daemon to be restarted.
+//! a row.
 
 use std::{ops::Range, time::Duration};
 

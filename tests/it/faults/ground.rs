@@ -1,5 +1,5 @@
 //! Where the stories of faults happen: a world, a database, the real binary between them, and what must hold in the end
-//! whatever happened. It must never make anything fail itself.
+//! whatever happened.
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -1,5 +1,4 @@
-//! A database that somebody else holds: a backup's long transaction, and our own copy while everything is under way. It
-//! must never hold it longer than a person would stand.
+//! A database that somebody else holds: a backup's long transaction, and our own copy while everything is under way.
 
 use std::{process::Stdio, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The page by which a test steers `shim.c` inside a running process. It must never know what the process does.
+//! The page by which a test steers `shim.c` inside a running process.
 
 use std::{
     fs::File,

@@ -1,5 +1,4 @@
-//! Loss of power: whatever was not synced may be gone, in part or whole, in any order. It must never ask more of a disk
-//! than that what a sync has confirmed is there.
+//! Loss of power: whatever was not synced may be gone, in part or whole, in any order.
 
 use std::{collections::HashMap, ops::Range, path::Path, time::Duration};
 

@@ -1,5 +1,4 @@
-//! No room: a limit on the size of files, met by the plain binary, and a small disk that is really full. It must never
-//! fail where a test may not mount a disk: it says so and ends.
+//! No room: a limit on the size of files, met by the plain binary, and a small disk that is really full.
 
 use std::{path::Path, process::Command, time::Duration};
 

@@ -1,5 +1,5 @@
 //! From what was written down about every write, sync and call to the disk that a loss of power would leave at any of
-//! its lines. It must never keep what was not made durable without tossing for it.
+//! its lines.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,4 @@
-//! Stories of the robot of Feishu and Lark, told by a group that answers as the real one does. They must never need its
-//! network.
+//! Stories of the robot of Feishu and Lark, told by a group that answers as the real one does.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac as _};

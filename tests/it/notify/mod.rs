@@ -1,5 +1,5 @@
-//! Stories of telling people, over real sockets: each channel against a server that answers as its service does. They
-//! must never leave this machine.
+//! Stories of telling people, over real sockets: each channel against a server that answers as its service does.
+//! Loopback only.
 
 #![expect(clippy::unwrap_used, reason = "the lint's exception for tests does not reach their helpers")]
 

@@ -1,5 +1,4 @@
-//! Our channels against real servers, which `tests/real/run` starts and looks into afterwards. They must never run by
-//! themselves: without that script there is nobody to speak to.
+//! Our channels against real servers, which `tests/real/run` starts and looks into afterwards.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! Stories of services that quote what they were sent, and of everything that can be printed. They must never look for
-//! whole keys only: a part of one is a key half guessed.
+//! Stories of services that quote what they were sent, and of everything that can be printed.
 
 use super::{server::closed, *};
 

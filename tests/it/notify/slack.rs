@@ -1,5 +1,4 @@
-//! Stories of Slack's incoming webhook, told by a channel that answers as the real one does. They must never need its
-//! network.
+//! Stories of Slack's incoming webhook, told by a channel that answers as the real one does.
 
 use serde_json::Value;
 

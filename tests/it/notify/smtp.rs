@@ -1,5 +1,5 @@
 //! A small mail server that keeps what it was told and answers as its script says, and the reading of the mails that it
-//! took. It must never share code with the channel it tests.
+//! took. It shares no code with the channel it tests.
 
 use std::{
     collections::BTreeMap,

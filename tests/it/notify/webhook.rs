@@ -1,5 +1,4 @@
-//! Stories of the webhook, told by a receiver that follows the page of Standard Webhooks word by word. They must never
-//! take a signature from the code under test.
+//! Stories of the webhook, told by a receiver that follows the page of Standard Webhooks word by word.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac as _};

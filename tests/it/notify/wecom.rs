@@ -1,5 +1,4 @@
-//! Stories of the robot of `WeCom`, told by a group that answers as the real one does. They must never need its
-//! network.
+//! Stories of the robot of `WeCom`, told by a group that answers as the real one does.
 
 use super::*;
 

@@ -1,5 +1,4 @@
-//! Copies of the database: made while the daemon works, put back when the world has moved on. It must never tell a daemon
-//! more than its file does.
+//! Copies of the database: made while the daemon works, put back when the world has moved on.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Copies that are made while everything goes on. It must never wait for a quiet moment.
+//! Copies that are made while everything goes on.
 
 use std::path::PathBuf;
 

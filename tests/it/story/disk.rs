@@ -1,5 +1,5 @@
 //! The file of the database: a disk without room, names that lead to it, a schema of another version, and what stands
-//! in it afterwards. It must never need a right that a test run may lack.
+//! in it afterwards.
 
 use std::{
     os::unix::fs::symlink,

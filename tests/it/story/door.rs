@@ -1,5 +1,4 @@
-//! A door between the daemon and the world. Shut, it refuses connections, as a machine does that is down. It must never
-//! read what passes through.
+//! A door between the daemon and the world. Shut, it refuses connections, as a machine does that is down.
 
 use std::{
     net::SocketAddr,

@@ -1,5 +1,6 @@
-//! A daemon in a small world: the real client over HTTP, a real `SQLite` file, the half that tells people, a clock that is
-//! moved by hand. Stories tell the world what its people do, let time pass and look at the end. It must never reach into the engine.
+//! A daemon in a small world: the real client over HTTP, a real `SQLite` file, the half that tells people, a clock that
+//! is moved by hand. Stories tell the world what its people do, let time pass and look at the end. It does not reach
+//! into the engine.
 
 mod again;
 

@@ -1,5 +1,4 @@
-//! The heartbeat of a daemon that is well, of one that is not, and of one that is dead. It must never wait for its real
-//! minute.
+//! The heartbeat of a daemon that is well, of one that is not, and of one that is dead.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Killed again and again, at moments by chance and at the worst ones, while those who are told take, refuse, forget and
-//! hang: everything is told at least once, in order, under one id. It must never depend on which moments those were.
+//! Killed again and again, at moments by chance and at the worst ones, while those who are told take, refuse, forget
+//! and hang: everything is told at least once, in order, under one id.
 
 use std::time::Duration;
 

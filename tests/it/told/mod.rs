@@ -1,6 +1,5 @@
 //! The real binary tells people: whatever happens to it, to those it tells or to the way between, every message arrives
-//! at least once, in its order and under one id. It must never look into the process: only at what arrived, at the
-//! database and at the log.
+//! at least once, in its order and under one id. It looks only at what arrived, at the database and at the log.
 //!
 //! [`receiver`] is somebody who is told, in every mood; [`house`] is where each story happens; [`proof`] compares what
 //! arrived with what is written.

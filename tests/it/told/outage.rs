@@ -1,5 +1,5 @@
 //! A service that is away for a while, in every way there is, and over a restart: nobody else notices, it is not asked
-//! without end, and it misses nothing. It must never assert how long anything took.
+//! without end, and it misses nothing. No time is asserted.
 
 use super::{
     house::{House, QUICK, everything},

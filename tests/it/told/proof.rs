@@ -1,5 +1,4 @@
-//! What arrived compared with what is written: nothing is missing, nothing is invented, nothing comes before its time. It
-//! must never ask who was to be told of what where the code under test decides that.
+//! What arrived compared with what is written: nothing is missing, nothing is invented, nothing comes before its time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -1,5 +1,4 @@
-//! Quiet hours: alerts wait for their end, over a restart, and nothing else does. It must never run into their end: they
-//! are laid around this hour.
+//! Quiet hours: alerts wait for their end, over a restart, and nothing else does.
 
 use super::{
     house::{House, QUICK, everything, now},

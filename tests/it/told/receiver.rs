@@ -1,5 +1,5 @@
 //! Somebody who is told: takes POSTs on a port of this machine, keeps a ledger of all of them, and answers as its mood
-//! says, or does not. It writes HTTP itself, so that it can break it. It must never share code with the channel it tests.
+//! says, or does not. It writes HTTP itself, so that it can break it. It shares no code with the channel it tests.
 
 use std::{
     collections::BTreeMap,

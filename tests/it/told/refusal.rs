@@ -1,5 +1,4 @@
-//! A service that refuses one message for good: it is given up and can be had again, and the others go on. It must never
-//! wait for the pauses between the tries: they are taken away.
+//! A service that refuses one message for good: it is given up and can be had again, and the others go on.
 
 use super::{
     house::{House, QUICK, everything, now},

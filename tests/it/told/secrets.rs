@@ -1,5 +1,4 @@
-//! Secrets of those who are told: nothing that can be read afterwards holds one. It must never look for whole keys only: a
-//! part of one is a key half guessed.
+//! Secrets of those who are told: nothing that can be read afterwards holds one.
 
 use serde_json::Value;
 

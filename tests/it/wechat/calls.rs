@@ -1,4 +1,4 @@
-//! Stories of calls: what is sent, how often, and what each mishap is taken for. They must never wait for seconds.
+//! Stories of calls: what is sent, how often, and what each mishap is taken for.
 
 use amplinkd::wechat::ReadError;
 use tokio::io::AsyncReadExt as _;

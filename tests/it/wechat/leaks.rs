@@ -1,4 +1,4 @@
-//! Stories of texts that quote a secret, wherever a cut may go through it. They must never look for whole secrets only.
+//! Stories of texts that quote a secret, wherever a cut may go through it.
 
 use std::sync::Mutex;
 

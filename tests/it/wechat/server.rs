@@ -1,4 +1,4 @@
-//! A raw TCP server that misbehaves to order. It must never share code with the client it tests.
+//! A raw TCP server that misbehaves to order. It shares no code with the client it tests.
 
 use std::{
     sync::{Arc, Mutex},

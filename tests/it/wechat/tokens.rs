@@ -1,4 +1,4 @@
-//! Stories of tokens: kept, shared, renewed, refused. They must never show one.
+//! Stories of tokens: kept, shared, renewed, refused.
 
 use amplinkd::wechat::{CommandSource, HttpSource, TokenError};
 

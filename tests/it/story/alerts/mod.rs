@@ -1,5 +1,5 @@
-//! Who is told what, and when: the daemon and its watch in a small world. Stories look at `v_alert` and at the events, as
-//! everybody outside can. They must never reach into the watch.
+//! Who is told what, and when: the daemon and its watch in a small world. Stories look at `v_alert` and at the events,
+//! as everybody outside can. They do not reach into the watch.
 
 mod accounts;
 
