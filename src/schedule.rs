@@ -184,7 +184,7 @@ impl CronJobs {
                 tracing::error!(
                     event = "schedule.jobs_unknown",
                     error = %error,
-                    "jobs missed while no daemon ran are not known"
+                    "could not read which jobs were missed"
                 );
                 return;
             }
@@ -203,7 +203,7 @@ impl CronJobs {
         match self.try_start_cron(waker).await {
             Ok(cron) => Some(cron),
             Err(error) => {
-                tracing::error!(event = "schedule.no_cron", error = %error, "no cron jobs; the watchdog runs them");
+                tracing::error!(event = "schedule.no_cron", error = %error, "cron scheduler not available; the watchdog runs the jobs");
                 None
             }
         }
@@ -229,12 +229,12 @@ impl CronJobs {
     pub async fn run_missed(&mut self) -> bool {
         let pulled = self.plan.pull_back(self.engine.clock().now());
         for &chore in &pulled {
-            tracing::warn!(job = chore.name(), "the calendar was stepped back: the job is due at an earlier time");
+            tracing::warn!(job = chore.name(), "the clock was stepped back: the job is due earlier");
             self.write_due(chore).await;
         }
         let overdue = self.plan.overdue(self.engine.clock().now());
         for &chore in &overdue {
-            tracing::warn!(job = chore.name(), "nobody began the job at its time: the watchdog runs it");
+            tracing::warn!(job = chore.name(), "job not started on time: the watchdog runs it");
             self.work(chore).await;
         }
         !(overdue.is_empty() && pulled.is_empty())
@@ -260,7 +260,7 @@ impl CronJobs {
             Ok(()) => self.engine.store().job_ran(chore.name(), now, self.plan.due(chore)).await,
             Err(error) => {
                 // The time it missed stays written: the audit shows it, and a start before its next time makes up for it.
-                tracing::error!(job = chore.name(), error, "a job failed; it runs again at its next time");
+                tracing::error!(job = chore.name(), error, "job failed; next run as scheduled");
                 return;
             }
         };
@@ -269,7 +269,7 @@ impl CronJobs {
                 event = "schedule.unwritten",
                 job = chore.name(),
                 error = %error,
-                "that the job ran could not be written"
+                "could not write that the job ran"
             );
         }
     }
@@ -289,7 +289,7 @@ impl CronJobs {
                 event = "schedule.unwritten",
                 job = chore.name(),
                 error = %error,
-                "the job's time could not be written"
+                "could not write when the job ran"
             );
         }
     }
@@ -299,7 +299,7 @@ async fn stop_cron(cron: Option<JobScheduler>) {
     if let Some(mut cron) = cron
         && let Err(error) = cron.shutdown().await
     {
-        tracing::warn!(event = "schedule.stop", error = %error, "the cron jobs could not be stopped");
+        tracing::warn!(event = "schedule.stop", error = %error, "could not stop the cron jobs");
     }
 }
 

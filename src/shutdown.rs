@@ -64,10 +64,10 @@ pub fn outlive_file_limits() -> io::Result<()> {
 
 async fn obey(shutdown: Shutdown, mut interrupt: Signal, mut terminate: Signal) {
     let first = either(&mut interrupt, &mut terminate).await;
-    tracing::info!(signal = first.as_raw_value(), "asked to end: finishing what is under way, once more ends at once");
+    tracing::info!(signal = first.as_raw_value(), "stopping: finishing work in flight; signal again to stop at once");
     shutdown.ask();
     let second = either(&mut interrupt, &mut terminate).await;
-    tracing::warn!(signal = second.as_raw_value(), "asked to end at once");
+    tracing::warn!(signal = second.as_raw_value(), "stopping at once");
     std::process::exit(ENDED_BY_SIGNAL + second.as_raw_value());
 }
 

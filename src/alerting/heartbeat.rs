@@ -54,12 +54,12 @@ impl HeartbeatTask {
         let said = if wrong.is_empty() {
             self.heartbeat.ok(now()).await
         } else {
-            tracing::error!(findings = wrong, "the heartbeat fails");
+            tracing::error!(findings = wrong, "heartbeat failing");
             self.heartbeat.fail(&wrong, now()).await
         };
         let heard = begun.and(said);
         match (&heard, self.is_heard) {
-            (Err(error), true) => tracing::warn!(error = %error, "the heartbeat is not heard; tried again"),
+            (Err(error), true) => tracing::warn!(error = %error, "heartbeat not delivered; will retry"),
             (Ok(()), false) => tracing::info!("the heartbeat is heard again"),
             (Err(_), false) | (Ok(()), true) => {}
         }

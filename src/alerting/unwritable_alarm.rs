@@ -100,7 +100,7 @@ async fn send(outlet: Arc<ChannelEndpoint>, event: OutboxEvent, clock: SharedClo
     for _ in 0..TRIES {
         match outlet.channel.send(&message, clock.now()).await {
             Ok(()) => return,
-            Err(error) => tracing::warn!(channel = outlet.name, error = %error, "the alarm was not taken"),
+            Err(error) => tracing::warn!(channel = outlet.name, error = %error, "alarm not delivered"),
         }
         clock.sleep_until(clock.monotonic() + PAUSE).await;
     }

@@ -47,12 +47,12 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         database = %config.database.path.display(),
         accounts = daemon.driver.accounts(),
-        "amplinkd is running"
+        "ready"
     );
     systemd::tell(&[NotifyState::Ready, NotifyState::Status("running")]);
     let engine = Arc::clone(&daemon.engine);
     let (ran, ()) = tokio::join!(daemon.run(presence, &shutdown), watch(&engine, &shutdown));
-    tracing::info!(event = "daemon.ended", readings = ?engine.readings(), "amplinkd has ended");
+    tracing::info!(event = "daemon.ended", readings = ?engine.readings(), "stopped");
     ran
 }
 
@@ -89,7 +89,7 @@ async fn watch(engine: &Engine, shutdown: &Shutdown) {
                 tracing::error!(
                     event = "engine.stands_still",
                     turns,
-                    "the loop stands still: systemd is not told that we live"
+                    "the main loop is stalled: no watchdog signal sent to systemd"
                 );
             }
             continue;
@@ -100,7 +100,7 @@ async fn watch(engine: &Engine, shutdown: &Shutdown) {
                 event = "db.still_unwritable",
                 since = %since,
                 refused = readings.refused_writes,
-                "still nothing can be written"
+                "database still not writable"
             );
         }
         systemd::tell(&[

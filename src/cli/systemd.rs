@@ -21,7 +21,7 @@ const EXTEND_MOST: u32 = 6 * 720;
 pub(super) fn tell(states: &[NotifyState<'_>]) {
     // Without systemd there is nobody to tell, and that is no error.
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(error = %error, "systemd could not be told");
+        tracing::warn!(error = %error, "could not notify systemd");
     }
 }
 
@@ -53,6 +53,6 @@ pub(super) fn keep_memory_to_itself() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let limited = if is_limited { Ok(()) } else { setrlimit(Resource::Core, none) };
     for refused in [dumpable, limited].into_iter().filter_map(Result::err) {
-        tracing::warn!(error = %refused, "a crash may leave a core dump, which holds every token");
+        tracing::warn!(error = %refused, "a crash may leave a core dump containing tokens");
     }
 }

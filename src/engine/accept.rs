@@ -42,7 +42,7 @@ impl Recorder {
         if wishes.len() > AT_ONCE_MAX {
             let Imported { accepted, interrupted } = self.import(wishes, &|_| {}).await?;
             if let Some(error) = interrupted {
-                tracing::warn!(error = %error, "wishes are taken, and wait for somebody who moves them on");
+                tracing::warn!(error = %error, "requests are accepted but wait for a running daemon");
             }
             return Ok(accepted);
         }

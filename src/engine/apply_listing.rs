@@ -187,18 +187,18 @@ fn tell_of_the_list(account: &AccountId, before: (Option<Time>, Option<Time>), l
     let (was_emptied, was_overfull) = (before.0.is_some(), before.1.is_some());
     match loss {
         Loss::Held { .. } if !was_emptied => {
-            tracing::warn!(account = %account, "the list shows nothing of what stood in it: it is not believed for now, and nothing ends by it");
+            tracing::warn!(account = %account, "the list lost everything it had: not trusted for now, and no request ends because of it");
         }
         Loss::Held { .. } => {}
         Loss::Believed { since } => {
-            tracing::warn!(account = %account, since = %since, "the list still shows nothing of what stood in it: it is believed from now on");
+            tracing::warn!(account = %account, since = %since, "the list is still missing everything it had: accepted as true from now on");
         }
-        Loss::Partial if was_emptied => tracing::info!(account = %account, "the list shows what stood in it again"),
+        Loss::Partial if was_emptied => tracing::info!(account = %account, "the list is complete again"),
         Loss::Partial => {}
     }
     if left_out > 0 && !was_overfull && !matches!(loss, Loss::Held { .. }) {
         let most = ITEMS_REMEMBERED_MAX;
-        tracing::warn!(account = %account, left_out, most, "the list holds more items than are remembered: the rest is looked for in each list anew");
+        tracing::warn!(account = %account, left_out, most, "the list has more items than are remembered: the rest is matched anew at every poll");
     }
 }
 
@@ -212,6 +212,6 @@ fn warn_of_unknown_statuses(account: &AccountId, listing: &Listing) {
         statuses = ?shown,
         program = found.example.appid,
         username = found.example.username,
-        "undocumented statuses are listed: kept, and nothing is decided by them"
+        "the list has undocumented statuses: stored, but no decision is based on them"
     );
 }

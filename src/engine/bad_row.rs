@@ -7,6 +7,6 @@ pub(super) fn warn_of_bad_row(request: &impl Display, error: &impl Display) {
         event = "db.bad_row",
         request.id = %request,
         error = %error,
-        "a row is not legal: it delays itself alone"
+        "invalid row skipped; other rows are not affected"
     );
 }

@@ -103,10 +103,10 @@ impl Engine {
             account = %pending.account,
             refused,
             error = why,
-            "a call was refused"
+            "call refused"
         );
         if pending.state.is_suspended() {
-            tracing::error!(account = %pending.account, error = why, "account suspended: a person must act");
+            tracing::error!(account = %pending.account, error = why, "account suspended: action needed");
             pending.refusal = refusal;
         }
         pending.call_error = Some(why);

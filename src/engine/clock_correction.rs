@@ -31,7 +31,7 @@ impl Engine {
     pub(super) async fn correct_times(&self) -> Result<(), StoreError> {
         let now = self.clock().now();
         if now < NO_EARLIER {
-            tracing::error!(now = %now, "the calendar is wrong: set the clock; until then nothing is due at its time");
+            tracing::error!(now = %now, "the clock is wrong: set it; until then nothing is due on time");
             return Ok(());
         }
         let month = now.next_beijing_month() + AFTER_THE_MONTH;
@@ -43,7 +43,7 @@ impl Engine {
                 rows = corrected.count,
                 example = corrected.example,
                 held = %corrected.held,
-                "times lay further ahead than their rule allows, as after a calendar that was ahead: they are now"
+                "times too far in the future, probably set while the clock was ahead, were moved to now"
             );
         }
         Ok(())

@@ -43,7 +43,7 @@ impl Driver {
                         tracing::error!(
                             event = "engine.poll.unwritten",
                             error = %error,
-                            "what was learned could not be written; the account is looked at again"
+                            "could not write the poll's result; the account will be polled again"
                         );
                         self.note_broken(id, begun, error.to_string());
                     }
@@ -51,9 +51,9 @@ impl Driver {
                         tracing::error!(
                             event = "engine.poll.panicked",
                             account.row = id,
-                            "a poll panicked, which is a defect: the account rests"
+                            "a poll panicked (a defect of amplinkd): the account pauses"
                         );
-                        self.note_broken(id, begun, "the look ended in a defect of amplinkd: see its log".to_owned());
+                        self.note_broken(id, begun, "the poll hit a defect of amplinkd: see its log".to_owned());
                     }
                 }
             }

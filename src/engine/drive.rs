@@ -154,11 +154,11 @@ impl Driver {
         if drained.is_err() {
             tracing::warn!(
                 polls = self.busy,
-                "ended with polls under way: the next start looks at their accounts again"
+                "stopped with polls in flight: the next start polls their accounts again"
             );
         }
         if let Err(error) = self.give_back().await {
-            tracing::warn!(error = %error, "polls that were written down and not made count as made");
+            tracing::warn!(error = %error, "reserved polls that were not made count as made");
         }
     }
 
@@ -220,7 +220,7 @@ impl Driver {
                 tracing::error!(
                     event = "engine.refresh.failed",
                     error = %error,
-                    "what was asked for meanwhile cannot be read; tried again"
+                    "could not read new requests; will retry"
                 );
             }
             Ok(()) => {}
@@ -235,7 +235,7 @@ impl Driver {
         if is_told {
             tracing::debug!(event = "engine.rests", error = %error, "nothing is begun for a moment");
         } else {
-            tracing::error!(error = %error, "the database cannot be used, so nothing is sent; tried again soon");
+            tracing::error!(error = %error, "database unavailable: sending paused; will retry");
         }
         self.resting_until = Some(now + DISK_PAUSE);
     }
@@ -244,7 +244,7 @@ impl Driver {
     fn rest_without_file(&mut self) {
         if self.resting_until.is_none() {
             tracing::error!(
-                "the database was deleted or replaced: nothing is sent any more; put the file back, or restart amplinkd on the new one"
+                "the database file was deleted or replaced: sending stopped; put the file back, or restart amplinkd on the new one"
             );
         }
         self.resting_until = Some(self.engine.clock().monotonic() + DISK_PAUSE);

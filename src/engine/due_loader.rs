@@ -47,7 +47,7 @@ impl Driver {
         }
         self.mended_at = Some(now);
         for account in self.engine.store().mended_accounts().await? {
-            tracing::info!(account = %account.id, "the account's row is legal again: it is taken up");
+            tracing::info!(account = %account.id, "the account's row is valid again: following it");
             if let Some(due) = account.state.due.filter(|_| !self.agenda.holds(account.state.row)) {
                 self.put(account, due);
             }
@@ -64,7 +64,7 @@ impl Driver {
         if apart > AHEAD_MAX {
             tracing::warn!(
                 apart_s = apart.as_secs(),
-                "the calendar was stepped or the machine slept: due times are read anew"
+                "the clock was stepped or the machine slept: reloading due times"
             );
             self.loading = Some(FROM_THE_START);
             self.rereading = true;
@@ -87,7 +87,7 @@ impl Driver {
             tracing::error!(
                 event = "engine.load.failed",
                 error = %error,
-                "accounts that are due cannot be read; tried again"
+                "could not read due accounts; will retry"
             );
             self.load_later = true;
         }

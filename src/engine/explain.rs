@@ -88,12 +88,12 @@ fn beijing(at: Time) -> String {
 fn month(gate: &Gate, used_up: &str, until: &str) -> String {
     if gate.early {
         return format!(
-            "WeChat's month has perhaps not begun yet: it answers with {} that the old one is used up. One call asks again for all that wait, next at {until}.",
+            "WeChat's month may not have begun yet: it answers with {} that the old one is used up. One call probes for all that wait, next at {until}.",
             gate.errcode
         );
     }
     format!(
-        "{used_up} until {until}; if quota was bought, `amplinkd gate open {} {}` lets calls go on now.",
+        "{used_up} until {until}; if quota was bought, `amplinkd gate open {} {}` lets calls resume now.",
         gate.kind, gate.subject
     )
 }
@@ -102,7 +102,7 @@ fn month(gate: &Gate, used_up: &str, until: &str) -> String {
 fn meant(code: i64) -> String {
     match errcode::meaning(code) {
         Some(row) => format!("{code}: {}. What to do: {}.", row.means, row.remedy),
-        None => format!("{code}, which no page explains."),
+        None => format!("{code}, which is not documented."),
     }
 }
 
@@ -121,7 +121,7 @@ impl Facts<'_> {
 
     fn ahead(&self, at: Time) -> String {
         if at <= self.now {
-            format!("{} (that has passed)", utc(at))
+            format!("{} (already past)", utc(at))
         } else {
             format!("{} (in {})", utc(at), duration(whole_seconds(self.now.until(at))))
         }
@@ -134,10 +134,10 @@ impl Facts<'_> {
     fn stands(&self) -> String {
         let Request { kind, account, program, state, since, .. } = self.request;
         let what = match kind {
-            Kind::Link(_) => format!("This asks to link program {program} to account {account}"),
-            Kind::Unlink => format!("This asks to unlink program {program} from account {account}"),
+            Kind::Link(_) => format!("This is a request to link program {program} to account {account}"),
+            Kind::Unlink => format!("This is a request to unlink program {program} from account {account}"),
         };
-        format!("{what}; it is {} since {}.", state.as_str(), self.ago(*since))
+        format!("{what}, in state {} since {}.", state.as_str(), self.ago(*since))
     }
 
     /// The last steps, when there is more to tell than where it stands.
@@ -149,7 +149,7 @@ impl Facts<'_> {
         }
         let before = if self.history.len() > told.len() { "… " } else { "" };
         let steps = rest.iter().map(|step| format!(" → {} (by {})", step.to_state, step.cause));
-        Some(format!("It came here by {before}{}{}.", first.to_state, steps.collect::<String>()))
+        Some(format!("It got here via {before}{}{}.", first.to_state, steps.collect::<String>()))
     }
 
     /// What the state means and who must act.
@@ -159,7 +159,7 @@ impl Facts<'_> {
             (State::Initiating(outcome), _) => self.initiating(outcome),
             (State::Initiated, Kind::Link(_)) => self.initiated(),
             (State::Initiated, Kind::Unlink) => vec![
-                "WeChat took the unlink and lists no status for it: the program stays listed until it is gone.".to_owned(),
+                "WeChat accepted the unlink and lists no status for it: the program stays listed until it is gone.".to_owned(),
                 "The account's administrator must act: open the message that WeChat sent and agree to remove the program. If the message is lost, the administrator can unlink the program in the account's console on mp.weixin.qq.com.".to_owned(),
             ],
             (State::AwaitingAccountAdmin, _) => vec![
@@ -172,32 +172,32 @@ impl Facts<'_> {
                 "The program's administrator must act: open the template message that WeChat sent to the administrator's own WeChat and agree. A \"no\" would be listed as 3 and end this request as rejected.".to_owned(),
             ],
             (State::Deferred(until), _) => vec![
-                format!("A monthly quota is used up. It waits until {}, {}; then it goes on by itself.", beijing(until), self.ahead(until)),
-                "Nobody must act. If somebody links the two by hand meanwhile, the list shows it and the request ends as linked.".to_owned(),
+                format!("A monthly quota is used up. It waits until {}, {}, then continues by itself.", beijing(until), self.ahead(until)),
+                "No action needed. If somebody links the two by hand in the meantime, the list shows it and the request ends as linked.".to_owned(),
             ],
             (State::Linked, _) => self.linked(),
             (State::Rejected, _) => vec!["WeChat lists it with status 3: the program's administrator said no. Ask that administrator why before you retry.".to_owned()],
             (State::Failed(failure), _) => vec![self.failed(failure)],
             (State::Lapsed, _) => vec!["It was pending and is gone from the list without a link: the account's administrator refused, or the invitation expired or was withdrawn. WeChat does not tell which. Ask the account's administrator.".to_owned()],
             (State::Cancelled, _) => vec![if self.request.called_at.is_some() {
-                "A person stopped it after a call had been made. WeChat cannot withdraw an invitation, so an administrator may still agree; nobody follows that.".to_owned()
+                "An operator cancelled it after a call had been made. WeChat cannot withdraw an invitation, so an administrator may still agree; nobody follows that.".to_owned()
             } else {
-                "A person stopped it before anything was sent to WeChat.".to_owned()
+                "An operator cancelled it before anything was sent to WeChat.".to_owned()
             }],
-            (State::Unlinked, Kind::Unlink) => vec!["The program is gone from the account's list: this is what was asked for.".to_owned()],
-            (State::Unlinked, Kind::Link(_)) => vec!["It was linked once, and the list has shown since that it is no more.".to_owned()],
+            (State::Unlinked, Kind::Unlink) => vec!["The program is gone from the account's list, as requested.".to_owned()],
+            (State::Unlinked, Kind::Link(_)) => vec!["It was linked, and the list has since shown that it no longer is.".to_owned()],
         }
     }
 
     fn requested(&self) -> Vec<String> {
         let used = self.request.attempt;
         let so_far = if used == 0 {
-            "Nothing of it is with WeChat: either nothing was called yet, or a call surely had no effect.".to_owned()
+            "WeChat knows nothing of it: either no call was made yet, or the call had no effect.".to_owned()
         } else {
-            format!("An earlier call left no trace in the list; {used} of {} calls are used.", self.policy.attempts)
+            format!("An earlier call did not show up in the list; {used} of {} calls are used.", self.policy.attempts)
         };
         let next = format!(
-            "amplinkd must act: it reads the account's list first and calls {} only if the list leaves something to ask for. Nobody else needs to do anything.",
+            "amplinkd acts next: it reads the account's list first and calls {} only if that is still needed. Nobody else needs to do anything.",
             self.api()
         );
         vec![so_far, next]
@@ -206,9 +206,9 @@ impl Facts<'_> {
     fn linked(&self) -> Vec<String> {
         let confirmed = self.request.memory.seen == Some(Status::Linked);
         vec![if confirmed {
-            "WeChat lists it with status 1: it is linked, and nobody must act. If the list ever shows it gone, this request becomes unlinked.".to_owned()
+            "WeChat lists it with status 1: it is linked; no action needed. If the list ever shows it gone, this request becomes unlinked.".to_owned()
         } else {
-            "WeChat answered that it is linked already; the list has not confirmed it yet, which the next readings settle."
+            "WeChat answered that it is linked already; the list has not confirmed it yet, which the next polls settle."
                 .to_owned()
         }]
     }
@@ -221,12 +221,10 @@ impl Facts<'_> {
                     .to_owned()
             }
             Failure::Attempts => format!(
-                "It made {} calls, as many as `[policy] attempts` allows, and none left a trace in the list. Check with the account's administrator whether messages arrived.",
+                "It made {} calls, as many as `[policy] attempts` allows, and none showed up in the list. Check with the account's administrator whether messages arrived.",
                 self.request.attempt
             ),
-            Failure::Deadline => {
-                "The time of `[policy] deadline` was over before WeChat had taken the call.".to_owned()
-            }
+            Failure::Deadline => "`[policy] deadline` passed before WeChat had accepted the call.".to_owned(),
         }
     }
 
@@ -237,12 +235,12 @@ impl Facts<'_> {
             Sighting::Absent => "did not show it".to_owned(),
             Sighting::AbsentWithAll => {
                 return Some(format!(
-                    "Since a reading at {at} the account's list shows nothing of what stood in it; that is not believed before `[policy] appear_within` is over."
+                    "Since the poll at {at} the account's list has been missing everything it had; that is not trusted before `[policy] appear_within` is over."
                 ));
             }
             Sighting::Listed(status) => format!("showed it with status {}", status.number()),
         };
-        Some(format!("A reading at {at} {seen}; that counts once the next reading says the same."))
+        Some(format!("The poll at {at} {seen}; that counts once the next poll confirms it."))
     }
 
     /// What the last code means.
@@ -273,17 +271,17 @@ impl Facts<'_> {
         let mut told = Vec::new();
         let name = &account.account;
         if account.suspended_by.as_deref() == Some(SuspendedBy::Operator.as_str()) {
-            told.push(format!("The account is suspended by an operator since {}: whoever is waited for, nothing is read or called until `amplinkd account resume {name}`.", account.since));
+            told.push(format!("The account has been suspended by an operator since {}: nothing is polled or called until `amplinkd account resume {name}`.", account.since));
         } else if account.state == "suspended" {
             let code = account.errcode.map_or_else(|| ".".to_owned(), |code| format!(" with code {}", meant(code)));
-            told.push(format!("WeChat suspended us for this account at {}{code} Whoever is waited for, nothing is called until it answers again: a slow probe finds that out; `amplinkd account resume {name}` asks at once.", account.since));
+            told.push(format!("WeChat has refused us for this account since {}{code} Nothing is called until it answers again: a slow probe finds out; `amplinkd account resume {name}` asks at once.", account.since));
         }
         told.extend(self.unread(account));
         told.extend(self.held_calls(account));
         let today = beijing_as(self.now, "%Y-%m-%d");
         let is_today = account.budget_day.as_deref() == Some(today.as_str());
         if is_today && account.budget_used >= i64::from(self.daily_budget) {
-            told.push(format!("Today's {} looks at this account are used up (`[polling] daily_budget`); the next one is possible after {}.", self.daily_budget, beijing(Period::Day.begins_again(self.now, self.policy.rollover_grace))));
+            told.push(format!("Today's {} polls of this account are used up (`[polling] daily_budget`); the next one is possible after {}.", self.daily_budget, beijing(Period::Day.begins_again(self.now, self.policy.rollover_grace))));
         }
         told
     }
@@ -314,7 +312,7 @@ impl Facts<'_> {
                     &format!("{there}, {ahead}"),
                 )),
                 GateKind::ApiDay if gate.early && (gate.subject == call || gate.subject == listing) => Some(format!(
-                    "WeChat's day has perhaps not begun yet: {} answers that the old one's quota is used up, and is asked again at {there}, {ahead}.",
+                    "WeChat's day may not have begun yet: {} answers that the old one's quota is used up, and is asked again at {there}, {ahead}.",
                     gate.subject.rsplit('/').next().unwrap_or_default()
                 )),
                 GateKind::ApiDay if gate.subject == call || gate.subject == listing => {
@@ -334,15 +332,13 @@ impl Facts<'_> {
     fn next(&self) -> Option<String> {
         Some(match (self.request.state, self.next_check) {
             (State::Deferred(_) | State::Linked, _) if !self.is_followed() || self.request.is_open() => return None,
-            (_, _) if !self.is_followed() => {
-                "Nothing comes next: it is finished, and amplinkd does nothing more for it.".to_owned()
-            }
+            (_, _) if !self.is_followed() => "Nothing comes next: the request is finished.".to_owned(),
             // A suspension or the gate of our address has said so already.
             (_, None) if self.account.is_some_and(|account| account.suspended_by.is_some()) => return None,
             (_, Some(_)) if self.gates.iter().any(|gate| gate.kind == GateKind::Ip) => return None,
-            (_, None) => "No look at the account is planned: `amplinkd audit` shows why that is wrong.".to_owned(),
+            (_, None) => "No poll of the account is planned: `amplinkd audit` shows why.".to_owned(),
             (_, Some(due)) if self.now.since(due) > OVERDUE_AFTER && due.ms() > 0 => {
-                format!("The account was due at {} and was not looked at: is `amplinkd run` running?", self.ago(due))
+                format!("The account was due at {} but was not polled: is `amplinkd run` running?", self.ago(due))
             }
             (_, Some(due)) if due <= self.now => {
                 "Next, the account's list is read: it is due now, if `amplinkd run` is running.".to_owned()

@@ -23,13 +23,13 @@ impl Engine {
             match self.store().keep_log_small(self.clock().now()).await {
                 Ok(health) => {
                     if let (Some(since), false) = (health.large_since, is_told) {
-                        tracing::warn!(bytes = health.bytes, since = %since, "the write-ahead log cannot be folded: somebody reads without an end");
+                        tracing::warn!(bytes = health.bytes, since = %since, "the write-ahead log cannot be truncated: some process keeps a read transaction open");
                     }
                     is_told = health.large_since.is_some();
                 }
                 // Whether anything can be written is told by whoever writes.
                 Err(error) => {
-                    tracing::debug!(event = "db.fold", error = %error, "the write-ahead log could not be kept small");
+                    tracing::debug!(event = "db.fold", error = %error, "could not truncate the write-ahead log");
                 }
             }
             if shutdown.unless_asked(self.pause(LOG_EVERY)).await.is_none() {
@@ -55,17 +55,17 @@ impl Engine {
                     tracing::info!(
                         event = "db.whole",
                         took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-                        "the database is whole"
+                        "database check passed"
                     );
                     return Ok(());
                 }
                 Ok(Checked::Stopped) => return Ok(()),
                 Err(error @ OpenError::Damaged { .. }) => {
                     self.is_ending.store(true, Ordering::Relaxed);
-                    tracing::error!(error = %error, "nothing is sent any more");
+                    tracing::error!(error = %error, "sending stopped");
                     return Err(error);
                 }
-                Err(error) => tracing::error!(error = %error, "the database could not be checked; tried again later"),
+                Err(error) => tracing::error!(error = %error, "could not check the database; will retry later"),
             }
             if shutdown.unless_asked(self.pause(CHECK_AGAIN)).await.is_none() {
                 return Ok(());

@@ -31,7 +31,7 @@ impl Engine {
             let (said, believed) = (Time::from_ms(gate.until), until(gate, now));
             if believed < said {
                 let Gate { kind, subject, .. } = gate;
-                tracing::warn!(%kind, subject, %said, %believed, "a gate was closed under a calendar that was ahead");
+                tracing::warn!(%kind, subject, %said, %believed, "a gate was closed while the clock was ahead");
             }
         }
         self.gates.load(gates);
@@ -46,7 +46,7 @@ impl Engine {
         let openings = self.store().gate_openings().await?;
         let Some(last) = openings.last() else { return Ok(()) };
         for Opening { kind, subject, .. } in &openings {
-            tracing::warn!(%kind, subject, "an operator opened a gate: calls go on");
+            tracing::warn!(%kind, subject, "an operator opened a gate: calls resume");
         }
         self.gates.heed(&openings);
         self.store().heed_openings(last.seq).await

@@ -78,7 +78,7 @@ impl Engine {
         if let Some(age) = retention {
             let pruned = recorder.prune_requests(self.clock().now() - age, PRUNE_MAX, &mut |_| Ok(())).await?;
             if pruned.requests() > 0 || pruned.unsound > 0 {
-                tracing::info!(requests = pruned.requests(), unsound = pruned.unsound, "old requests are taken away");
+                tracing::info!(requests = pruned.requests(), unsound = pruned.unsound, "pruning old requests");
             }
         }
         Ok(())
@@ -92,7 +92,7 @@ pub enum PruneError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// What was to be kept of them could not be written.
-    #[error("cannot write what is to be kept: {0}")]
+    #[error("cannot write the archive: {0}")]
     Export(io::Error),
 }
 
@@ -209,7 +209,7 @@ impl Recorder {
         for proof in broken {
             if unsound.insert(proof.id().to_owned()) {
                 let finding = proof.findings.first();
-                tracing::error!(request.id = proof.id(), finding, "an old request stays: its history does not hold");
+                tracing::error!(request.id = proof.id(), finding, "request not pruned: its history does not verify");
             }
         }
         let ids: Vec<String> = sound.iter().map(|proof| proof.id().to_owned()).collect();

@@ -175,7 +175,7 @@ impl Recorder {
             self.sweep(import).await
         };
         if let Err(error) = taken_away.await {
-            tracing::warn!(import, error = %error, "what was staged is taken away later");
+            tracing::warn!(import, error = %error, "staged lines will be deleted later");
         }
     }
 
@@ -227,7 +227,7 @@ impl Engine {
                     tracing::error!(
                         event = "engine.imports.failed",
                         error = %error,
-                        "imports could not be moved on; tried again"
+                        "could not process imports; will retry"
                     );
                 }
                 tokio::time::sleep(TEND_EVERY).await;
@@ -246,7 +246,7 @@ impl Engine {
     async fn try_again_what_is_stuck(&self) -> Result<(), StoreError> {
         if self.store().imports().await?.iter().any(|row| row.state == "stuck") {
             let lines = self.store().retry_stuck_lines().await?;
-            tracing::info!(lines, "lines of imports that could not be moved are tried again");
+            tracing::info!(lines, "import lines on hold are retried");
         }
         Ok(())
     }

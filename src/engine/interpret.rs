@@ -209,7 +209,7 @@ impl Watched {
                         event = "db.bad_row",
                         account = %account,
                         error = %bad,
-                        "a row is not legal: it delays itself alone"
+                        "invalid row skipped; other rows are not affected"
                     );
                     watched.bad += 1;
                 }

@@ -21,7 +21,7 @@ pub(super) async fn mark_calls_lost(engine: &Engine) -> Result<(), StoreError> {
                 tracing::error!(
                     event = "db.bad_row",
                     request.id = id,
-                    "a request's id is no id; its call is out, and nobody can follow it"
+                    "invalid request id: its call is in flight and cannot be followed"
                 );
                 continue;
             };
@@ -37,7 +37,7 @@ pub(super) async fn mark_calls_lost(engine: &Engine) -> Result<(), StoreError> {
 
 async fn mark_call_lost(engine: &Engine, id: &RequestId) -> Result<(), StoreError> {
     if let Some(request) = engine.store().request(id).await? {
-        tracing::warn!(request.id = %id, "its call was out when the last process ended: the list decides");
+        tracing::warn!(request.id = %id, "a call was in flight when the last process ended: the account's list will tell");
         engine.recorder.observe(&request, &Observation::CallLost, Record::default()).await?;
     }
     Ok(())

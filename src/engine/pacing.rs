@@ -80,7 +80,7 @@ impl Driver {
                 supply_per_second = plan.supply_per_second,
                 stretch = f64::from(plan.stretch.thousandths()) / 1_000.0,
                 per_second_needed = plan.per_second_needed(),
-                "all intervals are stretched by this factor; `amplinkd plan` says what to change"
+                "polling intervals stretched by this factor; `amplinkd plan` says what to change"
             );
         }
         let row = PaceRow::of(&plan, plan.stretch > STRAINED, now);

@@ -166,7 +166,7 @@ impl Engine {
     /// A list came, so our address is not refused.
     async fn allowed(&self, look: &PollContext<'_>) -> Result<(), StoreError> {
         let Some(gate) = self.gates.open_ip() else { return Ok(()) };
-        tracing::warn!(account = %look.account, "our address is allowed again: calls go on");
+        tracing::warn!(account = %look.account, "our IP address is allowed again: calls resume");
         let record = Record { opened_gates: vec![gate], ..Record::default() };
         Box::pin(self.recorder.write(record)).await.map(drop)
     }
@@ -175,7 +175,7 @@ impl Engine {
     async fn learned(&self, look: &PollContext<'_>, learned: Learned) -> Result<Polled, StoreError> {
         let Learned { mut requests, state } = learned;
         if look.state.is_suspended() {
-            tracing::warn!(account = %look.account, "the account answers again: resumed");
+            tracing::warn!(account = %look.account, "account answers again: resumed");
         }
         // Where an answer without a list is enough nothing was called, so there is nothing that a list could show.
         let has_changed = self.expire(&mut requests, Some(look.now), look.now).await?;
@@ -203,7 +203,7 @@ impl Engine {
             record.gates.push(gate);
         }
         if state.is_suspended() && !look.state.is_suspended() {
-            tracing::error!(account = %look.account, refusal = %refusal, "account suspended: a person must act");
+            tracing::error!(account = %look.account, refusal = %refusal, "account suspended: action needed");
         }
         self.unread(look, state, refusal.to_string(), Some(refusal.clone()), record).await
     }
@@ -228,7 +228,7 @@ impl Engine {
             tracing::error!(
                 errcode = refusal.errcode,
                 errmsg = refusal.errmsg,
-                "our address is not on WeChat's whitelist: no account can be reached; add it, calls go on by themselves"
+                "our IP address is not on WeChat's whitelist: no account can be reached; add it, and calls resume by themselves"
             );
         }
         gate
@@ -272,7 +272,7 @@ impl Engine {
             account = %look.account,
             failures = state.failures,
             error = why,
-            "an account's list could not be read"
+            "could not read an account's list"
         );
         if self.policy().deadline.is_some() {
             let mut requests = self.watched(look.account).await?.requests;

@@ -57,7 +57,7 @@ impl Presence {
             tracing::warn!(
                 event = "engine.presence.end_unwritten",
                 error = %error,
-                "that the daemon ended could not be written"
+                "could not write that the daemon ended"
             );
         }
     }

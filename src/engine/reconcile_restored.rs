@@ -20,7 +20,7 @@ pub(super) async fn reconcile(engine: &Engine) -> Result<(), StoreError> {
     tracing::warn!(
         made_at = %copied.made_at,
         restored_at = copied.restored_at.map(tracing::field::display),
-        "the database is a copy that was put back: whatever may have been called since is looked for in WeChat's lists first"
+        "the database was restored from a copy: calls made since the copy are first looked for in WeChat's lists"
     );
     let (mut after, mut moved) = (String::new(), 0);
     loop {
@@ -38,7 +38,7 @@ pub(super) async fn reconcile(engine: &Engine) -> Result<(), StoreError> {
     }
     let end = Record { reconciled: Some(engine.clock().now()), ..Record::default() };
     engine.recorder.write(end).await?;
-    tracing::warn!(requests = moved, "the copy is reconciled; the lists decide from here on");
+    tracing::warn!(requests = moved, "restored copy reconciled with WeChat's lists");
     Ok(())
 }
 

@@ -173,7 +173,7 @@ impl Recorder {
         tracing::error!(
             event = "engine.record.lost_every_race",
             request.id = %request.id,
-            "a decision was not written: others changed the request each time"
+            "decision not written: the request was changed concurrently every time"
         );
         Ok(Observed { request, wrote: Wrote::LostEveryRace })
     }
@@ -204,7 +204,7 @@ impl Recorder {
                         event = "db.bad_row",
                         request.id = %request.id,
                         error = %error,
-                        "its call's answer is lost"
+                        "the answer to its call is lost"
                     );
                     return request.clone();
                 }
@@ -217,7 +217,7 @@ impl Recorder {
                             event = "db.bad_row",
                             request.id = %request.id,
                             error = %error,
-                            "its call's answer waits"
+                            "the answer to its call is waiting to be written"
                         );
                     } else {
                         // That nothing can be written is said once for all of them, where it is watched.

@@ -170,18 +170,18 @@ fn observed(answer: Result<(), CallError>) -> (Observation, Called) {
         Ok(()) => (Observation::CallAccepted, Called::Accepted),
         Err(CallError::Refused(refusal)) => (Observation::CallRefused(refusal.clone()), Called::Refused(refusal)),
         Err(CallError::NoToken(error)) => {
-            tracing::warn!(event = "engine.submit.not_sent", error = %error, "a call was not sent");
+            tracing::warn!(event = "engine.submit.not_sent", error = %error, "call not sent");
             (Observation::CallNotSent, Called::NotSent(Unsent::NoToken(error)))
         }
         Err(error @ CallError::NotSent(_)) => {
-            tracing::warn!(event = "engine.submit.not_sent", error = %error, "a call was not sent");
+            tracing::warn!(event = "engine.submit.not_sent", error = %error, "call not sent");
             (Observation::CallNotSent, Called::NotSent(Unsent::Unreachable))
         }
         Err(error @ (CallError::Lost(_) | CallError::Unreadable(_))) => {
             tracing::warn!(
                 event = "engine.submit.outcome_unknown",
                 error = %error,
-                "nobody knows what became of a call: the list decides"
+                "outcome of a call unknown: the account's list will tell"
             );
             (Observation::CallLost, Called::Lost)
         }

@@ -60,7 +60,7 @@ impl Engine {
                 account = %account,
                 used = state.budget.used,
                 budget = self.settings.daily_budget,
-                "the account's polls of this Beijing day are used up; they go on tomorrow"
+                "the account's daily polling budget is used up; polling resumes tomorrow (Beijing time)"
             );
             self.day_goes_on(None, now)
         } else {

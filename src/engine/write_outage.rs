@@ -56,7 +56,7 @@ impl Engine {
                     tracing::error!(
                         event = "db.unwritable",
                         error = %error,
-                        "nothing can be written, so no call is made; tried again until it can"
+                        "database not writable: calls paused until it is"
                     );
                 }
                 (None, Some((at, before))) => {
@@ -67,7 +67,7 @@ impl Engine {
                         event = "db.writable",
                         lasted_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
                         refused = refused.saturating_sub(before),
-                        "the database can be written again: calls go on"
+                        "database writable again: calls resume"
                     );
                 }
                 (Some(_), Some(_)) | (None, None) => {}

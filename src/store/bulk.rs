@@ -43,7 +43,7 @@ pub(super) async fn execute_apart<T: Serialize>(
                         event = "db.bad_row",
                         row = json(&rows[part.clone()]),
                         error = %error,
-                        "a row is not legal: it delays itself alone"
+                        "invalid row skipped; other rows are not affected"
                     );
                     refused.push(part.start);
                 }

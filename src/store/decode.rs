@@ -81,7 +81,7 @@ pub(super) fn tell(bad: &BadRow) {
             id = bad.id,
             column = %bad.column,
             error = %bad,
-            "a row is not legal: it delays itself alone"
+            "invalid row skipped; other rows are not affected"
         );
     }
 }
@@ -101,7 +101,7 @@ pub(super) fn apart<T>(
                 table,
                 id = %row,
                 error = %error,
-                "a row is not legal: it delays itself alone"
+                "invalid row skipped; other rows are not affected"
             );
             Ok(false)
         }

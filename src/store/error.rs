@@ -38,7 +38,7 @@ pub enum StoreError {
         program: String,
     },
     /// An import was silent for so long that others took it for dead.
-    #[error("the import stood still for too long and was given up: nothing of it was written; run it again")]
+    #[error("the import made no progress for too long and was abandoned: nothing of it was written; run it again")]
     ImportGone,
     /// A row holds a value of a type that we never write.
     #[error(
@@ -73,7 +73,7 @@ impl StoreError {
 
 /// A row that no legal value makes: where it stands and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{table} {id}: {column} holds {value:?}, which is not legal; the row is left alone")]
+#[error("{table} {id}: {column} holds {value:?}, which is not valid; the row is left alone")]
 pub struct BadRow {
     /// The table.
     pub table: &'static str,

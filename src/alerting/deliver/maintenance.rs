@@ -29,7 +29,7 @@ impl ChannelWorker {
                 );
                 return;
             }
-            tracing::info!(channel = self.name(), "the calendar was stepped back: what was put off is due");
+            tracing::info!(channel = self.name(), "the clock was stepped back: postponed work is due now");
         } else if expected > now {
             return;
         }

@@ -90,7 +90,7 @@ impl Deliver {
         let names: Vec<String> = self.seats.iter().map(|seat| seat.outlet.name.clone()).collect();
         let given_up = self.store.close_channels_except(&names).await?;
         if given_up > 0 {
-            tracing::warn!(messages = given_up, "given up: their channels are no longer configured");
+            tracing::warn!(messages = given_up, "discarded: their channels are no longer configured");
         }
         Ok(given_up)
     }
@@ -98,7 +98,7 @@ impl Deliver {
     /// Sends until the end is asked for, then lets what is under way finish.
     pub async fn run(self, shutdown: &Shutdown) {
         if let Err(error) = self.give_up_unconfigured().await {
-            tracing::error!(error = %error, "messages for channels that are no longer configured wait for the next start");
+            tracing::error!(error = %error, "could not discard messages for channels no longer configured; next start will retry");
         }
         let mut running = tokio::task::JoinSet::new();
         for seat in self.seats {
@@ -137,7 +137,7 @@ async fn keep_running(seat: Arc<WorkerContext>, shutdown: Shutdown) {
             event = "alerting.deliver.panicked",
             channel = seat.outlet.name,
             error = %error,
-            "a channel's loop panicked, which is a defect: it rests"
+            "a channel's worker panicked (a defect of amplinkd): it pauses"
         );
         let pause = seat.clock.sleep_until(seat.clock.monotonic() + PANIC_PAUSE);
         shutdown.unless_asked(pause).await;

@@ -76,7 +76,7 @@ impl ResultBuffer {
                 Ok(()) => saved.push(tried),
                 Err(error) if error.is_of_one_row() => {
                     let id = &tried.result.id;
-                    tracing::error!(delivery.id = %id, error = %error, "what became of a message cannot be written");
+                    tracing::error!(delivery.id = %id, error = %error, "could not write a delivery result");
                     self.refused.push(tried);
                     self.refused_until = now + DISK_PAUSE;
                 }

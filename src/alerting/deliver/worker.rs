@@ -107,7 +107,7 @@ impl ChannelWorker {
             if let Err(error) = &begun
                 && is_readable
             {
-                tracing::error!(channel = self.name(), error = %error, "what is owed cannot be read; tried again until it can");
+                tracing::error!(channel = self.name(), error = %error, "could not read pending deliveries; will retry");
             }
             is_readable = begun.is_ok();
             let tick = self.seat.clock.sleep_until(self.now() + TICK);
@@ -121,7 +121,10 @@ impl ChannelWorker {
             self.save().await;
         }
         if tokio::time::timeout(DRAIN, self.finish()).await.is_err() {
-            tracing::warn!(channel = self.name(), "ended with messages under way: they are sent again after the start");
+            tracing::warn!(
+                channel = self.name(),
+                "stopped with messages in flight: they are sent again after the start"
+            );
         }
     }
 
@@ -275,7 +278,7 @@ impl ChannelWorker {
                 event.kind = due.kind,
                 tries,
                 error,
-                "message given up"
+                "message given up as dead"
             );
             self.count_at = stopwatch;
         }
@@ -285,7 +288,7 @@ impl ChannelWorker {
 
     fn succeeded(&mut self, seq: i64) {
         if self.circuit.succeeded(seq) {
-            tracing::info!(event = "alerting.channel.works", channel = self.name(), "the channel takes messages again");
+            tracing::info!(event = "alerting.channel.works", channel = self.name(), "channel recovered");
         }
         self.seat.channels.note(self.name(), |health| (health.since, health.last_error) = (None, None));
     }
@@ -302,7 +305,7 @@ impl ChannelWorker {
                     event = "alerting.channel.fails",
                     channel = self.name(),
                     error = %error,
-                    "the channel takes nothing: one message at a time asks whether it does again, the others wait"
+                    "channel failing: one message at a time probes it, the others wait"
                 );
             }
             Reaction::None | Reaction::Stays => {

@@ -171,7 +171,7 @@ impl AlertEvaluator {
                     tracing::error!(
                         event = "alerting.evaluate.failed",
                         error = %error,
-                        "alerts are not up to date; tried again"
+                        "could not evaluate alerts; will retry"
                     );
                 }
             }

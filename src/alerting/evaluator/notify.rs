@@ -61,7 +61,7 @@ impl AlertEvaluator {
         let events = step.events.len();
         match self.store().watch(step).await {
             Ok(()) if events > 0 => {
-                tracing::warn!(event = "alerting.told", reason, alerts = rows.len(), events, "alerts are told");
+                tracing::warn!(event = "alerting.told", reason, alerts = rows.len(), events, "alerts sent");
                 Ok(true)
             }
             Ok(()) => Ok(false),
@@ -71,7 +71,7 @@ impl AlertEvaluator {
                 Ok(false)
             }
             Err(error) if error.is_of_one_row() => {
-                tracing::error!(event = "db.bad_row", alert = rows[0].id, error = %error, "the alert cannot be told");
+                tracing::error!(event = "db.bad_row", alert = rows[0].id, error = %error, "could not deliver the alert");
                 self.untellable.insert(rows[0].id.clone(), self.engine.clock().monotonic() + AGAIN_AFTER);
                 Ok(false)
             }

@@ -36,7 +36,7 @@ impl AlertEvaluator {
         for piece in pieces {
             match self.store().watch(piece).await {
                 Err(error) if error.is_of_one_row() => {
-                    tracing::error!(event = "db.bad_row", error = %error, "what the watch found of it is not written");
+                    tracing::error!(event = "db.bad_row", error = %error, "could not write the alert evaluation");
                     is_refused = true;
                 }
                 written => written?,

@@ -20,19 +20,19 @@ impl Facts<'_> {
         let why = account.last_error.as_deref().unwrap_or("no reason was kept");
         let failed = match account.failures {
             1 => "reading of the account's list failed with".to_owned(),
-            many => format!("{many} readings of the account's list failed, the last one with"),
+            many => format!("{many} polls of the account failed, the last one with"),
         };
         let mut told = vec![format!("The last {failed}: {why}.")];
         let Some(since) = moment(account.unread_since.as_deref()) else { return told };
         let cause = match account.trouble.as_deref().and_then(Trouble::from_word) {
-            Some(Trouble::Token) => "there is no token that WeChat takes: see the token service",
+            Some(Trouble::Token) => "there is no token that WeChat accepts: check the token service",
             Some(Trouble::Refused) => "WeChat answers with a code in place of the list",
-            Some(Trouble::Unreadable) => "what answers is not WeChat's list: see whatever stands between",
-            Some(Trouble::Unreachable) => "nothing answers: see the network and `[wechat] base_url`",
+            Some(Trouble::Unreadable) => "the response is not WeChat's list: check what is in between, such as a proxy",
+            Some(Trouble::Unreachable) => "no response: check the network and `[wechat] base_url`",
             None => "nobody knows why",
         };
         told.push(format!(
-            "The list could not be read since {}: {cause}. Whatever the administrators have done meanwhile is not seen yet, and nothing is called; `amplinkd account check {}` looks now.",
+            "The list has not been readable since {}: {cause}. What the administrators have done since then is not known yet, and nothing is called; `amplinkd account check {}` polls now.",
             self.ago(since),
             account.account
         ));
@@ -51,10 +51,10 @@ impl Facts<'_> {
         let after = moment(account.next_call_at.as_deref()).filter(|after| *after > self.now);
         let then = match after {
             Some(after) => format!("No call is made for it before {}", self.ahead(after)),
-            None => "The next look makes them again".to_owned(),
+            None => "The next poll retries them".to_owned(),
         };
         Some(format!(
-            "{times} at {}{with}. Its list can be read. {then}; `amplinkd account resume {}` does not wait once the cause is mended.",
+            "{times} at {}{with}. Its list can be read. {then}; Once the cause is fixed, `amplinkd account resume {}` retries at once.",
             self.ago(since),
             account.account
         ))

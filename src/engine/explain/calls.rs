@@ -28,16 +28,19 @@ impl Facts<'_> {
                 let called = self.ago(called);
                 let first = if is_restored {
                     format!(
-                        "The database is a copy that was put back; amplinkd found it so at {called}. Whether {} was called after the copy was made is not in it.",
+                        "The database was restored from a copy, as amplinkd found at {called}. Whether {} was called after the copy was made is not in it.",
                         self.api()
                     )
                 } else {
-                    format!("{} was called at {called}, and WeChat did not say whether it took the call.", self.api())
+                    format!(
+                        "{} was called at {called}, and WeChat did not say whether it accepted the call.",
+                        self.api()
+                    )
                 };
                 vec![
                     first,
                     format!(
-                        "amplinkd never repeats such a call blindly: the list decides. If it shows nothing by {} and two readings agree, {then}.",
+                        "amplinkd never repeats such a call blindly: the list decides. If it shows nothing by {} and two polls agree, {then}.",
                         self.ahead(appear)
                     ),
                 ]
@@ -49,9 +52,9 @@ impl Facts<'_> {
         let called = self.request.called_at.unwrap_or(self.request.since);
         let appear = self.ahead(called + self.policy.appear_within);
         vec![
-            format!("WeChat took the call at {}, but the list does not show the invitation yet.", self.ago(called)),
+            format!("WeChat accepted the call at {}, but the list does not show the invitation yet.", self.ago(called)),
             format!(
-                "WeChat must act: the invitation should be listed by {appear}. If two readings after that do not show it, the request ends as lapsed. The account's administrator may have the message already and can agree."
+                "Waiting for WeChat: the invitation should be listed by {appear}. If two polls after that do not show it, the request ends as lapsed. The account's administrator may have the message already and can agree."
             ),
         ]
     }

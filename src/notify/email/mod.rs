@@ -59,7 +59,7 @@ impl Email {
                 channel = %self.name,
                 event.id = %message.id,
                 without = ?taken.without,
-                "a mail was taken, but not for everybody"
+                "mail accepted, but not for every recipient"
             );
         }
         Ok(())

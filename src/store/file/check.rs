@@ -125,7 +125,7 @@ fn judge(path: &Path, reports: Vec<String>) -> Result<(), OpenError> {
             event = "db.illegal_rows",
             rows = rows.len(),
             example,
-            "rows are not legal: each delays itself alone; `amplinkd audit` names them"
+            "invalid rows skipped; `amplinkd audit` lists them"
         );
     }
     Ok(())
@@ -156,13 +156,13 @@ fn leave_mark(path: &Path, report: &str) {
     // Whatever is there already says as much.
     let left = fs::File::create_new(&mark).and_then(|mut file| std::io::Write::write_all(&mut file, report.as_bytes()));
     if let Err(error) = left {
-        tracing::warn!(file = %mark.display(), error = %error, "that the database is damaged could not be noted beside it");
+        tracing::warn!(file = %mark.display(), error = %error, "could not write the damage marker next to the database");
     }
 }
 
 async fn close(connection: SqliteConnection) {
     if let Err(error) = connection.close().await {
-        tracing::debug!(event = "db.close", error = %error, "a connection could not be closed");
+        tracing::debug!(event = "db.close", error = %error, "could not close a database connection");
     }
 }
 

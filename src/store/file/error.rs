@@ -17,13 +17,13 @@ pub enum OpenError {
         source: io::Error,
     },
     /// A second daemon.
-    #[error("another amplinkd drives {}: one database has one daemon (its lock is {}.lock)", .0.display(), .0.display())]
+    #[error("another amplinkd is already running on {}: one database has one daemon (lock file: {}.lock)", .0.display(), .0.display())]
     Locked(PathBuf),
     /// Something else stands where a file of ours should.
     #[error(transparent)]
     Planted(#[from] Planted),
     /// Another process brings it up to date and does not come to its end.
-    #[error("{} is being brought up to date by another amplinkd: try again when that has ended", .0.display())]
+    #[error("{} is being migrated by another amplinkd: try again when it has finished", .0.display())]
     Migrating(PathBuf),
     /// A daemon drives a file that had this name.
     #[error("the file that the daemon of {} works on was deleted or replaced: put it back, or restart the daemon", .0.display())]

@@ -93,7 +93,7 @@ fn logged() -> impl Fn(Moved) + Sync {
         let tenths = done * 10 / total.max(1);
         if total >= LONG_MOVE && told.fetch_max(tenths, Ordering::Relaxed) < tenths {
             let percent = tenths * 10;
-            tracing::warn!(percent, "the database is being brought up to date; it may be stopped, and goes on later");
+            tracing::warn!(percent, "migrating the database; it can be interrupted and will continue later");
         }
     }
 }
@@ -102,7 +102,7 @@ fn logged() -> impl Fn(Moved) + Sync {
 /// and the next daemon tries again. Whoever calls holds the lock.
 pub(super) async fn shrink(connection: &mut SqliteConnection) {
     if let Err(error) = try_to_shrink(connection).await {
-        tracing::warn!(error = %error, "the database keeps the room of its old tables for now");
+        tracing::warn!(error = %error, "the database keeps the space of its old tables for now");
     }
 }
 

@@ -23,13 +23,13 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum ReplaceError {
     /// A daemon runs.
-    #[error("a daemon runs on {}: stop it first, for it would go on writing to what is replaced", .0.display())]
+    #[error("a daemon is running on {}: stop it first, or it would keep writing to the replaced file", .0.display())]
     Driven(PathBuf),
     /// Something else stands where a file of ours should.
     #[error(transparent)]
     Planted(#[from] Planted),
     /// It is not worth putting back.
-    #[error("{} is not put back: {reason}", file.display())]
+    #[error("{} was not restored: {reason}", file.display())]
     Unfit {
         /// The copy.
         file: PathBuf,

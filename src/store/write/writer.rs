@@ -195,7 +195,7 @@ impl ConnectionSlot {
         if !is_of_disk && connection.ping().await.is_ok() && !connection.is_in_transaction() {
             self.connection = Some(connection);
         } else if let Err(error) = connection.close_hard().await {
-            tracing::warn!(event = "db.close", error = %error, "a connection could not be closed");
+            tracing::warn!(event = "db.close", error = %error, "could not close a database connection");
         }
     }
 
@@ -203,7 +203,7 @@ impl ConnectionSlot {
         if let Some(connection) = self.connection
             && let Err(error) = connection.close().await
         {
-            tracing::warn!(event = "db.close", error = %error, "a connection could not be closed");
+            tracing::warn!(event = "db.close", error = %error, "could not close a database connection");
         }
     }
 }

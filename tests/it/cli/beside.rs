@@ -164,7 +164,7 @@ fn a_process_waits_for_another_one_that_brings_the_file_up_to_date_and_not_for_o
 
     let lock = held_for("replace 1000\n");
     let refused = block_on(Store::open(&desk.location(), Role::Daemon)).expect_err("a person decides");
-    assert!(refused.to_string().contains("another amplinkd drives"), "{refused}");
+    assert!(refused.to_string().contains("another amplinkd is already running on"), "{refused}");
     drop(lock);
 }
 

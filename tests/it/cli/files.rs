@@ -123,7 +123,7 @@ fn commands_work_beside_a_daemon_that_holds_the_lock() {
     desk.run(&format!("request cancel {id}")).well();
     desk.run("db backup b.db").well();
     let second = runtime.block_on(Store::open(&desk.location(), Role::Daemon)).expect_err("one daemon at a time");
-    assert!(second.to_string().contains("another amplinkd drives"), "{second}");
+    assert!(second.to_string().contains("another amplinkd is already running on"), "{second}");
     runtime.block_on(daemon.close());
 }
 

@@ -93,16 +93,16 @@ async fn a_log_without_its_database_is_not_taken_for_the_copys() {
 #[test]
 fn what_is_not_fit_is_not_put_back() {
     let (desk, _) = desk_that_went_on();
-    desk.run("db restore missing.db --yes").refused(1, "missing.db is not put back");
+    desk.run("db restore missing.db --yes").refused(1, "missing.db was not restored");
     desk.run("db restore a.db --yes").refused(1, "it is the database itself");
     desk.write("garbage.db", &"a shopping list ".repeat(999));
-    desk.run("db restore garbage.db --yes").refused(1, "garbage.db is not put back");
+    desk.run("db restore garbage.db --yes").refused(1, "garbage.db was not restored");
     desk.write("empty.db", "");
-    desk.run("db restore empty.db --yes").refused(1, "empty.db is not put back");
+    desk.run("db restore empty.db --yes").refused(1, "empty.db was not restored");
     desk.sql("UPDATE request SET since = 1");
     desk.run("db backup c.db").refused(1, "the backup is inconsistent");
     fs::copy(desk.path("a.db"), desk.path("c.db")).expect("a copy");
-    desk.run("db restore c.db --yes").refused(1, "c.db is not put back: it does not hold together");
+    desk.run("db restore c.db --yes").refused(1, "c.db was not restored: it does not hold together");
     assert_eq!(desk.number("SELECT count(*) FROM request"), 2);
     assert!(kept(&desk).is_empty(), "{:?}", kept(&desk));
 }
@@ -112,7 +112,7 @@ fn under_a_daemon_nothing_is_put_back() {
     let (desk, _) = desk_that_went_on();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let daemon = runtime.block_on(Store::open(&desk.location(), Role::Daemon)).expect("the daemon opens it");
-    desk.run("db restore b.db --yes").refused(1, "a daemon runs on");
+    desk.run("db restore b.db --yes").refused(1, "a daemon is running on");
     runtime.block_on(daemon.close());
     desk.run("db restore b.db --yes").well();
 }

@@ -249,7 +249,7 @@ async fn move_lines(tx: &mut SqliteConnection, import: i64, lines: Vec<Line>, no
                         import,
                         request.id = id,
                         error = %error,
-                        "a line of an import waits"
+                        "an import line is on hold"
                     );
                     stuck.push(id);
                     continue;
@@ -269,7 +269,7 @@ async fn move_lines(tx: &mut SqliteConnection, import: i64, lines: Vec<Line>, no
 /// Lets the next line wait, because no statement takes it.
 async fn stick(tx: &mut SqliteConnection, import: i64) -> Result<(), StoreError> {
     let id: Option<String> = sqlx::query_scalar(STICK).bind(import).fetch_optional(tx).await?;
-    tracing::error!(event = "db.bad_row", import, request.id = id, "a line of an import waits");
+    tracing::error!(event = "db.bad_row", import, request.id = id, "an import line is on hold");
     Ok(())
 }
 
