@@ -230,7 +230,7 @@ mod tests {
         let read = rows::<Thing>(&found, THING);
         let named = |row: &Result<Thing, BadRow>| row.as_ref().map(|thing| thing.number).map_err(ToString::to_string);
         let wrong = |id: &str, column: &str, value: &str| {
-            Err(format!("thing {id}: {column} holds {value:?}, which is not legal; the row is left alone"))
+            Err(format!("thing {id}: {column} holds {value:?}, which is not valid; the row is left alone"))
         };
         assert_eq!(
             read.iter().map(named).collect::<Vec<_>>(),
