@@ -4,6 +4,7 @@
 //!
 //! - [`domain`]: what a request is and how it moves. Pure: no IO, no clock.
 //! - [`clock`]: the one trait, so that three-day waits are tested in a microsecond.
+//! - [`children`]: processes that we start, and those that are left to us.
 //! - [`net`]: what every HTTP client of ours needs.
 //! - [`wechat`]: the client of `WeChat`, and where tokens come from.
 //! - [`store`]: persistence, in `SQLite`.
@@ -17,6 +18,7 @@
 //! - [`sim`]: a small `WeChat` of our own, which shares no type with [`wechat`].
 
 pub mod alerting;
+pub mod children;
 pub mod cli;
 pub mod clock;
 pub mod config;

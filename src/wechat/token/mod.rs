@@ -124,7 +124,8 @@ pub struct CommandSource {
     pub program: PathBuf,
     /// Its arguments; the account's appid is added as the last one. They may hold a secret and are never shown.
     pub args: Vec<String>,
-    /// How long it may run before it is killed. Processes that it started itself are its own to end.
+    /// How long it may run before it is killed with its process group. When it has ended, what it printed counts; what it
+    /// left running with its output still open is killed at the same time.
     pub timeout: Duration,
 }
 

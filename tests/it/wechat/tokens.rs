@@ -222,6 +222,72 @@ async fn a_program_that_fails_is_quoted_without_secrets() {
     assert!(matches!(Tokens::new(missing, clock()).unwrap().get(&account()).await, Err(TokenError::Unavailable(_))));
 }
 
+/// Whether a process lives: one that has ended and was not waited for does not.
+fn lives(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+/// What the script has written there, once it is there.
+async fn pid_in(path: &std::path::Path) -> String {
+    loop {
+        let pid = std::fs::read_to_string(path).unwrap_or_default();
+        if pid.ends_with('\n') {
+            return pid.trim().to_owned();
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn is_over(pid: &str) {
+    while lives(pid) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_program_printed_counts_whoever_holds_its_output_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let left = dir.path().join("left");
+    let text = format!("sleep 600 & echo $! > {}; echo '{{\"access_token\":\"t\",\"expires_in\":60}}'", left.display());
+    let tokens = Tokens::new(script(&dir, &text), clock()).unwrap();
+    let begun = std::time::Instant::now();
+    assert_eq!(tokens.get(&account()).await, Ok(token("t")));
+    assert!(begun.elapsed() < Duration::from_secs(2), "nobody waits for what it left behind");
+    let pid = pid_in(&left).await;
+    assert!(lives(&pid), "it has the program's own time");
+    is_over(&pid).await;
+}
+
+#[tokio::test]
+async fn what_another_process_prints_for_a_program_counts_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "(sleep 0.05; echo '{\"access_token\":\"t\",\"expires_in\":60}') & exit 0";
+    assert_eq!(Tokens::new(script(&dir, text), clock()).unwrap().get(&account()).await, Ok(token("t")));
+}
+
+#[tokio::test]
+async fn what_a_program_leaves_behind_in_good_order_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let left = dir.path().join("left");
+    let text = format!("sleep 600 >/dev/null 2>&1 & echo $! > {}; echo '{{\"access_token\":\"t\"}}'", left.display());
+    assert_eq!(Tokens::new(script(&dir, &text), clock()).unwrap().get(&account()).await, Ok(token("t")));
+    let pid = pid_in(&left).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(lives(&pid), "it has closed what it was given, as a service of its own does");
+    std::process::Command::new("kill").arg(&pid).status().unwrap();
+}
+
+#[tokio::test]
+async fn a_program_that_runs_too_long_ends_with_all_it_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let left = dir.path().join("left");
+    let text = format!("sleep 600 & echo $! > {}; wait", left.display());
+    let error = Tokens::new(script(&dir, &text), clock()).unwrap().get(&account()).await.unwrap_err();
+    assert!(error.to_string().contains("killed"), "{error}");
+    is_over(&pid_in(&left).await).await;
+}
+
 /// WeChat refuses `bad` tokens and takes every other.
 async fn wechat(bad: &'static [&'static str], source: TokenSource) -> (Wechat, Server) {
     let server = Server::start(move |_, request| {
