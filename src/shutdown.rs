@@ -1,4 +1,5 @@
-//! Shutdown: the first signal finishes the work in flight, the second exits at once.
+//! Shutdown: the first signal finishes the work in flight, the second exits at once. A closed terminal (SIGHUP) ends
+//! whatever somebody watches there; the daemon reads its configuration again instead.
 
 use std::{future::Future, io};
 
@@ -24,13 +25,25 @@ impl Shutdown {
         Self::default()
     }
 
-    /// From now on SIGINT and SIGTERM ask for the end; the second one ends the process at once, with the exit code
-    /// that shells give (130 or 143). Whatever is durable by then stays; the next start takes up the rest.
+    /// From now on SIGINT, SIGTERM and SIGHUP ask for the end; the second one ends the process at once, with the exit code
+    /// that shells give (130, 143 or 129). Whatever is durable by then stays; the next start takes up the rest. Under
+    /// `nohup` a closed terminal ends nothing.
     pub fn listen(&self) -> io::Result<()> {
-        let interrupt = signal(SignalKind::interrupt())?;
-        let terminate = signal(SignalKind::terminate())?;
+        let hangup = if ignores_hangups() { None } else { Some(signal(SignalKind::hangup())?) };
+        self.obey(hangup)
+    }
+
+    /// [`Shutdown::listen`], except that SIGHUP asks for something else.
+    pub fn listen_but_for_hangups(&self) -> io::Result<Hangups> {
+        let hangups = Hangups(signal(SignalKind::hangup())?);
+        self.obey(None)?;
+        Ok(hangups)
+    }
+
+    fn obey(&self, hangup: Option<Signal>) -> io::Result<()> {
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         outlive_file_limits()?;
-        tokio::spawn(obey(self.clone(), interrupt, terminate));
+        tokio::spawn(obey(self.clone(), Signals { interrupt, terminate, hangup }));
         Ok(())
     }
 
@@ -62,19 +75,60 @@ pub fn outlive_file_limits() -> io::Result<()> {
     signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
 }
 
-async fn obey(shutdown: Shutdown, mut interrupt: Signal, mut terminate: Signal) {
-    let first = either(&mut interrupt, &mut terminate).await;
+/// SIGHUPs, of which several that come together count as one.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Waits for the next one. It can be dropped and called again at any time.
+    pub async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Whether whoever started this process wants it to outlive its terminal.
+fn ignores_hangups() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| is_hangup_ignored(&status))
+}
+
+fn is_hangup_ignored(status: &str) -> bool {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    // Signals are counted from 1, and SIGHUP is the first.
+    mask & 1 != 0
+}
+
+async fn obey(shutdown: Shutdown, mut signals: Signals) {
+    let first = signals.next().await;
     tracing::info!(signal = first.as_raw_value(), "stopping: finishing work in flight; signal again to stop at once");
     shutdown.ask();
-    let second = either(&mut interrupt, &mut terminate).await;
+    let second = signals.next().await;
     tracing::warn!(signal = second.as_raw_value(), "stopping at once");
     std::process::exit(ENDED_BY_SIGNAL + second.as_raw_value());
 }
 
-async fn either(interrupt: &mut Signal, terminate: &mut Signal) -> SignalKind {
-    tokio::select! {
-        _ = interrupt.recv() => SignalKind::interrupt(),
-        _ = terminate.recv() => SignalKind::terminate(),
+/// What asks for the end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    async fn next(&mut self) -> SignalKind {
+        let hung_up = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = hung_up => SignalKind::hangup(),
+        }
     }
 }
 
@@ -92,6 +146,13 @@ mod tests {
         assert!(sent.success());
         shutdown.wait().await;
         assert!(shutdown.asked());
+    }
+
+    #[test]
+    fn under_nohup_hangups_are_ignored() {
+        assert!(is_hangup_ignored("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"));
+        assert!(!is_hangup_ignored("SigBlk:\t0000000000000001\nSigIgn:\t0000000000001000\n"));
+        assert!(!is_hangup_ignored(""));
     }
 
     #[tokio::test]

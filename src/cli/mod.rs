@@ -40,7 +40,7 @@ use self::{
     context::{Context, ExitStatus, Usage},
     output::{Format, Look},
 };
-use crate::shutdown::Shutdown;
+use crate::{children, shutdown::Shutdown};
 
 /// Something failed.
 const ERROR: u8 = 1;
@@ -176,6 +176,9 @@ fn begin(cli: Cli) -> anyhow::Result<ExitStatus> {
 async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     crate::shutdown::outlive_file_limits().context("cannot listen for signals")?;
     let context = Context { config: cli.config, format: cli.output, look: Look::of_stdout() };
+    if may_inherit(&cli.command) && children::inherits_orphans() {
+        tokio::spawn(children::reap_orphans());
+    }
     match cli.command {
         Command::Demo(command) => demo::run(&command).await.map(|()| ExitStatus::Success),
         Command::Run(run::Run {}) => Box::pin(run::run(context.config.as_deref())).await.map(|()| ExitStatus::Success),
@@ -208,6 +211,11 @@ async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         }
         Command::Completions(command) => completions::run(&command),
     }
+}
+
+/// Whether a command may be what a container begins with. The self-test waits for processes in a way of its own.
+const fn may_inherit(command: &Command) -> bool {
+    matches!(command, Command::Run(_) | Command::Demo(_) | Command::Simulate(_))
 }
 
 /// An error and its causes in one sentence. A cause that the error names itself is not said twice.
