@@ -1,24 +1,28 @@
 //! The one place that puts a daemon together: for `run`, the demo, the self-test, tests and benchmarks. Opening the
 //! database, signals and systemd are left to whoever starts it.
 
+mod controls;
+
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use anyhow::Context;
 
+use self::controls::{Replacement, beat};
+pub use self::controls::{Beat, Controls, KeptTokens};
 use crate::{
     alerting::{
         deliver::{ChannelEndpoint, Deliver},
         evaluator::{self, AlertEvaluator},
         fan_out::Subscription,
-        heartbeat::HeartbeatTask,
-        unwritable_alarm::UnwritableAlarm,
+        unwritable_alarm::{Audience, UnwritableAlarm},
     },
     clock::SharedClock,
     config::{Alerts, ChannelConfig, Config, Digest, EventClass, Schedule, TokenSource as ConfiguredSource},
     domain::alert_rules::AlertPolicy,
     engine::{self, Engine, alert_deadlines::AlertDeadlines, drive::Driver, presence::Presence},
+    live::{Changes, controlled},
     notify::{Channel, heartbeat::HeartbeatClient},
-    schedule::CronJobs,
+    schedule::{Calendar, CronJobs},
     shutdown::Shutdown,
     store::{OpenError, Store, StoreError},
     wechat::{Client, ClientConfig, CommandSource, HttpSource, TokenSource, Tokens, Wechat, token::TOKENS_MAX},
@@ -44,7 +48,7 @@ pub struct Parts {
     /// How long a message is tried.
     pub give_up_after: Duration,
     /// Who outside is told that it lives, and how often.
-    pub heartbeat: Option<(HeartbeatClient, Duration)>,
+    pub heartbeat: Beat,
     /// When its cron jobs run.
     pub schedule: Schedule,
     /// How long finished requests are kept; `None` is for ever.
@@ -90,6 +94,22 @@ impl Parts {
             retention: config.retention.finished,
             ..Self::new(clock, wechat, engine_settings(config)?)
         })
+    }
+
+    /// Puts all of it in force in a running daemon, but for its clock; waits until every loop goes by it.
+    pub async fn put_in_force(self, controls: &Controls, tokens: KeptTokens) {
+        let calendar = Calendar { schedule: self.schedule, retention: self.retention };
+        let new = Replacement {
+            engine: self.engine,
+            wechat: self.wechat,
+            deadlines: deadlines(&self.alerting),
+            alerting: self.alerting,
+            channels: self.channels,
+            give_up_after: self.give_up_after,
+            heartbeat: self.heartbeat,
+            calendar,
+        };
+        controls.set(new, tokens).await;
     }
 }
 
@@ -149,7 +169,9 @@ pub struct Daemon {
     unwritable: UnwritableAlarm,
     /// Tells what ends the daemon.
     damage: UnwritableAlarm,
-    heartbeat: Option<HeartbeatTask>,
+    heartbeat: (Beat, Changes<Beat>),
+    /// What replaces its configuration while it runs.
+    controls: Controls,
 }
 
 impl Daemon {
@@ -161,12 +183,27 @@ impl Daemon {
         let (engine, driver) = drive(store, parts.clock, parts.wechat, parts.engine).await?;
         engine.recorder().audit_by(deadlines(&parts.alerting));
         let subscriptions = parts.alerting.subscriptions.clone();
-        let alerting = Alerting::start(&engine, parts.alerting, parts.channels, parts.give_up_after).await?;
-        let alarm = || UnwritableAlarm::new(Arc::clone(&engine), &subscriptions, alerting.deliver.outlets());
+        let mut alerting = Alerting::start(&engine, parts.alerting, parts.channels, parts.give_up_after).await?;
+        let audience = Audience::of(&subscriptions, alerting.deliver.outlets());
+        let alarm = || UnwritableAlarm::before(Arc::clone(&engine), audience.clone());
         let (unwritable, damage) = (alarm(), alarm());
-        let heartbeat = parts.heartbeat.map(|(client, every)| HeartbeatTask::new(Arc::clone(&engine), client, every));
-        let jobs = CronJobs::new(Arc::clone(&engine), parts.schedule).with_retention(parts.retention);
-        Ok(Self { engine, driver, alerting, jobs, unwritable, damage, heartbeat })
+        let mut jobs = CronJobs::new(Arc::clone(&engine), parts.schedule).with_retention(parts.retention);
+        let (heartbeat, beats) = controlled();
+        let controls = Controls {
+            engine: Arc::clone(&engine),
+            alerting: alerting.evaluator.control(),
+            deliver: alerting.deliver.control(),
+            audience,
+            heartbeat,
+            jobs: jobs.control(),
+        };
+        Ok(Self { engine, driver, alerting, jobs, unwritable, damage, heartbeat: (parts.heartbeat, beats), controls })
+    }
+
+    /// What replaces its configuration while it runs.
+    #[must_use]
+    pub fn controls(&self) -> Controls {
+        self.controls.clone()
     }
 
     /// Works until the end is asked for, finishes what is under way, and closes the database.
@@ -174,7 +211,7 @@ impl Daemon {
     /// # Errors
     /// The file is damaged, or the loop panicked.
     pub async fn run(self, presence: Presence, shutdown: &Shutdown) -> anyhow::Result<()> {
-        let Self { engine, driver, alerting, jobs, unwritable, damage, heartbeat } = self;
+        let Self { engine, driver, alerting, jobs, unwritable, damage, heartbeat: (to, changes), controls: _ } = self;
         let Alerting { evaluator, deliver } = alerting;
         let work = async {
             let ended = driver.spawn(shutdown.clone()).await;
@@ -182,11 +219,7 @@ impl Daemon {
             shutdown.ask();
             ended
         };
-        let beat = async {
-            if let Some(heartbeat) = heartbeat {
-                heartbeat.run(shutdown).await;
-            }
-        };
+        let beat = beat(&engine, to, changes, shutdown);
         let tell = async {
             // What it still finds out is sent by the next process: it is written down.
             tokio::join!(evaluator.run(shutdown), deliver.run(shutdown), unwritable.run(shutdown), beat)

@@ -5,6 +5,7 @@
 //! - [`domain`]: what a request is and how it moves. Pure: no IO, no clock.
 //! - [`clock`]: the one trait, so that three-day waits are tested in a microsecond.
 //! - [`children`]: processes that we start, and those that are left to us.
+//! - [`live`]: values that are replaced while a loop works with them.
 //! - [`net`]: what every HTTP client of ours needs.
 //! - [`wechat`]: the client of `WeChat`, and where tokens come from.
 //! - [`store`]: persistence, in `SQLite`.
@@ -25,6 +26,7 @@ pub mod config;
 pub mod daemon;
 pub mod domain;
 pub mod engine;
+pub mod live;
 pub mod net;
 pub mod notify;
 pub mod schedule;

@@ -10,6 +10,7 @@ use crate::{
     config::{Cron, Schedule},
     domain::time::Time,
     engine::Engine,
+    live::{Changes, Control, controlled},
     shutdown::Shutdown,
 };
 
@@ -92,6 +93,21 @@ impl Plan {
         }
     }
 
+    /// Goes by another schedule; answers which jobs are due at another time by it. One whose time has come stays due.
+    pub fn reschedule(&mut self, schedule: Schedule, now: Time) -> Vec<CronJob> {
+        self.schedule = schedule;
+        let mut moved = Vec::new();
+        for chore in CronJob::ALL {
+            let next = next_time(chore, &self.schedule, now + EARLY);
+            let due = &mut self.due[chore as usize];
+            if due.is_none_or(|due| due > now) && *due != next {
+                *due = next;
+                moved.push(chore);
+            }
+        }
+        moved
+    }
+
     /// Pulls jobs back that wait for a time further ahead than their next one, as after a calendar was stepped back;
     /// answers which.
     pub fn pull_back(&mut self, now: Time) -> Vec<CronJob> {
@@ -136,6 +152,16 @@ pub struct CronJobs {
     plan: Plan,
     /// How long finished requests are kept; `None` is for ever.
     retention: Option<Duration>,
+    changes: Changes<Calendar>,
+}
+
+/// When jobs are due, and what they tidy away.
+#[derive(Debug, Clone)]
+pub struct Calendar {
+    /// When each job is due.
+    pub schedule: Schedule,
+    /// How long finished requests are kept; `None` is for ever.
+    pub retention: Option<Duration>,
 }
 
 impl CronJobs {
@@ -143,13 +169,28 @@ impl CronJobs {
     #[must_use]
     pub fn new(engine: Arc<Engine>, schedule: Schedule) -> Self {
         let plan = Plan::new(schedule, engine.clock().now());
-        Self { engine, plan, retention: None }
+        Self { engine, plan, retention: None, changes: Changes::default() }
     }
 
     /// Finished requests are taken away so long after their end.
     #[must_use]
     pub fn with_retention(self, retention: Option<Duration>) -> Self {
         Self { retention, ..self }
+    }
+
+    /// What changes the calendar while it runs.
+    pub fn control(&mut self) -> Control<Calendar> {
+        let (control, changes) = controlled();
+        self.changes = changes;
+        control
+    }
+
+    /// Goes by another calendar, and writes down when jobs are due by it.
+    pub async fn reconfigure(&mut self, calendar: Calendar) {
+        self.retention = calendar.retention;
+        for chore in self.plan.reschedule(calendar.schedule, self.engine.clock().now()) {
+            self.write_due(chore).await;
+        }
     }
 
     /// Runs until the end is asked for.
@@ -163,6 +204,11 @@ impl CronJobs {
             tokio::select! {
                 () = shutdown.wait() => break,
                 Some(chore) = wakeups.recv() => self.wake(chore).await,
+                change = self.changes.next() => {
+                    self.reconfigure(change.to).await;
+                    stop_cron(cron).await;
+                    cron = self.start_cron(&waker).await;
+                }
                 _ = watch.tick() => {
                     if self.run_missed().await {
                         // One that was silent stays so, and one whose calendar went back waits for the old time.

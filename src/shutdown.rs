@@ -47,6 +47,12 @@ impl Shutdown {
         Ok(())
     }
 
+    /// The wish that one part of it end, which this one includes.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self { token: self.token.child_token() }
+    }
+
     /// Asks for the end.
     pub fn ask(&self) {
         self.token.cancel();

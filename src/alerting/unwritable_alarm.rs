@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     deliver::ChannelEndpoint,
@@ -39,17 +39,44 @@ const PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct UnwritableAlarm {
     engine: Arc<Engine>,
-    outlets: Vec<Arc<ChannelEndpoint>>,
+    audience: Audience,
+}
+
+/// The channels that are told of the daemon's alerts at once. Cheap to clone; clones share it.
+#[derive(Debug, Clone)]
+pub struct Audience(watch::Sender<Vec<Arc<ChannelEndpoint>>>);
+
+impl Audience {
+    /// Those of the channels that have asked for it.
+    #[must_use]
+    pub fn of(subscriptions: &[Subscription], outlets: Vec<Arc<ChannelEndpoint>>) -> Self {
+        Self(watch::Sender::new(told(subscriptions, outlets)))
+    }
+
+    /// These from now on.
+    pub fn set(&self, subscriptions: &[Subscription], outlets: Vec<Arc<ChannelEndpoint>>) {
+        self.0.send_replace(told(subscriptions, outlets));
+    }
+}
+
+fn told(subscriptions: &[Subscription], outlets: Vec<Arc<ChannelEndpoint>>) -> Vec<Arc<ChannelEndpoint>> {
+    let is_told = |outlet: &Arc<ChannelEndpoint>| {
+        subscriptions.iter().any(|one| one.channel == outlet.name && one.after.is_zero() && one.gets(Rule::Daemon))
+    };
+    outlets.into_iter().filter(is_told).collect()
 }
 
 impl UnwritableAlarm {
     /// For those of the channels that are told of the daemon's alerts at once.
     #[must_use]
     pub fn new(engine: Arc<Engine>, subscriptions: &[Subscription], outlets: Vec<Arc<ChannelEndpoint>>) -> Self {
-        let is_told = |outlet: &Arc<ChannelEndpoint>| {
-            subscriptions.iter().any(|one| one.channel == outlet.name && one.after.is_zero() && one.gets(Rule::Daemon))
-        };
-        Self { engine, outlets: outlets.into_iter().filter(is_told).collect() }
+        Self::before(engine, Audience::of(subscriptions, outlets))
+    }
+
+    /// For an audience that may change.
+    #[must_use]
+    pub const fn before(engine: Arc<Engine>, audience: Audience) -> Self {
+        Self { engine, audience }
     }
 
     /// Watches until the end is asked for.
@@ -88,8 +115,9 @@ impl UnwritableAlarm {
     async fn send_all(&self, event: &OutboxEvent) {
         // One that hangs holds up no other.
         let mut sending = JoinSet::new();
-        for outlet in &self.outlets {
-            sending.spawn(send(Arc::clone(outlet), event.clone(), Arc::clone(self.engine.clock())));
+        let audience = self.audience.0.borrow().clone();
+        for outlet in audience {
+            sending.spawn(send(outlet, event.clone(), Arc::clone(self.engine.clock())));
         }
         while sending.join_next().await.is_some() {}
     }

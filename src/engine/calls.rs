@@ -21,7 +21,7 @@ impl Engine {
     /// # Errors
     /// [`StoreError`]: the intent could not be written, so nothing was called.
     pub async fn call_next(&self, mut pending: Box<Pending>) -> Result<Polled, StoreError> {
-        if let Some(index) = pending.ready(self.policy(), self.clock().now()) {
+        if let Some(index) = pending.ready(&self.policy(), self.clock().now()) {
             match self.intend(&pending.requests[index]).await {
                 Ok(Ok(intended)) => return self.make_call(pending, index, intended).await,
                 Ok(Err((after, why))) => {
@@ -50,7 +50,7 @@ impl Engine {
         let expected = self.recorder.expected(&intended.request, &seen);
         pending.put(index, expected.clone());
         self.heed(&mut pending, called);
-        let is_last = !pending.is_ready(self.policy(), self.clock().now());
+        let is_last = !pending.is_ready(&self.policy(), self.clock().now());
         let settled = is_last.then(|| {
             let (state, record) = self.settled(&pending);
             more.account = record.account;
@@ -67,7 +67,7 @@ impl Engine {
     }
 
     async fn go_on(&self, pending: Box<Pending>) -> Result<Polled, StoreError> {
-        if pending.is_ready(self.policy(), self.clock().now()) {
+        if pending.is_ready(&self.policy(), self.clock().now()) {
             return Ok(Polled::Calls(pending));
         }
         self.settle_calls(*pending).await

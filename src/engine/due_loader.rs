@@ -9,6 +9,8 @@ use super::{
 use crate::{
     domain::{
         account::{AT_ONCE, Status, SuspendedBy},
+        pace::Pace,
+        policy::LOOK_EVERY_MAX,
         time::Time,
     },
     store::{StoreError, write::accounts::Account},
@@ -26,6 +28,7 @@ const MENDED_EVERY: Duration = Duration::from_secs(10);
 impl Driver {
     /// Everything that brings accounts: the next page of a start or of a drift check, wake-ups, a near miss.
     pub(super) async fn take_arrivals(&mut self) -> Result<(), StoreError> {
+        self.heed_policy();
         self.plan_ahead().await;
         self.heed_steps();
         if self.engine.reload.swap(false, Ordering::AcqRel) {
@@ -69,6 +72,22 @@ impl Driver {
             self.loading = Some(FROM_THE_START);
             self.rereading = true;
         }
+    }
+
+    /// Somebody has changed the policy: whoever waits longer than it allows is due sooner, and all lists are read again, for
+    /// time limits were counted by the old one.
+    fn heed_policy(&mut self) {
+        if !self.engine.has_new_policy.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        self.planned_at = None;
+        let (policy, stretch) = (self.engine.policy(), self.engine.stretch());
+        let (now, stopwatch) = (self.engine.clock().now(), self.engine.clock().monotonic());
+        self.agenda.heed(stopwatch, |state| {
+            let from = state.read_at.filter(|_| state.failures == 0 && !state.is_suspended())?;
+            let due = state.due_if_unchanged(Pace { policy: &policy, stretch }, from);
+            Some(now.until(due).min(LOOK_EVERY_MAX))
+        });
     }
 
     /// Whether pages wait that can be read at once.

@@ -9,7 +9,11 @@ use std::{
 };
 
 use self::slot::{Moment, NEVER, Phase, Slot};
-use crate::domain::{account::AccountState, id::AccountId, pace::Class};
+use crate::domain::{
+    account::{AT_ONCE, AccountState},
+    id::AccountId,
+    pace::Class,
+};
 
 /// How far ahead of their time polls are written down, all of that span in one transaction.
 pub(super) const AHEAD: Duration = Duration::from_secs(2);
@@ -331,6 +335,24 @@ impl DueQueue {
             slot.class = class;
             let due = due.map_or(slot.then, Moment::from);
             wait(slot, &mut self.waiting, place, due);
+        }
+    }
+
+    /// Goes by another policy: `wait_of` says how long an account should wait from `now` on; nothing where it waits for
+    /// something else. Nobody waits longer than before, and every list is read again.
+    pub fn heed(&mut self, now: Duration, wait_of: impl Fn(&AccountState) -> Option<Duration>) {
+        for (place, slot) in (0..).zip(&mut self.slots) {
+            let wait_for = wait_of(&slot.state());
+            if slot.pace_from != NEVER {
+                slot.reread_at = AT_ONCE.ms();
+            }
+            let Some(due) = wait_for.map(|wait_for| Moment::from(now + wait_for)) else { continue };
+            match slot.phase {
+                Phase::Waiting if due < slot.due => wait(slot, &mut self.waiting, place, due),
+                // It is polled in a moment, and waits anew from then on.
+                Phase::Reserving | Phase::Reserved | Phase::Busy => slot.then = slot.then.min(due),
+                Phase::Waiting | Phase::Gone => {}
+            }
         }
     }
 

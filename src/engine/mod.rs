@@ -29,6 +29,7 @@ mod holds;
 pub mod housekeeping;
 mod ids;
 pub mod imports;
+mod in_force;
 mod interpret;
 mod known_names;
 mod large_listings;
@@ -60,9 +61,12 @@ use std::{
 
 pub use self::recent_polls::LATELY;
 use self::{
-    clock_jump::ClockJumps, gates::Gates, large_listings::LargeListings, latency_histogram::LatencyHistogram,
-    pacing::Pacing, permits::Permits, recent_polls::RecentPolls, record::Recorder, write_outage::WriteOutage,
+    clock_jump::ClockJumps, gates::Gates, in_force::InForce, large_listings::LargeListings,
+    latency_histogram::LatencyHistogram, pacing::Pacing, recent_polls::RecentPolls, record::Recorder,
+    write_outage::WriteOutage,
 };
+use tokio::sync::watch;
+
 use crate::{
     clock::SharedClock,
     domain::{policy::Policy, time::Time},
@@ -90,10 +94,10 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Engine {
     recorder: Recorder,
-    wechat: Wechat,
-    settings: Settings,
+    in_force: watch::Sender<Arc<InForce>>,
+    /// The policy was replaced: the due queue must heed it.
+    has_new_policy: AtomicBool,
     gates: Gates,
-    permits: Permits,
     pacing: Pacing,
     meters: Meters,
     steps: ClockJumps,
@@ -166,19 +170,18 @@ impl Engine {
     /// Joins the rooms. Nothing moves before [`drive::Driver`] does.
     #[must_use]
     pub fn new(store: Store, wechat: Wechat, clock: SharedClock, settings: Settings) -> Arc<Self> {
-        let permits = Permits::new(settings.per_second, Arc::clone(&clock));
+        let in_force = InForce::new(settings.clone(), wechat, Arc::clone(&clock));
         let pacing = Pacing::default();
         let (gates, meters) = (Gates::default(), Meters::default());
-        let recorder = Recorder::new(store, clock, settings.policy.clone());
+        let recorder = Recorder::new(store, clock, settings.policy);
         let steps = ClockJumps::beginning(recorder.clock().now(), recorder.clock().monotonic());
         let (reload, findings, looks) = (AtomicBool::new(false), Mutex::new(None), RecentPolls::default());
         let (outage, is_ending) = (WriteOutage::default(), AtomicBool::new(false));
         Arc::new(Self {
             recorder,
-            wechat,
-            settings,
+            in_force: watch::Sender::new(Arc::new(in_force)),
+            has_new_policy: AtomicBool::new(false),
             gates,
-            permits,
             pacing,
             meters,
             steps,
@@ -259,20 +262,21 @@ impl Engine {
 
     /// How patient we are.
     #[must_use]
-    pub fn policy(&self) -> &Policy {
+    pub fn policy(&self) -> Arc<Policy> {
         self.recorder.policy()
     }
 
     /// Takes one of this second's turns; otherwise when the next one comes, on the stopwatch. Every call to `WeChat` has one.
     fn take_permit(&self) -> Result<(), Duration> {
-        self.permits.take()
+        self.in_force().permits.take()
     }
 
     /// Polls and calls that may be under way: no more than a few seconds of turns.
     fn in_flight_max(&self) -> usize {
         /// Seconds of turns: longer than most answers take.
         const TURNS_S: usize = 3;
-        let turns = usize::try_from(self.settings.per_second.get()).unwrap_or(usize::MAX).saturating_mul(TURNS_S);
-        self.settings.in_flight.min(turns).max(1)
+        let live = self.in_force();
+        let turns = usize::try_from(live.settings.per_second.get()).unwrap_or(usize::MAX).saturating_mul(TURNS_S);
+        live.settings.in_flight.min(turns).max(1)
     }
 }

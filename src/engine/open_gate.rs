@@ -140,7 +140,7 @@ impl Recorder {
             }
         }
         let forward =
-            |request: &Request| change::change(request, &seen, decide(request, &seen, self.policy(), now), now).1;
+            |request: &Request| change::change(request, &seen, decide(request, &seen, &self.policy(), now), now).1;
         let mut names: Vec<String> = waiting.iter().map(|request| request.account.to_string()).collect();
         names.sort_unstable();
         names.dedup();

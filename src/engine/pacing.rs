@@ -45,13 +45,14 @@ impl Engine {
 
     /// What there is to meet the demand with.
     #[must_use]
-    pub const fn supply(&self) -> Supply {
-        Supply { per_second: self.settings.per_second.get(), daily_budget: self.settings.daily_budget }
+    pub fn supply(&self) -> Supply {
+        let live = self.in_force();
+        Supply { per_second: live.settings.per_second.get(), daily_budget: live.settings.daily_budget }
     }
 
     /// How long so many looks take when they have every turn.
     pub(super) fn time_for_looks(&self, looks: u64) -> Duration {
-        Duration::from_millis(looks.saturating_mul(1_000) / u64::from(self.settings.per_second.get()))
+        Duration::from_millis(looks.saturating_mul(1_000) / u64::from(self.in_force().settings.per_second.get()))
     }
 
     /// The last drift check has found so many accounts.
@@ -68,7 +69,7 @@ impl Driver {
             return;
         }
         self.planned_at = Some(stopwatch);
-        let plan = CapacityPlan::of(&self.census(now), self.engine.policy(), self.engine.supply());
+        let plan = CapacityPlan::of(&self.census(now), &self.engine.policy(), self.engine.supply());
         let before = self.engine.stretch();
         self.engine.pacing.thousandths.store(plan.stretch.thousandths(), Ordering::Relaxed);
         if (plan.stretch > STRAINED) != (before > STRAINED)
@@ -91,7 +92,8 @@ impl Driver {
     }
 
     fn census(&self, now: Time) -> Census {
-        let steps = &self.engine.policy().steps;
+        let policy = self.engine.policy();
+        let steps = &policy.steps;
         let linked = self.engine.pacing.linked.load(Ordering::Relaxed);
         let mut census = Census { by_step: vec![0; steps.iter().count()], linked, ..Census::default() };
         for state in self.agenda.states() {

@@ -18,7 +18,6 @@ use crate::{
         id::AccountId,
         listing::Reading,
         observation::Observation,
-        pace::Pace,
         plan::AccountPlan,
         request::{Request, State},
         time::Time,
@@ -91,17 +90,12 @@ impl Engine {
     /// The rules as they are kept at the moment.
     pub(super) fn judge(&self) -> Judgement {
         let ages = if self.calendar_was_stepped() { Ages::Doubtful } else { Ages::Known };
-        Judgement { policy: self.recorder.shared_policy(), stretch: self.stretch(), ages }
+        Judgement { policy: self.policy(), stretch: self.stretch(), ages }
     }
 
     /// The account's state after what came of it.
     pub(super) fn after(&self, state: &AccountState, outcome: Outcome, now: Time) -> AccountState {
-        state.after(outcome, self.pace(), now)
-    }
-
-    /// How often is looked.
-    pub(super) fn pace(&self) -> Pace<'_> {
-        Pace { policy: self.policy(), stretch: self.stretch() }
+        self.judge().after(state, outcome, now)
     }
 
     /// What all requests of an account need of it.
@@ -130,7 +124,8 @@ impl Engine {
     }
 
     async fn ask(&self, look: &PollContext<'_>, must_read: bool) -> Answer {
-        let raw = match self.wechat.listing(look.account).await {
+        let in_force = self.in_force();
+        let raw = match in_force.wechat.listing(look.account).await {
             Ok(raw) => raw,
             Err(CallError::Refused(refusal) | CallError::NoToken(TokenError::Refused(refusal))) => {
                 return Answer::Refused(refusal);
@@ -155,7 +150,7 @@ impl Engine {
             Ok(reading) => Answer::Reading(reading, hash),
             Err(ReadError::Refused(refusal)) => {
                 if refusal.class() == Class::TokenBad {
-                    self.wechat.tokens().invalidate(look.account, raw.token());
+                    self.in_force().wechat.tokens().invalidate(look.account, raw.token());
                 }
                 Answer::Refused(refusal)
             }
@@ -180,7 +175,7 @@ impl Engine {
         // Where an answer without a list is enough nothing was called, so there is nothing that a list could show.
         let has_changed = self.expire(&mut requests, Some(look.now), look.now).await?;
         let pending = Pending::new(look.account.clone(), state, requests);
-        if pending.is_ready(self.policy(), self.clock().now()) {
+        if pending.is_ready(&self.policy(), self.clock().now()) {
             return Ok(Polled::Calls(Box::new(pending)));
         }
         if has_changed { self.settle_calls(pending).await } else { Ok(Polled::done(pending.state)) }
@@ -318,7 +313,7 @@ impl Engine {
             return Ok(expired);
         }
         for request in requests {
-            if !deadline_may_end(request, self.policy(), read_at, now) {
+            if !deadline_may_end(request, &self.policy(), read_at, now) {
                 continue;
             }
             self.tell(request, &Observation::DeadlinePassed).await?;

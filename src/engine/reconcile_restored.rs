@@ -52,7 +52,7 @@ fn decided(engine: &Engine, unsure: &RestoredRequest, now: Time) -> Option<Chang
         }
     };
     let seen = Observation::Restored { since: unsure.since, baseline: unsure.baseline };
-    let decision = decide(request, &seen, engine.policy(), now);
+    let decision = decide(request, &seen, &engine.policy(), now);
     change::change(request, &seen, decision, now).1
 }
 

@@ -15,6 +15,8 @@ use super::{
     ids::Ids,
     interpret::{Interpreted, ListingCase},
 };
+use tokio::sync::watch;
+
 use crate::{
     clock::SharedClock,
     domain::{
@@ -78,7 +80,7 @@ pub(super) enum Intent {
 pub struct Recorder {
     store: Store,
     clock: SharedClock,
-    policy: Arc<Policy>,
+    policy: watch::Sender<Arc<Policy>>,
     transitions: AtomicU64,
     ids: Ids,
     /// Audits made: each takes the next slice of histories.
@@ -95,7 +97,7 @@ impl Recorder {
         Self {
             store,
             clock,
-            policy: Arc::new(policy),
+            policy: watch::Sender::new(Arc::new(policy)),
             transitions,
             ids: Ids::default(),
             audits,
@@ -117,12 +119,13 @@ impl Recorder {
 
     /// How patient we are.
     #[must_use]
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.borrow())
     }
 
-    pub(super) fn shared_policy(&self) -> Arc<Policy> {
-        Arc::clone(&self.policy)
+    /// Decides by another policy from now on.
+    pub(super) fn set_policy(&self, policy: Policy) {
+        self.policy.send_replace(Arc::new(policy));
     }
 
     /// A name for a new request.
@@ -157,7 +160,7 @@ impl Recorder {
         let mut request = request.clone();
         for _ in 0..=STALE_RETRIES_MAX {
             let now = self.clock.now();
-            let decision = decide(&request, seen, &self.policy, now);
+            let decision = decide(&request, seen, &self.policy(), now);
             let (next, changed) = change(&request, seen, decision, now);
             if changed.is_none() && more.gates.is_empty() && more.opened_gates.is_empty() && more.account.is_none() {
                 return Ok(Observed { request: next, wrote: Wrote::NothingToWrite });
@@ -181,7 +184,7 @@ impl Recorder {
     /// What a request becomes by an observation, if nobody else changes it.
     pub(super) fn expected(&self, request: &Request, seen: &Observation) -> Request {
         let now = self.clock.now();
-        change(request, seen, decide(request, seen, &self.policy, now), now).0
+        change(request, seen, decide(request, seen, &self.policy(), now), now).0
     }
 
     /// [`Self::observe`] for what has already happened outside: tried until it is written. While it is not, this
@@ -241,7 +244,7 @@ impl Recorder {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub(super) async fn intend(&self, request: &Request, asking: &[Gate]) -> Result<Intent, StoreError> {
-        let (now, policy) = (self.clock.now(), self.shared_policy());
+        let (now, policy) = (self.clock.now(), self.policy());
         let (request, gates) = (request.clone(), asking.to_vec());
         let (id, account) = (request.id.clone(), request.account.clone());
         let think = move |there: Option<Request>, account: Option<Account>| {

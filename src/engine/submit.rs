@@ -101,7 +101,7 @@ impl Engine {
         if let Some(wait) = self.held(request).await? {
             return Ok(Err((self.hold_back(request, wait).await?, Unsent::HeldBack)));
         }
-        Ok(match self.wechat.token_for(&request.account).await {
+        Ok(match self.in_force().wechat.token_for(&request.account).await {
             Ok(token) => Ok(token),
             Err(CallError::NoToken(error)) => Err((unlooked(request), Unsent::NoToken(error))),
             // A token is all that was asked for.
@@ -148,9 +148,9 @@ impl Engine {
                     notify_users: options.notify_users.wanted(),
                     show_profile: options.show_profile.wanted(),
                 };
-                self.wechat.link(&request.account, token, &request.program, options).await
+                self.in_force().wechat.link(&request.account, token, &request.program, options).await
             }
-            Kind::Unlink => self.wechat.unlink(&request.account, token, &request.program).await,
+            Kind::Unlink => self.in_force().wechat.unlink(&request.account, token, &request.program).await,
         }
     }
 

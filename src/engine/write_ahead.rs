@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::moment_within,
-    domain::{account::AccountState, alignment::put_off, time::Time},
+    domain::{account::AccountState, alignment::put_off, pace::Pace, time::Time},
     store::{StoreError, write::accounts::Reservation},
 };
 
@@ -32,7 +32,9 @@ const TURNS_AHEAD_S: usize = 4;
 impl Engine {
     /// The next batch is begun while so many are still to be made that none of them waits for a disk.
     pub(super) fn batching(&self) -> Batching {
-        let turns = usize::try_from(self.settings.per_second.get()).unwrap_or(usize::MAX).saturating_mul(TURNS_AHEAD_S);
+        let turns = usize::try_from(self.in_force().settings.per_second.get())
+            .unwrap_or(usize::MAX)
+            .saturating_mul(TURNS_AHEAD_S);
         let most = RESERVE_MAX.min(turns);
         let enough = self.in_flight_max().saturating_mul(SPARE_POLLS).min(most);
         Batching { begin_ahead: BEGIN_AHEAD, enough, most }
@@ -48,7 +50,8 @@ impl Engine {
     ) -> Prepared {
         let Candidate { account, state, due: begins, then } = candidate;
         state.budget = state.budget.on(now.beijing_day());
-        let is_spent = state.budget.used >= i64::from(self.settings.daily_budget);
+        let budget = self.in_force().settings.daily_budget;
+        let is_spent = state.budget.used >= i64::from(budget);
         // It is written down a moment before its time, and waits from its time on.
         let begins_at = now + begins.saturating_sub(stopwatch);
         let gate = self.gates.api(account, LISTING_API, begins_at).filter(|_| !is_spent);
@@ -59,13 +62,14 @@ impl Engine {
             tracing::warn!(
                 account = %account,
                 used = state.budget.used,
-                budget = self.settings.daily_budget,
+                budget,
                 "the account's daily polling budget is used up; polling resumes tomorrow (Beijing time)"
             );
             self.day_goes_on(None, now)
         } else {
             state.budget = state.budget.taken();
-            state.due_if_unchanged(self.pace(), begins_at)
+            let pace = Pace { policy: &self.policy(), stretch: self.stretch() };
+            state.due_if_unchanged(pace, begins_at)
         };
         *then = stopwatch + now.until(due);
         rows.push(self.reservation(state, due));
@@ -73,7 +77,7 @@ impl Engine {
     }
 
     fn reservation(&self, state: &AccountState, due: Time) -> Reservation {
-        let is_spent = state.budget.used >= i64::from(self.settings.daily_budget);
+        let is_spent = state.budget.used >= i64::from(self.in_force().settings.daily_budget);
         Reservation {
             row: state.row,
             due,

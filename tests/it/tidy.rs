@@ -6,21 +6,25 @@ mod circles;
 use std::{fs, path::Path};
 
 /// Which rooms a room may name besides itself. A new room needs a line here and one in `ARCHITECTURE.md`.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("children", &[]),
+    ("live", &[]),
     ("net", &["domain"]),
     ("wechat", &["domain", "clock", "children", "net"]),
     ("store", &["domain", "clock"]),
     ("notify", &["domain", "net"]),
     ("engine", &["domain", "clock", "store", "wechat", "shutdown"]),
-    ("alerting", &["domain", "clock", "store", "notify", "engine", "shutdown"]),
-    ("schedule", &["domain", "clock", "store", "engine", "alerting", "config", "shutdown"]),
+    ("alerting", &["domain", "clock", "live", "store", "notify", "engine", "shutdown"]),
+    ("schedule", &["domain", "clock", "live", "store", "engine", "alerting", "config", "shutdown"]),
     ("sim", &[]),
     (
         "daemon",
-        &["domain", "clock", "wechat", "store", "notify", "engine", "alerting", "schedule", "config", "shutdown"],
+        &[
+            "domain", "clock", "live", "wechat", "store", "notify", "engine", "alerting", "schedule", "config",
+            "shutdown",
+        ],
     ),
     ("selftest", &["domain", "clock", "store", "engine", "alerting", "schedule", "sim", "daemon", "shutdown"]),
     ("config", &["domain", "notify"]),

@@ -34,6 +34,12 @@ impl Channels {
         Self { healths: Arc::new(Mutex::new(healths)), bell: watch::Sender::new(()) }
     }
 
+    /// These are all from now on; of those that were there before, it stays known how they fare.
+    pub(super) fn keep(&self, names: impl Iterator<Item = String>) {
+        let mut healths = self.healths.lock().unwrap_or_else(PoisonError::into_inner);
+        *healths = names.map(|name| (name.clone(), healths.remove(&name).unwrap_or_default())).collect();
+    }
+
     /// How every channel fares.
     #[must_use]
     pub fn health(&self) -> BTreeMap<String, Health> {

@@ -1,11 +1,12 @@
 //! Delivers messages to each channel until they are accepted or given up: at least once, in order per key, retried
 //! after every failure. One channel, message or key never delays another.
 //!
-//! `worker` is one channel's loop. What a try means for its message is in `retry_policy`, what it means for the channel
+//! `worker` is one channel's loop, `lines` are all of them. What a try means for its message is in `retry_policy`, what it means for the channel
 //! in `circuit_breaker`, how fast it may send in `rate_limit`: all three pure.
 
 mod circuit_breaker;
 mod health;
+mod lines;
 mod maintenance;
 mod rate_limit;
 mod result_buffer;
@@ -15,17 +16,18 @@ mod worker;
 use std::{sync::Arc, time::Duration};
 
 pub use self::health::{Channels, Health};
-use self::worker::{ChannelWorker, WorkerContext};
+use self::{
+    lines::Lines,
+    worker::{ChannelWorker, WorkerContext},
+};
 use crate::{
     clock::SharedClock,
     domain::text::Language,
+    live::{Changes, Control, controlled},
     notify::{Channel, Pace},
     shutdown::Shutdown,
     store::{Store, StoreError},
 };
-
-/// How long a channel rests whose loop panicked, or whose rows cannot be read at the start.
-const PANIC_PAUSE: Duration = Duration::from_secs(30);
 
 /// A channel that an operator configured, and how it is spoken to.
 #[derive(Debug)]
@@ -48,10 +50,21 @@ pub struct ChannelEndpoint {
 #[derive(Debug)]
 pub struct Deliver {
     store: Store,
+    clock: SharedClock,
     seats: Vec<Arc<WorkerContext>>,
     /// The loops, where a test turns them by hand.
     lines: Vec<ChannelWorker>,
     channels: Channels,
+    changes: Changes<Configured>,
+}
+
+/// All channels as they are configured, and how long a message is tried.
+#[derive(Debug, Clone)]
+pub struct Configured {
+    /// The channels, each by a name of its own.
+    pub outlets: Vec<Arc<ChannelEndpoint>>,
+    /// How long a message is tried that is not taken.
+    pub give_up_after: Duration,
 }
 
 impl Deliver {
@@ -60,14 +73,17 @@ impl Deliver {
     #[must_use]
     pub fn new(store: Store, clock: SharedClock, outlets: Vec<ChannelEndpoint>, give_up_after: Duration) -> Self {
         let channels = Channels::of(outlets.iter().map(|outlet| outlet.name.clone()));
-        let shared = (store.clone(), channels.clone());
-        let seat = move |outlet: ChannelEndpoint| {
-            let ((store, channels), clock) = (shared.clone(), Arc::clone(&clock));
-            Arc::new(WorkerContext { store, clock, outlet: Arc::new(outlet), give_up_after, channels })
-        };
-        let seats: Vec<Arc<WorkerContext>> = outlets.into_iter().map(seat).collect();
+        let outlets = outlets.into_iter().map(Arc::new).collect();
+        let seats = seats(&store, &clock, &channels, Configured { outlets, give_up_after });
         let lines = seats.iter().map(|seat| ChannelWorker::new(Arc::clone(seat))).collect();
-        Self { store, seats, lines, channels }
+        Self { store, clock, seats, lines, channels, changes: Changes::default() }
+    }
+
+    /// What changes the channels while it runs.
+    pub fn control(&mut self) -> Control<Configured> {
+        let (control, changes) = controlled();
+        self.changes = changes;
+        control
     }
 
     /// How the channels fare, and how to tell them that there is something new.
@@ -87,25 +103,42 @@ impl Deliver {
     /// # Errors
     /// [`StoreError`]: what is left waits for the next start.
     pub async fn give_up_unconfigured(&self) -> Result<u64, StoreError> {
-        let names: Vec<String> = self.seats.iter().map(|seat| seat.outlet.name.clone()).collect();
-        let given_up = self.store.close_channels_except(&names).await?;
-        if given_up > 0 {
-            tracing::warn!(messages = given_up, "discarded: their channels are no longer configured");
-        }
-        Ok(given_up)
+        give_up_except(&self.store, &self.names()).await
     }
 
     /// Sends until the end is asked for, then lets what is under way finish.
-    pub async fn run(self, shutdown: &Shutdown) {
-        if let Err(error) = self.give_up_unconfigured().await {
+    pub async fn run(mut self, shutdown: &Shutdown) {
+        let mut running = Lines::new(shutdown.clone());
+        let (names, first) = (self.names(), std::mem::take(&mut self.seats));
+        self.give_up_others(&names).await;
+        first.into_iter().for_each(|seat| running.set(seat));
+        while !shutdown.asked() {
+            tokio::select! {
+                () = shutdown.wait() => {}
+                change = self.changes.next() => self.reconfigure(&mut running, change.to).await,
+            }
+        }
+        running.over().await;
+    }
+
+    /// Goes by other channels. What waits for one that is gone is given up, as at a start without it.
+    async fn reconfigure(&self, running: &mut Lines, configured: Configured) {
+        let names: Vec<String> = configured.outlets.iter().map(|outlet| outlet.name.clone()).collect();
+        self.channels.keep(names.iter().cloned());
+        let seats = seats(&self.store, &self.clock, &self.channels, configured);
+        seats.into_iter().for_each(|seat| running.set(seat));
+        running.end_others(&names).await;
+        self.give_up_others(&names).await;
+    }
+
+    async fn give_up_others(&self, names: &[String]) {
+        if let Err(error) = give_up_except(&self.store, names).await {
             tracing::error!(error = %error, "could not discard messages for channels no longer configured; next start will retry");
         }
-        let mut running = tokio::task::JoinSet::new();
-        for seat in self.seats {
-            running.spawn(keep_running(seat, shutdown.clone()));
-        }
-        // Each ends by itself.
-        while running.join_next().await.is_some() {}
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.seats.iter().map(|seat| seat.outlet.name.clone()).collect()
     }
 
     /// Sends everything that is due at this moment and waits until it is written down; for tests that move the clock by
@@ -128,18 +161,20 @@ impl Deliver {
     }
 }
 
-/// One channel's loop, begun anew when it panics.
-async fn keep_running(seat: Arc<WorkerContext>, shutdown: Shutdown) {
-    while !shutdown.asked() {
-        let (line, asked) = (ChannelWorker::new(Arc::clone(&seat)), shutdown.clone());
-        let Err(error) = tokio::spawn(line.run(asked)).await else { return };
-        tracing::error!(
-            event = "alerting.deliver.panicked",
-            channel = seat.outlet.name,
-            error = %error,
-            "a channel's worker panicked (a defect of amplinkd): it pauses"
-        );
-        let pause = seat.clock.sleep_until(seat.clock.monotonic() + PANIC_PAUSE);
-        shutdown.unless_asked(pause).await;
+async fn give_up_except(store: &Store, names: &[String]) -> Result<u64, StoreError> {
+    let given_up = store.close_channels_except(names).await?;
+    if given_up > 0 {
+        tracing::warn!(messages = given_up, "discarded: their channels are no longer configured");
     }
+    Ok(given_up)
+}
+
+/// The seats of all channels.
+fn seats(store: &Store, clock: &SharedClock, channels: &Channels, configured: Configured) -> Vec<Arc<WorkerContext>> {
+    let Configured { outlets, give_up_after } = configured;
+    let seat = |outlet| {
+        let (store, clock, channels) = (store.clone(), Arc::clone(clock), channels.clone());
+        Arc::new(WorkerContext { store, clock, outlet, give_up_after, channels })
+    };
+    outlets.into_iter().map(seat).collect()
 }

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::{
+    sync::watch,
+    task::{Id, JoinError, JoinSet},
+};
 
 use super::{
     ChannelEndpoint,
@@ -99,7 +102,7 @@ impl ChannelWorker {
     }
 
     /// Sends until the end is asked for, then lets what is under way finish.
-    pub(super) async fn run(mut self, shutdown: Shutdown) {
+    pub(super) async fn run(mut self, shutdown: Shutdown, mut seats: watch::Receiver<Arc<WorkerContext>>) {
         let mut bell = self.seat.channels.subscribe();
         let mut is_readable = true;
         while !shutdown.asked() {
@@ -117,6 +120,10 @@ impl ChannelWorker {
                 () = tick => {}
                 // Its sender is in the seat: it never ends.
                 Ok(()) = bell.changed() => self.ask_at = self.ask_at.min(self.now()),
+                Ok(()) = seats.changed() => {
+                    let seat = Arc::clone(&seats.borrow_and_update());
+                    self.adopt(seat);
+                }
             }
             self.save().await;
         }
@@ -126,6 +133,18 @@ impl ChannelWorker {
                 "stopped with messages in flight: they are sent again after the start"
             );
         }
+    }
+
+    /// Goes by another configuration of the channel. What is under way ends as it began, and keeps its place; a person who
+    /// changed something wants to see at once whether it works now.
+    fn adopt(&mut self, seat: Arc<WorkerContext>) {
+        if seat.outlet.pace != self.seat.outlet.pace {
+            self.window = RateLimit::new(seat.outlet.pace);
+            self.recalled = false;
+        }
+        self.circuit = CircuitBreaker::default();
+        self.seat = seat;
+        self.ask_at = self.now();
     }
 
     /// Sends everything that is due at this moment, and what that makes due.

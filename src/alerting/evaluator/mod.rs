@@ -35,6 +35,7 @@ use crate::{
         time::Time,
     },
     engine::Engine,
+    live::{Changes, Control, controlled},
     shutdown::Shutdown,
     store::{
         StoreError,
@@ -97,6 +98,12 @@ fn is_news(known: Option<LearnedThreshold>, lesson: Option<LearnedThreshold>) ->
     }
 }
 
+/// The ages from which on further channels are told, ascending, milliseconds.
+fn later_ages(subscriptions: &[Subscription]) -> Vec<i64> {
+    let ages: BTreeSet<i64> = subscriptions.iter().map(Subscription::after_ms).collect();
+    ages.into_iter().filter(|after| *after > 0).collect()
+}
+
 /// The one watch of a daemon.
 #[derive(Debug)]
 pub struct AlertEvaluator {
@@ -121,14 +128,16 @@ pub struct AlertEvaluator {
     looked_at: Option<Duration>,
     /// When it last learned, on the stopwatch.
     learned_at: Option<Duration>,
+    /// Whether every request is still to be looked at by the rules in force.
+    has_new_rules: bool,
+    changes: Changes<Settings>,
 }
 
 impl AlertEvaluator {
     /// Takes up where the last one ended. When the rules have changed, every open request is looked at again.
     pub async fn start(engine: Arc<Engine>, settings: Settings, channels: Channels) -> Result<Self, StoreError> {
         let began = engine.clock().monotonic();
-        let ages: BTreeSet<i64> = settings.subscriptions.iter().map(Subscription::after_ms).collect();
-        let ages = ages.into_iter().filter(|after| *after > 0).collect();
+        let ages = later_ages(&settings.subscriptions);
         let mut watch = Self {
             engine,
             settings,
@@ -142,10 +151,30 @@ impl AlertEvaluator {
             seq: 0,
             looked_at: None,
             learned_at: None,
+            has_new_rules: false,
+            changes: Changes::default(),
         };
         watch.learn().await?;
         watch.seq = watch.resume().await?;
         Ok(watch)
+    }
+
+    /// What changes its settings while it runs.
+    pub fn control(&mut self) -> Control<Settings> {
+        let (control, changes) = controlled();
+        self.changes = changes;
+        control
+    }
+
+    /// Goes by other settings from now on. What fires goes on firing until it is looked at by the new rules; what was told
+    /// stays told.
+    pub fn reconfigure(&mut self, settings: Settings) {
+        let learned = self.settings.attention.learned_thresholds;
+        self.ages = later_ages(&settings.subscriptions);
+        self.settings = settings;
+        self.settings.attention.learned_thresholds = learned;
+        self.rounds = RecheckCursors::default();
+        (self.looked_at, self.learned_at, self.has_new_rules) = (None, None, true);
     }
 
     /// Runs until the end is asked for.
@@ -156,6 +185,9 @@ impl AlertEvaluator {
             tokio::select! {
                 () = shutdown.wait() => return,
                 _ = tick.tick() => {}
+                change = self.changes.next() => {
+                    self.reconfigure(change.to);
+                }
             }
             match self.settle().await {
                 Ok(()) => {}
@@ -186,7 +218,11 @@ impl AlertEvaluator {
         let stopwatch = self.engine.clock().monotonic();
         let is_due = |at: Option<Duration>, every| at.is_none_or(|at| stopwatch.saturating_sub(at) >= every);
         if is_due(self.learned_at, LEARN_EVERY) && self.learn().await? {
+            self.has_new_rules = true;
+        }
+        if self.has_new_rules {
             self.resume().await?;
+            self.has_new_rules = false;
         }
         while self.take_news().await? {}
         if is_due(self.looked_at, EVALUATE_SYSTEM_EVERY) {

@@ -219,7 +219,7 @@ async fn told(session: &Session, named: &Named) -> anyhow::Result<Explained> {
         history: &store.history(id.as_str()).await?,
         conflicts: &conflicts(session, id).await?,
         gates: &store.closed_gates(now).await?,
-        policy: session.recorder.policy(),
+        policy: &session.recorder.policy(),
         daily_budget: session.config.polling.daily_budget,
         now,
     };

@@ -126,6 +126,16 @@ impl Tokens {
         same && cache.kept.remove(account).is_some()
     }
 
+    /// Keeps what another one kept: its tokens come from the same source.
+    pub fn take_over(&self, from: &Self) {
+        let kept = std::mem::take(&mut from.inner.cache().kept);
+        let mut cache = self.inner.cache();
+        cache.kept.extend(kept);
+        while cache.kept.len() > self.inner.max {
+            cache.make_room(self.inner.max);
+        }
+    }
+
     /// How many tokens are kept.
     #[must_use]
     pub fn kept(&self) -> usize {

@@ -1,0 +1,91 @@
+//! Replaces the configuration of a daemon while it works. Nothing is dropped half way: each loop takes over between two
+//! things that it does, and keeps what it knows.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    alerting::{
+        deliver::{ChannelEndpoint, Configured},
+        evaluator,
+        heartbeat::HeartbeatTask,
+        unwritable_alarm::Audience,
+    },
+    engine::{self, Engine, alert_deadlines::AlertDeadlines},
+    live::{Changes, Control},
+    notify::heartbeat::HeartbeatClient,
+    schedule::Calendar,
+    shutdown::Shutdown,
+    wechat::Wechat,
+};
+
+/// Who is told that the daemon lives, and how often; `None` is nobody.
+pub type Beat = Option<(HeartbeatClient, Duration)>;
+
+/// Whether the tokens in memory are still good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptTokens {
+    /// They come from where they will come from.
+    Keep,
+    /// They come from elsewhere: each is asked for anew.
+    Drop,
+}
+
+/// All that can be replaced.
+#[derive(Debug)]
+pub(super) struct Replacement {
+    pub(super) engine: engine::Settings,
+    pub(super) wechat: Wechat,
+    pub(super) alerting: evaluator::Settings,
+    pub(super) deadlines: AlertDeadlines,
+    pub(super) channels: Vec<ChannelEndpoint>,
+    pub(super) give_up_after: Duration,
+    pub(super) heartbeat: Beat,
+    pub(super) calendar: Calendar,
+}
+
+/// A way to every loop of a running daemon. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Controls {
+    pub(super) engine: Arc<Engine>,
+    pub(super) alerting: Control<evaluator::Settings>,
+    pub(super) deliver: Control<Configured>,
+    pub(super) audience: Audience,
+    pub(super) heartbeat: Control<Beat>,
+    pub(super) jobs: Control<Calendar>,
+}
+
+impl Controls {
+    /// Puts all of it in force, and waits until every loop goes by it.
+    pub(super) async fn set(&self, new: Replacement, tokens: KeptTokens) {
+        let outlets: Vec<Arc<ChannelEndpoint>> = new.channels.into_iter().map(Arc::new).collect();
+        if tokens == KeptTokens::Keep {
+            new.wechat.tokens().take_over(self.engine.wechat().tokens());
+        }
+        self.engine.reconfigure(new.engine, new.wechat);
+        self.engine.recorder().audit_by(new.deadlines);
+        self.audience.set(&new.alerting.subscriptions, outlets.clone());
+        // In this order: when what waits for a channel that is gone is given up, nothing is queued for it any more.
+        self.alerting.set(new.alerting).await;
+        self.deliver.set(Configured { outlets, give_up_after: new.give_up_after }).await;
+        self.heartbeat.set(new.heartbeat).await;
+        self.jobs.set(new.calendar).await;
+    }
+}
+
+/// Beats until the end is asked for, for whoever is to hear it.
+pub(super) async fn beat(engine: &Arc<Engine>, first: Beat, mut changes: Changes<Beat>, shutdown: &Shutdown) {
+    let mut to = first;
+    while !shutdown.asked() {
+        let beats = async {
+            match to.take() {
+                Some((client, every)) => HeartbeatTask::new(Arc::clone(engine), client, every).run(shutdown).await,
+                None => shutdown.wait().await,
+            }
+        };
+        // A beat that is dropped half way is made anew, to the new address.
+        tokio::select! {
+            () = beats => {}
+            change = changes.next() => to = change.to,
+        }
+    }
+}
