@@ -7,8 +7,8 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use anyhow::Context;
 
-use self::controls::{Replacement, beat};
 pub use self::controls::{Beat, Controls, KeptTokens};
+use self::controls::{Replacement, beat};
 use crate::{
     alerting::{
         deliver::{ChannelEndpoint, Deliver},

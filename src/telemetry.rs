@@ -1,18 +1,32 @@
 //! Logging to stderr. Stdout belongs to results, and a line that cannot be written is dropped: logging must not fail
 //! the work it reports.
 //!
-//! Programs that watch lines go by their `event`, a dotted name that stays when the sentence is reworded.
+//! Programs that watch lines go by their `event`, a dotted name that stays when the sentence is reworded. Where stderr is
+//! the journal, every line begins with its priority as in `<3>` (sd-daemon(3)), and has no time stamp of its own.
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::LazyLock,
+};
 
-use tracing::Subscriber;
-use tracing_subscriber::{EnvFilter, Layer, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
+use rustix::fs::fstat;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    fmt::{MakeWriter, writer::BoxMakeWriter},
+    layer::SubscriberExt,
+    reload,
+    util::SubscriberInitExt,
+};
 
-use crate::config::{Log, LogFormat};
+use crate::config::{Log, LogFormat, journal_stream};
 
 /// Libraries that speak of every statement and connection: only their worries are of interest, unless the operator
 /// names them.
 const QUIET: &str = "sqlx=warn,hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,rustls=warn,tokio_cron_scheduler=warn";
+
+/// Where stderr leads; it stays so.
+static STDERR: LazyLock<Place> = LazyLock::new(Place::of_stderr);
 
 /// Why nothing can be said.
 #[derive(Debug, thiserror::Error)]
@@ -20,9 +34,51 @@ pub enum TelemetryError {
     /// The filter is no filter.
     #[error("[log] filter: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// Nobody listens any more.
+    #[error("the filter of the log cannot be changed: {0}")]
+    Gone(#[from] reload::Error),
     /// Somebody else listens already.
     #[error("logging was started twice: {0}")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Changes what is told while it is told.
+#[derive(Debug, Clone)]
+pub struct Filter(reload::Handle<EnvFilter, Registry>);
+
+impl Filter {
+    /// Goes by another filter from now on.
+    ///
+    /// # Errors
+    /// [`TelemetryError::Filter`] when it is illegal (a checked configuration's never is).
+    pub fn set(&self, filter: &str) -> Result<(), TelemetryError> {
+        Ok(self.0.reload(env_filter(filter)?)?)
+    }
+}
+
+/// Where lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// To a person's screen.
+    Terminal,
+    /// To systemd's journal.
+    Journal,
+    /// To a file or a program.
+    Elsewhere,
+}
+
+impl Place {
+    fn of_stderr() -> Self {
+        let stderr = io::stderr();
+        let is_journal = journal_stream()
+            .zip(fstat(&stderr).ok())
+            .is_some_and(|(said, stat)| said == format!("{}:{}", stat.st_dev, stat.st_ino));
+        match stderr.is_terminal() {
+            true => Self::Terminal,
+            false if is_journal => Self::Journal,
+            false => Self::Elsewhere,
+        }
+    }
 }
 
 /// Begins to write log lines to stderr, for the whole process. Colours appear on a terminal only, and not under
@@ -30,25 +86,95 @@ pub enum TelemetryError {
 ///
 /// # Errors
 /// [`TelemetryError`] when the filter is illegal (a checked configuration's never is) or when called twice.
-pub fn start(log: &Log) -> Result<(), TelemetryError> {
-    Ok(listener(log, io::stderr, io::stderr().is_terminal())?.try_init()?)
+pub fn start(log: &Log) -> Result<Filter, TelemetryError> {
+    let (listener, filter) = listener(log, io::stderr, *STDERR)?;
+    listener.try_init()?;
+    if *STDERR == Place::Journal {
+        std::panic::set_hook(Box::new(|panic| say(Level::ERROR, &panic.to_string())));
+    }
+    Ok(filter)
+}
+
+/// Says something beside the log, on stderr, as loud as this level is. What nobody can read is no failure.
+pub fn say(level: Level, text: &str) {
+    let lines = format!("{text}\n");
+    let lines = if *STDERR == Place::Journal { with_priority(level, lines.as_bytes()) } else { lines.into_bytes() };
+    let _ = io::stderr().write_all(&lines);
+}
+
+/// Whether stderr is the journal.
+#[must_use]
+pub fn is_journal() -> bool {
+    *STDERR == Place::Journal
 }
 
 /// What listens to `tracing`; apart from [`start`] so that a test can listen too.
-fn listener<W>(log: &Log, writer: W, terminal: bool) -> Result<impl Subscriber + Send + Sync, TelemetryError>
+fn listener<W>(log: &Log, writer: W, place: Place) -> Result<(impl Subscriber + Send + Sync, Filter), TelemetryError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::builder().parse(format!("{QUIET},{}", log.filter))?;
+    let (filter, handle) = reload::Layer::new(env_filter(&log.filter)?);
+    let is_journal = place == Place::Journal;
+    let writer = if is_journal { BoxMakeWriter::new(Prioritized(writer)) } else { BoxMakeWriter::new(writer) };
     // A failed write must not be reported by printing to the same broken pipe: that print would panic.
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
     // Left alone, the layer itself heeds NO_COLOR.
-    let lines = if terminal { lines } else { lines.with_ansi(false) };
+    let lines = if place == Place::Terminal { lines } else { lines.with_ansi(false) };
     let layer = match log.format {
+        LogFormat::Text if is_journal => lines.without_time().boxed(),
         LogFormat::Text => lines.boxed(),
+        LogFormat::Json if is_journal => lines.json().flatten_event(true).without_time().boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    Ok(tracing_subscriber::registry().with(layer.with_filter(filter)))
+    Ok((tracing_subscriber::registry().with(layer.with_filter(filter)), Filter(handle)))
+}
+
+fn env_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
+    Ok(EnvFilter::builder().parse(format!("{QUIET},{filter}"))?)
+}
+
+/// Every line of a text behind its priority: one without would be taken for information.
+fn with_priority(level: Level, text: &[u8]) -> Vec<u8> {
+    let priority = match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        Level::DEBUG | Level::TRACE => "<7>",
+    };
+    let lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| *line != b"\n");
+    lines.flat_map(|line| [priority.as_bytes(), line]).flatten().copied().collect()
+}
+
+/// Makes writers for the journal.
+struct Prioritized<W>(W);
+
+impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for Prioritized<W> {
+    type Writer = Lines<W::Writer>;
+
+    fn make_writer(&'w self) -> Self::Writer {
+        Lines { writer: self.0.make_writer(), level: Level::INFO }
+    }
+
+    fn make_writer_for(&'w self, of: &Metadata<'_>) -> Self::Writer {
+        Lines { writer: self.0.make_writer_for(of), level: *of.level() }
+    }
+}
+
+/// Writes an event's lines at once, so that no other's come between.
+struct Lines<W> {
+    writer: W,
+    level: Level,
+}
+
+impl<W: Write> Write for Lines<W> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.writer.write_all(&with_priority(self.level, text))?;
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
 }
 
 #[cfg(test)]
@@ -72,10 +198,14 @@ mod tests {
     }
 
     fn written(filter: &str, format: LogFormat, speak: impl FnOnce()) -> String {
+        written_to(Place::Elsewhere, filter, format, speak)
+    }
+
+    fn written_to(place: Place, filter: &str, format: LogFormat, speak: impl FnOnce()) -> String {
         let paper = Paper::default();
         let pen = paper.clone();
         let log = Log { filter: filter.to_owned(), format };
-        tracing::subscriber::with_default(listener(&log, move || pen.clone(), false).unwrap(), speak);
+        tracing::subscriber::with_default(listener(&log, move || pen.clone(), place).unwrap().0, speak);
         String::from_utf8(paper.0.lock().unwrap().clone()).unwrap()
     }
 
@@ -103,6 +233,40 @@ mod tests {
     }
 
     #[test]
+    fn the_journal_gets_the_priority_of_every_line_and_no_time() {
+        let speak = || {
+            tracing::error!("no\nway");
+            tracing::warn!("hm");
+            tracing::info!("well");
+            tracing::debug!("so");
+        };
+        let text = written_to(Place::Journal, "debug", LogFormat::Text, speak);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.iter().map(|line| &line[..3]).collect::<Vec<_>>(), ["<3>", "<3>", "<4>", "<6>", "<7>"]);
+        assert!(lines[0].starts_with("<3>ERROR amplinkd::telemetry::tests: no") && lines[1] == "<3>way", "{text}");
+        let json = written_to(Place::Journal, "info", LogFormat::Json, || tracing::warn!(event = "a.b", "hm"));
+        let line: serde_json::Value = serde_json::from_str(json.strip_prefix("<4>").unwrap()).unwrap();
+        assert_eq!((line["event"].as_str(), line.get("timestamp")), (Some("a.b"), None));
+    }
+
+    #[test]
+    fn what_is_told_can_be_changed_meanwhile() {
+        let paper = Paper::default();
+        let pen = paper.clone();
+        let (listener, filter) = listener(&Log::default(), move || pen.clone(), Place::Elsewhere).unwrap();
+        tracing::subscriber::with_default(listener, || {
+            tracing::debug!("one");
+            filter.set("debug").unwrap();
+            tracing::debug!("two");
+            assert!(filter.set("a=b=c").is_err());
+            filter.set("warn").unwrap();
+            tracing::info!("three");
+        });
+        let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+        assert!(!text.contains("one") && text.contains("two") && !text.contains("three"), "{text}");
+    }
+
+    #[test]
     fn a_broken_pipe_is_no_reason_to_die() {
         struct Broken;
         impl io::Write for Broken {
@@ -114,7 +278,7 @@ mod tests {
                 Ok(())
             }
         }
-        let listener = listener(&Log::default(), || Broken, false).unwrap();
+        let (listener, _) = listener(&Log::default(), || Broken, Place::Elsewhere).unwrap();
         tracing::subscriber::with_default(listener, || tracing::error!("unheard"));
     }
 }

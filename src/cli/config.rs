@@ -38,7 +38,10 @@ pub fn check(config_path: Option<&Path>, format: Format) -> anyhow::Result<()> {
 fn report<'s>(out: &mut impl Write, format: Format, look: Look, loaded: &'s Loaded) -> std::io::Result<()> {
     let from = |origin: &Origin| match origin {
         Origin::Default => "default".to_owned(),
-        Origin::File(line) => format!("{}:{line}", loaded.file.display()),
+        Origin::File(line) => {
+            let file = loaded.file.as_deref().unwrap_or(Path::new("")).display();
+            format!("{file}:{line}")
+        }
         Origin::Environment(variable) => variable.clone(),
     };
     let row = |setting: &'s Setting| Row { key: setting.key, value: &setting.value, from: from(&setting.origin) };

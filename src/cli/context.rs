@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use tracing::Level;
 
 use super::output::{self, Column, Format, Look, Printer};
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     domain::time::Time,
     engine::record::Recorder,
     store::{Location, Moved, OpenError, Role, Store, StoreError},
+    telemetry,
 };
 
 /// How a command ended that did not fail.
@@ -65,18 +67,14 @@ pub struct Session {
     pub config: Arc<Config>,
 }
 
-/// Commands call nobody, so they must work for a person who may not read the daemon's secrets: the token source is
-/// replaced by one that needs no file.
-const NO_SECRETS: [(&str, &str); 2] =
-    [("AMPLINKD__TOKENS__SOURCE", "command"), ("AMPLINKD__TOKENS__COMMAND", "[\"none\"]")];
-
 impl Context {
-    /// The configuration, without its secrets.
+    /// The configuration, without its secrets: commands call nobody, so they must work for a person who may not read the
+    /// daemon's.
     ///
     /// # Errors
     /// The first mistake with its place.
     pub fn config(&self) -> anyhow::Result<Config> {
-        Ok(Config::without_secrets(self.config.as_deref(), without_tokens())?)
+        Ok(Config::without_secrets(self.config.as_deref(), environment())?)
     }
 
     /// The configuration with the secrets of its channels, for the command that sends something itself.
@@ -84,7 +82,7 @@ impl Context {
     /// # Errors
     /// As [`Context::config`], and when a secret's file cannot be read.
     pub fn config_with_channels(&self) -> anyhow::Result<Config> {
-        Ok(Config::load(self.config.as_deref(), without_tokens())?)
+        Ok(Config::without_tokens(self.config.as_deref(), environment())?)
     }
 
     /// Opens the database, lets `work` work with it, and closes it, whatever came of the work.
@@ -173,13 +171,6 @@ impl Session {
     }
 }
 
-/// The environment with a token source that has no secrets.
-fn without_tokens() -> impl Iterator<Item = (String, String)> {
-    let no_secrets = NO_SECRETS.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let env = environment().into_iter().filter(|(name, _)| NO_SECRETS.iter().all(|(ours, _)| name != ours));
-    env.chain(no_secrets)
-}
-
 /// Refuses a database that is not there.
 ///
 /// # Errors
@@ -217,7 +208,7 @@ pub fn agree(what: &str, shown: &str, yes: bool) -> anyhow::Result<()> {
 
 /// Says something beside the result, on stderr. A note that nobody can read is no failure.
 pub fn note(text: impl Display) {
-    let _ = writeln!(io::stderr(), "note: {text}");
+    telemetry::say(Level::INFO, &format!("note: {text}"));
 }
 
 /// Opens the database; where an older one is brought up to date, with a bar that says how far that has come.

@@ -27,20 +27,17 @@ mod systemd;
 mod terminal_escape;
 pub mod time_format;
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser;
+use tracing::Level;
 
 use self::{
     context::{Context, ExitStatus, Usage},
     output::{Format, Look},
 };
-use crate::{children, shutdown::Shutdown};
+use crate::{children, shutdown::Shutdown, telemetry};
 
 /// Something failed.
 const ERROR: u8 = 1;
@@ -151,7 +148,11 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(wrong) => {
             // Help goes to stdout, mistakes to stderr; a reader who has gone misses nothing.
-            let _ = wrong.print();
+            if wrong.use_stderr() && telemetry::is_journal() {
+                telemetry::say(Level::ERROR, &wrong.render().to_string());
+            } else {
+                let _ = wrong.print();
+            }
             return ExitCode::from(u8::try_from(wrong.exit_code()).unwrap_or(USAGE));
         }
     };
@@ -159,7 +160,7 @@ pub fn main() -> ExitCode {
         Ok(ExitStatus::Success) => ExitCode::SUCCESS,
         Ok(ExitStatus::ProblemsFound) => ExitCode::from(PROBLEMS),
         Err(error) => {
-            let _ = writeln!(io::stderr(), "amplinkd: {}", sentence(&error));
+            telemetry::say(Level::ERROR, &format!("amplinkd: {}", sentence(&error)));
             ExitCode::from(if error.is::<Usage>() { USAGE } else { ERROR })
         }
     }

@@ -10,10 +10,11 @@ const EXCERPT_MAX: usize = 160;
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// No file was named and there is none here.
+    /// No file was named, there is none here, and no variable sets a key.
     #[error(
-        "no configuration: give a file with -c FILE or {FILE_VARIABLE}, or put {DEFAULT_FILE} into this folder \
-         (config/amplinkd.example.toml shows every key); `amplinkd demo` needs none"
+        "no configuration: give a file with -c FILE or {FILE_VARIABLE}, put {DEFAULT_FILE} into this folder \
+         (config/amplinkd.example.toml shows every key), or set variables such as AMPLINKD__DATABASE__URL; \
+         `amplinkd demo` needs none"
     )]
     NoFile,
     /// The file cannot be read.

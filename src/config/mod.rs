@@ -1,11 +1,12 @@
-//! The configuration: one TOML file, overridden by environment variables. It is parsed once at startup; after that
-//! every module trusts the types. Secrets are never shown.
+//! The configuration: one TOML file, overridden by environment variables, or these alone. It is parsed at startup and when
+//! it is reloaded; after that every module trusts the types. Secrets are never shown.
 //!
 //! `source` merges file and environment, `value` parses each kind of value, `secret` those that are never shown,
 //! `tokens`, `alerts`, `channels`, `heartbeat`, `retention` and `digest` the sections that need more than their types,
-//! `effective` lists the values in effect, `error` says where a mistake is.
+//! `effective` lists the values in effect, `changes` what differs between two of them, `error` says where a mistake is.
 
 mod alerts;
+mod changes;
 mod channels;
 mod digest;
 mod effective;
@@ -24,19 +25,20 @@ use std::{
 
 use serde::Deserialize;
 
-use self::secret::Secrets;
 pub use self::{
     alerts::Alerts,
+    changes::{Changes, needs_restart},
     channels::{ChannelConfig, EventClass},
     digest::{Digest, Nudge, Route},
     effective::{Origin, Setting, keys},
     error::ConfigError,
     heartbeat::Heartbeat,
     retention::Retention,
-    source::{colour_refused, environment},
+    source::{colour_refused, environment, journal_stream},
     tokens::{TokenSource, TokenUrl, Tokens},
     value::{Cron, parse_duration},
 };
+use self::{changes::Contents, secret::Secrets};
 use crate::domain::policy::{Policy, Steps};
 
 /// The file that is taken when none is named.
@@ -276,7 +278,7 @@ struct InvalidKey {
 
 impl RawConfig {
     /// Resolves paths and names, and reads the files that hold secrets.
-    fn resolve(self, folder: &Path, secrets: Secrets) -> Result<Config, InvalidKey> {
+    fn resolve(self, folder: &Path, secrets: Secrets, tokens_secrets: Secrets) -> Result<Config, InvalidKey> {
         let Self {
             mut database,
             wechat,
@@ -299,7 +301,7 @@ impl RawConfig {
         Ok(Config {
             database,
             wechat,
-            tokens: tokens.resolve(folder)?,
+            tokens: if tokens_secrets == Secrets::Read { tokens.resolve(folder)? } else { tokens.without_source() },
             polling: Polling { steps, daily_budget: polling.daily_budget },
             policy,
             retention,
@@ -318,15 +320,29 @@ impl RawConfig {
 pub struct Loaded {
     /// What is in force.
     pub config: Config,
-    /// The file it was read from.
-    pub file: PathBuf,
+    /// The file it was read from; `None` when the environment alone says all.
+    pub file: Option<PathBuf>,
     /// Every key with its value (secrets veiled) and origin, in the order of the example file.
     pub settings: Vec<Setting>,
+    contents: Contents,
+}
+
+impl Loaded {
+    /// Reads the same file again, or the environment alone if that was all there was.
+    ///
+    /// # Errors
+    /// As [`Config::load`]; this one is as it was.
+    pub fn again(&self, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let env: Vec<(String, String)> = env.into_iter().collect();
+        let text = self.file.as_deref().map(source::read).transpose()?;
+        source::load(self.file.clone(), &text.unwrap_or_default(), &env, [Secrets::Read; 2])
+    }
 }
 
 impl Config {
     /// Reads the file at `path`, or else the one that `AMPLINKD_CONFIG` in `env` names, or else `./amplinkd.toml`;
-    /// then applies each `AMPLINKD__SECTION__KEY` of `env`. The process's own environment is [`environment`].
+    /// then applies each `AMPLINKD__SECTION__KEY` of `env`. Where there is no file, any of these is enough: the rest has its
+    /// default, and relative paths are relative to the working folder. The process's own environment is [`environment`].
     ///
     /// # Errors
     /// [`ConfigError`] says where the mistake is and what is allowed; mend it there.
@@ -339,32 +355,40 @@ impl Config {
         path: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Loaded, ConfigError> {
-        Self::read(path, env, Secrets::Read)
+        Self::read(path, env, [Secrets::Read; 2])
     }
 
     /// Like [`Config::load`], for a person who may not read the files that hold secrets of `[alerts]` and `[heartbeat]`:
-    /// what they hold is missing. `[tokens]` is read whole.
+    /// what they hold is missing, and so is the source of `[tokens]`.
     pub fn without_secrets(
         path: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        Self::read(path, env, Secrets::Left).map(|loaded| loaded.config)
+        Self::read(path, env, [Secrets::Left; 2]).map(|loaded| loaded.config)
+    }
+
+    /// Like [`Config::without_secrets`], with those of `[alerts]` and `[heartbeat]`.
+    pub fn without_tokens(
+        path: Option<&Path>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        Self::read(path, env, [Secrets::Read, Secrets::Left]).map(|loaded| loaded.config)
     }
 
     fn read(
         path: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,
-        secrets: Secrets,
+        secrets: [Secrets; 2],
     ) -> Result<Loaded, ConfigError> {
         let env: Vec<(String, String)> = env.into_iter().collect();
         let file = source::choose(path, &env)?;
-        let text = source::read(&file)?;
-        source::load(file, &text, &env, secrets)
+        let text = file.as_deref().map(source::read).transpose()?;
+        source::load(file, &text.unwrap_or_default(), &env, secrets)
     }
 
     /// Like [`Config::inspect`], with the text that stands in `file` already read.
     pub fn inspect_text(file: PathBuf, text: &str, env: &[(String, String)]) -> Result<Loaded, ConfigError> {
-        source::load(file, text, env, Secrets::Read)
+        source::load(Some(file), text, env, [Secrets::Read; 2])
     }
 
     /// The patience of the domain, from `[policy]` and `[polling] steps`.
@@ -379,7 +403,7 @@ impl Default for Config {
     /// What an empty file means in the current folder.
     fn default() -> Self {
         RawConfig::default()
-            .resolve(Path::new(""), Secrets::Read)
+            .resolve(Path::new(""), Secrets::Read, Secrets::Read)
             .unwrap_or_else(|mistake| unreachable!("the defaults are legal: {}", mistake.wrong))
     }
 }

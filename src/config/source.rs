@@ -17,6 +17,7 @@ use toml::{
 
 use super::{
     ConfigError, DEFAULT_FILE, FILE_VARIABLE, InvalidKey, Loaded, Origin, RawConfig,
+    changes::Contents,
     effective::{self, keys},
     error::{self, InFile},
     secret::Secrets,
@@ -46,12 +47,20 @@ pub fn colour_refused() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-/// The file that was named, or the one that lies here.
-pub(super) fn choose(path: Option<&Path>, env: &[(String, String)]) -> Result<PathBuf, ConfigError> {
+/// Which stream systemd has connected to the journal for this process, as `DEVICE:INODE` (systemd.exec(5)).
+#[must_use]
+pub fn journal_stream() -> Option<String> {
+    std::env::var_os("JOURNAL_STREAM")?.into_string().ok()
+}
+
+/// The file that was named, or the one that lies here; none where the environment says something by itself.
+pub(super) fn choose(path: Option<&Path>, env: &[(String, String)]) -> Result<Option<PathBuf>, ConfigError> {
     let named = || env.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
     match path.map(Path::to_owned).or_else(|| named().map(|(_, value)| PathBuf::from(value))) {
-        Some(path) => Ok(path),
-        None if Path::new(DEFAULT_FILE).exists() => Ok(PathBuf::from(DEFAULT_FILE)),
+        Some(path) => Ok(Some(path)),
+        // A link that leads nowhere is a mistake in it, too.
+        None if Path::new(DEFAULT_FILE).symlink_metadata().is_ok() => Ok(Some(PathBuf::from(DEFAULT_FILE))),
+        None if env.iter().any(|(name, _)| name.starts_with(PREFIX)) => Ok(None),
         None => Err(ConfigError::NoFile),
     }
 }
@@ -67,21 +76,26 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
     Ok(text)
 }
 
-/// Everything from the text of a file and the environment.
+/// Everything from the text of a file and the environment. Of secrets, those of `[alerts]` and `[heartbeat]` come first,
+/// those of `[tokens]` last.
 pub(super) fn load(
-    file: PathBuf,
+    file: Option<PathBuf>,
     text: &str,
     env: &[(String, String)],
-    secrets: Secrets,
+    secrets: [Secrets; 2],
 ) -> Result<Loaded, ConfigError> {
-    let file = std::path::absolute(&file).unwrap_or(file);
-    let refused = |span, key: &str, wrong: &str| ConfigError::InFile(InFile::at(file.clone(), text, span, key, wrong));
+    let file = file.map(|file| std::path::absolute(&file).unwrap_or(file));
+    let refused = |span, key: &str, wrong: &str| match &file {
+        Some(file) => ConfigError::InFile(InFile::at(file.clone(), text, span, key, wrong)),
+        None => ConfigError::InEnvironment { variable: variable_of(known(key)), wrong: wrong.to_owned() },
+    };
     let mut table = DeTable::parse(text).map_err(|wrong| refused(wrong.span(), "", wrong.message()))?;
     let origin = table.get_ref().clone();
     let overrides = Override::all(env)?;
     for change in &overrides {
         change.apply(table.get_mut());
     }
+    let merged = table.get_ref().clone();
     let mut written = RawConfig::deserialize(table.into_deserializer()).map_err(|wrong| {
         let key = wrong.span().map(|span| key_at(&origin, span.start)).unwrap_or_default();
         refused(wrong.span(), &key, &in_our_words(&key, wrong.message()))
@@ -90,16 +104,23 @@ pub(super) fn load(
         Some(change) => Origin::Environment(change.variable.clone()),
         None => find(&origin, key).map_or(Origin::Default, |span| Origin::File(error::place(text, span.start).0)),
     };
-    let folder = file.parent().unwrap_or(Path::new("/"));
+    let folder = match &file {
+        Some(file) => file.parent().unwrap_or(Path::new("/")).to_owned(),
+        None => std::path::absolute(".").unwrap_or_default(),
+    };
     written.database.path = folder.join(written.database.path);
     let settings = effective::list(&written, origin_of);
-    let config = written.resolve(folder, secrets).map_err(|InvalidKey { key, wrong }| {
-        match overrides.iter().find(|change| change.holds(&key)) {
-            Some(change) => ConfigError::InEnvironment { variable: change.variable.clone(), wrong },
-            None => refused(nearest(&origin, &key), &key, &wrong),
-        }
-    })?;
-    Ok(Loaded { config, file, settings })
+    let [of_channels, of_tokens] = secrets;
+    let config =
+        written.resolve(&folder, of_channels, of_tokens).map_err(|InvalidKey { key, wrong }| {
+            match overrides.iter().find(|change| change.holds(&key)) {
+                Some(change) => ConfigError::InEnvironment { variable: change.variable.clone(), wrong },
+                None => refused(nearest(&origin, &key), &key, &wrong),
+            }
+        })?;
+    // Whoever may not read the secrets compares nothing.
+    let contents = if secrets == [Secrets::Read; 2] { Contents::of(&merged, &folder) } else { Contents::default() };
+    Ok(Loaded { config, file, settings, contents })
 }
 
 /// One variable that replaces one key.
@@ -168,6 +189,12 @@ impl<'e> Override<'e> {
 /// The variable that overrides a dotted key.
 pub(super) fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
+}
+
+/// The key that a dotted name is, or is below: one of a table.
+fn known(key: &str) -> &str {
+    let is_above = |above: &&str| key.strip_prefix(above).is_some_and(|below| below.starts_with('.'));
+    keys().into_iter().find(is_above).unwrap_or(key)
 }
 
 /// The nearest key, and the others of its section.

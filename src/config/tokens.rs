@@ -157,6 +157,11 @@ impl RawTokens {
         Ok(Tokens { source, timeout, keep })
     }
 
+    /// What there is to know without the source and its secrets: for commands, which call nobody.
+    pub(super) fn without_source(self) -> Tokens {
+        Tokens { source: TokenSource::Command(vec!["none".to_owned()]), timeout: self.timeout, keep: self.keep }
+    }
+
     fn http(self, folder: &Path) -> Result<TokenSource, InvalidKey> {
         let url = token_url(self.url).map_err(|wrong| mistake("tokens.url", wrong))?;
         let headers = with_files("tokens.headers", self.headers, self.headers_file, folder)?;
