@@ -17,6 +17,7 @@ pub mod named;
 pub mod output;
 pub mod plan;
 pub mod program;
+mod reload;
 pub mod report;
 pub mod request;
 pub mod run;

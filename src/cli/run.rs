@@ -5,8 +5,13 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use sd_notify::NotifyState;
+use tokio::sync::watch;
 
-use super::{context::open, systemd};
+use super::{
+    context::open,
+    reload::{Refusal, Reload, refused},
+    systemd,
+};
 use crate::{
     clock::SystemClock,
     config::Config,
@@ -23,7 +28,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// Run the daemon in the foreground
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  amplinkd run -c /etc/amplinkd/amplinkd.toml\n\nSIGTERM and ctrl-C stop it \
-                        cleanly; the next start resumes where it stopped.\nconfig/amplinkd.service is a systemd unit.")]
+                        cleanly; the next start resumes where it stopped.\nSIGHUP makes it \
+                        read its configuration again (docs/reload.md).\nconfig/amplinkd.service is a systemd unit.")]
 pub struct Run {}
 
 /// Runs the daemon until the end is asked for.
@@ -31,14 +37,16 @@ pub struct Run {}
 /// # Errors
 /// The configuration, the database or the client cannot be used; the sentence says which and why.
 pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
-    let config = Config::load(path, crate::config::environment())?;
-    telemetry::start(&config.log)?;
-    systemd::keep_memory_to_itself();
+    // Before anything else: whoever asks for a reload too early must not end it.
     let shutdown = Shutdown::new();
-    shutdown.listen().context("cannot listen for signals")?;
+    let hangups = shutdown.listen_but_for_hangups().context("cannot listen for signals")?;
+    let loaded = Config::inspect(path, crate::config::environment())?;
+    let config = &loaded.config;
+    let filter = telemetry::start(&config.log)?;
+    systemd::keep_memory_to_itself();
 
-    let Some(started) = systemd::patiently(&shutdown, Box::pin(start(&config))).await else {
-        tracing::info!("amplinkd has ended before it was ready");
+    let Some(started) = systemd::patiently(&shutdown, Box::pin(start(config))).await else {
+        tracing::info!("stopped before it was ready");
         return Ok(());
     };
     let (daemon, presence) = started?;
@@ -51,7 +59,9 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     );
     systemd::tell(&[NotifyState::Ready, NotifyState::Status("running")]);
     let engine = Arc::clone(&daemon.engine);
-    let (ran, ()) = tokio::join!(daemon.run(presence, &shutdown), watch(&engine, &shutdown));
+    let reload = Reload::new(loaded, daemon.controls(), filter);
+    let watched = watch(&engine, reload.refusal(), &shutdown);
+    let (ran, (), ()) = tokio::join!(daemon.run(presence, &shutdown), watched, reload.run(hangups, &shutdown));
     tracing::info!(event = "daemon.ended", readings = ?engine.readings(), "stopped");
     ran
 }
@@ -67,7 +77,7 @@ async fn start(config: &Config) -> anyhow::Result<(Daemon, Presence)> {
 }
 
 /// Feeds systemd's watchdog, only while the loop goes round.
-async fn watch(engine: &Engine, shutdown: &Shutdown) {
+async fn watch(engine: &Engine, refusal: watch::Receiver<Refusal>, shutdown: &Shutdown) {
     let every = sd_notify::watchdog_enabled().map_or(REPORT_EVERY, |limit| limit / 3);
     let mut tick = tokio::time::interval(every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -103,18 +113,17 @@ async fn watch(engine: &Engine, shutdown: &Shutdown) {
                 "database still not writable"
             );
         }
-        systemd::tell(&[
-            NotifyState::Watchdog,
-            NotifyState::Status(&status(&readings, engine.findings().is_none_or(|findings| findings.is_empty()))),
-        ]);
+        let status = status(&readings, engine.findings().is_none_or(|findings| findings.is_empty()), &refusal.borrow());
+        systemd::tell(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
     }
 }
 
 /// One line for whoever asks systemd: the worst first.
-fn status(readings: &Readings, is_sound: bool) -> String {
+fn status(readings: &Readings, is_sound: bool, refusal: &Refusal) -> String {
     let unwritable = readings.unwritable_since.map_or_else(String::new, |since| {
         format!("NOTHING CAN BE WRITTEN since {since} ({} writes refused); ", readings.refused_writes)
     });
     let sound = if is_sound { "" } else { "; the audit has findings" };
-    format!("{unwritable}{} polls, {} transitions{sound}", readings.polls, readings.transitions)
+    let refusal = refusal.as_ref().map(|why| format!("{}; ", refused(why))).unwrap_or_default();
+    format!("{unwritable}{refusal}{} polls, {} transitions{sound}", readings.polls, readings.transitions)
 }

@@ -1,0 +1,116 @@
+//! SIGHUP and `systemctl reload`: reads the configuration again and puts it in force in the running daemon. A wrong one
+//! changes nothing and is told, in the log and to systemd.
+
+use std::sync::Arc;
+
+use sd_notify::NotifyState;
+use tokio::sync::watch;
+
+use super::systemd;
+use crate::{
+    clock::{SharedClock, SystemClock},
+    config::{Changes, Loaded, environment},
+    daemon::{Controls, KeptTokens, Parts},
+    shutdown::{Hangups, Shutdown},
+    telemetry::Filter,
+};
+
+/// Keys of `[tokens]` that say nothing about where tokens come from.
+const OF_NO_SOURCE: [&str; 2] = ["tokens.timeout", "tokens.keep"];
+
+/// Why the last configuration was refused; nothing while the one in force is the one on disk. One line.
+pub(super) type Refusal = Option<String>;
+
+/// What reloads a daemon's configuration.
+pub(super) struct Reload {
+    in_force: Loaded,
+    controls: Controls,
+    filter: Filter,
+    refusal: watch::Sender<Refusal>,
+}
+
+impl Reload {
+    /// For a daemon that was started with this configuration.
+    pub(super) fn new(in_force: Loaded, controls: Controls, filter: Filter) -> Self {
+        Self { in_force, controls, filter, refusal: watch::Sender::new(None) }
+    }
+
+    /// Why the last configuration was refused.
+    pub(super) fn refusal(&self) -> watch::Receiver<Refusal> {
+        self.refusal.subscribe()
+    }
+
+    /// Reloads as often as somebody asks for it, until the end is asked for.
+    pub(super) async fn run(mut self, mut hangups: Hangups, shutdown: &Shutdown) {
+        while shutdown.unless_asked(hangups.next()).await.is_some() {
+            let begun = NotifyState::monotonic_usec_now().ok();
+            let status = NotifyState::Status("reading the configuration again");
+            systemd::tell(
+                &[Some(NotifyState::Reloading), begun, Some(status)].into_iter().flatten().collect::<Vec<_>>(),
+            );
+            self.reload().await;
+            if !shutdown.asked() {
+                let status = self.refusal.borrow().clone().map_or("running".to_owned(), |why| refused(&why));
+                systemd::tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+            }
+        }
+    }
+
+    async fn reload(&mut self) {
+        match read(self.in_force.clone()).await {
+            Ok((new, parts)) => {
+                let changes = self.in_force.changes_to(&new);
+                self.put_in_force(new, parts, &changes).await;
+                self.refusal.send_replace(None);
+                tell(&changes);
+            }
+            Err(error) => {
+                let why = super::sentence(&error);
+                tracing::error!(
+                    event = "config.refused",
+                    error = why,
+                    "the configuration is wrong: the one before stays in force, as a whole"
+                );
+                self.refusal.send_replace(why.lines().next().map(str::to_owned));
+            }
+        }
+    }
+
+    async fn put_in_force(&mut self, new: Loaded, parts: Parts, changes: &Changes) {
+        let is_of_source = |key: &&str| key.starts_with("tokens.") && !OF_NO_SOURCE.contains(key);
+        let has_new_source = changes.at_once.iter().any(is_of_source);
+        let tokens = if has_new_source { KeptTokens::Drop } else { KeptTokens::Keep };
+        if let Err(error) = self.filter.set(&new.config.log.filter) {
+            tracing::warn!(event = "config.filter", error = %error, "what is told in the log stays as it was");
+        }
+        parts.put_in_force(&self.controls, tokens).await;
+        self.in_force = self.in_force.replaced_by(new);
+    }
+}
+
+/// Reads and checks everything, beside the runtime: files may lie on a disk that is slow today.
+async fn read(in_force: Loaded) -> anyhow::Result<(Loaded, Parts)> {
+    let reading = tokio::task::spawn_blocking(move || {
+        let new = in_force.again(environment())?;
+        let clock: SharedClock = Arc::new(SystemClock::new());
+        let parts = Parts::from_config(&new.config, clock)?;
+        Ok((new, parts))
+    });
+    reading.await?
+}
+
+fn tell(changes: &Changes) {
+    tracing::info!(
+        event = "config.reloaded",
+        changed = changes.at_once.join(" "),
+        "the configuration was read again and is in force"
+    );
+    for key in &changes.at_restart {
+        tracing::warn!(event = "config.needs_restart", key, "the key has changed: restart to apply");
+    }
+}
+
+/// The refusal as a part of a status line.
+pub(super) fn refused(why: &str) -> String {
+    format!("CONFIGURATION REFUSED, the one before stays in force: {why}")
+}
