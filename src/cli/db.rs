@@ -20,7 +20,11 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    store::{Location, OpenError, Role, Store, StoreError, file::sidecar::is_still, read::verify::Damage},
+    store::{
+        Location, OpenError, Role, Store, StoreError,
+        file::sidecar::{belongs_to_its_folder, is_still},
+        read::verify::Damage,
+    },
 };
 
 /// Findings in one report: the first hundred tell as much as a million.
@@ -104,6 +108,7 @@ async fn backup(context: &Context, location: &Location, to: &Path) -> anyhow::Re
 }
 
 async fn copy(location: &Location, to: &Path, file: &File, mode: u32) -> anyhow::Result<u64> {
+    belongs_to_its_folder(file, to);
     file.set_permissions(PermissionsExt::from_mode(mode))?;
     Store::backup(&location.path, to, SystemClock::new().now()).await?;
     if !is_still(file, to) {

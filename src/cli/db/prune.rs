@@ -19,7 +19,7 @@ use crate::{
     },
     domain::time::Time,
     engine::housekeeping::{Leaving, Pruned},
-    store::write::prune::Spent,
+    store::{file::sidecar::belongs_to_its_folder, write::prune::Spent},
 };
 
 /// Delete finished requests that are older than `[retention] finished`
@@ -165,6 +165,7 @@ impl Export {
             }
             Err(wrong) => return Err(wrong).with_context(|| format!("cannot write {}", path.display())),
         };
+        belongs_to_its_folder(&file, path);
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(folder)
             .and_then(|folder| folder.sync_all())

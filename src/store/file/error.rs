@@ -2,14 +2,14 @@
 
 use std::{io, path::PathBuf};
 
-use super::sidecar::Planted;
+use super::{sidecar::Planted, whose::whose};
 use crate::store::StoreError;
 
 /// Why it was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file, its folder or the lock beside it cannot be used.
-    #[error("cannot open the database {}: {source}", path.display())]
+    #[error("cannot open the database {}: {source}{}", path.display(), whose(path))]
     File {
         /// The file.
         path: PathBuf,
@@ -84,7 +84,7 @@ pub enum OpenError {
     #[error("this build carries SQLite {0}, which can corrupt a write-ahead log: build with 3.51.3 or newer")]
     OldSqlite(String),
     /// The database would not work.
-    #[error("cannot open the database {}: {source}", path.display())]
+    #[error("cannot open the database {}: {source}{}", path.display(), whose(path))]
     Store {
         /// The file.
         path: PathBuf,

@@ -164,7 +164,10 @@ impl FileIdentity {
 fn create(location: &Location) -> io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(location.mode).open(&location.path) {
         // The process's umask may have taken bits away that the operator asked for.
-        Ok(file) => file.set_permissions(PermissionsExt::from_mode(location.mode)),
+        Ok(file) => {
+            sidecar::belongs_to_its_folder(&file, &location.path);
+            file.set_permissions(PermissionsExt::from_mode(location.mode))
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }

@@ -107,9 +107,10 @@ impl Ready {
         let mode = old.as_ref().map_or(mode, |old| old.permissions().mode() & 0o777);
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&self.copy)?;
         file.set_permissions(PermissionsExt::from_mode(mode))?;
-        if let Some(old) = old {
+        match old {
             // Others than root may not give files away; then it is theirs already, or the daemon will say so.
-            let _ = fchown(&file, Some(old.uid()), Some(old.gid()));
+            Some(old) => drop(fchown(&file, Some(old.uid()), Some(old.gid()))),
+            None => sidecar::belongs_to_its_folder(&file, &self.copy),
         }
         Ok(file)
     }

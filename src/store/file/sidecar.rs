@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{Mode, OFlags};
+use rustix::{
+    fs::{Mode, OFlags},
+    process::geteuid,
+};
 
 /// What stands beside a database and belongs to it.
 pub(super) const NEIGHBOURS: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -54,8 +57,9 @@ pub(super) fn open_or_make(path: &Path, database: Option<&Metadata>) -> Result<F
         match rustix::fs::open(path, FLAGS | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR) {
             Ok(made) => {
                 let made = File::from(made);
-                if let Some(database) = database {
-                    let _ = fchown(&made, Some(database.uid()), Some(database.gid()));
+                match database {
+                    Some(database) => drop(fchown(&made, Some(database.uid()), Some(database.gid()))),
+                    None => belongs_to_its_folder(&made, path),
                 }
                 return Ok(made);
             }
@@ -102,6 +106,24 @@ pub fn is_still(file: &File, path: &Path) -> bool {
         (Ok(ours), Ok(named)) => (ours.dev(), ours.ino(), 1) == (named.dev(), named.ino(), named.nlink()),
         (_, Err(_)) | (Err(_), _) => false,
     }
+}
+
+/// Gives a file that root has just made to whoever owns its folder: otherwise the service there could not use it. Where the
+/// folder is root's, so is the file.
+pub fn belongs_to_its_folder(file: &File, path: &Path) {
+    if !geteuid().is_root() {
+        return;
+    }
+    if let Ok(folder) = fs::metadata(folder_of(path)) {
+        // On a file system that knows no owners it is as good as theirs.
+        let _ = fchown(file, Some(folder.uid()), Some(folder.gid()));
+    }
+}
+
+/// Where a file is.
+pub(super) fn folder_of(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).to_owned()
 }
 
 /// That a name is free, or means a plain file. Whoever may not look is told so when it is opened.
