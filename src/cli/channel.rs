@@ -267,6 +267,9 @@ async fn retry(context: &Context, session: &Session, name: String, ids: Vec<Name
     let some = (!ids.is_empty()).then_some(ids);
     let retried = session.store().retry_deliveries(name.clone(), some, session.now()).await?;
     context.print_one(&Retried { channel: name.clone(), retried })?;
+    if retried > 0 {
+        session.note_without_daemon("they are sent when one starts");
+    }
     if retried < wanted {
         let missing = messages(wanted - retried);
         bail!(

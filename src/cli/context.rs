@@ -169,6 +169,19 @@ impl Session {
     pub fn now(&self) -> Time {
         self.recorder.clock().now()
     }
+
+    /// Whether a daemon works on this database; of what may not be looked at, one is expected.
+    #[must_use]
+    pub fn has_daemon(&self) -> bool {
+        Store::is_driven(&self.config.database.path).unwrap_or(true)
+    }
+
+    /// Says that nobody does the work that was asked for, and what becomes of it; nothing while a daemon runs.
+    pub fn note_without_daemon(&self, then: &str) {
+        if !self.has_daemon() {
+            note(format!("no daemon is running: {then}"));
+        }
+    }
 }
 
 /// Refuses a database that is not there.

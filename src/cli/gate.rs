@@ -12,7 +12,7 @@ use super::{
 use crate::{
     domain::{errcode, gate::GateKind, time::Time},
     engine::open_gate::Opened,
-    store::{Store, write::gates::GateView},
+    store::write::gates::GateView,
 };
 
 /// Rows read at once.
@@ -164,9 +164,7 @@ async fn open(context: &Context, wanted: &Open) -> anyhow::Result<()> {
                 let count = usize::try_from(requests).unwrap_or(usize::MAX);
                 note(format!("{} waiting for it resumed", REQUESTS.counted(count)));
             }
-            if !Store::is_driven(&session.config.database.path).unwrap_or(true) {
-                note("no daemon is running: calls resume when one starts");
-            }
+            session.note_without_daemon("calls resume when one starts");
             Ok(())
         })
         .await

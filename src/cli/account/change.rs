@@ -112,6 +112,9 @@ async fn change(context: &Context, choice: &Choice, act: Act) -> anyhow::Result<
         .with_database(async |session| {
             let Some(meant) = agreed(context, session, choice, act).await? else { return Ok(()) };
             let changed = tell(session, act, &meant.accounts).await?;
+            if !changed.is_empty() {
+                session.note_without_daemon("it is recorded, and applies when one starts");
+            }
             let mut shown: Vec<String> = changed.into_iter().chain(meant.idle).collect();
             shown.sort_unstable();
             if let ([only], [_]) = (&choice.accounts[..], &shown[..]) {

@@ -188,6 +188,7 @@ async fn change(
                 Act::Snooze(until) => session.store().snooze(ids.clone(), until).await?,
                 Act::Resolve => session.store().resolve_alerts(ids.clone(), session.now()).await?,
             };
+            session.note_without_daemon("it is recorded, and channels are told when one starts");
             report(context, session, &ids, &changed, act).await
         })
         .await

@@ -108,6 +108,7 @@ async fn take(
                 let row = answer(session, accepted, kind, key.as_deref()).await?;
                 context.print_one(&row)?;
             }
+            session.note_without_daemon("the request is saved, and begins when one starts (`amplinkd run`)");
             Ok(ExitStatus::Success)
         })
         .await

@@ -142,6 +142,9 @@ async fn change(context: &Context, choice: Choice, act: Act) -> anyhow::Result<E
                 ids
             };
             let outcome = change_all(session, ids, act).await?;
+            if act == Act::Retry {
+                session.note_without_daemon("retries begin when one starts");
+            }
             report(context, session, outcome, act).await
         })
         .await?;

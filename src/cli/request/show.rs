@@ -193,7 +193,13 @@ async fn conflicts(session: &Session, id: &RequestId) -> anyhow::Result<Vec<Conf
 
 /// Prints sentences.
 pub(super) async fn explain(context: &Context, explain: &Explain) -> anyhow::Result<ExitStatus> {
-    let explained = context.with_database(async |session| told(session, &explain.id).await).await?;
+    let explained = context
+        .with_database(async |session| {
+            let explained = told(session, &explain.id).await?;
+            session.note_without_daemon("what is due is done when one starts");
+            Ok(explained)
+        })
+        .await?;
     match context.format {
         Format::Table => {
             let width = context.look.width.map_or(LINE, |width| LINE.min(usize::from(width)));
