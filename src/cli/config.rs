@@ -27,12 +27,21 @@ struct Row<'s> {
 /// # Errors
 /// The first mistake with its place, ready to be shown to a person.
 pub fn check(config_path: Option<&Path>, format: Format) -> anyhow::Result<()> {
+    let loaded = load(config_path)?;
+    report(&mut std::io::stdout().lock(), format, Look::of_stdout(), &loaded)?;
+    Ok(())
+}
+
+/// Reads the configuration as the daemon would.
+///
+/// # Errors
+/// As [`check`].
+pub fn load(config_path: Option<&Path>) -> anyhow::Result<Loaded> {
     let loaded = Config::inspect(config_path, environment())?;
     for channel in &loaded.config.alerts.channels {
         Channel::new(&channel.settings())?;
     }
-    report(&mut std::io::stdout().lock(), format, Look::of_stdout(), &loaded)?;
-    Ok(())
+    Ok(loaded)
 }
 
 fn report<'s>(out: &mut impl Write, format: Format, look: Look, loaded: &'s Loaded) -> std::io::Result<()> {

@@ -138,8 +138,14 @@ pub enum Command {
 #[derive(Debug, clap::Subcommand)]
 pub enum ConfigCommand {
     /// Read the configuration as the daemon would; print every key, its value and where it comes from
-    #[command(after_help = "Example:\n  amplinkd config check -c /etc/amplinkd/amplinkd.toml")]
-    Check,
+    #[command(
+        after_help = "Examples:\n  amplinkd config check -c /etc/amplinkd/amplinkd.toml\n  amplinkd config check --quiet && systemctl reload amplinkd"
+    )]
+    Check {
+        /// Print nothing when the configuration is right
+        #[arg(short, long)]
+        quiet: bool,
+    },
 }
 
 /// The whole program: reads the command line, does what it says, and says how it ended.
@@ -196,7 +202,10 @@ async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Status(status::Status {}) => status::run(&context).await,
         Command::Audit(command) => audit::run(&context, command).await,
         Command::Db(command) => db::run(&context, command).await,
-        Command::Config(ConfigCommand::Check) => {
+        Command::Config(ConfigCommand::Check { quiet: true }) => {
+            config::load(context.config.as_deref()).map(|_| ExitStatus::Success)
+        }
+        Command::Config(ConfigCommand::Check { quiet: false }) => {
             config::check(context.config.as_deref(), context.format)?;
             plan::warn_when_short(&context).await.map(|()| ExitStatus::Success)
         }

@@ -29,7 +29,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  amplinkd run -c /etc/amplinkd/amplinkd.toml\n\nSIGTERM and ctrl-C stop it \
                         cleanly; the next start resumes where it stopped.\nSIGHUP makes it \
-                        read its configuration again (docs/reload.md).\nconfig/amplinkd.service is a systemd unit.")]
+                        read its configuration again (docs/running.md).\nconfig/amplinkd.service is a systemd unit.")]
 pub struct Run {}
 
 /// Runs the daemon until the end is asked for.

@@ -25,6 +25,7 @@ use std::{
 
 use serde::Deserialize;
 
+use self::secret::Secrets;
 pub use self::{
     alerts::Alerts,
     changes::{Changes, needs_restart},
@@ -34,11 +35,10 @@ pub use self::{
     error::ConfigError,
     heartbeat::Heartbeat,
     retention::Retention,
-    source::{colour_refused, environment, journal_stream},
+    source::{Loaded, colour_refused, environment, journal_stream},
     tokens::{TokenSource, TokenUrl, Tokens},
     value::{Cron, parse_duration},
 };
-use self::{changes::Contents, secret::Secrets};
 use crate::domain::policy::{Policy, Steps};
 
 /// The file that is taken when none is named.
@@ -312,30 +312,6 @@ impl RawConfig {
             digest,
             log,
         })
-    }
-}
-
-/// A configuration and where each of its values comes from.
-#[derive(Debug, Clone)]
-pub struct Loaded {
-    /// What is in force.
-    pub config: Config,
-    /// The file it was read from; `None` when the environment alone says all.
-    pub file: Option<PathBuf>,
-    /// Every key with its value (secrets veiled) and origin, in the order of the example file.
-    pub settings: Vec<Setting>,
-    contents: Contents,
-}
-
-impl Loaded {
-    /// Reads the same file again, or the environment alone if that was all there was.
-    ///
-    /// # Errors
-    /// As [`Config::load`]; this one is as it was.
-    pub fn again(&self, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
-        let env: Vec<(String, String)> = env.into_iter().collect();
-        let text = self.file.as_deref().map(source::read).transpose()?;
-        source::load(self.file.clone(), &text.unwrap_or_default(), &env, [Secrets::Read; 2])
     }
 }
 

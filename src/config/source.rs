@@ -16,7 +16,7 @@ use toml::{
 };
 
 use super::{
-    ConfigError, DEFAULT_FILE, FILE_VARIABLE, InvalidKey, Loaded, Origin, RawConfig,
+    Config, ConfigError, DEFAULT_FILE, FILE_VARIABLE, InvalidKey, Origin, RawConfig, Setting,
     changes::Contents,
     effective::{self, keys},
     error::{self, InFile},
@@ -31,6 +31,30 @@ const SECTIONS: [&str; 2] = ["override", "channel"];
 
 /// What the names of overriding variables begin with.
 const PREFIX: &str = "AMPLINKD__";
+
+/// A configuration and where each of its values comes from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What is in force.
+    pub config: Config,
+    /// The file it was read from; `None` when the environment alone says all.
+    pub file: Option<PathBuf>,
+    /// Every key with its value (secrets veiled) and origin, in the order of the example file.
+    pub settings: Vec<Setting>,
+    pub(super) contents: Contents,
+}
+
+impl Loaded {
+    /// Reads the same file again, or the environment alone if that was all there was.
+    ///
+    /// # Errors
+    /// As [`Config::load`]; this one is as it was.
+    pub fn again(&self, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let env: Vec<(String, String)> = env.into_iter().collect();
+        let text = self.file.as_deref().map(read).transpose()?;
+        load(self.file.clone(), &text.unwrap_or_default(), &env, [Secrets::Read; 2])
+    }
+}
 
 /// Every variable of this process that concerns us. This is the one place where the environment is read.
 #[must_use]

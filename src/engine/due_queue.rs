@@ -433,6 +433,24 @@ mod tests {
     }
 
     #[test]
+    fn shorter_intervals_hasten_whoever_waits_longer_and_nobody_waits_longer_for_them() {
+        let mut agenda = DueQueue::default();
+        for (id, due) in [(1, 500), (2, 50), (3, 900)] {
+            let waits = AccountState { pace_from: Some(Time::from_ms(1)), ..state(id) };
+            agenda.put(account(id), &waits, S(due), Class::Old);
+        }
+        // The third waits for something else than an interval.
+        agenda.heed(S(10), |state| (state.row != 3).then_some(S(90)));
+        assert_eq!(poll_all(&mut agenda, 99), [2]);
+        assert_eq!(poll_all(&mut agenda, 100), [1]);
+        assert!(poll_all(&mut agenda, 899).is_empty());
+        assert_eq!(agenda.next_reserve(AT_ONCE), Some(S(900)));
+        assert!(
+            [1, 2, 3].iter().all(|id| agenda.state(*id).unwrap().reread_at == Some(crate::domain::account::AT_ONCE))
+        );
+    }
+
+    #[test]
     fn the_oldest_goes_first_and_nobody_before_its_time() {
         let mut agenda = agenda(&[(1, 30), (2, 10), (3, 20), (4, 99)]);
         assert_eq!(poll_all(&mut agenda, 30), [2, 3, 1]);

@@ -19,6 +19,7 @@ mod report;
 mod requests;
 mod restore;
 mod status;
+mod supervised;
 
 use std::{fs, path::PathBuf, process::Output};
 

@@ -48,7 +48,9 @@ impl Lines {
     pub(super) async fn end_others(&mut self, names: &[String]) {
         let gone: Vec<String> = self.by_name.keys().filter(|name| !names.contains(name)).cloned().collect();
         let gone: Vec<Line> = gone.iter().filter_map(|name| self.by_name.remove(name)).collect();
-        gone.iter().for_each(|line| line.leave.ask());
+        for line in &gone {
+            line.leave.ask();
+        }
         for line in gone {
             line.over().await;
         }

@@ -111,7 +111,9 @@ impl Deliver {
         let mut running = Lines::new(shutdown.clone());
         let (names, first) = (self.names(), std::mem::take(&mut self.seats));
         self.give_up_others(&names).await;
-        first.into_iter().for_each(|seat| running.set(seat));
+        for seat in first {
+            running.set(seat);
+        }
         while !shutdown.asked() {
             tokio::select! {
                 () = shutdown.wait() => {}
@@ -125,8 +127,9 @@ impl Deliver {
     async fn reconfigure(&self, running: &mut Lines, configured: Configured) {
         let names: Vec<String> = configured.outlets.iter().map(|outlet| outlet.name.clone()).collect();
         self.channels.keep(names.iter().cloned());
-        let seats = seats(&self.store, &self.clock, &self.channels, configured);
-        seats.into_iter().for_each(|seat| running.set(seat));
+        for seat in seats(&self.store, &self.clock, &self.channels, configured) {
+            running.set(seat);
+        }
         running.end_others(&names).await;
         self.give_up_others(&names).await;
     }

@@ -275,9 +275,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn another_cache_of_the_same_source_takes_over_what_it_has_room_for() {
+        let tokens = |max| Tokens::keeping(max, program(), Arc::new(SystemClock::new())).unwrap();
+        let (before, after) = (tokens(100), tokens(7));
+        for number in 0..50 {
+            let kept = Kept {
+                token: Token::new(secrecy::SecretString::from("t")).unwrap(),
+                until: Duration::MAX,
+                used: Duration::from_secs(number),
+            };
+            before.inner.cache().kept.insert(format!("wx{number:016}").parse().unwrap(), kept);
+        }
+        after.take_over(&before);
+        assert_eq!((before.kept(), after.kept()), (0, 6), "those that are asked for most, and room for another");
+        assert!(after.inner.cache().kept.contains_key(&"wx0000000000000049".parse().unwrap()));
+    }
+
+    fn program() -> TokenSource {
+        TokenSource::Command(CommandSource {
+            program: "/bin/echo".into(),
+            args: Vec::new(),
+            timeout: Duration::from_secs(5),
+        })
+    }
+
+    #[tokio::test]
     async fn a_fetch_that_breaks_off_wakes_its_waiters_and_makes_room() {
-        let source = CommandSource { program: "/bin/echo".into(), args: Vec::new(), timeout: Duration::from_secs(5) };
-        let tokens = Tokens::new(TokenSource::Command(source), Arc::new(SystemClock::new())).unwrap();
+        let tokens = Tokens::new(program(), Arc::new(SystemClock::new())).unwrap();
         let account: AccountId = "wx0123456789abcdef".parse().unwrap();
         let (landing, flight) = watch::channel(None);
         tokens.inner.cache().flights.insert(account.clone(), flight);

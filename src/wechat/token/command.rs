@@ -14,10 +14,7 @@ use tokio::{
 };
 
 use super::{BadTokenSource, CommandSource, GRANT_BYTES_MAX, Grant, TokenError};
-use crate::{
-    children::{Group, Leader},
-    domain::id::AccountId,
-};
+use crate::{children::Leader, domain::id::AccountId};
 
 /// Programs that run at once: a start with a hundred thousand accounts must not start as many processes.
 const RUNNING_MAX: usize = 8;
@@ -57,7 +54,7 @@ impl Program {
     }
 
     async fn run(&self, account: &AccountId) -> io::Result<Output> {
-        let began = tokio::time::Instant::now();
+        let time_is_over = tokio::time::sleep(self.source.timeout);
         // The timeout drops this future, and with it the leader and its whole group.
         let mut program = Leader::start(
             Command::new(&self.source.program)
@@ -78,24 +75,19 @@ impl Program {
             }
         };
         let rest = async { tokio::try_join!(printed.read_to_end(), complained.read_to_end()) };
-        match tokio::time::timeout(LINGER, rest).await {
-            Ok(read) => drop(read?),
-            Err(_) => {
-                printed.read_what_is_there()?;
-                complained.read_what_is_there()?;
-                kill_at(began + self.source.timeout, program.group());
-            }
+        if let Ok(read) = tokio::time::timeout(LINGER, rest).await {
+            read?;
+        } else {
+            printed.read_what_is_there()?;
+            complained.read_what_is_there()?;
+            let group = program.group();
+            tokio::spawn(async move {
+                time_is_over.await;
+                group.kill_rest();
+            });
         }
         Ok(Output { status, stdout: printed.kept, stderr: complained.kept })
     }
-}
-
-/// Ends what a program left running with its output still open, when the program's own time would be over.
-fn kill_at(deadline: tokio::time::Instant, group: Group) {
-    tokio::spawn(async move {
-        tokio::time::sleep_until(deadline).await;
-        group.kill_rest();
-    });
 }
 
 /// The first bytes of a pipe; the rest is read too, so that the program does not hang on a full one.

@@ -10,7 +10,8 @@ use super::{ACCOUNT, Desk, NOBODY, OTHER, PROGRAM, Said, V_REQUEST};
 fn a_link_is_answered_with_one_object_that_has_the_columns_of_the_view() {
     let desk = Desk::new();
     let said = desk.run(&format!("request link {ACCOUNT} {PROGRAM} --label shop=12 --key k1 -o json")).well();
-    assert_eq!(said.err, "");
+    assert_eq!(said.err.lines().count(), 1, "{}", said.err);
+    assert!(said.err.starts_with("note: no daemon is running: "), "{}", said.err);
     let mut at = 0;
     for column in V_REQUEST {
         at += said.out[at..].find(&format!("\"{column}\":")).unwrap_or_else(|| panic!("{column}: {}", said.out));

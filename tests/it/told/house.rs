@@ -4,7 +4,7 @@
 use std::{
     ops::Range,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -19,6 +19,7 @@ use amplinkd::{
     sim::{By, Phase, PlanSet, Sim, SimConfig, Span, approves_after, never_answers, refuses_after},
     store::{Location, Role, Store},
 };
+use rustix::process::Signal;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::receiver::Receiver;
@@ -196,6 +197,38 @@ impl House {
     /// Ends the daemon in good order.
     pub(super) fn stop(&mut self) {
         self.daemon.take().unwrap().stop();
+    }
+
+    /// Has the daemon read its configuration again, and waits until it goes by it or has refused it.
+    pub(super) async fn reload(&self) {
+        let said = || self.log.count("config.reloaded") + self.log.count("config.refused");
+        let known = said();
+        self.signal(Signal::HUP);
+        self.until("the configuration is read again", async |_| said() > known).await;
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        self.daemon.as_ref().unwrap().signal(signal);
+    }
+
+    /// How often the daemon has told systemd this.
+    pub(super) fn told_systemd(&self, words: &str) -> usize {
+        self.daemon.as_ref().unwrap().told_systemd(words)
+    }
+
+    /// The end of the daemon, which was asked for.
+    pub(super) fn end(&mut self) -> ExitStatus {
+        self.daemon.take().unwrap().end()
+    }
+
+    /// Writes the whole configuration.
+    pub(super) fn write(&self, config: &str) {
+        std::fs::write(self.path("amplinkd.toml"), config).unwrap();
+    }
+
+    /// The whole configuration as it is.
+    pub(super) fn config(&self) -> String {
+        std::fs::read_to_string(self.path("amplinkd.toml")).unwrap()
     }
 
     /// Waits until it is so; the limit only ends what would last for ever.

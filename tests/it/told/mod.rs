@@ -21,3 +21,7 @@ mod quiet;
 mod secrets;
 
 mod beat;
+
+mod reload;
+
+mod reload_keys;

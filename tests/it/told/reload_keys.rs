@@ -1,0 +1,133 @@
+//! Every key of the configuration, changed in a running daemon: it is named, and the table of docs/running.md says of each
+//! what the daemon does.
+
+use amplinkd::config;
+use toml::{Table, Value};
+
+use super::house::{House, QUICK};
+
+/// Every key with another value than the house's.
+const OTHERWISE: &[(&str, &str)] = &[
+    ("database.url", "'sqlite:other.db'"),
+    ("database.mode", "'0600'"),
+    ("wechat.base_url", "'http://127.0.0.1:9'"),
+    ("wechat.timeout", "'3s'"),
+    ("wechat.in_flight", "7"),
+    ("wechat.per_second", "1000"),
+    ("tokens.source", "'command'"),
+    ("tokens.url", "'http://127.0.0.1:9/{account}'"),
+    ("tokens.headers", "{ X-Key = 'k' }"),
+    ("tokens.headers_file", "{ X-Key = 'secret' }"),
+    ("tokens.command", "['false']"),
+    ("tokens.static", "{ wx0123456789abcdef = 't' }"),
+    ("tokens.static_file", "{ wx0123456789abcdef = 'secret' }"),
+    ("tokens.timeout", "'3s'"),
+    ("tokens.keep", "9"),
+    ("polling.steps", "[ { every = '3s' } ]"),
+    ("polling.daily_budget", "9999"),
+    ("policy.appear_within", "'3s'"),
+    ("policy.attempts", "7"),
+    ("policy.deadline", "'30d'"),
+    ("policy.rollover_grace", "'7m'"),
+    ("retention.finished", "'400d'"),
+    ("schedule.timezone", "'UTC'"),
+    ("schedule.drift", "'0 31 4 * * *'"),
+    ("schedule.housekeeping", "'0 11 4 * * *'"),
+    ("schedule.audit", "'0 */6 * * * *'"),
+    ("schedule.digest", "'0 1 9 * * *'"),
+    ("alerts.stuck_after", "{ account_admin = '3d' }"),
+    ("alerts.unread_after", "'7m'"),
+    ("alerts.crowd", "77"),
+    ("alerts.repeat_every", "'7h'"),
+    ("alerts.group_within", "'7s'"),
+    ("alerts.quiet_hours", "'22:00-08:00'"),
+    ("alerts.quiet_except", "['stuck']"),
+    ("alerts.timezone", "'UTC'"),
+    ("alerts.language", "'en'"),
+    ("alerts.link", "'https://h.example/{rule}'"),
+    ("alerts.keep_outcomes", "'7h'"),
+    ("alerts.give_up_after", "'7h'"),
+    ("alerts.override", "[ { label = 'a=b', stuck_after = { unlink = '3d' } } ]"),
+    ("alerts.channel", "[ { name = 'ops', kind = 'log', after = '3h' } ]"),
+    ("heartbeat.url", "'http://127.0.0.1:9/'"),
+    ("heartbeat.url_file", "'address'"),
+    ("heartbeat.every", "'7m'"),
+    ("heartbeat.timeout", "'7s'"),
+    ("digest.channels", "['ops']"),
+    ("nudge.min_interval", "'3d'"),
+    ("nudge.effect_within", "'3d'"),
+    ("nudge.channels", "{ '*' = 'ops' }"),
+    ("log.filter", "'debug'"),
+    ("log.format", "'text'"),
+];
+
+/// The rows of the table: each key and what is said of it.
+fn documented() -> Vec<(String, String)> {
+    let text = include_str!("../../../docs/running.md");
+    let (_, table) = text.split_once("<!-- reload:begin -->").unwrap();
+    let (table, _) = table.split_once("<!-- reload:end -->").unwrap();
+    let row = |line: &str| {
+        let (key, says) = line.strip_prefix("| `")?.split_once("` | ")?;
+        Some((key.to_owned(), says.to_owned()))
+    };
+    table.lines().filter_map(row).collect()
+}
+
+#[test]
+fn the_table_has_every_key_and_what_waits_for_a_restart() {
+    let documented = documented();
+    let keys: Vec<&str> = documented.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, config::keys(), "docs/running.md: a row for every key, in the order of the example");
+    for (key, says) in &documented {
+        assert_eq!(says.starts_with("after a restart"), config::needs_restart(key), "docs/running.md: {key}");
+    }
+    let tried: Vec<&str> = OTHERWISE.iter().map(|(key, _)| *key).collect();
+    assert_eq!(tried, config::keys(), "give every key another value here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_key_is_named_when_it_changes() {
+    let mut house = House::build(&[QUICK, "\nchannel = [ { name = \"ops\", kind = \"log\" } ]"].concat()).await;
+    std::fs::write(house.path("secret"), "s").unwrap();
+    std::fs::write(house.path("address"), "http://127.0.0.1:9/x").unwrap();
+    let mut before: Table = house.config().parse().unwrap();
+    // Whatever source is chosen has what it needs.
+    set(&mut before, "tokens.command", "['true']");
+    house.write(&before.to_string());
+    house.start().await;
+    for (key, value) in OTHERWISE {
+        let mut after = before.clone();
+        set(&mut after, key, value);
+        house.write(&after.to_string());
+        let waiting = house.log.count("config.needs_restart");
+        house.reload().await;
+        assert_eq!(house.log.count("config.refused"), 0, "{key}: {}", house.log.tail());
+        let said = house.log.such(|line| line["event"] == "config.reloaded").pop().unwrap();
+        let named = house.log.such(|line| line["event"] == "config.needs_restart").split_off(waiting);
+        if config::needs_restart(key) {
+            assert_eq!(
+                (said["changed"].as_str(), named.len(), &named[0]["key"]),
+                (Some(""), 1, &(*key).into()),
+                "{key}"
+            );
+        } else {
+            // What a file holds is a part of what is said of the key that it stands for.
+            let stem = key.trim_end_matches("_file");
+            let changed: Vec<&str> = said["changed"].as_str().unwrap().split(' ').collect();
+            let is_meant = changed.contains(key) && changed.iter().all(|named| named.starts_with(stem));
+            assert!(is_meant && named.is_empty(), "{key}: {changed:?} {named:?}");
+        }
+        house.write(&before.to_string());
+        house.reload().await;
+        assert_eq!(house.log.count("config.needs_restart"), waiting + named.len(), "{key} is as it was");
+    }
+    assert!(!house.path("other.db").exists());
+    house.stop();
+}
+
+fn set(config: &mut Table, key: &str, value: &str) {
+    let (section, name) = key.split_once('.').unwrap();
+    let value: Table = format!("it = {value}").parse().unwrap();
+    let section = config.entry(section).or_insert_with(|| Value::Table(Table::new()));
+    section.as_table_mut().unwrap().insert(name.to_owned(), value["it"].clone());
+}
