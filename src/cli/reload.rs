@@ -44,7 +44,7 @@ impl Reload {
     pub(super) async fn run(mut self, mut hangups: Hangups, shutdown: &Shutdown) {
         while shutdown.unless_asked(hangups.next()).await.is_some() {
             let begun = NotifyState::monotonic_usec_now().ok();
-            let status = NotifyState::Status("reading the configuration again");
+            let status = NotifyState::Status("reloading the configuration");
             systemd::tell(
                 &[Some(NotifyState::Reloading), begun, Some(status)].into_iter().flatten().collect::<Vec<_>>(),
             );
@@ -67,9 +67,9 @@ impl Reload {
             Err(error) => {
                 let why = super::sentence(&error);
                 tracing::error!(
-                    event = "config.refused",
+                    event = "config.rejected",
                     error = why,
-                    "the configuration is wrong: the one before stays in force, as a whole"
+                    "configuration rejected; the previous one stays in effect"
                 );
                 self.refusal.send_replace(why.lines().next().map(str::to_owned));
             }
@@ -81,7 +81,7 @@ impl Reload {
         let has_new_source = changes.at_once.iter().any(is_of_source);
         let tokens = if has_new_source { KeptTokens::Drop } else { KeptTokens::Keep };
         if let Err(error) = self.filter.set(&new.config.log.filter) {
-            tracing::warn!(event = "config.filter", error = %error, "what is told in the log stays as it was");
+            tracing::warn!(event = "config.filter", error = %error, "the log filter is unchanged");
         }
         parts.put_in_force(&self.controls, tokens).await;
         self.in_force = self.in_force.replaced_by(new);
@@ -100,17 +100,13 @@ async fn read(in_force: Loaded) -> anyhow::Result<(Loaded, Parts)> {
 }
 
 fn tell(changes: &Changes) {
-    tracing::info!(
-        event = "config.reloaded",
-        changed = changes.at_once.join(" "),
-        "the configuration was read again and is in force"
-    );
+    tracing::info!(event = "config.reloaded", changed = changes.at_once.join(" "), "configuration reloaded");
     for key in &changes.at_restart {
-        tracing::warn!(event = "config.needs_restart", key, "the key has changed: restart to apply");
+        tracing::warn!(event = "config.needs_restart", key, "this key has changed: restart to apply");
     }
 }
 
 /// The refusal as a part of a status line.
 pub(super) fn refused(why: &str) -> String {
-    format!("CONFIGURATION REFUSED, the one before stays in force: {why}")
+    format!("CONFIGURATION REJECTED, the previous one stays in effect: {why}")
 }

@@ -201,7 +201,7 @@ impl House {
 
     /// Has the daemon read its configuration again, and waits until it goes by it or has refused it.
     pub(super) async fn reload(&self) {
-        let said = || self.log.count("config.reloaded") + self.log.count("config.refused");
+        let said = || self.log.count("config.reloaded") + self.log.count("config.rejected");
         let known = said();
         self.signal(Signal::HUP);
         self.until("the configuration is read again", async |_| said() > known).await;

@@ -44,7 +44,7 @@ async fn channels_come_change_and_go_and_nothing_is_lost_or_told_twice() {
     }
     house.configure(&[&quick, &channel[..]].concat());
     house.reload().await;
-    assert_eq!(house.log.count("config.refused"), 0);
+    assert_eq!(house.log.count("config.rejected"), 0);
     let all = 0..RELOADS * AT_ONCE;
     house
         .until("every request ends", async |house| {
@@ -86,21 +86,21 @@ async fn a_wrong_configuration_changes_nothing_and_is_told() {
     ] {
         house.write(&wrong);
         let (known, began, ready) = (
-            house.log.count("config.refused"),
+            house.log.count("config.rejected"),
             house.told_systemd("RELOADING=1\nMONOTONIC_USEC="),
             house.told_systemd("READY=1"),
         );
         house.reload().await;
-        assert_eq!(house.log.count("config.refused"), known + 1, "{place}");
-        let said = house.log.such(|line| line["event"] == "config.refused").pop().unwrap();
+        assert_eq!(house.log.count("config.rejected"), known + 1, "{place}");
+        let said = house.log.such(|line| line["event"] == "config.rejected").pop().unwrap();
         assert!(said["error"].as_str().unwrap().contains(place), "{said}");
         assert_eq!(house.told_systemd("RELOADING=1\nMONOTONIC_USEC="), began + 1);
         house.until("systemd hears the end of it", async |house| house.told_systemd("READY=1") > ready).await;
     }
     std::fs::remove_file(house.path("amplinkd.toml")).unwrap();
     house.reload().await;
-    assert_eq!((house.log.count("config.refused"), house.log.count("config.reloaded")), (6, 0));
-    assert!(house.told_systemd("STATUS=CONFIGURATION REFUSED, the one before stays in force: ") >= 6);
+    assert_eq!((house.log.count("config.rejected"), house.log.count("config.reloaded")), (6, 0));
+    assert!(house.told_systemd("STATUS=CONFIGURATION REJECTED, the previous one stays in effect: ") >= 6);
     let secret = Receiver::secret();
     assert!(house.log.lines().iter().all(|line| !line.contains(&secret)), "a secret was told");
 
@@ -109,9 +109,9 @@ async fn a_wrong_configuration_changes_nothing_and_is_told() {
     house.until("it works by the old one", async |_| receiver.calls() > 8).await;
     house.reload().await;
     assert_eq!(house.log.count("config.reloaded"), 1);
-    let known = house.told_systemd("CONFIGURATION REFUSED");
+    let known = house.told_systemd("CONFIGURATION REJECTED");
     tokio::time::sleep(A_WHILE).await;
-    assert_eq!(house.told_systemd("CONFIGURATION REFUSED"), known, "it is no longer said");
+    assert_eq!(house.told_systemd("CONFIGURATION REJECTED"), known, "it is no longer said");
     house.assert_sound();
 }
 

@@ -101,7 +101,7 @@ async fn every_key_is_named_when_it_changes() {
         house.write(&after.to_string());
         let waiting = house.log.count("config.needs_restart");
         house.reload().await;
-        assert_eq!(house.log.count("config.refused"), 0, "{key}: {}", house.log.tail());
+        assert_eq!(house.log.count("config.rejected"), 0, "{key}: {}", house.log.tail());
         let said = house.log.such(|line| line["event"] == "config.reloaded").pop().unwrap();
         let named = house.log.such(|line| line["event"] == "config.needs_restart").split_off(waiting);
         if config::needs_restart(key) {
