@@ -131,7 +131,7 @@ impl Tokens {
         let kept = std::mem::take(&mut from.inner.cache().kept);
         let mut cache = self.inner.cache();
         cache.kept.extend(kept);
-        while cache.kept.len() > self.inner.max {
+        while cache.kept.len() >= self.inner.max {
             cache.make_room(self.inner.max);
         }
     }
