@@ -2,6 +2,9 @@
 //! without secrets. Nothing here decides anything.
 
 pub mod client;
+pub mod egress;
+pub mod proxy;
 pub(crate) mod redact;
 pub(crate) mod retry_after;
 pub(crate) mod secrets;
+pub mod trust;
