@@ -81,6 +81,7 @@ impl Parts {
             base_url: config.wechat.base_url.clone(),
             timeout: config.wechat.timeout,
             idle_per_host: usize::try_from(config.wechat.in_flight)?,
+            egress: config.wechat.egress.clone(),
             ..ClientConfig::default()
         };
         let wechat = wechat(&client, token_source(config)?, usize::try_from(config.tokens.keep)?, &clock)?;
@@ -263,7 +264,7 @@ pub fn wechat(client: &ClientConfig, source: TokenSource, keep: usize, clock: &S
 pub fn simulated(url: String, token_url: &str, timeout: Duration, clock: &SharedClock) -> anyhow::Result<Wechat> {
     let client = ClientConfig { base_url: url, timeout, ..ClientConfig::default() };
     let url = format!("{token_url}?appid={{account}}");
-    wechat(&client, TokenSource::Http(HttpSource { url, headers: Vec::new(), timeout }), TOKENS_MAX, clock)
+    wechat(&client, TokenSource::Http(HttpSource { url, timeout, ..HttpSource::default() }), TOKENS_MAX, clock)
 }
 
 /// What the engine is told of the configuration.
@@ -286,6 +287,7 @@ fn token_source(config: &Config) -> anyhow::Result<TokenSource> {
             url: url.template().to_owned(),
             headers: headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             timeout,
+            egress: config.tokens.egress.clone(),
         }),
         ConfiguredSource::Command(words) => {
             let (program, args) = words.split_first().context("[tokens] command is empty")?;
@@ -357,9 +359,25 @@ fn channels(alerts: &Alerts) -> anyhow::Result<Vec<ChannelEndpoint>> {
     alerts.channels.iter().map(endpoint).collect()
 }
 
+/// What is odd about a configuration that works all the same, each in a sentence. `proxy_variables` are those of the
+/// environment that name a proxy.
+#[must_use]
+pub fn oddities(config: &Config, proxy_variables: &[String]) -> Vec<String> {
+    let direct = config.direct_sides();
+    let unused = (!proxy_variables.is_empty() && !direct.is_empty()).then(|| {
+        let (variables, direct) = (proxy_variables.join(", "), direct.join(", "));
+        format!(
+            "{variables} of the environment is not used: {direct} would be called directly; `proxy` names a proxy in each \
+             section that needs one"
+        )
+    });
+    let client = config.heartbeat.settings().and_then(|settings| HeartbeatClient::new(settings).ok());
+    let heartbeat = client.and_then(|client| Some(format!("[heartbeat] url: {}", client.oddity()?)));
+    unused.into_iter().chain(heartbeat).collect()
+}
+
 fn heartbeat(config: &Config) -> anyhow::Result<Option<(HeartbeatClient, Duration)>> {
-    let section = &config.heartbeat;
-    let Some(url) = section.url.clone() else { return Ok(None) };
-    let client = HeartbeatClient::new(url, section.timeout).context("[heartbeat] url")?;
-    Ok(Some((client, section.every)))
+    let Some(settings) = config.heartbeat.settings() else { return Ok(None) };
+    let client = HeartbeatClient::new(settings).context("[heartbeat] url")?;
+    Ok(Some((client, config.heartbeat.every)))
 }

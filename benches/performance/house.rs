@@ -80,8 +80,8 @@ pub(crate) fn wechat(url: &str, clock: &SharedClock, source: Source) -> Wechat {
         Source::Configured => TokenSource::Static([("*".to_owned(), token().into())].into_iter().collect()),
         Source::Service => TokenSource::Http(HttpSource {
             url: format!("{url}/token/{{account}}"),
-            headers: Vec::new(),
             timeout: Duration::from_secs(10),
+            ..HttpSource::default()
         }),
     };
     daemon::wechat(&client, source, TOKENS_MAX, clock).expect("a client")

@@ -9,7 +9,7 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Loaded, Setting, keys, secret};
+use super::{Loaded, Setting, egress::read_certificates, keys, secret};
 
 /// Keys that are read once, at the start: the file that is open is the one that is locked and driven, and a line of the log
 /// must look like the one before it.
@@ -47,7 +47,9 @@ fn feed(hasher: &mut DefaultHasher, name: &str, value: &DeValue<'_>, folder: &Pa
     match value {
         DeValue::String(text) => {
             text.hash(hasher);
-            if names_a_file(name) {
+            if name == "ca_file" {
+                read_certificates(&folder.join(text.as_ref())).ok().hash(hasher);
+            } else if names_a_file(name) {
                 let read = secret::read(&folder.join(text.as_ref()));
                 read.map(|secret| secrecy::ExposeSecret::expose_secret(&secret).to_owned()).hash(hasher);
             }

@@ -8,12 +8,14 @@ use serde::{Deserialize, Deserializer, de::Error};
 
 use super::{
     InvalidKey,
+    egress::RawEgress,
     secret::{self, Secrets},
     value::{self, Text},
 };
 use crate::{
     domain::{alert_rules::Rule, text::Language},
-    notify::{ChannelSettings, Kind},
+    net::egress::Egress,
+    notify::{ChannelSettings, Kind, Style, mention::Mention},
 };
 
 /// The longest name: it is a column of tables and a part of keys.
@@ -71,6 +73,14 @@ pub struct ChannelConfig {
     pub from: Option<String>,
     /// Whom a mail goes to; an e-mail channel has some.
     pub to: Vec<String>,
+    /// What the machine calls itself to a mail server; `None` is its own name.
+    pub hello: Option<String>,
+    /// How a robot writes.
+    pub style: Style,
+    /// Who is called by name when somebody must act.
+    pub mention: Mention,
+    /// The way to its address.
+    pub egress: Egress,
 }
 
 impl ChannelConfig {
@@ -85,6 +95,10 @@ impl ChannelConfig {
             timeout: self.timeout,
             from: self.from.clone(),
             to: self.to.clone(),
+            hello: self.hello.clone(),
+            style: self.style,
+            mention: self.mention.clone(),
+            egress: self.egress.clone(),
         }
     }
 
@@ -141,6 +155,18 @@ pub(super) struct RawChannel {
     from: Option<String>,
     #[serde(default)]
     to: Vec<String>,
+    #[serde(default)]
+    hello: Option<String>,
+    #[serde(default)]
+    style: Style,
+    #[serde(default)]
+    mention: Mention,
+    #[serde(default, deserialize_with = "secret::text")]
+    proxy: Option<SecretString>,
+    #[serde(default)]
+    proxy_file: String,
+    #[serde(default)]
+    ca_file: String,
 }
 
 impl std::fmt::Debug for RawChannel {
@@ -214,6 +240,8 @@ impl RawChannel {
         secrets: Secrets,
     ) -> Result<ChannelConfig, (&'static str, String)> {
         self.needs()?;
+        self.suits()?;
+        let egress = self.egress().resolve(folder, secrets)?;
         let url_key = if self.url_file.is_some() { "url_file" } else { "url" };
         let url = secret::one("url", self.url, self.url_file.as_deref(), folder, secrets);
         let url = url.map_err(|wrong| (url_key, wrong))?;
@@ -242,7 +270,31 @@ impl RawChannel {
             timeout: self.timeout,
             from: self.from,
             to: self.to,
+            hello: self.hello,
+            style: self.style,
+            mention: self.mention,
+            egress,
         })
+    }
+
+    fn egress(&self) -> RawEgress<'_> {
+        RawEgress { proxy: self.proxy.as_ref(), proxy_file: &self.proxy_file, ca_file: &self.ca_file }
+    }
+
+    /// Whether the kind can do what is asked of it.
+    fn suits(&self) -> Result<(), (&'static str, String)> {
+        let kind = word_of(self.kind);
+        let writes_text = matches!(self.kind, Kind::Wecom | Kind::Dingtalk | Kind::Feishu);
+        if self.style == Style::Text && !writes_text {
+            return Err(("style", format!("only wecom, dingtalk and feishu have a `style`, not kind = \"{kind}\"")));
+        }
+        if self.hello.is_some() && self.kind != Kind::Email {
+            return Err(("hello", format!("only kind = \"email\" says a `hello`, not \"{kind}\"")));
+        }
+        if self.kind == Kind::Log && self.egress().is_set() {
+            return Err(("proxy", "kind = \"log\" writes to our own log, without a connection".to_owned()));
+        }
+        self.mention.check(self.kind).map_err(|wrong| ("mention", wrong))
     }
 
     /// Whether the keys are there that the kind needs, and none that it has no use for.

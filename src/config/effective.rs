@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::{
-    Database, Digest, Log, LogFormat, PolicySection, RawConfig, RawPolling, Retention, Schedule, Wechat,
+    Database, Digest, Log, LogFormat, PolicySection, RawConfig, RawPolling, Retention, Schedule,
     alerts::{Hours, RawAlerts, RawOverride, quoted},
     channels::RawChannel,
     digest::RawNudge,
@@ -11,6 +11,7 @@ use super::{
     secret,
     tokens::{RawTokens, Source, veiled},
     value::duration_text,
+    wechat_api::RawWechat,
 };
 use crate::domain::{alert_rules::StuckAfter, text::Language};
 
@@ -64,7 +65,6 @@ fn values(written: &RawConfig) -> Vec<(&'static str, String)> {
         log,
     } = written;
     let Database { path, mode } = database;
-    let Wechat { base_url, timeout, in_flight, per_second } = wechat;
     let RawPolling { steps, daily_budget } = polling;
     let PolicySection { appear_within, attempts, deadline, rollover_grace } = policy;
     let Retention { finished } = retention;
@@ -74,14 +74,9 @@ fn values(written: &RawConfig) -> Vec<(&'static str, String)> {
         let until = step.until.map(|until| format!("until = \"{}\", ", duration_text(until))).unwrap_or_default();
         format!("{{ {until}every = \"{}\" }}", duration_text(step.every))
     });
-    let mut all = vec![
-        ("database.url", format!("sqlite:{}", path.display())),
-        ("database.mode", format!("{mode:04o}")),
-        ("wechat.base_url", base_url.clone()),
-        ("wechat.timeout", duration_text(*timeout)),
-        ("wechat.in_flight", in_flight.to_string()),
-        ("wechat.per_second", per_second.to_string()),
-    ];
+    let mut all =
+        vec![("database.url", format!("sqlite:{}", path.display())), ("database.mode", format!("{mode:04o}"))];
+    all.extend(wechat_values(wechat));
     all.extend(tokens_values(tokens));
     all.extend([
         ("polling.steps", format!("[ {} ]", steps.collect::<Vec<_>>().join(", "))),
@@ -110,6 +105,20 @@ fn values(written: &RawConfig) -> Vec<(&'static str, String)> {
         ),
     ]);
     all
+}
+
+fn wechat_values(wechat: &RawWechat) -> [(&'static str, String); 7] {
+    let RawWechat { base_url, timeout, in_flight, per_second, proxy: _, proxy_file: _, ca_file: _ } = wechat;
+    let [proxy, proxy_file, ca_file] = wechat.egress().shown();
+    [
+        ("wechat.base_url", base_url.clone()),
+        ("wechat.timeout", duration_text(*timeout)),
+        ("wechat.in_flight", in_flight.to_string()),
+        ("wechat.per_second", per_second.to_string()),
+        ("wechat.proxy", proxy),
+        ("wechat.proxy_file", proxy_file),
+        ("wechat.ca_file", ca_file),
+    ]
 }
 
 fn alerts_values(alerts: &RawAlerts) -> [(&'static str, String); 14] {
@@ -152,18 +161,23 @@ fn alerts_values(alerts: &RawAlerts) -> [(&'static str, String); 14] {
     ]
 }
 
-fn telling_values(heartbeat: &RawHeartbeat, digest: &Digest, nudge: &RawNudge) -> [(&'static str, String); 8] {
-    let RawHeartbeat { url, url_file, every, timeout } = heartbeat;
+fn telling_values(heartbeat: &RawHeartbeat, digest: &Digest, nudge: &RawNudge) -> [(&'static str, String); 12] {
+    let RawHeartbeat { url, url_file, every, timeout, kind, proxy: _, proxy_file: _, ca_file: _ } = heartbeat;
+    let [proxy, proxy_file, ca_file] = heartbeat.egress().shown();
     let Digest { channels } = digest;
     let RawNudge { min_interval, effect_within, channels: routes } = nudge;
     let routes: Vec<String> =
         routes.iter().map(|(label, channel)| format!("{} = {}", quoted(label), quoted(channel))).collect();
     let routes = if routes.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", routes.join(", ")) };
     [
+        ("heartbeat.kind", kind.as_str().to_owned()),
         ("heartbeat.url", secret::veiled(url.as_ref(), Some(url_file))),
         ("heartbeat.url_file", if url_file.is_empty() { "(not set)".to_owned() } else { url_file.clone() }),
         ("heartbeat.every", duration_text(*every)),
         ("heartbeat.timeout", duration_text(*timeout)),
+        ("heartbeat.proxy", proxy),
+        ("heartbeat.proxy_file", proxy_file),
+        ("heartbeat.ca_file", ca_file),
         ("digest.channels", listed(channels.iter().map(|name| quoted(name)))),
         ("nudge.min_interval", duration_text(*min_interval)),
         ("nudge.effect_within", duration_text(*effect_within)),
@@ -176,8 +190,22 @@ fn listed(entries: impl Iterator<Item = String>) -> String {
     format!("[{}]", entries.collect::<Vec<_>>().join(", "))
 }
 
-fn tokens_values(tokens: &RawTokens) -> [(&'static str, String); 9] {
-    let RawTokens { source, url, headers, headers_file, command, table, table_file, timeout, keep } = tokens;
+fn tokens_values(tokens: &RawTokens) -> [(&'static str, String); 12] {
+    let RawTokens {
+        source,
+        url,
+        headers,
+        headers_file,
+        command,
+        table,
+        table_file,
+        timeout,
+        keep,
+        proxy: _,
+        proxy_file: _,
+        ca_file: _,
+    } = tokens;
+    let [proxy, proxy_file, ca_file] = tokens.egress().shown();
     let source = match source {
         Source::Http => "http",
         Source::Command => "command",
@@ -200,6 +228,9 @@ fn tokens_values(tokens: &RawTokens) -> [(&'static str, String); 9] {
         ("tokens.static_file", names(table_file.iter().map(files))),
         ("tokens.timeout", duration_text(*timeout)),
         ("tokens.keep", keep.to_string()),
+        ("tokens.proxy", proxy),
+        ("tokens.proxy_file", proxy_file),
+        ("tokens.ca_file", ca_file),
     ]
 }
 

@@ -128,8 +128,19 @@ fn may_hold_secret(text: &str, number: usize, key: &str) -> bool {
     // Words and parts of words: a header may be misspelt.
     let headers = ["tok", "alert", "chan", "heart", "beat"];
     let below_secrets = header.is_some_and(|header| headers.iter().any(|word| header.contains(word)));
-    let speaks_of_secrets =
-        ["tok", "secret", "header", "authorization", "password", "bearer", "key", "alert", "channel", "heartbeat"];
+    let speaks_of_secrets = [
+        "tok",
+        "secret",
+        "header",
+        "authorization",
+        "password",
+        "bearer",
+        "key",
+        "alert",
+        "channel",
+        "heartbeat",
+        "proxy",
+    ];
     let line = line.to_ascii_lowercase();
     // In a text that is no TOML nobody knows whose address an address is.
     let lost_address = key.is_empty() && line.contains("://");
@@ -138,7 +149,7 @@ fn may_hold_secret(text: &str, number: usize, key: &str) -> bool {
 
 /// Whether a line where secrets belong begins with one of the keys there that are none, and holds nothing else.
 fn is_harmless(line: &str, key: &str) -> bool {
-    const TOKENS: [&str; 2] = ["source", "timeout"];
+    const TOKENS: [&str; 3] = ["source", "timeout", "ca_file"];
     const ALERTS: [&str; 10] = [
         "stuck_after",
         "repeat_every",
@@ -152,8 +163,11 @@ fn is_harmless(line: &str, key: &str) -> bool {
         "link",
     ];
     const OVERRIDE: [&str; 3] = ["label", "account", "stuck_after"];
-    const CHANNEL: [&str; 9] = ["name", "kind", "events", "rules", "after", "language", "timeout", "from", "to"];
-    const HEARTBEAT: [&str; 2] = ["every", "timeout"];
+    const CHANNEL: [&str; 13] = [
+        "name", "kind", "events", "rules", "after", "language", "timeout", "from", "to", "hello", "style", "mention",
+        "ca_file",
+    ];
+    const HEARTBEAT: [&str; 4] = ["every", "timeout", "kind", "ca_file"];
     let names = match key.split('.').collect::<Vec<_>>()[..] {
         ["tokens", name] => TOKENS.contains(&name).then_some(name),
         ["alerts", "override", _, name, ..] => OVERRIDE.contains(&name).then_some(name),

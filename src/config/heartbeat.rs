@@ -7,8 +7,13 @@ use serde::Deserialize;
 
 use super::{
     InvalidKey,
+    egress::RawEgress,
     secret::{self, Secrets},
     value,
+};
+use crate::{
+    net::egress::Egress,
+    notify::heartbeat::{HeartbeatKind, HeartbeatSettings},
 };
 
 /// `[heartbeat]`
@@ -20,6 +25,19 @@ pub struct Heartbeat {
     pub every: Duration,
     /// How long an answer may take.
     pub timeout: Duration,
+    /// How the service is told.
+    pub kind: HeartbeatKind,
+    /// The way to it.
+    pub egress: Egress,
+}
+
+impl Heartbeat {
+    /// What the client of the service is made of; `None` is off.
+    #[must_use]
+    pub fn settings(&self) -> Option<HeartbeatSettings> {
+        let url = self.url.clone()?;
+        Some(HeartbeatSettings { kind: self.kind, url, timeout: self.timeout, egress: self.egress.clone() })
+    }
 }
 
 /// `[heartbeat]` as it is written.
@@ -33,6 +51,11 @@ pub(super) struct RawHeartbeat {
     pub(super) every: Duration,
     #[serde(deserialize_with = "value::duration")]
     pub(super) timeout: Duration,
+    pub(super) kind: HeartbeatKind,
+    #[serde(deserialize_with = "secret::text")]
+    pub(super) proxy: Option<SecretString>,
+    pub(super) proxy_file: String,
+    pub(super) ca_file: String,
 }
 
 impl std::fmt::Debug for RawHeartbeat {
@@ -43,19 +66,34 @@ impl std::fmt::Debug for RawHeartbeat {
 
 impl Default for RawHeartbeat {
     fn default() -> Self {
-        Self { url: None, url_file: String::new(), every: Duration::from_mins(1), timeout: Duration::from_secs(10) }
+        Self {
+            url: None,
+            url_file: String::new(),
+            every: Duration::from_mins(1),
+            timeout: Duration::from_secs(10),
+            kind: HeartbeatKind::default(),
+            proxy: None,
+            proxy_file: String::new(),
+            ca_file: String::new(),
+        }
     }
 }
 
 impl RawHeartbeat {
-    /// Reads the file that holds the address.
+    pub(super) fn egress(&self) -> RawEgress<'_> {
+        RawEgress { proxy: self.proxy.as_ref(), proxy_file: &self.proxy_file, ca_file: &self.ca_file }
+    }
+
+    /// Reads the files that hold the address and the way to it.
     pub(super) fn resolve(self, folder: &Path, secrets: Secrets) -> Result<Heartbeat, InvalidKey> {
+        let egress = self.egress().resolve(folder, secrets);
+        let egress = egress.map_err(|(key, wrong)| InvalidKey { key: format!("heartbeat.{key}"), wrong })?;
         let key = if self.url_file.is_empty() { "heartbeat.url" } else { "heartbeat.url_file" };
         let refused = |wrong| InvalidKey { key: key.to_owned(), wrong };
         let url = secret::one("url", self.url, Some(&self.url_file), folder, secrets).map_err(refused)?;
         if let Some(url) = &url {
             value::any_web_address(url.expose_secret()).map_err(refused)?;
         }
-        Ok(Heartbeat { url, every: self.every, timeout: self.timeout })
+        Ok(Heartbeat { url, every: self.every, timeout: self.timeout, kind: self.kind, egress })
     }
 }

@@ -1,15 +1,17 @@
 //! The configuration: one TOML file, overridden by environment variables, or these alone. It is parsed at startup and when
 //! it is reloaded; after that every module trusts the types. Secrets are never shown.
 //!
-//! `source` merges file and environment, `value` parses each kind of value, `secret` those that are never shown,
-//! `tokens`, `alerts`, `channels`, `heartbeat`, `retention` and `digest` the sections that need more than their types,
-//! `effective` lists the values in effect, `changes` what differs between two of them, `error` says where a mistake is.
+//! `source` merges file and environment, `value` parses each kind of value, `secret` those that are never shown, `egress`
+//! the keys of every section that speaks to somebody outside; `wechat_api`, `tokens`, `alerts`, `channels`, `heartbeat`,
+//! `retention` and `digest` are the sections that need more than their types; `effective` lists the values in effect,
+//! `changes` what differs between two of them, `error` says where a mistake is.
 
 mod alerts;
 mod changes;
 mod channels;
 mod digest;
 mod effective;
+mod egress;
 mod error;
 mod heartbeat;
 mod retention;
@@ -17,6 +19,7 @@ mod secret;
 mod source;
 mod tokens;
 mod value;
+mod wechat_api;
 
 use std::{
     path::{Path, PathBuf},
@@ -35,9 +38,10 @@ pub use self::{
     error::ConfigError,
     heartbeat::Heartbeat,
     retention::Retention,
-    source::{Loaded, colour_refused, environment, journal_stream},
+    source::{Loaded, colour_refused, environment, journal_stream, proxy_variables},
     tokens::{TokenSource, TokenUrl, Tokens},
     value::{Cron, parse_duration},
+    wechat_api::Wechat,
 };
 use crate::domain::policy::{Policy, Steps};
 
@@ -46,12 +50,6 @@ pub const DEFAULT_FILE: &str = "amplinkd.toml";
 
 /// The variable that names the file when no `-c` does.
 pub const FILE_VARIABLE: &str = "AMPLINKD_CONFIG";
-
-/// Calls that may wait for `WeChat` at once: more would exhaust the file descriptors of a common machine.
-const IN_FLIGHT_MAX: u32 = 10_000;
-
-/// Calls per second: beyond what any machine makes, so that a test may say "as fast as you can".
-const PER_SECOND_MAX: u32 = 1_000_000;
 
 /// Invitations of one request: each is a message that two people receive.
 const ATTEMPTS_MAX: u32 = 1_000;
@@ -98,24 +96,6 @@ pub struct Database {
     /// The permissions the file is created with.
     #[serde(deserialize_with = "value::file_mode")]
     pub mode: u32,
-}
-
-/// `[wechat]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Wechat {
-    /// Where `/cgi-bin/...` and `/wxa/...` are appended, without a slash at its end.
-    #[serde(deserialize_with = "value::base_url")]
-    pub base_url: String,
-    /// How long one call may take, from connecting to the last byte.
-    #[serde(deserialize_with = "value::duration")]
-    pub timeout: Duration,
-    /// Calls that may be under way at once, at least 1.
-    #[serde(deserialize_with = "value::whole::<1, IN_FLIGHT_MAX, _>")]
-    pub in_flight: u32,
-    /// Calls that may begin per second, at least 1.
-    #[serde(deserialize_with = "value::whole::<1, PER_SECOND_MAX, _>")]
-    pub per_second: u32,
 }
 
 /// `[polling]`
@@ -193,17 +173,6 @@ impl Default for Database {
     }
 }
 
-impl Default for Wechat {
-    fn default() -> Self {
-        Self {
-            base_url: "https://api.weixin.qq.com".to_owned(),
-            timeout: Duration::from_secs(10),
-            in_flight: 64,
-            per_second: 200,
-        }
-    }
-}
-
 impl Default for PolicySection {
     fn default() -> Self {
         let Policy { appear_within, attempts, deadline, rollover_grace, steps: _ } = Policy::default();
@@ -236,7 +205,7 @@ impl Default for Log {
 #[serde(default, deny_unknown_fields)]
 struct RawConfig {
     database: Database,
-    wechat: Wechat,
+    wechat: wechat_api::RawWechat,
     tokens: tokens::RawTokens,
     polling: RawPolling,
     policy: PolicySection,
@@ -300,7 +269,7 @@ impl RawConfig {
         digest.check(&alerts.channels)?;
         Ok(Config {
             database,
-            wechat,
+            wechat: wechat.resolve(folder, tokens_secrets)?,
             tokens: if tokens_secrets == Secrets::Read { tokens.resolve(folder)? } else { tokens.without_source() },
             polling: Polling { steps, daily_budget: polling.daily_budget },
             policy,
@@ -334,8 +303,8 @@ impl Config {
         Self::read(path, env, [Secrets::Read; 2])
     }
 
-    /// Like [`Config::load`], for a person who may not read the files that hold secrets of `[alerts]` and `[heartbeat]`:
-    /// what they hold is missing, and so is the source of `[tokens]`.
+    /// Like [`Config::load`], for a person who may not read the files that hold secrets of `[alerts]` and `[heartbeat]`,
+    /// proxies or certificates: what they hold is missing, and so is the source of `[tokens]`.
     pub fn without_secrets(
         path: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,

@@ -71,6 +71,14 @@ pub fn colour_refused() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
+/// The variables of this process that name a proxy for other programs. Ours come from the configuration alone.
+#[must_use]
+pub fn proxy_variables() -> Vec<String> {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let names = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    names.into_iter().filter(|name| is_set(name)).map(str::to_owned).collect()
+}
+
 /// Which stream systemd has connected to the journal for this process, as `DEVICE:INODE` (systemd.exec(5)).
 #[must_use]
 pub fn journal_stream() -> Option<String> {

@@ -5,8 +5,13 @@ use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
-use super::{InvalidKey, secret, value};
-use crate::domain::id::AccountId;
+use super::{
+    InvalidKey,
+    egress::RawEgress,
+    secret::{self, Secrets},
+    value,
+};
+use crate::{domain::id::AccountId, net::egress::Egress};
 
 /// Tokens kept at once: of more accounts nobody has heard.
 const KEEP_MAX: u32 = 10_000_000;
@@ -23,6 +28,8 @@ pub struct Tokens {
     pub timeout: Duration,
     /// Tokens kept at once, at least 1.
     pub keep: u32,
+    /// The way to the token service.
+    pub egress: Egress,
 }
 
 /// Who is asked for an account's access token. Its `Debug` shows no arguments: they may hold a password.
@@ -103,6 +110,10 @@ pub(super) struct RawTokens {
     pub(super) timeout: Duration,
     #[serde(deserialize_with = "value::whole::<1, KEEP_MAX, _>")]
     pub(super) keep: u32,
+    #[serde(deserialize_with = "secret::text")]
+    pub(super) proxy: Option<SecretString>,
+    pub(super) proxy_file: String,
+    pub(super) ca_file: String,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -126,6 +137,9 @@ impl Default for RawTokens {
             table_file: BTreeMap::new(),
             timeout: Duration::from_secs(10),
             keep: 200_000,
+            proxy: None,
+            proxy_file: String::new(),
+            ca_file: String::new(),
         }
     }
 }
@@ -149,17 +163,24 @@ impl RawTokens {
     /// Checks what the chosen source needs, and reads the files that hold its secrets.
     pub(super) fn resolve(self, folder: &Path) -> Result<Tokens, InvalidKey> {
         let (timeout, keep) = (self.timeout, self.keep);
+        let egress = self.egress().resolve(folder, Secrets::Read);
+        let egress = egress.map_err(|(key, wrong)| mistake(&format!("tokens.{key}"), wrong))?;
         let source = match self.source {
             Source::Http => self.http(folder)?,
             Source::Command => TokenSource::Command(program(self.command, folder)?),
             Source::Static => self.fixed(folder)?,
         };
-        Ok(Tokens { source, timeout, keep })
+        Ok(Tokens { source, timeout, keep, egress })
+    }
+
+    pub(super) fn egress(&self) -> RawEgress<'_> {
+        RawEgress { proxy: self.proxy.as_ref(), proxy_file: &self.proxy_file, ca_file: &self.ca_file }
     }
 
     /// What there is to know without the source and its secrets: for commands, which call nobody.
     pub(super) fn without_source(self) -> Tokens {
-        Tokens { source: TokenSource::Command(vec!["none".to_owned()]), timeout: self.timeout, keep: self.keep }
+        let source = TokenSource::Command(vec!["none".to_owned()]);
+        Tokens { source, timeout: self.timeout, keep: self.keep, egress: Egress::default() }
     }
 
     fn http(self, folder: &Path) -> Result<TokenSource, InvalidKey> {

@@ -4,7 +4,12 @@
 use std::{error::Error as _, fmt::Write as _, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{
+    egress::Egress,
+    proxy::WANTS_A_LOGIN,
+    trust::{advice, tls_fault},
+};
 
 /// What we are called in other people's logs.
 const USER_AGENT: &str = concat!("amplinkd/", env!("CARGO_PKG_VERSION"));
@@ -27,13 +32,13 @@ pub(crate) struct ClientOptions<'a> {
     pub(crate) idle_timeout: Duration,
     /// Idle connections kept per host.
     pub(crate) idle_per_host: usize,
-    /// A proxy to go through; the environment's are never used.
-    pub(crate) proxy: Option<&'a SecretString>,
+    /// The way out; the environment's proxies are never used.
+    pub(crate) egress: &'a Egress,
     /// Whether certificates are needed at all.
     pub(crate) tls: bool,
 }
 
-/// A client with these options. The error never shows the proxy's address, which may hold a password.
+/// A client with these options. The error never shows the proxy's password.
 pub(crate) fn client(options: &ClientOptions<'_>) -> Result<reqwest::Client, String> {
     install_tls();
     let mut builder = reqwest::Client::builder()
@@ -53,14 +58,17 @@ pub(crate) fn client(options: &ClientOptions<'_>) -> Result<reqwest::Client, Str
         .pool_idle_timeout(options.idle_timeout)
         .pool_max_idle_per_host(options.idle_per_host)
         .tcp_nodelay(true);
-    if let Some(proxy) = options.proxy {
-        let proxy = reqwest::Proxy::all(proxy.expose_secret()).map_err(|_| "the proxy is no URL".to_owned())?;
-        builder = builder.proxy(proxy);
-    } else if !options.tls {
-        // Plain HTTP works on a machine without any CA certificates, where building a TLS client fails.
-        builder = builder.tls_certs_only([]);
+    if let Some(proxy) = &options.egress.proxy {
+        builder = builder.proxy(proxy.for_reqwest().map_err(explain)?);
     }
+    // Plain HTTP works on a machine without any CA certificates, where building a TLS client fails.
+    builder = if options.tls { builder.tls_certs_merge(roots(options.egress)?) } else { builder.tls_certs_only([]) };
     builder.build().map_err(explain)
+}
+
+fn roots(egress: &Egress) -> Result<Vec<reqwest::Certificate>, String> {
+    let found = egress.authorities.certificates().map(|der| reqwest::Certificate::from_der(der));
+    found.collect::<Result<_, _>>().map_err(explain)
 }
 
 /// Why a body could not be had.
@@ -87,9 +95,18 @@ pub(crate) async fn body(mut response: reqwest::Response, max: usize) -> Result<
     Err(BodyFault::TooLong(max))
 }
 
-/// The error and its causes in one line, without the URL.
+/// The error and its causes in one line, without the URL; and what a person must change, where one must.
 pub(crate) fn explain(error: reqwest::Error) -> String {
     let error = error.without_url();
+    let line = causes(&error);
+    match remedy(&error) {
+        Some(remedy) => format!("{remedy} ({line})"),
+        None => line,
+    }
+}
+
+/// The error and its causes in one line, without the URL.
+pub(crate) fn causes(error: &reqwest::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -97,5 +114,26 @@ pub(crate) fn explain(error: reqwest::Error) -> String {
         let _ = write!(line, ": {inner}");
         cause = inner.source();
     }
-    line
+    line.replace("tunnel error: unsuccessful", "the proxy opens no tunnel to this host and port")
+}
+
+/// What a person must change; nothing when the fault may pass by itself.
+pub(crate) fn remedy(error: &reqwest::Error) -> Option<String> {
+    if let Some(fault) = tls_fault(error) {
+        return match fault {
+            rustls::Error::InvalidMessage(_) => {
+                Some("the server speaks no TLS on this port: is it http://?".to_owned())
+            }
+            fault => advice(fault),
+        };
+    }
+    let line = causes(error);
+    // hyper's own words: its types are not ours to name.
+    if line.contains("proxy authorization required") {
+        Some(WANTS_A_LOGIN.to_owned())
+    } else if line.contains("No CA certificates") {
+        Some("install the system's (package ca-certificates), or name your authority's in `ca_file`".to_owned())
+    } else {
+        None
+    }
 }

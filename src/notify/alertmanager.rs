@@ -227,13 +227,9 @@ mod tests {
 
     fn settings(url: &str, secret: Option<&str>) -> ChannelSettings {
         ChannelSettings {
-            name: "prometheus".to_owned(),
-            kind: Kind::Alertmanager,
             url: Some(url.into()),
             secrets: secret.into_iter().map(SecretString::from).collect(),
-            timeout: Duration::from_secs(1),
-            from: None,
-            to: Vec::new(),
+            ..ChannelSettings::new("prometheus", Kind::Alertmanager, Duration::from_secs(1))
         }
     }
 

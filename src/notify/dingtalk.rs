@@ -1,19 +1,21 @@
-//! The channel `dingtalk`: a bot in a `DingTalk` (钉钉) group, in its dialect of Markdown. It mentions nobody: whom to
-//! wake is the group's own setting.
+//! The channel `dingtalk`: a bot in a `DingTalk` (钉钉) group, in its dialect of Markdown or as plain text. It mentions only
+//! whom the configuration names.
 
 use std::time::Duration;
 
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    ChannelError, ChannelSettings, Pace, SendError,
+    ChannelError, ChannelSettings, Pace, SendError, Style,
     chat_response::{Meaning, Names, verdict},
-    escape::full_width,
+    escape::{self, full_width},
     hmac::hmac_sha256,
     http::{Http, Post},
     labels,
+    mention::Callees,
+    plain,
     truncate::{Fitted, fit},
 };
 use crate::domain::{message::Message, time::Time};
@@ -39,16 +41,20 @@ const NAMES: Names = Names { code: &["errcode"], words: &["errmsg"] };
 pub struct Dingtalk {
     http: Http,
     secret: Option<SecretString>,
+    style: Style,
+    callees: Callees,
 }
 
 impl Dingtalk {
     pub(super) fn new(settings: &ChannelSettings) -> Result<Self, ChannelError> {
-        Ok(Self { http: Http::new(settings)?, secret: settings.secrets.first().cloned() })
+        let secret = settings.secrets.first().cloned();
+        Ok(Self { http: Http::new(settings)?, secret, style: settings.style, callees: settings.callees()? })
     }
 
     pub(super) async fn send(&self, message: &Message, now: Time) -> Result<(), SendError> {
         let url = signed(self.http.url(), self.secret.as_ref(), now);
-        let answer = self.http.post_to(url, Post::json(body(message)), now).await?;
+        let body = body(message, self.style, self.callees.of_message(message));
+        let answer = self.http.post_to(url, Post::json(body), now).await?;
         verdict(&answer, NAMES, meaning)
     }
 }
@@ -82,24 +88,39 @@ fn meaning(code: i64, words: &str) -> Meaning {
     }
 }
 
-fn body(message: &Message) -> Vec<u8> {
+fn body(message: &Message, style: Style, called: Option<&Callees>) -> Vec<u8> {
+    let compose = |shown: &Fitted<'_>| compose(shown, style, called).to_string().into_bytes();
     fit(message, compose, |body| body.len() <= BODY_BYTES_MAX)
 }
 
-fn compose(shown: &Fitted<'_>) -> Vec<u8> {
-    let headline = full_width(&shown.headline());
-    let body = json!({
-        "msgtype": "markdown",
-        // The title is what the list of chats shows.
-        "markdown": { "title": headline, "text": text(shown, &headline) },
-        "at": { "isAtAll": false },
+/// The body for either type of message (<https://open.dingtalk.com/document/robots/custom-robot-access>). Whom `at`
+/// names is called only where the text says `@` and the same, but for everybody
+/// (<https://github.com/timonwong/prometheus-webhook-dingtalk/issues/85>).
+fn compose(shown: &Fitted<'_>, style: Style, called: Option<&Callees>) -> Value {
+    let calls = called.map(|called| {
+        let each = called.mobiles.iter().chain(&called.users).map(|person| format!("@{person}"));
+        each.collect::<Vec<_>>().join(" ")
     });
-    body.to_string().into_bytes()
+    let calls = calls.unwrap_or_default();
+    let mut body = match style {
+        Style::Text => json!({ "msgtype": "text", "text": { "content": plain::text(shown, escape::plain, &calls) } }),
+        Style::Rich => {
+            let headline = full_width(&shown.headline());
+            // The title is what the list of chats shows.
+            json!({ "msgtype": "markdown", "markdown": { "title": headline, "text": text(shown, &headline, &calls) } })
+        }
+    };
+    body["at"] = json!({ "isAtAll": called.is_some_and(|called| called.all) });
+    if let Some(Callees { mobiles, users, .. }) = called.filter(|called| !called.all) {
+        body["at"]["atMobiles"] = mobiles.clone().into();
+        body["at"]["atUserIds"] = users.clone().into();
+    }
+    body
 }
 
 /// The message in the dialect of <https://open.dingtalk.com/document/robots/custom-robot-access>: headings, bold, links
 /// and lists. Older clients know no tables, and a line ends only at an empty one.
-fn text(shown: &Fitted<'_>, headline: &str) -> String {
+fn text(shown: &Fitted<'_>, headline: &str, calls: &str) -> String {
     let mut parts = vec![format!("### {headline}")];
     if !shown.lead.is_empty() {
         parts.push(full_width(&shown.lead));
@@ -122,6 +143,9 @@ fn text(shown: &Fitted<'_>, headline: &str) -> String {
         parts.push(labels::run(shown.language(), &full_width(&shown.hint)));
     }
     parts.push(shown.footer.clone());
+    if !calls.is_empty() {
+        parts.push(calls.to_owned());
+    }
     parts.join("\n\n")
 }
 
@@ -131,7 +155,7 @@ mod tests {
     use crate::notify::fixture::message;
 
     fn shown(message: &Message) -> serde_json::Value {
-        serde_json::from_slice(&body(message)).unwrap()
+        serde_json::from_slice(&body(message, Style::Rich, None)).unwrap()
     }
 
     #[test]
@@ -175,7 +199,7 @@ mod tests {
         for pad in (0..40).step_by(7) {
             let message =
                 Message { lead: "\"".repeat(pad), rows: (0..300).map(row).collect(), total: 1_000, ..message() };
-            let length = body(&message).len();
+            let length = body(&message, Style::Rich, None).len();
             assert!((BODY_BYTES_MAX - 80..=BODY_BYTES_MAX).contains(&length), "{length}");
         }
     }
@@ -189,5 +213,36 @@ mod tests {
         assert_eq!(text.lines().filter(|line| line.starts_with('#')).count(), 1, "{text}");
         assert_eq!(text.lines().filter(|line| line.starts_with("- **")).count(), 3, "{text}");
         assert_eq!(text.matches("](").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn those_who_must_act_are_called_in_the_text_too() {
+        let users = vec!["user123".to_owned()];
+        let some = Callees { mobiles: vec!["13800138000".to_owned()], users, ..Callees::default() };
+        for (style, text) in [(Style::Rich, "/markdown/text"), (Style::Text, "/text/content")] {
+            let sent: Value = serde_json::from_slice(&body(&message(), style, Some(&some))).unwrap();
+            let at = json!({ "isAtAll": false, "atMobiles": ["13800138000"], "atUserIds": ["user123"] });
+            assert_eq!(sent["at"], at);
+            let text = sent.pointer(text).unwrap().as_str().unwrap();
+            assert!(text.ends_with("\n@13800138000 @user123"), "{text}");
+
+            let all = Callees { all: true, ..Callees::default() };
+            let sent: Value = serde_json::from_slice(&body(&message(), style, Some(&all))).unwrap();
+            assert_eq!(sent["at"], json!({ "isAtAll": true }));
+        }
+    }
+
+    #[test]
+    fn as_text_it_says_the_same_without_markup() {
+        let mut message = message();
+        message.rows[0][0] = "@13900139000 **x**".to_owned();
+        let sent: Value = serde_json::from_slice(&body(&message, Style::Text, None)).unwrap();
+        let text = sent["text"]["content"].as_str().unwrap();
+        assert!(text.starts_with("【需要处理】3 个关联请求在等公众号管理员\n请提醒管理员打开微信"), "{text}");
+        assert!(
+            !text.contains('@') && text.contains("\n查看详情：https://amplinkd.example/alerts?rule=stuck\n"),
+            "{text}"
+        );
+        assert_eq!((&sent["msgtype"], &sent["at"]), (&json!("text"), &json!({ "isAtAll": false })));
     }
 }

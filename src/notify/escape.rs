@@ -33,6 +33,17 @@ pub(super) fn slack(text: &str) -> String {
     })
 }
 
+/// The text where nothing is markup but a mention may still be found: in plain messages of robots.
+pub(super) fn plain(text: &str) -> String {
+    text.replace('<', "＜").replace('>', "＞").replace('@', "＠")
+}
+
+/// The text for services that take Slack's messages and show them as Markdown, as Mattermost does, where `@all` is a
+/// mention (<https://developers.mattermost.com/integrate/webhooks/incoming/>).
+pub(super) fn markdown(text: &str) -> String {
+    slack(text).replace('@', "＠").replace('[', "［").replace(']', "］").replace('\\', "＼")
+}
+
 /// A command between backticks, where nothing but a backtick ends it; a mention might still be found in it.
 pub(super) fn code(command: &str) -> String {
     format!("`{}`", command.replace('`', "｀").replace('<', "＜").replace('>', "＞"))
@@ -81,5 +92,7 @@ mod tests {
         assert_eq!(full_width("__x__ _ a_b"), "＿＿x＿＿ ＿ a_b");
         assert_eq!(slack("<!channel> *x* <a|b>"), "&lt;!channel&gt; ＊x＊ &lt;a|b&gt;");
         assert_eq!(code("a `b` <@all>"), "`a ｀b｀ ＜@all＞`");
+        assert_eq!(plain("<@all> @all <at user_id=\"all\">"), "＜＠all＞ ＠all ＜at user_id=\"all\"＞");
+        assert_eq!(markdown("@channel ![a](b) <!here> \\"), "＠channel !［a］(b) &lt;!here&gt; ＼");
     }
 }

@@ -1,5 +1,5 @@
-//! The channel `feishu`: a bot in a Feishu (飞书) or Lark group, with a card of plain text. No Markdown: plain text
-//! cannot mention anybody or break the layout.
+//! The channel `feishu`: a bot in a Feishu (飞书) or Lark group, with a card of plain text, or as text alone. No Markdown
+//! but for mentions of those whom the configuration names: plain text cannot mention anybody or break the layout.
 
 use std::time::Duration;
 
@@ -7,11 +7,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use super::{
-    ChannelError, ChannelSettings, Pace, SendError,
+    ChannelError, ChannelSettings, Pace, SendError, Style,
     chat_response::{Meaning, Names, verdict},
+    escape,
     hmac::hmac_sha256,
     http::{Http, Post},
     labels,
+    mention::Callees,
+    plain,
     truncate::{Fitted, fit},
 };
 use crate::domain::{
@@ -38,15 +41,22 @@ const NAMES: Names = Names { code: &["code", "StatusCode"], words: &["msg", "Sta
 pub struct Feishu {
     http: Http,
     secret: Option<SecretString>,
+    style: Style,
+    callees: Callees,
 }
 
 impl Feishu {
     pub(super) fn new(settings: &ChannelSettings) -> Result<Self, ChannelError> {
-        Ok(Self { http: Http::new(settings)?, secret: settings.secrets.first().cloned() })
+        let secret = settings.secrets.first().cloned();
+        Ok(Self { http: Http::new(settings)?, secret, style: settings.style, callees: settings.callees()? })
     }
 
     pub(super) async fn send(&self, message: &Message, now: Time) -> Result<(), SendError> {
-        let body = body(message, self.secret.as_ref(), now);
+        let called = self.callees.of_message(message);
+        let body = match self.style {
+            Style::Rich => body(message, |shown| card(shown, called), self.secret.as_ref(), now),
+            Style::Text => body(message, |shown| text(shown, called), self.secret.as_ref(), now),
+        };
         let answer = self.http.post(Post::json(body), now).await?;
         verdict(&answer, NAMES, meaning)
     }
@@ -73,10 +83,16 @@ fn signature(secret: &SecretString, timestamp: &str) -> String {
     hmac_sha256(format!("{timestamp}\n{}", secret.expose_secret().trim()).as_bytes(), &[])
 }
 
-fn body(message: &Message, secret: Option<&SecretString>, now: Time) -> Vec<u8> {
+/// The signed body with what `compose` makes of the message.
+fn body(
+    message: &Message,
+    compose: impl Fn(&Fitted<'_>) -> Value,
+    secret: Option<&SecretString>,
+    now: Time,
+) -> Vec<u8> {
     let timestamp = now.ms().div_euclid(1_000).to_string();
     let compose = |shown: &Fitted<'_>| {
-        let mut body = json!({ "msg_type": "interactive", "card": card(shown) });
+        let mut body = compose(shown);
         if let Some(secret) = secret {
             body["sign"] = signature(secret, &timestamp).into();
             body["timestamp"] = timestamp.as_str().into();
@@ -86,9 +102,21 @@ fn body(message: &Message, secret: Option<&SecretString>, now: Time) -> Vec<u8> 
     fit(message, compose, |body| body.len() <= BODY_BYTES_MAX)
 }
 
+/// A message of text alone, whose one markup are mentions (the same page, "文本").
+fn text(shown: &Fitted<'_>, called: Option<&Callees>) -> Value {
+    let calls = called.map(|called| calls(called, |id| format!("<at user_id=\"{id}\"></at>"))).unwrap_or_default();
+    json!({ "msg_type": "text", "content": { "text": plain::text(shown, escape::plain, &calls) } })
+}
+
+/// Whom the message calls, each as `at` writes an id.
+fn calls(callees: &Callees, at: impl Fn(&str) -> String) -> String {
+    let ids = callees.all.then_some("all").into_iter().chain(callees.users.iter().map(String::as_str));
+    ids.map(at).collect::<Vec<_>>().join(" ")
+}
+
 /// A card of the first schema, which every client of Feishu and of Lark shows
 /// (<https://open.feishu.cn/document/common-capabilities/message-card/message-cards-content/card-structure/card-content>).
-fn card(shown: &Fitted<'_>) -> Value {
+fn card(shown: &Fitted<'_>, called: Option<&Callees>) -> Value {
     let mut elements = Vec::new();
     if !shown.lead.is_empty() {
         elements.push(div(&shown.lead));
@@ -103,17 +131,24 @@ fn card(shown: &Fitted<'_>) -> Value {
         let button = json!({ "tag": "button", "type": "primary", "text": text, "url": link });
         elements.push(json!({ "tag": "action", "actions": [button] }));
     }
+    if let Some(called) = called {
+        // Markdown, and therefore nothing but ids of the configuration
+        // (<https://open.feishu.cn/document/client-docs/bot-v3/add-custom-bot>).
+        let text = json!({ "tag": "lark_md", "content": calls(called, |id| format!("<at id={id}></at>")) });
+        elements.push(json!({ "tag": "div", "text": text }));
+    }
     let mut notes = Vec::new();
     if !shown.hint.is_empty() {
         notes.push(labels::run(shown.language(), &shown.hint));
     }
     notes.push(shown.footer.clone());
     elements.push(json!({ "tag": "note", "elements": [plain(&notes.join("\n"))] }));
-    json!({
+    let card = json!({
         "config": { "wide_screen_mode": true },
         "header": { "template": colour(shown.message.mood), "title": plain(&shown.headline()) },
         "elements": elements,
-    })
+    });
+    json!({ "msg_type": "interactive", "card": card })
 }
 
 fn table(shown: &Fitted<'_>) -> Vec<String> {
@@ -151,7 +186,8 @@ mod tests {
     const NOW: Time = Time::from_ms(1_599_360_473_999);
 
     fn shown(message: &Message, secret: Option<&str>) -> Value {
-        serde_json::from_slice(&body(message, secret.map(SecretString::from).as_ref(), NOW)).unwrap()
+        let compose = |shown: &Fitted<'_>| card(shown, None);
+        serde_json::from_slice(&body(message, compose, secret.map(SecretString::from).as_ref(), NOW)).unwrap()
     }
 
     #[test]
@@ -210,8 +246,12 @@ mod tests {
         for pad in (0..40).step_by(7) {
             let rows = (0..300).map(row).collect();
             let message = Message { lead: "\\".repeat(pad), rows, total: 1_000, ..message() };
-            let length = body(&message, Some(&"this is secret".into()), NOW).len();
-            assert!((BODY_BYTES_MAX - 80..=BODY_BYTES_MAX).contains(&length), "{length}");
+            let secret = Some("this is secret".into());
+            let card = body(&message, |shown| card(shown, None), secret.as_ref(), NOW).len();
+            let text = body(&message, |shown| text(shown, None), secret.as_ref(), NOW).len();
+            for length in [card, text] {
+                assert!((BODY_BYTES_MAX - 80..=BODY_BYTES_MAX).contains(&length), "{length}");
+            }
         }
     }
 
@@ -219,5 +259,36 @@ mod tests {
     fn only_a_message_too_many_makes_9499_wait() {
         assert_eq!(meaning(9_499, "Bad Request"), Meaning::Refused);
         assert_eq!(meaning(9_499, "Too Many Request"), Meaning::Later(Some(AFTER_TOO_MANY)));
+    }
+
+    #[test]
+    fn those_who_must_act_are_called_and_nobody_else() {
+        let mut message = message();
+        message.lead = "<at user_id=\"all\">x</at> <at id=all></at> @all".to_owned();
+        let some = Callees { users: vec!["ou_1".to_owned(), "7f1b".to_owned()], ..Callees::default() };
+        let all = Callees { all: true, ..Callees::default() };
+        let sent = |compose: &dyn Fn(&Fitted<'_>) -> Value| -> Value {
+            serde_json::from_slice(&body(&message, compose, None, NOW)).unwrap()
+        };
+        let text = |called| sent(&|shown| text(shown, called))["content"]["text"].as_str().unwrap().to_owned();
+        assert!(!text(None).contains(['<', '@']), "{}", text(None));
+        assert!(text(Some(&some)).ends_with("\n<at user_id=\"ou_1\"></at> <at user_id=\"7f1b\"></at>"));
+        assert!(text(Some(&all)).ends_with("\n<at user_id=\"all\"></at>"));
+
+        let marked = |called| sent(&|shown| card(shown, called))["card"]["elements"].clone();
+        let markdown = |elements: &Value| {
+            let all: Vec<String> = elements
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one["text"].clone())
+                .filter(|text| text["tag"] == "lark_md")
+                .map(|text| text["content"].as_str().unwrap().to_owned())
+                .collect();
+            all
+        };
+        assert!(markdown(&marked(None)).is_empty());
+        assert_eq!(markdown(&marked(Some(&some))), ["<at id=ou_1></at> <at id=7f1b></at>"]);
+        assert_eq!(markdown(&marked(Some(&all))), ["<at id=all></at>"]);
     }
 }

@@ -1,4 +1,4 @@
-//! One HTTP POST, as every HTTP channel needs it: one deadline, a bounded response, errors in words. No second try, no
+//! One HTTP call, as every HTTP channel needs it: one deadline, a bounded response, errors in words. No second try, no
 //! redirects, no proxy from the environment, and no URL in an error: a bot's URL is its key.
 
 use std::{fmt, time::Duration};
@@ -13,7 +13,8 @@ use super::{ChannelError, ChannelSettings, SendError};
 use crate::{
     domain::time::Time,
     net::{
-        client::{ClientOptions, client, explain},
+        client::{ClientOptions, causes, client, remedy},
+        proxy::{Proxy, WANTS_A_LOGIN},
         redact::Redactor,
         retry_after::retry_after,
     },
@@ -99,13 +100,16 @@ impl Http {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wrong("`url` must begin with https:// or http://".to_owned()));
         }
-        let veil = Redactor::new(Some(&url), &settings.secrets);
+        let mut veil = Redactor::new(Some(&url), &settings.secrets);
+        for secret in settings.egress.proxy.iter().flat_map(Proxy::secrets) {
+            veil.hide(&secret);
+        }
         let client = client(&ClientOptions {
             timeout: settings.timeout,
             connect_timeout: settings.timeout,
             idle_timeout: IDLE_MAX,
             idle_per_host: usize::MAX,
-            proxy: None,
+            egress: &settings.egress,
             tls: url.scheme() == "https",
         });
         let client = client.map_err(|error| wrong(format!("no HTTP client: {error}")))?;
@@ -125,10 +129,21 @@ impl Http {
     /// Sends once to an address made of the channel's own, as with a signature in it. An answer of any status is one.
     ///
     /// # Errors
-    /// [`SendError::Later`] when no status came in time.
+    /// [`SendError::Later`] when no status came in time, [`SendError::Refused`] when the certificate or the proxy is
+    /// what a person must mend.
     pub(super) async fn post_to(&self, url: Url, post: Post, now: Time) -> Result<Answer<'_>, SendError> {
         let request = self.client.post(url).headers(post.headers).header(CONTENT_TYPE, post.content_type);
-        let mut response = request.body(post.body).send().await.map_err(|error| self.fault(error))?;
+        self.call(request.body(post.body), now).await
+    }
+
+    /// Asks once at an address made of the channel's own. An answer of any status is one; errors as of
+    /// [`Http::post_to`].
+    pub(super) async fn get_from(&self, url: Url, now: Time) -> Result<Answer<'_>, SendError> {
+        self.call(self.client.get(url), now).await
+    }
+
+    async fn call(&self, request: reqwest::RequestBuilder, now: Time) -> Result<Answer<'_>, SendError> {
+        let mut response = request.send().await.map_err(|error| self.fault(error))?;
         let mut body = Vec::new();
         // The status is what counts. A body that breaks off is read as far as it came; who needs it misses its end.
         while body.len() < ANSWER_BYTES_MAX
@@ -141,12 +156,16 @@ impl Http {
     }
 
     fn fault(&self, error: reqwest::Error) -> SendError {
-        let why = if error.is_timeout() {
-            format!("no answer within {}", crate::domain::text::format::duration(self.timeout))
-        } else {
-            self.veil.words(&explain(error))
-        };
-        SendError::Later { why, after: None }
+        if error.is_timeout() {
+            let why = format!("no answer within {}", crate::domain::text::format::duration(self.timeout));
+            return SendError::Later { why, after: None };
+        }
+        let error = error.without_url();
+        let why = self.veil.words(&causes(&error));
+        match remedy(&error) {
+            Some(remedy) => SendError::Refused { why: format!("{remedy} ({why})") },
+            None => SendError::Later { why, after: None },
+        }
     }
 }
 
@@ -171,6 +190,8 @@ impl Answer<'_> {
         let why = if status.is_redirection() {
             // Where to is not said: it may be the same address with the same key.
             format!("HTTP {status}: it points to another address, and redirects are not followed")
+        } else if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            format!("HTTP {status}: {WANTS_A_LOGIN}")
         } else {
             said(&format!("HTTP {status}"), &words)
         };

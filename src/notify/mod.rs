@@ -15,6 +15,8 @@ mod hmac;
 mod http;
 mod labels;
 mod log;
+pub mod mention;
+mod plain;
 mod slack;
 mod truncate;
 mod webhook;
@@ -24,7 +26,11 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::domain::{message::Message, time::Time};
+use self::mention::{Callees, Mention};
+use crate::{
+    domain::{message::Message, time::Time},
+    net::egress::Egress,
+};
 
 /// A kind of channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -48,6 +54,17 @@ pub enum Kind {
     Log,
 }
 
+/// How a robot writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Style {
+    /// Headings, colours and bold: Markdown or a card.
+    #[default]
+    Rich,
+    /// Plain text, which every app shows, also `WeChat` for members who read there.
+    Text,
+}
+
 /// What a channel is made of.
 #[derive(Debug, Clone)]
 pub struct ChannelSettings {
@@ -66,6 +83,41 @@ pub struct ChannelSettings {
     pub from: Option<String>,
     /// Whom a mail goes to.
     pub to: Vec<String>,
+    /// What the machine calls itself to a mail server; `None` is its own name.
+    pub hello: Option<String>,
+    /// How a robot writes.
+    pub style: Style,
+    /// Who is called by name when somebody must act.
+    pub mention: Mention,
+    /// The way out to its address.
+    pub egress: Egress,
+}
+
+impl ChannelSettings {
+    /// A channel without an address, which is reached directly and calls nobody by name.
+    #[must_use]
+    pub fn new(name: impl Into<String>, kind: Kind, timeout: Duration) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            url: None,
+            secrets: Vec::new(),
+            timeout,
+            from: None,
+            to: Vec::new(),
+            hello: None,
+            style: Style::default(),
+            mention: Mention::default(),
+            egress: Egress::default(),
+        }
+    }
+}
+
+impl ChannelSettings {
+    fn callees(&self) -> Result<Callees, ChannelError> {
+        let wrong = |wrong| ChannelError { name: self.name.clone(), wrong: format!("`mention`: {wrong}") };
+        Callees::of(&self.mention, self.kind).map_err(wrong)
+    }
 }
 
 /// Why a channel cannot be made: a sentence for the operator, without secrets.

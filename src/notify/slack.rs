@@ -1,4 +1,5 @@
-//! The channel `slack`: an incoming webhook with blocks. It mentions nobody: whom to wake is the channel's own setting.
+//! The channel `slack`: an incoming webhook with blocks, and the whole message as text for services such as Mattermost,
+//! which take the same messages and show nothing else. It mentions only whom the configuration names.
 
 use std::time::Duration;
 
@@ -6,9 +7,11 @@ use serde_json::{Value, json};
 
 use super::{
     ChannelError, ChannelSettings, Pace, SendError,
-    escape::{code, slack},
+    escape::{code, markdown, slack},
     http::{Answer, Http, Post, said},
     labels,
+    mention::Callees,
+    plain,
     truncate::{Fitted, fit},
 };
 use crate::domain::{message::Message, text::format::clip, time::Time};
@@ -20,22 +23,25 @@ pub(super) const PACE: Pace = Pace { at_once: 1, most: Some((1, Duration::from_s
 const HEADER_MAX: usize = 150;
 
 /// Characters of a text (<https://docs.slack.dev/reference/block-kit/composition-objects/text-object>). The table is
-/// one text: some forty rows, which is more than a phone shows without folding.
+/// one text: some forty rows, which is more than a phone shows without folding. The message as text alone keeps to it,
+/// too: older servers of Mattermost take 4,000.
 const TEXT_MAX: usize = 3_000;
 
 /// An address that posts into one channel. The whole address is the key; secrets are not used.
 #[derive(Debug)]
 pub struct Slack {
     http: Http,
+    callees: Callees,
 }
 
 impl Slack {
     pub(super) fn new(settings: &ChannelSettings) -> Result<Self, ChannelError> {
-        Ok(Self { http: Http::new(settings)? })
+        Ok(Self { http: Http::new(settings)?, callees: settings.callees()? })
     }
 
     pub(super) async fn send(&self, message: &Message, now: Time) -> Result<(), SendError> {
-        let body = body(message).to_string().into_bytes();
+        let calls = self.callees.of_message(message).map(calls).unwrap_or_default();
+        let body = body(message, &calls).to_string().into_bytes();
         let answer = self.http.post(Post::json(body), now).await?;
         answer.accepted()?;
         if says_ok(&answer) {
@@ -57,8 +63,23 @@ fn says_ok(answer: &Answer<'_>) -> bool {
     body["ok"] == true || body["success"] == true
 }
 
-fn body(message: &Message) -> Value {
-    fit(message, compose, |body| body["blocks"].as_array().into_iter().flatten().all(fits))
+/// Whom the message calls, as Slack writes it
+/// (<https://docs.slack.dev/messaging/formatting-message-text#mentioning-users>); Mattermost takes `<!channel>`, too.
+fn calls(callees: &Callees) -> String {
+    let one = |id: &String| match id.as_bytes().first() {
+        Some(b'@') => id.clone(),
+        Some(b'S') => format!("<!subteam^{id}>"),
+        Some(_) | None => format!("<@{id}>"),
+    };
+    let all = callees.all.then(|| "<!channel>".to_owned());
+    all.into_iter().chain(callees.users.iter().map(one)).collect::<Vec<_>>().join(" ")
+}
+
+fn body(message: &Message, calls: &str) -> Value {
+    let blocks = fit(message, |shown| blocks(shown, calls), |blocks| blocks.iter().all(fits));
+    let alone = fit(message, |shown| plain::text(shown, markdown, calls), |text| text.chars().count() <= TEXT_MAX);
+    // Slack shows the text in notifications only, and screen readers read it; others show nothing but it.
+    json!({ "text": alone, "blocks": blocks })
 }
 
 /// Whether a block's text is short enough for Slack, which counts what is sent, entities and markup included.
@@ -66,9 +87,8 @@ fn fits(block: &Value) -> bool {
     block["text"]["text"].as_str().is_none_or(|text| text.chars().count() <= TEXT_MAX)
 }
 
-fn compose(shown: &Fitted<'_>) -> Value {
-    let headline = shown.headline();
-    let mut blocks = vec![json!({ "type": "header", "text": plain(&clip(&headline, HEADER_MAX)) })];
+fn blocks(shown: &Fitted<'_>, calls: &str) -> Vec<Value> {
+    let mut blocks = vec![json!({ "type": "header", "text": unmarked(&clip(&shown.headline(), HEADER_MAX)) })];
     if !shown.lead.is_empty() {
         blocks.push(section(&slack(&shown.lead)));
     }
@@ -86,9 +106,11 @@ fn compose(shown: &Fitted<'_>) -> Value {
     if !end.is_empty() {
         blocks.push(section(&end.join("\n")));
     }
-    blocks.push(json!({ "type": "context", "elements": [plain(&shown.footer)] }));
-    // The text is what notifications show, and screen readers read.
-    json!({ "text": slack(&headline), "blocks": blocks })
+    if !calls.is_empty() {
+        blocks.push(section(calls));
+    }
+    blocks.push(json!({ "type": "context", "elements": [unmarked(&shown.footer)] }));
+    blocks
 }
 
 fn table(shown: &Fitted<'_>) -> Vec<String> {
@@ -107,7 +129,7 @@ fn section(text: &str) -> Value {
 }
 
 /// A text without markup; pointed brackets are turned all the same, as mentions are made of them.
-fn plain(text: &str) -> Value {
+fn unmarked(text: &str) -> Value {
     json!({ "type": "plain_text", "text": text.replace('<', "＜").replace('>', "＞"), "emoji": false })
 }
 
@@ -123,9 +145,18 @@ mod tests {
         message.lead = "Ask them to open WeChat & agree.".to_owned();
         message.columns = ["Account", "Program", "Waited"].map(str::to_owned).to_vec();
         assert_eq!(
-            body(&message),
+            body(&message, ""),
             json!({
-                "text": "Action needed: 34 link requests wait for account administrators",
+                "text": "Action needed: 34 link requests wait for account administrators\n\
+                         Ask them to open WeChat &amp; agree.\n\
+                         Account · Program · Waited\n\
+                         • 小店 · wx00000000000000aa · 3天 4小时\n\
+                         • 书屋 · wx00000000000000bb · 3天 1小时\n\
+                         • 茶馆 · wx00000000000000cc · 2天 22小时\n\
+                         …and 31 more\n\
+                         See details: https://amplinkd.example/alerts?rule=stuck\n\
+                         Run: amplinkd alert list --rule stuck\n\
+                         amplinkd · 2026-11-23 03:03 Beijing time",
                 "blocks": [
                     { "type": "header", "text": {
                         "type": "plain_text",
@@ -165,10 +196,13 @@ mod tests {
         for pad in (0..40).step_by(7) {
             let row = |n: usize| vec![format!("{}公众号{n:03}", "&".repeat(pad)), format!("wx{n:016x}")];
             let message = Message { rows: (0..300).map(row).collect(), total: 300, ..message() };
-            let length = body(&message)["blocks"][2]["text"]["text"].as_str().unwrap().chars().count();
-            assert!((TEXT_MAX - 50 - pad * 5..=TEXT_MAX).contains(&length), "{length}");
+            let body = body(&message, "");
+            for text in [&body["blocks"][2]["text"]["text"], &body["text"]] {
+                let length = text.as_str().unwrap().chars().count();
+                assert!((TEXT_MAX - 50 - pad * 5..=TEXT_MAX).contains(&length), "{length}");
+            }
         }
-        let long = body(&Message { title: "题".repeat(500), ..message() });
+        let long = body(&Message { title: "题".repeat(500), ..message() }, "");
         let header = long["blocks"][0]["text"]["text"].as_str().unwrap().chars().count();
         assert!(header <= HEADER_MAX, "{header}");
     }
@@ -180,8 +214,24 @@ mod tests {
         message.lead = "<!here> <@U012|li> *now* `x`".to_owned();
         message.rows[0][0] = "*<!everyone>*\n• *y*".to_owned();
         message.hint = "amplinkd `<!channel>`".to_owned();
-        let body = body(&message).to_string();
+        message.columns[0] = "@here".to_owned();
+        message.rows[1][1] = "@all @channel @li ![x](https://a.example)".to_owned();
+        let shown = body(&message, "");
+        let body = shown.to_string();
         assert!(!body.contains("<!") && !body.contains("<@"), "{body}");
         assert_eq!(body.matches("• *").count(), 3, "{body}");
+        let alone = shown["text"].as_str().unwrap();
+        assert!(!alone.contains(['@', '[', '*', '`', '<']), "{alone}");
+    }
+
+    #[test]
+    fn those_who_must_act_are_called_in_the_blocks_and_in_the_text() {
+        let users = ["U012AB3CD", "S0FF", "@li"].map(str::to_owned).to_vec();
+        let called = calls(&Callees { users, ..Callees::default() });
+        assert_eq!(called, "<@U012AB3CD> <!subteam^S0FF> @li");
+        assert_eq!(calls(&Callees { all: true, ..Callees::default() }), "<!channel>");
+        let body = body(&message(), &called);
+        assert!(body["text"].as_str().unwrap().ends_with(&format!("\n{called}")), "{body}");
+        assert!(body["blocks"].to_string().contains(&called), "{body}");
     }
 }

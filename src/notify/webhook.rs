@@ -93,13 +93,9 @@ mod tests {
 
     fn webhook(secrets: &[&str]) -> Result<Webhook, ChannelError> {
         Webhook::new(&ChannelSettings {
-            name: "events".to_owned(),
-            kind: super::super::Kind::Webhook,
             url: Some("http://127.0.0.1:9/hook".into()),
             secrets: secrets.iter().map(|secret| SecretString::from(*secret)).collect(),
-            timeout: std::time::Duration::from_secs(1),
-            from: None,
-            to: Vec::new(),
+            ..ChannelSettings::new("events", super::super::Kind::Webhook, std::time::Duration::from_secs(1))
         })
     }
 

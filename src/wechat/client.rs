@@ -7,7 +7,6 @@ use reqwest::{
     StatusCode, Url,
     header::{CONTENT_TYPE, HeaderValue},
 };
-use secrecy::SecretString;
 
 use super::{
     answer::{self, CallError, RawListing, cleaned},
@@ -15,7 +14,10 @@ use super::{
 };
 use crate::{
     domain::id::ProgramId,
-    net::client::{self, BodyFault, ClientOptions},
+    net::{
+        client::{self, BodyFault, ClientOptions},
+        egress::Egress,
+    },
 };
 
 /// Bytes of one listing: `ITEMS_MAX` items of the documented size.
@@ -44,8 +46,8 @@ pub struct ClientConfig {
     pub idle_timeout: Duration,
     /// Idle connections kept for reuse.
     pub idle_per_host: usize,
-    /// A proxy for every call, as in `http://user:password@proxy.example:3128`. The environment's are never used.
-    pub proxy: Option<SecretString>,
+    /// The way out of every call. The environment's proxies are never used.
+    pub egress: Egress,
 }
 
 impl Default for ClientConfig {
@@ -56,7 +58,7 @@ impl Default for ClientConfig {
             connect_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(30),
             idle_per_host: 64,
-            proxy: None,
+            egress: Egress::default(),
         }
     }
 }
@@ -98,7 +100,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When the base URL or the proxy cannot be used, or the system has no CA certificates for `https`.
+    /// When the base URL cannot be used, or there are no CA certificates for `https`.
     pub fn new(config: &ClientConfig) -> Result<Self, BadClient> {
         let base = base_url(&config.base_url)?;
         let habits = ClientOptions {
@@ -106,7 +108,7 @@ impl Client {
             connect_timeout: config.connect_timeout,
             idle_timeout: config.idle_timeout,
             idle_per_host: config.idle_per_host,
-            proxy: config.proxy.as_ref(),
+            egress: &config.egress,
             tls: base.scheme() == "https",
         };
         let careful = ClientOptions { idle_timeout: config.idle_timeout.min(EFFECT_IDLE_MAX), ..habits };

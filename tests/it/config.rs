@@ -86,6 +86,13 @@ fn a_mistake_is_answered_with_its_place_and_what_is_allowed() {
         ("[heartbeat]\nurl = \"hc.example\"", "FILE:2:1: [heartbeat] url: expected a URL that begins with http"),
         ("[digest]\nchannels = [\"ops\"]", "FILE:2:1: [digest] channels: there is no channel \"ops\", nor any other"),
         ("[nudge]\nchannels = { \"*\" = \"ops\" }", "FILE:2:14: [nudge] channels.*: there is no channel \"ops\""),
+        ("[wechat]\nproxy = \"proxy.example:3128\"", "FILE:2:1: [wechat] proxy: the proxy's address must begin with"),
+        ("[tokens]\nproxy_file = \"nowhere\"", "FILE:2:1: [tokens] proxy_file: "),
+        ("[heartbeat]\nca_file = \"nowhere.pem\"", "FILE:2:1: [heartbeat] ca_file: "),
+        (
+            "[heartbeat]\nkind = \"uptime\"",
+            "FILE:2:8: [heartbeat] kind: unknown value `uptime`, expected one of `healthchecks`",
+        ),
     ] {
         let wrong = refused(text, &[]);
         assert!(wrong.contains(expected), "{text}\n{wrong}\nmust contain\n{expected}");
@@ -121,6 +128,13 @@ fn no_error_and_no_debug_shows_a_secret() {
         "[[alert.channel]]\nurl = \"https://hush\n",
         "[alerts]\nurl = \"https://hush/\"\n",
         "[heartbeat]\nurl = \"hush\"\n",
+        "[wechat]\nproxy = \"https://user:hush@proxy.example\"\n",
+        "[wechat]\nproxy = \"socks5://user:hush@proxy.example\"\n",
+        "[wechat]\nproxy = \"user:hush@proxy.example:3128\"\n",
+        "[wechat]\nproxy = [\"http://user:hush@proxy.example\"]\n",
+        "[tokens]\nproxy = \"http://user:hush@proxy.example/x\"\n",
+        "[heartbeat]\nproxy = \"http://user:hush@\"\n",
+        "[[alerts.channel]]\nname = \"a\"\nkind = \"slack\"\nurl = \"https://h\"\nproxy = \"hush:3128\"\n",
         "[heartbeat]\nuri = \"hush\"\n",
         "heartbeat = \"https://hush\"\n",
     ] {
@@ -212,6 +226,44 @@ fn paths_start_at_the_folder_of_the_file_and_secrets_come_from_files() {
 
     let wrong = load("[tokens.headers_file]\nAuthorization = \"nowhere\"").unwrap_err();
     assert!(wrong.contains(":2:1: [tokens] headers_file.Authorization: ") && wrong.contains("nowhere"), "{wrong}");
+}
+
+#[test]
+fn the_way_out_of_every_section_is_read_and_its_password_is_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.toml");
+    let certificate = rcgen::generate_simple_self_signed(vec!["ca.example".to_owned()]).unwrap().cert;
+    fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
+    fs::write(folder.path().join("ca.der"), certificate.der()).unwrap();
+    fs::write(folder.path().join("proxy"), "http://user:hush@proxy.example:3128\n").unwrap();
+    let load = |text: &str| {
+        fs::write(&file, text).unwrap();
+        Config::inspect(Some(&file), []).map_err(|wrong| wrong.to_string())
+    };
+    let keys = "proxy = \"http://user:hush@proxy.example\"\nca_file = \"ca.pem\"\n";
+    let from_file = "proxy_file = \"proxy\"\nca_file = \"ca.pem\"\n";
+    let channel = "[[alerts.channel]]\nname = \"a\"\nkind = \"slack\"\nurl = \"https://h.example/hush\"\n";
+    let text = format!("[wechat]\n{keys}[tokens]\n{from_file}[heartbeat]\n{keys}{channel}{from_file}");
+    let loaded = load(&text).unwrap();
+    assert!(!format!("{loaded:?}").contains("hush"), "{loaded:?}");
+    assert_eq!(value(&loaded, "wechat.proxy").0, "http://(hidden)@proxy.example:80");
+    assert_eq!(value(&loaded, "tokens.proxy").0, "(in its file)");
+    assert_eq!(value(&loaded, "heartbeat.ca_file"), ("ca.pem".to_owned(), Origin::File(9)));
+    let Config { wechat, tokens, heartbeat, alerts, .. } = &loaded.config;
+    for egress in [&wechat.egress, &tokens.egress, &heartbeat.egress, &alerts.channels[0].egress] {
+        assert!(egress.proxy.is_some() && format!("{:?}", egress.authorities) == "1 certificates", "{egress:?}");
+    }
+    assert!(loaded.config.direct_sides().is_empty());
+    let direct = load(&format!("[wechat]\nbase_url = \"http://127.0.0.1:9\"\n{channel}")).unwrap();
+    assert_eq!(direct.config.direct_sides(), ["[tokens]", "channel a"]);
+    for (name, word) in [("ca.der", "DER, not PEM"), ("proxy", "no certificate"), ("nowhere.pem", "No such file")] {
+        let wrong = load(&format!("[wechat]\nca_file = \"{name}\"")).unwrap_err();
+        assert!(wrong.contains(":2:1: [wechat] ca_file: ") && wrong.contains(word), "{wrong}");
+        assert!(wrong.contains(name), "{wrong}");
+    }
+    assert!(load("[wechat]\nproxy = \"http://p\"\nproxy_file = \"proxy\"").unwrap_err().contains("not both"));
+    fs::write(&file, "[wechat]\nproxy_file = \"nowhere\"\nca_file = \"nowhere.pem\"").unwrap();
+    assert!(Config::without_secrets(Some(&file), []).is_ok(), "a person who may not read them can still work");
 }
 
 #[test]

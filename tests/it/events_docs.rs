@@ -302,13 +302,9 @@ async fn posted(secrets: &[&str]) -> Post {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hooks/amplinkd", listener.local_addr().unwrap());
     let channel = Channel::new(&ChannelSettings {
-        name: "platform".to_owned(),
-        kind: ChannelKind::Webhook,
         url: Some(url.into()),
         secrets: secrets.iter().map(|secret| (*secret).into()).collect(),
-        timeout: Duration::from_secs(10),
-        from: None,
-        to: Vec::new(),
+        ..ChannelSettings::new("platform", ChannelKind::Webhook, Duration::from_secs(10))
     });
     let (channel, message) = (channel.unwrap(), message(&digest()));
     let (post, taken) = tokio::join!(receive(&listener), channel.send(&message, SystemClock::new().now()));

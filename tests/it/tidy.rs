@@ -27,7 +27,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
         ],
     ),
     ("selftest", &["domain", "clock", "store", "engine", "alerting", "schedule", "sim", "daemon", "shutdown"]),
-    ("config", &["domain", "notify"]),
+    ("config", &["domain", "net", "notify"]),
     ("telemetry", &["config"]),
     ("shutdown", &["domain"]),
     (

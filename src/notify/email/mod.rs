@@ -1,18 +1,20 @@
 //! The channel `email`: one mail per message, handed to an SMTP server, with no less protection than the URL asks for.
 
+mod dial;
 mod letter;
 mod server;
 mod smtp;
 
 use std::time::Duration;
 
-use lettre::{message::Mailbox, transport::smtp::client::TlsParameters};
+use lettre::message::Mailbox;
 use secrecy::ExposeSecret as _;
 
 use self::{
+    dial::{Tls, is_host_name},
     letter::Envelope,
-    server::{Security, Server},
-    smtp::{Line, Login, Trust},
+    server::Server,
+    smtp::{Line, Login},
 };
 use super::{ChannelError, ChannelSettings, Pace, SendError};
 use crate::domain::{message::Message, time::Time};
@@ -46,8 +48,13 @@ impl Email {
             }
         };
         let envelope = Box::new(envelope(settings).map_err(wrong)?);
-        let tls = trust(&server).map_err(wrong)?;
-        let line = Box::new(Line { server, tls, login, timeout: settings.timeout });
+        let hello = settings.hello.clone();
+        if hello.as_deref().is_some_and(|name| !is_host_name(name)) {
+            return Err(wrong("`hello` is no name of a host: write one such as \"mon.example.com\"".to_owned()));
+        }
+        let (egress, timeout) = (settings.egress.clone(), settings.timeout);
+        let tls = Tls::to(&server, &egress.authorities).map_err(wrong)?;
+        let line = Box::new(Line { server, tls, egress, hello, login, timeout });
         Ok(Self { name: settings.name.clone(), line, envelope })
     }
 
@@ -89,16 +96,6 @@ fn mailbox(key: &str, text: &str) -> Result<Mailbox, String> {
     if name_is_safe && is_ascii { Ok(mailbox) } else { Err(wrong()) }
 }
 
-/// Whom to trust at the other end: the system's certificates, or those of `SSL_CERT_FILE`.
-fn trust(server: &Server) -> Result<Option<Trust>, String> {
-    match server.security {
-        Security::Plain => Ok(None),
-        Security::Wrapped | Security::StartTls => TlsParameters::new(server.host.clone())
-            .map(|tls| Some(Trust(tls)))
-            .map_err(|error| format!("no TLS for the mail server: {error}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,13 +103,11 @@ mod tests {
 
     fn settings() -> ChannelSettings {
         ChannelSettings {
-            name: "ops".to_owned(),
-            kind: Kind::Email,
             url: Some("smtp://me@localhost:2525?tls=none".into()),
             secrets: vec!["hunter2".into()],
-            timeout: Duration::from_secs(1),
             from: Some("amplinkd <amplinkd@example.com>".to_owned()),
             to: vec!["运维 <ops@example.com>".to_owned()],
+            ..ChannelSettings::new("ops", Kind::Email, Duration::from_secs(1))
         }
     }
 
@@ -135,6 +130,7 @@ mod tests {
             (|s| s.to.clear(), "`to` is empty"),
             (|s| s.to = vec!["ops@公司.example".to_owned()], "no mail address"),
             (|s| s.to = vec!["ops@example.com".to_owned(); 101], "more than 100"),
+            (|s| s.hello = Some("mon_1".to_owned()), "`hello` is no name"),
         ] {
             let wrong = with(change).unwrap_err();
             assert!(wrong.contains(word), "{wrong}");

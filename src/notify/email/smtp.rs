@@ -1,7 +1,7 @@
 //! The SMTP conversation, and what each response means for us. No mail is sent twice, nothing is sent in plain text
 //! where TLS was required, and the password is in no error.
 
-use std::{error::Error as _, io, time::Duration};
+use std::{error::Error as _, sync::atomic::Ordering, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lettre::{
@@ -9,19 +9,27 @@ use lettre::{
     transport::smtp::{
         Error,
         authentication::{Credentials, DEFAULT_MECHANISMS},
-        client::{AsyncSmtpConnection, TlsParameters},
+        client::AsyncSmtpConnection,
         commands::{Data, Mail, Rcpt},
-        extension::ClientId,
     },
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
     super::SendError,
+    dial::{DialError, Tls, client_id, dial, own_name},
     letter::Envelope,
     server::{PORT_WRAPPED, Security, Server},
 };
-use crate::{domain::text::format::duration, net::redact::Redactor};
+use crate::{
+    domain::text::format::duration,
+    net::{
+        egress::Egress,
+        proxy::{Proxy, TunnelError},
+        redact::Redactor,
+        trust::{advice, tls_fault},
+    },
+};
 
 /// How long a server may take to say good-bye. The mail is its own by then; without the word it only logs a lost
 /// connection.
@@ -49,27 +57,20 @@ impl Login {
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) server: Server,
-    /// Which certificates we trust; `None` where no TLS was asked for.
-    pub(super) tls: Option<Trust>,
+    pub(super) tls: Tls,
+    pub(super) egress: Egress,
+    /// What we call ourselves; `None` is this machine's name.
+    pub(super) hello: Option<String>,
     pub(super) login: Option<Login>,
     /// From the first byte until the server has taken the mail.
     pub(super) timeout: Duration,
-}
-
-/// TLS as this server needs it.
-#[derive(Clone)]
-pub(super) struct Trust(pub(super) TlsParameters);
-
-impl std::fmt::Debug for Trust {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Trust")
-    }
 }
 
 /// What was said to the server, for its refusals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Greeting,
+    Hello,
     StartTls,
     Login,
     Sender,
@@ -81,6 +82,7 @@ impl Step {
     const fn word(self) -> &'static str {
         match self {
             Self::Greeting => "the connection",
+            Self::Hello => "EHLO",
             Self::StartTls => "STARTTLS",
             Self::Login => "the login",
             Self::Sender => "the sender",
@@ -133,21 +135,19 @@ impl Line {
 
     /// A connection as protected as it was asked for.
     async fn connect(&self) -> Result<AsyncSmtpConnection, SendError> {
-        let Server { host, port, security, .. } = &self.server;
-        // An address for a name: we have none that a server could look up (RFC 5321, section 4.1.4).
-        let hello = ClientId::default();
-        let trust = self.tls.as_ref().map(|trust| trust.0.clone());
-        let wrapped = trust.clone().filter(|_| *security == Security::Wrapped);
-        let connected =
-            AsyncSmtpConnection::connect_tokio1((host.as_str(), *port), Some(self.timeout), &hello, wrapped, None);
-        let mut connection = connected.await.map_err(|error| self.meaning(Step::Greeting, &error))?;
-        if let (Security::StartTls, Some(trust)) = (security, trust) {
+        let stream = dial(&self.server, &self.tls, &self.egress).await.map_err(|error| self.undialled(&error))?;
+        let hello = client_id(self.hello.as_deref(), &stream);
+        let has_spoken = stream.has_spoken();
+        let step = || if has_spoken.load(Ordering::Relaxed) { Step::Hello } else { Step::Greeting };
+        let connected = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello);
+        let mut connection = connected.await.map_err(|error| self.meaning(step(), &error))?;
+        if let Tls::Upgrade(tls) = self.tls.clone() {
             if !connection.can_starttls() {
                 return Err(SendError::Refused {
                     why: "the mail server offers no STARTTLS, and nothing is sent without it".to_owned(),
                 });
             }
-            connection.starttls(trust, &hello).await.map_err(|error| self.meaning(Step::StartTls, &error))?;
+            connection.starttls(tls, &hello).await.map_err(|error| self.meaning(Step::StartTls, &error))?;
         }
         Ok(connection)
     }
@@ -182,26 +182,43 @@ impl Line {
         }
     }
 
+    /// What a connection that does not come about asks of us: a certificate that we do not trust, a server that speaks no
+    /// TLS or a proxy that does not let us are a person's task; everything else may pass.
+    fn undialled(&self, error: &DialError) -> SendError {
+        let error = match error {
+            DialError::Tunnel(TunnelError::Refused(why)) => return SendError::Refused { why: self.cleaned(why) },
+            DialError::Tunnel(TunnelError::Passing(why)) => {
+                return SendError::Later { why: self.cleaned(why), after: None };
+            }
+            DialError::Broken(error) => error,
+        };
+        let why = format!("{} failed: {}", Step::Greeting.word(), self.cleaned(&error.to_string()));
+        match tls_fault(error) {
+            Some(rustls::Error::InvalidMessage(_)) => SendError::Refused {
+                why: format!("{why}; the server speaks no TLS at first on this port: smtp:// asks for STARTTLS"),
+            },
+            fault => told(why, fault.and_then(advice)),
+        }
+    }
+
     /// What a failure asks of us. A code of 4xx passes by itself. A code of 5xx, a certificate that we do not trust, or a
     /// server that cannot do what we need, does not: a person must look. A mail that is too big stays so.
     fn meaning(&self, step: Step, error: &Error) -> SendError {
         let Some(code) = error.status() else {
-            let mut why = format!("{} failed: {}", step.word(), self.cleaned(&innermost(error)));
-            let tls = tls_fault(error);
-            let is_untrusted = matches!(tls, Some(rustls::Error::InvalidCertificate(_)));
-            let is_no_tls = step == Step::Greeting && matches!(tls, Some(rustls::Error::InvalidMessage(_)));
-            if is_no_tls {
-                why += "; the server speaks no TLS at first on this port: smtp:// asks for STARTTLS";
-            }
-            return if error.is_client() || is_untrusted || is_no_tls {
+            let why = format!("{} failed: {}", step.word(), self.cleaned(&innermost(error)));
+            return if error.is_client() {
                 SendError::Refused { why }
             } else {
-                SendError::Later { why, after: None }
+                told(why, tls_fault(error).and_then(advice))
             };
         };
         let code = code.to_string();
         let said = self.cleaned(&error.source().map(ToString::to_string).unwrap_or_default());
-        let why = format!("the mail server answered {code} to {}: {said}", step.word());
+        let mut why = format!("the mail server answered {code} to {}: {said}", step.word());
+        // Many servers tell the name's refusal only to the recipient.
+        if step == Step::Hello || said.to_ascii_lowercase().contains("helo") {
+            why += &self.introduction();
+        }
         if error.is_transient() {
             SendError::Later { why, after: None }
         } else if is_too_big(step, &code, &said) {
@@ -211,10 +228,28 @@ impl Line {
         }
     }
 
+    /// What to change when a server does not like our name.
+    fn introduction(&self) -> String {
+        let name = own_name(self.hello.as_deref());
+        let name = name.map_or_else(|| "our address".to_owned(), |name| format!("{name:?}"));
+        format!("; EHLO named {name}: `hello` sets the name that the server wants, such as \"mon.example.com\"")
+    }
+
     /// A sentence of the server's, without what it may have learned from us.
     fn cleaned(&self, said: &str) -> String {
-        let veil = self.login.as_ref().map_or_else(|| Redactor::new(None, &[]), Login::veil);
+        let mut veil = self.login.as_ref().map_or_else(|| Redactor::new(None, &[]), Login::veil);
+        for secret in self.egress.proxy.iter().flat_map(Proxy::secrets) {
+            veil.hide(&secret);
+        }
         veil.words(said)
+    }
+}
+
+/// A person's task where one has something to change, or else something that may pass.
+fn told(why: String, remedy: Option<String>) -> SendError {
+    match remedy {
+        Some(remedy) => SendError::Refused { why: format!("{remedy} ({why})") },
+        None => SendError::Later { why, after: None },
     }
 }
 
@@ -238,19 +273,6 @@ fn innermost(error: &Error) -> String {
     inner.to_string()
 }
 
-/// What TLS itself had against the other end. It hides in an IO error, which does not name it as its cause.
-fn tls_fault(error: &Error) -> Option<&rustls::Error> {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let hidden = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if let Some(fault) = hidden.and_then(|hidden| hidden.downcast_ref()).or_else(|| inner.downcast_ref()) {
-            return Some(fault);
-        }
-        cause = inner.source();
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,7 +291,9 @@ mod tests {
     fn a_server_that_repeats_the_password_is_not_repeated() {
         let line = Line {
             server: Server::parse("smtps://me@mail.example").unwrap(),
-            tls: None,
+            tls: Tls::None,
+            egress: Egress::default(),
+            hello: None,
             login: Some(Login { user: "me".to_owned(), password: "hunter2".into() }),
             timeout: Duration::from_secs(1),
         };

@@ -1,6 +1,6 @@
 //! Tokens from a token service over HTTP. Its headers go nowhere else, and its URL is not shown: both may be secrets.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use reqwest::{
     Url,
@@ -13,6 +13,7 @@ use crate::{
     domain::id::AccountId,
     net::{
         client::{self, BodyFault, ClientOptions},
+        proxy::Proxy,
         secrets::percent_encoded,
     },
 };
@@ -29,11 +30,17 @@ const IDLE_MAX: usize = 8;
 /// Bytes of the shortest value taken for a secret: a `v=1` would take every 1 out of a rid.
 const SECRET_BYTES_MIN: usize = 4;
 
-#[derive(Debug)]
 pub(super) struct Service {
     http: reqwest::Client,
     url: String,
     headers: HeaderMap,
+    proxy_secrets: Vec<String>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Service")
+    }
 }
 
 impl Service {
@@ -60,11 +67,12 @@ impl Service {
             connect_timeout: source.timeout,
             idle_timeout: IDLE,
             idle_per_host: IDLE_MAX,
-            proxy: None,
+            egress: &source.egress,
             tls: sample.scheme() == "https",
         })
         .map_err(BadTokenSource)?;
-        Ok(Self { http, url: source.url.clone(), headers })
+        let proxy_secrets = source.egress.proxy.iter().flat_map(Proxy::secrets).collect();
+        Ok(Self { http, url: source.url.clone(), headers, proxy_secrets })
     }
 
     pub(super) async fn fetch(&self, account: &AccountId) -> Result<Grant, TokenError> {
@@ -85,11 +93,11 @@ impl Service {
         Grant::of_service(status, &body, &sent)
     }
 
-    /// What the service was sent that may be a secret, for it may quote that back: the headers' values and their words,
-    /// as of `Bearer …`, a password in the URL, and the values in its query, as they were spelt and as they are meant.
+    /// What the service or the proxy was sent that may be a secret, for it may quote that back: the headers' values and
+    /// their words, as of `Bearer …`, a password in the URL, and the values in its query, as they were spelt and as they are meant.
     /// Longest first, for one may lie within another.
     fn secrets(&self, url: &str, account: &AccountId) -> Vec<String> {
-        let mut found: Vec<String> = Vec::new();
+        let mut found = self.proxy_secrets.clone();
         for value in self.headers.values().filter_map(|value| std::str::from_utf8(value.as_bytes()).ok()) {
             found.push(value.to_owned());
             found.extend(value.split_whitespace().map(str::to_owned));

@@ -5,7 +5,10 @@ use std::{borrow::Cow, collections::HashMap, fmt, path::PathBuf, sync::Arc, time
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{domain::errcode::Refusal, net::secrets};
+use crate::{
+    domain::errcode::Refusal,
+    net::{egress::Egress, secrets},
+};
 
 mod cache;
 mod command;
@@ -108,6 +111,15 @@ pub struct HttpSource {
     pub headers: Vec<(String, SecretString)>,
     /// From connecting to the last byte of the answer.
     pub timeout: Duration,
+    /// The way out to it.
+    pub egress: Egress,
+}
+
+impl Default for HttpSource {
+    /// A service without an address, that is reached directly and waits for as long as `[tokens]` does.
+    fn default() -> Self {
+        Self { url: String::new(), headers: Vec::new(), timeout: Duration::from_secs(10), egress: Egress::default() }
+    }
 }
 
 impl fmt::Debug for HttpSource {

@@ -144,6 +144,27 @@ fn a_mistake_in_alerts_is_answered_with_its_place_and_what_is_allowed() {
             "FILE:3:8: [[alerts.channel]] kind: unknown value `sms`, expected one of `webhook`",
         ),
         (address.replace("slack", "log"), "kind = \"log\" writes to our own log"),
+        (
+            format!("{address}style = \"text\""),
+            "FILE:5:1: [[alerts.channel]] style: channel \"ops\": only wecom, dingtalk",
+        ),
+        (format!("{address}style = \"bold\""), "FILE:5:9: [[alerts.channel]] style: unknown value `bold`, expected"),
+        (
+            format!("{address}hello = \"mon\""),
+            "FILE:5:1: [[alerts.channel]] hello: channel \"ops\": only kind = \"email\"",
+        ),
+        (format!("{address}mention = \"ops\""), "FILE:5:11: [[alerts.channel]] mention: expected \"all\" or a list"),
+        (format!("{address}mention = [138]"), "FILE:5:11: [[alerts.channel]] mention: expected \"all\" or a list"),
+        (
+            format!("{address}mention = [\"13800138000\"]"),
+            "FILE:5:1: [[alerts.channel]] mention: channel \"ops\": \"13800138000\" cannot be called",
+        ),
+        (
+            format!("{}mention = [\"13800138000\"]", address.replace("slack", "feishu")),
+            "open_id (ou_…) or user_id alone, not by phone number",
+        ),
+        (format!("{}mention = \"all\"", address.replace("slack", "webhook")), "only wecom, dingtalk, feishu and slack"),
+        (channel("proxy = \"http://p\"").replace("slack", "log"), "without a connection"),
         (address.replace("slack", "email"), "kind = \"email\" needs `from`"),
         (format!("{address}[digest]\nchannels = [\"opps\"]"), "there is no channel \"opps\": expected one of ops"),
         (format!("{address}[nudge]\nchannels = {{ shop = \"ops\" }}"), "[nudge] channels.shop: expected a label"),

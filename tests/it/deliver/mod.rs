@@ -94,13 +94,9 @@ impl Post {
     fn outlets(&self) -> Vec<ChannelEndpoint> {
         let outlet = |name: &&'static str| {
             let channel = Channel::new(&ChannelSettings {
-                name: (*name).to_owned(),
-                kind: Kind::Webhook,
                 url: Some(format!("{}/{name}", self.receiver.url).into()),
                 secrets: vec![Receiver::secret().into()],
-                timeout: Duration::from_secs(20),
-                from: None,
-                to: Vec::new(),
+                ..ChannelSettings::new(*name, Kind::Webhook, Duration::from_secs(20))
             })
             .unwrap();
             let pace = self.pace.unwrap_or_else(|| channel.pace());

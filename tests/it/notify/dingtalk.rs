@@ -32,8 +32,13 @@ fn robot(received: &Received) -> Reply {
         return said(460_101, "message too long, exceed 20000 bytes");
     }
     let body = received.json();
-    let filled = |name: &str| body["markdown"][name].as_str().is_some_and(|text| !text.is_empty());
-    match body["msgtype"] == "markdown" && filled("title") && filled("text") {
+    let filled = |path: &str| body.pointer(path).and_then(|text| text.as_str()).is_some_and(|text| !text.is_empty());
+    let is_whole = match body["msgtype"].as_str() {
+        Some("markdown") => filled("/markdown/title") && filled("/markdown/text"),
+        Some("text") => filled("/text/content"),
+        _ => false,
+    };
+    match is_whole {
         true if body["at"]["isAtAll"] == true => said(400_105, "it would wake everybody"),
         true => said(0, "ok"),
         false => said(400_801, "miss param"),
@@ -92,4 +97,32 @@ async fn each_answer_says_what_is_to_be_done() {
         let (what, after, why) = sent(&server, &[SECRET], &message(), NOW).await;
         assert_eq!((what, after, why.as_str()), expected);
     }
+}
+
+/// Whom the group's robot calls: those whom `at` names and the text, too.
+fn called(body: &serde_json::Value) -> Vec<String> {
+    let text = body.pointer("/markdown/text").or(body.pointer("/text/content")).unwrap().as_str().unwrap();
+    let named = ["atMobiles", "atUserIds"].into_iter().filter_map(|list| body["at"][list].as_array());
+    let named = named.flatten().map(|person| person.as_str().unwrap().to_owned());
+    named.filter(|person| text.contains(&format!("@{person}"))).collect()
+}
+
+#[tokio::test]
+async fn those_who_must_act_are_called_and_only_then() {
+    let server = Server::start(robot).await;
+    let url = format!("{}/robot/send?access_token={TOKEN}", server.url);
+    let channel = |style| {
+        let mention = Mention::These(vec!["13800138000".to_owned(), "user123".to_owned()]);
+        Channel::new(&ChannelSettings { style, mention, ..settings(Kind::Dingtalk, &url, &[SECRET]) }).unwrap()
+    };
+    let mut nasty = message();
+    nasty.rows[0][0] = "@13900139000 @all".to_owned();
+    for style in [Style::Rich, Style::Text] {
+        channel(style).send(&Message { mood: Severity::Repeated, ..nasty.clone() }, NOW).await.unwrap();
+        channel(style).send(&Message { mood: Severity::News, ..nasty.clone() }, NOW).await.unwrap();
+        channel(style).send(&crowd(5_000), NOW).await.unwrap();
+    }
+    let sent: Vec<_> = server.received().iter().map(|sent| called(&sent.json())).collect();
+    let both = vec!["13800138000".to_owned(), "user123".to_owned()];
+    assert_eq!(sent, [both.clone(), vec![], both.clone(), both.clone(), vec![], both]);
 }

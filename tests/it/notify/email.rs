@@ -21,6 +21,7 @@ fn plain(server: &SmtpServer) -> ChannelSettings {
     ChannelSettings {
         from: Some("amplinkd <amplinkd@example.com>".to_owned()),
         to: vec!["运维 <ops@example.com>".to_owned(), "boss@example.com".to_owned()],
+        hello: Some("mon.example.com".to_owned()),
         ..settings(
             Kind::Email,
             &format!("smtp://alerts%40example.com@127.0.0.1:{}?tls=none", server.port),
@@ -69,7 +70,7 @@ async fn a_mail_tells_everything_in_text_and_in_html() {
     let login = BASE64_STANDARD.encode("\0alerts@example.com\0hunter2");
     let commands = server.heard().commands;
     let expected = [
-        "EHLO [127.0.0.1]",
+        "EHLO mon.example.com",
         &format!("AUTH PLAIN {login}"),
         "MAIL FROM:<amplinkd@example.com>",
         "RCPT TO:<ops@example.com>",
@@ -184,7 +185,7 @@ async fn nothing_is_said_without_the_tls_that_was_asked_for() {
     let starttls = to(format!("smtp://alerts@127.0.0.1:{}", strip.port));
     let (what, _, why) = outcome(channel(&starttls).send(&message(), NOW).await);
     assert_eq!((what, why.as_str()), ("refused", "the mail server offers no STARTTLS, and nothing is sent without it"));
-    assert_eq!(strip.heard().commands, ["EHLO [127.0.0.1]"]);
+    assert_eq!(strip.heard().commands, ["EHLO mon.example.com"]);
 
     let lies = |said: &str| match said {
         "STARTTLS" => Some(Say::Lines("220 this is no TLS")),
@@ -315,4 +316,46 @@ async fn a_password_is_in_no_error_whatever_the_server_says() {
     let (what, _, why) = outcome(closed.send(&message(), NOW).await);
     assert_eq!(what, "later", "{why}");
     assert!(!format!("{why} {closed:?} {settings:?}").contains("hunter2"));
+}
+
+/// What this machine calls itself.
+fn machine() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[tokio::test]
+async fn a_server_is_told_the_machines_name_or_the_one_it_wants() {
+    let server = SmtpServer::start(|said| {
+        let is_nameless = said.starts_with("EHLO [") || said.starts_with("EHLO localhost");
+        is_nameless.then_some(Say::Lines("550 5.7.0 who are you?"))
+    })
+    .await;
+    let own = ChannelSettings { hello: None, ..plain(&server) };
+    let (what, _, why) = outcome(channel(&own).send(&message(), NOW).await);
+    if machine().starts_with("localhost") || machine().contains('_') {
+        return crate::skip::skipped("a machine without a name of its own");
+    }
+    assert_eq!((what, why.as_str()), ("sent", ""));
+    assert_eq!(server.heard().commands[0], format!("EHLO {}", machine()));
+    let named = ChannelSettings { hello: Some("mon.example.com".to_owned()), ..own };
+    assert_eq!(outcome(channel(&named).send(&message(), NOW).await).0, "sent");
+    assert!(server.heard().commands.contains(&"EHLO mon.example.com".to_owned()));
+}
+
+#[tokio::test]
+async fn a_name_that_the_server_does_not_want_is_what_the_error_speaks_of() {
+    // At once, or as many do, only when they hear a recipient.
+    for (step, answer, what) in [
+        ("EHLO", "550 5.7.1 invalid domain", "refused"),
+        ("EHLO", "421 4.7.0 try again later, closing connection", "later"),
+        ("RCPT", "504 5.5.2 <mon>: Helo command rejected: need fully-qualified hostname", "refused"),
+    ] {
+        let server = SmtpServer::start(move |said| said.starts_with(step).then_some(Say::Lines(answer))).await;
+        let (done, why) = send(&server, &message()).await;
+        assert_eq!(done, what, "{why}");
+        assert!(why.contains("EHLO") && why.contains("\"mon.example.com\"") && why.contains("`hello`"), "{why}");
+    }
+    let server = SmtpServer::start(|said| (said == GREETING).then_some(Say::Lines("554 5.7.1 no service"))).await;
+    let (_, why) = send(&server, &message()).await;
+    assert!(why.contains("to the connection") && !why.contains("EHLO"), "{why}");
 }

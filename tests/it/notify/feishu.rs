@@ -28,7 +28,9 @@ fn robot(received: &Received) -> Reply {
     if (NOW.ms() / 1_000 - seconds).abs() > 3_600 || body["sign"] != expected {
         return said(19_021, "sign match fail or timestamp is not within one hour from current time");
     }
-    if body["msg_type"] != "interactive" || !body["card"].is_object() || !is_card(&body["card"]) {
+    let is_text = body["msg_type"] == "text" && body["content"]["text"].as_str().is_some_and(|text| !text.is_empty());
+    let is_whole_card = body["msg_type"] == "interactive" && body["card"].is_object() && is_card(&body["card"]);
+    if !is_text && !is_whole_card {
         return said(19_002, "params error, msg_type need");
     }
     let done = r#"{"StatusCode":0,"StatusMessage":"success","code":0,"data":{},"msg":"success"}"#;
@@ -40,6 +42,7 @@ fn is_card(card: &Value) -> bool {
     let text =
         |text: &Value| text["tag"] == "plain_text" && text["content"].as_str().is_some_and(|text| !text.is_empty());
     let element = |element: &Value| match element["tag"].as_str().unwrap_or_default() {
+        "div" if element["text"]["tag"] == "lark_md" => element["text"]["content"].is_string(),
         "div" => text(&element["text"]),
         "hr" => true,
         "note" => element["elements"].as_array().is_some_and(|all| all.iter().all(text)),
@@ -130,4 +133,34 @@ async fn each_answer_says_what_is_to_be_done() {
         let (what, after, why) = sent(&server, &[SECRET], &message()).await;
         assert_eq!((what, after, why.as_str()), expected);
     }
+}
+
+/// Whom a group would call: each `at` of a text, or of the Markdown in a card.
+fn called(body: &Value) -> Vec<String> {
+    let markdown = body["card"]["elements"].as_array().into_iter().flatten().map(|element| &element["text"]);
+    let markdown = markdown.filter(|text| text["tag"] == "lark_md").map(|text| &text["content"]);
+    let texts: String = markdown.chain([&body["content"]["text"]]).filter_map(Value::as_str).collect();
+    let ids = texts.split("<at ").skip(1).filter_map(|at| at.split(['=', '>']).nth(1));
+    ids.map(|id| id.trim_matches('"').to_owned()).collect()
+}
+
+#[tokio::test]
+async fn those_who_must_act_are_called_and_only_then() {
+    let server = Server::start(robot).await;
+    let channel = |style, mention| {
+        let url = format!("{}{HOOK}", server.url);
+        Channel::new(&ChannelSettings { style, mention, ..settings(Kind::Feishu, &url, &[SECRET]) }).unwrap()
+    };
+    let mut nasty = message();
+    nasty.title = "<at user_id=\"all\"></at>".to_owned();
+    nasty.rows[0][0] = "<at id=all></at> @all".to_owned();
+    for style in [Style::Rich, Style::Text] {
+        let some = Mention::These(vec!["ou_18eac85d35a26f989317ad4f02e8bbbb".to_owned()]);
+        channel(style, some).send(&nasty, NOW).await.unwrap();
+        channel(style, Mention::All).send(&crowd(5_000), NOW).await.unwrap();
+        channel(style, Mention::All).send(&Message { mood: Severity::Resolved, ..nasty.clone() }, NOW).await.unwrap();
+    }
+    let sent: Vec<_> = server.received().iter().map(|sent| called(&sent.json())).collect();
+    let (one, all) = (vec!["ou_18eac85d35a26f989317ad4f02e8bbbb".to_owned()], vec!["all".to_owned()]);
+    assert_eq!(sent, [one.clone(), all.clone(), vec![], one, all, vec![]]);
 }

@@ -1,8 +1,8 @@
-//! The dead man's switch against a service in the manner of Healthchecks.
+//! The dead man's switch against services in the manner of Healthchecks and of Uptime Kuma, and against a bare URL.
 
 use std::time::Duration;
 
-use amplinkd::notify::heartbeat::HeartbeatClient;
+use amplinkd::notify::heartbeat::{HeartbeatClient, HeartbeatKind, HeartbeatSettings};
 
 use super::{
     NOW, outcome,
@@ -27,7 +27,11 @@ fn answer(received: &Received) -> Reply {
 }
 
 fn heartbeat(url: String, timeout: Duration) -> HeartbeatClient {
-    HeartbeatClient::new(url.into(), timeout).unwrap()
+    client(HeartbeatKind::Healthchecks, url, timeout)
+}
+
+fn client(kind: HeartbeatKind, url: String, timeout: Duration) -> HeartbeatClient {
+    HeartbeatClient::new(HeartbeatSettings::new(kind, url.into(), timeout)).unwrap()
 }
 
 /// A timeout that only ends what would last for ever.
@@ -97,4 +101,72 @@ async fn a_service_that_refuses_or_hangs_says_so_without_the_key() {
         assert_eq!(done, what, "{why}");
         assert!(!format!("{why} {heartbeat:?}").contains("5bf66975"), "{why}");
     }
+}
+
+/// The key of a push monitor.
+const MONITOR: &str = "pXtGOPoiQe";
+
+/// A push monitor of Uptime Kuma: the newest answers 404 to a key that it does not know, older ones 200.
+fn kuma(received: &Received) -> Reply {
+    let said = |status: u16, body: &str| Reply::Status(status, body.to_owned());
+    let Some(key) = received.path.strip_prefix("/api/push/") else {
+        return said(200, "<!DOCTYPE html><title>Uptime Kuma</title>");
+    };
+    match (key, received.query.get("status").map(String::as_str)) {
+        (MONITOR, Some("up" | "down")) => said(200, r#"{"ok":true}"#),
+        ("old", _) => said(200, r#"{"ok":false,"msg":"Monitor not found or not active."}"#),
+        _ => said(404, r#"{"ok":false,"msg":"Monitor not found or not active."}"#),
+    }
+}
+
+#[tokio::test]
+async fn a_push_monitor_hears_up_and_down_and_how_long_the_look_took() {
+    let server = Server::start(kuma).await;
+    let url = format!("{}/api/push/{MONITOR}?status=up&msg=OK&ping=", server.url);
+    let heartbeat = client(HeartbeatKind::Kuma, url, LONG);
+    heartbeat.start(NOW).await.unwrap();
+    heartbeat.ok(NOW + Duration::from_millis(250)).await.unwrap();
+    heartbeat.start(NOW).await.unwrap();
+    heartbeat.fail(&format!("cron_silent drift: overdue\n{}", "不符".repeat(10_000)), NOW).await.unwrap();
+    let heard = server.received();
+    assert_eq!(heard.len(), 2, "a beat is one call");
+    assert!(heard.iter().all(|push| push.method == "GET" && push.query.len() == 3));
+    let of = |push: &Received, name: &str| push.query[name].clone();
+    assert_eq!(["status", "msg", "ping"].map(|name| of(&heard[0], name)), ["up", "OK", "250"]);
+    assert_eq!(of(&heard[1], "status"), "down");
+    let words = of(&heard[1], "msg");
+    assert!(words.starts_with("cron_silent drift: overdue; 不符") && words.len() <= 1_000, "{words}");
+}
+
+#[tokio::test]
+async fn a_monitor_that_is_not_there_is_refused_with_what_may_be_the_cause() {
+    let server = Server::start(kuma).await;
+    for (kind, path, word) in [
+        (HeartbeatKind::Kuma, "/api/push/unknown-key-1", "not found"),
+        (HeartbeatKind::Kuma, "/api/push/old", "not found"),
+        (HeartbeatKind::Kuma, "/dashboard", "/api/push/"),
+        (HeartbeatKind::Healthchecks, "/api/push/pXtGOPoiQe", "kind = \"kuma\""),
+    ] {
+        let heartbeat = client(kind, format!("{}{path}", server.url), LONG);
+        let begun = heartbeat.start(NOW).await;
+        let (what, _, why) = outcome(begun.and(heartbeat.ok(NOW).await));
+        assert!(what == "refused" && why.contains(word), "{path}: {what} {why}");
+        assert!(!why.contains("unknown-key-1") && !why.contains(MONITOR), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_bare_url_is_called_while_all_is_well_and_not_otherwise() {
+    let server =
+        Server::start(|received| Reply::Status(if received.path == "/beat/k" { 202 } else { 404 }, String::new()))
+            .await;
+    let heartbeat = client(HeartbeatKind::Plain, format!("{}/beat/k?team=a", server.url), LONG);
+    heartbeat.start(NOW).await.unwrap();
+    heartbeat.ok(NOW).await.unwrap();
+    heartbeat.start(NOW).await.unwrap();
+    heartbeat.fail("the loop stands still", NOW).await.unwrap();
+    let only = server.only();
+    assert_eq!((only.method.as_str(), only.path.as_str(), only.query["team"].as_str()), ("GET", "/beat/k", "a"));
+    let wrong = client(HeartbeatKind::Plain, format!("{}/elsewhere", server.url), LONG);
+    assert_eq!(outcome(wrong.ok(NOW).await).0, "refused");
 }

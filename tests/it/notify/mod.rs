@@ -11,7 +11,7 @@ use amplinkd::{
         text::Language,
         time::Time,
     },
-    notify::{Channel, ChannelSettings, Kind, SendError},
+    notify::{Channel, ChannelSettings, Kind, SendError, Style, mention::Mention},
 };
 use secrecy::SecretString;
 
@@ -20,6 +20,8 @@ mod server;
 mod smtp;
 
 mod alertmanager;
+
+mod egress;
 
 mod email;
 
@@ -49,13 +51,9 @@ const NOW: Time = Time::from_ms(1_795_374_188_000);
 /// Settings of a channel at `url`. The timeout only ends what would last for ever.
 fn settings(kind: Kind, url: &str, secrets: &[&str]) -> ChannelSettings {
     ChannelSettings {
-        name: "night".to_owned(),
-        kind,
         url: Some(SecretString::from(url)),
         secrets: secrets.iter().map(|secret| SecretString::from(*secret)).collect(),
-        timeout: Duration::from_secs(30),
-        from: None,
-        to: Vec::new(),
+        ..ChannelSettings::new("night", kind, Duration::from_secs(30))
     }
 }
 

@@ -49,7 +49,8 @@ async fn a_channel_is_told() {
     let message = Message { language: Language::En, title: "The administrator agreed".to_owned(), ..message() };
     assert_eq!(sent(&server, &message).await, ("sent", None, String::new()));
     let body = server.only().json();
-    assert_eq!(body["text"], "Action needed: The administrator agreed");
+    let alone = body["text"].as_str().unwrap();
+    assert!(alone.starts_with("Action needed: The administrator agreed\n请提醒管理员在微信里同意。\n"), "{alone}");
     assert_eq!(body["blocks"][0]["text"]["text"], "Action needed: The administrator agreed");
 }
 
@@ -93,4 +94,47 @@ async fn each_answer_says_what_is_to_be_done() {
         let (what, after, why) = sent(&server, &message()).await;
         assert_eq!((what, after, why.as_str()), expected);
     }
+}
+
+/// What Mattermost makes of a message: it shows `text` alone, and finds mentions in it, its own and Slack's
+/// (<https://developers.mattermost.com/integrate/webhooks/incoming/>).
+fn mattermost(received: &Received) -> Reply {
+    match received.json()["text"].as_str() {
+        None | Some("") => Reply::Status(400, r#"{"id":"web.incoming_webhook.text.app_error"}"#.to_owned()),
+        Some(text) if text.chars().count() > 4_000 => Reply::Status(400, "too long".to_owned()),
+        Some(_) => Reply::Status(200, "ok".to_owned()),
+    }
+}
+
+fn mentioned(text: &str) -> Vec<String> {
+    let words = text.replace("<!channel>", " @channel ").replace("<!here>", " @here ").replace("<!everyone>", " @all ");
+    let words = words.replace("<@", " @");
+    let names = words.split('@').skip(1).map(|rest| rest.chars().take_while(char::is_ascii_alphanumeric).collect());
+    names.filter(|name: &String| !name.is_empty()).collect()
+}
+
+#[tokio::test]
+async fn a_service_that_shows_text_alone_tells_who_must_do_what_and_calls_only_those_it_should() {
+    let server = Server::start(mattermost).await;
+    let settings =
+        |mention| ChannelSettings { mention, ..settings(Kind::Slack, &format!("{}/hooks/k", server.url), &[]) };
+    let mut nasty = message();
+    nasty.title = "@all <!here> waits".to_owned();
+    nasty.lead = "Ask @channel, @li and <@U012AB3CD> to agree & \n@here".to_owned();
+    nasty.rows[0][0] = "![@everyone](https://a.example) <!channel>".to_owned();
+    Channel::new(&settings(Mention::Nobody)).unwrap().send(&nasty, NOW).await.unwrap();
+    let text = server.only().json()["text"].as_str().unwrap().to_owned();
+    assert_eq!(mentioned(&text), [""; 0], "{text}");
+    for word in
+        ["Ask ＠channel", "书屋", "wx00000000000000cc", "https://amplinkd.example/alerts?rule=stuck", "alert list"]
+    {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let called = settings(Mention::These(vec!["@oncall".to_owned(), "U012AB3CD".to_owned()]));
+    let called = Channel::new(&called).unwrap();
+    called.send(&nasty, NOW).await.unwrap();
+    called.send(&Message { mood: Severity::Resolved, ..nasty.clone() }, NOW).await.unwrap();
+    Channel::new(&settings(Mention::All)).unwrap().send(&crowd(5_000), NOW).await.unwrap();
+    let texts: Vec<_> = server.received().iter().map(|sent| mentioned(sent.json()["text"].as_str().unwrap())).collect();
+    assert_eq!(texts[1..], [vec!["oncall".to_owned(), "U012AB3CD".to_owned()], vec![], vec!["channel".to_owned()]]);
 }

@@ -4,7 +4,7 @@ use super::*;
 
 const KEY: &str = "693a91f6-7aoc-4bc4-97a0-0ec2sifa5aaa";
 
-/// A group's robot: it knows one key, counts bytes, and knows one type of message.
+/// A group's robot: it knows one key, counts bytes, and knows two types of message.
 fn robot(received: &Received) -> Reply {
     let said = |code: i64, words: &str| Reply::Status(200, format!(r#"{{"errcode":{code},"errmsg":"{words}"}}"#));
     if received.path != "/cgi-bin/webhook/send" || received.query.get("key").map(String::as_str) != Some(KEY) {
@@ -15,11 +15,15 @@ fn robot(received: &Received) -> Reply {
         return said(40_008, "invalid message type");
     }
     let body = received.json();
-    match body["markdown"]["content"].as_str() {
-        _ if body["msgtype"] != "markdown" => said(40_008, "invalid message type"),
+    let (kind, most) = match body["msgtype"].as_str() {
+        Some("markdown") => ("markdown", 4_096),
+        Some("text") => ("text", 2_048),
+        _ => return said(40_008, "invalid message type"),
+    };
+    match body[kind]["content"].as_str() {
         None | Some("") => said(44_004, "content size out of limit"),
-        Some(content) if content.len() > 4_096 => {
-            said(40_058, "markdown.content exceed max length 4096. invalid Request Parameter")
+        Some(content) if content.len() > most => {
+            said(40_058, &format!("{kind}.content exceed max length {most}. invalid Request Parameter"))
         }
         Some(_) => said(0, "ok"),
     }
@@ -76,4 +80,26 @@ async fn each_answer_says_what_is_to_be_done() {
     }
     let server = Server::always(Reply::Status(502, "bad gateway".to_owned())).await;
     assert_eq!(sent(&server, KEY, &message()).await, ("later", None, "HTTP 502 Bad Gateway: bad gateway".to_owned()));
+}
+
+#[tokio::test]
+async fn those_who_must_act_are_called_by_their_number_and_only_then() {
+    let server = Server::start(robot).await;
+    let settings = |style, mention| {
+        let url = format!("{}/cgi-bin/webhook/send?key={KEY}", server.url);
+        Channel::new(&ChannelSettings { style, mention, ..settings(Kind::Wecom, &url, &[]) }).unwrap()
+    };
+    let number = || Mention::These(vec!["13800138000".to_owned()]);
+    settings(Style::Rich, number()).send(&crowd(5_000), NOW).await.unwrap();
+    settings(Style::Rich, number()).send(&Message { mood: Severity::Resolved, ..message() }, NOW).await.unwrap();
+    settings(Style::Text, Mention::Nobody).send(&crowd(5_000), NOW).await.unwrap();
+    let sent: Vec<_> = server.received().iter().map(Received::json).collect();
+    assert_eq!(sent[0]["text"]["mentioned_mobile_list"], serde_json::json!(["13800138000"]));
+    assert_eq!(sent[1]["msgtype"], "markdown");
+    assert!(!sent[1].to_string().contains("13800138000"), "{}", sent[1]);
+    assert_eq!(sent[2]["msgtype"], "text");
+    assert!(
+        sent[2]["text"]["content"].as_str().unwrap().contains("……另有 49")
+            && sent[2]["text"].get("mentioned_list").is_none()
+    );
 }

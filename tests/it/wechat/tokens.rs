@@ -9,6 +9,7 @@ fn service(server: &Server) -> TokenSource {
         url: format!("{}/token/{{account}}?key={SECRET}", server.url),
         headers: vec![("X-Key".to_owned(), SecretString::from(SECRET))],
         timeout: Duration::from_millis(500),
+        ..HttpSource::default()
     })
 }
 
@@ -154,6 +155,7 @@ async fn a_service_that_quotes_what_it_was_sent_is_not_repeated() {
             ),
             headers: vec![("X-Key".to_owned(), SecretString::from("Bearer Hdr-val"))],
             timeout: Duration::from_millis(500),
+            ..HttpSource::default()
         });
         let TokenError::Refused(refusal) = Tokens::new(source, clock()).unwrap().get(&account()).await.unwrap_err()
         else {
@@ -341,11 +343,11 @@ async fn without_a_token_nothing_is_sent() {
 #[test]
 fn a_source_that_cannot_work_is_refused_at_the_start() {
     for url in ["http://a.example/token", "a/{account}", "ftp://a.example/{account}"] {
-        let source = HttpSource { url: url.to_owned(), headers: Vec::new(), timeout: Duration::from_secs(1) };
+        let source = HttpSource { url: url.to_owned(), timeout: Duration::from_secs(1), ..HttpSource::default() };
         assert!(Tokens::new(TokenSource::Http(source), clock()).is_err(), "{url}");
     }
     let headers = vec![("X-Key".to_owned(), SecretString::from("a\nb"))];
-    let source = HttpSource { url: "http://a.example/{account}".to_owned(), headers, timeout: Duration::from_secs(1) };
+    let source = HttpSource { url: "http://a.example/{account}".to_owned(), headers, ..HttpSource::default() };
     let error = Tokens::new(TokenSource::Http(source), clock()).unwrap_err().to_string();
     assert!(error.contains("x-key") && !error.contains("a\nb"), "{error}");
 }

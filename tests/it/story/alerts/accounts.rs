@@ -4,7 +4,10 @@
 
 use std::sync::Mutex;
 
-use amplinkd::{alerting::heartbeat::HeartbeatTask, notify::heartbeat::HeartbeatClient};
+use amplinkd::{
+    alerting::heartbeat::HeartbeatTask,
+    notify::heartbeat::{HeartbeatClient, HeartbeatKind, HeartbeatSettings},
+};
 use axum::{Router, extract::State, http::StatusCode, http::Uri};
 
 use super::*;
@@ -51,7 +54,9 @@ async fn calling(url: &str) -> Guarded {
 /// Whether the heartbeat of this moment says that all is well.
 async fn is_well(guarded: &Guarded) -> bool {
     let pulse = Receiver::start();
-    let heartbeat = HeartbeatClient::new(format!("{}/ping/check", pulse.url()).into(), seconds(5)).unwrap();
+    let url = format!("{}/ping/check", pulse.url()).into();
+    let settings = HeartbeatSettings::new(HeartbeatKind::Healthchecks, url, seconds(5));
+    let heartbeat = HeartbeatClient::new(settings).unwrap();
     HeartbeatTask::new(Arc::clone(guarded.daemon.engine()), heartbeat, minutes(1)).beat().await;
     let said = pulse.ledger();
     !said.iter().any(|arrival| arrival.path.contains("/fail"))

@@ -31,15 +31,8 @@ async fn service(is_away: Arc<AtomicBool>, taken: Arc<Mutex<Vec<String>>>) -> St
 }
 
 fn webhook(name: &str, url: String) -> ChannelEndpoint {
-    let settings = ChannelSettings {
-        name: name.to_owned(),
-        kind: Kind::Webhook,
-        url: Some(url.into()),
-        secrets: Vec::new(),
-        timeout: Duration::from_secs(5),
-        from: None,
-        to: Vec::new(),
-    };
+    let settings =
+        ChannelSettings { url: Some(url.into()), ..ChannelSettings::new(name, Kind::Webhook, Duration::from_secs(5)) };
     let channel = Channel::new(&settings).unwrap();
     let zone = amplinkd::domain::time::BEIJING;
     ChannelEndpoint { name: name.to_owned(), pace: channel.pace(), channel, language: Language::Zh, zone, link: None }

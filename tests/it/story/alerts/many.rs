@@ -25,13 +25,9 @@ impl Told {
         let (hook, robot) = (Receiver::start(), Receiver::start());
         let outlet = |name: &str, kind, receiver: &Receiver| {
             let settings = ChannelSettings {
-                name: name.to_owned(),
-                kind,
                 url: Some(receiver.url().into()),
                 secrets: vec![Receiver::secret().into()],
-                timeout: seconds(60),
-                from: None,
-                to: Vec::new(),
+                ..ChannelSettings::new(name, kind, seconds(60))
             };
             let channel = Channel::new(&settings).unwrap();
             ChannelEndpoint {
