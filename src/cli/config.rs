@@ -2,12 +2,17 @@
 
 use std::{io::Write, path::Path};
 
+use anyhow::Context as _;
 use serde::Serialize;
 
-use super::output::{self, Column, Format, Look};
+use super::{
+    context::warning,
+    output::{self, Column, Format, Look},
+};
 use crate::{
-    config::{Config, Loaded, Origin, Setting, environment},
-    notify::Channel,
+    config::{Config, Loaded, Origin, Setting, environment, proxy_variables},
+    daemon,
+    notify::{Channel, heartbeat::HeartbeatClient},
 };
 
 const COLUMNS: [Column; 3] =
@@ -29,6 +34,7 @@ struct Row<'s> {
 pub fn check(config_path: Option<&Path>, format: Format) -> anyhow::Result<()> {
     let loaded = load(config_path)?;
     report(&mut std::io::stdout().lock(), format, Look::of_stdout(), &loaded)?;
+    daemon::oddities(&loaded.config, &proxy_variables()).iter().for_each(warning);
     Ok(())
 }
 
@@ -40,6 +46,9 @@ pub fn load(config_path: Option<&Path>) -> anyhow::Result<Loaded> {
     let loaded = Config::inspect(config_path, environment())?;
     for channel in &loaded.config.alerts.channels {
         Channel::new(&channel.settings())?;
+    }
+    if let Some(heartbeat) = loaded.config.heartbeat.settings() {
+        HeartbeatClient::new(heartbeat).context("[heartbeat] url")?;
     }
     Ok(loaded)
 }

@@ -224,6 +224,11 @@ pub fn note(text: impl Display) {
     telemetry::say(Level::INFO, &format!("note: {text}"));
 }
 
+/// Says on stderr what works and is probably not meant.
+pub fn warning(text: impl Display) {
+    let _ = writeln!(io::stderr(), "warning: {text}");
+}
+
 /// Opens the database; where an older one is brought up to date, with a bar that says how far that has come.
 ///
 /// # Errors

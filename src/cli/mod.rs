@@ -11,6 +11,7 @@ pub mod context;
 pub mod db;
 pub mod demo;
 pub mod gate;
+pub mod heartbeat;
 pub mod import;
 pub mod many;
 pub mod named;
@@ -112,6 +113,9 @@ pub enum Command {
     /// List and test notification channels; resend what was given up
     #[command(subcommand)]
     Channel(channel::Command),
+    /// Test the heartbeat
+    #[command(subcommand)]
+    Heartbeat(heartbeat::Command),
     /// Report approval times, and whether nudges help
     Report(report::Report),
     /// Show polling demand, capacity and expected delay by class
@@ -197,6 +201,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Gate(command) => gate::run(&context, command).await,
         Command::Alert(command) => alert::run(&context, command).await,
         Command::Channel(command) => channel::run(&context, command).await,
+        Command::Heartbeat(command) => heartbeat::run(&context, command).await,
         Command::Report(report) => report::run(&context, report).await,
         Command::Plan(command) => plan::run(&context, command).await,
         Command::Status(status::Status {}) => status::run(&context).await,

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
-    config::Config,
-    daemon::{Daemon, Parts},
+    config::{Config, proxy_variables},
+    daemon::{self, Daemon, Parts},
     engine::{Engine, Readings, STANDSTILL, presence::Presence},
     shutdown::Shutdown,
     store::{Location, Role},
@@ -43,6 +43,9 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let loaded = Config::inspect(path, crate::config::environment())?;
     let config = &loaded.config;
     let filter = telemetry::start(&config.log)?;
+    for oddity in daemon::oddities(config, &proxy_variables()) {
+        tracing::warn!(event = "config.odd", oddity, "the configuration works, but may not be what is meant");
+    }
     systemd::keep_memory_to_itself();
 
     let Some(started) = systemd::patiently(&shutdown, Box::pin(start(config))).await else {

@@ -5,6 +5,7 @@ mod alert;
 mod audit;
 mod beside;
 mod channel;
+mod egress;
 mod endings;
 mod files;
 mod gate;
