@@ -7,10 +7,11 @@ use crate::database_docs::blocks;
 
 const READMES: [&str; 2] = [include_str!("../../README.md"), include_str!("../../README.zh-CN.md")];
 
-const DOCUMENTS: [&str; 3] = [
+const DOCUMENTS: [&str; 4] = [
     include_str!("../../docs/alerts.md"),
     include_str!("../../docs/approvals.md"),
     include_str!("../../docs/events.md"),
+    include_str!("../../docs/network.md"),
 ];
 
 #[test]
@@ -38,7 +39,12 @@ fn every_piece_of_configuration_is_legal() {
         let folder = tempfile::tempdir().unwrap();
         let files = piece.lines().filter_map(|line| line.split('"').nth(1).filter(|_| line.contains("_file = ")));
         for file in files.chain(["token-service.key"]) {
-            std::fs::write(folder.path().join(file), "https://hooks.example/1").unwrap();
+            let text = match file {
+                "ca.pem" => rcgen::generate_simple_self_signed(vec!["ca.example".to_owned()]).unwrap().cert.pem(),
+                "proxy" => "http://user:password@proxy.example:3128".to_owned(),
+                _ => "https://hooks.example/1".to_owned(),
+            };
+            std::fs::write(folder.path().join(file), text).unwrap();
         }
         let tokens = "\n[tokens.headers_file]\nAuthorization = \"token-service.key\"\n";
         let tokens = if piece.contains("[tokens.headers_file]") { "" } else { tokens };
