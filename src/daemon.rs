@@ -367,8 +367,8 @@ pub fn oddities(config: &Config, proxy_variables: &[String]) -> Vec<String> {
     let unused = (!proxy_variables.is_empty() && !direct.is_empty()).then(|| {
         let (variables, direct) = (proxy_variables.join(", "), direct.join(", "));
         format!(
-            "{variables} of the environment is not used: {direct} would be called directly; `proxy` names a proxy in each \
-             section that needs one"
+            "{variables} of the environment: not used, so {direct} will be called directly; where the way leads through a \
+             proxy, name it with `proxy` in that section"
         )
     });
     let client = config.heartbeat.settings().and_then(|settings| HeartbeatClient::new(settings).ok());

@@ -114,7 +114,9 @@ pub(crate) fn causes(error: &reqwest::Error) -> String {
         let _ = write!(line, ": {inner}");
         cause = inner.source();
     }
+    // hyper's words say not that it is the proxy that fails.
     line.replace("tunnel error: unsuccessful", "the proxy opens no tunnel to this host and port")
+        .replace("tunnel error: failed to create underlying connection", "the proxy cannot be reached")
 }
 
 /// What a person must change; nothing when the fault may pass by itself.
@@ -127,13 +129,6 @@ pub(crate) fn remedy(error: &reqwest::Error) -> Option<String> {
             fault => advice(fault),
         };
     }
-    let line = causes(error);
     // hyper's own words: its types are not ours to name.
-    if line.contains("proxy authorization required") {
-        Some(WANTS_A_LOGIN.to_owned())
-    } else if line.contains("No CA certificates") {
-        Some("install the system's (package ca-certificates), or name your authority's in `ca_file`".to_owned())
-    } else {
-        None
-    }
+    causes(error).contains("proxy authorization required").then(|| WANTS_A_LOGIN.to_owned())
 }

@@ -78,6 +78,9 @@ pub(crate) fn advice(fault: &rustls::Error) -> Option<String> {
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
             Some("the server wants a certificate of ours, and amplinkd has none".to_owned())
         }
+        rustls::Error::General(words) if words.contains("No CA certificates") => {
+            Some("install the system's (package ca-certificates), or name your authority's in `ca_file`".to_owned())
+        }
         _ => None,
     }
 }

@@ -111,8 +111,11 @@ enum Known {
     ById,
 }
 
-/// How a kind of channel tells phone numbers and ids apart.
-const fn placing(kind: Kind) -> Option<fn(&str) -> Result<Known, String>> {
+/// Tells a phone number and an id apart; the error is a sentence about what is neither.
+type Placing = fn(&str) -> Result<Known, String>;
+
+/// How a kind of channel does that; nothing when it can call nobody.
+const fn placing(kind: Kind) -> Option<Placing> {
     match kind {
         Kind::Wecom => Some(wecom),
         Kind::Dingtalk => Some(dingtalk),

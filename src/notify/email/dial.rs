@@ -2,6 +2,7 @@
 //! name by which this machine introduces itself.
 
 use std::{
+    error::Error,
     fmt, io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
@@ -25,7 +26,11 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::server::{Security, Server};
-use crate::net::{egress::Egress, proxy::TunnelError, trust::Authorities};
+use crate::net::{
+    egress::Egress,
+    proxy::TunnelError,
+    trust::{Authorities, advice, tls_fault},
+};
 
 /// The longest name of a host (RFC 1035, section 2.3.4), and of a part of it.
 const NAME_BYTES_MAX: usize = 253;
@@ -51,24 +56,28 @@ impl fmt::Debug for Tls {
 impl Tls {
     /// TLS to this server: trusted are the system's authorities, or those of `SSL_CERT_FILE`, and these.
     pub(super) fn to(server: &Server, authorities: &Authorities) -> Result<Self, String> {
-        let wrong = |error: &dyn fmt::Display| format!("no TLS for the mail server: {error}");
         match server.security {
             Security::Plain => Ok(Self::None),
             Security::Wrapped => {
-                let name = ServerName::try_from(server.host.clone()).map_err(|error| wrong(&error))?;
-                let config = client_config(authorities).map_err(|error| wrong(&error))?;
+                let name = ServerName::try_from(server.host.clone()).map_err(|error| no_tls(&error))?;
+                let config = client_config(authorities).map_err(|error| no_tls(&error))?;
                 Ok(Self::Wrapped(TlsConnector::from(Arc::new(config)), name))
             }
             Security::StartTls => {
                 let mut builder = TlsParametersBuilder::new(server.host.clone());
                 for der in authorities.certificates() {
-                    let certificate = Certificate::from_der(der.to_vec()).map_err(|error| wrong(&error))?;
+                    let certificate = Certificate::from_der(der.to_vec()).map_err(|error| no_tls(&error))?;
                     builder = builder.add_root_certificate(certificate);
                 }
-                builder.build().map(Self::Upgrade).map_err(|error| wrong(&error))
+                builder.build().map(Self::Upgrade).map_err(|error| no_tls(&error))
             }
         }
     }
+}
+
+fn no_tls(error: &(dyn Error + 'static)) -> String {
+    let remedy = tls_fault(error).and_then(advice).map(|remedy| format!("; {remedy}")).unwrap_or_default();
+    format!("no TLS for the mail server: {error}{remedy}")
 }
 
 fn client_config(authorities: &Authorities) -> Result<ClientConfig, rustls::Error> {

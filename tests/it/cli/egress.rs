@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{Desk, Said};
+use crate::harness::{Log, Process};
 
 const TOKENS: &str = "[database]\nurl = \"sqlite:a.db\"\n[tokens]\nsource = \"command\"\ncommand = [\"true\"]\n";
 
@@ -40,6 +41,18 @@ fn a_proxy_of_the_environment_that_is_not_used_is_told() {
     let said = with_proxies(&desk, "config check").well();
     assert!(said.err.is_empty(), "{}", said.err);
     assert!(said.out.contains("http://(hidden)@proxy.example:3128") && !said.out.contains("hush"), "{}", said.out);
+}
+
+#[test]
+fn the_daemon_tells_of_it_too() {
+    let desk = Desk::new();
+    desk.write("amplinkd.toml", &format!("{TOKENS}[log]\nformat = \"json\"\n"));
+    let mut command = desk.process("run");
+    command.env("https_proxy", "http://me:hush@proxy.example:3128");
+    let log = Log::default();
+    Process::start_blocking(command, &log).stop();
+    assert_eq!(log.count("config.odd"), 1);
+    assert!(!log.lines().join("").contains("hush"), "{}", log.tail());
 }
 
 #[test]

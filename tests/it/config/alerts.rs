@@ -144,6 +144,21 @@ fn a_mistake_in_alerts_is_answered_with_its_place_and_what_is_allowed() {
             "FILE:3:8: [[alerts.channel]] kind: unknown value `sms`, expected one of `webhook`",
         ),
         (address.replace("slack", "log"), "kind = \"log\" writes to our own log"),
+        (address.replace("slack", "email"), "kind = \"email\" needs `from`"),
+        (format!("{address}[digest]\nchannels = [\"opps\"]"), "there is no channel \"opps\": expected one of ops"),
+        (format!("{address}[nudge]\nchannels = {{ shop = \"ops\" }}"), "[nudge] channels.shop: expected a label"),
+        (format!("{address}[nudge]\nchannels = {{ \"\" = \"ops\", \"*\" = \"ops\" }}"), "mean the same"),
+    ] {
+        let wrong = refused(&text, &[]);
+        assert!(wrong.contains(expected), "{text}\n{wrong}\nmust contain\n{expected}");
+    }
+}
+
+#[test]
+fn what_a_kind_of_channel_cannot_do_is_refused() {
+    let address = "[[alerts.channel]]\nname = \"ops\"\nkind = \"slack\"\nurl = \"https://h.example/\"\n";
+    let log = "[[alerts.channel]]\nname = \"ops\"\nkind = \"log\"\nproxy = \"http://p\"\n";
+    for (text, expected) in [
         (
             format!("{address}style = \"text\""),
             "FILE:5:1: [[alerts.channel]] style: channel \"ops\": only wecom, dingtalk",
@@ -164,11 +179,7 @@ fn a_mistake_in_alerts_is_answered_with_its_place_and_what_is_allowed() {
             "open_id (ou_…) or user_id alone, not by phone number",
         ),
         (format!("{}mention = \"all\"", address.replace("slack", "webhook")), "only wecom, dingtalk, feishu and slack"),
-        (channel("proxy = \"http://p\"").replace("slack", "log"), "without a connection"),
-        (address.replace("slack", "email"), "kind = \"email\" needs `from`"),
-        (format!("{address}[digest]\nchannels = [\"opps\"]"), "there is no channel \"opps\": expected one of ops"),
-        (format!("{address}[nudge]\nchannels = {{ shop = \"ops\" }}"), "[nudge] channels.shop: expected a label"),
-        (format!("{address}[nudge]\nchannels = {{ \"\" = \"ops\", \"*\" = \"ops\" }}"), "mean the same"),
+        (log.to_owned(), "without a connection"),
     ] {
         let wrong = refused(&text, &[]);
         assert!(wrong.contains(expected), "{text}\n{wrong}\nmust contain\n{expected}");

@@ -43,17 +43,17 @@ impl Authority {
 
     /// A certificate for these names.
     pub(super) fn issue(&self, names: &[&str]) -> Identity {
-        self.issue_as(params(names))
+        self.issue_as(&params(names))
     }
 
     /// One that ended long ago.
     pub(super) fn issue_expired(&self, name: &str) -> Identity {
         let mut params = params(&[name]);
         params.not_after = rcgen::date_time_ymd(2020, 2, 29);
-        self.issue_as(params)
+        self.issue_as(&params)
     }
 
-    fn issue_as(&self, params: CertificateParams) -> Identity {
+    fn issue_as(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Identity::of(&certificate, &key)

@@ -96,9 +96,9 @@ async fn pass(mut stream: TcpStream, manner: Manner, behind: SocketAddr, log: Ar
         let _ = stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await;
     } else {
         // The password is for us alone.
-        let passed = head.lines().filter(|line| !line.to_ascii_lowercase().starts_with("proxy-"));
-        let passed = passed.take_while(|line| !line.is_empty()).map(|line| format!("{line}\r\n")).collect::<String>();
-        let _ = plain.write_all(format!("{passed}\r\n").as_bytes()).await;
+        let lines = head.lines().filter(|line| !line.to_ascii_lowercase().starts_with("proxy-"));
+        let passed = lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\r\n");
+        let _ = plain.write_all(format!("{passed}\r\n\r\n").as_bytes()).await;
     }
     let _ = copy_bidirectional(&mut stream, &mut plain).await;
 }
