@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// Keys of `[tokens]` that say nothing about where tokens come from.
-const OF_NO_SOURCE: [&str; 2] = ["tokens.timeout", "tokens.keep"];
+const OF_NO_SOURCE: [&str; 5] =
+    ["tokens.timeout", "tokens.keep", "tokens.proxy", "tokens.proxy_file", "tokens.ca_file"];
 
 /// Why the last configuration was refused; nothing while the one in force is the one on disk. One line.
 pub(super) type Refusal = Option<String>;

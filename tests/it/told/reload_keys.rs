@@ -14,6 +14,9 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("wechat.timeout", "'3s'"),
     ("wechat.in_flight", "7"),
     ("wechat.per_second", "1000"),
+    ("wechat.proxy", "'http://127.0.0.1:9'"),
+    ("wechat.proxy_file", "'proxy'"),
+    ("wechat.ca_file", "'ca.pem'"),
     ("tokens.source", "'command'"),
     ("tokens.url", "'http://127.0.0.1:9/{account}'"),
     ("tokens.headers", "{ X-Key = 'k' }"),
@@ -23,6 +26,9 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("tokens.static_file", "{ wx0123456789abcdef = 'secret' }"),
     ("tokens.timeout", "'3s'"),
     ("tokens.keep", "9"),
+    ("tokens.proxy", "'http://127.0.0.1:9'"),
+    ("tokens.proxy_file", "'proxy'"),
+    ("tokens.ca_file", "'ca.pem'"),
     ("polling.steps", "[ { every = '3s' } ]"),
     ("polling.daily_budget", "9999"),
     ("policy.appear_within", "'3s'"),
@@ -49,10 +55,14 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("alerts.give_up_after", "'7h'"),
     ("alerts.override", "[ { label = 'a=b', stuck_after = { unlink = '3d' } } ]"),
     ("alerts.channel", "[ { name = 'ops', kind = 'log', after = '3h' } ]"),
+    ("heartbeat.kind", "'plain'"),
     ("heartbeat.url", "'http://127.0.0.1:9/'"),
     ("heartbeat.url_file", "'address'"),
     ("heartbeat.every", "'7m'"),
     ("heartbeat.timeout", "'7s'"),
+    ("heartbeat.proxy", "'http://127.0.0.1:9'"),
+    ("heartbeat.proxy_file", "'proxy'"),
+    ("heartbeat.ca_file", "'ca.pem'"),
     ("digest.channels", "['ops']"),
     ("nudge.min_interval", "'3d'"),
     ("nudge.effect_within", "'3d'"),
@@ -90,6 +100,9 @@ async fn every_key_is_named_when_it_changes() {
     let mut house = House::build(&[QUICK, "\nchannel = [ { name = \"ops\", kind = \"log\" } ]"].concat()).await;
     std::fs::write(house.path("secret"), "s").unwrap();
     std::fs::write(house.path("address"), "http://127.0.0.1:9/x").unwrap();
+    std::fs::write(house.path("proxy"), "http://me:secret@127.0.0.1:9").unwrap();
+    let authority = rcgen::generate_simple_self_signed(vec!["ca.example".to_owned()]).unwrap().cert;
+    std::fs::write(house.path("ca.pem"), authority.pem()).unwrap();
     let mut before: Table = house.config().parse().unwrap();
     // Whatever source is chosen has what it needs.
     set(&mut before, "tokens.command", "['true']");
