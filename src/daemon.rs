@@ -25,7 +25,9 @@ use crate::{
     schedule::{Calendar, CronJobs},
     shutdown::Shutdown,
     store::{OpenError, Store, StoreError},
-    wechat::{Client, ClientConfig, CommandSource, HttpSource, TokenSource, Tokens, Wechat, token::TOKENS_MAX},
+    wechat::{
+        Client, ClientConfig, CommandSource, GrantNames, HttpSource, TokenSource, Tokens, Wechat, token::TOKENS_MAX,
+    },
 };
 
 /// How long channels may take to be told that the file is damaged, before the daemon ends whether they were or not.
@@ -282,16 +284,18 @@ pub fn engine_settings(config: &Config) -> anyhow::Result<engine::Settings> {
 
 fn token_source(config: &Config) -> anyhow::Result<TokenSource> {
     let timeout = config.tokens.timeout;
+    let names = GrantNames { token: config.tokens.token.clone(), expires_in: config.tokens.expires_in.clone() };
     Ok(match &config.tokens.source {
         ConfiguredSource::Http { url, headers } => TokenSource::Http(HttpSource {
             url: url.template().to_owned(),
             headers: headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            names,
             timeout,
             egress: config.tokens.egress.clone(),
         }),
         ConfiguredSource::Command(words) => {
             let (program, args) = words.split_first().context("[tokens] command is empty")?;
-            TokenSource::Command(CommandSource { program: program.into(), args: args.to_vec(), timeout })
+            TokenSource::Command(CommandSource { program: program.into(), args: args.to_vec(), names, timeout })
         }
         ConfiguredSource::Static(table) => {
             TokenSource::Static(table.iter().map(|(account, token)| (account.to_string(), token.clone())).collect())

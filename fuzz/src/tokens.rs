@@ -6,7 +6,7 @@ use std::{
     process::{ExitStatus, Output},
 };
 
-use amplinkd::wechat::{Grant, Token, TokenError, errmsg::ERRMSG_CHARS_MAX};
+use amplinkd::wechat::{Grant, GrantNames, Token, TokenError, errmsg::ERRMSG_CHARS_MAX};
 use reqwest::StatusCode;
 use secrecy::SecretString;
 
@@ -19,8 +19,11 @@ use super::{
 /// Characters that a secret of a program has here: a shorter one may be taken for the rid that support asks for.
 const PROGRAM_SECRET_MIN: usize = 41;
 
-/// Characters of a fault's explanation, with what stands before it.
-const FAULT_MAX: usize = 300;
+/// Characters of a fault's explanation, with what stands before it, and with the source's own words behind it.
+const FAULT_MAX: usize = 720;
+
+/// Where a service that wraps its answers has the token.
+const WRAPPED: &str = "/data/access_token";
 
 /// Every property of one answer.
 pub fn hold(data: &[u8]) {
@@ -35,14 +38,35 @@ pub fn hold(data: &[u8]) {
 
 fn service(status: u16, secret: &str, body: &[u8]) {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-    let grant = Grant::of_service(status, body, &[secret]);
-    assert_eq!(grant, Grant::of_service(status, body, &[secret]), "read twice, differently");
-    assert!(grant.is_err() || status == StatusCode::OK, "a token with HTTP {status}");
-    judge(&grant, body);
-    if let Err(error) = &grant {
-        shows_no_secret(&error.to_string(), secret);
-        ends_in_no_secret(&error.to_string(), secret);
-        shows_no_secret(&format!("{error:?}"), secret);
+    let read = |names: &GrantNames| {
+        let grant = Grant::of_service(status, body, names, &[secret]);
+        assert_eq!(grant, Grant::of_service(status, body, names, &[secret]), "read twice, differently");
+        assert!(grant.is_err() || status == StatusCode::OK, "a token with HTTP {status}");
+        if let Err(error) = &grant {
+            shows_no_secret(&error.to_string(), secret);
+            ends_in_no_secret(&error.to_string(), secret);
+            shows_no_secret(&format!("{error:?}"), secret);
+        }
+        grant
+    };
+    judge(&read(&GrantNames::default()), body);
+    judge_wrapped(&read(&wrapped()), body);
+}
+
+fn wrapped() -> GrantNames {
+    GrantNames { token: WRAPPED.split('/').skip(1).map(str::to_owned).collect(), expires_in: Vec::new() }
+}
+
+/// A wrapped token is the text where the pointer leads.
+fn judge_wrapped(grant: &Result<Grant, TokenError>, body: &[u8]) {
+    if let Ok(grant) = grant
+        && let Some(reading) = ending::second_reading(body, "a token")
+    {
+        let token = reading.pointer(WRAPPED).and_then(|found| found.as_str()).expect("a token that nobody said");
+        assert_eq!(Token::new(SecretString::from(token)).as_ref(), Ok(&grant.token));
+    }
+    if let Err(TokenError::Unavailable(why)) = grant {
+        assert!(why.chars().count() <= FAULT_MAX, "a fault without end: {why}");
     }
 }
 
@@ -52,8 +76,9 @@ fn program(exit: u16, secret: &str, printed: &[u8]) {
     let status = ExitStatus::from_raw(i32::from(exit & 0xff) << 8);
     let left = Output { status, stdout: stdout.to_vec(), stderr: stderr.to_vec() };
     let account = ACCOUNT.parse().unwrap();
-    let grant = Grant::of_program(&left, &account);
-    assert_eq!(grant, Grant::of_program(&left, &account), "read twice, differently");
+    let names = GrantNames::default();
+    let grant = Grant::of_program(&left, &account, &names);
+    assert_eq!(grant, Grant::of_program(&left, &account, &names), "read twice, differently");
     assert!(grant.is_err() || status.success(), "a token of a program that failed");
     judge(&grant, stdout);
     let plain = secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));

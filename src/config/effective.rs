@@ -190,7 +190,7 @@ fn listed(entries: impl Iterator<Item = String>) -> String {
     format!("[{}]", entries.collect::<Vec<_>>().join(", "))
 }
 
-fn tokens_values(tokens: &RawTokens) -> [(&'static str, String); 12] {
+fn tokens_values(tokens: &RawTokens) -> [(&'static str, String); 14] {
     let RawTokens {
         source,
         url,
@@ -204,6 +204,8 @@ fn tokens_values(tokens: &RawTokens) -> [(&'static str, String); 12] {
         proxy: _,
         proxy_file: _,
         ca_file: _,
+        token,
+        expires_in,
     } = tokens;
     let [proxy, proxy_file, ca_file] = tokens.egress().shown();
     let source = match source {
@@ -231,6 +233,8 @@ fn tokens_values(tokens: &RawTokens) -> [(&'static str, String); 12] {
         ("tokens.proxy", proxy),
         ("tokens.proxy_file", proxy_file),
         ("tokens.ca_file", ca_file),
+        ("tokens.token", token.clone()),
+        ("tokens.expires_in", expires_in.clone()),
     ]
 }
 

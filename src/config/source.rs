@@ -265,6 +265,7 @@ fn in_our_words(key: &str, message: &str) -> String {
         ["tokens", "headers", ..] => secret("a table of strings such as { Authorization = \"Bearer ...\" }"),
         ["tokens", "static", ..] => secret("a table of strings such as { wx0123456789abcdef = \"token\" }"),
         ["tokens", "command", ..] => secret("a list of strings such as [\"./token.sh\", \"--json\"]"),
+        ["tokens", "token" | "expires_in"] => secret("a JSON pointer in quotes, such as \"/data/access_token\""),
         ["tokens", "headers_file" | "static_file", ..] => secret("a table of names and files"),
         ["alerts", "channel"] | ["alerts", "channel", _] if message.starts_with("invalid type") => {
             secret("[[alerts.channel]] sections, each with a `name` and a `kind`")

@@ -30,6 +30,10 @@ pub struct Tokens {
     pub keep: u32,
     /// The way to the token service.
     pub egress: Egress,
+    /// Where an answer has the token: the names of a JSON pointer. None: `WeChat`'s own at the root.
+    pub token: Vec<String>,
+    /// Where it has the token's seconds. None: `expires_in` beside the token.
+    pub expires_in: Vec<String>,
 }
 
 /// Who is asked for an account's access token. Its `Debug` shows no arguments: they may hold a password.
@@ -114,6 +118,8 @@ pub(super) struct RawTokens {
     pub(super) proxy: Option<SecretString>,
     pub(super) proxy_file: String,
     pub(super) ca_file: String,
+    pub(super) token: String,
+    pub(super) expires_in: String,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -140,6 +146,8 @@ impl Default for RawTokens {
             proxy: None,
             proxy_file: String::new(),
             ca_file: String::new(),
+            token: String::new(),
+            expires_in: String::new(),
         }
     }
 }
@@ -165,12 +173,15 @@ impl RawTokens {
         let (timeout, keep) = (self.timeout, self.keep);
         let egress = self.egress().resolve(folder, Secrets::Read);
         let egress = egress.map_err(|(key, wrong)| mistake(&format!("tokens.{key}"), wrong))?;
+        let names = |key: &str, text: &str| pointer(text).map_err(|wrong| mistake(key, wrong));
+        let token = names("tokens.token", &self.token)?;
+        let expires_in = names("tokens.expires_in", &self.expires_in)?;
         let source = match self.source {
             Source::Http => self.http(folder)?,
             Source::Command => TokenSource::Command(program(self.command, folder)?),
             Source::Static => self.fixed(folder)?,
         };
-        Ok(Tokens { source, timeout, keep, egress })
+        Ok(Tokens { source, timeout, keep, token, expires_in, egress })
     }
 
     pub(super) fn egress(&self) -> RawEgress<'_> {
@@ -180,7 +191,8 @@ impl RawTokens {
     /// What there is to know without the source and its secrets: for commands, which call nobody.
     pub(super) fn without_source(self) -> Tokens {
         let source = TokenSource::Command(vec!["none".to_owned()]);
-        Tokens { source, timeout: self.timeout, keep: self.keep, egress: Egress::default() }
+        let (token, expires_in) = (Vec::new(), Vec::new());
+        Tokens { source, timeout: self.timeout, keep: self.keep, token, expires_in, egress: Egress::default() }
     }
 
     fn http(self, folder: &Path) -> Result<TokenSource, InvalidKey> {
@@ -209,6 +221,23 @@ impl RawTokens {
         }
         Ok(TokenSource::Static(tokens))
     }
+}
+
+/// The names of a JSON pointer (RFC 6901), from the root down; none of an empty text. It repeats nothing: a token may have
+/// been put where its place belongs.
+fn pointer(text: &str) -> Result<Vec<String>, String> {
+    const POINTER: &str = "expected a JSON pointer (RFC 6901) to a value in the answer, such as \"/data/access_token\"";
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names = text.strip_prefix('/').ok_or(POINTER)?.split('/');
+    let name = |name: &str| {
+        let escapes = name.match_indices('~');
+        let is_legal = escapes.into_iter().all(|(at, _)| matches!(name.as_bytes().get(at + 1), Some(b'0' | b'1')));
+        is_legal.then(|| name.replace("~1", "/").replace("~0", "~"))
+    };
+    let names: Option<Vec<String>> = names.map(name).collect();
+    names.ok_or_else(|| format!("{POINTER}; a ~ in a name is written ~0, a / is written ~1"))
 }
 
 fn token_url(text: String) -> Result<TokenUrl, String> {

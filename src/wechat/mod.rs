@@ -18,7 +18,7 @@ mod wire;
 pub use crate::net::client::install_tls;
 pub use answer::{CallError, RawListing, ReadError};
 pub use client::{BadClient, Client, ClientConfig, LinkOptions};
-pub use token::{BadTokenSource, CommandSource, Grant, HttpSource, Token, TokenError, TokenSource, Tokens};
+pub use token::{BadTokenSource, CommandSource, Grant, GrantNames, HttpSource, Token, TokenError, TokenSource, Tokens};
 pub use wire::ITEMS_MAX;
 
 /// The client with its tokens. When `WeChat` says that a token is bad, it is replaced once per call. A call refused for

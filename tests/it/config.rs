@@ -170,6 +170,26 @@ fn no_error_and_no_debug_shows_a_secret() {
 }
 
 #[test]
+fn places_in_an_answer_are_json_pointers() {
+    let loaded = inspect("[tokens]\ntoken = \"/data/0/a~1b~0c~01\"\nexpires_in = \"/\"\n", &[]).unwrap();
+    assert_eq!(loaded.config.tokens.token, ["data", "0", "a/b~c~1"]);
+    assert_eq!(loaded.config.tokens.expires_in, [""]);
+    assert_eq!(value(&loaded, "tokens.token").0, "/data/0/a~1b~0c~01");
+    for (text, expected) in [
+        ("token = \"data.access_token\"", "FILE:2:1: [tokens] token: expected a JSON pointer (RFC 6901)"),
+        ("token = \"#/data\"", "such as \"/data/access_token\""),
+        ("expires_in = \"/a~b\"", "FILE:2:1: [tokens] expires_in: expected a JSON pointer"),
+        ("expires_in = \"/a~\"", "a ~ in a name is written ~0"),
+        ("token = [\"data\"]", "[tokens] token: expected a JSON pointer in quotes"),
+    ] {
+        let wrong = refused(&format!("[tokens]\n{text}\n"), &[]);
+        assert!(wrong.contains(expected), "{text}\n{wrong}");
+    }
+    let env = [("AMPLINKD__TOKENS__TOKEN", "/data/access_token")];
+    assert_eq!(inspect("", &env).unwrap().config.tokens.token, ["data", "access_token"]);
+}
+
+#[test]
 fn the_environment_wins_and_its_mistakes_name_the_variable() {
     let env = [
         ("AMPLINKD__WECHAT__IN_FLIGHT", "3"),

@@ -253,7 +253,10 @@ fn fixed(tokens: HashMap<String, secrecy::SecretString>) -> Result<Source, BadTo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::SystemClock, wechat::token::CommandSource};
+    use crate::{
+        clock::SystemClock,
+        wechat::token::{CommandSource, GrantNames},
+    };
 
     #[test]
     fn where_there_are_too_many_those_that_are_asked_for_often_keep_theirs() {
@@ -295,6 +298,7 @@ mod tests {
         TokenSource::Command(CommandSource {
             program: "/bin/echo".into(),
             args: Vec::new(),
+            names: GrantNames::default(),
             timeout: Duration::from_secs(5),
         })
     }

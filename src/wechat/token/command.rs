@@ -50,7 +50,7 @@ impl Program {
             .await
             .map_err(|_| unavailable("ran longer than it may and was killed"))?
             .map_err(|error| unavailable(&format!("did not run: {error}")))?;
-        Grant::of_program(&left, account)
+        Grant::of_program(&left, account, &self.source.names)
     }
 
     async fn run(&self, account: &AccountId) -> io::Result<Output> {

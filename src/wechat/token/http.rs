@@ -8,7 +8,7 @@ use reqwest::{
 };
 use secrecy::ExposeSecret as _;
 
-use super::{BadTokenSource, GRANT_BYTES_MAX, Grant, HttpSource, TokenError};
+use super::{BadTokenSource, GRANT_BYTES_MAX, Grant, GrantNames, HttpSource, TokenError};
 use crate::{
     domain::id::AccountId,
     net::{
@@ -34,6 +34,7 @@ pub(super) struct Service {
     http: reqwest::Client,
     url: String,
     headers: HeaderMap,
+    names: GrantNames,
     proxy_secrets: Vec<String>,
 }
 
@@ -72,7 +73,7 @@ impl Service {
         })
         .map_err(BadTokenSource)?;
         let proxy_secrets = source.egress.proxy.iter().flat_map(Proxy::secrets).collect();
-        Ok(Self { http, url: source.url.clone(), headers, proxy_secrets })
+        Ok(Self { http, url: source.url.clone(), headers, names: source.names.clone(), proxy_secrets })
     }
 
     pub(super) async fn fetch(&self, account: &AccountId) -> Result<Grant, TokenError> {
@@ -90,7 +91,7 @@ impl Service {
         })?;
         let sent = self.secrets(&url, account);
         let sent: Vec<&str> = sent.iter().map(String::as_str).collect();
-        Grant::of_service(status, &body, &sent)
+        Grant::of_service(status, &body, &self.names, &sent)
     }
 
     /// What the service or the proxy was sent that may be a secret, for it may quote that back: the headers' values and

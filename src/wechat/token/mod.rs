@@ -18,6 +18,8 @@ mod http;
 pub use cache::{TOKENS_MAX, Tokens};
 pub use grant::Grant;
 
+pub use super::wire::GrantNames;
+
 /// Bytes of the longest token taken. Real ones run to 512 and more; one that fills a request's line is none.
 const TOKEN_BYTES_MAX: usize = 4_096;
 
@@ -101,14 +103,16 @@ pub enum TokenSource {
     Static(HashMap<String, SecretString>),
 }
 
-/// A token service. It answers `{"access_token": "…", "expires_in": 7200}` (or `authorizer_access_token`), or a body with
-/// `WeChat`'s errcode.
+/// A token service. It answers `{"access_token": "…", "expires_in": 7200}` (or `authorizer_access_token`), or the same where
+/// `names` say, or a body with `WeChat`'s errcode.
 #[derive(Clone)]
 pub struct HttpSource {
     /// Its address, with `{account}` where the account's appid goes. It may hold a secret and is never shown.
     pub url: String,
     /// Headers to send, as a key; the values are never shown.
     pub headers: Vec<(String, SecretString)>,
+    /// Where its answer has the token.
+    pub names: GrantNames,
     /// From connecting to the last byte of the answer.
     pub timeout: Duration,
     /// The way out to it.
@@ -118,7 +122,13 @@ pub struct HttpSource {
 impl Default for HttpSource {
     /// A service without an address, that is reached directly and waits for as long as `[tokens]` does.
     fn default() -> Self {
-        Self { url: String::new(), headers: Vec::new(), timeout: Duration::from_secs(10), egress: Egress::default() }
+        Self {
+            url: String::new(),
+            headers: Vec::new(),
+            names: GrantNames::default(),
+            timeout: Duration::from_secs(10),
+            egress: Egress::default(),
+        }
     }
 }
 
@@ -136,6 +146,8 @@ pub struct CommandSource {
     pub program: PathBuf,
     /// Its arguments; the account's appid is added as the last one. They may hold a secret and are never shown.
     pub args: Vec<String>,
+    /// Where its output has the token.
+    pub names: GrantNames,
     /// How long it may run before it is killed with its process group. When it has ended, what it printed counts; what it
     /// left running with its output still open is killed at the same time.
     pub timeout: Duration,

@@ -9,13 +9,17 @@
 use serde::Deserialize;
 
 use crate::domain::{errcode::Refusal, listing::Listing};
+mod grant;
 mod items;
 mod lenient;
+mod members;
 mod repair_json;
 
 #[cfg(test)]
 mod tests;
 
+pub use grant::GrantNames;
+pub(super) use grant::{grant, words};
 pub use items::ITEMS_MAX;
 use items::Open;
 use lenient::{Field, Lenient, Object};
@@ -37,6 +41,15 @@ pub(super) struct Unreadable {
     reason: String,
     /// It is not even JSON.
     broken: bool,
+    /// Where what was looked for may be instead, in words of ours and names of the body that are words: it holds no value.
+    advice: String,
+}
+
+impl Unreadable {
+    /// Where what was looked for may be instead; empty when nothing is known.
+    pub(super) fn advice(&self) -> &str {
+        &self.advice
+    }
 }
 
 /// What a listing's body says.
@@ -115,50 +128,6 @@ pub(super) fn refused(body: &[u8]) -> Option<Refusal> {
     }
 }
 
-/// What a token source answered: `WeChat`'s own names, those of `cgi-bin/token` and of `api_authorizer_token`.
-#[derive(Debug)]
-pub(super) struct Granted {
-    /// The token, as it was spelt.
-    pub(super) token: secrecy::SecretString,
-    /// Seconds, if it said so.
-    pub(super) expires_in: Option<i64>,
-}
-
-#[derive(Deserialize)]
-struct GrantBody<'a> {
-    #[serde(default, borrow)]
-    errcode: Lenient<'a>,
-    #[serde(default, borrow)]
-    errmsg: Lenient<'a>,
-    #[serde(default, borrow)]
-    access_token: Lenient<'a>,
-    #[serde(default, borrow)]
-    authorizer_access_token: Lenient<'a>,
-    #[serde(default, borrow)]
-    expires_in: Lenient<'a>,
-}
-
-/// Reads a token source's answer: `{"access_token": …, "expires_in": …}` or an errcode.
-pub(super) fn grant(body: &[u8]) -> Result<Result<Granted, Refusal>, Unreadable> {
-    tolerantly(body, |body| {
-        let found: GrantBody<'_> = object(body)?;
-        if let Some(code) = code(&found.errcode)?.filter(|code| *code != 0) {
-            return Ok(Err(refusal(code, &found.errmsg)));
-        }
-        let names = (&found.access_token, &found.authorizer_access_token);
-        let ((Lenient::Text(token), Lenient::Absent | Lenient::Null)
-        | (Lenient::Absent | Lenient::Null, Lenient::Text(token))) = names
-        else {
-            return Err(fault("there is no single text \"access_token\""));
-        };
-        let expires_in = match &found.expires_in {
-            Lenient::Absent | Lenient::Null => None,
-            given => Some(given.integer().ok_or_else(|| fault("\"expires_in\" is no number"))?),
-        };
-        Ok(Ok(Granted { token: secrecy::SecretString::from(&**token), expires_in }))
-    })
-}
-
 /// The code, or nothing when the key is missing; any other thing in its place makes the body unreadable.
 fn code(errcode: &Lenient<'_>) -> Result<Option<i64>, Unreadable> {
     if *errcode == Lenient::Absent {
@@ -177,12 +146,12 @@ fn refusal(errcode: i64, errmsg: &Lenient<'_>) -> Refusal {
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Reads strictly, and once more with its texts mended when the JSON itself was broken.
-fn tolerantly<T>(body: &[u8], strictly: fn(&[u8]) -> Result<T, Unreadable>) -> Result<T, Unreadable> {
+fn tolerantly<T>(body: &[u8], strictly: impl Fn(&[u8]) -> Result<T, Unreadable>) -> Result<T, Unreadable> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     match strictly(body) {
-        Err(Unreadable { broken: true, reason }) => match repair_json::mended(body) {
+        Err(unreadable @ Unreadable { broken: true, .. }) => match repair_json::mended(body) {
             Some(mended) => strictly(mended.as_bytes()),
-            None => Err(Unreadable { broken: true, reason }),
+            None => Err(unreadable),
         },
         read => read,
     }
@@ -192,10 +161,14 @@ fn tolerantly<T>(body: &[u8], strictly: fn(&[u8]) -> Result<T, Unreadable>) -> R
 fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {
     match serde_json::from_slice::<Object<T>>(body) {
         Ok(Object(read)) => Ok(read),
-        Err(error) => Err(Unreadable { reason: error.to_string(), broken: error.is_syntax() }),
+        Err(error) => Err(no_json(&error)),
     }
 }
 
 fn fault(reason: &str) -> Unreadable {
-    Unreadable { reason: reason.to_owned(), broken: false }
+    Unreadable { reason: reason.to_owned(), broken: false, advice: String::new() }
+}
+
+fn no_json(error: &serde_json::Error) -> Unreadable {
+    Unreadable { broken: error.is_syntax(), ..fault(&error.to_string()) }
 }

@@ -276,7 +276,9 @@ proptest! {
             prop_assert!(read.get("wxopens").is_some_and(serde_json::Value::is_object), "{}", body.escape_ascii());
             prop_assert!(!said.items.is_empty() || has_explicit_zero(&body), "{}", body.escape_ascii());
         }
-        let _ = grant(&body).is_ok();
+        let wrapped = GrantNames { token: vec!["data".to_owned(), "access_token".to_owned()], ..GrantNames::default() };
+        let _ = grant(&body, &GrantNames::default()).is_ok();
+        let _ = (grant(&body, &wrapped).is_ok(), words(&body));
     }
 
     #[test]
