@@ -60,7 +60,7 @@ pub async fn run(args: Simulate, shutdown: impl Future<Output = ()> + Send + 'st
 
 fn read(path: &Path) -> anyhow::Result<Scenario> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the plans {}", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("in {}", path.display()))
+    toml::from_str(text.trim_start_matches('\u{feff}')).with_context(|| format!("in {}", path.display()))
 }
 
 /// What a person needs to point a daemon at it and to act as the administrators.

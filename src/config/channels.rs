@@ -252,7 +252,9 @@ impl RawChannel {
         }
         let newest = secret::one("secret", self.secret, self.secret_file.as_deref(), folder, secrets);
         let mut all: Vec<SecretString> = newest.map_err(|wrong| ("secret_file", wrong))?.into_iter().collect();
-        all.extend(self.previous_secrets);
+        for secret in self.previous_secrets {
+            all.push(secret::checked(secret).map_err(|wrong| ("previous_secrets", wrong))?);
+        }
         if secrets == Secrets::Read {
             for file in &self.previous_secret_files {
                 all.push(secret::from_file(folder, file).map_err(|wrong| ("previous_secret_files", wrong))?);

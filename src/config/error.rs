@@ -1,6 +1,6 @@
 //! Why a configuration is refused, with what to fix. A line that may hold a secret is not shown.
 
-use std::{fmt, io, ops::Range, path::PathBuf};
+use std::{fmt, ops::Range, path::PathBuf};
 
 use super::{DEFAULT_FILE, FILE_VARIABLE};
 
@@ -23,7 +23,7 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// Why not.
-        reason: io::Error,
+        reason: String,
     },
     /// The file has a mistake.
     #[error("{0}")]
@@ -87,6 +87,11 @@ fn numbered(key: &str) -> Option<(&str, &str)> {
     let (name, rest) = key.split_once('.')?;
     let (number, key) = rest.split_once('.').unwrap_or((rest, ""));
     (["override", "channel"].contains(&name) && number.parse::<usize>().is_ok()).then_some((name, key))
+}
+
+/// [`place`] of a byte in a text that need not be UTF-8; all before it is.
+pub(super) fn place_of_byte(text: &[u8], at: usize) -> (usize, usize) {
+    place(&String::from_utf8_lossy(text.get(..at).unwrap_or(text)), at)
 }
 
 /// Line and column of an offset, from 1, as editors count.

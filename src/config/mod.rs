@@ -1,7 +1,7 @@
 //! The configuration: one TOML file, overridden by environment variables, or these alone. It is parsed at startup and when
 //! it is reloaded; after that every module trusts the types. Secrets are never shown.
 //!
-//! `source` merges file and environment, `value` parses each kind of value, `secret` those that are never shown, `egress`
+//! `text_file` reads what people wrote, `source` merges file and environment, `value` parses each kind of value, `secret` those that are never shown, `egress`
 //! the keys of every section that speaks to somebody outside; `wechat_api`, `tokens`, `alerts`, `channels`, `heartbeat`,
 //! `retention` and `digest` are the sections that need more than their types; `effective` lists the values in effect,
 //! `changes` what differs between two of them, `error` says where a mistake is.
@@ -17,6 +17,7 @@ mod heartbeat;
 mod retention;
 mod secret;
 mod source;
+mod text_file;
 mod tokens;
 mod value;
 mod wechat_api;

@@ -6,6 +6,9 @@ use std::path::Path;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de::Error};
 
+use super::text_file;
+use crate::domain::text::invisible;
+
 /// A secret's file is a line or two; more is the wrong file.
 const FILE_MAX: u64 = 64 * 1024;
 
@@ -46,16 +49,35 @@ fn some(text: String) -> Option<SecretString> {
     (!text.is_empty()).then(|| SecretString::from(text))
 }
 
-/// The secret that a file holds, without spaces around it.
+/// The secret that a file holds, without a byte order mark, spaces and line ends around it.
 pub(super) fn read(path: &Path) -> Result<SecretString, String> {
-    use std::io::Read;
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|wrong| wrong.to_string())?;
-    file.take(FILE_MAX + 1).read_to_string(&mut text).map_err(|wrong| wrong.to_string())?;
-    match text.trim() {
-        "" => Err("the file is empty".to_owned()),
-        _ if text.len() as u64 > FILE_MAX => Err("the file is too large for a secret".to_owned()),
-        secret => Ok(SecretString::from(secret)),
+    let text = text_file::read(path, FILE_MAX, "the file is too large for a secret")?;
+    let secret = trimmed(&text);
+    if secret.is_empty() {
+        return Err("the file is empty".to_owned());
+    }
+    visible(&text, secret)?;
+    Ok(SecretString::from(secret))
+}
+
+/// A secret that is written among the others: it holds only what people see.
+pub(super) fn checked(secret: SecretString) -> Result<SecretString, String> {
+    let text = secret.expose_secret();
+    visible(text, trimmed(text))?;
+    Ok(secret)
+}
+
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_ascii_whitespace())
+}
+
+/// Whether `secret`, a part of `text`, holds only what people see. Anything else would be sent or signed with, and nobody
+/// would see why it is refused.
+fn visible(text: &str, secret: &str) -> Result<(), String> {
+    let from = text.find(secret).unwrap_or_default();
+    match invisible::find(&text[..from + secret.len()], from, invisible::is_invisible) {
+        Some(found) => Err(format!("it holds {found}: a secret is one line of visible characters; write it again")),
+        None => Ok(()),
     }
 }
 
@@ -69,7 +91,7 @@ pub(super) fn one(
 ) -> Result<Option<SecretString>, String> {
     match (written, file.filter(|file| !file.is_empty())) {
         (Some(_), Some(_)) => Err(format!("give `{name}` or `{name}_file`, not both")),
-        (written, None) => Ok(written),
+        (written, None) => written.map(checked).transpose(),
         (None, Some(_)) if secrets == Secrets::Left => Ok(None),
         (None, Some(file)) => from_file(folder, file).map(Some),
     }

@@ -4,7 +4,6 @@
 //! replaces the value in the file's table. Any error after that is in the file.
 
 use std::{
-    io::Read,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -21,7 +20,9 @@ use super::{
     effective::{self, keys},
     error::{self, InFile},
     secret::Secrets,
+    text_file,
 };
+use crate::domain::text::invisible;
 
 /// A configuration is a page or two, with a long table of tokens at most; more is the wrong file.
 const FILE_MAX: u64 = 4 * 1024 * 1024;
@@ -98,14 +99,8 @@ pub(super) fn choose(path: Option<&Path>, env: &[(String, String)]) -> Result<Op
 }
 
 pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
-    let unreadable = |reason| ConfigError::Unreadable { path: path.to_owned(), reason };
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(FILE_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > FILE_MAX {
-        return Err(unreadable(std::io::Error::other("too large for a configuration file")));
-    }
-    Ok(text)
+    text_file::read(path, FILE_MAX, "too large for a configuration file")
+        .map_err(|reason| ConfigError::Unreadable { path: path.to_owned(), reason })
 }
 
 /// Everything from the text of a file and the environment. Of secrets, those of `[alerts]` and `[heartbeat]` come first,
@@ -117,12 +112,18 @@ pub(super) fn load(
     secrets: [Secrets; 2],
 ) -> Result<Loaded, ConfigError> {
     let file = file.map(|file| std::path::absolute(&file).unwrap_or(file));
+    let text = text_file::without_mark(text);
     let refused = |span, key: &str, wrong: &str| match &file {
         Some(file) => ConfigError::InFile(InFile::at(file.clone(), text, span, key, wrong)),
         None => ConfigError::InEnvironment { variable: variable_of(known(key)), wrong: wrong.to_owned() },
     };
-    let mut table = DeTable::parse(text).map_err(|wrong| refused(wrong.span(), "", wrong.message()))?;
+    let mut table = DeTable::parse(text)
+        .map_err(|wrong| refused(wrong.span(), "", &with_unseen(text, wrong.span(), wrong.message())))?;
     let origin = table.get_ref().clone();
+    if let Some((span, hidden)) = hidden_in(&origin) {
+        let key = key_at(&origin, span.start);
+        return Err(refused(Some(span), &key, &hidden));
+    }
     let overrides = Override::all(env)?;
     for change in &overrides {
         change.apply(table.get_mut());
@@ -155,6 +156,41 @@ pub(super) fn load(
     Ok(Loaded { config, file, settings, contents })
 }
 
+/// The parser's message, and a character of that line that nobody sees: it is the likely mistake.
+fn with_unseen(text: &str, span: Option<Range<usize>>, message: &str) -> String {
+    let Some(span) = span.filter(|span| span.start <= text.len()) else { return message.to_owned() };
+    let start = text[..span.start].rfind('\n').map_or(0, |end| end + 1);
+    let end = text[start..].find('\n').map_or(text.len(), |length| start + length);
+    let is_unseen = |c| !matches!(c, '\t' | '\r') && invisible::is_invisible(c);
+    match invisible::find(&text[..end], start, is_unseen) {
+        Some(found) => format!("{message}; the line holds {found}"),
+        None => message.to_owned(),
+    }
+}
+
+/// The first value, or name, with a character that nobody sees.
+fn hidden_in(table: &DeTable<'_>) -> Option<(Range<usize>, String)> {
+    table.iter().find_map(|(name, value)| {
+        let in_name = hidden(name.get_ref()).map(|wrong| (name.span(), wrong));
+        in_name.or_else(|| hidden_in_value(value))
+    })
+}
+
+fn hidden_in_value(value: &Spanned<DeValue<'_>>) -> Option<(Range<usize>, String)> {
+    match value.get_ref() {
+        DeValue::String(text) => hidden(text).map(|wrong| (value.span(), wrong)),
+        DeValue::Array(list) => list.iter().find_map(hidden_in_value),
+        DeValue::Table(table) => hidden_in(table),
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => None,
+    }
+}
+
+/// What is wrong with a text that holds a character which nobody sees.
+fn hidden(text: &str) -> Option<String> {
+    let found = invisible::find(text, 0, invisible::is_hidden)?;
+    Some(format!("it holds {}, as its character {}: write it again", invisible::named(found.character), found.column))
+}
+
 /// One variable that replaces one key.
 struct Override<'e> {
     variable: String,
@@ -176,6 +212,9 @@ impl<'e> Override<'e> {
         else {
             return Err(refused(no_such_key(&key)));
         };
+        if let Some(wrong) = hidden(text) {
+            return Err(refused(wrong));
+        }
         let change =
             |value| Self { variable: variable.to_owned(), section: section.to_owned(), name: name.to_owned(), value };
         // Numbers and tables are written as in the file. What is not that is a text, which needs no quotes here.

@@ -272,6 +272,9 @@ fn with_files(
     files: BTreeMap<String, String>,
     folder: &Path,
 ) -> Result<BTreeMap<String, SecretString>, InvalidKey> {
+    for (name, secret) in &written {
+        secret::checked(secret.clone()).map_err(|wrong| mistake(&format!("{key}.{name}"), wrong))?;
+    }
     for (name, file) in files {
         let key = format!("{key}_file.{name}");
         let path = folder.join(file);

@@ -9,7 +9,7 @@ use serde::{
     de::{Error, Unexpected, Visitor},
 };
 
-use crate::domain::{alert_rules::Rule, policy::Steps, quota::GRACE_MAX, time::Time};
+use crate::domain::{alert_rules::Rule, policy::Steps, quota::GRACE_MAX, text::invisible, time::Time};
 
 /// Longer waits are mistakes of the pen, and sums with them would leave the calendar.
 const DURATION_MAX: Duration = Duration::from_hours(24 * 3_650);
@@ -317,6 +317,9 @@ pub(super) fn base_url<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::
 /// An `http` or `https` address. (The HTTP client's own parser, so that we agree with it.)
 pub(super) fn any_web_address(text: &str) -> Result<reqwest::Url, String> {
     const ADDRESS: &str = "expected a URL that begins with https:// or http://";
+    if let Some(found) = invisible::find(text, 0, invisible::is_invisible) {
+        return Err(format!("the URL holds {found}: write it again"));
+    }
     let url: reqwest::Url = text.parse().map_err(|wrong| format!("{ADDRESS}: {wrong}"))?;
     if !matches!(url.scheme(), "http" | "https") || text.contains(char::is_whitespace) {
         return Err(ADDRESS.to_owned());

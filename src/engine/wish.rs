@@ -7,6 +7,7 @@ use crate::{
         gate::GateKind,
         id::{AccountId, ProgramId, RequestId, Username},
         request::Kind,
+        text::invisible::{self, Invisible},
     },
     store::StoreError,
 };
@@ -59,6 +60,20 @@ impl Wish {
             return Err(AskError::BadWord(format!("at most {LABELS_MAX} labels; there are {}", self.labels.len())));
         }
         Ok(())
+    }
+
+    /// Whether people see all of the words that they gave it: two that look alike must be alike. Older requests may have
+    /// others, and keep them.
+    ///
+    /// # Errors
+    /// [`AskError::BadWord`] with the code point that nobody sees.
+    pub fn check_words(&self) -> Result<(), AskError> {
+        let labels = self.labels.iter().flat_map(|(name, value)| [("a label", name), ("a label", value)]);
+        let mut words = self.key.iter().map(|key| ("the key", key)).chain(labels);
+        let hidden = words.find_map(|(what, word)| Some((what, invisible::find(word, 0, invisible::is_hidden)?)));
+        let Some((what, Invisible { character, column, .. })) = hidden else { return Ok(()) };
+        let named = invisible::named(character);
+        Err(AskError::BadWord(format!("{what} holds {named}, as its character {column}: write it again")))
     }
 }
 

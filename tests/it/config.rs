@@ -5,6 +5,7 @@ mod alerts;
 use std::{fs, path::Path};
 
 use amplinkd::config::{self, Config, Loaded, Origin, TokenSource};
+use secrecy::ExposeSecret as _;
 
 const EXAMPLE: &str = include_str!("../../config/amplinkd.example.toml");
 
@@ -187,6 +188,82 @@ fn places_in_an_answer_are_json_pointers() {
     }
     let env = [("AMPLINKD__TOKENS__TOKEN", "/data/access_token")];
     assert_eq!(inspect("", &env).unwrap().config.tokens.token, ["data", "access_token"]);
+}
+
+/// The error of a configuration whose token is in a file with these bytes, or the header's value.
+fn header_of(bytes: &[u8]) -> Result<String, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("amplinkd.toml");
+    fs::write(&file, "[tokens.headers_file]\nAuthorization = \"key\"\n").unwrap();
+    fs::write(folder.path().join("key"), bytes).unwrap();
+    let config = Config::load(Some(&file), []).map_err(|wrong| wrong.to_string())?;
+    let TokenSource::Http { headers, .. } = config.tokens.source else { panic!("http is the default") };
+    Ok(headers["Authorization"].expose_secret().to_owned())
+}
+
+#[test]
+fn the_file_of_a_secret_holds_what_people_see_and_nothing_else() {
+    for text in ["Bearer hush", "\u{feff}Bearer hush\r\n", "  Bearer hush \t\n\n", "\u{feff}\nBearer hush"] {
+        assert_eq!(header_of(text.as_bytes()).as_deref(), Ok("Bearer hush"), "{text:?}");
+    }
+    for (bytes, expected) in [
+        (&b"Bearer hush\xe2\x80\x8b\n"[..], "U+200B (zero width space) at line 1, column 12"),
+        (b"Bearer\xc2\xa0hush", "U+00A0 (no-break space) at line 1, column 7"),
+        (b"\xef\xbb\xbf\xef\xbb\xbfBearer hush", "U+FEFF (byte order mark) at line 1, column 1"),
+        (b"\nBearer hu\xe2\x80\xaesh", "U+202E (direction mark) at line 2, column 10"),
+        (b"Bearer hu\rsh", "U+000D (carriage return) at line 1, column 10"),
+        (b"Bearer hush\nBearer hush", "U+000A (line feed) at line 1, column 12"),
+        (b"Bearer hush\xe3\x80\x80", "U+3000 (ideographic space) at line 1, column 12"),
+        (b"Bearer hush\x1b[0m", "U+001B (control character) at line 1, column 12"),
+        (b"Bearer\thush", "U+0009 (tab) at line 1, column 7"),
+        (b"B\0e\0a\0r\0e\0r\0 \0h\0u\0s\0h\0", "U+0000 (null) at line 1, column 2"),
+        (b"\xff\xfeB\0", "it is UTF-16: save it as UTF-8"),
+        (b"Bearer hush\n\xc4\xe3", "it is not UTF-8 (line 2, column 1): save it as UTF-8"),
+        (b"\xef\xbb\xbf\r\n", "the file is empty"),
+    ] {
+        let wrong = header_of(bytes).unwrap_err();
+        assert!(wrong.contains(expected) && wrong.contains("key"), "{bytes:?}\n{wrong}");
+        assert!(!wrong.contains("hush"), "{wrong}");
+    }
+}
+
+#[test]
+fn an_unseen_character_in_the_configuration_is_named() {
+    assert_eq!(inspect("\u{feff}[policy]\r\nattempts = 7\r\n", &[]).unwrap().config.policy.attempts, 7);
+    for (text, expected) in [
+        ("[log]\nfilter =\u{a0}\"info\"\n", "the line holds U+00A0 (no-break space) at line 2, column 9"),
+        ("[log]\nfil\u{200b}ter = \"info\"\n", "the line holds U+200B (zero width space) at line 2, column 4"),
+        ("[log]\rfilter = \"info\"\n", "FILE:1:7: carriage return must be followed by newline"),
+        ("[log]\nfilter = \"info\u{200b}\"\n", "FILE:2:10: [log] filter: it holds U+200B (zero width space), as its"),
+        ("[wechat]\nbase_url = \"https://h.example/\u{a0}a\"\n", "the URL holds U+00A0 (no-break space) at line 1,"),
+        ("[tokens.headers]\nAuthorization = \"hush\u{200b}\"\n", "[tokens] headers.Authorization: it holds U+200B"),
+        ("[tokens.headers]\nAuthorization = \"hush\u{a0}hush\"\n", "[tokens] headers.Authorization: it holds U+00A0"),
+        ("[tokens.static]\nwx0123456789abcdef = \"hu\u{feff}sh\"\n", "it holds U+FEFF (byte order mark)"),
+        ("[heartbeat]\nurl = \"https://h.example/hu\u{200d}sh\"\n", "[heartbeat] url: it holds U+200D"),
+        (
+            "[[alerts.channel]]\nname = \"a\"\nkind = \"feishu\"\nurl = \"https://h.example/\"\nsecret = \"hu\u{a0}sh\"\n",
+            "it holds U+00A0 (no-break space)",
+        ),
+    ] {
+        let wrong = refused(text, &[]);
+        assert!(wrong.contains(expected) && !wrong.contains("hush"), "{text}\n{wrong}");
+    }
+    let wrong = refused("", &[("AMPLINKD__HEARTBEAT__URL", "https://h.example/hush\u{200b}")]);
+    assert!(wrong.starts_with("AMPLINKD__HEARTBEAT__URL: it holds U+200B") && !wrong.contains("hush"), "{wrong}");
+}
+
+#[test]
+fn a_configuration_in_another_encoding_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("amplinkd.toml");
+    for (bytes, expected) in [
+        (&b"[log]\n# \xc4\xe3\xba\xc3\n"[..], "it is not UTF-8 (line 2, column 3): save it as UTF-8, not in GBK"),
+        (b"\xff\xfe[\0l\0", "it is UTF-16: save it as UTF-8"),
+    ] {
+        fs::write(&file, bytes).unwrap();
+        let wrong = Config::load(Some(&file), []).unwrap_err().to_string();
+        assert!(wrong.contains(expected) && wrong.starts_with(&file.display().to_string()), "{wrong}");
+    }
 }
 
 #[test]

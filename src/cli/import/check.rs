@@ -88,7 +88,7 @@ fn wish(fields: Fields, kind: &str) -> Result<Wish, String> {
     if wish.account.as_str() == wish.program.as_str() {
         return Err(format!("{} is both the account and the program", wish.account));
     }
-    wish.check().map_err(|wrong| wrong.to_string())?;
+    wish.check().and_then(|()| wish.check_words()).map_err(|wrong| wrong.to_string())?;
     Ok(wish)
 }
 

@@ -82,6 +82,9 @@ impl Shape {
 /// # Errors
 /// When the file as a whole cannot be read: its header is wrong, or it is one JSON array.
 pub fn lines(text: &[u8], shape: Shape) -> anyhow::Result<Vec<Line>> {
+    if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
+        bail!("it is UTF-16, as of \"Unicode Text\": save it as \"CSV UTF-8\"");
+    }
     if text.contains(&0) {
         bail!("it is not a text file, or not UTF-8: it has zero bytes");
     }
@@ -103,7 +106,7 @@ fn header(record: &csv::ByteRecord) -> anyhow::Result<Vec<&'static str>> {
         let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase();
         let Some(known) = NAMES.iter().find(|known| **known == name) else {
             let name: String = name.chars().take(COLUMN_MAX).collect();
-            bail!("the header has an unknown column {name:?}; expected {}", NAMES.join(", "));
+            bail!("the header has an unknown column {name:?}{}; expected {}", separator(&name), NAMES.join(", "));
         };
         if columns.contains(known) {
             bail!("the header has the column {known} twice");
@@ -116,6 +119,14 @@ fn header(record: &csv::ByteRecord) -> anyhow::Result<Vec<&'static str>> {
         }
     }
     Ok(columns)
+}
+
+/// What may be the mistake in the name of a column: spreadsheets of some countries write semicolons, others tabs.
+fn separator(name: &str) -> String {
+    match name.chars().find(|c| [';', '\t', '，', '；'].contains(c)) {
+        Some(found) => format!(" (is it separated by {found:?}? Columns are separated by commas)"),
+        None => String::new(),
+    }
 }
 
 fn csv_lines(text: &[u8]) -> anyhow::Result<Vec<Line>> {

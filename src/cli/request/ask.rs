@@ -100,7 +100,7 @@ async fn take(
     }
     let key = words.key.clone();
     let wish = Wish { kind, account, program, username, key: words.key, labels };
-    wish.check().map_err(|wrong| Usage(wrong.to_string()))?;
+    wish.check().and_then(|()| wish.check_words()).map_err(|wrong| Usage(wrong.to_string()))?;
     context
         .with_session(Database::MadeIfMissing, async |session| {
             let accepted = session.recorder.accept(vec![wish]).await?;

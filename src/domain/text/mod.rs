@@ -5,6 +5,7 @@ mod account_alerts;
 mod alert_groups;
 pub mod digest;
 pub mod format;
+pub mod invisible;
 pub mod reminder;
 pub mod render;
 pub(super) mod request_alerts;

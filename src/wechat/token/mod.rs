@@ -6,7 +6,10 @@ use std::{borrow::Cow, collections::HashMap, fmt, path::PathBuf, sync::Arc, time
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
-    domain::errcode::Refusal,
+    domain::{
+        errcode::Refusal,
+        text::invisible::{self, Invisible},
+    },
     net::{egress::Egress, secrets},
 };
 
@@ -40,15 +43,16 @@ impl Token {
     pub fn new(secret: SecretString) -> Result<Self, TokenError> {
         let text = secret.expose_secret();
         let fault = if text.is_empty() {
-            "the token is empty"
+            "the token is empty".to_owned()
         } else if text.len() > TOKEN_BYTES_MAX {
-            "the token is too long"
-        } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            "the token holds a blank, a line break or another character that no token has"
+            "the token is too long".to_owned()
+        } else if let Some(found) = invisible::find(text, 0, |c| !c.is_ascii_graphic()) {
+            let Invisible { character, column, .. } = found;
+            format!("the token holds {} as its character {column}, which no token has", invisible::named(character))
         } else {
             return Ok(Self(Arc::new(secret)));
         };
-        Err(TokenError::Unavailable(fault.to_owned()))
+        Err(TokenError::Unavailable(fault))
     }
 
     pub(super) fn expose(&self) -> &str {

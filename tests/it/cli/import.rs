@@ -1,6 +1,6 @@
 //! Files of wishes: all or none, and safe to repeat.
 
-use std::fmt::Write;
+use std::{fmt::Write, fs};
 
 use serde_json::json;
 
@@ -119,4 +119,40 @@ fn a_dry_run_needs_no_database_and_makes_none() {
     desk.run("request import header.csv").refused(1, "header.csv has no lines");
     desk.write("columns.csv", "account;program\n");
     desk.run("request import columns.csv").refused(1, "unknown column");
+}
+
+#[test]
+fn what_nobody_sees_in_a_file_is_named_with_its_line() {
+    let desk = Desk::new();
+    let line = |key: &str, labels: &str| format!("account,program,key,labels\n{ACCOUNT},{PROGRAM},{key},{labels}\n");
+    for (bytes, expected) in [
+        (
+            line("order\u{200b}1", "").into_bytes(),
+            "line 2: the key holds U+200B (zero width space), as its character 6",
+        ),
+        (line("", "shop\u{feff}=1").into_bytes(), "line 2: a label holds U+FEFF (byte order mark), as its character 5"),
+        (line("", "shop=\u{202e}1").into_bytes(), "line 2: a label holds U+202E (direction mark), as its character 1"),
+        (line("", "").replace(',', ";").into_bytes(), "is it separated by ';'? Columns are separated by commas"),
+        (line("", "").replace(',', "\t").into_bytes(), "is it separated by '\\t'?"),
+        (b"\xff\xfea\0c\0".to_vec(), "it is UTF-16, as of \"Unicode Text\": save it as \"CSV UTF-8\""),
+        (b"account,program,labels\n\xc4\xe3,b,\n".to_vec(), "line 2: its account is not UTF-8: save the file as"),
+    ] {
+        fs::write(desk.path("a.csv"), &bytes).unwrap();
+        let said = desk.run("request import a.csv");
+        assert_eq!(said.code, 1, "{}", said.err);
+        assert!(said.err.contains(expected), "{expected}\n{}", said.err);
+        assert!(!desk.path("a.db").exists(), "nothing was written");
+    }
+    let seen = "\u{feff}account,program,key,labels\r\n".to_owned()
+        + ACCOUNT
+        + ","
+        + PROGRAM
+        + ",👩\u{200d}💻,店=北京\u{3000}一\r\n";
+    desk.write("b.csv", &seen);
+    assert_eq!(desk.run("request import b.csv").code, 0);
+    let rows = desk.json("request list");
+    assert_eq!((&rows[0]["key"], &rows[0]["labels"]["店"]), (&"👩\u{200d}💻".into(), &"北京\u{3000}一".into()));
+    let said = desk.run(&format!("request link {ACCOUNT} {OTHER} --label shop=\u{200b}1"));
+    assert_eq!(said.code, 2, "{}", said.err);
+    assert!(said.err.contains("a label holds U+200B (zero width space)"), "{}", said.err);
 }
