@@ -31,9 +31,9 @@ struct Row<'s> {
 ///
 /// # Errors
 /// The first mistake with its place, ready to be shown to a person.
-pub fn check(config_path: Option<&Path>, format: Format) -> anyhow::Result<()> {
+pub fn check(config_path: Option<&Path>, format: Format, look: Look) -> anyhow::Result<()> {
     let loaded = load(config_path)?;
-    report(&mut std::io::stdout().lock(), format, Look::of_stdout(), &loaded)?;
+    report(&mut std::io::stdout().lock(), format, look, &loaded)?;
     daemon::oddities(&loaded.config, &proxy_variables()).iter().for_each(warning);
     Ok(())
 }

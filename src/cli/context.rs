@@ -13,7 +13,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use tracing::Level;
 
-use super::output::{self, Column, Format, Look, Printer};
+use super::{
+    output::{self, Column, Format, Look, Printer},
+    time_format,
+};
 use crate::{
     clock::SystemClock,
     config::{Config, environment},
@@ -74,7 +77,9 @@ impl Context {
     /// # Errors
     /// The first mistake with its place.
     pub fn config(&self) -> anyhow::Result<Config> {
-        Ok(Config::without_secrets(self.config.as_deref(), environment())?)
+        let config = Config::without_secrets(self.config.as_deref(), environment())?;
+        time_format::show_in(&config.alerts.zone);
+        Ok(config)
     }
 
     /// The configuration with the secrets of its channels, for the command that sends something itself.
@@ -82,7 +87,9 @@ impl Context {
     /// # Errors
     /// As [`Context::config`], and when a secret's file cannot be read.
     pub fn config_with_channels(&self) -> anyhow::Result<Config> {
-        Ok(Config::without_tokens(self.config.as_deref(), environment())?)
+        let config = Config::without_tokens(self.config.as_deref(), environment())?;
+        time_format::show_in(&config.alerts.zone);
+        Ok(config)
     }
 
     /// Opens the database, lets `work` work with it, and closes it, whatever came of the work.

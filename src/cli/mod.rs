@@ -24,6 +24,7 @@ pub mod request;
 pub mod run;
 pub mod selftest;
 pub mod simulate;
+mod spreadsheet;
 pub mod status;
 mod systemd;
 mod terminal_escape;
@@ -79,6 +80,10 @@ pub struct Cli {
     /// Output format
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table, help_heading = "Global options")]
     pub output: Format,
+
+    /// Begin CSV with a byte order mark, so that Excel reads Chinese
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub excel: bool,
 
     /// What to do
     #[command(subcommand)]
@@ -187,7 +192,11 @@ fn begin(cli: Cli) -> anyhow::Result<ExitStatus> {
 
 async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     crate::shutdown::outlive_file_limits().context("cannot listen for signals")?;
-    let context = Context { config: cli.config, format: cli.output, look: Look::of_stdout() };
+    if cli.excel && cli.output != Format::Csv {
+        return Err(Usage("--excel is for CSV: use it with -o csv".to_owned()).into());
+    }
+    let look = Look { excel: cli.excel, ..Look::of_stdout() };
+    let context = Context { config: cli.config, format: cli.output, look };
     if may_inherit(&cli.command) && children::inherits_orphans() {
         tokio::spawn(children::reap_orphans());
     }
@@ -211,7 +220,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
             config::load(context.config.as_deref()).map(|_| ExitStatus::Success)
         }
         Command::Config(ConfigCommand::Check { quiet: false }) => {
-            config::check(context.config.as_deref(), context.format)?;
+            config::check(context.config.as_deref(), context.format, context.look)?;
             plan::warn_when_short(&context).await.map(|()| ExitStatus::Success)
         }
         Command::Simulate(command) => {

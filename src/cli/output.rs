@@ -9,13 +9,19 @@ use std::{
 use comfy_table::{
     Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor},
 };
 use serde_json::Value;
 
-use super::terminal_escape::{bare, tame, worded};
+use super::{
+    spreadsheet,
+    terminal_escape::{bare, tame, worded},
+    time_format,
+};
+use crate::config::Colours;
 
 /// The four ways to print a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -77,17 +83,20 @@ pub struct Look {
     pub width: Option<u16>,
     /// Whether a person's terminal shows it, which nothing from outside may steer.
     pub terminal: bool,
+    /// Whether CSV begins with a byte order mark.
+    pub excel: bool,
 }
 
 impl Look {
-    /// What suits stdout: colours and wrapping on a terminal, no colours under `NO_COLOR`.
+    /// What suits stdout: colours and wrapping on a terminal, no colours where nobody wants or understands them.
     #[must_use]
     pub fn of_stdout() -> Self {
+        let coloured = crate::config::colours();
         if !io::stdout().is_terminal() {
-            return Self::default();
+            return Self { coloured: coloured == Colours::Always, ..Self::default() };
         }
         let width = Table::new().width().filter(|width| *width >= WIDTH_MIN);
-        Self { coloured: !crate::config::colour_refused(), width, terminal: true }
+        Self { coloured: coloured != Colours::Never, width, terminal: true, excel: false }
     }
 }
 
@@ -118,7 +127,9 @@ pub fn one<T: Serialize>(out: &mut impl Write, format: Format, look: Look, objec
         Format::Csv => {
             let Row(fields) = Row::of(object)?;
             let names = fields.iter().map(|(name, _)| name.clone());
-            csv_line(names)? + &csv_line(fields.iter().map(|(_, value)| bare(value, look.terminal)))?
+            mark(look).to_owned()
+                + &csv_line(names)?
+                + &csv_line(fields.iter().map(|(_, value)| spreadsheet_cell(value, look)))?
         }
     };
     unless_gone(out.write_all(text.as_bytes()).and_then(|()| out.flush())).map(drop)
@@ -161,7 +172,7 @@ impl<'c, W: Write> Printer<'c, W> {
                 let header = if self.begun { String::new() } else { self.csv_header()? };
                 let row = Row::of(row)?;
                 let value = |column: &Column| {
-                    row.get(column.field).map_or_else(String::new, |value| bare(value, self.look.terminal))
+                    row.get(column.field).map_or_else(String::new, |value| spreadsheet_cell(value, self.look))
                 };
                 let fields = self.columns.iter().map(value);
                 self.send(&(header + &csv_line(fields)?))
@@ -198,7 +209,7 @@ impl<'c, W: Write> Printer<'c, W> {
     }
 
     fn csv_header(&self) -> io::Result<String> {
-        csv_line(self.columns.iter().map(|column| column.field.to_owned()))
+        Ok(mark(self.look).to_owned() + &csv_line(self.columns.iter().map(|column| column.field.to_owned()))?)
     }
 
     fn table(&self) -> String {
@@ -235,6 +246,18 @@ impl<'c, W: Write> Printer<'c, W> {
         }
         table
     }
+}
+
+/// Whether nobody reads stdout any more: a pipe whose other end is closed says so before anything is written. Whoever waits
+/// for something to print must ask, or would wait for nobody.
+#[must_use]
+pub fn stdout_is_abandoned() -> bool {
+    let stdout = io::stdout();
+    let mut pipe = [PollFd::new(&stdout, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // Errors and hang-ups are told unasked. What cannot be polled, such as a file, is never abandoned.
+    poll(&mut pipe, Some(&now)).is_ok_and(|ready| ready > 0)
+        && pipe[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
 }
 
 /// Whether the reader has gone; other failures stay failures.
@@ -282,6 +305,20 @@ impl<'de> Deserialize<'de> for Row {
     }
 }
 
+/// What CSV begins with.
+const fn mark(look: Look) -> &'static str {
+    if look.excel { "\u{feff}" } else { "" }
+}
+
+/// A cell of CSV. A text that a spreadsheet would take for a formula is none any more.
+fn spreadsheet_cell(value: &Value, look: Look) -> String {
+    let cell = match value {
+        Value::String(text) => Value::String(spreadsheet::defused(text).into_owned()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.clone(),
+    };
+    bare(&cell, look.terminal)
+}
+
 fn csv_line(fields: impl Iterator<Item = String>) -> io::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(fields.map(String::into_bytes))?;
@@ -300,7 +337,7 @@ fn needed(table: &Table, shown: &[(&str, &str)]) -> u16 {
 }
 
 fn cell(field: &str, value: &Value, longest: usize) -> Cell {
-    let mut text = worded(value);
+    let mut text = time_format::of_field(field, value).unwrap_or_else(|| worded(value));
     if let Some((end, _)) = text.char_indices().nth(longest) {
         text.truncate(end);
         text.push('…');
@@ -484,5 +521,44 @@ mod tests {
             assert!(one(io::ErrorKind::BrokenPipe).is_ok());
             assert!(one(io::ErrorKind::StorageFull).is_err());
         }
+    }
+
+    #[test]
+    fn a_cell_that_a_spreadsheet_would_run_is_a_text() {
+        let row = |note: &'static str| Link {
+            id: "=1+1",
+            state: "linked",
+            attempt: 1,
+            note: Some(note),
+            labels: BTreeMap::new(),
+        };
+        let text = printed(
+            Format::Csv,
+            Look::default(),
+            &[row("@SUM(A1)"), row("'=x"), row("it's =1"), row("\tx"), row("-1")],
+        );
+        assert_eq!(
+            text,
+            "id,state,attempt,note,labels\n'=1+1,linked,1,'@SUM(A1),{}\n'=1+1,linked,1,''=x,{}\n'=1+1,linked,1,it's =1,{}\n\
+             '=1+1,linked,1,'\tx,{}\n'=1+1,linked,1,'-1,{}\n"
+        );
+        let mut out = Vec::new();
+        one(&mut out, Format::Csv, Look::default(), &row("＝1")).unwrap();
+        assert!(String::from_utf8(out).unwrap().ends_with("'=1+1,linked,1,'＝1,{}\n"));
+        let json = printed(Format::Json, Look::default(), &[row("=1")]);
+        assert!(json.contains("\"=1+1\"") && json.contains("\"=1\""), "{json}");
+    }
+
+    #[test]
+    fn a_mark_stands_once_before_csv_and_nowhere_else() {
+        let excel = Look { excel: true, ..Look::default() };
+        for rows in [&links()[..], &[]] {
+            let text = printed(Format::Csv, excel, rows);
+            assert!(text.starts_with("\u{feff}id,state,") && text.matches('\u{feff}').count() == 1, "{text:?}");
+            assert!(!printed(Format::Jsonl, excel, rows).contains('\u{feff}'));
+        }
+        let mut out = Vec::new();
+        one(&mut out, Format::Csv, excel, &links()[0]).unwrap();
+        assert!(String::from_utf8(out).unwrap().starts_with("\u{feff}id,state,"));
     }
 }

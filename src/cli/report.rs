@@ -20,9 +20,7 @@ use super::{
     time_format,
 };
 use crate::{
-    domain::{
-        distribution::Distribution, id::AccountId, stage_durations::Measured, text::format::duration, time::Time,
-    },
+    domain::{distribution::Distribution, id::AccountId, stage_durations::Measured, text::format::duration},
     store::read::{
         nudge_effects::{Effect, Effects},
         stage_times::{By, REPORT_REQUESTS, Sample, StageTimes, Tally},
@@ -301,17 +299,11 @@ fn heading(sample: &Sample, times: &StageTimes) -> String {
     let mut of: Vec<String> = Vec::new();
     of.extend(sample.account.as_ref().map(|account| format!("account {account}")));
     of.extend(sample.labels.iter().map(|(name, value)| format!("{}={}", legible(name), legible(value))));
-    of.extend(sample.since.map(|since| format!("requested since {}", day(since))));
+    of.extend(sample.since.map(|since| format!("requested since {}", time_format::to_the_minute(since))));
     let of = if of.is_empty() { String::new() } else { format!(" ({})", of.join(", ")) };
     let which = if times.is_cut { "the newest " } else { "" };
     let requests = if times.requests == 1 { "request" } else { "requests" };
     format!("How long approvals took, in {which}{} settled {requests}{of}", times.requests)
-}
-
-/// A moment to the minute, in UTC.
-fn day(at: Time) -> String {
-    let text = time_format::to_the_second(&at.to_string());
-    format!("{} UTC", text.get(..16).unwrap_or(&text))
 }
 
 fn histograms(stages: &BTreeMap<&'static str, Tally>) -> String {

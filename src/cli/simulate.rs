@@ -1,7 +1,10 @@
 //! `amplinkd simulate`: the simulator alone, for people and their integration tests.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -53,7 +56,8 @@ pub async fn run(args: Simulate, shutdown: impl Future<Output = ()> + Send + 'st
     }
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
-    println!("{}", banner(address, args.seed, args.speed));
+    // Whoever has read enough of it may go: the simulator stays.
+    let _ = writeln!(io::stdout(), "{}", banner(address, args.seed, args.speed));
     let shared = Shared::new(world, sim::accelerated(args.speed));
     sim::serve(listener, shared, shutdown).await.context("the simulator stopped")
 }

@@ -38,7 +38,7 @@ Required actions come first, each with the command that shows more:
   messages_dead        dead letters of a configured channel
 
 Accounts and messages do not count while all their alerts are acknowledged or snoozed. \
-The command changes nothing: permission to read the database is enough. Times are UTC. \
+The command changes nothing: permission to read the database is enough. Times are in the zone of [alerts] timezone, and in UTC with -o json. \
 An id after an ellipsis is shortened to its end, which every command accepts.
 
 Exit codes: 0 no action needed, 1 error, 2 usage error, 3 action required")]

@@ -1,8 +1,19 @@
 //! Times for people: "2h" says more at a glance than a date.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
-use crate::domain::time::Time;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use crate::domain::{text::format::moment_as, time::Time};
+
+/// The zone of every time that this process shows to a person: that of the messages, so that both can be compared.
+static ZONE: OnceLock<TimeZone> = OnceLock::new();
+
+/// Shows times in this zone from now on. The first one stays: a process has one configuration.
+pub fn show_in(zone: &TimeZone) {
+    ZONE.get_or_init(|| zone.clone());
+}
 
 /// The moment of a view's RFC 3339 text.
 #[must_use]
@@ -29,12 +40,34 @@ pub fn ahead(text: Option<&str>, now: Time) -> Option<String> {
     Some(if at <= now { "due".to_owned() } else { in_one_unit(now.until(at)) })
 }
 
-/// A view's moment without its milliseconds, as people write it: "2026-03-01 12:00:00".
+/// A view's moment for people, with its zone: "2026-03-01 20:00:00 +08:00".
 #[must_use]
 pub fn to_the_second(text: &str) -> String {
-    /// Characters of a date and a time of day.
-    const SECOND: usize = 19;
-    text.get(..SECOND).unwrap_or(text).replace('T', " ")
+    parse(text).map_or_else(|| text.to_owned(), |at| shown(at, "%Y-%m-%d %H:%M:%S %:z"))
+}
+
+/// The same to the minute: "2026-03-01 20:00 +08:00".
+#[must_use]
+pub fn to_the_minute(at: Time) -> String {
+    shown(at, "%Y-%m-%d %H:%M %:z")
+}
+
+fn shown(at: Time, form: &str) -> String {
+    moment_as(at, zone(), form)
+}
+
+/// The zone that times are shown in; UTC until a configuration is read.
+#[must_use]
+pub fn zone() -> &'static TimeZone {
+    static UTC: TimeZone = TimeZone::UTC;
+    ZONE.get().unwrap_or(&UTC)
+}
+
+/// A field of a view that holds a moment, for people; nothing when it holds none.
+pub(super) fn of_field(field: &str, value: &Value) -> Option<String> {
+    let is_moment = ["at", "since", "until"].contains(&field)
+        || ["_at", "_since", "_until"].iter().any(|ending| field.ends_with(ending));
+    parse(value.as_str().filter(|_| is_moment)?).map(|at| shown(at, "%Y-%m-%d %H:%M:%S %:z"))
 }
 
 /// A span as people write it on a command line: "90m", "36h", "30d", "4w".
@@ -83,6 +116,19 @@ mod tests {
         for wrong in ["", "d", "0d", "-1d", "30", "1y", "30 tagé", "99999999999999999999d", "4000d"] {
             assert!(span(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_moment_has_its_zone_and_only_a_moment_is_one() {
+        let at = Value::from("2026-03-01T12:00:00.250Z");
+        for (field, shown) in
+            [("at", true), ("since", true), ("next_check_at", true), ("snoozed_until", true), ("label", false)]
+        {
+            assert_eq!(of_field(field, &at), shown.then(|| "2026-03-01 12:00:00 +00:00".to_owned()), "{field}");
+        }
+        assert_eq!(of_field("at", &Value::from("soon")), None);
+        assert_eq!(of_field("at", &Value::Null), None);
+        assert_eq!(to_the_second("2026-03-01T12:00:00.250Z"), "2026-03-01 12:00:00 +00:00");
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub use self::{
     error::ConfigError,
     heartbeat::Heartbeat,
     retention::Retention,
-    source::{Loaded, colour_refused, environment, journal_stream, proxy_variables},
+    source::{Colours, Loaded, colours, environment, journal_stream, proxy_variables},
     tokens::{TokenSource, TokenUrl, Tokens},
     value::{Cron, parse_duration},
     wechat_api::Wechat,

@@ -66,10 +66,33 @@ pub fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Whether the user wants no colours anywhere (<https://no-color.org>).
+/// Where colours are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colours {
+    /// Nowhere.
+    Never,
+    /// On a terminal.
+    OnTerminal,
+    /// Also where none is.
+    Always,
+}
+
+/// What the user wants of colours: `NO_COLOR` refuses them (<https://no-color.org>), `CLICOLOR_FORCE` asks for them also in a
+/// pipe (<https://bixense.com/clicolors>), and a terminal that calls itself dumb has none.
 #[must_use]
-pub fn colour_refused() -> bool {
-    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+pub fn colours() -> Colours {
+    let value = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let is_zero = |value: &std::ffi::OsString| value == "0";
+    if value("NO_COLOR").is_some() {
+        Colours::Never
+    } else if value("CLICOLOR_FORCE").is_some_and(|value| !is_zero(&value)) {
+        Colours::Always
+    } else if value("TERM").is_some_and(|term| term == "dumb") || value("CLICOLOR").is_some_and(|value| is_zero(&value))
+    {
+        Colours::Never
+    } else {
+        Colours::OnTerminal
+    }
 }
 
 /// The variables of this process that name a proxy for other programs. Ours come from the configuration alone.

@@ -7,6 +7,8 @@ mod calls;
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use super::alert_deadlines::OVERDUE_AFTER;
 use crate::{
     domain::{
@@ -51,6 +53,8 @@ pub struct Facts<'f> {
     pub daily_budget: u32,
     /// The moment.
     pub now: Time,
+    /// The zone of the moments that are told; those of quotas are told in Beijing's.
+    pub zone: &'f TimeZone,
 }
 
 /// Sentences, in reading order: where it stands, why, who must act, what comes next, what a retry would do.
@@ -68,11 +72,6 @@ pub fn explain(facts: &Facts<'_>) -> Vec<String> {
     told.extend(facts.deadline());
     told.push(facts.retry());
     told
-}
-
-/// A moment as UTC, without milliseconds.
-fn utc(at: Time) -> String {
-    jiff::Timestamp::from_millisecond(at.ms()).map_or_else(|_| at.to_string(), |at| format!("{at:.0}"))
 }
 
 /// A moment on a Beijing clock, in a form that `strftime` knows.
@@ -112,18 +111,24 @@ const fn whole_seconds(span: Duration) -> Duration {
 }
 
 impl Facts<'_> {
+    /// A moment to the second with its zone; of UTC as RFC 3339 writes it.
+    fn moment(&self, at: Time) -> String {
+        let is_utc = *self.zone == TimeZone::UTC;
+        moment_as(at, self.zone, if is_utc { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%d %H:%M:%S %:z" })
+    }
+
     fn ago(&self, at: Time) -> String {
         match whole_seconds(self.now.since(at)) {
-            Duration::ZERO => format!("{} (just now)", utc(at)),
-            ago => format!("{} ({} ago)", utc(at), duration(ago)),
+            Duration::ZERO => format!("{} (just now)", self.moment(at)),
+            ago => format!("{} ({} ago)", self.moment(at), duration(ago)),
         }
     }
 
     fn ahead(&self, at: Time) -> String {
         if at <= self.now {
-            format!("{} (already past)", utc(at))
+            format!("{} (already past)", self.moment(at))
         } else {
-            format!("{} (in {})", utc(at), duration(whole_seconds(self.now.until(at))))
+            format!("{} (in {})", self.moment(at), duration(whole_seconds(self.now.until(at))))
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     cli::{
         context::{Context, ExitStatus, Session, note},
         many::ACCOUNTS,
-        output::Column,
+        output::{Column, stdout_is_abandoned},
         time_format,
     },
     config::parse_duration,
@@ -173,7 +173,7 @@ async fn outcomes(
         });
         let looked: Vec<Checked> = looked.collect();
         let is_over = looked.iter().all(|one| one.result != Outcome::Waiting) || session.now() >= until;
-        if is_over || shutdown.unless_asked(tokio::time::sleep(EVERY)).await.is_none() {
+        if is_over || stdout_is_abandoned() || shutdown.unless_asked(tokio::time::sleep(EVERY)).await.is_none() {
             return Ok(looked);
         }
     }

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::{
-    cli::context::{Context, ExitStatus, agree, note},
+    cli::{
+        context::{Context, ExitStatus, agree, note},
+        time_format,
+    },
     clock::{Clock, SystemClock},
     store::{
         Location,
@@ -107,7 +110,10 @@ fn told(location: &Location, restore: &Restore, ready: &Ready) -> Restored {
 
 /// In sentences, beside the result.
 fn say(restored: &Restored, ready: &Ready) {
-    let made = restored.made_at.as_deref().map_or_else(String::new, |at| format!(", made at {at},"));
+    let made = restored
+        .made_at
+        .as_deref()
+        .map_or_else(String::new, |at| format!(", made at {},", time_format::to_the_second(at)));
     let Restored { database, file, requests, open, to_reconcile, .. } = restored;
     note(format!("{file}{made} replaces {database}: {requests} requests, {open} of them open"));
     note(format!(

@@ -15,6 +15,7 @@ use anyhow::Context;
 
 use self::screen::{Frame, Screen};
 use crate::{
+    cli::output::stdout_is_abandoned,
     clock::{Clock, SharedClock, SystemClock},
     config::{Config, Log, LogFormat},
     daemon,
@@ -123,7 +124,7 @@ async fn show(engine: &Engine, args: &Demo, shutdown: &Shutdown) -> anyhow::Resu
                 return Err(error.into());
             }
         }
-        if screen.draw(&frame, &mut io::stdout().lock()).is_err() {
+        if stdout_is_abandoned() || screen.draw(&frame, &mut io::stdout().lock()).is_err() {
             // Nobody reads any more, as behind `| head`.
             break;
         }

@@ -11,7 +11,10 @@ use serde_json::Value;
 
 use crate::{
     cli::output::Look,
-    domain::{text::format::duration, time::Time},
+    domain::{
+        text::format::{duration, moment_as},
+        time::{BEIJING, Time},
+    },
     engine::{Engine, Readings},
     store::{
         StoreError,
@@ -196,9 +199,8 @@ fn now() -> Instant {
 fn told(event: &EventView) -> Option<String> {
     let data: Value = serde_json::from_str(&event.data).ok()?;
     let word = |name: &str| data.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let at = Time::from_ms(event.at).to_string();
     // A day and a time tell enough; the year does not change while one watches.
-    let when = at.get(5..16).unwrap_or(&at).replace('T', " ");
+    let when = moment_as(Time::from_ms(event.at), &BEIJING, "%m-%d %H:%M %:z");
     match word("to") {
         to if !to.is_empty() => {
             let code = data.get("errcode").and_then(Value::as_i64).map_or_else(String::new, |code| format!(" {code}"));

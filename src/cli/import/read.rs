@@ -6,6 +6,8 @@ use anyhow::bail;
 use serde::Deserialize;
 use serde_json::{Value, error::Category};
 
+use crate::cli::spreadsheet::restored;
+
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Shape {
@@ -186,6 +188,7 @@ fn fields(columns: &[&'static str], record: &csv::ByteRecord) -> Result<Fields, 
         let field = std::str::from_utf8(field)
             .map_err(|_| format!("its {column} is not UTF-8: save the file as \"CSV UTF-8\""))?
             .trim();
+        let field = restored(field);
         if field.is_empty() {
             continue;
         }

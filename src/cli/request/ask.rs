@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use super::filters::label;
 use crate::{
-    cli::context::{Context, Database, ExitStatus, Session, Usage, note},
+    cli::{
+        context::{Context, Database, ExitStatus, Session, Usage, note},
+        time_format,
+    },
     domain::{
         id::{AccountId, ProgramId, Username},
         request::{Kind, LinkOptions, OptIn},
@@ -127,12 +130,16 @@ async fn answer(
         return Ok(row);
     }
     let is_by_key = key.is_some() && row.key.as_deref() == key;
-    match &row.finished_at {
+    let shown = row.finished_at.as_deref().map(time_format::to_the_second);
+    match &shown {
         Some(at) if row.state == "linked" && !is_by_key => note(format!(
             "linked since {at}: nothing new was requested, and the list is polled again now; `amplinkd request retry {}` requests it again anyway",
             row.id
         )),
-        None => note(format!("already open since {}: nothing new was requested", row.requested_at)),
+        None => note(format!(
+            "already open since {}: nothing new was requested",
+            time_format::to_the_second(&row.requested_at)
+        )),
         Some(at) => note(format!(
             "this key was used before, and its request is {} since {at}: nothing new was requested; `amplinkd request retry {}` requests it again",
             row.state, row.id

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::{
@@ -81,7 +82,7 @@ const STEPS: [Column; 10] = [
 /// A step begins where the one before it ended, so that a table need not say both.
 const STEPS_TABLE: [Column; 7] = [
     Column::shown("number", "STEP"),
-    Column::shown("at", "AT (UTC)"),
+    Column::shown("at", "AT"),
     Column::shown("state", "TO"),
     Column::shown("cause", "BY"),
     Column::shown("status", "STATUS"),
@@ -195,7 +196,7 @@ async fn conflicts(session: &Session, id: &RequestId) -> anyhow::Result<Vec<Conf
 pub(super) async fn explain(context: &Context, explain: &Explain) -> anyhow::Result<ExitStatus> {
     let explained = context
         .with_database(async |session| {
-            let explained = told(session, &explain.id).await?;
+            let explained = told(context, session, &explain.id).await?;
             session.note_without_daemon("what is due is done when one starts");
             Ok(explained)
         })
@@ -211,7 +212,7 @@ pub(super) async fn explain(context: &Context, explain: &Explain) -> anyhow::Res
     Ok(ExitStatus::Success)
 }
 
-async fn told(session: &Session, named: &Named) -> anyhow::Result<Explained> {
+async fn told(context: &Context, session: &Session, named: &Named) -> anyhow::Result<Explained> {
     let id = &session.id_of(Noun::Request, named).await?;
     let store = session.store();
     let request = store.request(id).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
@@ -226,6 +227,8 @@ async fn told(session: &Session, named: &Named) -> anyhow::Result<Explained> {
         conflicts: &conflicts(session, id).await?,
         gates: &store.closed_gates(now).await?,
         policy: &session.recorder.policy(),
+        // Programs get the same times as everywhere else.
+        zone: if context.is_table() { time_format::zone() } else { &TimeZone::UTC },
         daily_budget: session.config.polling.daily_budget,
         now,
     };

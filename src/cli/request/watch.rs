@@ -10,7 +10,7 @@ use crate::{
     cli::{
         context::{Context, ExitStatus, Session, note},
         named::Named,
-        output::{Column, Format, Printer},
+        output::{Column, Format, Printer, stdout_is_abandoned},
         time_format,
     },
     domain::id::RequestId,
@@ -93,7 +93,11 @@ async fn follow(context: &Context, session: &Session, watch: &Watch, shutdown: &
             }
             seen = page;
         }
-        if is_settled || lines.reader_gone() || shutdown.unless_asked(tokio::time::sleep(EVERY)).await.is_none() {
+        if is_settled
+            || lines.reader_gone()
+            || stdout_is_abandoned()
+            || shutdown.unless_asked(tokio::time::sleep(EVERY)).await.is_none()
+        {
             return lines.finish();
         }
         // Its last step is in the next page, which is still printed.

@@ -62,7 +62,7 @@ fn drawn(report: &Report, now: Time, look: Look) -> String {
     let width = look.width.map_or(WIDTH, usize::from).max(WIDTH_MIN);
     let paint =
         |style: Style, text: &str| if look.coloured { format!("{style}{text}{style:#}") } else { text.to_owned() };
-    let mut page = format!("amplinkd status at {} UTC\n\n", time_format::to_the_second(&report.at));
+    let mut page = format!("amplinkd status at {}\n\n", time_format::to_the_second(&report.at));
     if report.problems.is_empty() {
         let _ = writeln!(page, "{}\n", paint(RIGHT, "NO ACTION NEEDED"));
     } else {

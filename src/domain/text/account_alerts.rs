@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Halves, Localized, format::moment, request_alerts::refused};
+use super::{Halves, Localized, format::marked_moment, request_alerts::refused};
 use crate::domain::{account::Trouble, alert_rules::Count, errcode::Refusal, id::AccountId, time::Time};
 
 /// What is seen of a trouble, and who must look where: half sentences.
@@ -46,9 +46,9 @@ pub(super) fn unreadable(
     (since, last_read): (Time, Option<Time>),
     zone: &TimeZone,
 ) -> Localized {
-    let since = moment(since, zone);
+    let since = marked_moment(since, zone);
     let ((seen, seen_zh), (who, who_zh)) = words(trouble);
-    let (last, last_zh) = match last_read.map(|at| moment(at, zone)) {
+    let (last, last_zh) = match last_read.map(|at| marked_moment(at, zone)) {
         Some(at) => (format!("it was last read at {at}"), format!("最后一次读取于 {at}")),
         None => ("it was never read".to_owned(), "从未成功读取".to_owned()),
     };

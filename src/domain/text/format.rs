@@ -19,6 +19,12 @@ pub fn moment(at: Time, zone: &TimeZone) -> String {
     moment_as(at, zone, "%Y-%m-%d %H:%M")
 }
 
+/// The same with the zone's offset, where nothing else names the zone: "2026-03-10 09:00 +08:00".
+#[must_use]
+pub fn marked_moment(at: Time, zone: &TimeZone) -> String {
+    moment_as(at, zone, "%Y-%m-%d %H:%M %:z")
+}
+
 /// A duration in English: "45s", "15m", "1h 30m", "2d 4h"; the two largest units.
 #[must_use]
 pub fn duration(span: Duration) -> String {
@@ -136,6 +142,7 @@ mod tests {
         let at = Time::from_ms(1_773_100_800_000);
         assert_eq!(moment(at, &BEIJING), "2026-03-10 08:00");
         assert_eq!(moment(at, &TimeZone::UTC), "2026-03-10 00:00");
+        assert_eq!(marked_moment(at, &BEIJING), "2026-03-10 08:00 +08:00");
         assert_eq!(moment(Time::from_ms(i64::MAX), &BEIJING), format!("{} ms", i64::MAX));
     }
 

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     Halves, Localized,
-    format::{duration, duration_zh, moment},
+    format::{duration, duration_zh, marked_moment},
 };
 use crate::domain::{
     account::SuspendedBy,
@@ -69,7 +69,7 @@ impl Late {
 }
 
 pub(in crate::domain) fn stuck(request: &Request, late: &Late, reading: Reading, zone: &TimeZone) -> Localized {
-    let since = moment(request.since, zone);
+    let since = marked_moment(request.since, zone);
     let ((what, what_zh), (longer, longer_zh)) = (what(request), late.words());
     let (account, program) = (&request.account, &request.program);
     let (who, who_zh) = match late.stage {
@@ -105,7 +105,7 @@ pub(in crate::domain) fn stuck(request: &Request, late: &Late, reading: Reading,
 
 /// Of a request that is late by a list which is too old to blame anybody.
 pub(in crate::domain) fn unknown(request: &Request, late: &Late, reading: Reading, zone: &TimeZone) -> Localized {
-    let since = moment(request.since, zone);
+    let since = marked_moment(request.since, zone);
     let ((what, what_zh), (longer, longer_zh)) = (what(request), late.words());
     let (unread, unread_zh) = unread(&request.account, reading, zone).unwrap_or_default();
     Localized::new(
@@ -127,11 +127,11 @@ fn unread(account: &AccountId, reading: Reading, zone: &TimeZone) -> Option<Halv
             (last_read, String::new(), String::new())
         }
         Reading::Suspended { by, since, last_read } => {
-            let (since, (by, by_zh)) = (moment(since, zone), suspender(by));
+            let (since, (by, by_zh)) = (marked_moment(since, zone), suspender(by));
             (last_read, format!(" (suspended by {by} since {since})"), format!("（自 {since} 起被{by_zh}暂停）"))
         }
     };
-    Some(match last_read.map(|at| moment(at, zone)) {
+    Some(match last_read.map(|at| marked_moment(at, zone)) {
         Some(at) => (
             format!("the list of account {account} has not been read since {at}{suspended}"),
             format!("公众号 {account} 的列表自 {at} 起未能读取{suspended_zh}"),
@@ -178,7 +178,7 @@ fn chinese(refusal: &Refusal) -> String {
 }
 
 pub(in crate::domain) fn ended(request: &Request, rule: Rule, zone: &TimeZone) -> Localized {
-    let (at, id) = (moment(request.since, zone), &request.id);
+    let (at, id) = (marked_moment(request.since, zone), &request.id);
     let (what, what_zh) = what(request);
     let (why, why_zh) = refused(request.refusal.as_ref());
     let again = format!("ask again with `amplinkd request retry {id}` when it is still wanted");
@@ -230,7 +230,7 @@ pub(in crate::domain) fn ended(request: &Request, rule: Rule, zone: &TimeZone) -
 }
 
 pub(in crate::domain) fn deferred(request: &Request, until: Time, zone: &TimeZone) -> Localized {
-    let (until, (what, what_zh)) = (moment(until, zone), what(request));
+    let (until, (what, what_zh)) = (marked_moment(until, zone), what(request));
     let code = request.refusal.as_ref().map_or(0, |refusal| refusal.errcode);
     let means = meaning(code).map_or("a monthly quota is used up", |row| row.means);
     Localized::new(
@@ -240,7 +240,7 @@ pub(in crate::domain) fn deferred(request: &Request, until: Time, zone: &TimeZon
 }
 
 pub(in crate::domain) fn conflict(request: &Request, conflict: &OpenConflict, zone: &TimeZone) -> Localized {
-    let (at, (what, what_zh)) = (moment(conflict.at, zone), what(request));
+    let (at, (what, what_zh)) = (marked_moment(conflict.at, zone), what(request));
     let code = conflict.errcode.map(|code| format!(" (errcode {code})")).unwrap_or_default();
     let code_zh = conflict.errcode.map(|code| format!("（errcode {code}）")).unwrap_or_default();
     let program = &request.program;

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Localized, account_alerts, format::moment, request_alerts::refused};
+use super::{Localized, account_alerts, format::marked_moment, request_alerts::refused};
 use crate::domain::{
     alert_rules::{Count, SystemCondition},
     errcode::Refusal,
@@ -22,31 +22,31 @@ pub(in crate::domain) fn sentence(condition: &SystemCondition, zone: &TimeZone) 
             account_alerts::accounts_refused(refusal, *count, example)
         }
         SystemCondition::CallsRefused { account, count, error, since } => {
-            account_alerts::calls_refused(account, *count, error, &moment(*since, zone))
+            account_alerts::calls_refused(account, *count, error, &marked_moment(*since, zone))
         }
         SystemCondition::UnknownStatus { status, count, account, item, .. } => {
             account_alerts::unknown_status(*status, *count, account, item)
         }
         SystemCondition::ListsEmptied { count, example, since } => {
-            account_alerts::lists_emptied(*count, example, &moment(*since, zone))
+            account_alerts::lists_emptied(*count, example, &marked_moment(*since, zone))
         }
-        SystemCondition::Capacity { stretch, since } => capacity(*stretch, &moment(*since, zone)),
+        SystemCondition::Capacity { stretch, since } => capacity(*stretch, &marked_moment(*since, zone)),
         SystemCondition::LogLarge { bytes, bound, .. } => log_large(*bytes, *bound),
         SystemCondition::AccountSuspended { account, refusal, since } => {
-            suspended(account, refusal, &moment(*since, zone))
+            suspended(account, refusal, &marked_moment(*since, zone))
         }
-        SystemCondition::IpNotAllowed { refusal, since } => not_allowed(refusal, &moment(*since, zone)),
+        SystemCondition::IpNotAllowed { refusal, since } => not_allowed(refusal, &marked_moment(*since, zone)),
         SystemCondition::BudgetExhausted { account, count, refusal, since, until } => {
             exhausted((account, *count), refusal.as_ref(), (*since, *until), zone)
         }
         SystemCondition::TokenFailing { account, error, since } => {
-            no_token(account.as_ref(), error, &moment(*since, zone))
+            no_token(account.as_ref(), error, &marked_moment(*since, zone))
         }
         SystemCondition::ChannelFailing { channel, error, dead, since } => {
-            failing(channel, error, *dead, &moment(*since, zone))
+            failing(channel, error, *dead, &marked_moment(*since, zone))
         }
         SystemCondition::Daemon { finding, example, count, since } => {
-            daemon(finding, example, *count, &moment(*since, zone))
+            daemon(finding, example, *count, &marked_moment(*since, zone))
         }
     }
 }
@@ -79,7 +79,7 @@ fn exhausted(
     (since, until): (Time, Time),
     zone: &TimeZone,
 ) -> Localized {
-    let (since, until) = (moment(since, zone), moment(until, zone));
+    let (since, until) = (marked_moment(since, zone), marked_moment(until, zone));
     let (accounts, accounts_zh) = match count.map(account_alerts::counted) {
         Some((count, count_zh)) => {
             (format!("{count} accounts, {account} among them,"), format!("{count_zh}个公众号（例如 {account}）"))

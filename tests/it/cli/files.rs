@@ -7,6 +7,7 @@ use std::{
         process::CommandExt,
     },
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use amplinkd::store::{Role, Store};
@@ -173,6 +174,45 @@ fn a_reader_who_goes_early_is_no_error() {
         assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""), "{output}");
     }
 }
+
+#[test]
+fn whoever_waits_for_something_to_print_ends_when_nobody_reads() {
+    let desk = Desk::new();
+    desk.link(ACCOUNT, PROGRAM);
+    let quiet_demo = "demo --plain --speed 1 --requests 1";
+    for arguments in ["request watch", "request watch -o json", "request watch -o csv", quiet_demo] {
+        let mut command = desk.process(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let begun = Instant::now();
+        drop(child.stdout.take());
+        while child.try_wait().expect("it can be asked").is_none() {
+            assert!(begun.elapsed() < PATIENCE, "{arguments} waits for nobody");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let ended = child.wait_with_output().expect("it ends");
+        assert_eq!(
+            (ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()),
+            (Some(0), ""),
+            "{arguments}"
+        );
+    }
+}
+
+#[test]
+fn help_and_scripts_that_nobody_reads_are_no_failure() {
+    let desk = Desk::new();
+    for arguments in ["--help", "request link --help", "--version", "completions bash", "config check"] {
+        let mut child =
+            desk.process(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success() && !said.contains("panic"), "{arguments}: {said}");
+    }
+}
+
+/// Well above the second within which it ends, for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Desk {
     /// A database that another program made.

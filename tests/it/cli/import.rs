@@ -156,3 +156,44 @@ fn what_nobody_sees_in_a_file_is_named_with_its_line() {
     assert_eq!(said.code, 2, "{}", said.err);
     assert!(said.err.contains("a label holds U+200B (zero width space)"), "{}", said.err);
 }
+
+#[test]
+fn what_a_spreadsheet_would_run_comes_back_as_it_was() {
+    let desk = Desk::new();
+    let keys = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)", "'=1", "＝1", "it's", "'"];
+    let lines = keys.iter().enumerate().map(|(number, key)| {
+        let labels = json!({ "=店": "@北京", "n": number.to_string() });
+        json!({ "account": ACCOUNT, "program": format!("wx{number:016}"), "key": key, "labels": labels }).to_string()
+            + "\n"
+    });
+    desk.write("a.jsonl", &lines.collect::<String>());
+    assert_eq!(desk.run("request import a.jsonl").code, 0);
+    let out = desk.run("request list -o csv --excel").out;
+    assert!(out.starts_with('\u{feff}'), "{out:?}");
+    let mut reader = csv::Reader::from_reader(out.trim_start_matches('\u{feff}').as_bytes());
+    let headers = reader.headers().unwrap().clone();
+    let wanted = ["account", "program", "key", "labels"];
+    let places = wanted.map(|name| headers.iter().position(|header| header == name).unwrap());
+    let mut copy = csv::Writer::from_writer(b"\xef\xbb\xbf".to_vec());
+    copy.write_record(wanted).unwrap();
+    for record in reader.records() {
+        let record = record.unwrap();
+        let runs = |cell: &str| cell.starts_with(['=', '+', '-', '@', '＝']);
+        assert!(!record.iter().any(runs), "{record:?}");
+        copy.write_record(places.map(|place| record[place].to_owned())).unwrap();
+    }
+    let there = Desk::new();
+    fs::write(there.path("b.csv"), copy.into_inner().unwrap()).unwrap();
+    let said = there.run("request import b.csv");
+    assert_eq!(said.code, 0, "{}", said.err);
+    let told = |desk: &Desk| {
+        let rows = desk.json("request list");
+        let row = |row: &serde_json::Value| (row["program"].clone(), row["key"].clone(), row["labels"].clone());
+        let mut rows: Vec<_> = rows.as_array().unwrap().iter().map(row).collect();
+        rows.sort_by_key(|(program, ..)| program.to_string());
+        rows
+    };
+    assert_eq!(told(&there), told(&desk));
+    assert_eq!(told(&there).iter().map(|(_, key, _)| key.as_str().unwrap()).collect::<Vec<_>>(), keys);
+    assert_eq!(desk.run("request list --excel").code, 2, "it is for CSV");
+}

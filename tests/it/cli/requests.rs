@@ -208,3 +208,26 @@ fn a_watch_tells_of_steps_and_ends_with_its_request() {
     let settled = desk.run(&format!("request watch --until-settled {id}")).well();
     assert!(settled.err.contains("already finished"), "{}", settled.err);
 }
+
+#[test]
+fn people_see_the_zone_of_the_messages_and_programs_see_utc() {
+    let desk = Desk::new();
+    let id = desk.link(ACCOUNT, PROGRAM);
+    desk.sql("UPDATE request SET since = 1772366400000, requested_at = 1772366400000");
+    let shown = desk.run(&format!("request show {id}")).well().out;
+    assert!(shown.contains("2026-03-01 20:00:00 +08:00") && !shown.contains("2026-03-01T"), "{shown}");
+    let explained = desk.run(&format!("request explain {id}")).well().out;
+    assert!(explained.contains("2026-03-01 20:00:00 +08:00"), "{explained}");
+    assert_eq!(desk.json(&format!("request show {id}"))["since"], "2026-03-01T12:00:00.000Z");
+    assert!(desk.run(&format!("request show {id} -o csv")).well().out.contains("2026-03-01T12:00:00.000Z"));
+    let again = desk.run(&format!("request link {ACCOUNT} {PROGRAM}")).well().err;
+    assert!(again.contains("open since 2026-03-01 20:00:00 +08:00"), "{again}");
+    desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:a.db\"\n[alerts]\ntimezone = \"America/New_York\"\n");
+    let elsewhere = desk.run(&format!("request show {id}")).well().out;
+    assert!(elsewhere.contains("2026-03-01 07:00:00 -05:00"), "{elsewhere}");
+    let history = desk.run(&format!("request history {id}")).well().out;
+    assert!(history.contains("-05:00") || history.contains("-04:00"), "{history}");
+    assert!(
+        desk.run("status").out.lines().next().is_some_and(|line| line.contains("-05:00") || line.contains("-04:00"))
+    );
+}
