@@ -13,6 +13,7 @@ pub mod demo;
 pub mod gate;
 pub mod heartbeat;
 pub mod import;
+pub mod man;
 pub mod many;
 pub mod named;
 pub mod output;
@@ -141,6 +142,9 @@ pub enum Command {
     Selftest(selftest::Selftest),
     /// Print a completion script for a shell
     Completions(completions::Completions),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(man::Man),
 }
 
 /// What can be done with the configuration.
@@ -235,6 +239,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
             tried.context("interrupted: what it had started is ended, its folder taken away")?
         }
         Command::Completions(command) => completions::run(&command),
+        Command::Man(command) => man::run(&command),
     }
 }
 
