@@ -16,6 +16,7 @@ pub mod import;
 pub mod man;
 pub mod many;
 pub mod named;
+mod open_files;
 pub mod output;
 pub mod plan;
 pub mod program;

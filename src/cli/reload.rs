@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 
-use super::systemd;
+use super::{open_files, systemd};
 use crate::{
     clock::{SharedClock, SystemClock},
     config::{Changes, Loaded, environment},
@@ -94,7 +94,7 @@ async fn read(in_force: Loaded) -> anyhow::Result<(Loaded, Parts)> {
     let reading = tokio::task::spawn_blocking(move || {
         let new = in_force.again(environment())?;
         let clock: SharedClock = Arc::new(SystemClock::new());
-        let parts = Parts::from_config(&new.config, clock)?;
+        let parts = Parts::from_config(&open_files::fitted(&new.config), clock)?;
         Ok((new, parts))
     });
     reading.await?

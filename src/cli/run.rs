@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::{
     context::open,
+    open_files,
     reload::{Refusal, Reload, refused},
     systemd,
 };
@@ -72,7 +73,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
 /// Opens the database, brings it up to date, takes up where the last process ended. The daemon's mark comes last: who reads it
 /// knows that the daemon is ready.
 async fn start(config: &Config) -> anyhow::Result<(Daemon, Presence)> {
-    let parts = Parts::from_config(config, Arc::new(SystemClock::new()))?;
+    let parts = Parts::from_config(&open_files::fitted(config), Arc::new(SystemClock::new()))?;
     let location = Location { path: config.database.path.clone(), mode: config.database.mode };
     let daemon = Daemon::open(open(&location, Role::Daemon).await?, parts).await?;
     let presence = Presence::begin(Arc::clone(&daemon.engine)).await;

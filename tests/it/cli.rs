@@ -14,6 +14,7 @@ mod import;
 mod import_kills;
 mod many;
 mod nudge;
+mod open_files;
 mod process;
 mod prune;
 mod report;
