@@ -29,6 +29,8 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("tokens.proxy", "'http://127.0.0.1:9'"),
     ("tokens.proxy_file", "'proxy'"),
     ("tokens.ca_file", "'ca.pem'"),
+    ("tokens.token", "'/data/access_token'"),
+    ("tokens.expires_in", "'/data/expires_in'"),
     ("polling.steps", "[ { every = '3s' } ]"),
     ("polling.daily_budget", "9999"),
     ("policy.appear_within", "'3s'"),
