@@ -14,6 +14,7 @@ use crate::{
         deliver::{ChannelEndpoint, Deliver},
         evaluator::{self, AlertEvaluator},
         fan_out::Subscription,
+        resend::Resender,
         unwritable_alarm::{Audience, UnwritableAlarm},
     },
     clock::SharedClock,
@@ -138,6 +139,8 @@ pub struct Alerting {
     pub evaluator: AlertEvaluator,
     /// What sends it.
     pub deliver: Deliver,
+    /// Repeats firing alerts to Alertmanagers.
+    pub resender: Resender,
 }
 
 impl Alerting {
@@ -152,8 +155,9 @@ impl Alerting {
         give_up_after: Duration,
     ) -> Result<Self, StoreError> {
         let deliver = Deliver::new(engine.store().clone(), Arc::clone(engine.clock()), channels, give_up_after);
+        let resender = Resender::new(engine.store(), engine.clock(), &settings.subscriptions, &deliver);
         let evaluator = AlertEvaluator::start(Arc::clone(engine), settings, deliver.channels().clone()).await?;
-        Ok(Self { evaluator, deliver })
+        Ok(Self { evaluator, deliver, resender })
     }
 }
 
@@ -196,6 +200,7 @@ impl Daemon {
             engine: Arc::clone(&engine),
             alerting: alerting.evaluator.control(),
             deliver: alerting.deliver.control(),
+            resender: alerting.resender.control(),
             audience,
             heartbeat,
             jobs: jobs.control(),
@@ -215,7 +220,7 @@ impl Daemon {
     /// The file is damaged, or the loop panicked.
     pub async fn run(self, presence: Presence, shutdown: &Shutdown) -> anyhow::Result<()> {
         let Self { engine, driver, alerting, jobs, unwritable, damage, heartbeat: (to, changes), controls: _ } = self;
-        let Alerting { evaluator, deliver } = alerting;
+        let Alerting { evaluator, deliver, resender } = alerting;
         let work = async {
             let ended = driver.spawn(shutdown.clone()).await;
             // Without its loop the daemon is worth nothing: end, so that systemd starts it again.
@@ -225,7 +230,8 @@ impl Daemon {
         let beat = beat(&engine, to, changes, shutdown);
         let tell = async {
             // What it still finds out is sent by the next process: it is written down.
-            tokio::join!(evaluator.run(shutdown), deliver.run(shutdown), unwritable.run(shutdown), beat)
+            let (tell, resend) = (deliver.run(shutdown), resender.run(shutdown));
+            tokio::join!(evaluator.run(shutdown), tell, resend, unwritable.run(shutdown), beat)
         };
         let keep = async {
             let checked = check(&engine, &damage, shutdown);

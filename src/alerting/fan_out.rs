@@ -42,6 +42,11 @@ impl Subscription {
         self.alerts.as_ref().is_some_and(|rules| rules.is_empty() || rules.contains(&rule))
     }
 
+    /// The same by the rule's word.
+    pub(super) fn gets_word(&self, rule: &str) -> bool {
+        Rule::from_word(rule).is_some_and(|rule| self.gets(rule))
+    }
+
     fn wants(&self, event: &News) -> bool {
         match event.kind {
             Some(EventType::Request(_)) => self.transitions,

@@ -14,11 +14,12 @@ use crate::{
     clock::SharedClock,
     domain::{
         alert_rules::{Rule, SystemCondition, of_system_condition},
-        event::{AlertPhase, OutboxEvent},
+        event::{ALARM, AlertPhase, OutboxEvent},
         text::render,
         time::{BEIJING, Time},
     },
     engine::Engine,
+    notify::SendError,
     shutdown::Shutdown,
     store::write::record::Event,
 };
@@ -125,9 +126,10 @@ impl UnwritableAlarm {
 
 async fn send(outlet: Arc<ChannelEndpoint>, event: OutboxEvent, clock: SharedClock) {
     let message = render::message(&event, outlet.language, &outlet.zone, outlet.link.as_deref());
-    for _ in 0..TRIES {
+    for tried in 0..TRIES {
         match outlet.channel.send(&message, clock.now()).await {
             Ok(()) => return,
+            Err(SendError::Unconfirmed { .. }) if tried > 0 => return,
             Err(error) => tracing::warn!(channel = outlet.name, error = %error, "alarm not delivered"),
         }
         clock.sleep_until(clock.monotonic() + PAUSE).await;
@@ -146,7 +148,7 @@ fn event(finding: &str, since: Time, why: String, now: Time) -> OutboxEvent {
         kind,
         subject: row.key,
         // What is not written has no place among the others; a later one comes after it.
-        partition_key: "alarm".to_owned(),
+        partition_key: ALARM.to_owned(),
         sequence: since.ms(),
         at: now,
         data,

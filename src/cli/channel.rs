@@ -41,7 +41,7 @@ Examples:
   amplinkd channel test ops --event resolved
 
 The message is sent directly and at once, bypassing the daemon, quiet hours and the database. The daemon need not run. A \
-test alert in Alertmanager ends with --event resolved, or by itself after some days.")]
+test alert in Alertmanager ends with --event resolved, or by itself after some minutes.")]
     Test {
         /// The channel's name
         name: String,
@@ -219,6 +219,10 @@ async fn test(context: &Context, name: &str, event: Event) -> anyhow::Result<()>
     if let Err(wrong) = channel.send(&message, began).await {
         let meaning = match &wrong {
             SendError::Later { .. } => "the daemon would retry it",
+            SendError::Unconfirmed { why } => bail!(
+                "channel {name}: sent, unconfirmed: {why} (check whether it arrived; after such a response the daemon sends a \
+                 message a second time and then counts it as delivered)"
+            ),
             SendError::Refused { .. } => "the service refuses it: fix the configuration",
             SendError::Gone { .. } => "the daemon would give it up at once",
         };

@@ -28,12 +28,14 @@ struct Row<'s> {
 }
 
 /// Reads the configuration as the daemon would and prints every key with its value and where that comes from.
+/// Warnings go to stderr.
 ///
 /// # Errors
 /// The first mistake with its place, ready to be shown to a person.
 pub fn check(config_path: Option<&Path>, format: Format, look: Look) -> anyhow::Result<()> {
     let loaded = load(config_path)?;
     report(&mut std::io::stdout().lock(), format, look, &loaded)?;
+    loaded.config.warnings().iter().for_each(warning);
     daemon::oddities(&loaded.config, &proxy_variables()).iter().for_each(warning);
     Ok(())
 }

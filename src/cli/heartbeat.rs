@@ -46,6 +46,7 @@ async fn test(context: &Context) -> anyhow::Result<()> {
     if let Err(wrong) = beat(&client, &clock).await {
         let meaning = match &wrong {
             SendError::Later { .. } => "the daemon would try again with its next one",
+            SendError::Unconfirmed { .. } => "the response is not understood: check the address and the kind",
             SendError::Refused { .. } | SendError::Gone { .. } => "the service refuses it: fix the configuration",
         };
         bail!("the heartbeat was not accepted: {wrong} ({meaning})");

@@ -21,6 +21,12 @@ use crate::{
 /// The longest name: it is a column of tables and a part of keys.
 const NAME_MAX: usize = 64;
 
+/// The default of `resend_every`, as with Prometheus.
+const RESEND_EVERY: Duration = Duration::from_mins(1);
+
+/// What `resend_every` may be: alerts expire after four times as long.
+const RESEND_BETWEEN: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+
 /// How long one message may take when nothing is said.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -81,6 +87,8 @@ pub struct ChannelConfig {
     pub mention: Mention,
     /// The way to its address.
     pub egress: Egress,
+    /// How often firing alerts are sent again to an Alertmanager; `None`: only by `repeat_every`.
+    pub resend_every: Option<Duration>,
 }
 
 impl ChannelConfig {
@@ -99,6 +107,7 @@ impl ChannelConfig {
             style: self.style,
             mention: self.mention.clone(),
             egress: self.egress.clone(),
+            resend_every: self.resend_every,
         }
     }
 
@@ -167,6 +176,8 @@ pub(super) struct RawChannel {
     proxy_file: String,
     #[serde(default)]
     ca_file: String,
+    #[serde(default, deserialize_with = "resend_every")]
+    resend_every: Option<Resend>,
 }
 
 impl std::fmt::Debug for RawChannel {
@@ -193,6 +204,30 @@ fn name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
             if is_name { Ok(text.to_owned()) } else { Err(format!("expected {NAME}")) }
         },
     })
+}
+
+/// `resend_every` as it is written.
+#[derive(Debug, Clone, Copy)]
+enum Resend {
+    Never,
+    Every(Duration),
+}
+
+impl Resend {
+    const fn every(self) -> Option<Duration> {
+        match self {
+            Self::Never => None,
+            Self::Every(every) => Some(every),
+        }
+    }
+}
+
+fn resend_every<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Resend>, D::Error> {
+    match value::patience(from)? {
+        None => Ok(Some(Resend::Never)),
+        Some(every) if RESEND_BETWEEN.contains(&every) => Ok(Some(Resend::Every(every))),
+        Some(_) => Err(D::Error::custom("expected \"never\" or a duration from \"1s\" to \"1h\", such as \"1m\"")),
+    }
 }
 
 fn events<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<EventClass>, D::Error> {
@@ -276,6 +311,10 @@ impl RawChannel {
             style: self.style,
             mention: self.mention,
             egress,
+            resend_every: match self.resend_every {
+                Some(written) => written.every(),
+                None => (self.kind == Kind::Alertmanager).then_some(RESEND_EVERY),
+            },
         })
     }
 
@@ -324,6 +363,10 @@ impl RawChannel {
         if !is_mail && (self.from.is_some() || !self.to.is_empty()) {
             let key = if self.from.is_some() { "from" } else { "to" };
             return Err((key, format!("only kind = \"email\" has a sender and recipients, not \"{kind}\"")));
+        }
+        if self.resend_every.is_some() && self.kind != Kind::Alertmanager {
+            let wrong = format!("only kind = \"alertmanager\" has `resend_every`, not \"{kind}\": remove it");
+            return Err(("resend_every", wrong));
         }
         Ok(())
     }

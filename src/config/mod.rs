@@ -4,7 +4,8 @@
 //! `text_file` reads what people wrote, `source` merges file and environment, `value` parses each kind of value, `secret` those that are never shown, `egress`
 //! the keys of every section that speaks to somebody outside; `wechat_api`, `tokens`, `alerts`, `channels`, `heartbeat`,
 //! `retention` and `digest` are the sections that need more than their types; `effective` lists the values in effect,
-//! `changes` what differs between two of them, `error` says where a mistake is.
+//! `changes` what differs between two of them, `error` says where a mistake is, `warnings` what is legal and looks like
+//! one, `placeholder` what nothing expands.
 
 mod alerts;
 mod changes;
@@ -14,12 +15,14 @@ mod effective;
 mod egress;
 mod error;
 mod heartbeat;
+mod placeholder;
 mod retention;
 mod secret;
 mod source;
 mod text_file;
 mod tokens;
 mod value;
+mod warnings;
 mod wechat_api;
 
 use std::{

@@ -8,6 +8,7 @@ use crate::{
         deliver::{ChannelEndpoint, Configured},
         evaluator,
         heartbeat::HeartbeatTask,
+        resend::Recipients,
         unwritable_alarm::Audience,
     },
     engine::{self, Engine, alert_deadlines::AlertDeadlines},
@@ -49,6 +50,7 @@ pub struct Controls {
     pub(super) engine: Arc<Engine>,
     pub(super) alerting: Control<evaluator::Settings>,
     pub(super) deliver: Control<Configured>,
+    pub(super) resender: Control<Recipients>,
     pub(super) audience: Audience,
     pub(super) heartbeat: Control<Beat>,
     pub(super) jobs: Control<Calendar>,
@@ -65,8 +67,10 @@ impl Controls {
         self.engine.recorder().audit_by(new.deadlines);
         self.audience.set(&new.alerting.subscriptions, outlets.clone());
         // In this order: when what waits for a channel that is gone is given up, nothing is queued for it any more.
+        let recipients = Recipients { subscriptions: new.alerting.subscriptions.clone(), outlets: outlets.clone() };
         self.alerting.set(new.alerting).await;
         self.deliver.set(Configured { outlets, give_up_after: new.give_up_after }).await;
+        self.resender.set(recipients).await;
         self.heartbeat.set(new.heartbeat).await;
         self.jobs.set(new.calendar).await;
     }

@@ -29,6 +29,9 @@ pub enum EventType {
     Nudge,
 }
 
+/// The key of an alarm that cannot be written, and so is not in the log.
+pub const ALARM: &str = "alarm";
+
 /// What is said of a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ConflictPhase {

@@ -3,13 +3,14 @@
 //!
 //! Read [`request`] for the nouns, [`observation`] for what can be learned, [`decide`] for what it means, [`plan`] for
 //! what comes next and when, [`quota`] for when a used-up quota resets, [`gate`] for what it holds back, [`matching`] for whose item is whose,
-//! [`emptied`] for lists that are doubtful as a whole, [`history`] for what was recorded, [`alert_rules`] for what
+//! [`emptied`] for lists that are doubtful as a whole, [`address`] for IP addresses in refusals, [`history`] for what was recorded, [`alert_rules`] for what
 //! people must know, [`event`] for what is told of it, [`mod@text`] for the words, [`stage_durations`] and [`distribution`] for how
 //! long people took, [`nudge`] for reminders, [`digest`] for the daily digest.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod account;
+pub mod address;
 pub mod alert_rules;
 pub mod alert_state;
 pub mod alignment;

@@ -6,12 +6,14 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use crate::{
     domain::{
+        address::{addresses, remember},
         errcode::{Class, Refusal},
         gate::GateKind,
         id::{AccountId, RequestId},
@@ -49,6 +51,8 @@ struct Inner {
     closed: HashMap<Key, Closed>,
     /// Whether the one call that probes a closed address gate is out.
     probing: bool,
+    /// Our addresses that were refused since it closed.
+    refused: Vec<IpAddr>,
 }
 
 #[derive(Debug)]
@@ -89,9 +93,7 @@ impl Gates {
     /// Takes up what was closed before a restart.
     pub fn load(&self, gates: Vec<Gate>) {
         let mut inner = self.inner();
-        for gate in gates {
-            inner.closed.insert(key_of(&gate), Closed { gate, turn: None });
-        }
+        inner.closed.extend(gates.into_iter().map(|gate| (key_of(&gate), Closed { gate, turn: None })));
     }
 
     /// Somebody outside has opened these. What was closed since is closed.
@@ -108,9 +110,7 @@ impl Gates {
     /// Whether a poll may be made now.
     pub fn admit(&self, now: Time) -> Admission {
         let mut inner = self.inner();
-        let Some(until) = inner.ip_until() else {
-            return Admission::Open;
-        };
+        let Some(until) = inner.ip_until() else { return Admission::Open };
         if is_ahead(until, now) {
             return Admission::Closed(until);
         }
@@ -134,6 +134,7 @@ impl Gates {
         let gate = gate(ip_key(), hold, refusal, now);
         let mut inner = self.inner();
         inner.probing = false;
+        remember(&mut inner.refused, addresses(&refusal.errmsg));
         let news = inner.closed.insert(ip_key(), Closed { gate: gate.clone(), turn: None }).is_none();
         (gate, news)
     }
@@ -142,10 +143,13 @@ impl Gates {
     pub fn open_ip(&self) -> Option<Key> {
         let mut inner = self.inner();
         inner.probing = false;
-        if inner.closed.is_empty() {
-            return None;
-        }
+        inner.refused.clear();
         inner.closed.remove_entry(&ip_key()).map(|(key, _)| key)
+    }
+
+    /// Our addresses that were refused since this process saw the gate close.
+    pub fn refused_addresses(&self) -> Vec<IpAddr> {
+        self.inner().refused.clone()
     }
 
     /// The probe is over. If it neither closed nor opened the gate, whatever became of it, the next one waits as long
@@ -402,7 +406,11 @@ mod tests {
         gates.probe_over(at(5));
         assert_eq!(gates.admit(at(9)), Admission::Closed(at(10)));
         assert_eq!(gates.admit(at(10)), Admission::Probe);
+        gates.close_ip(&Refusal { errmsg: "ip 203.0.113.9, not in whitelist".to_owned(), ..refusal.clone() }, at(0));
+        gates.close_ip(&Refusal { errmsg: "ip 203.0.113.7, not in whitelist".to_owned(), ..refusal }, at(0));
+        assert_eq!(gates.refused_addresses().len(), 2);
         assert!(gates.open_ip().is_some());
+        assert!(gates.refused_addresses().is_empty());
         assert_eq!(gates.admit(at(10)), Admission::Open);
     }
 

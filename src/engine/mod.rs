@@ -51,6 +51,7 @@ mod write_ahead;
 mod write_outage;
 
 use std::{
+    net::IpAddr,
     num::NonZeroU32,
     sync::{
         Arc, Mutex, PoisonError,
@@ -233,6 +234,12 @@ impl Engine {
             unwritable_since: self.outage.since(),
             ..self.meters.read()
         }
+    }
+
+    /// Our addresses that `WeChat` refuses, as seen by this process.
+    #[must_use]
+    pub fn refused_addresses(&self) -> Vec<IpAddr> {
+        self.gates.refused_addresses()
     }
 
     /// How many accounts were read within [`LATELY`].

@@ -9,12 +9,15 @@ use reqwest::{
     header::{AUTHORIZATION, HeaderValue},
 };
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::IgnoredAny;
+use tokio::sync::Mutex;
 
 use super::{
     ChannelError, ChannelSettings, Pace, SendError,
-    http::{Http, Post},
+    http::{Answer, Http, Post, said},
 };
 use crate::domain::{
+    event::ALARM,
     message::{AlertFacts, Message, Severity},
     text::{
         Language,
@@ -26,10 +29,17 @@ use crate::domain::{
 /// Prometheus itself sends one batch after the other.
 pub(super) const PACE: Pace = Pace { at_once: 1, most: None };
 
-/// How long an alert that fires lasts in Alertmanager when it hears nothing more of it. Without an end it would take its
-/// own `resolve_timeout`, five minutes, and call the alert over between two of our repeats; so it is a day more than the
-/// longest time between those, a week. Each repeat moves the end ahead.
+/// How long a firing alert lasts in Alertmanager without `resend_every`. Without an end time Alertmanager would use its own
+/// `resolve_timeout`, five minutes, and resolve the alert between two repeats.
 const FIRING_FOR: Duration = Duration::from_hours(8 * 24);
+
+/// How many resends an alert lasts, as with Prometheus
+/// (<https://github.com/prometheus/prometheus/blob/main/rules/alerting.go>),
+const RESENDS: u32 = 4;
+
+/// but at least as long as Alertmanager keeps an alert without an end time
+/// (<https://prometheus.io/docs/alerting/latest/configuration/>, `resolve_timeout`).
+const FIRING_FOR_LEAST: Duration = Duration::from_mins(5);
 
 /// Alerts in one POST, at about 1 kB each.
 const BATCH_ALERTS_MAX: usize = 500;
@@ -54,6 +64,10 @@ pub struct Alertmanager {
     authorization: Option<HeaderValue>,
     /// All POSTs of one message together.
     timeout: Duration,
+    /// How often firing alerts are sent again.
+    resend_every: Option<Duration>,
+    /// One message at a time: a resend that was read earlier must not arrive after the end of an alert.
+    turn: Mutex<()>,
 }
 
 impl Alertmanager {
@@ -67,7 +81,14 @@ impl Alertmanager {
         settings.url = Some(SecretString::from(String::from(url)));
         // What stands in the header is hidden as what it is made of.
         settings.secrets.extend(authorization.as_ref().and_then(|value| Some(value.to_str().ok()?.into())));
-        Ok(Self { name: settings.name.clone(), http: Http::new(&settings)?, authorization, timeout: settings.timeout })
+        let http = Http::new(&settings)?;
+        let ChannelSettings { name, timeout, resend_every, .. } = settings;
+        Ok(Self { name, http, authorization, timeout, resend_every, turn: Mutex::new(()) })
+    }
+
+    /// The address of its service.
+    pub(super) fn address(&self) -> &str {
+        self.http.url().as_str()
     }
 
     /// Sends the alerts of a message. One that is about no alert, such as news, is none of Alertmanager's business and
@@ -77,23 +98,66 @@ impl Alertmanager {
             tracing::debug!(channel = %self.name, event.id = %message.id, "no alert, nothing for Alertmanager");
             return Ok(());
         }
-        let sent = tokio::time::timeout(self.timeout, self.post_all(message, now)).await;
+        let _turn = self.turn.lock().await;
+        self.post_in_time(std::slice::from_ref(message), now).await
+    }
+
+    pub(super) const fn resend_every(&self) -> Option<Duration> {
+        self.resend_every
+    }
+
+    /// Sends all firing alerts together. Returns how many.
+    pub(super) async fn resend<E>(
+        &self,
+        firing: impl Future<Output = Result<Vec<Message>, E>>,
+        now: Time,
+    ) -> Result<Result<usize, SendError>, E> {
+        let _turn = self.turn.lock().await;
+        let messages = firing.await?;
+        let alerts = messages.iter().map(|message| message.alerts.len()).sum();
+        if alerts == 0 {
+            return Ok(Ok(0));
+        }
+        Ok(self.post_in_time(&messages, now).await.map(|()| alerts))
+    }
+
+    async fn post_in_time(&self, messages: &[Message], now: Time) -> Result<(), SendError> {
+        let sent = tokio::time::timeout(self.timeout, self.post_all(messages, now)).await;
         sent.unwrap_or_else(|_| {
             let words = crate::domain::text::format::duration(self.timeout);
             Err(SendError::Later { why: format!("not all alerts were taken within {words}"), after: None })
         })
     }
 
+    /// How long firing alerts of a message last. An alarm that could not be written is not resent.
+    fn firing_for(&self, message: &Message) -> Duration {
+        match self.resend_every.filter(|_| message.partition_key != ALARM) {
+            Some(every) => every.saturating_mul(RESENDS).max(FIRING_FOR_LEAST),
+            None => FIRING_FOR,
+        }
+    }
+
     /// One POST after the other. Where one fails the whole message is sent again, which changes nothing in those that
     /// were taken.
-    async fn post_all(&self, message: &Message, now: Time) -> Result<(), SendError> {
-        for body in batches(message, now) {
+    async fn post_all(&self, messages: &[Message], now: Time) -> Result<(), SendError> {
+        let lasting = messages.iter().map(|message| (message, now + self.firing_for(message)));
+        for body in batches(lasting) {
             let mut post = Post::json(body.into_bytes());
             post.headers.extend(self.authorization.clone().map(|value| (AUTHORIZATION, value)));
-            self.http.post(post, now).await?.accepted()?;
+            taken(&self.http.post(post, now).await?)?;
         }
         Ok(())
     }
+}
+
+/// Alertmanager responds with an empty body; login and maintenance pages in front of it return 200 too.
+fn taken(answer: &Answer<'_>) -> Result<(), SendError> {
+    answer.accepted()?;
+    let is_its_own = answer.body.trim_ascii().is_empty() || serde_json::from_slice::<IgnoredAny>(&answer.body).is_ok();
+    if is_its_own {
+        return Ok(());
+    }
+    Err(SendError::Unconfirmed { why: said(&format!("HTTP {} with a page", answer.status), &answer.words()) })
 }
 
 /// Takes the user out of the URL: with the secret it is Basic authorization; a secret without a user is a bearer token.
@@ -142,12 +206,13 @@ struct Alert<'m> {
 }
 
 impl<'m> Alert<'m> {
-    fn of(facts: &AlertFacts, message: &'m Message, now: Time) -> Self {
+    /// `until` is the end time of a firing alert.
+    fn of(facts: &AlertFacts, message: &'m Message, until: Time) -> Self {
         let over = facts.resolved_at.map(Time::from_ms);
         let over = over.or_else(|| (message.mood == Severity::Resolved).then_some(message.at));
         let starts_at = Time::from_ms(facts.fired_at);
         // An end before its start is refused, as could be after our clock was stepped back.
-        let ends_at = over.unwrap_or(now + FIRING_FOR).max(starts_at);
+        let ends_at = over.unwrap_or(until).max(starts_at);
         // Whoever clicks must get to a page.
         let is_page = |link: &&str| Url::parse(link).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
         Self {
@@ -199,13 +264,16 @@ fn annotations(facts: &AlertFacts, message: &Message) -> BTreeMap<&'static str, 
     shown.filter(|(_, text)| !text.is_empty()).collect()
 }
 
-/// The bodies that hold all alerts of a message, each an array in JSON.
-fn batches(message: &Message, now: Time) -> Vec<String> {
+/// The bodies with all alerts of these messages, each a JSON array. Beside each message is the end time of its firing
+/// alerts.
+fn batches<'m>(messages: impl Iterator<Item = (&'m Message, Time)>) -> Vec<String> {
     let mut bodies = Vec::new();
     let (mut body, mut count) = (String::new(), 0);
-    for facts in &message.alerts {
+    for (facts, message, until) in
+        messages.flat_map(|(message, until)| message.alerts.iter().map(move |facts| (facts, message, until)))
+    {
         // Texts in maps are always JSON.
-        let alert = serde_json::to_string(&Alert::of(facts, message, now)).unwrap_or_default();
+        let alert = serde_json::to_string(&Alert::of(facts, message, until)).unwrap_or_default();
         if count == BATCH_ALERTS_MAX || count > 0 && body.len() + alert.len() + 2 > BATCH_BYTES_MAX {
             bodies.push(format!("[{}]", std::mem::take(&mut body)));
             count = 0;
@@ -266,7 +334,8 @@ mod tests {
         let now = Time::from_ms(5_000);
         let firing = message(vec![facts("k")]);
         let over = message(vec![AlertFacts { resolved_at: Some(500), ..facts("k") }]);
-        let of = |message: &Message| serde_json::to_value(Alert::of(&message.alerts[0], message, now)).unwrap();
+        let until = now + FIRING_FOR;
+        let of = |message: &Message| serde_json::to_value(Alert::of(&message.alerts[0], message, until)).unwrap();
         assert_eq!(of(&firing)["labels"], of(&over)["labels"]);
         assert_eq!(of(&firing)["labels"].as_object().unwrap().len(), 6, "without the empty and the missing");
         assert_eq!(of(&firing)["startsAt"], "1970-01-01T00:00:01.000Z");
@@ -279,7 +348,7 @@ mod tests {
         let many = message((0..1_201).map(|n| facts(&format!("k{n}"))).collect());
         let long = message((0..40).map(|n| facts(&format!("k{n}{}", "x".repeat(60_000)))).collect());
         for message in [many, long] {
-            let bodies = batches(&message, Time::from_ms(0));
+            let bodies = batches([(&message, Time::from_ms(0))].into_iter());
             let mut keys = Vec::new();
             for body in &bodies {
                 let alerts: Vec<serde_json::Value> = serde_json::from_str(body).unwrap();
@@ -289,6 +358,18 @@ mod tests {
             assert_eq!(keys, message.alerts.iter().map(|facts| facts.key.clone()).collect::<Vec<_>>());
             assert!(bodies.len() > 2);
         }
+    }
+
+    #[test]
+    fn what_is_told_again_and_again_lasts_for_minutes_and_an_alarm_for_days() {
+        let lasting = |every: Option<u64>, key: &str| {
+            let resend_every = every.map(Duration::from_secs);
+            let settings = ChannelSettings { resend_every, ..settings("http://a.example:9093", None) };
+            let message = Message { partition_key: key.to_owned(), ..message(vec![facts("k")]) };
+            Alertmanager::new(&settings).unwrap().firing_for(&message).as_secs()
+        };
+        assert_eq!([60, 10, 120].map(|every| lasting(Some(every), "stuck.unlink")), [300, 300, 480]);
+        assert_eq!((lasting(None, "stuck.unlink"), lasting(Some(60), ALARM)), (8 * 86_400, 8 * 86_400));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! How chat bots respond: an HTTP status that is nearly always 200, and a code in the body. A 200 without the code is
-//! no success: login and maintenance pages return 200 too.
+//! neither a success nor a failure: login and maintenance pages return 200 too, and so do services that only resemble one.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(super) fn verdict(
         (Some(0) | None, Err(error)) => return Err(error),
         (None, Ok(())) => {
             let why = said(&format!("HTTP {} without a code", answer.status), &answer.words());
-            return Err(SendError::Later { why, after: None });
+            return Err(SendError::Unconfirmed { why });
         }
         (Some(code), Ok(()) | Err(_)) => {
             (code, names.words.iter().find_map(|name| body.get(name)?.as_str()).unwrap_or_default())

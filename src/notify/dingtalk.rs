@@ -32,6 +32,9 @@ const BODY_BYTES_MAX: usize = 20_000;
 /// (<https://open.dingtalk.com/document/robots/custom-robot-access>: "会限流10分钟").
 const AFTER_TOO_MANY: Duration = Duration::from_mins(10);
 
+/// Bytes of reminders in one message, of the 20 000 bytes.
+pub(super) const REMINDER_BYTES: usize = 14_000;
+
 /// How the robot answers (<https://open.dingtalk.com/document/robots/custom-robot-access>).
 const NAMES: Names = Names { code: &["errcode"], words: &["errmsg"] };
 
@@ -49,6 +52,11 @@ impl Dingtalk {
     pub(super) fn new(settings: &ChannelSettings) -> Result<Self, ChannelError> {
         let secret = settings.secrets.first().cloned();
         Ok(Self { http: Http::new(settings)?, secret, style: settings.style, callees: settings.callees()? })
+    }
+
+    /// The address of its service.
+    pub(super) fn address(&self) -> &str {
+        self.http.url().as_str()
     }
 
     pub(super) async fn send(&self, message: &Message, now: Time) -> Result<(), SendError> {

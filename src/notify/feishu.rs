@@ -32,6 +32,9 @@ const BODY_BYTES_MAX: usize = 20_000;
 /// How long to wait after a message too many: the larger of the two limits counts by the minute.
 const AFTER_TOO_MANY: Duration = Duration::from_mins(1);
 
+/// Bytes of reminders in one message, of the 20 000 bytes.
+pub(super) const REMINDER_BYTES: usize = 12_000;
+
 /// How the robot answers: `code`, and in older answers `StatusCode` (the same page).
 const NAMES: Names = Names { code: &["code", "StatusCode"], words: &["msg", "StatusMessage"] };
 
@@ -49,6 +52,11 @@ impl Feishu {
     pub(super) fn new(settings: &ChannelSettings) -> Result<Self, ChannelError> {
         let secret = settings.secrets.first().cloned();
         Ok(Self { http: Http::new(settings)?, secret, style: settings.style, callees: settings.callees()? })
+    }
+
+    /// The address of its service.
+    pub(super) fn address(&self) -> &str {
+        self.http.url().as_str()
     }
 
     pub(super) async fn send(&self, message: &Message, now: Time) -> Result<(), SendError> {

@@ -200,7 +200,9 @@ impl Answer<'_> {
                 SendError::Later { why, after: self.after }
             }
             busy if busy.is_server_error() => SendError::Later { why, after: self.after },
-            StatusCode::GONE | StatusCode::PAYLOAD_TOO_LARGE => SendError::Gone { why },
+            StatusCode::GONE => SendError::Gone { why },
+            // Whoever asks to wait does not refuse for good.
+            _ if self.after.is_some() => SendError::Later { why, after: self.after },
             _ => SendError::Refused { why },
         })
     }
@@ -218,10 +220,11 @@ mod tests {
     #[test]
     fn every_status_says_what_to_do() {
         let veil = Redactor::new(None, &[]);
-        let said = |status: u16| {
+        let told = |status: u16, after: Option<Duration>| {
             let status = StatusCode::from_u16(status).unwrap();
-            Answer { status, body: b"no\n <b>".to_vec(), after: Some(Duration::from_secs(9)), veil: &veil }.accepted()
+            Answer { status, body: b"no\n <b>".to_vec(), after, veil: &veil }.accepted()
         };
+        let said = |status| told(status, Some(Duration::from_secs(9)));
         let after = Some(Duration::from_secs(9));
         assert_eq!([said(200), said(202), said(204)], [Ok(()), Ok(()), Ok(())]);
         for status in [408, 425, 429, 500, 502, 503, 504] {
@@ -229,11 +232,10 @@ mod tests {
             assert!(why.starts_with(&format!("HTTP {status} ")) && why.ends_with(": no <b>"), "{why}");
             assert_eq!(asked, after);
         }
-        for status in [410, 413] {
-            assert!(matches!(said(status), Err(SendError::Gone { .. })), "{status}");
-        }
-        for status in [301, 302, 307, 400, 401, 403, 404, 405, 418, 422] {
-            assert!(matches!(said(status), Err(SendError::Refused { .. })), "{status}");
+        assert!(matches!(said(410), Err(SendError::Gone { .. })));
+        for status in [301, 302, 307, 400, 401, 403, 404, 405, 413, 418, 422] {
+            assert!(matches!(told(status, None), Err(SendError::Refused { .. })), "{status}");
+            assert!(matches!(said(status), Err(SendError::Later { .. })), "{status}, and when to come again");
         }
     }
 }

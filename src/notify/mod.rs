@@ -22,7 +22,7 @@ mod truncate;
 mod webhook;
 mod wecom;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use secrecy::SecretString;
 
@@ -83,6 +83,8 @@ pub struct ChannelSettings {
     pub from: Option<String>,
     /// Whom a mail goes to.
     pub to: Vec<String>,
+    /// How often firing alerts are sent again to an Alertmanager; `None`: only by `repeat_every`.
+    pub resend_every: Option<Duration>,
     /// What the machine calls itself to a mail server; `None` is its own name.
     pub hello: Option<String>,
     /// How a robot writes.
@@ -105,6 +107,7 @@ impl ChannelSettings {
             timeout,
             from: None,
             to: Vec::new(),
+            resend_every: None,
             hello: None,
             style: Style::default(),
             mention: Mention::default(),
@@ -137,6 +140,17 @@ pub struct Pace {
     pub at_once: usize,
     /// So many messages in so long a time, at most; `None`: as fast as it answers.
     pub most: Option<(u32, Duration)>,
+}
+
+/// The address of a channel's service: two channels with the same one use the same robot, server or mailbox. It may contain
+/// a robot's key and is never shown.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address(String);
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Address([secret])")
+    }
 }
 
 /// A channel, ready to send.
@@ -193,6 +207,71 @@ impl Channel {
         }
     }
 
+    /// The address of its service.
+    #[must_use]
+    pub fn address(&self, name: &str) -> Address {
+        Address(match self {
+            Self::Webhook(channel) => channel.address().to_owned(),
+            Self::Wecom(channel) => channel.address().to_owned(),
+            Self::Dingtalk(channel) => channel.address().to_owned(),
+            Self::Feishu(channel) => channel.address().to_owned(),
+            Self::Slack(channel) => channel.address().to_owned(),
+            Self::Email(channel) => channel.address(),
+            Self::Alertmanager(channel) => channel.address().to_owned(),
+            Self::Log(_) => format!("log:{name}"),
+        })
+    }
+
+    /// Bytes of reminders that fit into one message; `None`: each reminder is sent alone, as for other systems.
+    #[must_use]
+    pub const fn reminder_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Wecom(_) => Some(wecom::REMINDER_BYTES),
+            Self::Dingtalk(_) => Some(dingtalk::REMINDER_BYTES),
+            Self::Feishu(_) => Some(feishu::REMINDER_BYTES),
+            Self::Slack(_) => Some(slack::REMINDER_BYTES),
+            Self::Email(_) => Some(email::REMINDER_BYTES),
+            Self::Webhook(_) | Self::Alertmanager(_) | Self::Log(_) => None,
+        }
+    }
+
+    /// How often firing alerts are sent again; `None`: only by `repeat_every`.
+    #[must_use]
+    pub const fn resend_every(&self) -> Option<Duration> {
+        match self {
+            Self::Alertmanager(channel) => channel.resend_every(),
+            Self::Webhook(_)
+            | Self::Wecom(_)
+            | Self::Dingtalk(_)
+            | Self::Feishu(_)
+            | Self::Slack(_)
+            | Self::Email(_)
+            | Self::Log(_) => None,
+        }
+    }
+
+    /// Sends all firing alerts again. `firing` reads them once no other message is in flight, so that none that was resolved by
+    /// then is included. Returns how many were sent; none for other kinds of channels.
+    ///
+    /// # Errors
+    /// That of `firing`; inside, what became of the message.
+    pub async fn resend<E>(
+        &self,
+        firing: impl Future<Output = Result<Vec<Message>, E>> + Send,
+        now: Time,
+    ) -> Result<Result<usize, SendError>, E> {
+        match self {
+            Self::Alertmanager(channel) => channel.resend(firing, now).await,
+            Self::Webhook(_)
+            | Self::Wecom(_)
+            | Self::Dingtalk(_)
+            | Self::Feishu(_)
+            | Self::Slack(_)
+            | Self::Email(_)
+            | Self::Log(_) => Ok(Ok(0)),
+        }
+    }
+
     /// Sends one message once. `now` is what signatures carry.
     ///
     /// # Errors
@@ -222,8 +301,14 @@ pub enum SendError {
         /// How long the service asked us to wait.
         after: Option<Duration>,
     },
-    /// The service refuses this message, or us: a person must look. Tried a few times more, as a service that is just
-    /// being set up refuses everything.
+    /// A success by its status, with a response that the service does not send: a page, an empty body, another format. Whether
+    /// the message was accepted is unknown.
+    #[error("unconfirmed: {why}")]
+    Unconfirmed {
+        /// The response, without addresses or secrets.
+        why: String,
+    },
+    /// The service refuses this message, or us. It may pass by itself, or an operator must act. Retried for a day.
     #[error("{why}")]
     Refused {
         /// What it said, without addresses or secrets.

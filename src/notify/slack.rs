@@ -27,6 +27,9 @@ const HEADER_MAX: usize = 150;
 /// too: older servers of Mattermost take 4,000.
 const TEXT_MAX: usize = 3_000;
 
+/// Bytes of reminders in one message, of the 3000 characters.
+pub(super) const REMINDER_BYTES: usize = 2_200;
+
 /// An address that posts into one channel. The whole address is the key; secrets are not used.
 #[derive(Debug)]
 pub struct Slack {
@@ -39,28 +42,34 @@ impl Slack {
         Ok(Self { http: Http::new(settings)?, callees: settings.callees()? })
     }
 
+    /// The address of its service.
+    pub(super) fn address(&self) -> &str {
+        self.http.url().as_str()
+    }
+
     pub(super) async fn send(&self, message: &Message, now: Time) -> Result<(), SendError> {
         let calls = self.callees.of_message(message).map(calls).unwrap_or_default();
         let body = body(message, &calls).to_string().into_bytes();
         let answer = self.http.post(Post::json(body), now).await?;
         answer.accepted()?;
-        if says_ok(&answer) {
-            return Ok(());
+        let why = |what: &str| said(&format!("HTTP {} {what}", answer.status), &answer.words());
+        match says_ok(&answer) {
+            Some(true) => Ok(()),
+            Some(false) => Err(SendError::Refused { why: why("with a refusal") }),
+            // A page of log-in or of maintenance comes with 200 too.
+            None => Err(SendError::Unconfirmed { why: why("without \"ok\"") }),
         }
-        // A page of log-in or of maintenance comes with 200 too.
-        let why = said(&format!("HTTP {} without \"ok\"", answer.status), &answer.words());
-        Err(SendError::Later { why, after: None })
     }
 }
 
 /// Slack says `ok` (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>); services that take
-/// the same messages say it in JSON.
-fn says_ok(answer: &Answer<'_>) -> bool {
+/// the same messages say yes or no in JSON. Nothing when it says neither.
+fn says_ok(answer: &Answer<'_>) -> Option<bool> {
     if answer.body.trim_ascii().eq_ignore_ascii_case(b"ok") {
-        return true;
+        return Some(true);
     }
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    body["ok"] == true || body["success"] == true
+    ["ok", "success"].into_iter().find_map(|name| body.get(name)?.as_bool())
 }
 
 /// Whom the message calls, as Slack writes it

@@ -49,6 +49,11 @@ impl Webhook {
         Ok(Self { http, keys })
     }
 
+    /// The address of its service.
+    pub(super) fn address(&self) -> &str {
+        self.http.url().as_str()
+    }
+
     pub(super) async fn send(&self, message: &Message, now: Time) -> Result<(), SendError> {
         let body = cloud_event(message);
         let timestamp = now.ms().div_euclid(1_000).to_string();

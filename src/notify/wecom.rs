@@ -33,6 +33,9 @@ const TEXT_BYTES_MAX: usize = 2_048;
 /// How long to wait after a message too many: the limit counts by the minute (the same page).
 const AFTER_TOO_MANY: Duration = Duration::from_mins(1);
 
+/// Bytes of reminders in one message, of the 4096 bytes.
+pub(super) const REMINDER_BYTES: usize = 3_200;
+
 /// How the robot answers (<https://developer.work.weixin.qq.com/document/path/90455>).
 const NAMES: Names = Names { code: &["errcode"], words: &["errmsg"] };
 
@@ -47,6 +50,11 @@ pub struct Wecom {
 impl Wecom {
     pub(super) fn new(settings: &ChannelSettings) -> Result<Self, ChannelError> {
         Ok(Self { http: Http::new(settings)?, style: settings.style, callees: settings.callees()? })
+    }
+
+    /// The address of its service.
+    pub(super) fn address(&self) -> &str {
+        self.http.url().as_str()
     }
 
     pub(super) async fn send(&self, message: &Message, now: Time) -> Result<(), SendError> {

@@ -227,6 +227,20 @@ fn a_command_never_reads_the_secrets_of_the_daemon() {
 }
 
 #[test]
+fn what_looks_like_a_mistake_is_a_warning_beside_the_result() {
+    let desk = Desk::new();
+    let two = ["ops", "team"].map(|name| {
+        format!("[[alerts.channel]]\nname = \"{name}\"\nkind = \"webhook\"\nurl = \"https://h.cn/${{HOOK_KEY}}\"\n")
+    });
+    desk.write("amplinkd.toml", &format!("[database]\nurl = \"sqlite:a.db\"\n{}", two.concat()));
+    let said = desk.run("config check -o json").well();
+    let warnings: Vec<&str> = said.err.lines().filter(|line| line.starts_with("warning: alerts.channel.")).collect();
+    assert_eq!(warnings.len(), 3, "{}", said.err);
+    assert!(warnings.iter().any(|line| line.contains("has the same address")), "{warnings:?}");
+    assert!(serde_json::from_str::<serde_json::Value>(&said.out).is_ok() && !said.err.contains("HOOK_KEY"));
+}
+
+#[test]
 fn a_mistake_in_the_configuration_names_its_line() {
     let desk = Desk::new();
     desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:a.db\"\nmood = \"0640\"\n");

@@ -2,6 +2,8 @@
 
 mod alerts;
 
+mod warnings;
+
 use std::{fs, path::Path};
 
 use amplinkd::config::{self, Config, Loaded, Origin, TokenSource};

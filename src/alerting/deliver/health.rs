@@ -55,7 +55,7 @@ impl Channels {
         self.bell.subscribe()
     }
 
-    pub(super) fn note(&self, name: &str, change: impl FnOnce(&mut Health)) {
+    pub(in crate::alerting) fn note(&self, name: &str, change: impl FnOnce(&mut Health)) {
         // Nothing in here panics halfway through a change.
         let mut healths = self.healths.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(health) = healths.get_mut(name) {

@@ -1,10 +1,13 @@
 //! What one channel's loop does besides sending: the calendar, the rate limit across restarts, the count of dead
-//! letters.
+//! letters, messages that are passed.
 
 use std::{sync::Arc, time::Duration};
 
-use super::worker::ChannelWorker;
-use crate::store::StoreError;
+use super::{
+    passing::{PASSED_MAX, Passing, REFUSALS},
+    worker::ChannelWorker,
+};
+use crate::store::{StoreError, read::due_deliveries::DueDelivery, write::deliveries::Outcome};
 
 /// How often the dead are counted anew: a person may have asked for them again.
 const COUNT_EVERY: Duration = Duration::from_mins(1);
@@ -36,15 +39,32 @@ impl ChannelWorker {
         self.together = (now, stopwatch);
     }
 
-    /// What the process before sent counts, too.
-    pub(super) async fn recall(&mut self) -> Result<(), StoreError> {
-        let (false, Some((most, within))) = (self.recalled, self.window.most()) else { return Ok(()) };
-        let (seat, stopwatch) = (Arc::clone(&self.seat), self.now());
-        let now = seat.clock.now();
-        let taken = seat.store.delivered_since(self.name(), now - within, most).await?;
-        for at in taken.into_iter().rev() {
-            self.window.begun(stopwatch, now.since(at));
+    /// After a new configuration everything that waits is due: a person wants to see whether it works now.
+    pub(super) async fn hasten(&mut self) -> Result<(), StoreError> {
+        if self.is_new {
+            let (seat, now) = (Arc::clone(&self.seat), self.seat.clock.now());
+            seat.store.pull_forward(self.name(), now).await?;
+            self.is_new = false;
         }
+        Ok(())
+    }
+
+    /// Counts what the previous process sent to the address, and restores the messages that it passed.
+    pub(super) async fn recall(&mut self) -> Result<(), StoreError> {
+        let (false, seat) = (self.recalled, Arc::clone(&self.seat)) else { return Ok(()) };
+        let (now, stopwatch) = (seat.clock.now(), self.now());
+        let mut recalled = seat.address.recalled.lock().await;
+        if let (false, Some((most, within))) = (*recalled, self.pace.most()) {
+            let mut taken = Vec::new();
+            for channel in &seat.address.channels() {
+                taken.extend(seat.store.delivered_since(channel, now - within, most).await?);
+            }
+            for at in taken {
+                self.pace.begun(stopwatch, now.since(at));
+            }
+        }
+        *recalled = true;
+        self.passing = Passing::known(seat.store.passed_deliveries(self.name(), REFUSALS, PASSED_MAX).await?);
         self.recalled = true;
         Ok(())
     }
@@ -58,5 +78,42 @@ impl ChannelWorker {
         let dead = seat.store.dead_of(self.name()).await?;
         seat.channels.note(self.name(), |health| health.dead = dead);
         Ok(())
+    }
+
+    /// A message counts as delivered although its response was not understood.
+    pub(super) fn unconfirmed(&mut self, due: &DueDelivery, answer: &str) {
+        self.succeeded(due.seq);
+        if !std::mem::replace(&mut self.is_unconfirmed, true) {
+            tracing::warn!(
+                event = "alerting.deliver.unconfirmed",
+                channel = self.name(),
+                event.id = due.event_id,
+                event.kind = due.kind,
+                answer,
+                "unconfirmed response: messages count as delivered after two tries; check that they arrive"
+            );
+        }
+    }
+
+    /// Updates which messages block their key.
+    pub(super) fn pass(&mut self, due: &DueDelivery, outcome: &Outcome) {
+        match outcome {
+            Outcome::Again { refusals, .. } => {
+                self.passing.failed(&due.partition_key, due.seq, (due.attempts.saturating_add(1), *refusals));
+            }
+            Outcome::Dead { .. } => self.passing.over(&due.partition_key, due.seq),
+            Outcome::Delivered { .. } => {
+                let passed = self.passing.taken(&due.partition_key, due.seq);
+                if !passed.is_empty() {
+                    tracing::warn!(
+                        event = "alerting.deliver.passed",
+                        channel = self.name(),
+                        key = due.partition_key,
+                        messages = passed.len(),
+                        "message passed over: later messages of its key are accepted; it is still retried"
+                    );
+                }
+            }
+        }
     }
 }

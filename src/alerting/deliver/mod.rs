@@ -1,14 +1,20 @@
 //! Delivers messages to each channel until they are accepted or given up: at least once, in order per key, retried
 //! after every failure. One channel, message or key never delays another.
 //!
-//! `worker` is one channel's loop, `lines` are all of them. What a try means for its message is in `retry_policy`, what it means for the channel
-//! in `circuit_breaker`, how fast it may send in `rate_limit`: all three pure.
+//! `worker` is one channel's loop, `lines` are all of them. What a try means for its message is in `retry_policy`, for the
+//! later ones of its key in `passing`, for the channel in `circuit_breaker`; how fast its address may be spoken to is in
+//! `rate_limit` and `address`, what goes first in `ready`, what goes together in `parcel`. All of these are pure.
 
+mod address;
+mod asking;
 mod circuit_breaker;
 mod health;
 mod lines;
 mod maintenance;
+mod parcel;
+mod passing;
 mod rate_limit;
+mod ready;
 mod result_buffer;
 mod retry_policy;
 mod worker;
@@ -17,6 +23,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use self::health::{Channels, Health};
 use self::{
+    address::Addresses,
     lines::Lines,
     worker::{ChannelWorker, WorkerContext},
 };
@@ -55,6 +62,7 @@ pub struct Deliver {
     /// The loops, where a test turns them by hand.
     lines: Vec<ChannelWorker>,
     channels: Channels,
+    addresses: Addresses,
     changes: Changes<Configured>,
 }
 
@@ -74,9 +82,11 @@ impl Deliver {
     pub fn new(store: Store, clock: SharedClock, outlets: Vec<ChannelEndpoint>, give_up_after: Duration) -> Self {
         let channels = Channels::of(outlets.iter().map(|outlet| outlet.name.clone()));
         let outlets = outlets.into_iter().map(Arc::new).collect();
-        let seats = seats(&store, &clock, &channels, Configured { outlets, give_up_after });
+        let configured = Configured { outlets, give_up_after };
+        let mut addresses = Addresses::default();
+        let seats = seats((&store, &clock, &channels), &mut addresses, configured);
         let lines = seats.iter().map(|seat| ChannelWorker::new(Arc::clone(seat))).collect();
-        Self { store, clock, seats, lines, channels, changes: Changes::default() }
+        Self { store, clock, seats, lines, channels, addresses, changes: Changes::default() }
     }
 
     /// What changes the channels while it runs.
@@ -124,10 +134,11 @@ impl Deliver {
     }
 
     /// Goes by other channels. What waits for one that is gone is given up, as at a start without it.
-    async fn reconfigure(&self, running: &mut Lines, configured: Configured) {
+    async fn reconfigure(&mut self, running: &mut Lines, configured: Configured) {
         let names: Vec<String> = configured.outlets.iter().map(|outlet| outlet.name.clone()).collect();
         self.channels.keep(names.iter().cloned());
-        for seat in seats(&self.store, &self.clock, &self.channels, configured) {
+        let shared = (&self.store, &self.clock, &self.channels);
+        for seat in seats(shared, &mut self.addresses, configured) {
             running.set(seat);
         }
         running.end_others(&names).await;
@@ -173,11 +184,17 @@ async fn give_up_except(store: &Store, names: &[String]) -> Result<u64, StoreErr
 }
 
 /// The seats of all channels.
-fn seats(store: &Store, clock: &SharedClock, channels: &Channels, configured: Configured) -> Vec<Arc<WorkerContext>> {
+fn seats(
+    (store, clock, channels): (&Store, &SharedClock, &Channels),
+    addresses: &mut Addresses,
+    configured: Configured,
+) -> Vec<Arc<WorkerContext>> {
     let Configured { outlets, give_up_after } = configured;
-    let seat = |outlet| {
+    let paces = addresses.paces(&outlets);
+    let seat = |outlet: Arc<ChannelEndpoint>| {
         let (store, clock, channels) = (store.clone(), Arc::clone(clock), channels.clone());
-        Arc::new(WorkerContext { store, clock, outlet, give_up_after, channels })
+        let address = Arc::clone(&paces[&outlet.name]);
+        Arc::new(WorkerContext { store, clock, outlet, address, give_up_after, channels })
     };
     outlets.into_iter().map(seat).collect()
 }

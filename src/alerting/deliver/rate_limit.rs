@@ -4,11 +4,11 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::notify::Pace;
 
-/// A channel's last messages.
+/// An address's last messages.
 #[derive(Debug)]
 pub(super) struct RateLimit {
     pace: Pace,
-    /// When each of them leaves the window, on the stopwatch, the first one first: no more than the pace allows.
+    /// When each of them leaves the window, on the stopwatch, the first one first.
     leaving: VecDeque<Duration>,
 }
 
@@ -16,11 +16,6 @@ impl RateLimit {
     /// Nothing was begun yet.
     pub(super) const fn new(pace: Pace) -> Self {
         Self { pace, leaving: VecDeque::new() }
-    }
-
-    /// How many messages in how long a time, where that is limited.
-    pub(super) const fn most(&self) -> Option<(u32, Duration)> {
-        self.pace.most
     }
 
     /// How many may be begun now, `under_way` being so already.
@@ -34,8 +29,8 @@ impl RateLimit {
 
     /// When one more may be begun, as far as the window is concerned.
     pub(super) fn next(&self) -> Duration {
-        let is_full = self.limit().is_some_and(|limit| self.leaving.len() >= limit);
-        self.leaving.front().filter(|_| is_full).copied().unwrap_or_default()
+        let over = self.limit().and_then(|limit| self.leaving.len().checked_sub(limit));
+        over.and_then(|over| self.leaving.get(over)).copied().unwrap_or_default()
     }
 
     /// One is begun.
@@ -43,10 +38,12 @@ impl RateLimit {
         self.begun(now, Duration::ZERO);
     }
 
-    /// One was begun so long ago, and after those that the window knows.
+    /// One was begun so long ago.
     pub(super) fn begun(&mut self, now: Duration, ago: Duration) {
         if let Some((_, within)) = self.pace.most {
-            self.leaving.push_back(now + within.saturating_sub(ago));
+            let leaves = now + within.saturating_sub(ago);
+            let place = self.leaving.partition_point(|other| *other <= leaves);
+            self.leaving.insert(place, leaves);
         }
     }
 

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use crate::store::{
-    Store, StoreError,
-    write::deliveries::{DeliveryResult, DueDelivery},
-};
+use crate::store::{Store, StoreError, read::due_deliveries::DueDelivery, write::deliveries::DeliveryResult};
 
 /// How long we wait after a result could not be written.
 const DISK_PAUSE: Duration = Duration::from_secs(5);

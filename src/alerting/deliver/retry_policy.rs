@@ -3,9 +3,15 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{backoff::Backoff, time::Time},
+    domain::{
+        backoff::{Backoff, part_of},
+        time::Time,
+    },
     notify::SendError,
-    store::write::deliveries::{DueDelivery, Outcome},
+    store::{
+        read::due_deliveries::DueDelivery,
+        write::deliveries::{Outcome, unconfirmed},
+    },
 };
 
 /// The pause after the first failure.
@@ -14,11 +20,18 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// The pause after which no longer one follows, chance aside.
 const PAUSE_MAX: Duration = Duration::from_mins(10);
 
-/// The pause after the first refusal. Each is twice the one before: [`REFUSALS_MAX`] tries take a minute or two.
-const REFUSED_PAUSE_MIN: Duration = Duration::from_secs(4);
+/// The pauses between refusals. Some refusals pass by themselves: a mail server that answers "too fast" with a 550, an
+/// ingress that answers 404 while the service behind it is replaced.
+const REFUSED_PAUSES: Backoff = Backoff::new(Duration::from_secs(4), Duration::from_mins(15));
 
-/// Refusals in a row after which a message is given up: a service that is just being set up refuses everything.
-pub(super) const REFUSALS_MAX: i64 = 5;
+/// Refusals in a row before a message is given up,
+pub(super) const REFUSALS_MIN: i64 = 5;
+
+/// and its age by then, unless `give_up_after` is shorter.
+pub(super) const REFUSED_FOR: Duration = Duration::from_hours(24);
+
+/// The pause after a success whose answer is not understood.
+const UNCONFIRMED_PAUSE: Duration = Duration::from_secs(5);
 
 /// Tries before a message is given up for its age: one that was old when the daemon came up has its chance, too.
 pub(super) const TRIES_MIN: i64 = 5;
@@ -50,7 +63,14 @@ pub(super) struct Moment {
 pub(super) fn retry_decision(due: &DueDelivery, sent: &Result<(), SendError>, moment: Moment) -> Outcome {
     let tries = due.attempts.saturating_add(1);
     match sent {
-        Ok(()) => Outcome::Delivered { at: moment.now },
+        Ok(()) => Outcome::Delivered { at: moment.now, unconfirmed: None },
+        Err(SendError::Unconfirmed { why }) if due.was_unconfirmed => {
+            Outcome::Delivered { at: moment.now, unconfirmed: Some(short(&unconfirmed(why))) }
+        }
+        Err(SendError::Unconfirmed { why }) => {
+            let pause = UNCONFIRMED_PAUSE + part_of(UNCONFIRMED_PAUSE, moment.chance);
+            Outcome::Again { next_at: moment.now + pause, error: short(&unconfirmed(why)), refusals: 0 }
+        }
         Err(SendError::Later { why, .. }) if moment.age >= moment.give_up_after && tries >= TRIES_MIN => {
             Outcome::Dead { error: short(why), refusals: 0 }
         }
@@ -59,20 +79,33 @@ pub(super) fn retry_decision(due: &DueDelivery, sent: &Result<(), SendError>, mo
             let pause = pause.max(after.unwrap_or_default().min(AFTER_MAX));
             Outcome::Again { next_at: moment.now + pause, error: short(why), refusals: 0 }
         }
-        Err(SendError::Refused { why }) if due.refusals.saturating_add(1) >= REFUSALS_MAX => {
-            Outcome::Dead { error: short(why), refusals: REFUSALS_MAX }
-        }
         Err(SendError::Refused { why }) => {
-            let pause = pause(REFUSED_PAUSE_MIN, due.refusals, moment.chance);
-            Outcome::Again { next_at: moment.now + pause, error: short(why), refusals: due.refusals.saturating_add(1) }
+            let (error, refusals) = (short(why), due.refusals.saturating_add(1));
+            let is_old = moment.age >= REFUSED_FOR.min(moment.give_up_after);
+            if is_old && refusals >= REFUSALS_MIN {
+                return Outcome::Dead { error, refusals };
+            }
+            let next_at = moment.now + refused_pause(due.refusals, is_old, moment.chance);
+            Outcome::Again { next_at, error, refusals }
         }
         Err(SendError::Gone { why }) => Outcome::Dead { error: short(why), refusals: due.refusals },
     }
 }
 
+/// The pause after a refusal that `refusals` others preceded. An old message, whose service was down for long, gets the
+/// longest from the start: its refusals are as young as those of any other message.
+fn refused_pause(refusals: i64, is_old: bool, chance: u64) -> Duration {
+    let pause = if is_old { REFUSED_PAUSES.max() } else { REFUSED_PAUSES.after(before(refusals)) };
+    pause + part_of(pause / 4, chance)
+}
+
+fn before(failures: i64) -> u32 {
+    u32::try_from(failures).unwrap_or(u32::MAX)
+}
+
 /// The pause after `failures` failures before this one, and up to as much again by chance.
 fn pause(least: Duration, failures: i64, chance: u64) -> Duration {
-    Backoff::new(least, PAUSE_MAX).after_spread(u32::try_from(failures).unwrap_or(u32::MAX), chance)
+    Backoff::new(least, PAUSE_MAX).after_spread(before(failures), chance)
 }
 
 fn short(why: &str) -> String {
@@ -96,6 +129,7 @@ mod tests {
             data: text(),
             attempts,
             refusals,
+            was_unconfirmed: false,
             created_at: 0,
         }
     }
@@ -144,22 +178,44 @@ mod tests {
     }
 
     #[test]
-    fn refusals_in_a_row_end_it_within_minutes() {
+    fn refusals_end_it_after_five_tries_and_a_day() {
         let refused = Err(SendError::Refused { why: "x".repeat(10_000) });
-        let (mut total, mut refusals) = (Duration::ZERO, 0);
-        loop {
-            match retry_decision(&due(refusals, refusals), &refused, moment(Duration::ZERO, 5)) {
-                Outcome::Again { next_at, refusals: now, error } => {
-                    total += next_at.since(Time::from_ms(0));
-                    assert_eq!((now, error.len()), (refusals + 1, ERROR_MAX));
-                    refusals = now;
-                }
-                outcome => {
-                    assert!(matches!(outcome, Outcome::Dead { refusals: REFUSALS_MAX, .. }), "{outcome:?}");
-                    break;
-                }
+        for chance in [0, 5, u64::MAX] {
+            let (mut age, mut refusals) = (Duration::ZERO, 0);
+            while let Outcome::Again { next_at, refusals: now, error } =
+                retry_decision(&due(refusals, refusals), &refused, moment(age, chance))
+            {
+                let pause = next_at.since(Time::from_ms(0));
+                assert!(pause <= Duration::from_mins(19), "{pause:?}");
+                assert_eq!((now, error.len()), (refusals + 1, ERROR_MAX));
+                (age, refusals) = (age + pause, now);
             }
+            assert!(Duration::from_hours(24) <= age && age <= Duration::from_mins(24 * 60 + 19), "{age:?}");
+            assert!((50..=120).contains(&refusals), "{refusals} tries");
         }
-        assert!(Duration::from_mins(1) <= total && total <= Duration::from_mins(2), "{total:?}");
+    }
+
+    #[test]
+    fn a_message_that_waited_for_days_is_not_lost_by_refusals_of_minutes() {
+        let refused = Err(SendError::Refused { why: "no".to_owned() });
+        let decide = |refusals| retry_decision(&due(900, refusals), &refused, moment(Duration::from_hours(60), 1));
+        let waited: Duration = (0..REFUSALS_MIN - 1).map(|refusals| wait(&decide(refusals))).sum();
+        assert!(waited >= Duration::from_hours(1), "{waited:?}");
+        assert!(matches!(decide(REFUSALS_MIN - 1), Outcome::Dead { refusals: REFUSALS_MIN, .. }));
+        let hasty = Moment { give_up_after: Duration::from_mins(10), ..moment(Duration::from_mins(10), 1) };
+        assert!(matches!(retry_decision(&due(9, REFUSALS_MIN), &refused, hasty), Outcome::Dead { .. }));
+    }
+
+    #[test]
+    fn what_is_not_understood_twice_counts_as_delivered_and_keeps_the_answer() {
+        let page = Err(SendError::Unconfirmed { why: "HTTP 200 OK: <html>".to_owned() });
+        let first = retry_decision(&due(0, 0), &page, moment(Duration::ZERO, 1));
+        let Outcome::Again { error, .. } = &first else { panic!("{first:?}") };
+        assert!(wait(&first) <= UNCONFIRMED_PAUSE * 2 && error.contains("<html>"));
+        let second = DueDelivery { was_unconfirmed: true, ..due(1, 0) };
+        let Outcome::Delivered { unconfirmed, .. } = retry_decision(&second, &page, moment(Duration::ZERO, 1)) else {
+            panic!("sent a third time");
+        };
+        assert_eq!(unconfirmed.as_ref(), Some(error));
     }
 }

@@ -2,7 +2,7 @@
 //! order; nothing is sent while results cannot be written, or it would be sent again and again.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -14,31 +14,29 @@ use tokio::{
 
 use super::{
     ChannelEndpoint,
+    address::{AddressPace, PaceSeat},
     circuit_breaker::{Admission, CircuitBreaker, Failure, Reaction},
     health::Channels,
-    rate_limit::RateLimit,
+    parcel::Parcel,
+    passing::Passing,
+    ready::ReadyQueue,
     result_buffer::{ResultBuffer, Tried},
     retry_policy::{Moment, WAIT_MAX, retry_decision},
 };
 use crate::{
     clock::SharedClock,
-    domain::{event::OutboxEvent, text::render, time::Time},
+    domain::{text::render, time::Time},
     notify::SendError,
     shutdown::Shutdown,
     store::{
         Store, StoreError,
-        write::deliveries::{DeliveryResult, Due, DueDelivery, Outcome},
+        read::due_deliveries::DueDelivery,
+        write::deliveries::{DeliveryResult, Outcome},
     },
 };
 
 /// How often the database is asked what is due.
-const TICK: Duration = Duration::from_millis(250);
-
-/// Asking takes at most one part in so many of the time, also where much waits behind one message.
-const ASKING_SHARE: u32 = 10;
-
-/// Messages read ahead: enough that a fast service never waits for the database.
-const PAGE: usize = 64;
+pub(super) const TICK: Duration = Duration::from_millis(250);
 
 /// How long one message may take whatever its channel promises: a channel that never ends must not hold its line for ever.
 const SEND_MAX: Duration = Duration::from_mins(5);
@@ -52,6 +50,7 @@ pub(super) struct WorkerContext {
     pub(super) store: Store,
     pub(super) clock: SharedClock,
     pub(super) outlet: Arc<ChannelEndpoint>,
+    pub(super) address: Arc<AddressPace>,
     pub(super) give_up_after: Duration,
     pub(super) channels: Channels,
 }
@@ -60,18 +59,23 @@ pub(super) struct WorkerContext {
 #[derive(Debug)]
 pub(super) struct ChannelWorker {
     pub(super) seat: Arc<WorkerContext>,
-    circuit: CircuitBreaker,
-    pub(super) window: RateLimit,
+    pub(super) circuit: CircuitBreaker,
+    pub(super) pace: PaceSeat,
+    pub(super) passing: Passing,
     /// Due, and not begun yet.
-    ready: VecDeque<DueDelivery>,
+    pub(super) ready: ReadyQueue,
     under_way: JoinSet<Result<(), SendError>>,
     /// What each task sends.
-    sending: HashMap<Id, DueDelivery>,
+    sending: HashMap<Id, Parcel>,
     results: ResultBuffer,
     /// Keys of everything that is ready, under way or not on disk yet.
-    busy: HashSet<String>,
+    pub(super) busy: HashSet<String>,
     /// When the database is asked next, on the stopwatch.
-    ask_at: Duration,
+    pub(super) ask_at: Duration,
+    /// When it is asked next for alerts that overtake the queue.
+    pub(super) ask_urgent_at: Duration,
+    /// Whether the warning about unconfirmed responses was logged.
+    pub(super) is_unconfirmed: bool,
     pub(super) count_at: Duration,
     /// Both clocks at the start: ages are not to be believed to a calendar that was stepped ahead since.
     began: (Time, Duration),
@@ -79,6 +83,8 @@ pub(super) struct ChannelWorker {
     pub(super) together: (Time, Duration),
     /// Whether the window knows what the process before sent.
     pub(super) recalled: bool,
+    /// Whether it was given a new configuration that nothing was sent by yet.
+    pub(super) is_new: bool,
 }
 
 impl ChannelWorker {
@@ -86,17 +92,21 @@ impl ChannelWorker {
         let clocks = (seat.clock.now(), seat.clock.monotonic());
         Self {
             circuit: CircuitBreaker::default(),
-            window: RateLimit::new(seat.outlet.pace),
-            ready: VecDeque::new(),
+            pace: PaceSeat::at(&seat.address),
+            passing: Passing::default(),
+            ready: ReadyQueue::default(),
             under_way: JoinSet::new(),
             sending: HashMap::new(),
             results: ResultBuffer::default(),
             busy: HashSet::new(),
             ask_at: clocks.1,
+            ask_urgent_at: clocks.1,
+            is_unconfirmed: false,
             count_at: clocks.1,
             began: clocks,
             together: clocks,
             recalled: false,
+            is_new: false,
             seat,
         }
     }
@@ -138,10 +148,11 @@ impl ChannelWorker {
     /// Goes by another configuration of the channel. What is under way ends as it began, and keeps its place; a person who
     /// changed something wants to see at once whether it works now.
     fn adopt(&mut self, seat: Arc<WorkerContext>) {
-        if seat.outlet.pace != self.seat.outlet.pace {
-            self.window = RateLimit::new(seat.outlet.pace);
+        if !Arc::ptr_eq(&seat.address, &self.seat.address) {
+            self.pace = PaceSeat::at(&seat.address);
             self.recalled = false;
         }
+        self.is_new = true;
         self.circuit = CircuitBreaker::default();
         self.seat = seat;
         self.ask_at = self.now();
@@ -169,15 +180,14 @@ impl ChannelWorker {
             return Ok(Some(unsaved));
         }
         let calendar = seat.clock.now();
-        let Some(next) = seat.store.next_delivery(self.name()).await? else { return Ok(None) };
+        let Some(next) = seat.store.next_delivery(self.name(), self.passing.passed()).await? else { return Ok(None) };
         let wait = calendar.until(next);
         let due = if wait > WAIT_MAX { now } else { now + wait };
-        self.window.room(now, 0);
-        Ok(Some(due.max(self.circuit.until()).max(self.window.next())))
+        Ok(Some(due.max(self.circuit.until()).max(self.pace.next(now))))
     }
 
     async fn finish(&mut self) {
-        self.ready.clear();
+        self.ready.drain();
         while let Some(over) = self.under_way.join_next_with_id().await {
             self.take(over);
         }
@@ -188,6 +198,7 @@ impl ChannelWorker {
     async fn begin(&mut self) -> Result<(), StoreError> {
         self.watch_calendar().await;
         self.recall().await?;
+        self.hasten().await?;
         self.count().await?;
         let now = self.now();
         let under_way = self.sending.len();
@@ -197,67 +208,43 @@ impl ChannelWorker {
             Admission::Probe | Admission::FreshProbe => 1_usize.saturating_sub(under_way),
             Admission::Nothing => 0,
         };
-        let mut room = self.window.room(now, under_way).min(most);
-        if !self.results.may_grow(now) {
-            room = 0;
+        if most == 0 || !self.results.may_grow(now) {
+            self.pace.leave();
+            return Ok(());
         }
-        while room > 0 {
-            if self.ready.is_empty() && now >= self.ask_at {
-                self.ask(admission).await?;
+        let mut left = most;
+        while left > 0 {
+            if !self.seat.address.is_shared() && self.pace.room(now, self.sending.len()) == 0 {
+                return Ok(());
             }
-            let Some(due) = self.ready.pop_front() else { return Ok(()) };
-            self.send(due);
-            room -= 1;
+            self.look(admission, now).await?;
+            if self.ready.is_empty() {
+                self.pace.leave();
+                return Ok(());
+            }
+            if !self.pace.try_begin(now, self.sending.len()) {
+                self.pace.wait(now);
+                return Ok(());
+            }
+            let Some(due) = self.ready.pop() else { return Ok(()) };
+            let parcel = self.parcel(due).await?;
+            self.send(parcel);
+            left -= 1;
         }
         Ok(())
     }
 
-    /// Asks the database what is due.
-    async fn ask(&mut self, admission: Admission) -> Result<(), StoreError> {
-        let (seat, before) = (Arc::clone(&self.seat), self.now());
-        let now = seat.clock.now();
-        let page = if admission == Admission::All { PAGE } else { 1 };
-        let limit = page.saturating_add(self.busy.len());
-        let rows = u32::try_from(limit).unwrap_or(u32::MAX);
-        let any = Due { now, unbelievable: now + WAIT_MAX, attempts_max: i64::MAX };
-        // Also when it fails, it is asked again no sooner.
-        self.ask_at = before + TICK;
-        if admission == Admission::FreshProbe {
-            let fresh = Due { attempts_max: 0, ..any };
-            let due = seat.store.due_deliveries(self.name(), fresh, rows).await?;
-            self.enqueue_ready(due);
-        }
-        if self.ready.is_empty() {
-            let due = seat.store.due_deliveries(self.name(), any, rows).await?;
-            let is_all = due.len() < limit;
-            self.enqueue_ready(due);
-            let after = self.now();
-            let pause = TICK.max(after.saturating_sub(before) * ASKING_SHARE);
-            self.ask_at = if is_all { after + pause } else { after };
-        }
-        Ok(())
-    }
-
-    fn enqueue_ready(&mut self, due: Vec<DueDelivery>) {
-        for due in due {
-            if self.busy.insert(due.partition_key.clone()) {
-                self.ready.push_back(due);
-            }
-        }
-    }
-
-    fn send(&mut self, due: DueDelivery) {
-        self.window.begin(self.now());
-        self.circuit.begun(due.seq);
+    fn send(&mut self, parcel: Parcel) {
+        self.circuit.begun(parcel.first.seq);
         let (outlet, clock) = (Arc::clone(&self.seat.outlet), Arc::clone(&self.seat.clock));
-        let told = told(&due);
+        let told = parcel.event();
         let sending = async move {
             let message = render::message(&told, outlet.language, &outlet.zone, outlet.link.as_deref());
             let sent = tokio::time::timeout(SEND_MAX, outlet.channel.send(&message, clock.now())).await;
             sent.unwrap_or_else(|_| Err(SendError::Later { why: "it did not end".to_owned(), after: None }))
         };
         let task = self.under_way.spawn(sending);
-        self.sending.insert(task.id(), due);
+        self.sending.insert(task.id(), parcel);
     }
 
     /// Takes what became of a message, and of all others that are over by now.
@@ -277,17 +264,31 @@ impl ChannelWorker {
                 (error.id(), Err(SendError::Later { why, after: None }))
             }
         };
-        let Some(due) = self.sending.remove(&task) else { return };
+        let Some(parcel) = self.sending.remove(&task) else { return };
+        match &sent {
+            Ok(()) => {
+                self.is_unconfirmed = false;
+                self.succeeded(parcel.first.seq);
+            }
+            // The second time it counts as delivered; the first time it says nothing about the channel.
+            Err(SendError::Unconfirmed { why }) if parcel.first.was_unconfirmed => self.unconfirmed(&parcel.first, why),
+            Err(SendError::Unconfirmed { .. }) => {}
+            Err(error) => self.failed(&parcel.first, error),
+        }
+        for due in parcel.into_deliveries() {
+            self.conclude(due, &sent);
+        }
+    }
+
+    /// Notes what became of one delivery.
+    fn conclude(&mut self, due: DueDelivery, sent: &Result<(), SendError>) {
         let clock = &self.seat.clock;
         let (now, stopwatch) = (clock.now(), clock.monotonic());
         let unstepped = self.began.0 + stopwatch.saturating_sub(self.began.1);
         let age = now.min(unstepped).since(Time::from_ms(due.created_at));
         let moment = Moment { now, age, give_up_after: self.seat.give_up_after, chance: clock.random() };
-        let outcome = retry_decision(&due, &sent, moment);
-        match &sent {
-            Ok(()) => self.succeeded(due.seq),
-            Err(error) => self.failed(&due, error, now),
-        }
+        let outcome = retry_decision(&due, sent, moment);
+        self.pass(&due, &outcome);
         if let Outcome::Dead { error, .. } = &outcome {
             let (channel, tries) = (self.name(), due.attempts.saturating_add(1));
             tracing::warn!(
@@ -305,17 +306,18 @@ impl ChannelWorker {
         self.results.add(Tried { due, result });
     }
 
-    fn succeeded(&mut self, seq: i64) {
+    pub(super) fn succeeded(&mut self, seq: i64) {
         if self.circuit.succeeded(seq) {
             tracing::info!(event = "alerting.channel.works", channel = self.name(), "channel recovered");
         }
         self.seat.channels.note(self.name(), |health| (health.since, health.last_error) = (None, None));
     }
 
-    fn failed(&mut self, due: &DueDelivery, error: &SendError, now: Time) {
+    fn failed(&mut self, due: &DueDelivery, error: &SendError) {
+        let now = self.seat.clock.now();
         let after = match error {
             SendError::Later { after, .. } => *after,
-            SendError::Refused { .. } | SendError::Gone { .. } => None,
+            SendError::Unconfirmed { .. } | SendError::Refused { .. } | SendError::Gone { .. } => None,
         };
         let failure = Failure { seq: due.seq, attempts: due.attempts, after };
         match self.circuit.failed(failure, self.now()) {
@@ -338,7 +340,7 @@ impl ChannelWorker {
         }
         if self.circuit.admits(self.now()) != Admission::All {
             // They are read again when it is their turn, the one that is due longest first.
-            for due in self.ready.drain(..) {
+            for due in self.ready.drain() {
                 self.busy.remove(&due.partition_key);
             }
         }
@@ -355,12 +357,13 @@ impl ChannelWorker {
         for tried in &saved {
             self.busy.remove(&tried.due.partition_key);
         }
+        self.try_behind().await;
         let is_over = |tried: &&Tried| !matches!(tried.result.outcome, Outcome::Again { .. });
         let keys: Vec<&str> = saved.iter().filter(is_over).map(|tried| tried.due.partition_key.as_str()).collect();
         if keys.is_empty() || self.circuit.admits(now) != Admission::All {
             return;
         }
-        match seat.store.next_of(self.name(), &keys, seat.clock.now()).await {
+        match seat.store.next_of(self.name(), &keys, seat.clock.now(), self.passing.passed()).await {
             Ok(due) => self.enqueue_ready(due),
             // They are found when the database is asked what is due.
             Err(error) => {
@@ -375,17 +378,5 @@ impl ChannelWorker {
 
     pub(super) fn name(&self) -> &str {
         &self.seat.outlet.name
-    }
-}
-
-fn told(due: &DueDelivery) -> OutboxEvent {
-    OutboxEvent {
-        id: due.event_id.clone(),
-        kind: due.kind.clone(),
-        subject: due.subject.clone(),
-        partition_key: due.partition_key.clone(),
-        sequence: due.seq,
-        at: Time::from_ms(due.at),
-        data: due.data.clone(),
     }
 }

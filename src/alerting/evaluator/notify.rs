@@ -26,6 +26,9 @@ use crate::{
 /// Alerts in one event: as many as fit into a megabyte by their keys. More of one reason at once are told in several.
 const GROUP_MAX: u32 = 10_000;
 
+/// Requests that are evaluated in one step before a repeat.
+const RENEWED_AT_ONCE: usize = 1_000;
+
 impl AlertEvaluator {
     /// Tells what is due and may be told. Answers whether anything was.
     pub(super) async fn tell(&mut self) -> Result<bool, StoreError> {
@@ -40,6 +43,10 @@ impl AlertEvaluator {
             let within = (now + self.settings.group_within).ms();
             let mut rows = self.store().alerts_to_tell(&reason, within, now.ms(), GROUP_MAX).await?;
             rows.retain(|row| !self.untellable.contains_key(&row.id));
+            if self.renew(&rows, now).await? {
+                rows = self.store().alerts_to_tell(&reason, within, now.ms(), GROUP_MAX).await?;
+                rows.retain(|row| !self.untellable.contains_key(&row.id));
+            }
             // One group, unless the database refuses a row of it: then its halves, and theirs.
             let mut groups = vec![&rows[..]];
             while let Some(group) = groups.pop().filter(|group| !group.is_empty()) {
@@ -47,6 +54,22 @@ impl AlertEvaluator {
             }
         }
         Ok(has_told)
+    }
+
+    /// Evaluates the requests of alerts that are about to repeat, so that repeats have the newest text. Returns whether anything
+    /// changed.
+    async fn renew(&self, rows: &[AlertRow], now: Time) -> Result<bool, StoreError> {
+        let is_again = |row: &&AlertRow| row.reach.is_some() && row.resolved_at.is_none();
+        let requests: Vec<String> = rows.iter().filter(is_again).filter_map(|row| row.request_id.clone()).collect();
+        let mut has_changed = false;
+        for some in requests.chunks(RENEWED_AT_ONCE) {
+            let step = self.look_at(&[], some.to_vec(), now).await?;
+            if !(step.reworded.is_empty() && step.over.is_empty() && step.fired.is_empty()) {
+                self.write(step).await?;
+                has_changed = true;
+            }
+        }
+        Ok(has_changed)
     }
 
     /// Tells of these alerts together, or leaves two halves of them to be told. Answers whether anything was told.

@@ -10,7 +10,7 @@ use crate::{
         time::Time,
     },
     store::write::{
-        alerts::{AlertRow, ResolvedAlert, WatchRecord},
+        alerts::{AlertRow, ResolvedAlert, Reworded, WatchRecord},
         record::new_id,
     },
 };
@@ -31,7 +31,10 @@ pub(super) fn reconcile(
         let concern = concerns.iter().find(|concern| is_of(concern, alert));
         let resolution = match concern {
             // Once it was told it stays so, also when the thresholds have grown since.
-            Some(concern) if !has_aged(concern) => continue,
+            Some(concern) if !has_aged(concern) => {
+                step.reworded.extend(reworded(concern, alert).filter(|_| concern.holds(now)));
+                continue;
+            }
             Some(_) => Resolution::AgedOut,
             None => Resolution::Over,
         };
@@ -48,6 +51,16 @@ pub(super) fn reconcile(
         }
     }
     next
+}
+
+/// The new text of an open alert, if it has changed.
+pub(super) fn reworded(concern: &AlertCondition, alert: &AlertRow) -> Option<Reworded> {
+    let is_news = concern.text.en != alert.message_en || concern.text.zh != alert.message_zh;
+    is_news.then(|| Reworded {
+        id: alert.id.clone(),
+        message_en: concern.text.en.clone(),
+        message_zh: concern.text.zh.clone(),
+    })
 }
 
 /// A concern as an alert that begins to fire.

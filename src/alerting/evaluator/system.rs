@@ -6,7 +6,11 @@ use std::{
     time::Duration,
 };
 
-use super::{AlertEvaluator, EVALUATE_SYSTEM_EVERY, reconcile::alert, system_conditions::Seen};
+use super::{
+    AlertEvaluator, EVALUATE_SYSTEM_EVERY,
+    reconcile::{alert, reworded},
+    system_conditions::Seen,
+};
 use crate::{
     domain::{
         account::Trouble,
@@ -24,6 +28,9 @@ use crate::{
 /// Alerts that are open and looked at in one look: more are looked at one page after the other.
 const PAGE: u32 = 1_000;
 
+/// Shortest time between two changes of an alert's text, unless it is about to be sent.
+const REWORD_EVERY: Duration = Duration::from_mins(1);
+
 /// Undocumented statuses that are told of at a time.
 const STATUSES_MAX: usize = 20;
 
@@ -34,6 +41,8 @@ pub(super) struct SystemState {
     noticed: HashMap<String, i64>,
     /// Since when what was told does not hold, by its key.
     calm: HashMap<String, Hysteresis>,
+    /// When the text of alerts was last changed, by key, on the stopwatch.
+    reworded: HashMap<String, Duration>,
     /// The last alert that was looked at; empty at the beginning of a round.
     last: String,
 }
@@ -71,7 +80,8 @@ impl AlertEvaluator {
             let id = open[key].id.clone();
             step.over.push(ResolvedAlert { id, at: now, resolution: Resolution::Over, notify_at: now + within });
         }
-        step.reworded = reworded(&open, &concerns, now + within + EVALUATE_SYSTEM_EVERY);
+        let stopwatch = self.engine.clock().monotonic();
+        step.reworded = self.standing.reworded(&open, &concerns, (now + within + EVALUATE_SYSTEM_EVERY, stopwatch));
         step.fired =
             news(&concerns, &open, &over).into_iter().map(|concern| alert(concern.clone(), now, within)).collect();
         self.begin_anew(&mut step.fired, now).await?;
@@ -150,6 +160,27 @@ impl SystemState {
             }
         }
     }
+
+    /// Open alerts whose text has changed. One that is about to be sent always gets the newest text; others at most once a
+    /// minute, as some services put a new id into every error.
+    fn reworded(
+        &mut self,
+        open: &HashMap<String, AlertRow>,
+        concerns: &BTreeMap<String, AlertCondition>,
+        (told_before, now): (Time, Duration),
+    ) -> Vec<Reworded> {
+        self.reworded.retain(|_, at| now.saturating_sub(*at) < REWORD_EVERY);
+        let mut news = Vec::new();
+        for alert in open.values() {
+            let Some(words) = concerns.get(&alert.key).and_then(|concern| reworded(concern, alert)) else { continue };
+            let is_due = alert.notify_at.is_some_and(|at| at <= told_before.ms());
+            if is_due || !self.reworded.contains_key(&alert.key) {
+                self.reworded.insert(alert.key.clone(), now);
+                news.push(words);
+            }
+        }
+        news
+    }
 }
 
 /// What holds and is not told: but for an account of which another trouble is told, and for more statuses than anybody can
@@ -213,24 +244,4 @@ fn of_account(rule: Rule, account: &AccountNow) -> Judgement {
             Some(_) => Judgement::Calm(Need::Nothing, None),
         },
     }
-}
-
-/// What is told again says how it is then, and not how it was when it began.
-fn reworded(
-    open: &HashMap<String, AlertRow>,
-    concerns: &BTreeMap<String, AlertCondition>,
-    before: Time,
-) -> Vec<Reworded> {
-    let is_due = |alert: &AlertRow| alert.notify_at.is_some_and(|at| at <= before.ms());
-    let due = open.values().filter(|alert| is_due(alert));
-    due.filter_map(|alert| {
-        let concern = concerns.get(&alert.key)?;
-        let is_news = concern.text.en != alert.message_en || concern.text.zh != alert.message_zh;
-        is_news.then(|| Reworded {
-            id: alert.id.clone(),
-            message_en: concern.text.en.clone(),
-            message_zh: concern.text.zh.clone(),
-        })
-    })
-    .collect()
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
+    net::IpAddr,
     time::Duration,
 };
 
@@ -11,6 +12,7 @@ use crate::{
     alerting::deliver::Health,
     domain::{
         account::Trouble,
+        address::{addresses, remember},
         alert_rules::{Count, Rule, Share, Spoken, SystemCondition, is_crowd, is_many},
         errcode::Refusal,
         gate::GateKind,
@@ -212,7 +214,8 @@ impl AlertEvaluator {
             let refusal = Refusal { errcode: gate.errcode, errmsg: gate.errmsg };
             let (since, until) = (Time::from_ms(gate.at), Time::from_ms(gate.until));
             if gate.kind == GateKind::Ip {
-                conditions.push(SystemCondition::IpNotAllowed { refusal, since });
+                let addresses = self.refused_addresses(&refusal.errmsg).await?;
+                conditions.push(SystemCondition::IpNotAllowed { refusal, addresses, since });
             } else if until > now
                 && let Some(Ok(account)) = gate.subject.split('/').next().map(str::parse)
             {
@@ -221,6 +224,16 @@ impl AlertEvaluator {
         }
         conditions.extend(self.exhausted(days, "wechat", crowds));
         Ok(conditions)
+    }
+
+    /// Our refused addresses: those in the open alert, those that this process saw, and the newest.
+    async fn refused_addresses(&self, said: &str) -> Result<Vec<IpAddr>, StoreError> {
+        let key = format!("{}/all", Rule::IpNotAllowed.as_str());
+        let told = self.store().alerts_known_by(&[key]).await?;
+        let mut all = told.iter().flat_map(|alert| addresses(&alert.message_en)).collect();
+        remember(&mut all, self.engine.refused_addresses());
+        remember(&mut all, addresses(said));
+        Ok(all)
     }
 
     /// Accounts whose day is used up for one reason: all as one, or each by its name.

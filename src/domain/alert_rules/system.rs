@@ -1,5 +1,7 @@
 //! System-wide alert conditions: accounts, our IP address, tokens, channels and the daemon.
 
+use std::net::IpAddr;
+
 use jiff::tz::TimeZone;
 
 use super::{AlertCondition, Rule};
@@ -19,8 +21,10 @@ pub enum SystemCondition {
     },
     /// Our address is not on the platform's whitelist.
     IpNotAllowed {
-        /// What it said; the address stands in it.
+        /// What it said last; the address stands in it.
         refusal: Refusal,
+        /// All refused addresses.
+        addresses: Vec<IpAddr>,
         /// Since when.
         since: Time,
     },

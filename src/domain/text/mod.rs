@@ -7,6 +7,7 @@ pub mod digest;
 pub mod format;
 pub mod invisible;
 pub mod reminder;
+pub mod reminders;
 pub mod render;
 pub(super) mod request_alerts;
 pub(super) mod system_alerts;

@@ -1,5 +1,7 @@
 //! Sentences for conditions that are not about one request, in English and Chinese.
 
+use std::net::IpAddr;
+
 use jiff::tz::TimeZone;
 
 use super::{Localized, account_alerts, format::marked_moment, request_alerts::refused};
@@ -35,7 +37,9 @@ pub(in crate::domain) fn sentence(condition: &SystemCondition, zone: &TimeZone) 
         SystemCondition::AccountSuspended { account, refusal, since } => {
             suspended(account, refusal, &marked_moment(*since, zone))
         }
-        SystemCondition::IpNotAllowed { refusal, since } => not_allowed(refusal, &marked_moment(*since, zone)),
+        SystemCondition::IpNotAllowed { refusal, addresses, since } => {
+            not_allowed(refusal, addresses, &marked_moment(*since, zone))
+        }
         SystemCondition::BudgetExhausted { account, count, refusal, since, until } => {
             exhausted((account, *count), refusal.as_ref(), (*since, *until), zone)
         }
@@ -59,15 +63,22 @@ fn suspended(account: &AccountId, refusal: &Refusal, since: &str) -> Localized {
     )
 }
 
-fn not_allowed(refusal: &Refusal, since: &str) -> Localized {
+fn not_allowed(refusal: &Refusal, addresses: &[IpAddr], since: &str) -> Localized {
     let Refusal { errcode, errmsg } = refusal;
+    let all = |between: &str| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(between);
+    let (ours, ours_zh) = match addresses {
+        [] => ("our address".to_owned(), "本机出口 IP".to_owned()),
+        [one] => (format!("our address {one}"), format!("本机出口 IP {one}")),
+        [..] => (format!("our addresses {}", all(", ")), format!("本机的多个出口 IP（{}）", all("、"))),
+    };
+    let (it, it_zh) = if addresses.len() > 1 { ("all of them", "上述 IP 全部") } else { ("it", "该 IP ") };
     Localized::new(
         format!(
-            "WeChat has refused our address since {since}, so no account can be reached: add it to the platform's IP \
+            "WeChat has refused {ours} since {since}, so no account can be reached: add {it} to the platform's IP \
              whitelist; calls go on by themselves. WeChat says {errmsg:?} (errcode {errcode})."
         ),
         format!(
-            "自 {since} 起微信拒绝本机出口 IP，所有公众号均无法访问；请把该 IP 加入第三方平台白名单，之后自动恢复。\
+            "自 {since} 起微信拒绝{ours_zh}，所有公众号均无法访问；请把{it_zh}加入第三方平台白名单，之后自动恢复。\
              微信返回：{errmsg}（errcode {errcode}）。"
         ),
     )

@@ -23,6 +23,9 @@ use crate::domain::{message::Message, time::Time};
 /// (<https://learn.microsoft.com/en-us/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits>)
 pub(super) const PACE: Pace = Pace { at_once: 1, most: Some((30, Duration::from_mins(1))) };
 
+/// Bytes of reminders in one message: fewer than the rows that a mail shows.
+pub(super) const REMINDER_BYTES: usize = 12_000;
+
 /// Recipients of one mail: as many as every server must take (RFC 5321, section 4.5.3.1.8).
 const RECIPIENTS_MAX: usize = 100;
 
@@ -56,6 +59,12 @@ impl Email {
         let tls = Tls::to(&server, &egress.authorities).map_err(wrong)?;
         let line = Box::new(Line { server, tls, egress, hello, login, timeout });
         Ok(Self { name: settings.name.clone(), line, envelope })
+    }
+
+    /// The address of its service: servers count by sending mailbox.
+    pub(super) fn address(&self) -> String {
+        let Server { host, port, user, .. } = &self.line.server;
+        format!("smtp://{}@{}:{port}", user.as_deref().unwrap_or_default(), host.to_ascii_lowercase())
     }
 
     pub(super) async fn send(&self, message: &Message, now: Time) -> Result<(), SendError> {

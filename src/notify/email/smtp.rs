@@ -260,8 +260,14 @@ fn is_too_big(step: Step, code: &str, said: &str) -> bool {
     match enhanced {
         "5.2.3" | "5.3.4" => true,
         "5.2.2" => false,
-        _ => code == "552" && matches!(step, Step::Sender | Step::Data),
+        _ => code == "552" && matches!(step, Step::Sender | Step::Data) && speaks_of_size(said),
     }
+}
+
+/// Whether a refusal is about the size of the mail: some servers also answer 552 to what they call spam, or too fast.
+fn speaks_of_size(said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+    ["size", "big", "large"].iter().any(|word| said.contains(word))
 }
 
 /// The cause below all others: those above only say "connection error".
@@ -283,6 +289,7 @@ mod tests {
         assert!(is_too_big(Step::Sender, "552", "5.3.4 too big"));
         assert!(is_too_big(Step::Data, "554", "5.3.4 too big"));
         assert!(!is_too_big(Step::Data, "552", "5.2.2 mailbox full"));
+        assert!(!is_too_big(Step::Data, "552", "5.7.0 content blocked") && !is_too_big(Step::Data, "552", "too many"));
         assert!(!is_too_big(Step::Recipient, "552", "over quota"));
         assert!(!is_too_big(Step::Data, "554", "5.7.1 looks like spam"));
     }

@@ -193,7 +193,17 @@ const TO_TELL: &str = "
     ORDER BY l.notify_at, l.since, l.id
     LIMIT $4";
 
-/// Open alerts of no request.
+// Open alerts that channels with this `after` were notified of, acknowledged ones too.
+const TOLD: &str = "
+    SELECT l.id, l.key, l.rule, l.reason, l.request_id, l.account, l.program, l.state, l.since, l.fired_at,
+           l.acknowledged_at, l.snoozed_until, l.resolved_at, l.resolution, l.notified_at, l.notify_at, l.reach,
+           l.message_en, l.message_zh, l.version
+    FROM alert AS l INDEXED BY alert_one_open
+    WHERE l.resolved_at IS NULL AND l.key > $2 AND l.reach >= $1
+    ORDER BY l.key
+    LIMIT $3";
+
+/// Open alerts, a page of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StandingPage {
     /// Those that can be read.
@@ -328,6 +338,14 @@ impl Store {
             return Ok(Vec::new());
         }
         Ok(decode::legible(&sqlx::query(BY_KEY).bind(bulk::json(keys)).fetch_all(self.readers()).await?, ALERT))
+    }
+
+    /// Open alerts that channels with this `after`, in milliseconds, were notified of: at most `limit`, after this key.
+    pub async fn told_alerts(&self, age: i64, after: &str, limit: u32) -> Result<StandingPage, StoreError> {
+        let found = sqlx::query(TOLD).bind(age).bind(after).bind(limit).fetch_all(self.readers()).await?;
+        let is_whole = found.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+        let last = found.last().filter(|_| is_whole).and_then(|row| row.try_get("key").ok());
+        Ok(StandingPage { alerts: decode::legible(&found, ALERT), last })
     }
 
     /// The keys of what is told of many accounts as one.

@@ -61,7 +61,8 @@ pub struct ChannelFigures {
     pub dead: u64,
     /// When it last took one, as the views write times.
     pub delivered_at: Option<String>,
-    /// What the last failed try of a message met that is still owed, or else of one that was given up.
+    /// What the last failed try of a message met that is still owed, or else of one that was given up; or else the
+    /// response to the last delivered one, if it was not understood.
     pub last_error: Option<String>,
 }
 
@@ -118,6 +119,13 @@ const DEAD_ERROR: &str = "
     SELECT d.last_error FROM delivery AS d INDEXED BY delivery_dead
     WHERE d.channel = $1 AND d.state = 'dead' AND d.last_error IS NOT NULL ORDER BY d.id DESC LIMIT 1";
 
+// Of the last delivered one, if its response was not understood.
+const UNCONFIRMED: &str = "
+    SELECT newest.last_error
+    FROM (SELECT d.last_error FROM delivery AS d INDEXED BY delivery_done
+          WHERE d.channel = $1 AND d.state = 'delivered' ORDER BY d.delivered_at DESC LIMIT 1) AS newest
+    WHERE newest.last_error LIKE 'unconfirmed: %'";
+
 impl Store {
     /// Alerts that match, newest first, at most `limit`, older than the one with the id `before`.
     pub async fn alert_page(
@@ -166,10 +174,11 @@ impl Store {
         }
         for figures in &mut all {
             figures.delivered_at = self.of_channel(LAST_DELIVERED, &figures.channel).await?;
-            figures.last_error = match self.of_channel(PENDING_ERROR, &figures.channel).await? {
-                None => self.of_channel(DEAD_ERROR, &figures.channel).await?,
-                some => some,
-            };
+            for sql in [PENDING_ERROR, DEAD_ERROR, UNCONFIRMED] {
+                if figures.last_error.is_none() {
+                    figures.last_error = self.of_channel(sql, &figures.channel).await?;
+                }
+            }
         }
         Ok(all)
     }
@@ -270,7 +279,7 @@ mod tests {
             plans.push(query);
             assert!(store.alert_page(&filter, Some("0197"), 50).await.unwrap().is_empty());
         }
-        for sql in [DELIVERIES_OF_ALERT, DEAD, DEAD_COUNTS, LAST_DELIVERED, PENDING_ERROR, DEAD_ERROR] {
+        for sql in [DELIVERIES_OF_ALERT, DEAD, DEAD_COUNTS, LAST_DELIVERED, PENDING_ERROR, DEAD_ERROR, UNCONFIRMED] {
             let mut query = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             query.push(sql);
             plans.push(query);

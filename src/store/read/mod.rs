@@ -8,6 +8,7 @@ pub mod alert_views;
 pub mod audit;
 pub mod deferred;
 pub mod digest;
+pub mod due_deliveries;
 pub mod id_suffix;
 pub(super) mod illegal_rows;
 pub mod nudge_effects;

@@ -20,6 +20,10 @@ mod chance;
 
 mod receiver;
 
+mod robots;
+
+mod reload;
+
 use std::{sync::Arc, time::Duration};
 
 use amplinkd::{
@@ -45,6 +49,20 @@ const STEP_MAX: Duration = Duration::from_hours(1);
 /// How often the daemon asks what is due.
 const TICK: Duration = Duration::from_millis(250);
 
+/// A channel that people read.
+fn robot((name, kind, url): &(&'static str, Kind, String)) -> ChannelEndpoint {
+    let is_mail = *kind == Kind::Email;
+    let channel = Channel::new(&ChannelSettings {
+        url: Some(url.clone().into()),
+        from: is_mail.then(|| "amplinkd@ops.test".to_owned()),
+        to: if is_mail { vec!["boss@ops.test".to_owned()] } else { Vec::new() },
+        ..ChannelSettings::new(*name, *kind, Duration::from_secs(20))
+    })
+    .unwrap();
+    let (pace, zone) = (channel.pace(), jiff::tz::TimeZone::UTC);
+    ChannelEndpoint { name: (*name).to_owned(), channel, pace, language: Language::En, zone, link: None }
+}
+
 fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
@@ -64,6 +82,8 @@ struct Post {
     /// Their names; each is a webhook of the one receiver.
     channels: Vec<&'static str>,
     pace: Option<Pace>,
+    /// Further channels: name, kind, address.
+    robots: Vec<(&'static str, Kind, String)>,
     dir: tempfile::TempDir,
     running: Option<(Store, Deliver)>,
     connection: SqliteConnection,
@@ -85,7 +105,17 @@ impl Post {
         let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(5));
         let connection = SqliteConnection::connect_with(&options).await.unwrap();
         let channels = channels.to_vec();
-        let mut post = Self { clock, receiver, channels, pace: None, dir, running: None, connection, events: 0 };
+        let mut post = Self {
+            clock,
+            receiver,
+            channels,
+            pace: None,
+            robots: Vec::new(),
+            dir,
+            running: None,
+            connection,
+            events: 0,
+        };
         post.start().await;
         post
     }
@@ -109,7 +139,7 @@ impl Post {
                 link: None,
             }
         };
-        self.channels.iter().map(outlet).collect()
+        self.channels.iter().map(outlet).chain(self.robots.iter().map(robot)).collect()
     }
 
     async fn start(&mut self) {
@@ -142,6 +172,19 @@ impl Post {
 
     fn health(&mut self, channel: &str) -> Health {
         self.deliver().channels().health()[channel].clone()
+    }
+
+    /// Owes an event of a type to channels.
+    async fn owe_as(&mut self, channels: &[&str], (kind, key, data): (&str, &str, &str)) -> String {
+        let id = self.owe_to(channels, key).await;
+        sqlx::query("UPDATE log SET type = $1, data = $2 WHERE id = $3")
+            .bind(kind)
+            .bind(data)
+            .bind(&id)
+            .execute(&mut self.connection)
+            .await
+            .unwrap();
+        id
     }
 
     /// Owes an event to every channel, as the fan-out does.

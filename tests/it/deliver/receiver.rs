@@ -36,6 +36,15 @@ impl Answer {
     pub(super) const AWAY: Self = Self { status: 503, ..Self::TAKEN };
 }
 
+/// What came under one key.
+#[derive(Debug, Default)]
+struct Key {
+    /// The last one that was taken.
+    newest: i64,
+    /// How often those failed that were not taken, and how often in a row by a refusal.
+    failing: BTreeMap<i64, (usize, usize)>,
+}
+
 /// One arrival.
 #[derive(Debug, Clone)]
 pub(super) struct Arrival {
@@ -117,22 +126,25 @@ impl Receiver {
         taken
     }
 
-    /// Every message was signed, and of each key the first arrivals of a channel and what it took first are in order.
+    /// Every message was signed, and those of a key came in order: none before an earlier one was taken, or had failed so
+    /// often that it must not hold back the others.
     pub(super) fn assert_in_order(&self, case: &str) {
         let ledger = self.ledger();
-        let (mut arrived, mut taken) = (BTreeMap::new(), BTreeMap::new());
+        let mut keys: BTreeMap<(String, String), Key> = BTreeMap::new();
         for arrival in ledger.iter() {
             assert!(arrival.signed, "{case}: {arrival:?}");
-            let key = (arrival.channel.clone(), arrival.key.clone());
-            let newest: &mut i64 = arrived.entry(key.clone()).or_default();
-            let done: &mut i64 = taken.entry(key).or_default();
-            if arrival.sequence > *newest {
-                assert_eq!(*newest, *done, "{case}: {arrival:?} came before the one before it was taken");
-                *newest = arrival.sequence;
-            }
-            assert!(arrival.sequence >= *done, "{case}: {arrival:?} came again after a later one");
+            let key = keys.entry((arrival.channel.clone(), arrival.key.clone())).or_default();
+            let is_passed = |failures: &(usize, usize)| failures.0 >= 5 || failures.1 >= 3;
+            let before = key.failing.range(..arrival.sequence).find(|(_, failures)| !is_passed(failures));
+            assert_eq!(before, None, "{case}: {arrival:?} came before the one before it was taken");
+            let is_late = arrival.sequence < key.newest && !key.failing.get(&arrival.sequence).is_some_and(is_passed);
+            assert!(!is_late, "{case}: {arrival:?} came again after a later one");
             if arrival.was_taken() {
-                *done = arrival.sequence;
+                key.failing.remove(&arrival.sequence);
+                key.newest = key.newest.max(arrival.sequence);
+            } else {
+                let failures = key.failing.entry(arrival.sequence).or_default();
+                *failures = (failures.0 + 1, if arrival.status < 408 { failures.1 + 1 } else { 0 });
             }
         }
     }

@@ -210,10 +210,14 @@ async fn what_it_answers_says_what_to_do() {
         (503, "later"),
         (302, "refused"),
     ] {
-        let server = Server::always(Reply::Status(status, "why".to_owned())).await;
+        let said = if status == 200 { String::new() } else { "why".to_owned() };
+        let server = Server::always(Reply::Status(status, said)).await;
         let sent = channel(Kind::Alertmanager, &server.url, &[]).send(&told(vec![facts(1)]), NOW).await;
         assert_eq!(outcome(sent).0, what, "{status}");
     }
+    let page = Server::always(Reply::Status(200, "<html>log in</html>".to_owned())).await;
+    let sent = channel(Kind::Alertmanager, &page.url, &[]).send(&told(vec![facts(1)]), NOW).await;
+    assert_eq!(outcome(sent), ("unconfirmed", None, "HTTP 200 OK with a page: <html>log in</html>".to_owned()));
     let hangs = Server::always(Reply::Silence).await;
     let short =
         ChannelSettings { timeout: Duration::from_millis(200), ..settings(Kind::Alertmanager, &hangs.url, &[]) };

@@ -91,7 +91,7 @@ async fn each_answer_says_what_is_to_be_done() {
             ("refused", None, "errcode 310000: keywords not in content"),
         ),
         (r#"{"errcode":400013,"errmsg":"群已被解散"}"#, ("gone", None, "errcode 400013: 群已被解散")),
-        ("[]", ("later", None, "HTTP 200 OK without a code: []")),
+        ("[]", ("unconfirmed", None, "HTTP 200 OK without a code: []")),
     ] {
         let server = Server::always(Reply::Status(200, body.to_owned())).await;
         let (what, after, why) = sent(&server, &[SECRET], &message(), NOW).await;

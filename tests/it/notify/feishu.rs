@@ -127,7 +127,7 @@ async fn each_answer_says_what_is_to_be_done() {
         (404, r#"{"code":0}"#, ("refused", None, r#"HTTP 404 Not Found: {"code":0}"#)),
         (200, r#"{"code":"0"}"#, ("sent", None, "")),
         (200, r#"{"code":"19022","msg":"Ip Not Allowed"}"#, ("refused", None, "code 19022: Ip Not Allowed")),
-        (200, r#"{"code":null}"#, ("later", None, r#"HTTP 200 OK without a code: {"code":null}"#)),
+        (200, r#"{"code":null}"#, ("unconfirmed", None, r#"HTTP 200 OK without a code: {"code":null}"#)),
     ] {
         let server = Server::always(Reply::Status(status, body.to_owned())).await;
         let (what, after, why) = sent(&server, &[SECRET], &message()).await;

@@ -17,7 +17,7 @@ use secrecy::SecretString;
 
 mod server;
 
-mod smtp;
+pub(crate) mod smtp;
 
 mod alertmanager;
 
@@ -103,6 +103,7 @@ fn outcome(sent: Result<(), SendError>) -> (&'static str, Option<u64>, String) {
     match sent {
         Ok(()) => ("sent", None, String::new()),
         Err(SendError::Later { why, after }) => ("later", after.map(|wait| wait.as_secs()), why),
+        Err(SendError::Unconfirmed { why }) => ("unconfirmed", None, why),
         Err(SendError::Refused { why }) => ("refused", None, why),
         Err(SendError::Gone { why }) => ("gone", None, why),
     }

@@ -87,7 +87,11 @@ async fn each_answer_says_what_is_to_be_done() {
         (said(404, "no_service"), ("refused", None, "HTTP 404 Not Found: no_service")),
         (said(410, "channel_is_archived"), ("gone", None, "HTTP 410 Gone: channel_is_archived")),
         (said(500, "rollup_error"), ("later", None, "HTTP 500 Internal Server Error: rollup_error")),
-        (said(200, "<html>log in</html>"), ("later", None, "HTTP 200 OK without \"ok\": <html>log in</html>")),
+        (
+            said(200, r#"{"ok":false,"error":"no_text"}"#),
+            ("refused", None, "HTTP 200 OK with a refusal: {\"ok\":false,\"error\":\"no_text\"}"),
+        ),
+        (said(200, "<html>log in</html>"), ("unconfirmed", None, "HTTP 200 OK without \"ok\": <html>log in</html>")),
         (said(200, r#"{"ok":true}"#), ("sent", None, "")),
     ] {
         let server = Server::always(reply).await;

@@ -14,7 +14,7 @@ use tokio::{
 
 /// What the server does when it has read something.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Say {
+pub(crate) enum Say {
     /// These lines; without a line break at the end.
     Lines(&'static str),
     /// Nothing, for ever.
@@ -33,23 +33,23 @@ pub(super) const END_OF_MAIL: &str = "(end of mail)";
 
 /// Everything that was said to the server.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Heard {
+pub(crate) struct Heard {
     /// The commands of all connections, in their order.
-    pub(super) commands: Vec<String>,
+    pub(crate) commands: Vec<String>,
     /// The mails that were taken, as they arrived, their dots unstuffed.
-    pub(super) mails: Vec<String>,
+    pub(crate) mails: Vec<String>,
 }
 
 /// The server.
 #[derive(Debug, Clone)]
-pub(super) struct SmtpServer {
-    pub(super) port: u16,
+pub(crate) struct SmtpServer {
+    pub(crate) port: u16,
     heard: Arc<Mutex<Heard>>,
 }
 
 impl SmtpServer {
     /// A server that says what `script` wants, and what a friendly one says where it wants nothing.
-    pub(super) async fn start(script: impl Fn(&str) -> Option<Say> + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&str) -> Option<Say> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Self { port: listener.local_addr().unwrap().port(), heard: Arc::default() };
         let (heard, script) = (Arc::clone(&server.heard), Arc::new(script));
@@ -67,7 +67,7 @@ impl SmtpServer {
         Self::start(|_| None).await
     }
 
-    pub(super) fn heard(&self) -> Heard {
+    pub(crate) fn heard(&self) -> Heard {
         self.heard.lock().unwrap().clone()
     }
 

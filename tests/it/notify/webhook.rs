@@ -126,7 +126,7 @@ async fn each_answer_says_what_is_to_be_done() {
         (Reply::Status(500, String::new()), ("later", None, "HTTP 500 Internal Server Error")),
         (Reply::Status(408, String::new()), ("later", None, "HTTP 408 Request Timeout")),
         (Reply::Status(410, "unsubscribed".to_owned()), ("gone", None, "HTTP 410 Gone: unsubscribed")),
-        (Reply::Status(413, String::new()), ("gone", None, "HTTP 413 Payload Too Large")),
+        (Reply::Status(413, String::new()), ("refused", None, "HTTP 413 Payload Too Large")),
         (Reply::Status(404, String::new()), ("refused", None, "HTTP 404 Not Found")),
         (
             Reply::With(308, vec![("location", "http://127.0.0.1:9/elsewhere".to_owned())], String::new()),

@@ -71,8 +71,8 @@ async fn each_answer_says_what_is_to_be_done() {
         (r#"{"errcode":-1,"errmsg":"system busy"}"#, ("later", None, "errcode -1: system busy")),
         (r#"{"errcode":40058,"errmsg":"too long"}"#, ("refused", None, "errcode 40058: too long")),
         (r#"{"errcode":12345678}"#, ("refused", None, "errcode 12345678")),
-        ("<html>log in</html>", ("later", None, "HTTP 200 OK without a code: <html>log in</html>")),
-        ("", ("later", None, "HTTP 200 OK without a code")),
+        ("<html>log in</html>", ("unconfirmed", None, "HTTP 200 OK without a code: <html>log in</html>")),
+        ("", ("unconfirmed", None, "HTTP 200 OK without a code")),
     ] {
         let server = Server::always(Reply::Status(200, body.to_owned())).await;
         let (what, after, why) = sent(&server, KEY, &message()).await;

@@ -32,8 +32,9 @@ async fn one_message_that_is_refused_dies_alone_and_can_be_had_again() {
     let dead = "SELECT count(*) FROM v_delivery WHERE channel = 'picky' AND state = 'dead'";
     house
         .until("it is given up, and all others are told", async |house| {
-            // As if the pause were over.
-            let pull_forward = "UPDATE delivery SET next_at = 0 WHERE state = 'pending' AND refusals > 0";
+            // As if the pause were over, and the message a day old.
+            let pull_forward = "UPDATE delivery SET next_at = 0, created_at = created_at - 86400000
+                                WHERE state = 'pending' AND refusals > 0";
             house.sql(pull_forward).await;
             house.count(dead).await == 1 && house.is_told().await
         })

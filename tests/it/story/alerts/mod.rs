@@ -17,14 +17,19 @@ mod many;
 
 mod poison;
 
+mod resend;
+
 mod rules;
 
 mod vanished;
+
+mod words;
 
 use amplinkd::{
     alerting::{
         deliver::{ChannelEndpoint, Deliver},
         fan_out::Subscription,
+        resend::Resender,
     },
     sim::By,
 };
@@ -48,6 +53,8 @@ pub(crate) struct Guarded {
     pub(crate) daemon: Daemon,
     /// The channels themselves, in the stories that send.
     deliver: Option<Deliver>,
+    /// What repeats to those who forget, likewise.
+    resender: Option<Resender>,
 }
 
 /// An alert as its view shows it.
@@ -91,7 +98,7 @@ impl Guarded {
     }
 
     pub(crate) async fn around(daemon: Daemon, change: impl FnOnce(&mut Alerting)) -> Self {
-        let mut guarded = Self { daemon, deliver: None };
+        let mut guarded = Self { daemon, deliver: None, resender: None };
         guarded.daemon.alerting.subscriptions.push(everything("ops"));
         change(&mut guarded.daemon.alerting);
         guarded.daemon.watch_over().await;
@@ -109,6 +116,9 @@ impl Guarded {
         if let Some(deliver) = &mut self.deliver {
             deliver.settle().await.unwrap();
         }
+        if let Some(resender) = &mut self.resender {
+            resender.settle().await;
+        }
     }
 
     /// From now on what is queued is sent.
@@ -116,6 +126,7 @@ impl Guarded {
         let (engine, settings) = (self.daemon.engine(), self.daemon.alerting.clone());
         let started = daemon::Alerting::start(engine, settings, outlets, GIVE_UP_AFTER).await.unwrap();
         (self.daemon.watch, self.deliver) = (Some(started.evaluator), Some(started.deliver));
+        self.resender = Some(started.resender);
     }
 
     /// Lets time pass, from due time to due time.
@@ -133,7 +144,8 @@ impl Guarded {
                 Some(deliver) => deliver.next_due().await.unwrap(),
                 None => None,
             };
-            let due = sends.map_or(due, |sends| sends.min(due));
+            let resends = self.resender.as_ref().and_then(Resender::next_due);
+            let due = [sends, resends].into_iter().flatten().fold(due, Duration::min);
             let step = due.max(now + Duration::from_millis(1)).min(now + STEP_MAX).min(end);
             clock.advance(step.saturating_sub(now));
         }
