@@ -16,7 +16,7 @@ use amplinkd::{
     },
     engine::{Engine, Settings, drive::Driver, record::Recorder, wish::Wish},
     store::{Location, Role, Store},
-    wechat::{ClientConfig, GrantNames, HttpSource, TokenSource, Wechat, token::TOKENS_MAX},
+    wechat::{ClientConfig, HttpSource, TokenSource, Wechat, token::TOKENS_MAX},
 };
 
 use crate::machine::cpu_time;
