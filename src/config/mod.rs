@@ -21,6 +21,7 @@ mod secret;
 mod source;
 mod text_file;
 mod tokens;
+mod unseen;
 mod value;
 mod warnings;
 mod wechat_api;

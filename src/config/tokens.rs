@@ -181,7 +181,7 @@ impl RawTokens {
             Source::Command => TokenSource::Command(program(self.command, folder)?),
             Source::Static => self.fixed(folder)?,
         };
-        Ok(Tokens { source, timeout, keep, token, expires_in, egress })
+        Ok(Tokens { source, timeout, keep, egress, token, expires_in })
     }
 
     pub(super) fn egress(&self) -> RawEgress<'_> {
@@ -191,8 +191,8 @@ impl RawTokens {
     /// What there is to know without the source and its secrets: for commands, which call nobody.
     pub(super) fn without_source(self) -> Tokens {
         let source = TokenSource::Command(vec!["none".to_owned()]);
-        let (token, expires_in) = (Vec::new(), Vec::new());
-        Tokens { source, timeout: self.timeout, keep: self.keep, token, expires_in, egress: Egress::default() }
+        let (timeout, keep) = (self.timeout, self.keep);
+        Tokens { source, timeout, keep, egress: Egress::default(), token: Vec::new(), expires_in: Vec::new() }
     }
 
     fn http(self, folder: &Path) -> Result<TokenSource, InvalidKey> {

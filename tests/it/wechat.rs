@@ -19,6 +19,7 @@ mod server;
 mod calls;
 
 mod tokens;
+mod wrapped;
 
 mod leaks;
 
