@@ -31,7 +31,7 @@ async fn channels_come_change_and_go_and_nothing_is_lost_or_told_twice() {
     }
     let channel = everything("ops", &ops);
     // What might be late in a minute is looked at until then.
-    let quick = QUICK.replace("\"1m\"", "\"2h\"");
+    let quick = QUICK.replace("\"1m\"", "\"2h\", requested = \"3h\"");
     let mut house = House::build(&[&quick, &channel[..]].concat()).await;
     house.start().await;
     for turn in 0..RELOADS {
