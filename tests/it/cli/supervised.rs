@@ -196,11 +196,14 @@ fn what_root_makes_belongs_to_the_service() {
     let owner = |name: &str| fs::metadata(desk.path(name)).map(|found| (found.uid(), found.gid())).ok();
     desk.link(ACCOUNT, PROGRAM);
     desk.run("db backup b.db").well();
-    let store = block_on(Store::open(&desk.location(), Role::Daemon)).expect("it opens");
-    for name in ["a.db", "a.db-wal", "a.db-shm", "a.db.lock", "b.db"] {
-        assert_eq!(owner(name), Some((SOMEBODY, SOMEBODY)), "{name}");
-    }
-    drop(store);
+    block_on(async {
+        // The log stands beside the database while somebody has it open.
+        let store = Store::open(&desk.location(), Role::Daemon).await.expect("it opens");
+        for name in ["a.db", "a.db-wal", "a.db-shm", "a.db.lock", "b.db"] {
+            assert_eq!(owner(name), Some((SOMEBODY, SOMEBODY)), "{name}");
+        }
+        store.close().await;
+    });
     fs::remove_file(desk.path("a.db")).expect("it was there");
     desk.run("db restore b.db --yes").well();
     assert_eq!(owner("a.db"), Some((SOMEBODY, SOMEBODY)), "put where nothing was");
