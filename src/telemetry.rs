@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn an_event_shows_its_name_to_people_and_programs() {
         let speak = || tracing::error!(event = "db.bad_row", "invalid row");
-        assert!(written("info", LogFormat::Text, speak).contains("a row is not legal event=\"db.bad_row\""));
+        assert!(written("info", LogFormat::Text, speak).contains("invalid row event=\"db.bad_row\""));
         let line: serde_json::Value = serde_json::from_str(&written("info", LogFormat::Json, speak)).unwrap();
         assert_eq!(line["event"], "db.bad_row");
     }

@@ -126,14 +126,14 @@ impl Tokens {
         same && cache.kept.remove(account).is_some()
     }
 
-    /// Keeps what another one kept: its tokens come from the same source.
+    /// Keeps what another one kept, as far as there is room: its tokens come from the same source.
     pub fn take_over(&self, from: &Self) {
         let kept = std::mem::take(&mut from.inner.cache().kept);
-        let mut cache = self.inner.cache();
-        cache.kept.extend(kept);
-        while cache.kept.len() >= self.inner.max {
-            cache.make_room(self.inner.max);
-        }
+        let mut by_use: Vec<(AccountId, Kept)> = kept.into_iter().collect();
+        by_use.sort_unstable_by_key(|(_, kept)| std::cmp::Reverse(kept.used));
+        // With room for the next one.
+        by_use.truncate(self.inner.max - 1);
+        self.inner.cache().kept.extend(by_use);
     }
 
     /// How many tokens are kept.
