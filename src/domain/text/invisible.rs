@@ -26,7 +26,7 @@ impl fmt::Display for Invisible {
 /// The first character of a text, from the offset `from` on, that is so.
 #[must_use]
 pub fn find(text: &str, from: usize, is_so: impl Fn(char) -> bool) -> Option<Invisible> {
-    let at = from + text.get(from..)?.find(|c| is_so(c))?;
+    let at = from + text.get(from..)?.find(&is_so)?;
     let before = &text[..at];
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);
     let character = text[at..].chars().next()?;

@@ -69,13 +69,11 @@ impl Grant {
         if left.status.success() {
             return Self::read(&left.stdout, names, &[]).map_err(|error| with_words(error, own_words()));
         }
-        Err(match refusal_in(&left.stdout, names) {
-            Some(refusal) => refused(&refusal, &[]),
-            None => {
-                let error = unavailable(format!("ended with {}: {}", left.status, readable(&left.stderr, account)));
-                with_words(error, own_words())
-            }
-        })
+        if let Some(refusal) = refusal_in(&left.stdout, names) {
+            return Err(refused(&refusal, &[]));
+        }
+        let error = unavailable(format!("ended with {}: {}", left.status, readable(&left.stderr, account)));
+        Err(with_words(error, own_words()))
     }
 
     fn read(body: &[u8], names: &GrantNames, sent: &[&str]) -> Result<Self, TokenError> {

@@ -93,13 +93,11 @@ fn wrapped(body: &[u8], names: &GrantNames) -> Result<Result<Granted, Refusal>, 
         let said = walk(root, at)?.0.map_or(Lenient::Absent, scalar);
         return Ok(Ok(Granted { token: secrecy::SecretString::from(&*token), expires_in: seconds(&said)? }));
     }
-    match passed.iter().find_map(refused_by) {
-        Some(refusal) => Ok(Err(refusal)),
-        None => {
-            let advice = format!(" at {}{}", pointer(place), instead(&passed));
-            Err(Unreadable { advice, ..fault("there is no text") })
-        }
+    if let Some(refusal) = passed.iter().find_map(refused_by) {
+        return Ok(Err(refusal));
     }
+    let advice = format!(" at {}{}", pointer(place), instead(&passed));
+    Err(Unreadable { advice, ..fault("there is no text") })
 }
 
 fn raw(body: &[u8]) -> Result<&RawValue, Unreadable> {
@@ -121,7 +119,8 @@ fn refused_by(members: &Members<'_>) -> Option<Refusal> {
 
 /// A pointer as it is written.
 fn pointer(names: &[String]) -> String {
-    names.iter().map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1"))).collect()
+    let escaped = |name: &String| name.replace('~', "~0").replace('/', "~1");
+    names.iter().flat_map(|name| ["/".to_owned(), escaped(name)]).collect()
 }
 
 /// Names that are shown of an answer: more help nobody. And how long one may be, in bytes.
