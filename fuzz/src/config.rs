@@ -27,8 +27,18 @@ const SECRET_VARIABLES: [&str; 5] = [
 ];
 
 /// Keys that hide secrets or name what hides one: they cannot be written down from what is shown.
-const VEILED: [&str; 6] =
-    ["tokens.", "alerts.channel", "heartbeat.url", "heartbeat.url_file", "digest.channels", "nudge.channels"];
+const VEILED: [&str; 10] = [
+    "tokens.",
+    "wechat.proxy",
+    "wechat.ca_file",
+    "alerts.channel",
+    "heartbeat.url",
+    "heartbeat.url_file",
+    "heartbeat.proxy",
+    "heartbeat.ca_file",
+    "digest.channels",
+    "nudge.channels",
+];
 
 /// Every property of one configuration.
 pub fn hold(data: &[u8]) {
