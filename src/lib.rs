@@ -7,6 +7,7 @@
 //! - [`children`]: processes that we start, and those that are left to us.
 //! - [`live`]: values that are replaced while a loop works with them.
 //! - [`net`]: what every HTTP client of ours needs.
+//! - [`vault`]: seals secrets that lie in the database.
 //! - [`wechat`]: the client of `WeChat`, and where tokens come from.
 //! - [`store`]: persistence, in `SQLite`.
 //! - [`notify`]: notification channels, one file each.
@@ -35,4 +36,5 @@ pub mod shutdown;
 pub mod sim;
 pub mod store;
 pub mod telemetry;
+pub mod vault;
 pub mod wechat;
