@@ -1,7 +1,8 @@
 //! The client of `WeChat`, and where tokens come from.
 //!
 //! [`Wechat`] is the entry point. [`client`] makes the calls, [`token`] finds what to call with, [`answer`] is what
-//! comes back, [`errmsg`] parses the text next to a code.
+//! comes back, [`errmsg`] parses the text next to a code. What is pushed to a
+//! third-party platform is verified and decrypted by [`crypt`].
 
 use tracing::instrument;
 
@@ -11,13 +12,17 @@ use crate::domain::{
 };
 pub mod answer;
 pub mod client;
+pub mod crypt;
 pub mod errmsg;
+#[cfg(test)]
+mod fixture;
 pub mod token;
 mod wire;
 
 pub use crate::net::client::install_tls;
 pub use answer::{CallError, RawListing, ReadError};
 pub use client::{BadClient, Client, ClientConfig, LinkOptions};
+pub use crypt::{AesKey, Crypt};
 pub use token::{BadTokenSource, CommandSource, Grant, GrantNames, HttpSource, Token, TokenError, TokenSource, Tokens};
 pub use wire::ITEMS_MAX;
 
