@@ -1,8 +1,8 @@
 //! The client of `WeChat`, and where tokens come from.
 //!
 //! [`Wechat`] is the entry point. [`client`] makes the calls, [`token`] finds what to call with, [`answer`] is what
-//! comes back, [`errmsg`] parses the text next to a code. What is pushed to a
-//! third-party platform is verified and decrypted by [`crypt`].
+//! comes back, [`errmsg`] parses the text next to a code. Of a third-party platform, [`callback`] reads what is pushed to
+//! it ([`crypt`] verifies and decrypts that).
 
 use tracing::instrument;
 
@@ -11,6 +11,7 @@ use crate::domain::{
     id::{AccountId, ProgramId},
 };
 pub mod answer;
+pub mod callback;
 pub mod client;
 pub mod crypt;
 pub mod errmsg;
@@ -21,6 +22,7 @@ mod wire;
 
 pub use crate::net::client::install_tls;
 pub use answer::{CallError, RawListing, ReadError};
+pub use callback::{Push, PushRules};
 pub use client::{BadClient, Client, ClientConfig, LinkOptions};
 pub use crypt::{AesKey, Crypt};
 pub use token::{BadTokenSource, CommandSource, Grant, GrantNames, HttpSource, Token, TokenError, TokenSource, Tokens};

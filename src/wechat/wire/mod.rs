@@ -14,6 +14,7 @@ mod items;
 mod lenient;
 mod members;
 mod repair_json;
+pub(super) mod xml;
 
 #[cfg(test)]
 mod tests;
