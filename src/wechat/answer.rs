@@ -148,16 +148,25 @@ pub(super) fn not_wechats(status: StatusCode) -> CallError {
 
 /// The error without the token: a second lock behind `without_url`.
 pub(super) fn cleaned(error: CallError, token: &Token) -> CallError {
+    without(error, &[token.expose()])
+}
+
+/// The error without these secrets.
+pub(super) fn without(error: CallError, secrets: &[&str]) -> CallError {
     match error {
-        CallError::NotSent(why) => CallError::NotSent(errmsg::fault_without(&why, &[token.expose()])),
-        CallError::Lost(why) => CallError::Lost(errmsg::fault_without(&why, &[token.expose()])),
-        CallError::Unreadable(why) => CallError::Unreadable(errmsg::fault_without(&why, &[token.expose()])),
-        CallError::Refused(refusal) => CallError::Refused(clean(&refusal, token)),
+        CallError::NotSent(why) => CallError::NotSent(errmsg::fault_without(&why, secrets)),
+        CallError::Lost(why) => CallError::Lost(errmsg::fault_without(&why, secrets)),
+        CallError::Unreadable(why) => CallError::Unreadable(errmsg::fault_without(&why, secrets)),
+        CallError::Refused(refusal) => CallError::Refused(kept(&refusal, secrets)),
         CallError::NoToken(error) => CallError::NoToken(error),
     }
 }
 
-/// The refusal as it may be kept: without the token, which a proxy may have quoted, and then within the limit.
 fn clean(refusal: &Refusal, token: &Token) -> Refusal {
-    Refusal { errmsg: errmsg::kept_without(&refusal.errmsg, &[token.expose()]), errcode: refusal.errcode }
+    kept(refusal, &[token.expose()])
+}
+
+/// The refusal as it may be kept: without the secrets, which a proxy may have quoted, and then within the limit.
+pub(super) fn kept(refusal: &Refusal, secrets: &[&str]) -> Refusal {
+    Refusal { errmsg: errmsg::kept_without(&refusal.errmsg, secrets), errcode: refusal.errcode }
 }

@@ -26,8 +26,8 @@ pub const LISTING_BYTES_MAX: usize = 4 << 20;
 /// Bytes of any other answer; documented ones have under a hundred.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
-/// The longest a connection for link and unlink lies idle. The shorter, the rarer the race in which the server closes it
-/// just as we send, which leaves an invitation's outcome unknown. Servers keep theirs 5 seconds or longer.
+/// The longest a connection for calls that may not be made twice lies idle. The shorter, the rarer the race in which the server closes it
+/// just as we send, which leaves the call's outcome unknown. Servers keep theirs 5 seconds or longer.
 const EFFECT_IDLE_MAX: Duration = Duration::from_secs(4);
 
 /// A form's type answers -1 for ever.
@@ -42,7 +42,7 @@ pub struct ClientConfig {
     pub timeout: Duration,
     /// Name lookup, TCP and TLS; at most three quarters of `timeout` count.
     pub connect_timeout: Duration,
-    /// How long an idle connection is kept; link and unlink keep theirs 4 seconds at most.
+    /// How long an idle connection is kept; those for other calls than listings 4 seconds at most.
     pub idle_timeout: Duration,
     /// Idle connections kept for reuse.
     pub idle_per_host: usize,
@@ -103,23 +103,14 @@ impl Client {
     /// When the base URL cannot be used, or there are no CA certificates for `https`.
     pub fn new(config: &ClientConfig) -> Result<Self, BadClient> {
         let base = base_url(&config.base_url)?;
-        let habits = ClientOptions {
-            timeout: config.timeout,
-            connect_timeout: config.connect_timeout,
-            idle_timeout: config.idle_timeout,
-            idle_per_host: config.idle_per_host,
-            egress: &config.egress,
-            tls: base.scheme() == "https",
-        };
-        let careful = ClientOptions { idle_timeout: config.idle_timeout.min(EFFECT_IDLE_MAX), ..habits };
         let endpoint = |name: &str| {
             let mut url = base.clone();
             url.set_path(&format!("{}/cgi-bin/wxopen/{name}", base.path().trim_end_matches('/')));
             url
         };
         Ok(Self {
-            listings: client::client(&habits).map_err(BadClient::Http)?,
-            effects: client::client(&careful).map_err(BadClient::Http)?,
+            listings: client::client(&habits(config, &base)).map_err(BadClient::Http)?,
+            effects: careful(config, &base)?,
             wxamplinkget: endpoint("wxamplinkget"),
             wxamplink: endpoint("wxamplink"),
             wxampunlink: endpoint("wxampunlink"),
@@ -177,14 +168,36 @@ impl Client {
     }
 }
 
+fn habits<'c>(config: &'c ClientConfig, base: &Url) -> ClientOptions<'c> {
+    ClientOptions {
+        timeout: config.timeout,
+        connect_timeout: config.connect_timeout,
+        idle_timeout: config.idle_timeout,
+        idle_per_host: config.idle_per_host,
+        egress: &config.egress,
+        tls: base.scheme() == "https",
+    }
+}
+
+/// An HTTP client for calls that may not be made twice.
+pub(super) fn careful(config: &ClientConfig, base: &Url) -> Result<reqwest::Client, BadClient> {
+    let idle_timeout = config.idle_timeout.min(EFFECT_IDLE_MAX);
+    client::client(&ClientOptions { idle_timeout, ..habits(config, base) }).map_err(BadClient::Http)
+}
+
 fn request(http: &reqwest::Client, url: &Url, token: &Token, sent: Bytes) -> reqwest::RequestBuilder {
     let mut url = url.clone();
     url.set_query(Some(&format!("access_token={}", token.in_url())));
+    post(http, url, sent)
+}
+
+/// A POST of this JSON.
+pub(super) fn post(http: &reqwest::Client, url: Url, sent: Bytes) -> reqwest::RequestBuilder {
     http.post(url).header(CONTENT_TYPE, JSON).body(sent)
 }
 
 /// Sends and waits for status and body; from the first byte out, every fault leaves the outcome unknown.
-async fn call(request: reqwest::RequestBuilder, max: usize) -> Result<(StatusCode, Bytes), CallError> {
+pub(super) async fn call(request: reqwest::RequestBuilder, max: usize) -> Result<(StatusCode, Bytes), CallError> {
     let response = request.send().await.map_err(|error| {
         let unsent = error.is_builder() || error.is_connect();
         let why = client::explain(error);
@@ -199,7 +212,8 @@ async fn call(request: reqwest::RequestBuilder, max: usize) -> Result<(StatusCod
     Ok((status, body))
 }
 
-fn base_url(text: &str) -> Result<Url, BadClient> {
+/// The base URL, if calls can be made below it.
+pub(super) fn base_url(text: &str) -> Result<Url, BadClient> {
     let url = Url::parse(text).map_err(|_| BadClient::BaseUrl("is no URL"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(BadClient::BaseUrl("must begin with http:// or https://"));

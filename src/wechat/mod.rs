@@ -2,7 +2,7 @@
 //!
 //! [`Wechat`] is the entry point. [`client`] makes the calls, [`token`] finds what to call with, [`answer`] is what
 //! comes back, [`errmsg`] parses the text next to a code. Of a third-party platform, [`callback`] reads what is pushed to
-//! it ([`crypt`] verifies and decrypts that).
+//! it ([`crypt`] verifies and decrypts that), and [`component`] makes the calls in its own name.
 
 use tracing::instrument;
 
@@ -13,6 +13,7 @@ use crate::domain::{
 pub mod answer;
 pub mod callback;
 pub mod client;
+pub mod component;
 pub mod crypt;
 pub mod errmsg;
 #[cfg(test)]
@@ -24,9 +25,13 @@ pub use crate::net::client::install_tls;
 pub use answer::{CallError, RawListing, ReadError};
 pub use callback::{Push, PushRules};
 pub use client::{BadClient, Client, ClientConfig, LinkOptions};
+pub use component::Component;
 pub use crypt::{AesKey, Crypt};
 pub use token::{BadTokenSource, CommandSource, Grant, GrantNames, HttpSource, Token, TokenError, TokenSource, Tokens};
-pub use wire::ITEMS_MAX;
+pub use wire::{
+    ITEMS_MAX,
+    component::{Authorization, AuthorizerGrant, AuthorizerInfo, AuthorizerPage, ComponentGrant, ListedAuthorizer},
+};
 
 /// The client with its tokens. When `WeChat` says that a token is bad, it is replaced once per call. A call refused for
 /// its token did nothing, so this repeats nothing that may have happened.

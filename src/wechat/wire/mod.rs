@@ -9,6 +9,7 @@
 use serde::Deserialize;
 
 use crate::domain::{errcode::Refusal, listing::Listing};
+pub(super) mod component;
 mod grant;
 mod items;
 mod lenient;
