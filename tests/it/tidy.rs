@@ -1,6 +1,7 @@
 //! Rules of this code base that no compiler checks. They read the source tree as text, without a toolchain, git or a
 //! network, and their messages say where to look and what to do.
 
+mod ciphers;
 mod circles;
 
 use std::{fs, path::Path};
