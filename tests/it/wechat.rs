@@ -18,6 +18,10 @@ mod server;
 
 mod calls;
 
+mod callback;
+
+mod component;
+
 mod tokens;
 mod wrapped;
 
