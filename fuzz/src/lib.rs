@@ -4,6 +4,10 @@ pub mod ending;
 
 pub mod answers;
 
+pub mod callback;
+
+pub mod component;
+
 pub mod config;
 
 pub mod import;
@@ -20,8 +24,10 @@ pub mod world;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 9] = [
     ("answers", answers::hold),
+    ("callback", callback::hold),
+    ("component", component::hold),
     ("config", config::hold),
     ("import", import::hold),
     ("listing", listing::hold),
