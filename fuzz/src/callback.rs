@@ -147,6 +147,6 @@ fn encrypt(message: &[u8]) -> String {
 fn query(encrypt: &str) -> String {
     let mut parts = [TOKEN, "1700000000", "n0nce", encrypt];
     parts.sort_unstable();
-    let signature: String = Sha1::digest(parts.concat()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = Sha1::digest(parts.concat()).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     format!("timestamp=1700000000&nonce=n0nce&msg_signature={signature}")
 }

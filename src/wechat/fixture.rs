@@ -52,5 +52,5 @@ pub(super) fn encrypt(key: &str, message: &[u8], appid: &str) -> String {
 /// The `msg_signature` of these: token, timestamp, nonce, `Encrypt`.
 pub(super) fn sign(mut parts: [&str; 4]) -> String {
     parts.sort_unstable();
-    Sha1::digest(parts.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha1::digest(parts.concat()).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }

@@ -23,7 +23,7 @@ const KEY: &str = "k0k1k2k3k4k5k6k7k8k9kAkBkCkDkEkFkGkHkIkJkK9";
 fn encrypted(pushes: &[Value]) -> Option<Vec<Value>> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/push.py");
     let mut python = Command::new("python3").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
-    let lines: String = pushes.iter().map(|push| format!("{push}\n")).collect();
+    let lines = pushes.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     // It reads nothing when it ends at once.
     let _ = python.stdin.take().unwrap().write_all(lines.as_bytes());
     let done = python.wait_with_output().unwrap();

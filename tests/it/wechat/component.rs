@@ -39,7 +39,7 @@ fn secret(text: &str) -> SecretString {
 }
 
 fn shown(secret: Option<&SecretString>) -> Option<&str> {
-    secret.map(|secret| secret.expose_secret())
+    secret.map(SecretString::expose_secret)
 }
 
 /// The error that each of the six calls came to, if any.
