@@ -183,7 +183,7 @@ impl Fields for PlainFields {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(Zeroizing::new(text.trim().to_owned()))),
             Some(Value::Number(number)) => Ok(Some(Zeroizing::new(number.to_string()))),
-            Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => Err(Refused::Unreadable("a field is no text")),
+            Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => Err(Refused::Unreadable("a field is not a string")),
         }
     }
 }
@@ -205,7 +205,7 @@ fn id(signed: &str) -> String {
 fn made(fields: &impl Fields) -> Result<Time, Refused> {
     let seconds = required(fields, "CreateTime", "there is no CreateTime")?;
     let seconds = seconds.parse::<i64>().ok().filter(|seconds| (0..=CREATE_TIME_MAX).contains(seconds));
-    seconds.map(|seconds| Time::from_ms(seconds * 1_000)).ok_or(Refused::Unreadable("CreateTime is no time"))
+    seconds.map(|seconds| Time::from_ms(seconds * 1_000)).ok_or(Refused::Unreadable("CreateTime is not a time"))
 }
 
 fn event(fields: &impl Fields) -> Result<Event, Refused> {
@@ -223,7 +223,7 @@ fn event(fields: &impl Fields) -> Result<Event, Refused> {
 
 fn account(fields: &impl Fields) -> Result<AccountId, Refused> {
     let appid = required(fields, "AuthorizerAppid", "there is no AuthorizerAppid")?;
-    appid.parse().map_err(|_| Refused::Unreadable("AuthorizerAppid is no appid"))
+    appid.parse().map_err(|_| Refused::Unreadable("AuthorizerAppid is not an appid"))
 }
 
 fn code(fields: &impl Fields) -> Result<SecretString, Refused> {
