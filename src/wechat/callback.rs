@@ -183,7 +183,9 @@ impl Fields for PlainFields {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(Zeroizing::new(text.trim().to_owned()))),
             Some(Value::Number(number)) => Ok(Some(Zeroizing::new(number.to_string()))),
-            Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => Err(Refused::Unreadable("a field is not a string")),
+            Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+                Err(Refused::Unreadable("a field is not a string"))
+            }
         }
     }
 }

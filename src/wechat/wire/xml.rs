@@ -158,6 +158,7 @@ mod tests {
         let bomb = "<!DOCTYPE l [<!ENTITY l \"lol\"><!ENTITY m \"&l;&l;\">]><xml><a>&m;</a></xml>";
         assert_eq!(text(bomb), Err(BadXml::DocType));
         assert_eq!(text("<!DOCTYPE x SYSTEM \"file:///etc/passwd\"><xml/>"), Err(BadXml::DocType));
+        assert_eq!(text("<xml/><!doctype x>"), Err(BadXml::DocType));
         assert_eq!(text("<xml><a>&lol;</a></xml>"), Err(BadXml::Entity));
         assert_eq!(text("<xml><a>&#0;</a></xml>"), Err(BadXml::Entity));
         assert_eq!(text(&format!("<xml>{}</xml>", "<b/>".repeat(10_000))), Err(BadXml::TooMuch));
