@@ -9,11 +9,13 @@ use std::{
 use anyhow::Context;
 use tokio::net::TcpListener;
 
-use crate::sim::{self, Faults, Scenario, Shared, World};
+use crate::sim::{self, Component, ComponentSetup, Faults, Scenario, Shared, World};
 
 /// Run a WeChat simulator: the link APIs, a token endpoint and administrators
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  amplinkd simulate --speed 60 --faults mild")]
+#[command(after_help = "Examples:
+  amplinkd simulate --speed 60 --faults mild
+  amplinkd simulate --component --push-to http://127.0.0.1:7072/wechat/callback")]
 pub struct Simulate {
     /// Address to listen on; it has no password, so keep it local
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
@@ -34,6 +36,14 @@ pub struct Simulate {
     /// A TOML file with plans, switches, quotas and faults; see docs/simulator.md
     #[arg(long, value_name = "FILE")]
     pub plans: Option<PathBuf>,
+
+    /// A third-party platform (第三方平台) too, with this appid; without one its appid comes from the seed
+    #[arg(long, value_name = "APPID", num_args = 0..=1)]
+    pub component: Option<Option<String>>,
+
+    /// Where tickets and authorizations of that platform are pushed to; implies --component
+    #[arg(long, value_name = "URL")]
+    pub push_to: Option<String>,
 }
 
 /// Speeds beyond this move the simulator's time by more than an hour between two calls, which shows nothing any more.
@@ -56,9 +66,17 @@ pub async fn run(args: Simulate, shutdown: impl Future<Output = ()> + Send + 'st
     }
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
+    let now = sim::accelerated(args.speed);
+    if args.component.is_some() || args.push_to.is_some() {
+        let setup = ComponentSetup { appid: args.component.flatten(), push_to: args.push_to, ..Default::default() };
+        world.set_component(&setup, now())?;
+    }
     // Whoever has read enough of it may go: the simulator stays.
     let _ = writeln!(io::stdout(), "{}", banner(address, args.seed, args.speed));
-    let shared = Shared::new(world, sim::accelerated(args.speed));
+    if let Some(component) = world.component() {
+        let _ = writeln!(io::stdout(), "{}", platform_banner(address, component));
+    }
+    let shared = Shared::new(world, now);
     sim::serve(listener, shared, shutdown).await.context("the simulator stopped")
 }
 
@@ -87,5 +105,31 @@ Approve as an administrator:
 
 Ctrl-C stops it; nothing is stored.
 "#
+    )
+}
+
+/// What a person needs to configure a daemon as that platform, and to authorize it.
+fn platform_banner(address: SocketAddr, component: &Component) -> String {
+    let keys = component.keys();
+    format!(
+        r#"The third-party platform:
+
+  appid             {}
+  secret            {}
+  callback token    {}
+  EncodingAESKey    {}
+  pushes go to      {}
+
+Authorize it for an account, and take that back:
+
+  curl http://{address}/_sim/authorize -d '{{"account":"ACCOUNT"}}'
+  curl http://{address}/_sim/revoke -d '{{"account":"ACCOUNT"}}'
+  curl http://{address}/_sim/pushes      (what was pushed, and what was answered)
+"#,
+        component.appid(),
+        component.secret(),
+        keys.token,
+        keys.encoding_aes_key,
+        component.push_to().unwrap_or("nowhere: name a URL with --push-to"),
     )
 }

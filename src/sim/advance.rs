@@ -7,12 +7,14 @@ use super::{
     world::{Account, Change, Link, Phase, World},
 };
 
-/// Brings every link up to `now` (milliseconds UTC). Calls do so for their own account; this is for looking at all.
+/// Brings every link up to `now` (milliseconds UTC), and what a third-party platform is pushed. Calls do so for their
+/// own account; this is for looking at all.
 pub fn advance(world: &mut World, now: i64) {
     let rules = Rules { seed: world.seed, plans: &world.plans, switches: &world.switches };
     for (name, account) in &mut world.accounts {
         rules.advance_account(name, account, now);
     }
+    world.advance_component(now);
 }
 
 /// What decides how links go on.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{
     admin::{By, NoSuchMove},
     advance::advance,
-    api_name::Api,
+    api_name::{Api, ComponentApi},
     call_log::CallLogEntry,
     faults::{FaultKind, Faults},
     scenario::PlanRule,
@@ -48,17 +48,21 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 /// Why nothing was changed.
-struct ApiError(StatusCode, String);
+pub(super) struct ApiError(StatusCode, String);
 
 impl ApiError {
-    fn in_request(error: impl Display) -> Self {
+    pub(super) fn in_request(error: impl Display) -> Self {
         Self(StatusCode::BAD_REQUEST, error.to_string())
+    }
+
+    pub(super) fn in_conflict(error: impl Display) -> Self {
+        Self(StatusCode::CONFLICT, error.to_string())
     }
 }
 
 impl From<NoSuchMove> for ApiError {
     fn from(error: NoSuchMove) -> Self {
-        Self(StatusCode::CONFLICT, error.to_string())
+        Self::in_conflict(error)
     }
 }
 
@@ -68,14 +72,14 @@ impl IntoResponse for ApiError {
     }
 }
 
-fn written<T: Serialize>(status: StatusCode, value: &T) -> Response {
+pub(super) fn written<T: Serialize>(status: StatusCode, value: &T) -> Response {
     let body = serde_json::to_vec_pretty(value).unwrap_or_default();
     let json = [(header::CONTENT_TYPE, "application/json")];
     (status, json, body).into_response()
 }
 
 /// Reads the body whatever its content type says, so that `curl -d` works, and lets `act` change the world.
-fn acting<T, O>(
+pub(super) fn acting<T, O>(
     shared: &Shared,
     body: &[u8],
     act: impl FnOnce(&mut World, T, i64) -> Result<O, ApiError>,
@@ -92,7 +96,7 @@ where
     Ok(written(StatusCode::OK, &done))
 }
 
-fn done() -> Value {
+pub(super) fn done() -> Value {
     json!({ "ok": true })
 }
 
@@ -331,12 +335,23 @@ async fn set_faults(State(shared): State<Shared>, body: Bytes) -> Result<Respons
 #[serde(deny_unknown_fields)]
 struct NextFault {
     kind: FaultKind,
-    api: Option<Api>,
+    api: Option<AnyApi>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AnyApi {
+    OfAccount(Api),
+    OfComponent(ComponentApi),
 }
 
 async fn next_fault(State(shared): State<Shared>, body: Bytes) -> Result<Response, ApiError> {
     acting(&shared, &body, |world, asked: NextFault, _| {
-        world.faults.next(asked.api, asked.kind);
+        match asked.api {
+            None => world.faults.next(None, asked.kind),
+            Some(AnyApi::OfAccount(api)) => world.faults.next(Some(api), asked.kind),
+            Some(AnyApi::OfComponent(api)) => world.faults.next_component(Some(api), asked.kind),
+        }
         Ok(done())
     })
 }

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
-use super::{api_name::Api, faults::FaultKind};
+use super::{
+    api_name::{Api, ComponentApi},
+    faults::FaultKind,
+};
 
 /// Entries kept. A run of half a million pairs, invited and unlinked, fits; beyond it the oldest go and are counted.
 const ENTRIES_MAX: usize = 1_000_000;
@@ -78,6 +81,8 @@ pub struct Stats {
     pub wxampunlink: u64,
     /// Tokens given out, new or not.
     pub token: u64,
+    /// Calls of a third-party platform to its own APIs.
+    pub component: BTreeMap<ComponentApi, u64>,
     /// Invitations that really went out.
     pub invitations: u64,
     /// Unlink requests that really went out.

@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::{api_name::Api, chance, span::Span};
+use super::{
+    api_name::{Api, ComponentApi},
+    chance,
+    span::Span,
+};
 
 /// One way a call goes wrong. "Before" means that WeChat did not act on it, "after" that it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -80,6 +84,14 @@ impl FaultKind {
             _ => true,
         }
     }
+
+    fn meets_component(self, api: ComponentApi) -> bool {
+        match self {
+            Self::DuplicateItems | Self::ReorderedItems | Self::ItemsWithoutAppid | Self::EmptyList => false,
+            Self::TokenExpired | Self::TokenInvalid => api.takes_token(),
+            _ => true,
+        }
+    }
 }
 
 /// A name that is no preset. There are `none`, `mild` and `nasty`.
@@ -100,6 +112,8 @@ pub struct Faults {
     #[serde(skip)]
     next: VecDeque<(Option<Api>, FaultKind)>,
     #[serde(skip)]
+    next_component: VecDeque<(Option<ComponentApi>, FaultKind)>,
+    #[serde(skip)]
     ip_refused_until: Option<i64>,
 }
 
@@ -110,6 +124,7 @@ impl Default for Faults {
             slow_for: Span::seconds(2),
             ip_refused_for: Span::minutes(2),
             next: VecDeque::new(),
+            next_component: VecDeque::new(),
             ip_refused_until: None,
         }
     }
@@ -167,6 +182,11 @@ impl Faults {
         self.next.push_back((api, kind));
     }
 
+    /// The same for the calls of a third-party platform, which [`Self::next`] leaves alone.
+    pub fn next_component(&mut self, api: Option<ComponentApi>, kind: FaultKind) {
+        self.next_component.push_back((api, kind));
+    }
+
     /// Ends an IP refusal that is under way.
     pub fn allow_ip(&mut self) {
         self.ip_refused_until = None;
@@ -183,11 +203,36 @@ impl Faults {
         if self.ip_refused_until.is_some_and(|until| now < until) {
             return Some(FaultKind::IpRefused);
         }
-        let drawn = self.forced(api).or_else(|| self.by_chance(seed, api, account, call));
+        let drawn =
+            self.forced(api).or_else(|| self.by_chance(seed, &["fault", account], call, |kind| kind.meets(api)));
+        self.refuse_ip(drawn, now);
+        drawn
+    }
+
+    /// The fault that meets a call of a third-party platform, its `call`-th of this API.
+    pub(super) fn draw_component(&mut self, seed: u64, api: ComponentApi, call: u64, now: i64) -> Option<FaultKind> {
+        if self.ip_refused_until.is_some_and(|until| now < until) {
+            return Some(FaultKind::IpRefused);
+        }
+        let names = ["component fault", api.name()];
+        let drawn =
+            self.forced_component(api).or_else(|| self.by_chance(seed, &names, call, |kind| kind.meets_component(api)));
+        self.refuse_ip(drawn, now);
+        drawn
+    }
+
+    fn refuse_ip(&mut self, drawn: Option<FaultKind>, now: i64) {
         if drawn == Some(FaultKind::IpRefused) {
             self.ip_refused_until = Some(now + self.ip_refused_for.as_millis());
         }
-        drawn
+    }
+
+    fn forced_component(&mut self, api: ComponentApi) -> Option<FaultKind> {
+        let fits = |(wanted, kind): &(Option<ComponentApi>, FaultKind)| {
+            kind.meets_component(api) && wanted.is_none_or(|wanted| wanted == api)
+        };
+        let place = self.next_component.iter().position(fits)?;
+        self.next_component.remove(place).map(|(_, kind)| kind)
     }
 
     fn forced(&mut self, api: Api) -> Option<FaultKind> {
@@ -196,12 +241,12 @@ impl Faults {
         self.next.remove(place).map(|(_, kind)| kind)
     }
 
-    fn by_chance(&self, seed: u64, api: Api, account: &str, call: u64) -> Option<FaultKind> {
+    fn by_chance(&self, seed: u64, names: &[&str], call: u64, meets: impl Fn(FaultKind) -> bool) -> Option<FaultKind> {
         if self.rates.is_empty() {
             return None;
         }
-        let mut rest: f64 = chance::dice(seed, &["fault", account], call).random();
-        let mut met = self.rates.iter().filter(|(kind, _)| kind.meets(api));
+        let mut rest: f64 = chance::dice(seed, names, call).random();
+        let mut met = self.rates.iter().filter(|(kind, _)| meets(**kind));
         met.find_map(|(kind, rate)| {
             rest -= rate;
             (rest < 0.0).then_some(*kind)

@@ -4,6 +4,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{
+    chance,
     switches::{EmptyItems, FuncInfoKey, Switches},
     world::{Link, Phase, Program, World},
 };
@@ -189,11 +190,17 @@ fn item(link: &Link, program: &Program, switches: &Switches) -> Item {
     }
 }
 
+/// The `gh_` id and the name of an official account.
+pub(super) fn official_name(seed: u64, account: &str) -> (String, String) {
+    let number = chance::fixed(seed, &["account", account]);
+    (format!("gh_{:012x}", number >> 16), format!("公众号{:04x}", number & 0xffff))
+}
+
 fn the_account_itself(seed: u64, account: &str, switches: &Switches) -> Item {
-    let number = super::chance::fixed(seed, &["account", account]);
+    let (username, nickname) = official_name(seed, account);
     let own = Program {
-        username: format!("gh_{:012x}", number >> 16),
-        nickname: format!("公众号{:04x}", number & 0xffff),
+        username,
+        nickname,
         owner: String::new(),
         banned: false,
         overseas: false,

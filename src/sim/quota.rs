@@ -11,8 +11,8 @@ use super::api_name::Api;
 /// Beijing, where WeChat's days and months begin. It has known no daylight saving since 1991.
 const BEIJING: Offset = tz::offset(8);
 
-/// How much is allowed. Absent means without limit, which is also where a simulator starts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How much is allowed. Absent means without limit, which is also where a simulator starts, but for a component's calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quotas {
     /// Invitations a program may receive in a month, over every account (89007).
@@ -27,7 +27,26 @@ pub struct Quotas {
     pub links_held: Option<u32>,
     /// Calls of one account to one API in a day (45009).
     pub calls_per_day: Option<u32>,
+    /// Calls of a third-party platform to one of its own APIs in a day (45009).
+    pub component_calls_per_day: Option<u32>,
 }
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self {
+            program_links_per_month: None,
+            same_owner_links_per_month: None,
+            other_owner_links_per_month: None,
+            operations_per_month: None,
+            links_held: None,
+            calls_per_day: None,
+            component_calls_per_day: Some(COMPONENT_CALLS_PER_DAY),
+        }
+    }
+}
+
+/// What the pages say of `api_component_token`; of the others they say nothing.
+const COMPONENT_CALLS_PER_DAY: u32 = 10_000;
 
 /// Whether one more would pass the limit.
 pub(super) fn reached(used: u32, limit: Option<u32>) -> bool {
@@ -46,7 +65,8 @@ pub(super) fn month(now: i64) -> Month {
     Month(i32::from(date.year()) * 12 + i32::from(date.month()))
 }
 
-fn day(now: i64) -> i64 {
+/// The Beijing day that holds `now` (milliseconds UTC), counted from 1970.
+pub(super) fn day(now: i64) -> i64 {
     const DAY_MS: i64 = 86_400_000;
     (now + i64::from(BEIJING.seconds()) * 1_000).div_euclid(DAY_MS)
 }

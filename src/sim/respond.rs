@@ -64,7 +64,7 @@ pub(super) fn exchange(world: &mut World, call: &Call<'_>, now: i64) -> Served {
     if !call.is_post {
         return verdict(world, errcode::POST_REQUIRED);
     }
-    let account = match world.tokens.account_of(world.seed, call.token, now) {
+    let account = match world.account_of(call.token, now) {
         Ok(account) => account.to_owned(),
         Err(code) => return verdict(world, code),
     };
@@ -98,24 +98,7 @@ fn draw(world: &mut World, api: Api, account: &str, now: i64) -> Option<FaultKin
 
 /// Faults that keep the call from having any effect.
 fn before(world: &mut World, call: &Call<'_>, account: &str, kind: FaultKind, now: i64) -> Option<Served> {
-    let code = match kind {
-        FaultKind::BusyBefore | FaultKind::ResetBefore | FaultKind::BadGateway => errcode::BUSY,
-        FaultKind::TokenExpired => errcode::TOKEN_EXPIRED,
-        FaultKind::TokenInvalid => errcode::TOKEN_INVALID,
-        FaultKind::IpRefused => errcode::IP_REFUSED,
-        FaultKind::TooFast => errcode::TOO_FAST,
-        FaultKind::Slow
-        | FaultKind::LostAnswer
-        | FaultKind::BusyAfter
-        | FaultKind::HtmlPage
-        | FaultKind::EmptyBody
-        | FaultKind::TruncatedJson
-        | FaultKind::DuplicateItems
-        | FaultKind::ReorderedItems
-        | FaultKind::ItemsWithoutAppid
-        | FaultKind::EmptyList
-        | FaultKind::WrongContentType => return None,
-    };
+    let code = refused_before(kind)?;
     if matches!(kind, FaultKind::TokenExpired | FaultKind::TokenInvalid) {
         world.tokens.expire(account, now);
     }
@@ -126,15 +109,51 @@ fn before(world: &mut World, call: &Call<'_>, account: &str, kind: FaultKind, no
         world.record(call.api, account, &asked.program, asked.flags, answer, now);
         mark(world, kind, !silent);
     }
-    Some(match kind {
+    Some(refusal(world, kind, code))
+}
+
+/// The verdict of a call that such a fault keeps from having any effect.
+pub(super) fn refused_before(kind: FaultKind) -> Option<i64> {
+    match kind {
+        FaultKind::BusyBefore | FaultKind::ResetBefore | FaultKind::BadGateway => Some(errcode::BUSY),
+        FaultKind::TokenExpired => Some(errcode::TOKEN_EXPIRED),
+        FaultKind::TokenInvalid => Some(errcode::TOKEN_INVALID),
+        FaultKind::IpRefused => Some(errcode::IP_REFUSED),
+        FaultKind::TooFast => Some(errcode::TOO_FAST),
+        FaultKind::Slow
+        | FaultKind::LostAnswer
+        | FaultKind::BusyAfter
+        | FaultKind::HtmlPage
+        | FaultKind::EmptyBody
+        | FaultKind::TruncatedJson
+        | FaultKind::DuplicateItems
+        | FaultKind::ReorderedItems
+        | FaultKind::ItemsWithoutAppid
+        | FaultKind::EmptyList
+        | FaultKind::WrongContentType => None,
+    }
+}
+
+/// What its caller sees.
+pub(super) fn refusal(world: &mut World, kind: FaultKind, code: i64) -> Served {
+    match kind {
         FaultKind::ResetBefore => Served { reset: true, ..page(200) },
         FaultKind::BadGateway => page(502),
         _ => verdict(world, code),
-    })
+    }
 }
 
 /// Faults that spoil what is said about a call that was carried out.
 fn after(world: &mut World, api: Api, served: Served, kind: FaultKind) -> Served {
+    let (spoilt, readable) = spoil(world, served, kind);
+    if api != Api::Listing {
+        mark(world, kind, readable);
+    }
+    spoilt
+}
+
+/// What is left of an answer that such a fault meets, and whether it can be read.
+pub(super) fn spoil(world: &mut World, served: Served, kind: FaultKind) -> (Served, bool) {
     let mut readable = false;
     let spoilt = match kind {
         FaultKind::LostAnswer => Served { reset: true, ..served },
@@ -161,10 +180,7 @@ fn after(world: &mut World, api: Api, served: Served, kind: FaultKind) -> Served
             served
         }
     };
-    if api != Api::Listing {
-        mark(world, kind, readable);
-    }
-    spoilt
+    (spoilt, readable)
 }
 
 fn mark(world: &mut World, kind: FaultKind, delivered: bool) {
@@ -247,7 +263,7 @@ fn spell(world: &mut World, reply: &Reply) -> Served {
     }
 }
 
-fn verdict(world: &mut World, code: i64) -> Served {
+pub(super) fn verdict(world: &mut World, code: i64) -> Served {
     world.stats.answered(code);
     if code == 0 {
         let body = empty_success(&world.switches);
@@ -265,7 +281,7 @@ fn verdict(world: &mut World, code: i64) -> Served {
     sealed(world, body.to_string().into_bytes())
 }
 
-fn sealed(world: &World, body: Vec<u8>) -> Served {
+pub(super) fn sealed(world: &World, body: Vec<u8>) -> Served {
     let body = if world.switches.escaped_slashes {
         // A slash stands nowhere in JSON but inside strings, where WeChat may escape it.
         String::from_utf8_lossy(&body).replace('/', "\\/").into_bytes()

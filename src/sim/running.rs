@@ -10,6 +10,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use super::{
     call_log::{CallLogEntry, Stats},
+    courier,
     faults::Faults,
     now::{Now, accelerated},
     server::serve,
@@ -90,6 +91,12 @@ impl Sim {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.world().stats().clone()
+    }
+
+    /// Delivers every push that is due now to the platform, and waits for the answers. How many requests that were comes
+    /// back; how each was answered stands in [`super::Component::pushes`].
+    pub async fn deliver_pushes(&self) -> usize {
+        courier::deliver(&self.shared).await
     }
 
     /// Lets calls under way end, then stops.

@@ -1,6 +1,7 @@
-//! The HTTP server: the three link APIs and a token endpoint. Responses come from `respond`.
+//! The HTTP server: the three link APIs, those of a third-party platform, and a token endpoint. Responses come from
+//! `respond` and `component_respond`.
 
-use std::io;
+use std::{future::IntoFuture as _, io};
 
 use axum::{
     Router,
@@ -16,8 +17,10 @@ use tokio::net::TcpListener;
 
 use super::{
     api,
-    api_name::Api,
+    api_name::{Api, ComponentApi},
+    component_respond::{self, Asked},
     connection::{Reset, Resettable},
+    courier, errcode, platform_api,
     respond::{Call, Served, exchange},
     shared::Shared,
     token::Renew,
@@ -35,11 +38,17 @@ pub async fn serve(
 ) -> io::Result<()> {
     let router = Router::new()
         .route("/cgi-bin/wxopen/{name}", any(call))
+        .route("/cgi-bin/component/{name}", any(component_call))
         .route("/token", any(token))
         .merge(api::routes())
-        .with_state(shared);
+        .merge(platform_api::routes())
+        .with_state(shared.clone());
     let service = router.into_make_service_with_connect_info::<Reset>();
-    axum::serve(Resettable(listener), service).with_graceful_shutdown(shutdown).await
+    let served = axum::serve(Resettable(listener), service).with_graceful_shutdown(shutdown);
+    tokio::select! {
+        ended = served.into_future() => ended,
+        never = courier::run(shared) => match never {},
+    }
 }
 
 #[derive(Deserialize)]
@@ -78,6 +87,36 @@ async fn call(
     send(served, &reset).await
 }
 
+#[derive(Deserialize)]
+struct ComponentTokenQuery {
+    #[serde(default)]
+    component_access_token: String,
+    /// Some clients send the same token under this name.
+    #[serde(default)]
+    access_token: String,
+}
+
+async fn component_call(
+    State(shared): State<Shared>,
+    ConnectInfo(reset): ConnectInfo<Reset>,
+    Path(name): Path<String>,
+    Query(query): Query<ComponentTokenQuery>,
+    method: Method,
+    body: Bytes,
+) -> Response {
+    let Some(api) = ComponentApi::ALL.into_iter().find(|api| api.name() == name) else {
+        return answer(StatusCode::NOT_FOUND, None, Vec::new());
+    };
+    let token = Some(query.component_access_token).filter(|token| !token.is_empty()).unwrap_or(query.access_token);
+    let asked = Asked { api, is_post: method == Method::POST, token: &token, body: &body };
+    let served = {
+        let mut world = shared.world();
+        let now = shared.now(&world);
+        component_respond::exchange(&mut world, &asked, now)
+    };
+    send(served, &reset).await
+}
+
 async fn send(served: Served, reset: &Reset) -> Response {
     if let Some(delay) = served.delay {
         tokio::time::sleep(delay).await;
@@ -111,7 +150,8 @@ struct AppidQuery {
     renew: u8,
 }
 
-/// What a platform's own token service answers: the token it has, or a new one shortly before that expires.
+/// What a platform's own token service answers: the token it has, or a new one shortly before that expires; 409 for an
+/// account that does not authorize the third-party platform, if there is one.
 async fn token(State(shared): State<Shared>, Query(query): Query<AppidQuery>) -> Response {
     const JSON: Option<&str> = Some("application/json");
     if query.appid.is_empty() {
@@ -123,6 +163,10 @@ async fn token(State(shared): State<Shared>, Query(query): Query<AppidQuery>) ->
     let now = shared.now(&world);
     let world = &mut *world;
     world.stats.token += 1;
+    if let Err(code) = world.authorization(&query.appid) {
+        let body = json!({ "errcode": code, "errmsg": errcode::text(code) });
+        return answer(StatusCode::CONFLICT, JSON, body.to_string().into());
+    }
     let token = world.tokens.give(world.seed, &query.appid, renew, &world.switches, now);
     let body = json!({ "access_token": token.text, "expires_in": token.expires_in });
     answer(StatusCode::OK, JSON, body.to_string().into())

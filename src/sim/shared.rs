@@ -9,19 +9,25 @@ use super::{now::Now, world::World};
 pub struct Shared {
     world: Arc<Mutex<World>>,
     now: Now,
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Shared {
     /// Puts a world behind a lock and gives it a time.
     #[must_use]
     pub fn new(world: World, now: Now) -> Self {
-        Self { world: Arc::new(Mutex::new(world)), now }
+        Self { world: Arc::new(Mutex::new(world)), now, turn: Arc::default() }
     }
 
     /// The world, locked. Hold it for a moment and never across an await: every call waits for it.
     pub fn world(&self) -> MutexGuard<'_, World> {
         // A panic under the lock is a bug of a test, which must not hide behind a second one here.
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The turn of whoever delivers pushes, so that they go out in their order.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     /// The simulator's time, milliseconds UTC.

@@ -127,6 +127,106 @@ impl ContentType {
     }
 }
 
+/// What becomes of a refresh token when it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum RefreshRotation {
+    /// It stays. Text: `"never"`.
+    Never,
+    /// A new one comes back, and the old one is dead at once. Text: `"each"`.
+    Each,
+    /// A new one comes back, and the old one works so much longer. Text: `"after 5m grace"`.
+    AfterGrace(Span),
+}
+
+impl FromStr for RefreshRotation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        match words.as_slice() {
+            ["never"] => Ok(Self::Never),
+            ["each"] => Ok(Self::Each),
+            ["after", grace, "grace"] => {
+                grace.parse().map(Self::AfterGrace).map_err(|e: super::NotASpan| e.to_string())
+            }
+            _ => Err(format!("{text:?}: write \"never\", \"each\" or \"after 5m grace\"")),
+        }
+    }
+}
+
+impl fmt::Display for RefreshRotation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Never => f.write_str("never"),
+            Self::Each => f.write_str("each"),
+            Self::AfterGrace(span) => write!(f, "after {span} grace"),
+        }
+    }
+}
+
+impl TryFrom<String> for RefreshRotation {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<RefreshRotation> for String {
+    fn from(rotation: RefreshRotation) -> Self {
+        rotation.to_string()
+    }
+}
+
+/// In which order pushes go out that are due together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PushOrder {
+    /// as they were made
+    Planned,
+    /// the newest first
+    Reversed,
+    /// as the seed says
+    Shuffled,
+}
+
+/// How a push is written. Pushes were seen in each of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PushFormat {
+    /// XML without CDATA, as on the documentation's page
+    Xml,
+    /// XML with every text in CDATA, as real pushes are
+    Cdata,
+    /// the same, numbers too
+    CdataNumbers,
+    /// XML that ends in `<xml>` instead of `</xml>`, as the documented examples do
+    Malformed,
+    /// plain JSON without encryption and signature, as WeChat's own cloud hosting hands it on
+    Json,
+}
+
+/// In which order `api_get_authorizer_list` names accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthorizerOrder {
+    /// the first authorized first
+    OldestFirst,
+    /// the last authorized first
+    NewestFirst,
+}
+
+/// The shape of `api_get_authorizer_info`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthorizerInfoShape {
+    /// `authorization_info.authorizer_appid`, with the refresh token
+    New,
+    /// `authorization_info.appid`, and `qrcode_url` beside it
+    Old,
+}
+
 /// One answer to every question that WeChat's pages leave open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -183,6 +283,40 @@ pub struct Switches {
     pub token_grace: Span,
     /// Characters of a token; never fewer than its account and its number need.
     pub token_length: usize,
+    /// Whether the account's token is dead at once when the token service has renewed the platform's, or the other way.
+    pub token_dies_on_refresh_of_another: bool,
+    /// What an expired component token answers: 42001 or 42006.
+    pub component_token_expired: i64,
+    /// What becomes of a refresh token when it is used.
+    pub refresh_token_rotates: RefreshRotation,
+    /// What calls of an account answer whose owner changed the password: 42007 or 61023.
+    pub password_changed: i64,
+    /// How long an authorization code lives.
+    pub code_lifetime: Span,
+    /// Whether `api_get_authorizer_list` and `api_get_authorizer_info` leave refresh tokens out.
+    pub list_hides_refresh: bool,
+    /// In which order `api_get_authorizer_list` names accounts.
+    pub list_order: AuthorizerOrder,
+    /// The shape of `api_get_authorizer_info`.
+    pub authorizer_info: AuthorizerInfoShape,
+    /// How often a new ticket is made; at least a second.
+    pub ticket_every: Span,
+    /// How long a ticket is taken.
+    pub ticket_lifetime: Span,
+    /// How long after the event a push goes out.
+    pub push_delay: Span,
+    /// Whether every push goes out twice.
+    pub push_twice: bool,
+    /// In which order pushes go out that are due together.
+    pub push_order: PushOrder,
+    /// How pushes are written.
+    pub push_format: PushFormat,
+    /// How often a push is repeated that was not answered with `success`.
+    pub push_repeats: u32,
+    /// How long after the answer it is repeated.
+    pub push_repeat_after: Span,
+    /// Real time that an answer to a push is waited for, not the simulator's.
+    pub push_timeout: Span,
 }
 
 impl Default for Switches {
@@ -212,6 +346,23 @@ impl Default for Switches {
             token_lifetime: Span::seconds(7_200),
             token_grace: Span::minutes(5),
             token_length: 157,
+            token_dies_on_refresh_of_another: false,
+            component_token_expired: 42001,
+            refresh_token_rotates: RefreshRotation::Never,
+            password_changed: 42007,
+            code_lifetime: Span::hours(1),
+            list_hides_refresh: false,
+            list_order: AuthorizerOrder::OldestFirst,
+            authorizer_info: AuthorizerInfoShape::New,
+            ticket_every: Span::minutes(10),
+            ticket_lifetime: Span::hours(12),
+            push_delay: Span::ZERO,
+            push_twice: false,
+            push_order: PushOrder::Planned,
+            push_format: PushFormat::Cdata,
+            push_repeats: 0,
+            push_repeat_after: Span::seconds(10),
+            push_timeout: Span::seconds(5),
         }
     }
 }

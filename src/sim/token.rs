@@ -11,6 +11,7 @@ struct Issued {
     expires_at: i64,
     previous_until: i64,
     calls: u64,
+    by: Renew,
 }
 
 /// A token as the token endpoint gives it out.
@@ -32,20 +33,23 @@ impl Tokens {
         let known = self.issued.get(account).copied();
         let fresh =
             known.filter(|issued| renew == Renew::WhenOld && issued.expires_at - now > margin(switches).as_millis());
-        let issued = fresh.unwrap_or_else(|| self.issue(account, known, switches, now));
+        let issued = fresh.unwrap_or_else(|| self.issue(account, known, renew, switches, now));
         Token {
             text: text_of(seed, account, issued.serial, switches.token_length),
             expires_in: (issued.expires_at - now).max(0) / 1_000,
         }
     }
 
-    fn issue(&mut self, account: &str, known: Option<Issued>, switches: &Switches, now: i64) -> Issued {
-        let grace = now + switches.token_grace.as_millis();
+    fn issue(&mut self, account: &str, known: Option<Issued>, by: Renew, switches: &Switches, now: i64) -> Issued {
+        let is_anothers = known.is_some_and(|issued| issued.by.is_platform() != by.is_platform());
+        let dies = switches.token_dies_on_refresh_of_another && is_anothers;
+        let grace = if dies { now } else { now + switches.token_grace.as_millis() };
         let issued = Issued {
             serial: known.map_or(1, |issued| issued.serial + 1),
             expires_at: now + switches.token_lifetime.as_millis(),
             previous_until: known.map_or(now, |issued| issued.expires_at.min(grace)),
             calls: known.map_or(0, |issued| issued.calls),
+            by,
         };
         self.issued.insert(account.to_owned(), issued);
         issued
@@ -57,6 +61,21 @@ impl Tokens {
             issued.expires_at = issued.expires_at.min(now);
             issued.previous_until = issued.previous_until.min(now);
         }
+    }
+
+    /// Puts the account's tokens out of date at once (40001), as a new authorization does.
+    pub(super) fn supersede(&mut self, account: &str, now: i64) {
+        self.expire(account, now);
+        if let Some(issued) = self.issued.get_mut(account) {
+            issued.serial += 1;
+        }
+    }
+
+    /// The distinctive beginning of every token that was ever given out.
+    pub(super) fn all(&self, seed: u64) -> impl Iterator<Item = String> {
+        let issued = self.issued.iter();
+        issued
+            .flat_map(move |(account, issued)| (1..=issued.serial).map(move |serial| text_of(seed, account, serial, 0)))
     }
 
     /// Kills every account's tokens at once.
@@ -75,38 +94,52 @@ impl Tokens {
         })
     }
 
-    /// The account a token belongs to, or the code that a bad token answers.
-    pub(super) fn account_of<'t>(&self, seed: u64, token: &'t str, now: i64) -> Result<&'t str, i64> {
+    /// The account that a token was made for, and its number; or the code that a text answers which was never a token.
+    pub(super) fn made_for<'t>(&self, seed: u64, token: &'t str) -> Result<(&'t str, u64), i64> {
         if token.is_empty() {
             return Err(errcode::TOKEN_MISSING);
         }
         let (account, serial) = parts(seed, token).ok_or(errcode::TOKEN_INVALID)?;
+        let issued = self.issued.get(account).filter(|issued| serial <= issued.serial);
+        issued.map(|_| (account, serial)).ok_or(errcode::TOKEN_INVALID)
+    }
+
+    /// Whether the token of that number still works, or the code that it answers.
+    pub(super) fn works(&self, account: &str, serial: u64, now: i64) -> Result<(), i64> {
         let issued = self.issued.get(account).ok_or(errcode::TOKEN_INVALID)?;
-        if serial == issued.serial {
-            return still(issued.expires_at, now, account, errcode::TOKEN_EXPIRED);
-        }
-        if serial + 1 == issued.serial {
-            return still(issued.previous_until, now, account, errcode::TOKEN_INVALID);
-        }
-        Err(errcode::TOKEN_INVALID)
+        let (until, code) = match issued.serial.saturating_sub(serial) {
+            0 => (issued.expires_at, errcode::TOKEN_EXPIRED),
+            1 => (issued.previous_until, errcode::TOKEN_INVALID),
+            _ => return Err(errcode::TOKEN_INVALID),
+        };
+        if now < until { Ok(()) } else { Err(code) }
     }
 }
 
-/// Whether the token endpoint may give out the token it has.
+/// Who asks for a token, and whether the one that is there will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Renew {
+    /// The token service gives the one it has until that is old.
     WhenOld,
+    /// The token service gives a new one.
     Now,
+    /// The platform asked WeChat itself, which always gives a new one.
+    ByPlatform,
+}
+
+impl Renew {
+    fn is_platform(self) -> bool {
+        match self {
+            Self::WhenOld | Self::Now => false,
+            Self::ByPlatform => true,
+        }
+    }
 }
 
 /// A token service renews early, but never so early that a short-lived token is always new.
 fn margin(switches: &Switches) -> Span {
     let tenth = Span::millis(switches.token_lifetime.as_millis() / 10);
     switches.token_grace.min(tenth)
-}
-
-fn still(until: i64, now: i64, account: &str, otherwise: i64) -> Result<&str, i64> {
-    if now < until { Ok(account) } else { Err(otherwise) }
 }
 
 fn tag(seed: u64, account: &str, serial: u64) -> String {
@@ -136,6 +169,13 @@ fn parts(seed: u64, token: &str) -> Option<(&str, u64)> {
 mod tests {
     use super::*;
 
+    impl Tokens {
+        fn account_of<'t>(&self, seed: u64, token: &'t str, now: i64) -> Result<&'t str, i64> {
+            let (account, serial) = self.made_for(seed, token)?;
+            self.works(account, serial, now).map(|()| account)
+        }
+    }
+
     #[test]
     fn a_token_works_for_its_account_until_it_expires() {
         let switches = Switches::default();
@@ -161,5 +201,25 @@ mod tests {
         tokens.expire("wx1", 2_000);
         assert_eq!(tokens.account_of(1, &old.text, 2_000), Err(40001));
         assert_eq!(tokens.account_of(1, &new.text, 2_000), Err(42001));
+    }
+
+    #[test]
+    fn a_foreign_refresh_may_kill_the_platforms_token() {
+        let mut switches = Switches::default();
+        for (dies, after) in [(false, Ok("wx1")), (true, Err(40001))] {
+            switches.token_dies_on_refresh_of_another = dies;
+            let mut tokens = Tokens::default();
+            let ours = tokens.give(1, "wx1", Renew::ByPlatform, &switches, 0);
+            tokens.give(1, "wx1", Renew::Now, &switches, 1_000);
+            assert_eq!(tokens.account_of(1, &ours.text, 1_000), after);
+        }
+        let mut tokens = Tokens::default();
+        let old = tokens.give(1, "wx1", Renew::ByPlatform, &switches, 0);
+        tokens.give(1, "wx1", Renew::ByPlatform, &switches, 1_000);
+        assert_eq!(tokens.account_of(1, &old.text, 1_000), Ok("wx1"), "our own refresh has its grace");
+        tokens.supersede("wx1", 2_000);
+        assert_eq!(tokens.account_of(1, &old.text, 2_000), Err(40001));
+        assert_eq!(tokens.all(1).count(), 3);
+        assert!(tokens.all(1).any(|text| old.text.starts_with(&text)));
     }
 }
