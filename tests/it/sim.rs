@@ -2,6 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a story whose first steps fail has nothing more to tell")]
 
+mod authorizers;
+mod callback;
+mod platform;
+mod pushes;
+mod tickets;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
