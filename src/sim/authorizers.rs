@@ -128,6 +128,11 @@ impl Authorizers {
         self.all.iter()
     }
 
+    /// How often the platform was authorized.
+    pub(super) fn grants(&self) -> u64 {
+        self.codes.len() as u64
+    }
+
     /// Authorizes, for the first time or again: every older refresh token is dead, and a code is made.
     pub(super) fn grant(
         &mut self,
@@ -150,7 +155,7 @@ impl Authorizers {
             known.func_ids = func_ids.to_vec();
         }
         self.renew_refresh(appid, now, mint);
-        let number = self.codes.len() as u64 + 1;
+        let number = self.grants() + 1;
         let code = mint.make(SecretKind::AuthorizationCode, "queryauthcode@@@", number, CODE_LETTERS);
         let expires_at = now.saturating_add(lifetime);
         self.codes.insert(code.clone(), Code { appid: appid.to_owned(), expires_at, is_used: false });

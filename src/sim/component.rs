@@ -32,9 +32,9 @@ const TICKET_LETTERS: usize = 86;
 pub struct ComponentSetup {
     /// Its appid.
     pub appid: Option<String>,
-    /// Its AppSecret.
+    /// Its `AppSecret`.
     pub secret: Option<String>,
-    /// The callback's token and EncodingAESKey.
+    /// The callback's token and `EncodingAESKey`.
     pub keys: Option<PushKeys>,
     /// The URL that WeChat pushes to; without one nothing is pushed.
     pub push_to: Option<String>,
@@ -168,7 +168,7 @@ impl Component {
         &self.appid
     }
 
-    /// Its AppSecret.
+    /// Its `AppSecret`.
     #[must_use]
     pub fn secret(&self) -> &str {
         &self.secret

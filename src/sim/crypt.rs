@@ -1,6 +1,8 @@
 //! How WeChat encrypts and signs what it pushes to a third-party platform.
 //!
-//! The format is the one of "消息加解密" on developers.weixin.qq.com (oplatform, Before_Develop/message_push).
+//! The format is the one of "消息加解密" on developers.weixin.qq.com (oplatform, `Before_Develop/message_push`).
+
+use std::fmt::Write as _;
 
 use aes::{
     Aes256,
@@ -16,7 +18,7 @@ use sha1::{Digest, Sha1};
 
 use super::chance;
 
-/// Characters of an EncodingAESKey. Its last one carries two bits that belong to no byte.
+/// Characters of an `EncodingAESKey`. Its last one carries two bits that belong to no byte.
 const KEY_LENGTH: usize = 43;
 
 /// Characters of a made-up token of the callback; WeChat takes up to 32.
@@ -44,11 +46,11 @@ const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
 pub struct PushKeys {
     /// The callback's token, which signatures are made with.
     pub token: String,
-    /// The EncodingAESKey: 43 characters of base64.
+    /// The `EncodingAESKey`: 43 characters of base64.
     pub encoding_aes_key: String,
 }
 
-/// A text that is no EncodingAESKey. It is not repeated here, because it is a secret.
+/// A text that is no `EncodingAESKey`. It is not repeated here, because it is a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an EncodingAESKey has 43 letters, digits, + or /")]
 pub struct NotAKey;
@@ -97,8 +99,12 @@ pub(super) fn encrypted(key: &[u8; 32], random: [u8; 16], message: &str, appid: 
 pub(super) fn signature(parts: &[&str]) -> String {
     let mut parts = parts.to_vec();
     parts.sort_unstable();
-    let digest = Sha1::digest(parts.concat());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hex = String::new();
+    for byte in Sha1::digest(parts.concat()) {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
 }
 
 #[cfg(test)]

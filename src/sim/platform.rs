@@ -190,7 +190,7 @@ impl World {
         let mut mint = Mint { seed, secrets: &mut component.secrets };
         let lifetime = switches.code_lifetime.as_millis();
         let code = component.authorizers.grant(appid, kind, func_ids, lifetime, &mut mint, now);
-        let number = component.pushes.iter().count() as u64 + 1;
+        let number = component.authorizers.grants();
         let pre_auth_code = mint.make(SecretKind::PreAuthCode, "preauthcode@@@", number, PRE_AUTH_LETTERS);
         let expires = now.saturating_add(lifetime).div_euclid(1_000);
         let fields = vec![

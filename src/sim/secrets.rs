@@ -6,11 +6,11 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretKind {
-    /// The component's AppSecret.
+    /// The component's `AppSecret`.
     ComponentSecret,
     /// The callback's token.
     PushToken,
-    /// The callback's EncodingAESKey.
+    /// The callback's `EncodingAESKey`.
     EncodingAesKey,
     /// A `component_verify_ticket`.
     Ticket,

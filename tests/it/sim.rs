@@ -6,6 +6,7 @@ mod authorizers;
 mod callback;
 mod platform;
 mod pushes;
+mod simulate;
 mod tickets;
 
 use std::sync::Arc;

@@ -108,7 +108,8 @@ pub(super) fn text_of(xml: &str, name: &str) -> Option<String> {
 fn sha1_of_sorted(mut parts: [&String; 4]) -> String {
     parts.sort();
     let digest = Sha1::digest(parts.map(String::as_str).concat());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// The message and what stands behind it; `None` if the padding or the length is wrong.
