@@ -5,10 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use reqwest::{Client, header::CONTENT_TYPE, redirect::Policy};
 use tokio::task::JoinSet;
 
-use super::{
-    push::{Outgoing, PushAnswer},
-    shared::Shared,
-};
+use super::{push::PushAnswer, pushes::Outgoing, shared::Shared};
 
 /// How often it is looked whether a push is due, in real time.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

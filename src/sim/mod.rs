@@ -34,6 +34,7 @@ mod platform;
 mod platform_api;
 mod push;
 mod push_body;
+mod pushes;
 mod quota;
 mod respond;
 mod running;
