@@ -141,8 +141,8 @@ impl Component {
             calls: VecDeque::new(),
         };
         component.add_keys(setup.keys.clone().unwrap_or_else(|| PushKeys::made_up(seed, 0)));
-        let low = chance::fixed(seed, &["component", "secret"]);
-        component.set_secret(format!("{number:016x}{low:016x}"));
+        let half = |name| chance::fixed(seed, &["component", "secret", name]);
+        component.set_secret(format!("{:016x}{:016x}", half("high"), half("low")));
         component.update(&ComponentSetup { keys: None, ..setup.clone() })?;
         Ok(component)
     }

@@ -1,6 +1,6 @@
 //! Posts to a platform what WeChat pushes, and keeps what is answered. Nothing here decides what is pushed or when.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, error::Error as _, time::Duration};
 
 use reqwest::{Client, header::CONTENT_TYPE, redirect::Policy};
 use tokio::task::JoinSet;
@@ -54,7 +54,7 @@ async fn post(shared: Shared, outgoing: Outgoing) {
     let at = shared.now(&world);
     let (status, body) = match answered {
         Ok((status, body)) => (Some(status), body),
-        Err(error) => (None, error.without_url().to_string()),
+        Err(error) => (None, explained(error)),
     };
     world.push_answered(outgoing.push, PushAnswer { copy: outgoing.copy, at, status, body });
 }
@@ -66,6 +66,13 @@ async fn answer(outgoing: &Outgoing, timeout: Duration) -> reqwest::Result<(u16,
     let status = response.status().as_u16();
     let body = response.bytes().await?;
     Ok((status, String::from_utf8_lossy(&body[..body.len().min(ANSWER_MAX)]).into_owned()))
+}
+
+/// The error and its causes in one line, without the URL, which is long and stands beside it.
+fn explained(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let causes = std::iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string);
+    [error.to_string()].into_iter().chain(causes).collect::<Vec<_>>().join(": ")
 }
 
 /// A client of its own for each push: WeChat's come from many machines, over new connections.

@@ -169,4 +169,5 @@ async fn every_secret_is_registered() {
         assert!(secrets.iter().any(|secret| secret.kind == kind && secret.text.len() > 60), "{kind:?}");
     }
     assert!(secrets.iter().all(|secret| secret.text.len() >= 20), "a short text would be found by chance");
+    assert!(!platform.secret().contains(&platform.appid[2..]), "an appid stands in every log");
 }
