@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use super::{
     ChannelError, ChannelSettings, Pace, SendError,
-    http::{Answer, Http, Post, said},
+    post::{Answer, Http, Post, said},
 };
 use crate::domain::{
     event::ALARM,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     SendError,
-    http::{Answer, said},
+    post::{Answer, said},
 };
 
 /// What a service's own code asks for.

@@ -12,10 +12,10 @@ use super::{
     chat_response::{Meaning, Names, verdict},
     escape::{self, full_width},
     hmac::hmac_sha256,
-    http::{Http, Post},
     labels,
     mention::Callees,
     plain,
+    post::{Http, Post},
     truncate::{Fitted, fit},
 };
 use crate::domain::{message::Message, time::Time};

@@ -11,10 +11,10 @@ use super::{
     chat_response::{Meaning, Names, verdict},
     escape,
     hmac::hmac_sha256,
-    http::{Http, Post},
     labels,
     mention::Callees,
     plain,
+    post::{Http, Post},
     truncate::{Fitted, fit},
 };
 use crate::domain::{

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     ChannelSettings, Kind, SendError,
-    http::{Answer, Http, Post, said},
+    post::{Answer, Http, Post, said},
 };
 use crate::{
     domain::{

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::{
     ChannelError, ChannelSettings, Pace, SendError,
     escape::{code, markdown, slack},
-    http::{Answer, Http, Post, said},
     labels,
     mention::Callees,
     plain,
+    post::{Answer, Http, Post, said},
     truncate::{Fitted, fit},
 };
 use crate::domain::{message::Message, text::format::clip, time::Time};

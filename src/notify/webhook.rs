@@ -13,7 +13,7 @@ use super::{
     ChannelError, ChannelSettings, Pace, SendError,
     cloudevents::{CONTENT_TYPE, cloud_event},
     hmac::hmac_sha256,
-    http::{Http, Post},
+    post::{Http, Post},
 };
 use crate::domain::{message::Message, time::Time};
 

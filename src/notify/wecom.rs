@@ -9,10 +9,10 @@ use super::{
     ChannelError, ChannelSettings, Pace, SendError, Style,
     chat_response::{Meaning, Names, verdict},
     escape::{self, code, full_width},
-    http::{Http, Post},
     labels,
     mention::Callees,
     plain,
+    post::{Http, Post},
     truncate::{Fitted, fit},
 };
 use crate::domain::{
