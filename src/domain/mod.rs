@@ -14,6 +14,7 @@ pub mod address;
 pub mod alert_rules;
 pub mod alert_state;
 pub mod alignment;
+pub mod authorizer;
 pub mod backoff;
 pub mod capacity;
 pub mod decide;

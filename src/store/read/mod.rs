@@ -6,6 +6,7 @@ pub mod affected_accounts;
 pub mod alert_rules;
 pub mod alert_views;
 pub mod audit;
+pub mod authorizers;
 pub mod deferred;
 pub mod digest;
 pub mod due_deliveries;

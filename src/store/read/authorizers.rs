@@ -1,0 +1,75 @@
+//! Authorizers as other systems and people see them: `v_authorizer`, a page at a time; never a secret.
+
+use serde::Serialize;
+use sqlx::{FromRow, QueryBuilder, Sqlite};
+
+use crate::{
+    domain::{authorizer::AuthorizerState, time::Time},
+    store::{Store, StoreError, decode, decode::Table},
+};
+
+/// The view, as errors name its rows.
+const AUTHORIZER: Table = Table { name: "authorizer", key: &["appid"] };
+
+/// A row of `v_authorizer`.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[expect(missing_docs, reason = "the columns are described in docs/database.md")]
+pub struct AuthorizerView {
+    pub appid: String,
+    pub state: String,
+    pub since: String,
+    pub has_link_permission: bool,
+    pub token_until: Option<String>,
+    pub username: Option<String>,
+    pub nickname: Option<String>,
+    pub errcode: Option<i64>,
+    pub errmsg: Option<String>,
+}
+
+const COLUMNS: &str = "
+    SELECT v.appid, v.state, v.since, v.has_link_permission, v.token_until, v.username, v.nickname, v.errcode, v.errmsg
+    FROM v_authorizer AS v WHERE v.appid > ";
+
+impl Store {
+    /// Authorizers after this appid, by appid, at most `limit`: in this state, or in any.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn authorizer_page(
+        &self,
+        state: Option<AuthorizerState>,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<AuthorizerView>, StoreError> {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(COLUMNS);
+        query.push_bind(after);
+        if let Some(state) = state {
+            query.push(" AND v.state = ").push_bind(state.as_str());
+        }
+        query.push(" ORDER BY v.appid LIMIT ").push_bind(limit);
+        Ok(decode::legible(&query.build().fetch_all(self.readers()).await?, AUTHORIZER))
+    }
+
+    /// How many authorizers' tokens died early after this moment, and one of them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn killed_tokens(&self, after: Time) -> Result<(u64, Option<String>), StoreError> {
+        const KILLED: &str = "
+            SELECT count(*), min(a.appid) FROM authorizer AS a INDEXED BY authorizer_killed WHERE a.killed_at > $1";
+        let (count, example): (i64, Option<String>) =
+            sqlx::query_as(KILLED).bind(after.ms()).fetch_one(self.readers()).await?;
+        Ok((count.unsigned_abs(), example))
+    }
+
+    /// One authorizer as people see it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn authorizer_view(&self, appid: &str) -> Result<Option<AuthorizerView>, StoreError> {
+        const ONE: &str = "
+            SELECT appid, state, since, has_link_permission, token_until, username, nickname, errcode, errmsg
+            FROM v_authorizer WHERE appid = $1";
+        Ok(sqlx::query_as(ONE).bind(appid).fetch_optional(self.readers()).await?)
+    }
+}

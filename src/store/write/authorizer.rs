@@ -1,0 +1,367 @@
+//! Rows of `authorizer`: accounts that have authorized the platform, their sealed tokens, and what they allow.
+
+use rusqlite::Row;
+
+use super::{
+    authorization::{gone, judge, resume},
+    claim::{Claim, Claimant},
+    component::{NewToken, life},
+    programs,
+};
+use crate::{
+    domain::{
+        authorizer::{AuthorizationEvent, AuthorizerState, Life},
+        errcode::Refusal,
+        id::ProgramId,
+        time::Time,
+    },
+    store::{BadRow, Store, StoreError, executor::Db},
+};
+
+/// An authorizer as it is written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthorizerRow {
+    /// Its appid, of an official account or a mini program.
+    pub appid: String,
+    /// Where its authorization stands.
+    pub state: AuthorizerState,
+    /// Since when.
+    pub since: Time,
+    /// Its refresh token, sealed.
+    pub refresh: Option<Vec<u8>>,
+    /// Its access token, sealed, and how long it lives.
+    pub token: Option<(Vec<u8>, Life)>,
+    /// Counts the tokens.
+    pub generation: i64,
+    /// The last push that counted, and when `WeChat` made it.
+    pub event: Option<(AuthorizationEvent, Time)>,
+    /// When it authorized the platform, as the list of authorizers says.
+    pub auth_time: Option<Time>,
+    /// Permission sets; `None` while they are not known.
+    pub permissions: Option<Vec<i64>>,
+    /// Its `gh_` id.
+    pub username: Option<String>,
+    /// Its name for people.
+    pub nickname: Option<String>,
+    /// What its last refresh was refused with.
+    pub refusal: Option<Refusal>,
+    /// Refreshes in a row that failed.
+    pub failures: u32,
+    /// Before when none is tried again.
+    pub retry_at: Option<Time>,
+    /// When somebody last forced one by a refused token.
+    pub forced_at: Option<Time>,
+}
+
+/// What a refresh, or a code that was traded, brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTokens {
+    /// The access token.
+    pub token: NewToken,
+    /// The refresh token, sealed; `None`: the old one stays.
+    pub refresh: Option<Vec<u8>>,
+    /// Permission sets, where they were said.
+    pub permissions: Option<Vec<i64>>,
+}
+
+/// What a refresh that was refused means for the row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefreshRefused {
+    /// The authorization is gone: tokens are wiped, and the account is suspended.
+    Gone(Refusal),
+    /// The refresh token does not work any more; the list of authorizers may have another.
+    RefreshTokenLost(Refusal),
+    /// It is tried again later.
+    Later {
+        /// The code, when it was one that failed it.
+        errcode: Option<i64>,
+        /// Why.
+        why: String,
+        /// When.
+        retry_at: Time,
+    },
+}
+
+/// What `api_get_authorizer_info` says of an authorizer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthorizerInfo {
+    /// Its `gh_` id.
+    pub username: Option<String>,
+    /// Its name for people.
+    pub nickname: Option<String>,
+    /// Permission sets, where they were said.
+    pub permissions: Option<Vec<i64>>,
+}
+
+macro_rules! select_authorizers {
+    ($rest:literal) => {
+        concat!(
+            "SELECT appid, state, since, refresh, token, renew_at, token_until, generation, event, event_made, auth_time,
+                    permissions, username, nickname, errcode, errmsg, failures, retry_at, forced_at
+             FROM authorizer ",
+            $rest
+        )
+    };
+}
+
+const ONE: &str = select_authorizers!("WHERE appid = ?1");
+
+const ADD: &str = "
+    INSERT INTO authorizer (appid, state, since) VALUES (?1, 'unknown', ?2) ON CONFLICT DO NOTHING";
+
+const CLAIM: &str = "UPDATE authorizer SET claimed_by = ?2, claimed_until = ?3 WHERE appid = ?1";
+
+const CLAIMED: &str = "SELECT claimed_by, claimed_until FROM authorizer WHERE appid = ?1 AND claimed_by IS NOT NULL";
+
+const RELEASE: &str = "
+    UPDATE authorizer SET claimed_by = NULL, claimed_until = NULL WHERE appid = ?1 AND claimed_by = ?2";
+
+const FREE: &str = "UPDATE authorizer SET claimed_by = NULL, claimed_until = NULL WHERE claimed_by IS NOT NULL";
+
+const REFRESHED: &str = "
+    UPDATE authorizer
+    SET token = ?4, renew_at = ?5, token_until = ?6, refresh = coalesce(?7, refresh),
+        permissions = coalesce(?8, permissions), generation = generation + 1, claimed_by = NULL, claimed_until = NULL,
+        since = CASE WHEN state = 'authorized' THEN since ELSE ?9 END, state = 'authorized',
+        errcode = NULL, errmsg = NULL, failures = 0, retry_at = NULL
+    WHERE appid = ?1 AND generation = ?2 AND claimed_by = ?3";
+
+const DROP: &str = "
+    UPDATE authorizer
+    SET token = NULL, renew_at = NULL, token_until = NULL, forced_at = ?3,
+        killed_at = CASE WHEN renew_at > ?3 THEN ?3 ELSE killed_at END
+    WHERE appid = ?1 AND generation = ?2 AND token IS NOT NULL
+      AND (forced_at IS NULL OR forced_at <= ?3 - 60000 OR forced_at > ?3)";
+
+const LOST: &str = "
+    UPDATE authorizer
+    SET refresh = NULL, token = NULL, renew_at = NULL, token_until = NULL, claimed_by = NULL, claimed_until = NULL,
+        errcode = ?2, errmsg = ?3, failures = failures + 1
+    WHERE appid = ?1 AND generation = ?4 AND claimed_by = ?5";
+
+const LATER: &str = "
+    UPDATE authorizer
+    SET claimed_by = NULL, claimed_until = NULL, errcode = ?2, errmsg = ?3, failures = failures + 1, retry_at = ?6
+    WHERE appid = ?1 AND generation = ?4 AND claimed_by = ?5";
+
+const INFO: &str = "
+    UPDATE authorizer
+    SET username = coalesce(?2, username), nickname = coalesce(?3, nickname), permissions = coalesce(?4, permissions)
+    WHERE appid = ?1";
+
+impl Store {
+    /// An authorizer, when it is known.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read; [`BadRow`] inside when it is not valid.
+    pub async fn authorizer(&self, appid: &str) -> Result<Option<Result<AuthorizerRow, BadRow>>, StoreError> {
+        let appid = appid.to_owned();
+        self.executor.read(move |db| find(db, &appid)).await
+    }
+
+    /// Makes an authorizer known of which nothing was heard yet.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn add_authorizer(&self, appid: &str, now: Time) -> Result<(), StoreError> {
+        let appid = appid.to_owned();
+        self.executor.write(move |db| db.execute(ADD, (&appid, now.ms())).map(drop)).await
+    }
+
+    /// Claims the next token of an authorizer.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was claimed.
+    pub async fn claim_authorizer(&self, appid: &str, claimant: Claimant) -> Result<Claim<AuthorizerRow>, StoreError> {
+        let appid = appid.to_owned();
+        self.executor
+            .write(move |db| {
+                let Some(row) = find(db, &appid)?.transpose()? else { return Ok(Claim::Gone) };
+                if row.generation != claimant.generation {
+                    return Ok(Claim::Newer(row));
+                }
+                let held = db.first(CLAIMED, [&appid], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                if claimant.is_held_by_another(held) {
+                    return Ok(Claim::Taken);
+                }
+                db.execute(CLAIM, (&appid, &claimant.by, claimant.until().ms()))?;
+                Ok(Claim::Ours(row))
+            })
+            .await
+    }
+
+    /// Gives a claim back, as after a call without an answer.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it ends by itself.
+    pub async fn release_authorizer(&self, appid: &str, by: &str) -> Result<(), StoreError> {
+        let (appid, by) = (appid.to_owned(), by.to_owned());
+        self.executor.write(move |db| db.execute(RELEASE, (&appid, &by)).map(drop)).await
+    }
+
+    /// Frees every claim: the process that made them is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`]: they end by themselves.
+    pub async fn free_claims(&self) -> Result<(), StoreError> {
+        self.executor.write(move |db| db.execute(FREE, ()).map(drop)).await
+    }
+
+    /// Keeps the tokens of whoever claimed them; whether it still did, and nobody was faster. An account that was suspended
+    /// because it lacked this is resumed if it may link now.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written, so the token must not be used.
+    pub async fn put_tokens(
+        &self,
+        appid: &str,
+        generation: i64,
+        by: &str,
+        tokens: NewTokens,
+        now: Time,
+    ) -> Result<bool, StoreError> {
+        let (appid, by) = (appid.to_owned(), by.to_owned());
+        self.executor.write(move |db| put(db, &appid, generation, &by, &tokens, now)).await
+    }
+
+    /// Forgets the token if it is still this one and none was forced in the last minute; whether it is forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn drop_token(&self, appid: &str, generation: i64, now: Time) -> Result<bool, StoreError> {
+        let appid = appid.to_owned();
+        self.executor.write(move |db| Ok(db.execute(DROP, (&appid, generation, now.ms()))? > 0)).await
+    }
+
+    /// Writes what a refresh that was refused means, and gives the claim back.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn refresh_refused(
+        &self,
+        appid: &str,
+        generation: i64,
+        by: &str,
+        meaning: RefreshRefused,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let (appid, by) = (appid.to_owned(), by.to_owned());
+        self.executor
+            .write(move |db| match &meaning {
+                RefreshRefused::Gone(refusal) => gone(db, &appid, refusal, now),
+                RefreshRefused::RefreshTokenLost(Refusal { errcode, errmsg }) => {
+                    db.execute(LOST, (&appid, errcode, errmsg, generation, &by)).map(drop)
+                }
+                RefreshRefused::Later { errcode, why, retry_at } => {
+                    db.execute(LATER, (&appid, errcode, why, generation, &by, retry_at.ms())).map(drop)
+                }
+            })
+            .await
+    }
+
+    /// Keeps what is said of an authorizer; it is suspended or resumed by its permissions.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn put_info(&self, appid: &str, info: AuthorizerInfo, now: Time) -> Result<(), StoreError> {
+        let appid = appid.to_owned();
+        self.executor
+            .write(move |db| {
+                let permissions = info.permissions.as_ref().map(|sets| as_json(sets));
+                db.execute(INFO, (&appid, &info.username, &info.nickname, permissions))?;
+                // Of a mini program this is what finds its request in a list that names it by its `gh_` id alone.
+                if let (Some(Ok(username)), Ok(program)) =
+                    (info.username.as_deref().map(str::parse), appid.parse::<ProgramId>())
+                {
+                    programs::learn(db, &(username, program, now.ms()))?;
+                }
+                match &info.permissions {
+                    Some(permissions) => judge(db, &appid, permissions, now),
+                    None => Ok(()),
+                }
+            })
+            .await
+    }
+}
+
+pub(super) fn find(db: Db<'_>, appid: &str) -> Result<Option<Result<AuthorizerRow, BadRow>>, StoreError> {
+    db.first(ONE, [appid], read)
+}
+
+pub(super) fn put(
+    db: Db<'_>,
+    appid: &str,
+    generation: i64,
+    by: &str,
+    tokens: &NewTokens,
+    now: Time,
+) -> Result<bool, StoreError> {
+    let NewTokens { token: NewToken { sealed, life }, refresh, permissions } = tokens;
+    let sets = permissions.as_ref().map(|sets| as_json(sets));
+    let params = (appid, generation, by, sealed, life.renew_at.ms(), life.until.ms(), refresh, sets, now.ms());
+    if db.execute(REFRESHED, params)? == 0 {
+        return Ok(false);
+    }
+    match permissions {
+        Some(permissions) => judge(db, appid, permissions, now)?,
+        None => resume(db, appid, now)?,
+    }
+    Ok(true)
+}
+
+/// [`put`] without a claim: a code is traded by whoever takes the push up, once.
+pub(super) fn put_unclaimed(
+    db: Db<'_>,
+    appid: &str,
+    generation: i64,
+    by: &str,
+    tokens: &NewTokens,
+    now: Time,
+) -> Result<bool, StoreError> {
+    db.execute(CLAIM, (appid, by, now.ms()))?;
+    put(db, appid, generation, by, tokens, now)
+}
+
+fn as_json(permissions: &[i64]) -> String {
+    serde_json::to_string(permissions).unwrap_or_else(|_| "[]".to_owned())
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Result<AuthorizerRow, BadRow>> {
+    let time = |place: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(place)?.map(Time::from_ms));
+    let appid: String = row.get(0)?;
+    let state: String = row.get(1)?;
+    let event: Option<String> = row.get(8)?;
+    let permissions: Option<String> = row.get(11)?;
+    let errcode: Option<i64> = row.get(14)?;
+    let errmsg: Option<String> = row.get(15)?;
+    let failures: i64 = row.get(16)?;
+    let bad = |column, value: &str| Ok(Err(BadRow::new("authorizer", &appid, column, value)));
+    let Some(state) = AuthorizerState::from_word(&state) else { return bad("state", &state) };
+    let event = match event.as_deref().map(|word| (word, AuthorizationEvent::from_word(word))) {
+        None => None,
+        Some((_, Some(event))) => Some(event),
+        Some((word, None)) => return bad("event", word),
+    };
+    let permissions = match permissions.as_deref().map(|sets| (sets, serde_json::from_str(sets))) {
+        None => None,
+        Some((_, Ok(sets))) => Some(sets),
+        Some((sets, Err(_))) => return bad("permissions", sets),
+    };
+    Ok(Ok(AuthorizerRow {
+        state,
+        since: Time::from_ms(row.get(2)?),
+        refresh: row.get(3)?,
+        token: row.get::<_, Option<Vec<u8>>>(4)?.zip(life(time(5)?, time(6)?)),
+        generation: row.get(7)?,
+        event: event.zip(time(9)?),
+        auth_time: time(10)?,
+        permissions,
+        username: row.get(12)?,
+        nickname: row.get(13)?,
+        refusal: errcode.map(|errcode| Refusal { errcode, errmsg: errmsg.unwrap_or_default() }),
+        failures: u32::try_from(failures).unwrap_or(u32::MAX),
+        retry_at: time(17)?,
+        forced_at: time(18)?,
+        appid,
+    }))
+}

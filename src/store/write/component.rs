@@ -1,0 +1,345 @@
+//! The row of `component`: the platform's ticket and token, sealed; who refreshes the token; how many calls the day has
+//! had; what was refused.
+
+use rusqlite::Row;
+
+use crate::{
+    domain::{authorizer::Life, errcode::Refusal, time::Time},
+    store::{
+        Store, StoreError,
+        executor::Db,
+        write::claim::{Claim, Claimant},
+    },
+};
+
+/// The component as it is written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentRow {
+    /// Its appid.
+    pub appid: String,
+    /// A known word, sealed.
+    pub key_check: Vec<u8>,
+    /// The ticket, sealed, and when `WeChat` made it.
+    pub ticket: Option<(Vec<u8>, Time)>,
+    /// When the ticket came.
+    pub ticket_at: Option<Time>,
+    /// Since when there is none that works.
+    pub ticketless_since: Option<Time>,
+    /// The ticket that was refused, by the time at which it was made.
+    pub ticket_refused: Option<Time>,
+    /// The token, sealed, and how long it lives.
+    pub token: Option<(Vec<u8>, Life)>,
+    /// Counts the tokens.
+    pub generation: i64,
+    /// The last refusal that holds something back.
+    pub refusal: Option<Refusal>,
+    /// Since when.
+    pub refused_since: Option<Time>,
+    /// Until when; `None` beside a refusal: until a person has acted.
+    pub held_until: Option<Time>,
+    /// When the list of authorizers was last swept, and how far that has come; no offset: it is done.
+    pub swept_at: Option<Time>,
+    /// See `swept_at`.
+    pub sweep_offset: Option<i64>,
+    /// The Beijing day that is counted, and its calls for tokens and lists, and for single accounts.
+    pub calls: (i64, i64, i64),
+}
+
+/// A token as it is to be written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewToken {
+    /// Sealed.
+    pub sealed: Vec<u8>,
+    /// How long it lives.
+    pub life: Life,
+}
+
+/// What a call of the component is counted as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// For tokens of the component and pages of the list.
+    Call,
+    /// For one account.
+    Lookup,
+}
+
+const COLUMNS: &str = "
+    SELECT appid, key_check, ticket, ticket_made, ticket_at, ticketless_since, ticket_refused, token, renew_at, token_until,
+           generation, errcode, errmsg, refused_since, held_until, swept_at, sweep_offset, calls_day, calls_used, lookups_used
+    FROM component WHERE appid = ?1";
+
+const ONLY: &str = "SELECT appid FROM component ORDER BY appid LIMIT 1";
+
+const ADD: &str =
+    "INSERT INTO component (appid, key_check, ticketless_since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+
+// A delayed push of an older ticket never replaces a newer one.
+const TICKET: &str = "
+    UPDATE component
+    SET ticket = ?2, ticket_made = ?3, ticket_at = ?4, ticketless_since = NULL,
+        held_until = CASE WHEN errcode IN (61005, 61006) THEN NULL ELSE held_until END,
+        refused_since = CASE WHEN errcode IN (61005, 61006) THEN NULL ELSE refused_since END,
+        errmsg = CASE WHEN errcode IN (61005, 61006) THEN NULL ELSE errmsg END,
+        errcode = CASE WHEN errcode IN (61005, 61006) THEN NULL ELSE errcode END
+    WHERE appid = ?1 AND coalesce(ticket_made, ?3) <= ?3";
+
+const HEARD: &str = "UPDATE component SET ticket_at = ?2 WHERE appid = ?1";
+
+const CLAIM: &str = "UPDATE component SET claimed_by = ?2, claimed_until = ?3 WHERE appid = ?1";
+
+const CLAIMED: &str = "SELECT claimed_by, claimed_until FROM component WHERE appid = ?1 AND claimed_by IS NOT NULL";
+
+const RELEASE: &str = "
+    UPDATE component SET claimed_by = NULL, claimed_until = NULL WHERE appid = ?1 AND claimed_by = ?2";
+
+const TOKEN: &str = "
+    UPDATE component
+    SET token = ?4, renew_at = ?5, token_until = ?6, generation = generation + 1, claimed_by = NULL, claimed_until = NULL,
+        errcode = NULL, errmsg = NULL, refused_since = NULL, held_until = NULL
+    WHERE appid = ?1 AND generation = ?2 AND claimed_by = ?3";
+
+const DROP: &str = "
+    UPDATE component SET token = NULL, renew_at = NULL, token_until = NULL
+    WHERE appid = ?1 AND generation = ?2 AND token IS NOT NULL";
+
+const REFUSED: &str = "
+    UPDATE component
+    SET errcode = ?2, errmsg = ?3, held_until = ?5, refused_since = CASE WHEN errcode IS ?2 THEN refused_since ELSE ?4 END
+    WHERE appid = ?1";
+
+const TICKET_REFUSED: &str = "
+    UPDATE component
+    SET ticket_refused = ticket_made, ticketless_since = coalesce(ticketless_since, ?2)
+    WHERE appid = ?1";
+
+const ACTED: &str = "
+    UPDATE component
+    SET errcode = NULL, errmsg = NULL, refused_since = NULL, held_until = NULL, claimed_by = NULL, claimed_until = NULL
+    WHERE appid = ?1 AND (held_until IS NULL OR claimed_by IS NOT NULL)";
+
+const COUNT: &str = "
+    UPDATE component
+    SET calls_used = CASE WHEN calls_day = ?2 THEN calls_used ELSE 0 END + ?3,
+        lookups_used = CASE WHEN calls_day = ?2 THEN lookups_used ELSE 0 END + ?4,
+        calls_day = ?2
+    WHERE appid = ?1
+      AND (calls_day <> ?2 OR ((?3 = 0 OR calls_used + ?3 <= ?5) AND (?4 = 0 OR lookups_used + ?4 <= ?5)))";
+
+const SWEPT: &str = "UPDATE component SET swept_at = ?2, sweep_offset = ?3 WHERE appid = ?1";
+
+const KEY_CHECK: &str = "UPDATE component SET key_check = ?2 WHERE appid = ?1";
+
+impl Store {
+    /// The component, once it is known.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn component(&self, appid: &str) -> Result<Option<ComponentRow>, StoreError> {
+        let appid = appid.to_owned();
+        self.executor.read(move |db| find(db, &appid)).await
+    }
+
+    /// The component that a daemon has made known here.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn only_component(&self) -> Result<Option<ComponentRow>, StoreError> {
+        self.executor
+            .read(move |db| match db.first(ONLY, (), |row| row.get::<_, String>(0))? {
+                Some(appid) => find(db, &appid),
+                None => Ok(None),
+            })
+            .await
+    }
+
+    /// Makes the component known, with a known word that its key seals.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn add_component(&self, appid: &str, key_check: Vec<u8>, now: Time) -> Result<(), StoreError> {
+        let appid = appid.to_owned();
+        self.executor.write(move |db| db.execute(ADD, (&appid, &key_check, now.ms())).map(drop)).await
+    }
+
+    /// Keeps a ticket unless a newer one is there; whether it was kept.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written, and the push must not be answered with success.
+    pub async fn put_ticket(&self, appid: &str, sealed: Vec<u8>, made: Time, now: Time) -> Result<bool, StoreError> {
+        let appid = appid.to_owned();
+        self.executor
+            .write(move |db| {
+                let kept = db.execute(TICKET, (&appid, &sealed, made.ms(), now.ms()))? > 0;
+                if !kept {
+                    db.execute(HEARD, (&appid, now.ms()))?;
+                }
+                Ok(kept)
+            })
+            .await
+    }
+
+    /// Claims the next token of the component: nobody else fetches it meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was claimed.
+    pub async fn claim_component(&self, appid: &str, claimant: Claimant) -> Result<Claim<ComponentRow>, StoreError> {
+        let appid = appid.to_owned();
+        self.executor
+            .write(move |db| {
+                let Some(row) = find(db, &appid)? else { return Ok(Claim::Gone) };
+                if row.generation != claimant.generation {
+                    return Ok(Claim::Newer(row));
+                }
+                let held = db.first(CLAIMED, [&appid], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                if claimant.is_held_by_another(held) {
+                    return Ok(Claim::Taken);
+                }
+                db.execute(CLAIM, (&appid, &claimant.by, claimant.until().ms()))?;
+                Ok(Claim::Ours(row))
+            })
+            .await
+    }
+
+    /// Gives a claim back, as after a call without an answer.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it ends by itself.
+    pub async fn release_component(&self, appid: &str, by: &str) -> Result<(), StoreError> {
+        let (appid, by) = (appid.to_owned(), by.to_owned());
+        self.executor.write(move |db| db.execute(RELEASE, (&appid, &by)).map(drop)).await
+    }
+
+    /// Keeps a token of whoever claimed it; whether it still did, and nobody was faster.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written, so the token must not be used.
+    pub async fn put_component_token(
+        &self,
+        appid: &str,
+        generation: i64,
+        by: &str,
+        token: NewToken,
+    ) -> Result<bool, StoreError> {
+        let (appid, by) = (appid.to_owned(), by.to_owned());
+        let NewToken { sealed, life } = token;
+        self.executor
+            .write(move |db| {
+                let params = (&appid, generation, &by, &sealed, life.renew_at.ms(), life.until.ms());
+                Ok(db.execute(TOKEN, params)? > 0)
+            })
+            .await
+    }
+
+    /// Forgets the token if it is still this one.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn drop_component_token(&self, appid: &str, generation: i64) -> Result<bool, StoreError> {
+        let appid = appid.to_owned();
+        self.executor.write(move |db| Ok(db.execute(DROP, (&appid, generation))? > 0)).await
+    }
+
+    /// Writes what was refused, and until when nothing is tried because of it; a claim is given back.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn component_refused(
+        &self,
+        appid: &str,
+        by: &str,
+        refusal: Refusal,
+        (now, held_until): (Time, Option<Time>),
+        is_of_ticket: bool,
+    ) -> Result<(), StoreError> {
+        let (appid, by) = (appid.to_owned(), by.to_owned());
+        self.executor
+            .write(move |db| {
+                let Refusal { errcode, errmsg } = &refusal;
+                db.execute(REFUSED, (&appid, errcode, errmsg, now.ms(), held_until.map(Time::ms)))?;
+                if is_of_ticket {
+                    db.execute(TICKET_REFUSED, (&appid, now.ms()))?;
+                }
+                db.execute(RELEASE, (&appid, &by)).map(drop)
+            })
+            .await
+    }
+
+    /// A person has acted, as a restart or a reload says: what waited for that is tried once more, and claims of a process
+    /// that is gone are free.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn retry_component(&self, appid: &str) -> Result<(), StoreError> {
+        let appid = appid.to_owned();
+        self.executor.write(move |db| db.execute(ACTED, [&appid]).map(drop)).await
+    }
+
+    /// Counts a call that is about to be made; `false` when the day has had as many as `most`, and it may not be.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is not counted, and may not be made.
+    pub async fn count_component_call(
+        &self,
+        appid: &str,
+        counted: Counted,
+        most: i64,
+        now: Time,
+    ) -> Result<bool, StoreError> {
+        let appid = appid.to_owned();
+        let (calls, lookups) = match counted {
+            Counted::Call => (1, 0),
+            Counted::Lookup => (0, 1),
+        };
+        let day = now.beijing_day();
+        self.executor.write(move |db| Ok(db.execute(COUNT, (&appid, day, calls, lookups, most))? > 0)).await
+    }
+
+    /// Writes how far a sweep has come; no offset: it is done.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn put_sweep(&self, appid: &str, began: Time, offset: Option<i64>) -> Result<(), StoreError> {
+        let appid = appid.to_owned();
+        self.executor.write(move |db| db.execute(SWEPT, (&appid, began.ms(), offset)).map(drop)).await
+    }
+
+    /// The known word, sealed anew.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn put_key_check(&self, appid: &str, key_check: Vec<u8>) -> Result<(), StoreError> {
+        let appid = appid.to_owned();
+        self.executor.write(move |db| db.execute(KEY_CHECK, (&appid, &key_check)).map(drop)).await
+    }
+}
+
+fn find(db: Db<'_>, appid: &str) -> Result<Option<ComponentRow>, StoreError> {
+    db.first(COLUMNS, [appid], read)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<ComponentRow> {
+    let time = |place: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(place)?.map(Time::from_ms));
+    let errcode: Option<i64> = row.get(11)?;
+    let errmsg: Option<String> = row.get(12)?;
+    Ok(ComponentRow {
+        appid: row.get(0)?,
+        key_check: row.get(1)?,
+        ticket: row.get::<_, Option<Vec<u8>>>(2)?.zip(time(3)?),
+        ticket_at: time(4)?,
+        ticketless_since: time(5)?,
+        ticket_refused: time(6)?,
+        token: row.get::<_, Option<Vec<u8>>>(7)?.zip(life(time(8)?, time(9)?)),
+        generation: row.get(10)?,
+        refusal: errcode.map(|errcode| Refusal { errcode, errmsg: errmsg.unwrap_or_default() }),
+        refused_since: time(13)?,
+        held_until: time(14)?,
+        swept_at: time(15)?,
+        sweep_offset: row.get(16)?,
+        calls: (row.get(17)?, row.get(18)?, row.get(19)?),
+    })
+}
+
+/// A life of two columns; one whose renewal is not known is renewed at its end.
+pub(super) fn life(renew_at: Option<Time>, until: Option<Time>) -> Option<Life> {
+    until.map(|until| Life { renew_at: renew_at.unwrap_or(until), until })
+}
