@@ -2,13 +2,22 @@
 //! database, signals and systemd are left to whoever starts it.
 
 mod controls;
+mod platform;
+mod reach;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use anyhow::Context;
 
-pub use self::controls::{Beat, Controls, KeptTokens};
-use self::controls::{Replacement, beat};
+pub use self::{
+    controls::{Beat, Controls, KeptTokens},
+    platform::{doors, vault},
+    reach::{simulated, wechat},
+};
+use self::{
+    controls::{Replacement, beat},
+    reach::{client, token_source},
+};
 use crate::{
     alerting::{
         deliver::{ChannelEndpoint, Deliver},
@@ -18,7 +27,7 @@ use crate::{
         unwritable_alarm::{Audience, UnwritableAlarm},
     },
     clock::SharedClock,
-    config::{Alerts, ChannelConfig, Config, Digest, EventClass, Schedule, TokenSource as ConfiguredSource},
+    config::{Alerts, ChannelConfig, Config, Digest, EventClass, Schedule},
     domain::alert_rules::AlertPolicy,
     engine::{self, Engine, alert_deadlines::AlertDeadlines, drive::Driver, presence::Presence},
     live::{Changes, controlled},
@@ -26,9 +35,7 @@ use crate::{
     schedule::{Calendar, CronJobs},
     shutdown::Shutdown,
     store::{OpenError, Store, StoreError},
-    wechat::{
-        Client, ClientConfig, CommandSource, GrantNames, HttpSource, TokenSource, Tokens, Wechat, token::TOKENS_MAX,
-    },
+    wechat::{Wechat, token::Asks},
 };
 
 /// How long channels may take to be told that the file is damaged, before the daemon ends whether they were or not.
@@ -56,6 +63,9 @@ pub struct Parts {
     pub schedule: Schedule,
     /// How long finished requests are kept; `None` is for ever.
     pub retention: Option<Duration>,
+    /// What polls and calls ask a keeper of tokens in this process, when the daemon is the platform itself; whoever runs it
+    /// answers.
+    pub asks: Option<Asks>,
 }
 
 impl Parts {
@@ -72,6 +82,7 @@ impl Parts {
             heartbeat: None,
             schedule: Schedule::default(),
             retention: None,
+            asks: None,
         }
     }
 
@@ -80,14 +91,8 @@ impl Parts {
     /// # Errors
     /// An address, a token source, a channel or a number that cannot be used; the sentence says which and why.
     pub fn from_config(config: &Config, clock: SharedClock) -> anyhow::Result<Self> {
-        let client = ClientConfig {
-            base_url: config.wechat.base_url.clone(),
-            timeout: config.wechat.timeout,
-            idle_per_host: usize::try_from(config.wechat.in_flight)?,
-            egress: config.wechat.egress.clone(),
-            ..ClientConfig::default()
-        };
-        let wechat = wechat(&client, token_source(config)?, usize::try_from(config.tokens.keep)?, &clock)?;
+        let (source, asks) = token_source(config)?;
+        let wechat = wechat(&client(config)?, source, usize::try_from(config.tokens.keep)?, &clock)?;
         let (channels, heartbeat) = (channels(&config.alerts)?, heartbeat(config)?);
         Ok(Self {
             alerting: alerting(config),
@@ -96,6 +101,7 @@ impl Parts {
             heartbeat,
             schedule: config.schedule.clone(),
             retention: config.retention.finished,
+            asks,
             ..Self::new(clock, wechat, engine_settings(config)?)
         })
     }
@@ -257,24 +263,6 @@ async fn check(engine: &Engine, damage: &UnwritableAlarm, shutdown: &Shutdown) -
     checked
 }
 
-/// `WeChat`, with tokens from this source, of which so many are kept.
-///
-/// # Errors
-/// An address or a token source that cannot be used.
-pub fn wechat(client: &ClientConfig, source: TokenSource, keep: usize, clock: &SharedClock) -> anyhow::Result<Wechat> {
-    Ok(Wechat::new(Client::new(client)?, Tokens::keeping(keep, source, Arc::clone(clock))?))
-}
-
-/// The small `WeChat` of ours at these addresses.
-///
-/// # Errors
-/// An address that cannot be used.
-pub fn simulated(url: String, token_url: &str, timeout: Duration, clock: &SharedClock) -> anyhow::Result<Wechat> {
-    let client = ClientConfig { base_url: url, timeout, ..ClientConfig::default() };
-    let url = format!("{token_url}?appid={{account}}");
-    wechat(&client, TokenSource::Http(HttpSource { url, timeout, ..HttpSource::default() }), TOKENS_MAX, clock)
-}
-
 /// What the engine is told of the configuration.
 ///
 /// # Errors
@@ -285,27 +273,6 @@ pub fn engine_settings(config: &Config) -> anyhow::Result<engine::Settings> {
         in_flight: usize::try_from(config.wechat.in_flight)?,
         per_second: NonZeroU32::new(config.wechat.per_second).context("[wechat] per_second must be at least 1")?,
         daily_budget: config.polling.daily_budget,
-    })
-}
-
-fn token_source(config: &Config) -> anyhow::Result<TokenSource> {
-    let timeout = config.tokens.timeout;
-    let names = GrantNames { token: config.tokens.token.clone(), expires_in: config.tokens.expires_in.clone() };
-    Ok(match &config.tokens.source {
-        ConfiguredSource::Http { url, headers } => TokenSource::Http(HttpSource {
-            url: url.template().to_owned(),
-            headers: headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-            names,
-            timeout,
-            egress: config.tokens.egress.clone(),
-        }),
-        ConfiguredSource::Command(words) => {
-            let (program, args) = words.split_first().context("[tokens] command is empty")?;
-            TokenSource::Command(CommandSource { program: program.into(), args: args.to_vec(), names, timeout })
-        }
-        ConfiguredSource::Static(table) => {
-            TokenSource::Static(table.iter().map(|(account, token)| (account.to_string(), token.clone())).collect())
-        }
     })
 }
 
@@ -327,6 +294,7 @@ pub fn alerting(config: &Config) -> evaluator::Settings {
         quiet: alerts.quiet.clone(),
         quiet_except: alerts.quiet_except.clone(),
         crowd: alerts.crowd.into(),
+        component: config.component.as_ref().map(|component| component.appid.clone()),
         subscriptions: alerts.channels.iter().map(|channel| subscription(channel, digest)).collect(),
     }
 }

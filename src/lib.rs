@@ -14,6 +14,7 @@
 //! - [`engine`]: joins the other modules.
 //! - [`alerting`]: what people must know, and its delivery to channels.
 //! - [`schedule`]: cron jobs.
+//! - [`http`]: the doors that other systems come in by: `WeChat`'s pushes, and tokens for the platform's own.
 //! - [`daemon`]: puts a daemon together, for the command line, tests and simulations.
 //! - [`cli`]: the command line.
 //! - [`selftest`]: randomized simulations of the daemon, and tests on a real machine.
@@ -27,6 +28,7 @@ pub mod config;
 pub mod daemon;
 pub mod domain;
 pub mod engine;
+pub mod http;
 pub mod live;
 pub mod net;
 pub mod notify;

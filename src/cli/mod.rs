@@ -3,8 +3,10 @@
 pub mod account;
 pub mod alert;
 pub mod audit;
+pub mod authorizer;
 pub mod channel;
 pub mod completions;
+pub mod component;
 pub mod config;
 pub mod conflict;
 pub mod context;
@@ -24,6 +26,7 @@ mod reload;
 pub mod report;
 pub mod request;
 pub mod run;
+pub mod secrets;
 pub mod selftest;
 pub mod simulate;
 mod spreadsheet;
@@ -31,6 +34,7 @@ pub mod status;
 mod systemd;
 mod terminal_escape;
 pub mod time_format;
+pub mod token_key;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -105,6 +109,12 @@ pub enum Command {
     /// List accounts; check, suspend and resume them
     #[command(subcommand)]
     Account(account::Command),
+    /// List accounts that authorized the platform; have the daemon read or refresh them
+    #[command(subcommand)]
+    Authorizer(authorizer::Command),
+    /// Show the platform's own ticket and token
+    #[command(subcommand)]
+    Component(component::Command),
     /// List the mini programs that WeChat shows for accounts
     #[command(subcommand)]
     Program(program::Command),
@@ -134,6 +144,12 @@ pub enum Command {
     /// Back up, restore, verify and prune the database
     #[command(subcommand)]
     Db(db::Command),
+    /// Make and change the key that seals tokens in the database
+    #[command(subcommand)]
+    Secrets(secrets::Command),
+    /// Make a key for a system that asks the daemon for tokens
+    #[command(subcommand)]
+    TokenKey(token_key::Command),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -210,6 +226,10 @@ async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Run(run::Run {}) => Box::pin(run::run(context.config.as_deref())).await.map(|()| ExitStatus::Success),
         Command::Request(command) => request::run(&context, command).await,
         Command::Account(command) => account::run(&context, command).await,
+        Command::Authorizer(command) => authorizer::run(&context, command).await,
+        Command::Component(command) => component::run(&context, command).await,
+        Command::Secrets(command) => secrets::run(&context, command).await,
+        Command::TokenKey(command) => token_key::run(&context, &command),
         Command::Program(command) => program::run(&context, command).await,
         Command::Conflict(command) => conflict::run(&context, command).await,
         Command::Gate(command) => gate::run(&context, command).await,

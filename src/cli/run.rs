@@ -14,10 +14,11 @@ use super::{
     systemd,
 };
 use crate::{
-    clock::SystemClock,
+    clock::{SharedClock, SystemClock},
     config::{Config, proxy_variables},
     daemon::{self, Daemon, Parts},
     engine::{Engine, Readings, STANDSTILL, presence::Presence},
+    http::doors::Doors,
     shutdown::Shutdown,
     store::{Location, Role},
     telemetry,
@@ -53,7 +54,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
         tracing::info!("stopped before it was ready");
         return Ok(());
     };
-    let (daemon, presence) = started?;
+    let (daemon, presence, doors) = started?;
     tracing::info!(
         event = "daemon.ready",
         version = env!("CARGO_PKG_VERSION"),
@@ -65,19 +66,28 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let engine = Arc::clone(&daemon.engine);
     let reload = Reload::new(loaded, daemon.controls(), filter);
     let watched = watch(&engine, reload.refusal(), &shutdown);
-    let (ran, (), ()) = tokio::join!(daemon.run(presence, &shutdown), watched, reload.run(hangups, &shutdown));
+    let doors = async {
+        if let Some(doors) = doors {
+            doors.run(&shutdown).await;
+        }
+    };
+    let (ran, (), (), ()) =
+        tokio::join!(daemon.run(presence, &shutdown), watched, reload.run(hangups, &shutdown), doors);
     tracing::info!(event = "daemon.ended", readings = ?engine.readings(), "stopped");
     ran
 }
 
 /// Opens the database, brings it up to date, takes up where the last process ended. The daemon's mark comes last: who reads it
 /// knows that the daemon is ready.
-async fn start(config: &Config) -> anyhow::Result<(Daemon, Presence)> {
-    let parts = Parts::from_config(&open_files::fitted(config), Arc::new(SystemClock::new()))?;
+async fn start(config: &Config) -> anyhow::Result<(Daemon, Presence, Option<Doors>)> {
+    let clock: SharedClock = Arc::new(SystemClock::new());
+    let mut parts = Parts::from_config(&open_files::fitted(config), Arc::clone(&clock))?;
     let location = Location { path: config.database.path.clone(), mode: config.database.mode };
-    let daemon = Daemon::open(open(&location, Role::Daemon).await?, parts).await?;
+    let store = open(&location, Role::Daemon).await?;
+    let doors = daemon::doors(config, &mut parts, &store, &clock).await?;
+    let daemon = Daemon::open(store, parts).await?;
     let presence = Presence::begin(Arc::clone(&daemon.engine)).await;
-    Ok((daemon, presence))
+    Ok((daemon, presence, doors))
 }
 
 /// Feeds systemd's watchdog, only while the loop goes round.

@@ -15,10 +15,13 @@ use super::{Loaded, Setting, egress::read_certificates, keys, secret};
 /// must look like the one before it.
 const AT_START: [&str; 3] = ["database.url", "database.mode", "log.format"];
 
+/// Sections that are read once, at the start: listeners are bound then, and the key is held against the database.
+const SECTIONS_AT_START: [&str; 4] = ["component.", "callback.", "secrets.", "token_service."];
+
 /// Whether a change of this key waits for a restart.
 #[must_use]
 pub fn needs_restart(key: &str) -> bool {
-    AT_START.contains(&key)
+    AT_START.contains(&key) || SECTIONS_AT_START.iter().any(|section| key.starts_with(section))
 }
 
 /// Fingerprints of all keys as they are written, and of the files of secrets that they name.
@@ -94,9 +97,13 @@ impl Loaded {
         for setting in &new.settings {
             let key = setting.key;
             let shown = is_shown_otherwise(&setting);
-            if needs_restart(key) {
-                changes.at_restart.extend(shown.then_some(key));
-            } else if shown || self.contents.0.get(key) != new.contents.0.get(key) {
+            let is_otherwise = shown || self.contents.0.get(key) != new.contents.0.get(key);
+            if needs_restart(key) || (key == "tokens.source" && self.config.keeps_tokens() != new.config.keeps_tokens())
+            {
+                // The same file, spelt in another way, is no change.
+                let is_change = if AT_START.contains(&key) { shown } else { is_otherwise };
+                changes.at_restart.extend(is_change.then_some(key));
+            } else if is_otherwise {
                 changes.at_once.push(key);
             }
         }
@@ -112,7 +119,12 @@ impl Loaded {
                 *setting = stays.clone();
             }
         }
+        for (key, content) in self.contents.0.iter().filter(|(key, _)| needs_restart(key)) {
+            new.contents.0.insert(key, *content);
+        }
         new.config.database = self.config.database.clone();
+        new.config.component.clone_from(&self.config.component);
+        new.config.token_service.clone_from(&self.config.token_service);
         new.config.log.format = self.config.log.format;
         new
     }

@@ -6,6 +6,7 @@ use super::{
     Database, Digest, Log, LogFormat, PolicySection, RawConfig, RawPolling, Retention, Schedule,
     alerts::{Hours, RawAlerts, RawOverride, quoted},
     channels::RawChannel,
+    component::{RawCallback, RawComponent, RawSecrets, RawTokenService},
     digest::RawNudge,
     heartbeat::RawHeartbeat,
     secret,
@@ -54,6 +55,10 @@ fn values(written: &RawConfig) -> Vec<(&'static str, String)> {
         database,
         wechat,
         tokens,
+        component,
+        callback,
+        secrets,
+        token_service,
         polling,
         policy,
         retention,
@@ -78,6 +83,7 @@ fn values(written: &RawConfig) -> Vec<(&'static str, String)> {
         vec![("database.url", format!("sqlite:{}", path.display())), ("database.mode", format!("{mode:04o}"))];
     all.extend(wechat_values(wechat));
     all.extend(tokens_values(tokens));
+    all.extend(component_values(component, callback, secrets, token_service));
     all.extend([
         ("polling.steps", format!("[ {} ]", steps.collect::<Vec<_>>().join(", "))),
         ("polling.daily_budget", daily_budget.to_string()),
@@ -212,6 +218,7 @@ fn tokens_values(tokens: &RawTokens) -> [(&'static str, String); 14] {
         Source::Http => "http",
         Source::Command => "command",
         Source::Static => "static",
+        Source::Component => "component",
     };
     let files = |(name, file): (&String, &String)| format!("{name} = {file}");
     // Arguments may hold a password, a program's name does not.
@@ -235,6 +242,42 @@ fn tokens_values(tokens: &RawTokens) -> [(&'static str, String); 14] {
         ("tokens.ca_file", ca_file),
         ("tokens.token", token.clone()),
         ("tokens.expires_in", expires_in.clone()),
+    ]
+}
+
+fn component_values(
+    component: &RawComponent,
+    callback: &RawCallback,
+    secrets: &RawSecrets,
+    service: &RawTokenService,
+) -> [(&'static str, String); 14] {
+    let RawComponent {
+        appid,
+        secret_file,
+        message_token_file,
+        aes_key_file,
+        previous_message_token_file,
+        previous_aes_key_file,
+    } = component;
+    let RawCallback { listen, path, plain_json } = callback;
+    let RawSecrets { key_file, previous_key_files } = secrets;
+    let RawTokenService { listen: service_listen, behind_proxy, callers } = service;
+    let text = |text: &String| if text.is_empty() { "(not set)".to_owned() } else { text.clone() };
+    [
+        ("component.appid", text(appid)),
+        ("component.secret_file", text(secret_file)),
+        ("component.message_token_file", text(message_token_file)),
+        ("component.aes_key_file", text(aes_key_file)),
+        ("component.previous_message_token_file", text(previous_message_token_file)),
+        ("component.previous_aes_key_file", text(previous_aes_key_file)),
+        ("callback.listen", text(listen)),
+        ("callback.path", path.clone()),
+        ("callback.plain_json", plain_json.to_string()),
+        ("secrets.key_file", text(key_file)),
+        ("secrets.previous_key_files", listed(previous_key_files.iter().cloned())),
+        ("token_service.listen", text(service_listen)),
+        ("token_service.behind_proxy", behind_proxy.to_string()),
+        ("token_service.caller", names(callers.iter().map(|caller| caller.name.clone()))),
     ]
 }
 

@@ -63,7 +63,7 @@ impl Config {
     pub fn direct_sides(&self) -> Vec<String> {
         let tokens = match &self.tokens.source {
             TokenSource::Http { url, .. } => Some(SecretString::from(url.template())),
-            TokenSource::Command(_) | TokenSource::Static(_) => None,
+            TokenSource::Command(_) | TokenSource::Static(_) | TokenSource::Component => None,
         };
         let wechat = Some(SecretString::from(self.wechat.base_url.as_str()));
         let mut sides = vec![

@@ -2,7 +2,7 @@
 //! it is reloaded; after that every module trusts the types. Secrets are never shown.
 //!
 //! `text_file` reads what people wrote, `source` merges file and environment, `value` parses each kind of value, `secret` those that are never shown, `egress`
-//! the keys of every section that speaks to somebody outside; `wechat_api`, `tokens`, `alerts`, `channels`, `heartbeat`,
+//! the keys of every section that speaks to somebody outside; `wechat_api`, `tokens`, `component`, `alerts`, `channels`, `heartbeat`,
 //! `retention` and `digest` are the sections that need more than their types; `effective` lists the values in effect,
 //! `changes` what differs between two of them, `error` says where a mistake is, `warnings` what is legal and looks like
 //! one, `placeholder` what nothing expands.
@@ -10,6 +10,7 @@
 mod alerts;
 mod changes;
 mod channels;
+mod component;
 mod digest;
 mod effective;
 mod egress;
@@ -38,6 +39,7 @@ pub use self::{
     alerts::Alerts,
     changes::{Changes, needs_restart},
     channels::{ChannelConfig, EventClass},
+    component::{Callback, Caller, Component, Listen, TokenService},
     digest::{Digest, Nudge, Route},
     effective::{Origin, Setting, keys},
     error::ConfigError,
@@ -71,6 +73,11 @@ pub struct Config {
     pub wechat: Wechat,
     /// `[tokens]`: where access tokens come from.
     pub tokens: Tokens,
+    /// `[component]`, with `[callback]` and `[secrets]`: the platform whose tokens the daemon keeps itself, when
+    /// `[tokens] source` says so.
+    pub component: Option<Component>,
+    /// `[token_service]`: who else may ask for tokens.
+    pub token_service: Option<TokenService>,
     /// `[polling]`: how often accounts are looked at.
     pub polling: Polling,
     /// `[policy]`: how patient we are with a request.
@@ -212,6 +219,10 @@ struct RawConfig {
     database: Database,
     wechat: wechat_api::RawWechat,
     tokens: tokens::RawTokens,
+    component: component::RawComponent,
+    callback: component::RawCallback,
+    secrets: component::RawSecrets,
+    token_service: component::RawTokenService,
     polling: RawPolling,
     policy: PolicySection,
     retention: Retention,
@@ -257,6 +268,10 @@ impl RawConfig {
             mut database,
             wechat,
             tokens,
+            component,
+            callback,
+            secrets: keys,
+            token_service,
             polling,
             policy,
             retention,
@@ -275,6 +290,11 @@ impl RawConfig {
         Ok(Config {
             database,
             wechat: wechat.resolve(folder, tokens_secrets)?,
+            component: tokens
+                .is_component()
+                .then(|| component.resolve(callback, &keys, folder, tokens_secrets))
+                .transpose()?,
+            token_service: token_service.resolve(folder)?,
             tokens: if tokens_secrets == Secrets::Read { tokens.resolve(folder)? } else { tokens.without_source() },
             polling: Polling { steps, daily_budget: polling.daily_budget },
             policy,
@@ -339,6 +359,12 @@ impl Config {
     /// Like [`Config::inspect`], with the text that stands in `file` already read.
     pub fn inspect_text(file: PathBuf, text: &str, env: &[(String, String)]) -> Result<Loaded, ConfigError> {
         source::load(Some(file), text, env, [Secrets::Read; 2])
+    }
+
+    /// Whether the daemon keeps the platform's tokens itself.
+    #[must_use]
+    pub const fn keeps_tokens(&self) -> bool {
+        self.component.is_some()
     }
 
     /// The patience of the domain, from `[policy]` and `[polling] steps`.

@@ -50,6 +50,8 @@ pub enum TokenSource {
     Command(Vec<String>),
     /// A fixed table, for tests.
     Static(BTreeMap<AccountId, SecretString>),
+    /// The daemon itself, which is the platform: see [`super::Component`].
+    Component,
 }
 
 impl fmt::Debug for TokenSource {
@@ -58,6 +60,7 @@ impl fmt::Debug for TokenSource {
             Self::Http { url, headers } => f.debug_struct("Http").field("url", url).field("headers", headers).finish(),
             Self::Command(command) => f.debug_tuple("Command").field(&command.first()).finish_non_exhaustive(),
             Self::Static(table) => f.debug_tuple("Static").field(table).finish(),
+            Self::Component => f.write_str("Component"),
         }
     }
 }
@@ -128,6 +131,7 @@ pub(super) enum Source {
     Http,
     Command,
     Static,
+    Component,
 }
 
 impl Default for RawTokens {
@@ -168,6 +172,11 @@ fn mistake(key: &str, wrong: impl Into<String>) -> InvalidKey {
 }
 
 impl RawTokens {
+    /// Whether the daemon keeps the platform's tokens itself.
+    pub(super) const fn is_component(&self) -> bool {
+        matches!(self.source, Source::Component)
+    }
+
     /// Checks what the chosen source needs, and reads the files that hold its secrets.
     pub(super) fn resolve(self, folder: &Path) -> Result<Tokens, InvalidKey> {
         let (timeout, keep) = (self.timeout, self.keep);
@@ -180,6 +189,7 @@ impl RawTokens {
             Source::Http => self.http(folder)?,
             Source::Command => TokenSource::Command(program(self.command, folder)?),
             Source::Static => self.fixed(folder)?,
+            Source::Component => TokenSource::Component,
         };
         Ok(Tokens { source, timeout, keep, egress, token, expires_in })
     }

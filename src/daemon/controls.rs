@@ -63,7 +63,14 @@ impl Controls {
         if tokens == KeptTokens::Keep {
             new.wechat.tokens().take_over(self.engine.wechat().tokens());
         }
-        self.engine.reconfigure(new.engine, new.wechat);
+        let running = self.engine.wechat();
+        // Whoever keeps tokens in this process does so until it ends.
+        let wechat = if running.tokens().are_asked_for() || new.wechat.tokens().are_asked_for() {
+            new.wechat.with_tokens(running.tokens().clone())
+        } else {
+            new.wechat
+        };
+        self.engine.reconfigure(new.engine, wechat);
         self.engine.recorder().audit_by(new.deadlines);
         self.audience.set(&new.alerting.subscriptions, outlets.clone());
         // In this order: when what waits for a channel that is gone is given up, nothing is queued for it any more.

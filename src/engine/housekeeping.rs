@@ -43,6 +43,9 @@ const KEEP_EVENTS: Duration = Duration::from_hours(24 * 30);
 /// How long messages are kept that were given up: a person who looks once a quarter still finds them.
 const KEEP_DEAD: Duration = Duration::from_hours(24 * 90);
 
+/// How long pushes are known that are done with: a repetition comes within minutes, and this is days.
+const KEEP_PUSHES: Duration = Duration::from_hours(24 * 7);
+
 /// Finished requests that one night's housekeeping takes away: some minutes, in which no other job runs. Whoever sets a
 /// retention for the first time waits some nights, or prunes by hand.
 const PRUNE_MAX: u64 = 100_000;
@@ -75,6 +78,7 @@ impl Engine {
     pub async fn housekeep(&self, retention: Option<Duration>) -> Result<(), PruneError> {
         let recorder = self.recorder();
         recorder.prune_messages().await?;
+        self.store().prune_pushes(self.clock().now() - KEEP_PUSHES).await?;
         if let Some(age) = retention {
             let pruned = recorder.prune_requests(self.clock().now() - age, PRUNE_MAX, &mut |_| Ok(())).await?;
             if pruned.requests() > 0 || pruned.unsound > 0 {

@@ -46,6 +46,7 @@ mod recent_polls;
 mod reconcile_restored;
 pub mod record;
 pub mod submit;
+pub mod tokens;
 pub mod wish;
 mod write_ahead;
 mod write_outage;

@@ -424,7 +424,7 @@ mod tests {
         let gone = "DELETE FROM request WHERE id = (SELECT min(id) FROM request)";
         assert!(
             ["durable before acknowledged", "every history leads to its state"]
-                .contains(&promise_broken_by(gone).await)
+                .contains(&Box::pin(promise_broken_by(gone)).await)
         );
     }
 
@@ -432,6 +432,6 @@ mod tests {
     async fn a_state_without_a_step_is_noticed() {
         let moved = "UPDATE request SET state = 'rejected', finished_at = since, failure = NULL, deferred_until = NULL
                      WHERE kind = 'link' AND id = (SELECT max(id) FROM request WHERE kind = 'link' AND state <> 'rejected')";
-        assert_eq!(promise_broken_by(moved).await, "every history leads to its state");
+        assert_eq!(Box::pin(promise_broken_by(moved)).await, "every history leads to its state");
     }
 }

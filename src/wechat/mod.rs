@@ -48,6 +48,12 @@ impl Wechat {
         Self { client, tokens }
     }
 
+    /// The same client with these tokens.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Tokens) -> Self {
+        Self { tokens, ..self }
+    }
+
     /// The tokens, to drop one that a listing read later turned out to refuse.
     #[must_use]
     pub const fn tokens(&self) -> &Tokens {

@@ -6,6 +6,7 @@
 //! alerts that are due, `piecewise` writes what cannot be written as a whole. The position in the log is in the
 //! database, and advances in the transaction that writes the results.
 
+mod component_conditions;
 pub(super) mod notify;
 mod piecewise;
 mod recheck;
@@ -71,6 +72,8 @@ pub struct Settings {
     pub quiet_except: Vec<Rule>,
     /// So many accounts of one trouble are told of as one.
     pub crowd: u64,
+    /// The component whose tokens the daemon keeps itself, if it does.
+    pub component: Option<String>,
     /// Who is told what.
     pub subscriptions: Vec<Subscription>,
 }
@@ -84,6 +87,7 @@ impl Default for Settings {
             quiet: None,
             quiet_except: vec![Rule::Daemon],
             crowd: 100,
+            component: None,
             subscriptions: Vec::new(),
         }
     }

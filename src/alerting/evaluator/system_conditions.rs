@@ -14,6 +14,7 @@ use crate::{
         account::Trouble,
         address::{addresses, remember},
         alert_rules::{Count, Rule, Share, Spoken, SystemCondition, is_crowd, is_many},
+        authorizer::LACKING,
         errcode::Refusal,
         gate::GateKind,
         id::AccountId,
@@ -78,6 +79,10 @@ impl AlertEvaluator {
             Rule::AccountSuspended,
             Rule::AccountsRefused,
             Rule::IpNotAllowed,
+            Rule::TicketMissing,
+            Rule::ComponentRefused,
+            Rule::NeedsAuthorization,
+            Rule::ForeignRefresher,
             Rule::TokenFailing,
             Rule::AccountUnreadable,
             Rule::WechatUnreachable,
@@ -98,6 +103,7 @@ impl AlertEvaluator {
         conditions.extend(self.calls_refused(&crowds, now).await?);
         conditions.extend(self.spent(&crowds, now).await?);
         conditions.extend(gates);
+        conditions.extend(self.component(now).await?);
         conditions.extend(self.unknown_statuses(now).await?);
         conditions.extend(self.lists_emptied().await?);
         conditions.extend(self.capacity(now).await?);
@@ -138,7 +144,12 @@ impl AlertEvaluator {
                 let each = self.store().refused(errcode, many).await?;
                 conditions.extend(each.iter().filter_map(|one| {
                     let (account, refusal) = (one.account.parse().ok()?, refusal(one));
-                    Some(SystemCondition::AccountSuspended { account, refusal, since: Time::from_ms(one.since) })
+                    let since = Time::from_ms(one.since);
+                    Some(if self.settings.component.is_some() && LACKING.contains(&errcode) {
+                        SystemCondition::NeedsAuthorization { account, refusal, since }
+                    } else {
+                        SystemCondition::AccountSuspended { account, refusal, since }
+                    })
                 }));
             }
         }

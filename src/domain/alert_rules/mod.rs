@@ -50,6 +50,14 @@ pub enum Rule {
     IpNotAllowed,
     /// An account's calls of this day are used up.
     BudgetExhausted,
+    /// The platform has no usable ticket, or none has come for long.
+    TicketMissing,
+    /// `WeChat` refuses the platform itself.
+    ComponentRefused,
+    /// An account's administrator must authorize the platform.
+    NeedsAuthorization,
+    /// Somebody else refreshes the platform's tokens, too.
+    ForeignRefresher,
     /// No token for an account.
     TokenFailing,
     /// The list of an account cannot be read.
@@ -76,7 +84,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::Stuck,
         Self::Rejected,
         Self::Failed,
@@ -87,6 +95,10 @@ impl Rule {
         Self::AccountSuspended,
         Self::IpNotAllowed,
         Self::BudgetExhausted,
+        Self::TicketMissing,
+        Self::ComponentRefused,
+        Self::NeedsAuthorization,
+        Self::ForeignRefresher,
         Self::TokenFailing,
         Self::AccountUnreadable,
         Self::WechatUnreachable,
@@ -114,6 +126,10 @@ impl Rule {
             Self::AccountSuspended => "account_suspended",
             Self::IpNotAllowed => "ip_not_allowed",
             Self::BudgetExhausted => "budget_exhausted",
+            Self::TicketMissing => "ticket_missing",
+            Self::ComponentRefused => "component_refused",
+            Self::NeedsAuthorization => "needs_authorization",
+            Self::ForeignRefresher => "foreign_refresher",
             Self::TokenFailing => "token_failing",
             Self::AccountUnreadable => "account_unreadable",
             Self::WechatUnreachable => "wechat_unreachable",
@@ -142,6 +158,10 @@ impl Rule {
             | Self::AccountSuspended
             | Self::IpNotAllowed
             | Self::BudgetExhausted
+            | Self::TicketMissing
+            | Self::ComponentRefused
+            | Self::NeedsAuthorization
+            | Self::ForeignRefresher
             | Self::WechatUnreachable
             | Self::AccountsRefused
             | Self::UnknownStatus
@@ -157,7 +177,8 @@ impl Rule {
     #[must_use]
     pub const fn lingers(self) -> bool {
         match self {
-            Self::TokenFailing
+            Self::ForeignRefresher
+            | Self::TokenFailing
             | Self::AccountUnreadable
             | Self::WechatUnreachable
             | Self::AccountsRefused
@@ -175,6 +196,9 @@ impl Rule {
             | Self::AccountSuspended
             | Self::IpNotAllowed
             | Self::BudgetExhausted
+            | Self::TicketMissing
+            | Self::ComponentRefused
+            | Self::NeedsAuthorization
             | Self::ListsEmptied
             | Self::ChannelFailing
             | Self::Daemon => false,

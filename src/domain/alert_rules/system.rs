@@ -41,6 +41,44 @@ pub enum SystemCondition {
         /// When calls go on.
         until: Time,
     },
+    /// The platform has no usable ticket, or none has come for long.
+    TicketMissing {
+        /// The component's appid.
+        component: String,
+        /// When the last one came; `None`: none ever did.
+        last: Option<Time>,
+        /// Since when.
+        since: Time,
+    },
+    /// `WeChat` refuses the platform itself.
+    ComponentRefused {
+        /// The component's appid.
+        component: String,
+        /// What it said.
+        refusal: Refusal,
+        /// Since when.
+        since: Time,
+    },
+    /// An account's administrator must authorize the platform.
+    NeedsAuthorization {
+        /// The account.
+        account: AccountId,
+        /// What it is refused with.
+        refusal: Refusal,
+        /// Since when.
+        since: Time,
+    },
+    /// Somebody else refreshes the platform's tokens, too.
+    ForeignRefresher {
+        /// The component's appid.
+        component: String,
+        /// Accounts whose tokens died early in the last hour.
+        count: Count,
+        /// One of them.
+        example: String,
+        /// Since when that is known.
+        since: Time,
+    },
     /// No token that `WeChat` takes for an account.
     TokenFailing {
         /// The account; `None`: more accounts than are worth naming.
@@ -202,6 +240,19 @@ pub fn of_system_condition(condition: &SystemCondition, zone: &TimeZone) -> Aler
                 None => of(Rule::BudgetExhausted, account.as_str(), case, Some(account), *since),
                 Some(_) => of(Rule::BudgetExhausted, case, case, None, *since),
             }
+        }
+        SystemCondition::TicketMissing { component, since, .. } => {
+            of(Rule::TicketMissing, component, "no_ticket", None, *since)
+        }
+        SystemCondition::ComponentRefused { component, refusal, since } => {
+            of(Rule::ComponentRefused, component, &refusal.errcode.to_string(), None, *since)
+        }
+        SystemCondition::NeedsAuthorization { account, refusal, since } => {
+            let case = if refusal.errcode == 61_007 { "permission" } else { "authorization" };
+            of(Rule::NeedsAuthorization, account.as_str(), case, Some(account), *since)
+        }
+        SystemCondition::ForeignRefresher { component, since, .. } => {
+            of(Rule::ForeignRefresher, component, "tokens_die", None, *since)
         }
         SystemCondition::TokenFailing { account, since, .. } => {
             let key = account.as_ref().map_or("all", AccountId::as_str);

@@ -44,6 +44,15 @@ fn english(rule: Rule, case: &str, count: usize) -> String {
         (Rule::BudgetExhausted, _) => {
             many("account has used up its calls of today", "accounts have used up their calls of today")
         }
+        (Rule::TicketMissing, _) => "The platform has no usable component_verify_ticket".to_owned(),
+        (Rule::ComponentRefused, code) => format!("WeChat refuses the platform with errcode {code}"),
+        (Rule::NeedsAuthorization, "permission") => {
+            many("account has not granted permission set 33", "accounts have not granted permission set 33")
+        }
+        (Rule::NeedsAuthorization, _) => {
+            many("account must authorize the platform", "accounts must authorize the platform")
+        }
+        (Rule::ForeignRefresher, _) => "Another system refreshes the platform's tokens, too".to_owned(),
         (Rule::TokenFailing, _) => many("account has no usable token", "accounts have no usable token"),
         (Rule::AccountUnreadable, _) => many("account cannot be read", "accounts cannot be read"),
         (Rule::WechatUnreachable, _) => "Many accounts cannot be read, for one reason".to_owned(),
@@ -75,6 +84,11 @@ fn chinese(rule: Rule, case: &str, count: usize) -> String {
         (Rule::AccountSuspended, _) => format!("{count} 个公众号被微信暂停"),
         (Rule::IpNotAllowed, _) => "出口 IP 不在微信白名单中".to_owned(),
         (Rule::BudgetExhausted, _) => format!("{count} 个公众号今日调用已用完"),
+        (Rule::TicketMissing, _) => "第三方平台没有可用的 component_verify_ticket".to_owned(),
+        (Rule::ComponentRefused, code) => format!("微信拒绝第三方平台的调用（errcode {code}）"),
+        (Rule::NeedsAuthorization, "permission") => format!("{count} 个公众号未授予权限集 33（小程序管理）"),
+        (Rule::NeedsAuthorization, _) => format!("{count} 个公众号需要重新授权"),
+        (Rule::ForeignRefresher, _) => "有其他系统也在刷新本平台的 token".to_owned(),
         (Rule::TokenFailing, _) => format!("{count} 个公众号无可用 token"),
         (Rule::AccountUnreadable, _) => format!("{count} 个公众号的列表无法读取"),
         (Rule::WechatUnreachable, _) => "大量公众号因同一原因无法读取".to_owned(),

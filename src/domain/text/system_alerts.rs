@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use jiff::tz::TimeZone;
 
-use super::{Localized, account_alerts, format::marked_moment, request_alerts::refused};
+use super::{Localized, account_alerts, component_alerts, format::marked_moment, request_alerts::refused};
 use crate::domain::{
     alert_rules::{Count, SystemCondition},
     errcode::Refusal,
@@ -42,6 +42,20 @@ pub(in crate::domain) fn sentence(condition: &SystemCondition, zone: &TimeZone) 
         }
         SystemCondition::BudgetExhausted { account, count, refusal, since, until } => {
             exhausted((account, *count), refusal.as_ref(), (*since, *until), zone)
+        }
+        SystemCondition::TicketMissing { component, last, since } => component_alerts::ticket_missing(
+            component,
+            last.map(|at| marked_moment(at, zone)),
+            &marked_moment(*since, zone),
+        ),
+        SystemCondition::ComponentRefused { component, refusal, since } => {
+            component_alerts::refused(component, refusal, &marked_moment(*since, zone))
+        }
+        SystemCondition::NeedsAuthorization { account, refusal, since } => {
+            component_alerts::needs_authorization(account, refusal, &marked_moment(*since, zone))
+        }
+        SystemCondition::ForeignRefresher { component, count, example, .. } => {
+            component_alerts::foreign_refresher(component, *count, example)
         }
         SystemCondition::TokenFailing { account, error, since } => {
             no_token(account.as_ref(), error, &marked_moment(*since, zone))

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{BadTokenSource, Grant, Token, TokenError, TokenSource, command::Program, http::Service};
+use super::{BadTokenSource, Desk, Grant, Token, TokenError, TokenSource, command::Program, service::Service};
 use crate::{clock::SharedClock, domain::id::AccountId};
 
 /// A token is renewed this long before its end: old and new both work for 5 minutes around a refresh.
@@ -54,6 +54,7 @@ enum Source {
     Http(Service),
     Command(Program),
     Static { by_account: HashMap<AccountId, Token>, other: Option<Token> },
+    Asked(Desk),
 }
 
 type Outcome = Result<Token, TokenError>;
@@ -91,6 +92,7 @@ impl Tokens {
             TokenSource::Http(source) => Source::Http(Service::new(&source)?),
             TokenSource::Command(source) => Source::Command(Program::new(source)?),
             TokenSource::Static(tokens) => fixed(tokens)?,
+            TokenSource::Asked(desk) => Source::Asked(desk),
         };
         Ok(Self { inner: Arc::new(Inner { source, clock, cache: Mutex::default(), max: max.max(1) }) })
     }
@@ -102,10 +104,15 @@ impl Tokens {
     ///
     /// When the source refuses, or gives none.
     pub async fn get(&self, account: &AccountId) -> Result<Token, TokenError> {
-        if let Source::Static { by_account, other } = &self.inner.source {
-            return by_account.get(account).or(other.as_ref()).cloned().ok_or_else(|| {
-                TokenError::Unavailable("no token is configured for this account, and none for \"*\"".to_owned())
-            });
+        match &self.inner.source {
+            Source::Static { by_account, other } => {
+                return by_account.get(account).or(other.as_ref()).cloned().ok_or_else(|| {
+                    TokenError::Unavailable("no token is configured for this account, and none for \"*\"".to_owned())
+                });
+            }
+            // It keeps them itself.
+            Source::Asked(desk) => return desk.token(account).await,
+            Source::Http(_) | Source::Command(_) => {}
         }
         let mut flight = match self.inner.kept_or_flight(account) {
             Ok(token) => return Ok(token),
@@ -121,6 +128,10 @@ impl Tokens {
     /// in the meantime stays. Configured tokens are never forgotten.
     #[expect(clippy::must_use_candidate, reason = "most callers only want it gone")]
     pub fn invalidate(&self, account: &AccountId, token: &Token) -> bool {
+        if let Source::Asked(desk) = &self.inner.source {
+            desk.refused(account, token);
+            return true;
+        }
         let mut cache = self.inner.cache();
         let same = cache.kept.get(account).is_some_and(|kept| kept.token == *token);
         same && cache.kept.remove(account).is_some()
@@ -134,6 +145,12 @@ impl Tokens {
         // With room for the next one.
         by_use.truncate(self.inner.max - 1);
         self.inner.cache().kept.extend(by_use);
+    }
+
+    /// Whether somebody in this process keeps them.
+    #[must_use]
+    pub fn are_asked_for(&self) -> bool {
+        matches!(self.inner.source, Source::Asked(_))
     }
 
     /// How many tokens are kept.
@@ -170,7 +187,9 @@ impl Inner {
         match &self.source {
             Source::Http(service) => service.fetch(account).await,
             Source::Command(program) => program.fetch(account).await,
-            Source::Static { .. } => Err(TokenError::Unavailable("configured tokens are not fetched".to_owned())),
+            Source::Static { .. } | Source::Asked(_) => {
+                Err(TokenError::Unavailable("such tokens are not fetched".to_owned()))
+            }
         }
     }
 

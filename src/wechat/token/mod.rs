@@ -4,10 +4,12 @@
 use std::{borrow::Cow, collections::HashMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     domain::{
         errcode::Refusal,
+        history::hex,
         text::invisible::{self, Invisible},
     },
     net::{egress::Egress, secrets},
@@ -15,10 +17,12 @@ use crate::{
 
 mod cache;
 mod command;
+mod desk;
 mod grant;
-mod http;
+mod service;
 
 pub use cache::{TOKENS_MAX, Tokens};
+pub use desk::{Ask, Asks, Desk};
 pub use grant::Grant;
 
 pub use super::wire::GrantNames;
@@ -53,6 +57,18 @@ impl Token {
             return Ok(Self(Arc::new(secret)));
         };
         Err(TokenError::Unavailable(fault))
+    }
+
+    /// The token for somebody who may have it.
+    #[must_use]
+    pub fn secret(&self) -> SecretString {
+        SecretString::from(self.expose())
+    }
+
+    /// Whether its SHA-256 is this, in hexadecimal.
+    #[must_use]
+    pub fn has_digest(&self, sha256: &str) -> bool {
+        hex(&Sha256::digest(self.expose())).eq_ignore_ascii_case(sha256)
     }
 
     pub(super) fn expose(&self) -> &str {
@@ -105,6 +121,8 @@ pub enum TokenSource {
     /// Tokens that are known beforehand, by account; `"*"` stands for every other account. For tests and demonstrations:
     /// real tokens end after two hours.
     Static(HashMap<String, SecretString>),
+    /// Whoever keeps tokens in this process.
+    Asked(Desk),
 }
 
 /// A token service. It answers `{"access_token": "…", "expires_in": 7200}` (or `authorizer_access_token`), or the same where

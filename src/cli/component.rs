@@ -1,0 +1,66 @@
+//! `amplinkd component`: the platform itself, when the daemon keeps its tokens.
+
+use serde::Serialize;
+
+use super::{
+    context::{Context, ExitStatus},
+    time_format,
+};
+use crate::domain::time::Time;
+
+/// What can be asked of the component.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Show the ticket, the token and the last refusal of the platform's component
+    #[command(after_help = "\
+Example:
+  amplinkd component status
+
+WeChat pushes a component_verify_ticket every ten minutes. Without one for twelve hours no token can be fetched.")]
+    Status,
+}
+
+/// The component as people see it.
+#[derive(Debug, Serialize)]
+struct Status {
+    appid: String,
+    ticket_at: Option<String>,
+    ticket_age: Option<String>,
+    token_until: Option<String>,
+    generation: i64,
+    errcode: Option<i64>,
+    errmsg: Option<String>,
+    calls_today: i64,
+    lookups_today: i64,
+}
+
+/// Does what the command says.
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
+    let Command::Status = command;
+    context
+        .with_database(async |session| {
+            let now = session.now();
+            let Some(row) = session.store().only_component().await? else {
+                anyhow::bail!(
+                    "the database knows no component: it does once `amplinkd run` has started with [tokens] source = \
+                     \"component\""
+                )
+            };
+            let text = |at: Time| time_format::text(at);
+            let (day, calls, lookups) = row.calls;
+            let today = |count| if day == now.beijing_day() { count } else { 0 };
+            context.print_one(&Status {
+                ticket_at: row.ticket_at.map(text),
+                ticket_age: row.ticket_at.map(|at| time_format::age(&text(at), now)),
+                token_until: row.token.as_ref().map(|(_, life)| text(life.until)),
+                generation: row.generation,
+                errcode: row.refusal.as_ref().map(|refusal| refusal.errcode),
+                errmsg: row.refusal.map(|refusal| refusal.errmsg),
+                calls_today: today(calls),
+                lookups_today: today(lookups),
+                appid: row.appid,
+            })
+        })
+        .await?;
+    Ok(ExitStatus::Success)
+}

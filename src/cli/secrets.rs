@@ -1,0 +1,121 @@
+//! `amplinkd secrets`: the key that seals tokens, tickets and codes in the database.
+
+use std::{fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
+
+use anyhow::{Context as _, bail};
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+
+use super::context::{Context, ExitStatus, note};
+use crate::{
+    config::{Config, environment},
+    daemon,
+    store::{Location, Role, Store, write::sealed::SealedColumn},
+    vault::{self, Place, Vault},
+};
+
+/// Values sealed anew in one transaction.
+const PAGE: u32 = 500;
+
+/// What can be done with the key.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Make the key that seals tokens in the database
+    #[command(after_help = "\
+Example:
+  amplinkd secrets new-key /etc/amplinkd/database.key
+
+Keep a copy apart from the database's backups: without it nothing that is sealed can be read, and with both anyone can.")]
+    NewKey {
+        /// The file to make, readable by its owner alone
+        file: PathBuf,
+    },
+    /// Seal everything anew under the current key
+    #[command(after_help = "\
+Example:
+  amplinkd secrets rekey
+
+To change the key: name the new one in key_file and the old one in previous_key_files, restart the daemon, run this, then \
+take the old one out of previous_key_files. The daemon may run meanwhile; what was interrupted is continued by running it \
+again.")]
+    Rekey,
+}
+
+/// What was sealed anew.
+#[derive(Debug, Serialize)]
+struct Rekeyed {
+    key: String,
+    resealed: usize,
+    already_current: usize,
+}
+
+/// Does what the command says.
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
+    match command {
+        Command::NewKey { file } => new_key(&file)?,
+        Command::Rekey => rekey(context).await?,
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn new_key(file: &std::path::Path) -> anyhow::Result<()> {
+    let mut options = OpenOptions::new();
+    let made = options.write(true).create_new(true).mode(0o600).open(file);
+    let mut made = match made {
+        Err(there) if there.kind() == std::io::ErrorKind::AlreadyExists => bail!(
+            "{} is there already, and what is sealed under it could never be read again: choose another name",
+            file.display()
+        ),
+        made => made.with_context(|| format!("cannot make {}", file.display()))?,
+    };
+    let key = vault::new_key();
+    writeln!(made, "{}", key.expose_secret())
+        .and_then(|()| made.sync_all())
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    note(format!("wrote a new key to {}; keep a copy apart from the database's backups", file.display()));
+    Ok(())
+}
+
+async fn rekey(context: &Context) -> anyhow::Result<()> {
+    let config = Config::load(context.config.as_deref(), environment())?;
+    let Some(component) = &config.component else {
+        bail!("nothing is sealed: [tokens] source is not \"component\"");
+    };
+    let vault = daemon::vault(component)?;
+    let location = Location { path: config.database.path.clone(), mode: config.database.mode };
+    super::context::must_exist(&location)?;
+    let store = Store::open(&location, Role::Tool).await?;
+    let resealed = reseal(&store, &vault).await;
+    store.close().await;
+    context.print_one(&resealed?)
+}
+
+async fn reseal(store: &Store, vault: &Vault) -> anyhow::Result<Rekeyed> {
+    let mut done = Rekeyed { key: vault.current().to_string(), resealed: 0, already_current: 0 };
+    for column in SealedColumn::ALL {
+        let (table, name) = column.place();
+        let mut after = String::new();
+        loop {
+            let page = store.sealed_page(column, &after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after.clone_from(&last.key);
+            let mut anew = Vec::with_capacity(page.len());
+            for value in page {
+                if vault.is_current(&value.sealed) {
+                    done.already_current += 1;
+                    continue;
+                }
+                let sealed = {
+                    let place = Place { table, column: name, appid: &value.appid };
+                    let plain = vault.open(place, &value.sealed).with_context(|| {
+                        format!("{table}.{name} of {} cannot be opened; nothing of it was changed", value.appid)
+                    })?;
+                    vault.seal(place, &plain)
+                };
+                anew.push((value, sealed));
+            }
+            done.resealed += store.reseal(anew).await?;
+        }
+    }
+    Ok(done)
+}

@@ -1,0 +1,46 @@
+//! A daemon that is the platform itself: its vault, and the doors by which pushes come in and tokens go out.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
+
+use super::{Parts, reach::client};
+use crate::{
+    clock::SharedClock,
+    config::{Component, Config},
+    http::doors::Doors,
+    store::Store,
+    vault::{Key, Vault},
+    wechat::Component as Platform,
+};
+
+/// The doors of a daemon that keeps the platform's tokens itself; `None` when it asks somebody else.
+///
+/// # Errors
+/// A key that does not fit the database, an address that is taken; the sentence says which and why.
+pub async fn doors(
+    config: &Config,
+    parts: &mut Parts,
+    store: &Store,
+    clock: &SharedClock,
+) -> anyhow::Result<Option<Doors>> {
+    let (Some(component), Some(asks)) = (&config.component, parts.asks.take()) else { return Ok(None) };
+    let secret = component.secret.clone().context("[component] secret_file was not read")?;
+    let platform = Platform::new(&client(config)?, &component.appid, secret)?;
+    let (at, keep) = ((store.clone(), Arc::clone(clock)), usize::try_from(config.tokens.keep)?);
+    let service = config.token_service.as_ref();
+    Doors::open(component, service, (platform, vault(component)?), at, (asks, keep)).await.map(Some)
+}
+
+/// The key that seals tokens.
+///
+/// # Errors
+/// A key file that holds no key.
+pub fn vault(component: &Component) -> anyhow::Result<Vault> {
+    let key = component.key.as_ref().context("[secrets] key_file was not read")?;
+    let current = Key::parse(key.expose_secret().as_bytes()).context("[secrets] key_file")?;
+    let previous = component.previous_keys.iter().map(|key| Key::parse(key.expose_secret().as_bytes()));
+    let previous = previous.collect::<Result<Vec<_>, _>>().context("[secrets] previous_key_files")?;
+    Ok(Vault::new(&current, &previous))
+}

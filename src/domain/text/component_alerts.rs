@@ -1,0 +1,87 @@
+//! The sentences of what people must know about the platform itself: its ticket, its secret, who must authorize it.
+
+use super::Localized;
+use crate::domain::{alert_rules::Count, errcode::Refusal, id::AccountId, text::account_alerts::counted};
+
+pub(super) fn ticket_missing(component: &str, last: Option<String>, since: &str) -> Localized {
+    let (last, last_zh) = match last {
+        Some(at) => (format!("the last push came at {at}"), format!("最近一次推送：{at}")),
+        None => ("none has ever come".to_owned(), "从未收到推送".to_owned()),
+    };
+    Localized::new(
+        format!(
+            "The platform {component} has had no usable component_verify_ticket since {since} ({last}). WeChat pushes one \
+             every ten minutes to the event URL: check that URL, the proxy before `[callback] listen`, and the message \
+             token and key. Twelve hours after the last ticket no account can be reached."
+        ),
+        format!(
+            "第三方平台 {component} 自 {since} 起没有可用的 component_verify_ticket（{last_zh}）。微信每 10 分钟向授权事件接收 URL \
+             推送一次：请检查该 URL、`[callback] listen` 前的代理，以及消息校验 Token 与消息加解密 Key。\
+             最后一张 ticket 满 12 小时后，所有公众号均无法访问。"
+        ),
+    )
+}
+
+pub(super) fn refused(component: &str, refusal: &Refusal, since: &str) -> Localized {
+    let Refusal { errcode, errmsg } = refusal;
+    let (what, what_zh) = match errcode {
+        40_013 | 40_125 | 41_004 => (
+            "Check `[component] appid` and `secret_file`, then restart or reload amplinkd: it does not try again before that.",
+            "请检查 `[component] appid` 与 `secret_file`，然后重启或重新加载 amplinkd；在此之前不会再试。",
+        ),
+        45_009 => (
+            "Its calls of this day are used up: some other system may be calling in a loop. It is tried again tomorrow.",
+            "当日调用次数已用完，可能有其他系统在循环调用；次日自动重试。",
+        ),
+        _ => ("It is tried again by itself.", "将自动重试。"),
+    };
+    Localized::new(
+        format!(
+            "WeChat has refused the platform {component} since {since}: {errmsg:?} (errcode {errcode}). Tokens are not renewed \
+             meanwhile. {what}"
+        ),
+        format!(
+            "自 {since} 起微信拒绝第三方平台 {component}：{errmsg}（errcode {errcode}）。期间无法刷新 token。{what_zh}"
+        ),
+    )
+}
+
+pub(super) fn needs_authorization(account: &AccountId, refusal: &Refusal, since: &str) -> Localized {
+    if refusal.errcode == 61_007 {
+        return Localized::new(
+            format!(
+                "Account {account} authorized the platform without permission set 33 (小程序管理), so nothing of it has gone on \
+                 since {since}: its administrator must authorize again and tick that set."
+            ),
+            format!(
+                "公众号 {account} 授权时未勾选权限集 33（小程序管理），自 {since} 起全部请求停止；请其管理员重新授权并勾选该权限集。"
+            ),
+        );
+    }
+    let Refusal { errcode, errmsg } = refusal;
+    Localized::new(
+        format!(
+            "Account {account} is not authorized, so nothing of it has gone on since {since}: its administrator must scan the \
+             platform's authorization code and grant permission set 33 (小程序管理). The reason: {errmsg} (errcode {errcode})."
+        ),
+        format!(
+            "公众号 {account} 未授权本平台，自 {since} 起全部请求停止；请其管理员扫描第三方平台授权二维码，并授予权限集 33（小程序管理）。\
+             原因：{errmsg}（errcode {errcode}）。"
+        ),
+    )
+}
+
+pub(super) fn foreign_refresher(component: &str, count: Count, example: &str) -> Localized {
+    let (count, count_zh) = counted(count);
+    Localized::new(
+        format!(
+            "Tokens of {count} accounts, {example} among them, died within an hour although nobody withdrew anything: another \
+             system refreshes the tokens of platform {component}, too. Only one may: stop the other one, and let it ask \
+             amplinkd's `[token_service]`."
+        ),
+        format!(
+            "一小时内有{count_zh}个公众号（例如 {example}）的 token 提前失效，而并无取消授权：另有系统也在刷新第三方平台 {component} 的 token。\
+             只能由一个系统刷新：请停用另一个，改为向 amplinkd 的 `[token_service]` 获取。"
+        ),
+    )
+}

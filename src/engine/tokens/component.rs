@@ -1,0 +1,190 @@
+//! The component's token: one fetch at a time, no call without a ticket that may work, and a pause after every refusal.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::{
+    ADDRESS_PAUSE, CALLS_PER_DAY, Inner, LIFETIME, PAUSE,
+    memory::{Kept, Missing},
+};
+use crate::{
+    domain::{
+        authorizer::{ComponentRefusal, Freshness, Life},
+        errcode::Refusal,
+        quota::Period,
+        time::Time,
+    },
+    store::write::{
+        claim::Claim,
+        component::{ComponentRow, Counted, NewToken},
+    },
+    wechat::{CallError, Token},
+};
+
+const TABLE: &str = "component";
+
+/// How often a claim of somebody else's is looked at, and for how long.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOKS: u32 = 100;
+
+impl Inner {
+    /// The component's token, as it is on disk.
+    pub(super) async fn component_token(&self) -> Result<Kept, Missing> {
+        let mut memory = self.component.lock().await;
+        let now = self.now();
+        if let Some(kept) = memory.as_ref().filter(|kept| kept.life.freshness(now) == Freshness::Fresh) {
+            return Ok(kept.clone());
+        }
+        match self.next_component_token().await {
+            Ok(kept) => Ok(memory.insert(kept).clone()),
+            // The old one works as long as it lives.
+            Err(missing) => memory.clone().filter(|kept| kept.life.until > now).ok_or(missing),
+        }
+    }
+
+    /// Forgets the component's token: `WeChat` has refused it.
+    pub(super) async fn drop_component_token(&self, generation: i64) -> Result<(), Missing> {
+        let mut memory = self.component.lock().await;
+        if memory.as_ref().is_some_and(|kept| kept.generation == generation) {
+            *memory = None;
+        }
+        self.store.drop_component_token(self.appid(), generation).await?;
+        Ok(())
+    }
+
+    async fn next_component_token(&self) -> Result<Kept, Missing> {
+        let row = self.component_row().await?;
+        if let Some(kept) = self.component_of(&row)?
+            && kept.life.freshness(self.now()) == Freshness::Fresh
+        {
+            return Ok(kept);
+        }
+        let ticket = self.usable_ticket(&row)?;
+        match self.store.claim_component(self.appid(), self.claimant(row.generation)).await? {
+            Claim::Ours(_) => self.fetch_component_token(&row, &ticket).await,
+            Claim::Newer(row) => {
+                self.component_of(&row)?.ok_or_else(|| later("the component's token was just dropped"))
+            }
+            Claim::Taken => self.component_token_of_another(row.generation).await,
+            Claim::Gone => Err(later("the component is gone from the database")),
+        }
+    }
+
+    async fn fetch_component_token(&self, row: &ComponentRow, ticket: &SecretString) -> Result<Kept, Missing> {
+        if !self.store.count_component_call(self.appid(), Counted::Call, CALLS_PER_DAY, self.now()).await? {
+            self.store.release_component(self.appid(), &self.by).await?;
+            return Err(later("the day's own cap of component calls is reached: a token was asked for far too often"));
+        }
+        let asked = self.now();
+        match self.client.component_token(ticket).await {
+            Ok(issued) => {
+                let life = Life::new(self.appid(), issued.lives.unwrap_or(LIFETIME), asked);
+                let sealed = self.sealed(TABLE, "token", self.appid(), &issued.token);
+                let new = NewToken { sealed, life };
+                if !self.store.put_component_token(self.appid(), row.generation, &self.by, new).await? {
+                    return Err(later("another process was faster"));
+                }
+                self.work.notify_one();
+                Ok(Kept { token: token(issued.token)?, life, generation: row.generation + 1 })
+            }
+            Err(error) => Err(self.component_call_failed(error).await?),
+        }
+    }
+
+    /// What came of a call of the component in place of an answer: it holds back what it concerns.
+    pub(super) async fn component_call_failed(&self, error: CallError) -> Result<Missing, Missing> {
+        let CallError::Refused(refusal) = error else {
+            self.store.release_component(self.appid(), &self.by).await?;
+            return Ok(Missing::Later(error.to_string()));
+        };
+        self.component_refused(refusal).await
+    }
+
+    /// `WeChat` refused a call for a reason that lies with the component.
+    pub(super) async fn component_refused(&self, refusal: Refusal) -> Result<Missing, Missing> {
+        let (now, class) = (self.now(), ComponentRefusal::of(refusal.errcode));
+        let held_until = match class {
+            // The next ticket, or a person, ends it.
+            ComponentRefusal::Ticket | ComponentRefusal::Secret => None,
+            ComponentRefusal::DayUsedUp => Some(Period::Day.begins_again(now, Duration::ZERO)),
+            ComponentRefusal::Address => Some(now + ADDRESS_PAUSE),
+            ComponentRefusal::ComponentToken
+            | ComponentRefusal::RefreshToken
+            | ComponentRefusal::Unauthorized
+            | ComponentRefusal::Code
+            | ComponentRefusal::Other => Some(now + PAUSE),
+        };
+        tracing::error!(
+            event = "tokens.component_refused",
+            errcode = refusal.errcode,
+            errmsg = refusal.errmsg,
+            "WeChat refused the component"
+        );
+        let is_of_ticket = class == ComponentRefusal::Ticket;
+        self.store.component_refused(self.appid(), &self.by, refusal.clone(), (now, held_until), is_of_ticket).await?;
+        Ok(match class {
+            ComponentRefusal::Address => Missing::Refused(refusal),
+            _ => Missing::Later(format!("WeChat refused the component: {refusal}")),
+        })
+    }
+
+    /// The ticket, unless nothing is to be tried with it.
+    fn usable_ticket(&self, row: &ComponentRow) -> Result<SecretString, Missing> {
+        let now = self.now();
+        if let Some(refusal) = &row.refusal {
+            match (ComponentRefusal::of(refusal.errcode), row.held_until) {
+                // A ticket that came later is another.
+                (ComponentRefusal::Ticket, _) => {}
+                (ComponentRefusal::Address, Some(until)) if is_ahead(until, now) => {
+                    return Err(Missing::Refused(refusal.clone()));
+                }
+                (_, Some(until)) if !is_ahead(until, now) => {}
+                (_, None | Some(_)) => return Err(Missing::Later(format!("WeChat refused the component: {refusal}"))),
+            }
+        }
+        match &row.ticket {
+            None => Err(later("no component_verify_ticket has come yet: WeChat pushes one every ten minutes")),
+            Some((_, made)) if row.ticket_refused == Some(*made) => {
+                Err(later("the component_verify_ticket was refused: the next push brings another"))
+            }
+            Some((sealed, _)) => self.opened(TABLE, "ticket", self.appid(), sealed),
+        }
+    }
+
+    async fn component_row(&self) -> Result<ComponentRow, Missing> {
+        self.store.component(self.appid()).await?.ok_or_else(|| later("the component is gone from the database"))
+    }
+
+    fn component_of(&self, row: &ComponentRow) -> Result<Option<Kept>, Missing> {
+        let Some((sealed, life)) = &row.token else { return Ok(None) };
+        let token = token(self.opened(TABLE, "token", self.appid(), sealed)?)?;
+        Ok(Some(Kept { token, life: *life, generation: row.generation }))
+    }
+
+    async fn component_token_of_another(&self, generation: i64) -> Result<Kept, Missing> {
+        for _ in 0..LOOKS {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let row = self.component_row().await?;
+            if row.generation > generation {
+                return self.component_of(&row)?.ok_or_else(|| later("the component's token was just dropped"));
+            }
+        }
+        Err(later("another process fetches the component's token and has not come back"))
+    }
+}
+
+/// Whether a time holds something back; one further ahead than a day was written by a calendar that has been stepped back.
+fn is_ahead(until: Time, now: Time) -> bool {
+    const DAY: Duration = Duration::from_hours(25);
+    until > now && now.until(until) <= DAY
+}
+
+pub(super) fn later(why: &str) -> Missing {
+    Missing::Later(why.to_owned())
+}
+
+/// A token as calls take it.
+pub(super) fn token(secret: SecretString) -> Result<Token, Missing> {
+    Token::new(secret).map_err(|error| Missing::Later(error.to_string()))
+}

@@ -1,0 +1,144 @@
+//! Tokens in memory, as they were read from their rows, and fetches under way: one for each account.
+
+use std::collections::HashMap;
+
+use tokio::sync::watch;
+
+use crate::{
+    domain::{
+        authorizer::{Freshness, Life},
+        errcode::Refusal,
+        time::Time,
+    },
+    store::StoreError,
+    wechat::Token,
+};
+
+/// When there are too many, this part of them goes at once, as a divisor.
+const MAKE_ROOM_PART: usize = 10;
+
+/// A token as its row holds it.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub(super) token: Token,
+    pub(super) life: Life,
+    pub(super) generation: i64,
+}
+
+/// Why there is no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// `WeChat` says no to this account, or to our address.
+    Refused(Refusal),
+    /// It is tried again later.
+    Later(String),
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Later(why) => f.write_str(why),
+        }
+    }
+}
+
+impl From<StoreError> for Missing {
+    fn from(error: StoreError) -> Self {
+        Self::Later(error.to_string())
+    }
+}
+
+pub(super) type Outcome = Result<Token, Missing>;
+
+/// A fetch under way.
+pub(super) type Flight = watch::Receiver<Option<Outcome>>;
+
+/// What is known without asking the rows.
+#[derive(Debug)]
+pub(super) struct Memory {
+    kept: HashMap<String, Kept>,
+    /// Tokens that `WeChat` refused, until their rows have been asked.
+    doubted: HashMap<String, Token>,
+    pub(super) flights: HashMap<String, Flight>,
+    max: usize,
+}
+
+/// What memory says of an account's token.
+pub(super) enum Known {
+    /// Use it; renew it beside, when that is due.
+    Token(Token, Freshness),
+    /// Ask the row.
+    Nothing,
+}
+
+impl Memory {
+    pub(super) fn new(max: usize) -> Self {
+        let (kept, doubted, flights) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { kept, doubted, flights, max: max.max(1) }
+    }
+
+    pub(super) fn known(&self, appid: &str, now: Time) -> Known {
+        let Some(kept) = self.kept.get(appid) else { return Known::Nothing };
+        match kept.life.freshness(now) {
+            fresh @ (Freshness::Fresh | Freshness::RenewBeside) => Known::Token(kept.token.clone(), fresh),
+            Freshness::RenewFirst | Freshness::Ended => Known::Nothing,
+        }
+    }
+
+    /// The token, when nothing at all is to be done about it.
+    pub(super) fn fresh(&self, appid: &str, now: Time) -> Option<Token> {
+        match self.known(appid, now) {
+            Known::Token(token, Freshness::Fresh) => Some(token),
+            Known::Token(..) | Known::Nothing => None,
+        }
+    }
+
+    pub(super) fn keep(&mut self, appid: &str, kept: Kept, now: Time) {
+        if self.kept.len() >= self.max && !self.kept.contains_key(appid) {
+            self.make_room(now);
+        }
+        self.kept.insert(appid.to_owned(), kept);
+    }
+
+    pub(super) fn holds(&self, appid: &str) -> bool {
+        self.kept.contains_key(appid)
+    }
+
+    /// When the token ends that is held.
+    pub(super) fn until(&self, appid: &str) -> Option<Time> {
+        self.kept.get(appid).map(|kept| kept.life.until)
+    }
+
+    /// Forgets an account: its row has changed.
+    pub(super) fn forget(&mut self, appid: &str) {
+        self.kept.remove(appid);
+        self.doubted.remove(appid);
+    }
+
+    /// `WeChat` refused this token: unless another one is known already, its row is asked next.
+    pub(super) fn doubt(&mut self, appid: &str, token: &Token) {
+        if self.kept.get(appid).is_none_or(|kept| kept.token == *token) {
+            self.kept.remove(appid);
+            self.doubted.insert(appid.to_owned(), token.clone());
+        }
+    }
+
+    /// The token that was refused, once.
+    pub(super) fn take_doubt(&mut self, appid: &str) -> Option<Token> {
+        self.doubted.remove(appid)
+    }
+
+    /// Those that have ended go; when none has, a tenth of all.
+    fn make_room(&mut self, now: Time) {
+        self.kept.retain(|_, kept| kept.life.until > now);
+        if self.kept.len() >= self.max {
+            let mut must_go = self.max.div_ceil(MAKE_ROOM_PART);
+            self.kept.retain(|_, _| {
+                let goes = must_go > 0;
+                must_go -= usize::from(goes);
+                !goes
+            });
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Keeps the platform's own tokens: the component's and each authorizer's. The rows decide and the memory only spares
+//! reading them: a token is used once it is on disk, and whoever fetches one claims its row first.
+//!
+//! [`memory`] holds what was read, [`component`] fetches the component's token, [`refresh`] an authorizer's, [`pushes`] takes
+//! up what `WeChat` tells of authorizations, [`sweep`] reads the list of authorizers, [`desk`] answers whoever asks.
+
+mod component;
+pub mod desk;
+mod memory;
+pub mod pushes;
+mod refresh;
+pub mod sweep;
+mod tasks;
+
+use std::{sync::Arc, time::Duration};
+
+use secrecy::SecretString;
+use tokio::sync::{Mutex, Notify};
+
+use self::memory::{Kept, Memory, Missing};
+use crate::{
+    clock::SharedClock,
+    domain::time::Time,
+    store::{Store, StoreError, write::claim::Claimant, write::record::new_id},
+    vault::{Place, Unsealable, Vault},
+    wechat::component::Component as Client,
+};
+
+/// Calls of the component in a day for its tokens and the list of authorizers: fourteen are usual, and a loop of ours can
+/// never spend the 10,000 that `WeChat` gives.
+const CALLS_PER_DAY: i64 = 500;
+
+/// Calls in a day about single authorizers.
+const LOOKUPS_PER_DAY: i64 = 5_000;
+
+/// How long nothing is asked after an answer that may be different next time.
+const PAUSE: Duration = Duration::from_mins(1);
+
+/// How long a token lives whose answer does not say: what `WeChat`'s pages promise.
+const LIFETIME: Duration = Duration::from_hours(2);
+
+/// The longest such pause.
+const PAUSE_MAX: Duration = Duration::from_mins(30);
+
+/// How long our address is taken for refused.
+const ADDRESS_PAUSE: Duration = Duration::from_mins(5);
+
+/// What the platform is, as configured.
+#[derive(Debug)]
+pub struct Settings {
+    /// The component's appid.
+    pub appid: String,
+    /// Tokens kept in memory at once.
+    pub keep: usize,
+}
+
+/// Keeps tokens. Cheap to clone; clones share everything.
+#[derive(Debug, Clone)]
+pub struct TokenKeeper(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    clock: SharedClock,
+    client: Client,
+    vault: Vault,
+    settings: Settings,
+    /// Which process this is, in claims.
+    by: String,
+    memory: std::sync::Mutex<Memory>,
+    /// The component's token; whoever fetches the next one holds it.
+    component: Mutex<Option<Kept>>,
+    /// Something is to be done about a push or the list.
+    work: Notify,
+}
+
+/// Why the keeper cannot start. Mend the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum BadKeeper {
+    /// The key does not open what is written down.
+    #[error(
+        "[secrets] key_file is not the key that this database is sealed with ({0}): give that key, or name it in \
+         previous_key_files"
+    )]
+    WrongKey(Unsealable),
+    /// The database cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl TokenKeeper {
+    /// A keeper of this component's tokens. It makes sure that its key opens what is written down before it writes, and
+    /// takes over what a process that is gone had begun.
+    ///
+    /// # Errors
+    /// [`BadKeeper`]: nothing was overwritten.
+    pub async fn open(
+        store: Store,
+        clock: SharedClock,
+        client: Client,
+        vault: Vault,
+        settings: Settings,
+    ) -> Result<Self, BadKeeper> {
+        let now = clock.now();
+        let appid = &settings.appid;
+        match store.component(appid).await? {
+            Some(row) => vault.check_keys(appid, &row.key_check).map_err(BadKeeper::WrongKey)?,
+            None => store.add_component(appid, vault.key_check(appid), now).await?,
+        }
+        store.retry_component(appid).await?;
+        store.free_claims().await?;
+        let memory = std::sync::Mutex::new(Memory::new(settings.keep));
+        let (component, work) = (Mutex::new(None), Notify::new());
+        let by = new_id(now);
+        Ok(Self(Arc::new(Inner { store, clock, client, vault, settings, by, memory, component, work })))
+    }
+
+    /// The component's appid.
+    #[must_use]
+    pub fn component_appid(&self) -> &str {
+        &self.0.settings.appid
+    }
+}
+
+impl Inner {
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    fn claimant(&self, generation: i64) -> Claimant {
+        Claimant { by: self.by.clone(), generation, now: self.now() }
+    }
+
+    fn appid(&self) -> &str {
+        &self.settings.appid
+    }
+
+    /// A value of a row; one that does not open is missing, and told of.
+    fn opened(
+        &self,
+        table: &'static str,
+        column: &'static str,
+        appid: &str,
+        sealed: &[u8],
+    ) -> Result<SecretString, Missing> {
+        self.vault.open(Place { table, column, appid }, sealed).map_err(|error| {
+            tracing::error!(event = "tokens.unsealable", table, column, appid, error = %error, "a secret in the database cannot be opened");
+            Missing::Later(format!("the {column} in the database cannot be opened: {error}"))
+        })
+    }
+
+    fn sealed(&self, table: &'static str, column: &'static str, appid: &str, plain: &SecretString) -> Vec<u8> {
+        self.vault.seal(Place { table, column, appid }, plain)
+    }
+}

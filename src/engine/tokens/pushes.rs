@@ -1,0 +1,235 @@
+//! What `WeChat` tells of the ticket and of authorizations: written down, with all that it means, before it is answered;
+//! codes are traded for tokens right after.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::{
+    Inner, LIFETIME, LOOKUPS_PER_DAY, TokenKeeper,
+    component::token,
+    memory::{Kept, Missing},
+    refresh::TABLE,
+};
+use crate::{
+    domain::{
+        authorizer::{AuthorizationEvent, ComponentRefusal, Life},
+        errcode::Refusal,
+    },
+    shutdown::Shutdown,
+    store::{
+        StoreError,
+        write::{
+            authorizer::{AuthorizerInfo, NewTokens},
+            component::{Counted, NewToken},
+            push::{NewPush, OpenPush, Received},
+        },
+    },
+    wechat::{
+        CallError,
+        callback::{Event, Push},
+    },
+};
+
+/// How often open pushes are looked for that nobody told of: a second process, or a start.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Open pushes taken up at once.
+const PAGE: u32 = 100;
+
+/// What is left to be done about a push.
+enum Left {
+    Nothing,
+    /// The account is to be looked up in place of its code.
+    LookUp,
+    /// It is tried again later.
+    Again(String),
+}
+
+impl TokenKeeper {
+    /// Writes a push down with all that it means. Only after this it may be answered with success.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn receive(&self, push: Push) -> Result<Received, StoreError> {
+        let (inner, now) = (&self.0, self.0.now());
+        let Push { id, made, event } = push;
+        let of_account = |appid: String, event, code: Option<SecretString>| {
+            let code = code.map(|code| inner.sealed("push", "code", &appid, &code));
+            NewPush { id: id.clone(), appid, event, made, code }
+        };
+        let push = match event {
+            Event::Ticket(ticket) => {
+                let sealed = inner.sealed("component", "ticket", inner.appid(), &ticket);
+                let is_kept = inner.store.put_ticket(inner.appid(), sealed, made, now).await?;
+                inner.work.notify_one();
+                return Ok(if is_kept { Received::Taken } else { Received::Late });
+            }
+            Event::Authorized { account, code } => {
+                of_account(account.to_string(), AuthorizationEvent::Authorized, Some(code))
+            }
+            Event::UpdateAuthorized { account, code } => {
+                of_account(account.to_string(), AuthorizationEvent::Updated, Some(code))
+            }
+            Event::Unauthorized { account } => of_account(account.to_string(), AuthorizationEvent::Unauthorized, None),
+            Event::Other(kind) => {
+                tracing::info!(event = "callback.other", kind, "a push that concerns nothing here");
+                return Ok(Received::Taken);
+            }
+        };
+        let (appid, event) = (push.appid.clone(), push.event);
+        let received = inner.store.receive_push(push, now).await?;
+        inner.memory().forget(&appid);
+        tracing::info!(
+            event = "callback.push",
+            account = appid,
+            kind = event.as_str(),
+            ?received,
+            "authorization changed"
+        );
+        inner.work.notify_one();
+        Ok(received)
+    }
+
+    /// Trades codes and looks accounts up, as pushes come, until the end is asked for.
+    pub async fn tend(&self, shutdown: &Shutdown) {
+        while !shutdown.asked() {
+            // A call under way is brought to its end: its answer may be the only one that there will be.
+            if let Err(error) = self.tend_once().await {
+                tracing::error!(event = "tokens.tend_failed", error = %error, "could not read what is to be done about authorizations; will retry");
+            }
+            let wait = async { tokio::time::timeout(LOOK_EVERY, self.0.work.notified()).await };
+            let _ = shutdown.unless_asked(wait).await;
+        }
+    }
+
+    /// Does what is to be done about pushes and the list now.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the rest is done next time.
+    pub async fn tend_once(&self) -> Result<(), StoreError> {
+        for push in self.0.store.open_pushes(PAGE).await? {
+            let left = match &push.code {
+                Some(sealed) => self.0.trade(&push, sealed).await,
+                None => self.0.look_up(&push).await,
+            };
+            match left {
+                Ok(Left::Nothing) => self.0.store.push_done(&push.id, self.0.now()).await?,
+                Ok(Left::LookUp) => self.0.store.push_to_look_up(&push.id).await?,
+                Ok(Left::Again(why)) | Err(Missing::Later(why)) => {
+                    tracing::warn!(
+                        event = "tokens.push_waits",
+                        account = push.appid,
+                        error = why,
+                        "an authorization cannot be taken up yet; will retry"
+                    );
+                    break;
+                }
+                Err(Missing::Refused(refusal)) => {
+                    tracing::warn!(event = "tokens.push_waits", account = push.appid, error = %refusal, "an authorization cannot be taken up yet; will retry");
+                    break;
+                }
+            }
+        }
+        self.0.sweep_if_needed().await?;
+        self.do_task().await
+    }
+}
+
+impl Inner {
+    /// Trades an authorization code for tokens. It works once and for an hour: whatever is left unclear is looked up.
+    async fn trade(&self, push: &OpenPush, sealed: &[u8]) -> Result<Left, Missing> {
+        let appid = &push.appid;
+        let Ok(code) = self.opened("push", "code", appid, sealed) else { return Ok(Left::LookUp) };
+        let component = self.component_token().await?;
+        let Some(Ok(row)) = self.store.authorizer(appid).await? else { return Ok(Left::LookUp) };
+        let asked = self.now();
+        let issued = match self.client.query_auth(&component.token, &code).await {
+            Ok(issued) => issued,
+            Err(error) => return self.trade_failed(&component, error).await,
+        };
+        if issued.account.as_str() != appid {
+            tracing::error!(event = "tokens.foreign_code", account = appid, of = %issued.account, "an authorization code belongs to another account");
+            return Ok(Left::LookUp);
+        }
+        let (Some(access), Some(refresh)) = (issued.token, issued.refresh) else {
+            // Whoever granted nothing gets no token.
+            let info = AuthorizerInfo { username: None, nickname: None, permissions: Some(issued.func_ids) };
+            self.store.put_info(appid, info, self.now()).await?;
+            return Ok(Left::Nothing);
+        };
+        let life = Life::new(appid, issued.lives.unwrap_or(LIFETIME), asked);
+        let tokens = NewTokens {
+            token: NewToken { sealed: self.sealed(TABLE, "token", appid, &access), life },
+            refresh: Some(self.sealed(TABLE, "refresh", appid, &refresh)),
+            permissions: Some(issued.func_ids),
+        };
+        // A newer push is a newer truth: then these tokens are thrown away.
+        if self.store.push_traded(&push.id, appid, self.claimant(row.generation), tokens).await? {
+            let kept = Kept { token: token(access)?, life, generation: row.generation + 1 };
+            self.memory().keep(appid, kept, self.now());
+            self.learn_name(&component, appid).await;
+        }
+        Ok(Left::Nothing)
+    }
+
+    async fn trade_failed(&self, component: &Kept, error: CallError) -> Result<Left, Missing> {
+        let refusal = match error {
+            CallError::NotSent(why) => return Ok(Left::Again(why)),
+            // It may be used up.
+            CallError::Lost(_) | CallError::Unreadable(_) | CallError::NoToken(_) => return Ok(Left::LookUp),
+            CallError::Refused(refusal) => refusal,
+        };
+        match ComponentRefusal::of(refusal.errcode) {
+            ComponentRefusal::ComponentToken => {
+                self.drop_component_token(component.generation).await?;
+                Ok(Left::Again(refusal.to_string()))
+            }
+            ComponentRefusal::Ticket
+            | ComponentRefusal::Secret
+            | ComponentRefusal::DayUsedUp
+            | ComponentRefusal::Address => Err(self.component_refused(refusal).await?),
+            ComponentRefusal::Code
+            | ComponentRefusal::Unauthorized
+            | ComponentRefusal::RefreshToken
+            | ComponentRefusal::Other => Ok(Left::LookUp),
+        }
+    }
+
+    /// Finds out whether an account is an authorizer, in place of a push that cannot say.
+    async fn look_up(&self, push: &OpenPush) -> Result<Left, Missing> {
+        let appid = &push.appid;
+        let component = self.component_token().await?;
+        if self.find_listed(&component, appid).await? {
+            self.learn_name(&component, appid).await;
+        } else {
+            let errmsg = "the account is not in the platform's list of authorizers".to_owned();
+            self.store.authorization_gone(appid, Refusal { errcode: 61_003, errmsg }, self.now()).await?;
+        }
+        self.memory().forget(appid);
+        Ok(Left::Nothing)
+    }
+
+    /// Learns an authorizer's `gh_` name and permissions; without them things go on, so that what fails is only told.
+    pub(super) async fn learn_name(&self, component: &Kept, appid: &str) {
+        let Ok(account) = appid.parse() else { return };
+        let counted = self.store.count_component_call(self.appid(), Counted::Lookup, LOOKUPS_PER_DAY, self.now()).await;
+        if !matches!(counted, Ok(true)) {
+            return;
+        }
+        let learned = match self.client.authorizer_info(&component.token, &account).await {
+            Ok(info) => {
+                let info = AuthorizerInfo {
+                    username: info.username,
+                    nickname: info.nickname,
+                    permissions: Some(info.func_ids),
+                };
+                self.store.put_info(appid, info, self.now()).await.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = learned {
+            tracing::warn!(event = "tokens.no_info", account = appid, error, "could not learn an authorizer's name");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! An authorizer's token: the one on disk, or the next one, which one task fetches for all who wait. A token that `WeChat`
+//! refused is dropped once, if it is still the one on disk.
+
+use std::sync::{Arc, PoisonError};
+
+use tokio::sync::watch;
+
+use super::{
+    Inner, LIFETIME, PAUSE, PAUSE_MAX, TokenKeeper,
+    component::{later, token},
+    memory::{Kept, Known, Memory, Missing, Outcome},
+};
+use crate::{
+    domain::{
+        authorizer::{AuthorizerState, ComponentRefusal, Freshness, Life},
+        backoff::Backoff,
+        errcode::Refusal,
+        id::BadId,
+    },
+    store::write::{
+        authorizer::{AuthorizerRow, NewTokens, RefreshRefused},
+        claim::Claim,
+        component::NewToken,
+    },
+    wechat::CallError,
+};
+
+pub(super) const TABLE: &str = "authorizer";
+
+/// Whether a fetch has to be tried once more.
+enum Tried {
+    Kept(Kept),
+    Again,
+}
+
+impl TokenKeeper {
+    /// The account's token.
+    pub(super) async fn token(&self, appid: &str) -> Outcome {
+        let known = self.0.memory().known(appid, self.0.now());
+        let mut flight = match known {
+            Known::Token(token, Freshness::Fresh) => return Ok(token),
+            Known::Token(token, _) => {
+                self.flight(appid);
+                return Ok(token);
+            }
+            Known::Nothing => self.flight(appid),
+        };
+        match flight.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(outcome)) => outcome.clone(),
+            Ok(None) | Err(_) => Err(later("fetching the token broke off")),
+        }
+    }
+
+    /// The fetch under way, or a new one, in a task of its own: whoever waits may be cancelled.
+    fn flight(&self, appid: &str) -> watch::Receiver<Option<Outcome>> {
+        let mut memory = self.0.memory();
+        if let Some(flight) = memory.flights.get(appid) {
+            return flight.clone();
+        }
+        let (landing, flight) = watch::channel(None);
+        memory.flights.insert(appid.to_owned(), flight.clone());
+        let fetch = Fetch { inner: Arc::clone(&self.0), appid: appid.to_owned(), landing };
+        tokio::spawn(fetch.run());
+        flight
+    }
+}
+
+/// A fetch under way. However it ends, by a panic too, dropping it makes room for the next and wakes who waits.
+struct Fetch {
+    inner: Arc<Inner>,
+    appid: String,
+    landing: watch::Sender<Option<Outcome>>,
+}
+
+impl Fetch {
+    async fn run(self) {
+        let outcome = self.inner.fetch(&self.appid).await;
+        // First: whoever asks from now on is not answered with what was true before.
+        self.inner.memory().flights.remove(&self.appid);
+        self.landing.send_replace(Some(outcome));
+    }
+}
+
+impl Drop for Fetch {
+    fn drop(&mut self) {
+        let mut memory = self.inner.memory();
+        // After a panic only: otherwise the next one may be there already.
+        if memory.flights.get(&self.appid).is_some_and(|flight| flight.same_channel(&self.landing.subscribe())) {
+            memory.flights.remove(&self.appid);
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        // Nothing in here panics halfway through a change.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn fetch(&self, appid: &str) -> Outcome {
+        // Once more where a push or a dead component token came between.
+        for _ in 0..3 {
+            match self.try_fetch(appid).await? {
+                Tried::Kept(kept) => {
+                    let token = kept.token.clone();
+                    self.memory().keep(appid, kept, self.now());
+                    return Ok(token);
+                }
+                Tried::Again => {}
+            }
+        }
+        Err(later("the authorization kept changing while its token was fetched"))
+    }
+
+    async fn try_fetch(&self, appid: &str) -> Result<Tried, Missing> {
+        let Some(row) = self.store.authorizer(appid).await? else {
+            self.store.add_authorizer(appid, self.now()).await?;
+            return Err(Missing::Refused(never_authorized()));
+        };
+        let row = row.map_err(|bad| Missing::Later(bad.to_string()))?;
+        let mut kept = self.kept_of(&row)?;
+        let doubted = self.memory().take_doubt(appid);
+        if let Some(refused) = doubted
+            && kept.as_ref().is_some_and(|kept| kept.token == refused)
+            && self.store.drop_token(appid, row.generation, self.now()).await?
+        {
+            kept = None;
+        }
+        match kept {
+            Some(kept) if kept.life.freshness(self.now()) == Freshness::Fresh => Ok(Tried::Kept(kept)),
+            kept => {
+                let alive = kept.filter(|kept| kept.life.until > self.now());
+                match self.renew(&row).await {
+                    // Whoever asks gets the old one while it lives; without it they learn why there is none.
+                    Err(Missing::Later(why)) => alive.map(Tried::Kept).ok_or(Missing::Later(why)),
+                    renewed => renewed,
+                }
+            }
+        }
+    }
+
+    async fn renew(&self, row: &AuthorizerRow) -> Result<Tried, Missing> {
+        let appid = &row.appid;
+        if row.state == AuthorizerState::Unauthorized {
+            return Err(Missing::Refused(row.refusal.clone().unwrap_or_else(never_authorized)));
+        }
+        if row.retry_at.is_some_and(|at| at > self.now() && self.now().until(at) <= PAUSE_MAX) {
+            return Err(later(row.refusal.as_ref().map_or("its last refresh failed", |refusal| &refusal.errmsg)));
+        }
+        let Some(sealed) = &row.refresh else {
+            self.work.notify_one();
+            return Err(match &row.refusal {
+                Some(refusal) => Missing::Later(format!("{refusal}; the list of authorizers is read for another one")),
+                None if row.event.is_some() => later("its authorization code is being traded for tokens"),
+                None => Missing::Refused(never_authorized()),
+            });
+        };
+        let refresh = self.opened(TABLE, "refresh", appid, sealed)?;
+        let account = appid.parse().map_err(|bad: BadId| Missing::Later(bad.to_string()))?;
+        let component = self.component_token().await?;
+        match self.store.claim_authorizer(appid, self.claimant(row.generation)).await? {
+            Claim::Ours(_) => {}
+            Claim::Newer(_) => return Ok(Tried::Again),
+            Claim::Taken => return Err(later("another process is refreshing its token")),
+            Claim::Gone => return Err(Missing::Refused(never_authorized())),
+        }
+        let asked = self.now();
+        match self.client.authorizer_token(&component.token, &account, &refresh).await {
+            Ok(issued) => {
+                let life = Life::new(appid, issued.lives.unwrap_or(LIFETIME), asked);
+                let tokens = NewTokens {
+                    token: NewToken { sealed: self.sealed(TABLE, "token", appid, &issued.token), life },
+                    refresh: issued.refresh.map(|refresh| self.sealed(TABLE, "refresh", appid, &refresh)),
+                    permissions: None,
+                };
+                if self.store.put_tokens(appid, row.generation, &self.by, tokens, self.now()).await? {
+                    let generation = row.generation + 1;
+                    Ok(Tried::Kept(Kept { token: token(issued.token)?, life, generation }))
+                } else {
+                    // A push came meanwhile: what it says counts.
+                    Ok(Tried::Again)
+                }
+            }
+            Err(error) => self.refresh_failed(row, component.generation, error).await,
+        }
+    }
+
+    async fn refresh_failed(&self, row: &AuthorizerRow, component: i64, error: CallError) -> Result<Tried, Missing> {
+        let (appid, now) = (&row.appid, self.now());
+        let pause = Backoff::new(PAUSE, PAUSE_MAX).after(row.failures);
+        let CallError::Refused(refusal) = error else {
+            let (errcode, why) = (None, error.to_string());
+            let meaning = RefreshRefused::Later { errcode, why: why.clone(), retry_at: now + pause };
+            self.store.refresh_refused(appid, row.generation, &self.by, meaning, now).await?;
+            return Err(Missing::Later(why));
+        };
+        let said = refusal.to_string();
+        let meaning = match ComponentRefusal::of(refusal.errcode) {
+            ComponentRefusal::ComponentToken => {
+                self.store.release_authorizer(appid, &self.by).await?;
+                self.drop_component_token(component).await?;
+                return Ok(Tried::Again);
+            }
+            ComponentRefusal::Ticket
+            | ComponentRefusal::Secret
+            | ComponentRefusal::DayUsedUp
+            | ComponentRefusal::Address => {
+                self.store.release_authorizer(appid, &self.by).await?;
+                return Err(self.component_refused(refusal).await?);
+            }
+            ComponentRefusal::Unauthorized => {
+                self.store
+                    .refresh_refused(appid, row.generation, &self.by, RefreshRefused::Gone(refusal.clone()), now)
+                    .await?;
+                return Err(Missing::Refused(refusal));
+            }
+            ComponentRefusal::RefreshToken => {
+                self.work.notify_one();
+                RefreshRefused::RefreshTokenLost(refusal)
+            }
+            ComponentRefusal::Code | ComponentRefusal::Other => {
+                RefreshRefused::Later { errcode: Some(refusal.errcode), why: refusal.errmsg, retry_at: now + pause }
+            }
+        };
+        self.store.refresh_refused(appid, row.generation, &self.by, meaning, now).await?;
+        Err(Missing::Later(said))
+    }
+
+    fn kept_of(&self, row: &AuthorizerRow) -> Result<Option<Kept>, Missing> {
+        let Some((sealed, life)) = &row.token else { return Ok(None) };
+        let token = token(self.opened(TABLE, "token", &row.appid, sealed)?)?;
+        Ok(Some(Kept { token, life: *life, generation: row.generation }))
+    }
+}
+
+/// What an account is refused with that never authorized the platform, as far as we know.
+fn never_authorized() -> Refusal {
+    let errmsg =
+        "the account has not authorized the platform: its administrator must scan the platform's authorization code";
+    Refusal { errcode: 61_003, errmsg: errmsg.to_owned() }
+}

@@ -1,0 +1,53 @@
+//! What commands ask for: the whole list of authorizers, or an account's next token. The daemon does it, because it alone
+//! refreshes.
+
+use std::time::Duration;
+
+use super::{TokenKeeper, memory::Missing};
+use crate::store::{
+    StoreError,
+    write::token_task::{TaskDone, TokenTask},
+};
+
+/// How long results are kept that nobody fetched.
+const KEPT: Duration = Duration::from_hours(24);
+
+impl TokenKeeper {
+    /// Does what was asked for longest ago, if anything was.
+    pub(super) async fn do_task(&self) -> Result<(), StoreError> {
+        let Some((id, task)) = self.0.store.next_token_task().await? else { return Ok(()) };
+        let done = match task {
+            TokenTask::Sync => match self.sync().await {
+                Ok(found) => {
+                    let without = match found.without_token {
+                        0 => String::new(),
+                        count => format!(", {count} without a refresh token: they must authorize anew"),
+                    };
+                    TaskDone { is_well: true, said: format!("{} authorizers listed{without}", found.listed) }
+                }
+                Err(why) => TaskDone { is_well: false, said: why },
+            },
+            TokenTask::Refresh(appid) => match self.force(&appid).await {
+                Ok(()) => TaskDone { is_well: true, said: "refreshed".to_owned() },
+                Err(missing) => TaskDone { is_well: false, said: missing.to_string() },
+            },
+        };
+        let now = self.0.now();
+        self.0.store.token_task_done(id, done, now, now - KEPT).await
+    }
+
+    /// Fetches an account's next token although the one on disk may work; at most once a minute.
+    async fn force(&self, appid: &str) -> Result<(), Missing> {
+        let Some(row) = self.0.store.authorizer(appid).await? else {
+            return Err(Missing::Later(
+                "this account is not known: `amplinkd authorizer sync` reads the list".to_owned(),
+            ));
+        };
+        let row = row.map_err(|bad| Missing::Later(bad.to_string()))?;
+        if row.token.is_some() && !self.0.store.drop_token(appid, row.generation, self.0.now()).await? {
+            return Err(Missing::Later("it was refreshed less than a minute ago".to_owned()));
+        }
+        self.0.memory().forget(appid);
+        self.token(appid).await.map(drop)
+    }
+}

@@ -1,0 +1,126 @@
+//! The doors of a daemon that keeps the platform's tokens itself: both listeners, bound before it is ready, and whoever
+//! answers behind them.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{
+    callback,
+    server::{self, Listener},
+    token_service,
+};
+use crate::{
+    clock::SharedClock,
+    config::{Component, Listen, TokenService},
+    engine::tokens::{Settings, TokenKeeper},
+    shutdown::Shutdown,
+    store::Store,
+    vault::Vault,
+    wechat::{
+        callback::PushRules,
+        component::Component as Client,
+        crypt::{AesKey, Crypt},
+        token::Asks,
+    },
+};
+
+/// What answers behind the doors.
+#[derive(Debug)]
+pub struct Doors {
+    keeper: TokenKeeper,
+    callback: (Listener, PushRules, String),
+    service: Option<(Listener, TokenService)>,
+    clock: SharedClock,
+}
+
+impl Doors {
+    /// Opens them: the key must open what is written down, and the addresses must be free. From now on polls get tokens.
+    ///
+    /// # Errors
+    /// A sentence that says what cannot be used and why; nothing was overwritten.
+    pub async fn open(
+        component: &Component,
+        service: Option<&TokenService>,
+        (client, vault): (Client, Vault),
+        (store, clock): (Store, SharedClock),
+        (asks, keep): (Asks, usize),
+    ) -> anyhow::Result<Self> {
+        let settings = Settings { appid: component.appid.clone(), keep };
+        let rules = PushRules { crypt: crypt(component)?, plain_json: component.callback.plain_json };
+        let keeper = TokenKeeper::open(store, clock.clone(), client, vault, settings).await?;
+        let callback = bind(&component.callback.listen).await.context("[callback] listen")?;
+        let service = match service {
+            Some(service) => Some((bind(&service.listen).await.context("[token_service] listen")?, service.clone())),
+            None => None,
+        };
+        tracing::info!(
+            event = "http.listening",
+            callback = ?callback.address(),
+            path = component.callback.path,
+            token_service = ?service.as_ref().and_then(|(listener, _)| listener.address()),
+            "listening for WeChat's pushes"
+        );
+        drop(tokio::spawn({
+            let keeper = keeper.clone();
+            async move { keeper.serve(asks).await }
+        }));
+        Ok(Self { keeper, callback: (callback, rules, component.callback.path.clone()), service, clock })
+    }
+
+    /// Where pushes come in, when that is an address.
+    #[must_use]
+    pub fn callback_address(&self) -> Option<SocketAddr> {
+        self.callback.0.address()
+    }
+
+    /// Who keeps the tokens.
+    #[must_use]
+    pub const fn keeper(&self) -> &TokenKeeper {
+        &self.keeper
+    }
+
+    /// Serves until the end is asked for; what is under way then is finished.
+    pub async fn run(self, shutdown: &Shutdown) {
+        let Self { keeper, callback: (listener, rules, path), service, clock } = self;
+        let pushes =
+            server::serve(listener, callback::router(keeper.clone(), rules, &path), callback::LIMITS, shutdown);
+        let tokens = async {
+            if let Some((listener, service)) = service {
+                let router = token_service::router(keeper.clone(), clock, &service.callers);
+                server::serve(listener, router, token_service::LIMITS, shutdown).await;
+            }
+        };
+        tokio::join!(pushes, tokens, keeper.tend(shutdown));
+    }
+}
+
+fn secret<'a>(secret: Option<&'a SecretString>, key: &str) -> anyhow::Result<&'a SecretString> {
+    secret.with_context(|| format!("[component] {key} was not read"))
+}
+
+fn crypt(component: &Component) -> anyhow::Result<Crypt> {
+    let key = |secret: &SecretString, name: &'static str| {
+        AesKey::parse(secret.expose_secret()).with_context(|| format!("[component] {name}"))
+    };
+    let token = secret(component.message_token.as_ref(), "message_token_file")?;
+    let aes = secret(component.aes_key.as_ref(), "aes_key_file")?;
+    let mut crypt = Crypt::new(&component.appid, token.clone(), key(aes, "aes_key_file")?);
+    if let Some(token) = &component.previous_message_token {
+        crypt = crypt.or_token(token.clone());
+    }
+    if let Some(previous) = &component.previous_aes_key {
+        crypt = crypt.or_key(key(previous, "previous_aes_key_file")?);
+    }
+    Ok(crypt)
+}
+
+async fn bind(listen: &Listen) -> anyhow::Result<Listener> {
+    match listen {
+        Listen::Tcp(address) => Listener::tcp(*address).await.with_context(|| format!("cannot listen on {address}")),
+        Listen::Unix(path) => {
+            Listener::unix(path.clone()).await.with_context(|| format!("cannot listen on {}", path.display()))
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The doors that other systems come in by, over HTTP: `WeChat`'s pushes at the [`callback`], and the platform's own systems
+//! at the [`token_service`]. [`server`] bounds what any of them may take: connections, time and bytes.
+
+pub mod callback;
+pub mod doors;
+pub mod server;
+pub mod token_service;
