@@ -27,7 +27,7 @@ const SECRET_VARIABLES: [&str; 5] = [
 ];
 
 /// Keys that hide secrets or name what hides one: they cannot be written down from what is shown.
-const VEILED: [&str; 10] = [
+const VEILED: [&str; 13] = [
     "tokens.",
     "wechat.proxy",
     "wechat.ca_file",
@@ -36,6 +36,9 @@ const VEILED: [&str; 10] = [
     "heartbeat.url_file",
     "heartbeat.proxy",
     "heartbeat.ca_file",
+    "component.",
+    "secrets.",
+    "token_service.",
     "digest.channels",
     "nudge.channels",
 ];
@@ -222,6 +225,7 @@ fn written_again(loaded: &Loaded) {
             "crowd",
             "quiet_except",
             "override",
+            "plain_json",
         ];
         let is_bare = bare.iter().any(|key| setting.key.ends_with(&format!(".{key}")));
         let value = if is_bare { setting.value.clone() } else { Value::String(setting.value.clone()).to_string() };

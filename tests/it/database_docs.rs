@@ -185,6 +185,14 @@ impl World {
     }
 }
 
+/// An account that has authorized the platform, and one that has withdrawn that.
+const AUTHORIZERS: &str = "
+    INSERT INTO authorizer (appid, state, since, token, renew_at, token_until, permissions, username, nickname)
+    SELECT 'wx0123456789abcdef', 'authorized', max(since), x'01', max(since), max(since), '[1, 33]', 'gh_1', 'Shop'
+    FROM request;
+    INSERT INTO authorizer (appid, state, since, errcode, errmsg)
+    SELECT 'wxfedcba9876543210', 'unauthorized', max(since), 61003, 'withdrawn' FROM request";
+
 /// What the watch and the channels write, so that their times are looked at too: an alert that is over, one that fires, and
 /// messages in every state.
 const ALERTS: &str = "
@@ -218,6 +226,7 @@ async fn lived() -> (tempfile::TempDir, World, SqliteConnection) {
     let options = SqliteConnectOptions::new().filename(&path);
     let mut writer = options.connect().await.unwrap();
     sqlx::raw_sql(ALERTS).execute(&mut writer).await.unwrap();
+    sqlx::raw_sql(AUTHORIZERS).execute(&mut writer).await.unwrap();
     let reader = options.read_only(true).connect().await.unwrap();
     (folder, world, reader)
 }

@@ -26,5 +26,6 @@ mod simulation;
 mod skip;
 mod story;
 mod tidy;
+mod tokens;
 mod told;
 mod wechat;

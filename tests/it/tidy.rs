@@ -7,7 +7,7 @@ mod circles;
 use std::{fs, path::Path};
 
 /// Which rooms a room may name besides itself. A new room needs a line here and one in `ARCHITECTURE.md`.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("children", &[]),
@@ -17,17 +17,18 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("wechat", &["domain", "clock", "children", "net"]),
     ("store", &["domain", "clock"]),
     ("notify", &["domain", "net"]),
-    ("engine", &["domain", "clock", "store", "wechat", "shutdown"]),
+    ("engine", &["domain", "clock", "store", "wechat", "vault", "shutdown"]),
     ("alerting", &["domain", "clock", "live", "store", "notify", "engine", "shutdown"]),
     ("schedule", &["domain", "clock", "live", "store", "engine", "alerting", "config", "shutdown"]),
     ("sim", &[]),
     (
         "daemon",
         &[
-            "domain", "clock", "live", "wechat", "store", "notify", "engine", "alerting", "schedule", "config",
-            "shutdown",
+            "domain", "clock", "live", "wechat", "store", "vault", "notify", "engine", "alerting", "schedule", "http",
+            "config", "shutdown",
         ],
     ),
+    ("http", &["domain", "clock", "wechat", "store", "vault", "engine", "config", "shutdown"]),
     ("selftest", &["domain", "clock", "store", "engine", "alerting", "schedule", "sim", "daemon", "shutdown"]),
     ("config", &["domain", "net", "notify"]),
     ("telemetry", &["config"]),
@@ -46,6 +47,8 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "schedule",
             "sim",
             "daemon",
+            "vault",
+            "http",
             "selftest",
             "config",
             "telemetry",

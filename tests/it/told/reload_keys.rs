@@ -31,6 +31,20 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("tokens.ca_file", "'ca.pem'"),
     ("tokens.token", "'/data/access_token'"),
     ("tokens.expires_in", "'/data/expires_in'"),
+    ("component.appid", "'wxcccccccccccccccc'"),
+    ("component.secret_file", "'secret'"),
+    ("component.message_token_file", "'secret'"),
+    ("component.aes_key_file", "'secret'"),
+    ("component.previous_message_token_file", "'secret'"),
+    ("component.previous_aes_key_file", "'secret'"),
+    ("callback.listen", "'127.0.0.1:9'"),
+    ("callback.path", "'/other'"),
+    ("callback.plain_json", "true"),
+    ("secrets.key_file", "'secret'"),
+    ("secrets.previous_key_files", "['secret']"),
+    ("token_service.listen", "'127.0.0.1:9'"),
+    ("token_service.behind_proxy", "true"),
+    ("token_service.caller", "[ { name = 'other', key_sha256 = '', accounts = ['*'] } ]"),
     ("polling.steps", "[ { every = '3s' } ]"),
     ("polling.daily_budget", "9999"),
     ("policy.appear_within", "'3s'"),
@@ -108,6 +122,8 @@ async fn every_key_is_named_when_it_changes() {
     let mut before: Table = house.config().parse().unwrap();
     // Whatever source is chosen has what it needs.
     set(&mut before, "tokens.command", "['true']");
+    let caller = format!("[ {{ name = 'crm', key_sha256 = '{}', accounts = ['*'] }} ]", "0".repeat(64));
+    set(&mut before, "token_service.caller", &caller);
     house.write(&before.to_string());
     house.start().await;
     for (key, value) in OTHERWISE {

@@ -1,0 +1,195 @@
+//! A platform that has only its component's appid and secret, in front of the simulator: pushes come in by the callback,
+//! tokens go out by the token service, and requests are linked with them.
+
+mod keeper;
+
+use std::{net::TcpListener, path::PathBuf, process::Command, time::Duration};
+
+use amplinkd::sim::{AuthorizerKind, ComponentSetup, Faults, PushAsk, Sim, SimConfig};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::harness::{Log, Process, wait_for};
+
+const ACCOUNT: &str = "wx00000000000000aa";
+const PROGRAM: &str = "wx00000000000000bb";
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+#[expect(clippy::disallowed_methods, reason = "the real binary goes by the machine's clock, and so does its world")]
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// A platform's files, its world and its daemon.
+struct Platform {
+    folder: tempfile::TempDir,
+    sim: Sim,
+    callback: u16,
+    service: u16,
+    key: String,
+    http: reqwest::Client,
+}
+
+/// Two ports that nobody listens at.
+fn free_ports() -> [u16; 2] {
+    [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()).map(|held| held.local_addr().unwrap().port())
+}
+
+impl Platform {
+    async fn new() -> Self {
+        // Another test may have installed it first, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let [callback, service] = free_ports();
+        let now = std::sync::Arc::new(now_ms);
+        let sim = Sim::start(SimConfig { seed: 11, now, faults: Faults::none() }).await.unwrap();
+        let push_to = Some(format!("http://127.0.0.1:{callback}/wechat/callback"));
+        let setup = ComponentSetup { push_to, by_hand: Some(true), ..ComponentSetup::default() };
+        sim.world().set_component(&setup, now_ms()).unwrap();
+        let platform = Self { folder, sim, callback, service, key: String::new(), http: reqwest::Client::new() };
+        platform.run(&format!("secrets new-key {}", platform.path("database.key").display()));
+        platform.write_config("");
+        let made: Value = serde_json::from_str(&platform.run("token-key new -o json")).unwrap();
+        let digest = made["key_sha256"].as_str().unwrap();
+        platform.write_config(&format!(
+            "[token_service]\nlisten = \"127.0.0.1:{service}\"\n[[token_service.caller]]\nname = \"crm\"\n\
+             key_sha256 = \"{digest}\"\naccounts = [\"{ACCOUNT}\"]\n"
+        ));
+        Self { key: made["key"].as_str().unwrap().to_owned(), ..platform }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write_config(&self, more: &str) {
+        let world = self.sim.world();
+        let component = world.component().unwrap();
+        let keys = component.keys();
+        for (name, secret) in [("secret", component.secret()), ("token", &keys.token), ("aes", &keys.encoding_aes_key)]
+        {
+            std::fs::write(self.path(name), format!("{secret}\n")).unwrap();
+        }
+        let config = format!(
+            "[database]\nurl = \"sqlite:a.db\"\n[wechat]\nbase_url = \"{url}\"\n[tokens]\nsource = \"component\"\n\
+             [component]\nappid = \"{appid}\"\nsecret_file = \"secret\"\nmessage_token_file = \"token\"\n\
+             aes_key_file = \"aes\"\n[callback]\nlisten = \"127.0.0.1:{callback}\"\n\
+             [secrets]\nkey_file = \"database.key\"\n[polling]\nsteps = [ {{ every = \"100ms\" }} ]\n\
+             daily_budget = 100000\n[log]\nformat = \"json\"\n{more}",
+            url = self.sim.url(),
+            appid = component.appid(),
+            callback = self.callback,
+        );
+        std::fs::write(self.path("amplinkd.toml"), config).unwrap();
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_amplinkd"));
+        command.current_dir(self.folder.path()).args(arguments.split_whitespace());
+        command
+    }
+
+    /// What a command prints; it must go well.
+    fn run(&self, arguments: &str) -> String {
+        let said = self.command(arguments).output().unwrap();
+        assert!(said.status.success(), "{arguments}: {}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8(said.stdout).unwrap()
+    }
+
+    fn json(&self, arguments: &str) -> Value {
+        serde_json::from_str(&self.run(&format!("{arguments} -o json"))).unwrap()
+    }
+
+    async fn daemon(&self) -> Process {
+        Process::start(self.command("run"), &Log::default()).await
+    }
+
+    /// A ticket is pushed now.
+    async fn push_ticket(&self) {
+        self.sim.world().push(&PushAsk::default(), now_ms()).unwrap();
+        self.sim.deliver_pushes().await;
+    }
+
+    async fn token(&self, key: &str, appid: &str) -> (u16, Value) {
+        let url = format!("http://127.0.0.1:{}/token?appid={appid}", self.service);
+        let said = self.http.get(url).header("Authorization", format!("Bearer {key}")).send().await.unwrap();
+        (said.status().as_u16(), serde_json::from_str(&said.text().await.unwrap()).unwrap_or_default())
+    }
+
+    fn authorizer(&self) -> Value {
+        self.json(&format!("authorizer show {ACCOUNT}"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_a_secret_and_a_ticket_to_a_link_and_back() {
+    let platform = Platform::new().await;
+    let mut daemon = platform.daemon().await;
+    let id: Value = platform.json(&format!("request link {ACCOUNT} {PROGRAM}"));
+    let id = id["id"].as_str().or_else(|| id[0]["id"].as_str()).unwrap().to_owned();
+    assert_eq!(platform.token(&platform.key, ACCOUNT).await.0, 404, "nobody has heard of it");
+
+    platform.push_ticket().await;
+    let func_ids = [1, 33];
+    platform.sim.world().authorize(ACCOUNT, AuthorizerKind::Account, Some(&func_ids), now_ms()).unwrap();
+    platform.sim.deliver_pushes().await;
+
+    let invited = wait_for(PATIENCE, async || platform.sim.stats().wxamplink == 1).await;
+    assert!(invited, "{}\n{}", platform.run(&format!("request explain {id}")), daemon.log.tail());
+    let shown = platform.authorizer();
+    assert_eq!((&shown["state"], &shown["has_link_permission"]), (&"authorized".into(), &true.into()), "{shown}");
+    let (status, granted) = platform.token(&platform.key, ACCOUNT).await;
+    assert_eq!(status, 200, "{granted}");
+    assert!(granted["expires_in"].as_u64().unwrap() > 6_000, "{granted}");
+    assert_eq!(platform.token("wrong", ACCOUNT).await.0, 401);
+    assert_eq!(platform.token(&platform.key, "wx00000000000000cc").await.0, 403, "not this caller's");
+
+    platform.sim.world().revoke(ACCOUNT, now_ms()).unwrap();
+    platform.sim.deliver_pushes().await;
+
+    let shown = platform.authorizer();
+    assert_eq!((&shown["state"], &shown["errcode"]), (&"unauthorized".into(), &61_003.into()), "{shown}");
+    assert_eq!(platform.token(&platform.key, ACCOUNT).await.0, 409);
+    let account: Value = platform.json(&format!("account show {ACCOUNT}"));
+    assert_eq!(account["suspended_by"], "wechat", "before the push was answered: {account}");
+    daemon.signal(Signal::TERM);
+    assert!(daemon.end().success());
+    let files = ["a.db", "a.db-wal"].map(|name| std::fs::read(platform.path(name)).unwrap_or_default()).concat();
+    let log = daemon.log.lines().join("\n");
+    for secret in platform.sim.world().secrets() {
+        let text = secret.text.clone();
+        assert!(!log.contains(&text), "{:?} in the log", secret.kind);
+        let is_there = files.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(!is_there, "{:?} in the database", secret.kind);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_key_is_refused_at_the_start_and_overwrites_nothing() {
+    let platform = Platform::new().await;
+    let mut daemon = platform.daemon().await;
+    platform.push_ticket().await;
+    daemon.signal(Signal::TERM);
+    assert!(daemon.end().success());
+    let before = platform.json("component status");
+    std::fs::rename(platform.path("database.key"), platform.path("old.key")).unwrap();
+    platform.run(&format!("secrets new-key {}", platform.path("database.key").display()));
+
+    let said = platform.command("run").output().unwrap();
+
+    let why = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(!said.status.success() && why.contains("key_file") && why.contains("previous_key_files"), "{why}");
+    assert_eq!(platform.json("component status")["ticket_at"], before["ticket_at"]);
+    // With the old one beside it, everything is sealed anew, and the old one is needed no more.
+    let config = std::fs::read_to_string(platform.path("amplinkd.toml")).unwrap();
+    let both = config.replace("[secrets]\n", "[secrets]\nprevious_key_files = [\"old.key\"]\n");
+    std::fs::write(platform.path("amplinkd.toml"), both).unwrap();
+    let sealed = platform.json("secrets rekey");
+    assert_eq!((&sealed["resealed"], &sealed["already_current"]), (&2.into(), &0.into()), "{sealed}");
+    std::fs::write(platform.path("amplinkd.toml"), config).unwrap();
+    let mut daemon = platform.daemon().await;
+    daemon.signal(Signal::TERM);
+    assert!(daemon.end().success());
+}
