@@ -8,6 +8,7 @@ use std::{
 
 use rustix::{
     fs::{Access, AtFlags, CWD, accessat},
+    io::Errno,
     process::{Uid, geteuid},
 };
 
@@ -27,7 +28,18 @@ pub(super) fn whose(database: &Path) -> String {
     else {
         return String::new();
     };
+    if accessat(CWD, &path, Access::WRITE_OK, AtFlags::EACCESS) == Err(Errno::ROFS) {
+        return read_only(&path);
+    }
     sentence(&path, &found, geteuid(), &fs::read_to_string(USERS).unwrap_or_default())
+}
+
+/// No mode helps where nothing can be written.
+fn read_only(path: &Path) -> String {
+    format!(
+        "; {} is on a read-only file system: remount it writable, or use `amplinkd status`, which only reads",
+        path.display()
+    )
 }
 
 fn sentence(path: &Path, found: &Metadata, us: Uid, users: &str) -> String {
