@@ -1,7 +1,7 @@
 //! Keeps the platform's own tokens: the component's and each authorizer's. The rows decide and the memory only spares
 //! reading them: a token is used once it is on disk, and whoever fetches one claims its row first.
 //!
-//! [`memory`] holds what was read, [`component`] fetches the component's token, [`refresh`] an authorizer's, [`pushes`] takes
+//! `memory` holds what was read, `component` fetches the component's token, `refresh` an authorizer's, [`pushes`] takes
 //! up what `WeChat` tells of authorizations, [`sweep`] reads the list of authorizers, [`desk`] answers whoever asks.
 
 mod component;
