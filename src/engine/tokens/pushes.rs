@@ -20,7 +20,8 @@ use crate::{
     store::{
         StoreError,
         write::{
-            authorizer::{AuthorizerInfo, NewTokens},
+            authorizer::{AuthorizerInfo, AuthorizerRow, NewTokens},
+            claim::Claim,
             component::{Counted, NewToken},
             push::{NewPush, OpenPush, Received},
         },
@@ -143,10 +144,30 @@ impl Inner {
         let Ok(code) = self.opened("push", "code", appid, sealed) else { return Ok(Left::LookUp) };
         let component = self.component_token().await?;
         let Some(Ok(row)) = self.store.authorizer(appid).await? else { return Ok(Left::LookUp) };
-        let asked = self.now();
-        let issued = match self.client.query_auth(&component.token, &code).await {
+        // A code works once: nobody else may try it at the same time.
+        match self.store.claim_authorizer(appid, self.claimant(row.generation)).await? {
+            Claim::Ours(_) => {}
+            Claim::Taken | Claim::Newer(_) | Claim::Gone => {
+                return Ok(Left::Again("another process is taking it up".to_owned()));
+            }
+        }
+        let left = self.trade_claimed(push, &row, &component, &code).await;
+        // Where tokens were kept, it is given back already.
+        self.store.release_authorizer(appid, &self.by).await?;
+        left
+    }
+
+    async fn trade_claimed(
+        &self,
+        push: &OpenPush,
+        row: &AuthorizerRow,
+        component: &Kept,
+        code: &SecretString,
+    ) -> Result<Left, Missing> {
+        let (appid, asked) = (&push.appid, self.now());
+        let issued = match self.client.query_auth(&component.token, code).await {
             Ok(issued) => issued,
-            Err(error) => return self.trade_failed(&component, error).await,
+            Err(error) => return self.trade_failed(component, error).await,
         };
         if issued.account.as_str() != appid {
             tracing::error!(event = "tokens.foreign_code", account = appid, of = %issued.account, "an authorization code belongs to another account");
@@ -168,7 +189,7 @@ impl Inner {
         if self.store.push_traded(&push.id, appid, self.claimant(row.generation), tokens).await? {
             let kept = Kept { token: token(access)?, life, generation: row.generation + 1 };
             self.memory().keep(appid, kept, self.now());
-            self.learn_name(&component, appid).await;
+            self.learn_name(component, appid).await;
         }
         Ok(Left::Nothing)
     }

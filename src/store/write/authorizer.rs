@@ -309,19 +309,6 @@ pub(super) fn put(
     Ok(true)
 }
 
-/// [`put`] without a claim: a code is traded by whoever takes the push up, once.
-pub(super) fn put_unclaimed(
-    db: Db<'_>,
-    appid: &str,
-    generation: i64,
-    by: &str,
-    tokens: &NewTokens,
-    now: Time,
-) -> Result<bool, StoreError> {
-    db.execute(CLAIM, (appid, by, now.ms()))?;
-    put(db, appid, generation, by, tokens, now)
-}
-
 fn as_json(permissions: &[i64]) -> String {
     serde_json::to_string(permissions).unwrap_or_else(|_| "[]".to_owned())
 }

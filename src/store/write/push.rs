@@ -61,12 +61,12 @@ const KNOWN: &str = "SELECT 1 FROM push WHERE id = ?1";
 const INSERT: &str = "
     INSERT INTO push (id, appid, kind, made, at, code, done_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
-// Tokens of before are dead at once, and whoever refreshes them is overtaken.
+// Tokens of before are dead at once, the refresh token too, and whoever refreshes them is overtaken.
 const GRANTED: &str = "
     INSERT INTO authorizer (appid, state, since, event_made, event) VALUES (?1, 'authorized', ?4, ?2, ?3)
     ON CONFLICT (appid) DO UPDATE
     SET since = CASE WHEN authorizer.state = 'authorized' THEN authorizer.since ELSE ?4 END, state = 'authorized',
-        event_made = ?2, event = ?3, token = NULL, renew_at = NULL, token_until = NULL,
+        event_made = ?2, event = ?3, refresh = NULL, token = NULL, renew_at = NULL, token_until = NULL,
         generation = authorizer.generation + 1, claimed_by = NULL, claimed_until = NULL,
         errcode = NULL, errmsg = NULL, failures = 0, retry_at = NULL";
 
@@ -138,7 +138,7 @@ impl Store {
                     return Ok(false);
                 }
                 let Claimant { by, generation, now } = &claimant;
-                let is_kept = authorizer::put_unclaimed(db, &appid, *generation, by, &tokens, *now)?;
+                let is_kept = authorizer::put(db, &appid, *generation, by, &tokens, *now)?;
                 db.execute(DONE, (&id, now.ms()))?;
                 Ok(is_kept)
             })
@@ -292,6 +292,7 @@ mod tests {
         async fn trade(&self, id: &str, tokens: NewTokens) -> bool {
             let generation = self.row().await.generation;
             let claimant = Claimant { by: "us".to_owned(), generation, now: at(20) };
+            self.store.claim_authorizer(APPID, claimant.clone()).await.unwrap();
             self.store.push_traded(id, APPID, claimant, tokens).await.unwrap()
         }
     }
