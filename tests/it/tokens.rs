@@ -127,9 +127,9 @@ impl Platform {
 async fn from_a_secret_and_a_ticket_to_a_link_and_back() {
     let platform = Platform::new().await;
     let mut daemon = platform.daemon().await;
+    assert_eq!(platform.token(&platform.key, ACCOUNT).await.0, 404, "nobody has heard of it");
     let id: Value = platform.json(&format!("request link {ACCOUNT} {PROGRAM}"));
     let id = id["id"].as_str().or_else(|| id[0]["id"].as_str()).unwrap().to_owned();
-    assert_eq!(platform.token(&platform.key, ACCOUNT).await.0, 404, "nobody has heard of it");
 
     platform.push_ticket().await;
     let func_ids = [1, 33];

@@ -152,8 +152,10 @@ impl Inner {
             }
         }
         let left = self.trade_claimed(push, &row, &component, &code).await;
-        // Where tokens were kept, it is given back already.
-        self.store.release_authorizer(appid, &self.by).await?;
+        // Where tokens were kept it was given back with them, and may be somebody else's by now.
+        if !matches!(left, Ok(Left::Nothing)) {
+            self.store.release_authorizer(appid, &self.by).await?;
+        }
         left
     }
 
@@ -177,6 +179,7 @@ impl Inner {
             // Whoever granted nothing gets no token.
             let info = AuthorizerInfo { username: None, nickname: None, permissions: Some(issued.func_ids) };
             self.store.put_info(appid, info, self.now()).await?;
+            self.store.release_authorizer(appid, &self.by).await?;
             return Ok(Left::Nothing);
         };
         let life = Life::new(appid, issued.lives.unwrap_or(LIFETIME), asked);
@@ -190,8 +193,9 @@ impl Inner {
             let kept = Kept { token: token(access)?, life, generation: row.generation + 1 };
             self.memory().keep(appid, kept, self.now());
             self.learn_name(component, appid).await;
+            return Ok(Left::Nothing);
         }
-        Ok(Left::Nothing)
+        Ok(Left::LookUp)
     }
 
     async fn trade_failed(&self, component: &Kept, error: CallError) -> Result<Left, Missing> {

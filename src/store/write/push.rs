@@ -120,7 +120,8 @@ impl Store {
             .await
     }
 
-    /// Keeps the tokens that a code was traded for; `false` when a newer push has come meanwhile, and they are thrown away.
+    /// Keeps the tokens that a code was traded for; `false` when a newer push, or another process, has come between: they are
+    /// thrown away, and the account is looked up unless the newer push says all.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written; the code is used up, so the account is looked up.
@@ -139,7 +140,9 @@ impl Store {
                 }
                 let Claimant { by, generation, now } = &claimant;
                 let is_kept = authorizer::put(db, &appid, *generation, by, &tokens, *now)?;
-                db.execute(DONE, (&id, now.ms()))?;
+                if is_kept {
+                    db.execute(DONE, (&id, now.ms()))?;
+                }
                 Ok(is_kept)
             })
             .await

@@ -15,6 +15,7 @@ use amplinkd::{
     wechat::{self, ClientConfig, TokenError, token::Desk},
 };
 use secrecy::SecretString;
+use tokio::task::JoinHandle;
 
 const ACCOUNT: &str = "wx00000000000000aa";
 
@@ -30,6 +31,7 @@ struct Platform {
     keeper: TokenKeeper,
     store: Store,
     shutdown: Shutdown,
+    running: JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
 
@@ -42,6 +44,8 @@ fn setup(push_to: Option<String>) -> ComponentSetup {
         appid: Some("wxcccccccccccccccc".to_owned()),
         push_to,
         by_hand: Some(true),
+        // Only those that a story pushes.
+        tickets: Some(false),
         ..ComponentSetup::default()
     }
 }
@@ -57,14 +61,15 @@ impl Platform {
         sim.world().set_component(&setup(None), START).unwrap();
         let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
         let store = Store::open(&location, Role::Daemon).await.unwrap();
-        let (keeper, shutdown) = begin(&sim, &clock, &store).await;
-        Self { clock, sim, keeper, store, shutdown, _folder: folder }
+        let (keeper, shutdown, running) = begin(&sim, &clock, &store).await;
+        Self { clock, sim, keeper, store, shutdown, running, _folder: folder }
     }
 
     /// The daemon's process ends, and another one begins.
     async fn restart(&mut self) {
         self.shutdown.ask();
-        (self.keeper, self.shutdown) = begin(&self.sim, &self.clock, &self.store).await;
+        (&mut self.running).await.unwrap();
+        (self.keeper, self.shutdown, self.running) = begin(&self.sim, &self.clock, &self.store).await;
     }
 
     fn now(&self) -> i64 {
@@ -109,7 +114,7 @@ impl Platform {
     }
 }
 
-async fn begin(sim: &Sim, clock: &Arc<ManualClock>, store: &Store) -> (TokenKeeper, Shutdown) {
+async fn begin(sim: &Sim, clock: &Arc<ManualClock>, store: &Store) -> (TokenKeeper, Shutdown, JoinHandle<()>) {
     let (appid, secret, keys) = {
         let world = sim.world();
         let component = world.component().unwrap();
@@ -140,8 +145,8 @@ async fn begin(sim: &Sim, clock: &Arc<ManualClock>, store: &Store) -> (TokenKeep
     sim.world().set_component(&setup(Some(url)), clock.now().ms()).unwrap();
     let (keeper, shutdown) = (doors.keeper().clone(), Shutdown::new());
     let until = shutdown.clone();
-    drop(tokio::spawn(async move { doors.run(&until).await }));
-    (keeper, shutdown)
+    let running = tokio::spawn(async move { doors.run(&until).await });
+    (keeper, shutdown, running)
 }
 
 #[tokio::test(flavor = "multi_thread")]
