@@ -3,7 +3,13 @@
 
 mod keeper;
 
-use std::{net::TcpListener, path::PathBuf, process::Command, time::Duration};
+use std::{
+    net::TcpListener,
+    path::PathBuf,
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use amplinkd::sim::{AuthorizerKind, ComponentSetup, Faults, PushAsk, Sim, SimConfig};
 use rustix::process::Signal;
@@ -32,9 +38,18 @@ struct Platform {
     http: reqwest::Client,
 }
 
-/// Two ports that nobody listens at.
+/// Two ports that nobody listens at, below those that the system gives to connections, so that none is taken meanwhile.
 fn free_ports() -> [u16; 2] {
-    [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()).map(|held| held.local_addr().unwrap().port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    [(), ()].map(|()| {
+        loop {
+            let number = std::process::id() * 8 + NEXT.fetch_add(1, Ordering::Relaxed);
+            let port = 20_000 + u16::try_from(number % 10_000).unwrap();
+            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                return port;
+            }
+        }
+    })
 }
 
 impl Platform {
@@ -146,6 +161,8 @@ async fn from_a_secret_and_a_ticket_to_a_link_and_back() {
     assert_eq!(platform.token("wrong", ACCOUNT).await.0, 401);
     assert_eq!(platform.token(&platform.key, "wx00000000000000cc").await.0, 403, "not this caller's");
 
+    // Pushes are timed by the second: within one, WeChat would have to be asked which came last.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     platform.sim.world().revoke(ACCOUNT, now_ms()).unwrap();
     platform.sim.deliver_pushes().await;
 
