@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{
     context::{Context, ExitStatus, Session, note},
     output::Column,
-    time_format,
+    pages, time_format,
 };
 use crate::{
     domain::{authorizer::AuthorizerState, id::AccountId, time::Time},
@@ -21,9 +21,6 @@ use crate::{
 
 /// Rows read at once.
 const PAGE: u32 = 500;
-
-/// Rows of a table when no limit is given.
-const TABLE_ROWS: u32 = 50;
 
 /// How long a command waits for the daemon, and how often it looks.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -160,34 +157,11 @@ async fn list(
     state: Option<AuthorizerState>,
     limit: Option<u32>,
 ) -> anyhow::Result<()> {
-    let is_table = context.is_table();
-    let limit = match limit.unwrap_or(if is_table { TABLE_ROWS } else { 0 }) {
-        0 => u32::MAX,
-        limit => limit,
+    let next = async |last: Option<&AuthorizerView>| {
+        session.store().authorizer_page(state, last.map_or("", |last| &last.appid), PAGE).await
     };
-    let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
-    let (mut after, mut shown, mut there_are_more) = (String::new(), 0, false);
-    while !printer.reader_gone() && !there_are_more {
-        let page = session.store().authorizer_page(state, &after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after.clone_from(&last.appid);
-        for row in page {
-            there_are_more = shown == limit;
-            if there_are_more {
-                break;
-            }
-            shown += 1;
-            if is_table {
-                printer.row(&TableRow::of(row, session.now()))?;
-            } else {
-                printer.row(&row)?;
-            }
-        }
-    }
-    printer.finish()?;
-    if is_table && there_are_more {
-        note(format!("showing the first {limit}; --limit 0 shows all"));
-    }
+    let glance = |row| TableRow::of(row, session.now());
+    let shown = pages::print(context, (&TABLE, &FIELDS), limit, next, glance).await?;
     if shown == 0 {
         note(
             "no authorizers are known; with [tokens] source = \"component\", `amplinkd authorizer sync` reads WeChat's list",

@@ -7,7 +7,7 @@ use super::{
     context::{Context, ExitStatus, Session, Usage, note},
     many::REQUESTS,
     output::Column,
-    time_format,
+    pages, time_format,
 };
 use crate::{
     domain::{errcode, gate::GateKind, time::Time},
@@ -17,9 +17,6 @@ use crate::{
 
 /// Rows read at once.
 const PAGE: u32 = 500;
-
-/// Rows of a table when no limit is given: two screens; who wants more says so.
-const TABLE_ROWS: u32 = 50;
 
 /// Reads the words of `v_gate.kind`.
 fn kind() -> impl TypedValueParser<Value = GateKind> {
@@ -171,33 +168,10 @@ async fn open(context: &Context, wanted: &Open) -> anyhow::Result<()> {
 }
 
 async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Result<()> {
-    let is_table = context.is_table();
-    let limit = match wanted.limit.unwrap_or(if is_table { TABLE_ROWS } else { 0 }) {
-        0 => u32::MAX,
-        limit => limit,
+    let next = async |last: Option<&GateView>| {
+        let after = last.map_or(("", ""), |last| (last.kind.as_str(), last.subject.as_str()));
+        session.store().gate_page(&wanted.kinds, after, session.now(), PAGE).await
     };
-    let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
-    let (mut after, mut shown, mut there_are_more) = ((String::new(), String::new()), 0, false);
-    while !printer.reader_gone() && !there_are_more {
-        let page = session.store().gate_page(&wanted.kinds, (&after.0, &after.1), session.now(), PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = (last.kind.clone(), last.subject.clone());
-        for row in page {
-            there_are_more = shown == limit;
-            if there_are_more {
-                break;
-            }
-            shown += 1;
-            if is_table {
-                printer.row(&TableRow::of(row, session.now()))?;
-            } else {
-                printer.row(&row)?;
-            }
-        }
-    }
-    printer.finish()?;
-    if is_table && there_are_more {
-        note(format!("showing the first {limit}; --limit 0 shows all"));
-    }
-    Ok(())
+    let glance = |row| TableRow::of(row, session.now());
+    pages::print(context, (&TABLE, &FIELDS), wanted.limit, next, glance).await.map(drop)
 }

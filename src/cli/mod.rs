@@ -20,6 +20,7 @@ pub mod many;
 pub mod named;
 mod open_files;
 pub mod output;
+mod pages;
 pub mod plan;
 pub mod program;
 mod reload;
