@@ -114,9 +114,7 @@ impl ChannelSettings {
             egress: Egress::default(),
         }
     }
-}
 
-impl ChannelSettings {
     fn callees(&self) -> Result<Callees, ChannelError> {
         let wrong = |wrong| ChannelError { name: self.name.clone(), wrong: format!("`mention`: {wrong}") };
         Callees::of(&self.mention, self.kind).map_err(wrong)

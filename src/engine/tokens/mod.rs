@@ -114,12 +114,6 @@ impl TokenKeeper {
         let by = new_id(now);
         Ok(Self(Arc::new(Inner { store, clock, client, vault, settings, by, memory, component, work })))
     }
-
-    /// The component's appid.
-    #[must_use]
-    pub fn component_appid(&self) -> &str {
-        &self.0.settings.appid
-    }
 }
 
 impl Inner {

@@ -127,8 +127,6 @@ const COUNT: &str = "
 
 const SWEPT: &str = "UPDATE component SET swept_at = ?2, sweep_offset = ?3 WHERE appid = ?1";
 
-const KEY_CHECK: &str = "UPDATE component SET key_check = ?2 WHERE appid = ?1";
-
 impl Store {
     /// The component, once it is known.
     ///
@@ -301,15 +299,6 @@ impl Store {
     pub async fn put_sweep(&self, appid: &str, began: Time, offset: Option<i64>) -> Result<(), StoreError> {
         let appid = appid.to_owned();
         self.executor.write(move |db| db.execute(SWEPT, (&appid, began.ms(), offset)).map(drop)).await
-    }
-
-    /// The known word, sealed anew.
-    ///
-    /// # Errors
-    /// [`StoreError`]: nothing was written.
-    pub async fn put_key_check(&self, appid: &str, key_check: Vec<u8>) -> Result<(), StoreError> {
-        let appid = appid.to_owned();
-        self.executor.write(move |db| db.execute(KEY_CHECK, (&appid, &key_check)).map(drop)).await
     }
 }
 
