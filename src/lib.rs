@@ -7,6 +7,7 @@
 //! - [`children`]: processes that we start, and those that are left to us.
 //! - [`live`]: values that are replaced while a loop works with them.
 //! - [`net`]: what every HTTP client of ours needs.
+//! - [`credential`]: passwords and tokens of people and programs, and their digests.
 //! - [`vault`]: seals secrets that lie in the database.
 //! - [`wechat`]: the client of `WeChat`, and where tokens come from.
 //! - [`store`]: persistence, in `SQLite`.
@@ -25,6 +26,7 @@ pub mod children;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod credential;
 pub mod daemon;
 pub mod domain;
 pub mod engine;

@@ -10,6 +10,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod account;
+pub mod action;
 pub mod address;
 pub mod alert_rules;
 pub mod alert_state;
@@ -26,6 +27,7 @@ pub mod event;
 pub mod gate;
 pub mod history;
 pub mod id;
+pub mod identity;
 pub mod listing;
 pub mod matching;
 pub mod message;
