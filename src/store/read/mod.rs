@@ -2,6 +2,7 @@
 //! alerting reads. Nothing here writes.
 
 pub mod account_page;
+pub mod actions;
 pub mod affected_accounts;
 pub mod alert_rules;
 pub mod alert_views;
