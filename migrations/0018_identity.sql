@@ -64,7 +64,7 @@ CREATE TABLE action (
     -- NULL where it touches many.
     subject      TEXT,
     -- A JSON object of the filters that chose them.
-    filter       TEXT   CHECK (json_valid(filter)),
+    filter       TEXT   CHECK (filter IS NULL OR json_valid(filter)),
     -- What it touches; NULL until that is known.
     count        BIGINT CHECK (count >= 0),
     reason       TEXT,
@@ -72,7 +72,7 @@ CREATE TABLE action (
     outcome      TEXT   CHECK (outcome = 'done' OR outcome = 'partly' OR outcome = 'failed'),
     finished_at  BIGINT,
     -- Of what is done in the background: by which values, up to which id, from which on, and how many came to what.
-    arguments    TEXT   CHECK (json_valid(arguments)),
+    arguments    TEXT   CHECK (arguments IS NULL OR json_valid(arguments)),
     cutoff       TEXT,
     position     TEXT,
     done         BIGINT NOT NULL DEFAULT 0 CHECK (done >= 0),

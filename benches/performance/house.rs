@@ -11,6 +11,7 @@ use amplinkd::{
     clock::{SharedClock, SystemClock},
     daemon,
     domain::{
+        action,
         policy::{Policy, Steps},
         request::{Kind, LinkOptions},
     },
@@ -105,7 +106,7 @@ pub(crate) async fn drive(url: &str, path: &Path, every: Duration, source: Sourc
 pub(crate) async fn daemon(url: &str, path: &Path, accounts: usize) -> (Arc<Engine>, Driver) {
     let store = Store::open(&Location { path: path.to_owned(), mode: 0o600 }, Role::Tool).await.expect("a store");
     let door = Recorder::new(store.clone(), Arc::new(SystemClock::new()), Policy::default());
-    door.accept((0..accounts).map(wish).collect()).await.expect("requests");
+    door.by(action::By::simulated()).accept((0..accounts).map(wish).collect()).await.expect("requests");
     store.close().await;
     drive(url, path, OFTEN, Source::Configured).await
 }

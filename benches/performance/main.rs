@@ -30,7 +30,7 @@ use std::{
 };
 
 use amplinkd::{
-    domain::{listing::Status, observation::Observation, request::Request},
+    domain::{action, listing::Status, observation::Observation, request::Request},
     shutdown::Shutdown,
     store::Record,
 };
@@ -191,7 +191,7 @@ async fn start(folder: &Path) {
     let (engine, driver) = drive("http://127.0.0.1:9", &path, OFTEN, Source::Configured).await;
     drop(driver);
     let began = Instant::now();
-    engine.recorder().accept((0..MANY).map(wish).collect()).await.expect("requests");
+    engine.recorder().by(action::By::simulated()).accept((0..MANY).map(wish).collect()).await.expect("requests");
     println!("| {MANY} requests accepted in one transaction | {:.1} s |", began.elapsed().as_secs_f64());
     engine.store().clone().close().await;
     // The lock goes with the last of the store.

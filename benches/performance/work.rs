@@ -9,7 +9,7 @@ use std::{
 
 use amplinkd::{
     clock::{SharedClock, SystemClock},
-    domain::policy::Policy,
+    domain::{action, policy::Policy},
     engine::{Engine, drive::Driver, record::Recorder},
     shutdown::Shutdown,
     store::{Location, Role, Store},
@@ -55,7 +55,7 @@ pub(crate) async fn import(path: &Path, accounts: usize) {
     let clock: SharedClock = Arc::new(SystemClock::new());
     let recorder = Recorder::new(store.clone(), clock, Policy::default());
     let watch = Watch::start();
-    recorder.accept((0..accounts).map(wish).collect()).await.expect("requests");
+    recorder.by(action::By::simulated()).accept((0..accounts).map(wish).collect()).await.expect("requests");
     let imported = watch.stop(accounts as u64);
     println!("import in pages, s\t{:.1}", imported.wall.as_secs_f64());
     println!("import, µs CPU a request\t{:.0}", imported.cpu_us());
@@ -168,8 +168,13 @@ pub(crate) async fn accept(path: &Path, accounts: usize) {
             tasks.join_next().await;
         }
         let recorder = Arc::clone(&recorder);
-        tasks
-            .spawn(async move { recorder.accept((first..first + BATCH).map(wish).collect()).await.expect("requests") });
+        tasks.spawn(async move {
+            recorder
+                .by(action::By::simulated())
+                .accept((first..first + BATCH).map(wish).collect())
+                .await
+                .expect("requests")
+        });
     }
     while tasks.join_next().await.is_some() {}
     let accepted = watch.stop(ACCEPTED as u64);

@@ -10,10 +10,8 @@ use crate::{
     engine::Engine,
     store::{
         StoreError,
-        write::{
-            alerts::WatchRecord,
-            record::{Event, new_id},
-        },
+        row_id::new_id,
+        write::{alerts::WatchRecord, record::Event},
     },
 };
 

@@ -8,10 +8,7 @@ use crate::{
         event::{AlertPhase, EventType},
         time::Time,
     },
-    store::{
-        read::alert_rules::News,
-        write::{alerts::NewDelivery, record::new_id},
-    },
+    store::{read::alert_rules::News, row_id::new_id, write::alerts::NewDelivery},
 };
 
 /// What a channel asked for.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 pub use self::sample::Event;
 use super::{
+    actor,
     context::{Context, ExitStatus, Session, note},
     named::Named,
     output::Column,
@@ -269,7 +270,7 @@ async fn retry(context: &Context, session: &Session, name: String, ids: Vec<Name
     let ids = whole(session, &name, &ids).await?;
     let wanted = ids.len() as u64;
     let some = (!ids.is_empty()).then_some(ids);
-    let retried = session.store().retry_deliveries(name.clone(), some, session.now()).await?;
+    let retried = session.store().retry_deliveries(name.clone(), some, actor::by(), session.now()).await?;
     context.print_one(&Retried { channel: name.clone(), retried })?;
     if retried > 0 {
         session.note_without_daemon("they are sent when one starts");

@@ -4,6 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 
 use super::{
+    actor,
     context::{Context, ExitStatus, Session, Usage, note},
     many::REQUESTS,
     output::Column,
@@ -148,7 +149,7 @@ async fn open(context: &Context, wanted: &Open) -> anyhow::Result<()> {
     };
     context
         .with_database(async |session| {
-            let Opened { gate, requests } = session.recorder.open_gate(*kind, subject).await?;
+            let Opened { gate, requests } = session.recorder.by(actor::by()).open_gate(*kind, subject).await?;
             context.print_one(&Opening {
                 kind: gate.kind,
                 subject: gate.subject,

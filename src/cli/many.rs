@@ -1,8 +1,10 @@
 //! Shared by every command that changes some things by name or, after a confirmation, all that match filters.
 
 use anyhow::bail;
+use serde_json::{Map, Value};
 
 use super::context::Usage;
+use crate::domain::action;
 
 /// Failures that are told one by one; the rest is counted.
 const FAILURES_TOLD_MAX: usize = 20;
@@ -16,6 +18,22 @@ pub struct Caution {
     /// Do not ask
     #[arg(long, help_heading = "With filters")]
     pub yes: bool,
+}
+
+/// Words for the record, as the command line takes them.
+///
+/// # Errors
+/// A sentence that says what is wrong.
+pub fn reason(text: &str) -> Result<String, String> {
+    action::reason(text)?.ok_or_else(|| "expected some words".to_owned())
+}
+
+/// Filters as the record keeps them: a JSON object of those that were given.
+#[must_use]
+pub fn record_of<const N: usize>(filters: [(&str, Vec<String>); N]) -> String {
+    let given = filters.into_iter().filter(|(_, values)| !values.is_empty());
+    let members = given.map(|(name, values)| (name.to_owned(), Value::from(values)));
+    Value::Object(members.collect::<Map<_, _>>()).to_string()
 }
 
 /// What a command said to choose with.

@@ -1,7 +1,10 @@
 //! The command line: one file per noun.
 
 pub mod account;
+pub mod action;
+mod actor;
 pub mod alert;
+pub mod api_token;
 pub mod audit;
 pub mod authorizer;
 pub mod channel;
@@ -36,6 +39,7 @@ mod systemd;
 mod terminal_escape;
 pub mod time_format;
 pub mod token_key;
+pub mod user;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -151,6 +155,15 @@ pub enum Command {
     /// Make a key for a system that asks the daemon for tokens
     #[command(subcommand)]
     TokenKey(token_key::Command),
+    /// Manage people who may sign in over HTTP
+    #[command(subcommand)]
+    User(user::Command),
+    /// Make and revoke tokens of programs that use the HTTP API
+    #[command(subcommand)]
+    ApiToken(api_token::Command),
+    /// Show who did what, by which door, and why
+    #[command(subcommand)]
+    Action(action::Command),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -231,6 +244,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Component(command) => component::run(&context, command).await,
         Command::Secrets(command) => secrets::run(&context, command).await,
         Command::TokenKey(command) => token_key::run(&context, &command),
+        Command::User(command) => user::run(&context, command).await,
+        Command::ApiToken(command) => api_token::run(&context, command).await,
+        Command::Action(command) => action::run(&context, command).await,
         Command::Program(command) => program::run(&context, command).await,
         Command::Conflict(command) => conflict::run(&context, command).await,
         Command::Gate(command) => gate::run(&context, command).await,

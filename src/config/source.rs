@@ -66,6 +66,12 @@ pub fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
+/// Who became this process's user by `sudo`.
+#[must_use]
+pub fn user_before_sudo() -> Option<String> {
+    std::env::var_os("SUDO_USER").and_then(|name| name.into_string().ok()).filter(|name| !name.is_empty())
+}
+
 /// Where colours are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colours {

@@ -2,6 +2,24 @@
 
 use serde::{Serialize, Serializer};
 
+/// The longest reason or note, in bytes.
+pub const REASON_MAX: usize = 1_000;
+
+/// A reason or a note as it is kept: one line, without spaces around it; nothing when nothing is left.
+///
+/// # Errors
+/// A sentence that says what is wrong.
+pub fn reason(text: &str) -> Result<Option<String>, String> {
+    let text = text.trim();
+    if text.len() > REASON_MAX {
+        return Err(format!("at most {REASON_MAX} bytes; these are {}", text.len()));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("one line of text, without control characters".to_owned());
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
 /// The door somebody came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Via {
@@ -68,6 +86,12 @@ impl By {
     #[must_use]
     pub const fn new(actor: Actor) -> Self {
         Self { actor, reason: None, filter: None }
+    }
+
+    /// On the word of nobody who exists: of a simulation or a test.
+    #[must_use]
+    pub fn simulated() -> Self {
+        Self::new(Actor::on_machine("simulation"))
     }
 
     /// The same for this reason.
@@ -250,6 +274,13 @@ impl ActionKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_one_line() {
+        assert_eq!(reason("  客户已离开 "), Ok(Some("客户已离开".to_owned())));
+        assert_eq!(reason(" "), Ok(None));
+        assert!(reason("a\nb").is_err() && reason(&"a".repeat(1_001)).is_err());
+    }
 
     #[test]
     fn a_step_says_by_whom_it_was_and_why() {

@@ -1,13 +1,15 @@
-//! What commands ask for: new requests, a cancel, a retry, an account's suspension. They only write to the database;
-//! the daemon sees it and calls `WeChat`.
+//! What people and their programs ask for: new requests, a cancel, a retry, an account's suspension. It is only written to
+//! the database, with who asked; the daemon sees it and calls `WeChat`.
 
 use super::{
     imports::Imported,
+    operator::Operator,
     record::Recorder,
     wish::{AT_ONCE_MAX, AskError, Wish, check_all},
 };
 use crate::{
     domain::{
+        action::ActionKind,
         id::{AccountId, RequestId},
         observation::Observation,
         request::{Request, State},
@@ -15,7 +17,7 @@ use crate::{
     },
     store::{
         Record, StoreError,
-        write::{import::ImportRow, requests::Accepted, standing::Standing, urgency::Urgency},
+        write::{action::Action, import::ImportRow, requests::Accepted, standing::Standing, urgency::Urgency},
     },
 };
 
@@ -32,13 +34,21 @@ pub enum Cancelled {
 }
 
 impl Recorder {
+    /// A wish as the request that it becomes.
+    pub(super) fn request_for(&self, wish: Wish, now: Time) -> Request {
+        let Wish { kind, account, program, username, key, labels } = wish;
+        Request { username, key, labels, ..Request::new(self.new_id(), kind, account, program, now) }
+    }
+}
+
+impl Operator<'_> {
     /// Takes wishes, all or none; on disk when this returns. A wish that is there already, by its key, as an open request
     /// for the same pair, or as a link that stands, is answered with the existing request. Where the link alone answers
     /// few wishes, its account's list is looked at now, because the link may be gone without anybody having seen it.
     ///
     /// # Errors
     /// [`AskError`]: none was taken.
-    pub async fn accept(&self, wishes: Vec<Wish>) -> Result<Vec<Accepted>, AskError> {
+    pub async fn accept(self, wishes: Vec<Wish>) -> Result<Vec<Accepted>, AskError> {
         if wishes.len() > AT_ONCE_MAX {
             let Imported { accepted, interrupted } = self.import(wishes, &|_| {}).await?;
             if let Some(error) = interrupted {
@@ -53,31 +63,27 @@ impl Recorder {
 
     /// Takes wishes in one transaction.
     pub(super) async fn accept_at_once(&self, wishes: Vec<Wish>, urgency: Urgency) -> Result<Vec<Accepted>, AskError> {
-        let now = self.clock().now();
-        let requests = wishes.into_iter().map(|wish| self.request_for(wish, now)).collect();
-        Ok(self.store().accept(requests, urgency, now).await?)
-    }
-
-    /// A wish as the request that it becomes.
-    pub(super) fn request_for(&self, wish: Wish, now: Time) -> Request {
-        let Wish { kind, account, program, username, key, labels } = wish;
-        Request { username, key, labels, ..Request::new(self.new_id(), kind, account, program, now) }
+        let now = self.recorder.clock().now();
+        let requests = wishes.into_iter().map(|wish| self.recorder.request_for(wish, now)).collect();
+        Ok(self.recorder.store().accept(requests, urgency, self.by.clone(), now).await?)
     }
 
     /// Stops following a request.
     ///
     /// # Errors
     /// [`AskError`]: it goes on.
-    pub async fn cancel(&self, id: &RequestId) -> Result<Cancelled, AskError> {
+    pub async fn cancel(self, id: &RequestId) -> Result<Cancelled, AskError> {
         let request = self.find(id).await?;
         if request.state.is_finished() {
             return Err(AskError::Finished { id: id.clone(), state: request.state.as_str() });
         }
-        let after = self.observe(&request, &Observation::CancelAsked, Record::default()).await?;
+        let action = Action::of(ActionKind::Cancel, id.as_str(), &self.by, self.recorder.clock().now());
+        let record = Record { action: Some(action), ..Record::default() };
+        let after = self.recorder.observe_by(&self.by, &request, &Observation::CancelAsked, record).await?;
         if !matches!(after.state, State::Cancelled) {
             return Err(AskError::Finished { id: id.clone(), state: after.state.as_str() });
         }
-        self.store().wake(&request.account).await?;
+        self.recorder.store().wake(&request.account).await?;
         // An attempt that surely had no effect was given back.
         Ok(if after.attempt == 0 { Cancelled::BeforeTheCall } else { Cancelled::NoLongerFollowed })
     }
@@ -86,15 +92,16 @@ impl Recorder {
     ///
     /// # Errors
     /// [`AskError`]: no new request was made.
-    pub async fn retry(&self, id: &RequestId) -> Result<Accepted, AskError> {
+    pub async fn retry(self, id: &RequestId) -> Result<Accepted, AskError> {
         let old = self.find(id).await?;
         if !old.state.is_finished() {
             return Err(AskError::StillOpen { id: id.clone(), state: old.state.as_str() });
         }
-        let now = self.clock().now();
-        let request = Request::new(self.new_id(), old.kind, old.account, old.program, now);
+        let now = self.recorder.clock().now();
+        let request = Request::new(self.recorder.new_id(), old.kind, old.account, old.program, now);
         let request = Request { username: old.username, labels: old.labels, retry_of: Some(id.clone()), ..request };
-        let accepted = self.store().accept(vec![request], Urgency::Asked, now).await?;
+        let store = self.recorder.store();
+        let accepted = store.accept(vec![request], Urgency::Asked, self.by.clone(), now).await?;
         accepted.into_iter().next().ok_or(AskError::Store(StoreError::Closed))
     }
 
@@ -102,16 +109,18 @@ impl Recorder {
     ///
     /// # Errors
     /// [`AskError`]: it is as it was.
-    pub async fn set_standing(&self, account: &AccountId, standing: Standing) -> Result<(), AskError> {
-        let changed = self.store().set_standing(account, standing, self.clock().now()).await?;
+    pub async fn set_standing(self, account: &AccountId, standing: Standing) -> Result<(), AskError> {
+        let (store, now) = (self.recorder.store(), self.recorder.clock().now());
+        let changed = store.set_standing(account, standing, self.by.clone(), now).await?;
         if changed == 0 { Err(AskError::NoAccount(account.clone())) } else { Ok(()) }
     }
 
     /// A request that something is about to be done to.
     async fn find(&self, id: &RequestId) -> Result<Request, AskError> {
-        if self.store().imports().await?.iter().any(ImportRow::is_accepted) {
-            self.store().move_line(id.as_str(), self.clock().now()).await?;
+        let store = self.recorder.store();
+        if store.imports().await?.iter().any(ImportRow::is_accepted) {
+            store.move_line(id.as_str(), self.recorder.clock().now()).await?;
         }
-        self.store().request(id).await?.ok_or_else(|| AskError::NoRequest(id.clone()))
+        store.request(id).await?.ok_or_else(|| AskError::NoRequest(id.clone()))
     }
 }

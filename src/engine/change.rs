@@ -2,15 +2,19 @@
 
 use crate::{
     domain::{
+        action::By,
         decide::Decision,
         listing::Status,
         observation::{Observation, ResetBy, RestoredFate},
         request::{Request, State},
         time::Time,
     },
-    store::write::{
-        chain::Transition,
-        record::{Change, Conflict, Event, new_id},
+    store::{
+        row_id::new_id,
+        write::{
+            chain::Transition,
+            record::{Change, Conflict, Event},
+        },
     },
 };
 
@@ -56,6 +60,13 @@ pub(super) fn change(
     (next, Some(change))
 }
 
+/// Says in a change's step on whose word it is.
+pub(super) fn attribute(change: &mut Change, by: &By) {
+    if let Some(step) = &mut change.transition {
+        step.detail = Some(by.detail(step.detail.as_deref()));
+    }
+}
+
 /// What a person wants to know beside the columns.
 fn detail(request: &Request, seen: &Observation, next: &Request) -> Option<String> {
     let text = match (seen, request.state, next.state) {
@@ -67,7 +78,7 @@ fn detail(request: &Request, seen: &Observation, next: &Request) -> Option<Strin
         (Observation::Absent | Observation::AbsentBesideOld, State::Initiating(_), State::Requested) => {
             format!("call {} left no trace in the list", request.attempt)
         }
-        (Observation::QuotaReset { by: ResetBy::Operator }, ..) => "an operator opened its gate".to_owned(),
+        (Observation::QuotaReset { by: ResetBy::Operator }, ..) => "its gate was opened".to_owned(),
         (Observation::CallNotSent, ..) => "the call did not reach WeChat".to_owned(),
         (Observation::Restored { since, .. }, ..) => match since {
             RestoredFate::Unknown => "a copy was restored: whether it was called since is not known".to_owned(),

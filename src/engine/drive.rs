@@ -363,13 +363,14 @@ impl Driver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::action::By;
     use crate::{domain::account::Trouble, engine::fixture};
 
     #[tokio::test]
     async fn a_look_that_panics_is_a_failure_like_any_other_and_is_written_down() {
         let folder = tempfile::tempdir().unwrap();
         let engine = fixture::engine(folder.path()).await;
-        engine.recorder().accept(vec![fixture::wish(1)]).await.unwrap();
+        engine.recorder().by(By::simulated()).accept(vec![fixture::wish(1)]).await.unwrap();
         let mut driver = Driver::start(Arc::clone(&engine)).await.unwrap();
         for failures in 1..=3 {
             driver.take(Report::Polled(1, ClockReading::now(engine.clock()), None));

@@ -203,6 +203,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::domain::action::By;
     use crate::engine::fixture::{self, wish};
 
     /// More than two pages, all due at the same moment, as an import leaves them.
@@ -212,7 +213,7 @@ mod tests {
     async fn a_start_brings_everybody_page_by_page_and_a_page_that_fails_waits_for_the_next_tick() {
         let folder = tempfile::tempdir().unwrap();
         let engine = fixture::engine(folder.path()).await;
-        engine.recorder().accept((0..MANY).map(wish).collect()).await.unwrap();
+        engine.recorder().by(By::simulated()).accept((0..MANY).map(wish).collect()).await.unwrap();
 
         let mut driver = Driver::start(Arc::clone(&engine)).await.unwrap();
         let mut pages = 1;

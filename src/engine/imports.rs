@@ -6,16 +6,18 @@ use std::{collections::HashMap, time::Duration};
 
 use super::{
     Engine,
+    operator::Operator,
     paging::Paging,
     record::Recorder,
     wish::{AT_ONCE_MAX, AskError, Wish, check_all},
 };
 use crate::{
-    domain::time::Time,
+    domain::{action::ActionKind, time::Time},
     shutdown::Shutdown,
     store::{
         StoreError,
         write::{
+            action::Action,
             import::{Claimed, ImportRow},
             requests::Accepted,
             urgency::Urgency,
@@ -51,30 +53,30 @@ pub struct Imported {
 /// How far an import is, in wishes: each is written once for nobody, and once for all.
 pub type Told<'t> = &'t (dyn Fn(usize) + Sync);
 
-impl Recorder {
-    /// Takes any number of wishes, all or none, as [`Recorder::accept`] does, in the turn of their accounts; everybody
+impl Operator<'_> {
+    /// Takes any number of wishes, all or none, as [`Operator::accept`] does, in the turn of their accounts; everybody
     /// sees all of them at one moment, and nobody who writes beside it waits for long. `told` hears how far it is, up to
     /// twice their number.
     ///
     /// # Errors
     /// [`AskError`]: none was taken, and what was written for nobody is taken away.
-    pub async fn import(&self, wishes: Vec<Wish>, told: Told<'_>) -> Result<Imported, AskError> {
+    pub async fn import(self, wishes: Vec<Wish>, told: Told<'_>) -> Result<Imported, AskError> {
         check_all(&wishes)?;
         if wishes.len() <= AT_ONCE_MAX {
             let accepted = self.accept_at_once(wishes, Urgency::InTurn).await?;
             return Ok(Imported { accepted, interrupted: None });
         }
         let count = wishes.len();
-        let import = self.store().begin_import(self.clock().now()).await?;
+        let import = self.recorder.store().begin_import(self.recorder.clock().now()).await?;
         let accepted = match self.stage_and_accept(import, wishes, told).await {
             Ok(accepted) => accepted,
             Err(unsure @ AskError::Unsure(_)) => return Err(unsure),
             Err(error) => {
-                self.give_up(import).await;
+                self.recorder.give_up(import).await;
                 return Err(error);
             }
         };
-        let interrupted = self.move_all(import, &|moved| told(count + moved)).await.err();
+        let interrupted = self.recorder.move_all(import, &|moved| told(count + moved)).await.err();
         Ok(Imported { accepted, interrupted })
     }
 
@@ -84,7 +86,7 @@ impl Recorder {
         wishes: Vec<Wish>,
         told: Told<'_>,
     ) -> Result<Vec<Accepted>, AskError> {
-        let begun = self.clock().now();
+        let begun = self.recorder.clock().now();
         let (mut order, mut staged) = (Vec::with_capacity(wishes.len()), Vec::with_capacity(wishes.len()));
         let mut wishes = in_order(wishes).into_iter();
         let mut pages = Paging::default();
@@ -94,28 +96,32 @@ impl Recorder {
                 break;
             }
             order.extend(page.iter().map(|(place, _)| *place));
-            let requests = page.into_iter().map(|(_, wish)| self.request_for(wish, begun)).collect();
-            let watch = self.clock().monotonic();
-            staged.extend(self.store().stage(import, requests, self.clock().now()).await?);
-            pages = pages.after(self.clock().monotonic().saturating_sub(watch));
+            let requests = page.into_iter().map(|(_, wish)| self.recorder.request_for(wish, begun)).collect();
+            let watch = self.recorder.clock().monotonic();
+            staged.extend(self.recorder.store().stage(import, requests, self.recorder.clock().now()).await?);
+            pages = pages.after(self.recorder.clock().monotonic().saturating_sub(watch));
             told(staged.len());
             pages.let_others().await;
         }
-        let claimed = self.find_the_moment(import).await?;
+        let fresh = staged.iter().filter(|accepted| !accepted.existing).count();
+        let claimed = self.find_the_moment(import, fresh as u64).await?;
         Ok(answers(&order, staged, &claimed))
     }
 
     /// Accepts the import as soon as nothing stands between; the lines whose wishes others hold.
-    async fn find_the_moment(&self, import: i64) -> Result<Vec<Claimed>, AskError> {
+    async fn find_the_moment(&self, import: i64, fresh: u64) -> Result<Vec<Claimed>, AskError> {
         for _ in 0..MOMENTS_MAX {
             // One at a time is being moved, and what is moved claims lines of this one.
-            for other in self.store().imports().await?.iter().filter(|other| other.is_accepted()) {
-                self.move_all(other.id, &|_| {}).await?;
+            for other in self.recorder.store().imports().await?.iter().filter(|other| other.is_accepted()) {
+                self.recorder.move_all(other.id, &|_| {}).await?;
             }
             // A page of nothing: the import lives.
-            self.store().stage(import, Vec::new(), self.clock().now()).await?;
-            let (claims, claimed) = self.store().claims(import).await?;
-            match self.store().accept_import(import, claims, self.clock().now()).await {
+            self.recorder.store().stage(import, Vec::new(), self.recorder.clock().now()).await?;
+            let (claims, claimed) = self.recorder.store().claims(import).await?;
+            let (store, now) = (self.recorder.store(), self.recorder.clock().now());
+            let fresh = fresh.saturating_sub(claimed.len() as u64);
+            let action = Action::of_many(ActionKind::Request, fresh, &self.by, now);
+            match store.accept_import(import, claims, action, now).await {
                 Ok(true) => return Ok(claimed),
                 Ok(false) => Paging::pause().await,
                 Err(error) => match self.is_accepted_after_all(import).await {
@@ -130,8 +136,8 @@ impl Recorder {
 
     /// A commit can fail and be on disk all the same; `None` when nobody can tell.
     async fn is_accepted_after_all(&self, import: i64) -> Option<bool> {
-        let is_given_up = self.store().abandon_import(import, None).await.ok()?;
-        let imports = self.store().imports().await.ok()?;
+        let is_given_up = self.recorder.store().abandon_import(import, None).await.ok()?;
+        let imports = self.recorder.store().imports().await.ok()?;
         let state = imports.iter().find(|row| row.id == import).map(|row| row.state.as_str());
         match state {
             Some("abandoned") => Some(false),
@@ -140,7 +146,9 @@ impl Recorder {
             None => None,
         }
     }
+}
 
+impl Recorder {
     /// Moves everything of an accepted import, page by page; others may do the same.
     async fn move_all(&self, import: i64, told: Told<'_>) -> Result<(), StoreError> {
         let (mut pages, mut moved, mut stuck) = (Paging::default(), 0, 0);

@@ -35,6 +35,7 @@ mod known_names;
 mod large_listings;
 pub mod latency_histogram;
 pub mod open_gate;
+pub mod operator;
 mod orphaned_calls;
 mod pacing;
 mod paging;

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     alert_deadlines::AlertDeadlines,
-    change::change,
+    change::{attribute, change},
     ids::Ids,
     interpret::{Interpreted, ListingCase},
 };
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::{
     clock::SharedClock,
     domain::{
+        action::By,
         backoff::Backoff,
         decide::decide,
         id::RequestId,
@@ -147,6 +148,20 @@ impl Recorder {
         Ok(self.try_observe(request, seen, more).await?.request)
     }
 
+    /// [`Self::observe`] on somebody's word, which the step repeats.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub(super) async fn observe_by(
+        &self,
+        by: &By,
+        request: &Request,
+        seen: &Observation,
+        more: Record,
+    ) -> Result<Request, StoreError> {
+        Ok(self.try_observe_by(Some(by), request, seen, more).await?.request)
+    }
+
     /// [`Self::observe`], and what this very write did.
     ///
     /// # Errors
@@ -157,11 +172,24 @@ impl Recorder {
         seen: &Observation,
         more: Record,
     ) -> Result<Observed, StoreError> {
+        self.try_observe_by(None, request, seen, more).await
+    }
+
+    async fn try_observe_by(
+        &self,
+        by: Option<&By>,
+        request: &Request,
+        seen: &Observation,
+        more: Record,
+    ) -> Result<Observed, StoreError> {
         let mut request = request.clone();
         for _ in 0..=STALE_RETRIES_MAX {
             let now = self.clock.now();
             let decision = decide(&request, seen, &self.policy(), now);
-            let (next, changed) = change(&request, seen, decision, now);
+            let (next, mut changed) = change(&request, seen, decision, now);
+            if let (Some(by), Some(change)) = (by, &mut changed) {
+                attribute(change, by);
+            }
             if changed.is_none() && more.gates.is_empty() && more.opened_gates.is_empty() && more.account.is_none() {
                 return Ok(Observed { request: next, wrote: Wrote::NothingToWrite });
             }

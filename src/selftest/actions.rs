@@ -13,7 +13,10 @@ use super::{
     verdict::{Verdict, broken},
 };
 use crate::{
-    domain::request::{Kind, LinkOptions},
+    domain::{
+        action,
+        request::{Kind, LinkOptions},
+    },
     engine::{
         record::Recorder,
         wish::{AskError, Wish},
@@ -77,7 +80,10 @@ impl Runner {
         };
         let accepted = match self.daemon.take() {
             Some(daemon) if self.chance.random_bool(0.5) => {
-                match daemon.ask(async move |recorder: &Recorder| recorder.accept(wishes).await).await {
+                match daemon
+                    .ask(async move |recorder: &Recorder| recorder.by(action::By::simulated()).accept(wishes).await)
+                    .await
+                {
                     Ok(answer) => {
                         self.daemon = Some(daemon);
                         answer
@@ -87,7 +93,7 @@ impl Runner {
             }
             daemon => {
                 self.daemon = daemon;
-                self.desk.accept(wishes).await
+                self.desk.by(action::By::simulated()).accept(wishes).await
             }
         };
         match accepted {
@@ -111,12 +117,17 @@ impl Runner {
         let (account, _) = self.pair();
         let account = account.parse().unwrap_or_else(|_| panic!("{account} is no appid"));
         let done = match (turn, id) {
-            (Action::Cancel, Some(id)) => self.desk.cancel(&id).await.map(drop),
-            (Action::Retry, Some(id)) => {
-                self.desk.retry(&id).await.map(|accepted| self.promises.acknowledge(&accepted.id))
+            (Action::Cancel, Some(id)) => self.desk.by(action::By::simulated()).cancel(&id).await.map(drop),
+            (Action::Retry, Some(id)) => self
+                .desk
+                .by(action::By::simulated())
+                .retry(&id)
+                .await
+                .map(|accepted| self.promises.acknowledge(&accepted.id)),
+            (Action::Suspend, _) => {
+                self.desk.by(action::By::simulated()).set_standing(&account, Standing::SuspendedByOperator).await
             }
-            (Action::Suspend, _) => self.desk.set_standing(&account, Standing::SuspendedByOperator).await,
-            (Action::Resume, _) => self.desk.set_standing(&account, Standing::Active).await,
+            (Action::Resume, _) => self.desk.by(action::By::simulated()).set_standing(&account, Standing::Active).await,
             _ => Ok(()),
         };
         match done {

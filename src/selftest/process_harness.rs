@@ -12,6 +12,7 @@ use std::{
 use crate::{
     clock::SystemClock,
     domain::{
+        action,
         policy::Policy,
         request::{Kind, LinkOptions},
     },
@@ -105,7 +106,7 @@ impl ProcessHarness {
             let mut world = self.sim.world();
             (self.asked..self.asked + count).for_each(|number| plan(&mut world, number));
         }
-        self.recorder.accept(wishes).await.map_err(|error| error.to_string())?;
+        self.recorder.by(action::By::simulated()).accept(wishes).await.map_err(|error| error.to_string())?;
         self.asked += count;
         Ok(())
     }

@@ -10,6 +10,7 @@ use super::{
     verdict::{Verdict, broken},
 };
 use crate::{
+    domain::action,
     sim::{By, EmptyItems, Faults, Phase, Quotas},
     store::{file::corrupt::mend, write::standing::Standing},
 };
@@ -69,7 +70,7 @@ impl Runner {
         for (account, _) in pairs() {
             let account = account.parse().unwrap_or_else(|_| panic!("{account} is no appid"));
             // One that nobody ever asked for needs no resuming.
-            let _ = self.desk.set_standing(&account, Standing::Active).await;
+            let _ = self.desk.by(action::By::simulated()).set_standing(&account, Standing::Active).await;
         }
     }
 
@@ -97,7 +98,7 @@ impl Runner {
                 .any(|link| link.program == request.program && link.phase == Phase::LinkedUnlinkAsked);
             if let (false, Ok(id)) = (asks, request.id.parse()) {
                 // It may have ended since it was last seen.
-                let _ = self.desk.cancel(&id).await;
+                let _ = self.desk.by(action::By::simulated()).cancel(&id).await;
             }
         }
     }

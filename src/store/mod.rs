@@ -14,6 +14,7 @@ pub mod file;
 mod health;
 pub mod read;
 mod request_row;
+pub mod row_id;
 mod skipped_accounts;
 mod tables;
 pub mod write;
@@ -29,6 +30,7 @@ pub use self::{
         error::OpenError,
         location::{Location, Role},
         move_to_log::Moved,
+        whose::user_name,
     },
     health::Health,
     write::record::{Record, Recorded},

@@ -11,6 +11,7 @@ use amplinkd::{
     clock::{Clock as _, ManualClock, SystemClock},
     domain::{
         account::{AccountState, Status as AccountStatus, SuspendedBy},
+        action,
         errcode::Refusal,
         gate::GateKind,
         listing::Status,
@@ -85,7 +86,7 @@ impl World {
             key: None,
             labels: [("customer".to_owned(), "0042".to_owned())].into(),
         };
-        let accepted = self.recorder.accept(vec![wish]).await.unwrap();
+        let accepted = self.recorder.by(action::By::simulated()).accept(vec![wish]).await.unwrap();
         let id = accepted[0].id.parse().unwrap();
         let mut request = self.recorder.store().request(&id).await.unwrap().unwrap();
         for (later, seen) in story {
@@ -193,6 +194,14 @@ const AUTHORIZERS: &str = "
     INSERT INTO authorizer (appid, state, since, errcode, errmsg)
     SELECT 'wxfedcba9876543210', 'unauthorized', max(since), 61003, 'withdrawn' FROM request";
 
+/// What people did, as they and the API write it.
+const ACTIONS: &str = "
+    INSERT INTO action (id, at, actor, via, action, subject_kind, subject, filter, count, reason, outcome, finished_at, done)
+    SELECT 'a', max(since), 'lena', 'cli', 'cancel', 'request', max(id), '{}', 1, 'gone', 'done', max(since), 1 FROM request;
+    INSERT INTO action (id, at, actor, via, token, address, action, subject_kind)
+    SELECT 'b', max(since), 'ci', 'api', 't', '::1', 'cancel', 'request' FROM request;
+    UPDATE alert SET acknowledged_by = 'lena', snoozed_by = 'lena', resolved_by = 'lena', note = 'x' WHERE id = 'a'";
+
 /// What the watch and the channels write, so that their times are looked at too: an alert that is over, one that fires, and
 /// messages in every state.
 const ALERTS: &str = "
@@ -227,6 +236,7 @@ async fn lived() -> (tempfile::TempDir, World, SqliteConnection) {
     let mut writer = options.connect().await.unwrap();
     sqlx::raw_sql(ALERTS).execute(&mut writer).await.unwrap();
     sqlx::raw_sql(AUTHORIZERS).execute(&mut writer).await.unwrap();
+    sqlx::raw_sql(ACTIONS).execute(&mut writer).await.unwrap();
     let reader = options.read_only(true).connect().await.unwrap();
     (folder, world, reader)
 }

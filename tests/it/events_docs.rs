@@ -13,6 +13,7 @@ use std::{
 use amplinkd::{
     clock::{Clock as _, SystemClock},
     domain::{
+        action,
         alert_rules::Rule,
         event::{OutboxEvent, to_json},
         id::RequestId,
@@ -118,7 +119,7 @@ async fn nudge(guarded: &Guarded, link: &RequestId) {
     };
     let now = guarded.daemon.clock.now();
     let occasion = Occasion { now, min_interval: days(1), effect_within: days(1) };
-    guarded.daemon.store().nudge(vec![nudge], occasion).await.unwrap();
+    guarded.daemon.store().nudge(vec![nudge], occasion, action::By::simulated()).await.unwrap();
 }
 
 /// A link and an unlink, each with its beginning and a step from every state to the same.

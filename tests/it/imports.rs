@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use amplinkd::{
     clock::ManualClock,
     domain::{
+        action::{self, ActionKind},
         id::RequestId,
         policy::Policy,
         request::{Kind, LinkOptions, Request},
@@ -19,7 +20,11 @@ use amplinkd::{
         record::Recorder,
         wish::{AT_ONCE_MAX, AskError, Wish},
     },
-    store::{Location, Role, Store, StoreError, read::request_page::RequestFilter, write::requests::Accepted},
+    store::{
+        Location, Role, Store, StoreError,
+        read::request_page::RequestFilter,
+        write::{action::Action, requests::Accepted},
+    },
 };
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
@@ -30,6 +35,11 @@ const MANY: usize = AT_ONCE_MAX + 200;
 
 /// The same for those who count rows.
 const ROWS: i64 = 1_200;
+
+/// What accepting an import leaves in the record.
+fn imported() -> Action {
+    Action::of_many(ActionKind::Request, 3, &action::By::simulated(), NOW)
+}
 
 /// A database with two processes at it: an importing one and another.
 struct Desk {
@@ -125,7 +135,7 @@ impl Desk {
     /// The moment.
     async fn accept(&self, import: i64) -> bool {
         let (claims, _) = self.store().claims(import).await.unwrap();
-        self.store().accept_import(import, claims, NOW).await.unwrap()
+        self.store().accept_import(import, claims, imported(), NOW).await.unwrap()
     }
 
     /// An import of these that is accepted, and of which nothing is moved.
@@ -140,7 +150,7 @@ impl Desk {
     }
 
     async fn ask(&self, wish: Wish) -> Accepted {
-        self.other.accept(vec![wish]).await.unwrap().remove(0)
+        self.other.by(action::By::simulated()).accept(vec![wish]).await.unwrap().remove(0)
     }
 
     /// Nothing is lost, doubled or left over.
@@ -167,7 +177,7 @@ async fn many_at_once_become_what_one_by_one_would_have() {
     let mut wishes: Vec<Wish> = (0..MANY).rev().map(wish).collect();
     // Twice, and once more without a key; all of it in no order.
     wishes.extend([wish(7), without_key(7)]);
-    let accepted = desk.recorder.accept(wishes.clone()).await.unwrap();
+    let accepted = desk.recorder.by(action::By::simulated()).accept(wishes.clone()).await.unwrap();
     desk.assert_whole(ROWS).await;
     let existing = accepted.iter().filter(|accepted| accepted.existing).count();
     assert_eq!((accepted.len(), existing), (MANY + 2, 3));
@@ -186,7 +196,7 @@ async fn many_at_once_become_what_one_by_one_would_have() {
     assert_eq!(desk.number(asked).await, 1, "only the first was asked for by somebody who waits");
     assert_eq!(desk.number("SELECT count(*) FROM account WHERE asked = 1").await, 1);
 
-    let again = desk.recorder.accept(wishes).await.unwrap();
+    let again = desk.recorder.by(action::By::simulated()).accept(wishes).await.unwrap();
     let ids = |all: &[Accepted]| all.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
     assert!(again.iter().all(|one| one.existing));
     assert_eq!(ids(&again), ids(&accepted));
@@ -255,7 +265,7 @@ async fn a_request_that_waits_to_be_moved_is_shown_listed_and_cancelled_as_any_o
     }
 
     let waiting = request(29).id;
-    desk.other.cancel(&waiting).await.unwrap();
+    desk.other.by(action::By::simulated()).cancel(&waiting).await.unwrap();
     assert_eq!(desk.store().request(&waiting).await.unwrap().unwrap().state.as_str(), "cancelled");
     desk.move_all(import).await;
     assert_eq!((desk.seen().await, desk.lines().await), (30, 0));
@@ -277,7 +287,7 @@ async fn what_somebody_left_is_finished_or_taken_away_and_who_comes_back_late_is
     for refused in [
         desk.store().stage(dead, vec![request(40)], NOW).await.map(drop),
         desk.store().claims(dead).await.map(drop),
-        desk.store().accept_import(dead, 0, NOW).await.map(drop),
+        desk.store().accept_import(dead, 0, imported(), NOW).await.map(drop),
     ] {
         assert!(matches!(refused, Err(StoreError::ImportGone)), "{refused:?}");
     }

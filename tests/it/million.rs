@@ -8,6 +8,7 @@ use std::time::Duration;
 use amplinkd::{
     clock::{Clock, ManualClock, SystemClock},
     domain::{
+        action,
         policy::Policy,
         request::{Kind, LinkOptions},
         time::Time,
@@ -105,12 +106,12 @@ async fn old_requests_go_by_thousands_and_hold_up_nobody() {
         key: Some(format!("key-{number}")),
         labels: std::collections::BTreeMap::new(),
     };
-    let accepted = recorder.accept((0..OLD).map(wish).collect()).await.unwrap();
+    let accepted = recorder.by(action::By::simulated()).accept((0..OLD).map(wish).collect()).await.unwrap();
     for some in accepted.chunks(500) {
         let mut under_way = tokio::task::JoinSet::new();
         for one in some {
             let (recorder, id) = (std::sync::Arc::clone(&recorder), one.id.parse().unwrap());
-            under_way.spawn(async move { recorder.cancel(&id).await.unwrap() });
+            under_way.spawn(async move { recorder.by(action::By::simulated()).cancel(&id).await.unwrap() });
         }
         under_way.join_all().await;
     }

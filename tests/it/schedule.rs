@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use amplinkd::{
     clock::Clock as _,
     config::Schedule,
-    domain::time::Time,
+    domain::{action, time::Time},
     schedule::{CronJob, CronJobs, Plan},
     shutdown::Shutdown,
     store::write::housekeeping::JobRow,
@@ -242,7 +242,7 @@ async fn housekeeping_takes_finished_requests_away_once_they_are_old_and_never_w
     let linked = daemon.link().await;
     daemon.run_for(hours(4)).await;
     let cancelled = daemon.ask(to_link(ACCOUNT, OTHER_PROGRAM)).await;
-    daemon.engine().recorder().cancel(&cancelled).await.unwrap();
+    daemon.engine().recorder().by(action::By::simulated()).cancel(&cancelled).await.unwrap();
     daemon.run_for(days(1)).await;
     daemon.clock.advance(days(396));
     // Each is a day later than the one before; the third is two, and the request is 401 days old.

@@ -16,9 +16,10 @@ use crate::{
     },
     store::{
         StoreError,
+        row_id::new_id,
         write::{
             alerts::{AlertRow, Told, WatchRecord},
-            record::{Event, new_id},
+            record::Event,
         },
     },
 };

@@ -9,9 +9,9 @@ use crate::{
         id,
         time::Time,
     },
-    store::write::{
-        alerts::{AlertRow, ResolvedAlert, Reworded, WatchRecord},
-        record::new_id,
+    store::{
+        row_id::new_id,
+        write::alerts::{AlertRow, ResolvedAlert, Reworded, WatchRecord},
     },
 };
 

@@ -3,10 +3,11 @@
 use super::{Filters, TABLE_ROWS, filters::Pages, print, show};
 use crate::{
     cli::{
+        actor,
         context::{Context, Session, agree, note, progress},
-        many::{ACCOUNTS, Caution, Given},
+        many::{ACCOUNTS, Caution, Given, reason},
     },
-    domain::id::AccountId,
+    domain::{action::By, id::AccountId},
     engine::wish::AskError,
     store::{
         read::{account_page::AccountFilter, views::AccountView},
@@ -59,6 +60,17 @@ pub struct Choice {
     /// Safety options
     #[command(flatten)]
     pub caution: Caution,
+    /// Why, for the record: `v_action` keeps it
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub reason: Option<String>,
+}
+
+impl Choice {
+    /// On whose word it is, for the record.
+    pub(super) fn by(&self) -> By {
+        let by = actor::by().because(self.reason.clone());
+        if self.accounts.is_empty() { by.of_all(self.filters.record()) } else { by }
+    }
 }
 
 /// What is said of accounts, in words.
@@ -111,7 +123,7 @@ async fn change(context: &Context, choice: &Choice, act: Act) -> anyhow::Result<
     context
         .with_database(async |session| {
             let Some(meant) = agreed(context, session, choice, act).await? else { return Ok(()) };
-            let changed = tell(session, act, &meant.accounts).await?;
+            let changed = tell(session, act, &meant.accounts, &choice.by()).await?;
             if !changed.is_empty() {
                 session.note_without_daemon("it is recorded, and applies when one starts");
             }
@@ -185,11 +197,11 @@ async fn named(session: &Session, accounts: &[AccountId], act: Act) -> anyhow::R
 }
 
 /// Says the word, some accounts at a time. Answers which it changed.
-pub(super) async fn tell(session: &Session, act: Act, accounts: &[String]) -> anyhow::Result<Vec<String>> {
+pub(super) async fn tell(session: &Session, act: Act, accounts: &[String], by: &By) -> anyhow::Result<Vec<String>> {
     let bar = progress(accounts.len() as u64, act.verb);
     let mut changed = Vec::with_capacity(accounts.len());
     for some in accounts.chunks(ACCOUNTS_MAX) {
-        changed.extend(session.store().tell_accounts(act.word, some.to_vec(), session.now()).await?);
+        changed.extend(session.store().tell_accounts(act.word, some.to_vec(), by.clone(), session.now()).await?);
         bar.inc(some.len() as u64);
     }
     bar.finish_and_clear();

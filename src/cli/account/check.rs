@@ -127,7 +127,7 @@ async fn look(context: &Context, session: &Session, check: &Check, shutdown: &Sh
     let few = &meant.accounts[..meant.accounts.len().min(WAITED_MAX)];
     let before = session.store().accounts_named(few, &AccountFilter::default()).await?;
     let asked_at = session.now();
-    let changed = tell(session, act, &meant.accounts).await?;
+    let changed = tell(session, act, &meant.accounts, &check.choice.by()).await?;
     let is_driven = Store::is_driven(&session.config.database.path).unwrap_or(true);
     let wait = match (check.wait, check.choice.accounts.is_empty()) {
         _ if check.no_wait || !is_driven => Duration::ZERO,

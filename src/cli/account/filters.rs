@@ -1,7 +1,7 @@
 //! The account filters, shared by every command that takes many accounts.
 
 use crate::{
-    cli::{context::Session, request::label},
+    cli::{context::Session, many::record_of, request::label},
     domain::account::Trouble,
     store::read::{
         account_page::{AccountFilter, SuspendedBy},
@@ -43,6 +43,17 @@ fn suspended_by(text: &str) -> Result<SuspendedBy, String> {
 }
 
 impl Filters {
+    /// The same for the record.
+    pub(super) fn record(&self) -> String {
+        let Self { state, suspended_by, troubles, labels } = self;
+        record_of([
+            ("state", state.iter().cloned().collect()),
+            ("suspended_by", suspended_by.iter().map(ToString::to_string).collect()),
+            ("trouble", troubles.clone()),
+            ("label", labels.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        ])
+    }
+
     /// Whether nothing was given, so that every account is meant.
     pub(super) fn is_empty(&self) -> bool {
         let Self { state, suspended_by, troubles, labels } = self;

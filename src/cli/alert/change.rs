@@ -13,12 +13,13 @@ use jiff::{
 use super::{Filters, PAGE, glance, unknown};
 use crate::{
     cli::{
+        actor,
         context::{Context, Session, Usage, agree, note},
-        many::{ALERTS, Caution, Given},
+        many::{ALERTS, Caution, Given, reason},
         named::Named,
     },
     config::parse_duration,
-    domain::{alert_state::AlertState, time::Time},
+    domain::{action::By, alert_state::AlertState, time::Time},
     store::read::{alert_views::AlertView, id_suffix::Noun},
 };
 
@@ -82,6 +83,17 @@ pub struct Choice {
     /// Safety options
     #[command(flatten)]
     pub caution: Caution,
+    /// A note for whoever looks at them next: `alert show` has it
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub note: Option<String>,
+}
+
+impl Choice {
+    /// On whose word it is, for the record.
+    fn by(&self) -> By {
+        let by = actor::by().because(self.note.clone());
+        if self.ids.is_empty() { by.of_all(self.filters.record()) } else { by }
+    }
 }
 
 /// What is done to each.
@@ -183,10 +195,11 @@ async fn change(
             } else {
                 named
             };
+            let by = choice.by();
             let changed = match act {
-                Act::Acknowledge => session.store().acknowledge(ids.clone(), session.now()).await?,
-                Act::Snooze(until) => session.store().snooze(ids.clone(), until).await?,
-                Act::Resolve => session.store().resolve_alerts(ids.clone(), session.now()).await?,
+                Act::Acknowledge => session.store().acknowledge(ids.clone(), by, session.now()).await?,
+                Act::Snooze(until) => session.store().snooze(ids.clone(), until, by, session.now()).await?,
+                Act::Resolve => session.store().resolve_alerts(ids.clone(), by, session.now()).await?,
             };
             session.note_without_daemon("it is recorded, and channels are told when one starts");
             report(context, session, &ids, &changed, act).await

@@ -1,7 +1,7 @@
 //! The alert filters, shared by every command that takes many alerts.
 
 use crate::{
-    cli::{context::Session, named::Named},
+    cli::{context::Session, many::record_of, named::Named},
     domain::{alert_rules::Rule, alert_state::AlertState, id::AccountId},
     store::read::{alert_views::AlertFilter, id_suffix::Noun},
 };
@@ -30,6 +30,17 @@ impl Filters {
     pub const fn is_empty(&self) -> bool {
         let Self { state, rule, account, request } = self;
         state.is_none() && rule.is_none() && account.is_none() && request.is_none()
+    }
+
+    /// The same for the record.
+    pub(super) fn record(&self) -> String {
+        let Self { state, rule, account, request } = self;
+        record_of([
+            ("state", state.iter().cloned().collect()),
+            ("rule", rule.iter().cloned().collect()),
+            ("account", account.iter().map(ToString::to_string).collect()),
+            ("request", request.iter().map(ToString::to_string).collect()),
+        ])
     }
 
     /// The same as the store takes it.

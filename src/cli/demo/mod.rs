@@ -15,7 +15,7 @@ use anyhow::Context;
 
 use self::screen::{Frame, Screen};
 use crate::{
-    cli::output::stdout_is_abandoned,
+    cli::{actor, output::stdout_is_abandoned},
     clock::{Clock, SharedClock, SystemClock},
     config::{Config, Log, LogFormat},
     daemon,
@@ -76,7 +76,7 @@ pub async fn run(args: &Demo) -> anyhow::Result<()> {
     let (wechat, settings) = (daemon::simulated(sim.url(), &sim.token_url(), TIMEOUT, &shared)?, settings()?);
     let began = shared.now();
     let door = Recorder::new(store.clone(), Arc::clone(&shared), settings.policy.clone());
-    door.accept(world::wishes(&sim, args.requests)).await?;
+    door.by(actor::by()).accept(world::wishes(&sim, args.requests)).await?;
     let (engine, driver) = daemon::drive(store, shared, wechat, settings).await?;
 
     let work = driver.spawn(shutdown.clone());

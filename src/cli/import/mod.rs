@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use self::{check::Checked, read::Shape};
 use super::{
+    actor,
     context::{Context, Database, ExitStatus, Session, note, progress},
     request::ask::key_lost,
     terminal_escape::legible,
@@ -134,7 +135,7 @@ async fn write(context: &Context, checked: Checked, name: &str) -> anyhow::Resul
         .with_session(Database::MadeIfMissing, async |session| {
             // Each line is written twice: for nobody, and for all.
             let told = |written| bar.set_position(written as u64 / 2);
-            let imported = session.recorder.import(wishes, &told).await;
+            let imported = session.recorder.by(actor::by()).import(wishes, &told).await;
             let Imported { accepted, interrupted } = imported.map_err(|error| placed(error, &keys, &numbers, name))?;
             if let Some(error) = interrupted {
                 note(format!(

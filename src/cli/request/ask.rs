@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::filters::label;
 use crate::{
     cli::{
+        actor,
         context::{Context, Database, ExitStatus, Session, Usage, note},
         time_format,
     },
@@ -106,7 +107,7 @@ async fn take(
     wish.check().and_then(|()| wish.check_words()).map_err(|wrong| Usage(wrong.to_string()))?;
     context
         .with_session(Database::MadeIfMissing, async |session| {
-            let accepted = session.recorder.accept(vec![wish]).await?;
+            let accepted = session.recorder.by(actor::by()).accept(vec![wish]).await?;
             for accepted in &accepted {
                 let row = answer(session, accepted, kind, key.as_deref()).await?;
                 context.print_one(&row)?;

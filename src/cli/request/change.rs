@@ -5,12 +5,13 @@ use tokio::task::JoinSet;
 use super::{filters::Filters, list};
 use crate::{
     cli::{
+        actor,
         context::{Context, ExitStatus, Session, Usage, agree, note, progress},
-        many::{Caution, Given, REQUESTS},
+        many::{Caution, Given, REQUESTS, reason},
         named::Named,
         sentence,
     },
-    domain::id::RequestId,
+    domain::{action::By, id::RequestId},
     engine::accept::Cancelled,
     store::read::{id_suffix::Noun, request_page::RequestFilter, views::RequestView},
 };
@@ -64,9 +65,18 @@ pub struct Choice {
     /// Safety options
     #[command(flatten)]
     pub caution: Caution,
+    /// Why, for the record: `v_action` and the step of the history keep it
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub reason: Option<String>,
 }
 
 impl Choice {
+    /// On whose word it is, for the record.
+    pub(super) fn by(&self) -> By {
+        let by = actor::by().because(self.reason.clone());
+        if self.ids.is_empty() { by.of_all(self.filters.record()) } else { by }
+    }
+
     /// Refuses a choice of nothing, and one of ids and filters at once.
     ///
     /// # Errors
@@ -122,6 +132,7 @@ pub(super) async fn retry(context: &Context, retry: Retry) -> anyhow::Result<Exi
 
 async fn change(context: &Context, choice: Choice, act: Act) -> anyhow::Result<ExitStatus> {
     choice.must_name_some(act.word())?;
+    let by = choice.by();
     context
         .with_database(async |session| {
             let ids = if choice.ids.is_empty() {
@@ -141,7 +152,7 @@ async fn change(context: &Context, choice: Choice, act: Act) -> anyhow::Result<E
                 }
                 ids
             };
-            let outcome = change_all(session, ids, act).await?;
+            let outcome = change_all(session, ids, act, &by).await?;
             if act == Act::Retry {
                 session.note_without_daemon("retries begin when one starts");
             }
@@ -183,15 +194,15 @@ async fn is_latest_of_its_pair(session: &Session, row: &RequestView) -> anyhow::
     Ok(latest.first().is_some_and(|latest| latest.id == row.id))
 }
 
-async fn change_all(session: &Session, ids: Vec<RequestId>, act: Act) -> anyhow::Result<Outcome> {
+async fn change_all(session: &Session, ids: Vec<RequestId>, act: Act, by: &By) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     let bar = progress(ids.len() as u64, act.word());
     let mut waiting = ids.into_iter();
     let mut under_way = JoinSet::new();
     loop {
         for id in waiting.by_ref().take(AT_ONCE - under_way.len()) {
-            let session = session.clone();
-            under_way.spawn(async move { one(&session, &id, act).await });
+            let (session, by) = (session.clone(), by.clone());
+            under_way.spawn(async move { one(&session, &id, act, by).await });
         }
         let Some(done) = under_way.join_next().await else { break };
         bar.inc(1);
@@ -226,11 +237,12 @@ impl Outcome {
     }
 }
 
-async fn one(session: &Session, id: &RequestId, act: Act) -> anyhow::Result<Done> {
+async fn one(session: &Session, id: &RequestId, act: Act, by: By) -> anyhow::Result<Done> {
+    let operator = session.recorder.by(by);
     Ok(match act {
-        Act::Cancel => Done::Cancelled(id.to_string(), session.recorder.cancel(id).await?),
+        Act::Cancel => Done::Cancelled(id.to_string(), operator.cancel(id).await?),
         Act::Retry => {
-            let accepted = session.recorder.retry(id).await?;
+            let accepted = operator.retry(id).await?;
             Done::Retried { id: accepted.id, existing: accepted.existing }
         }
     })

@@ -1,6 +1,7 @@
 //! The request filters, shared by every command that takes many requests.
 
 use crate::{
+    cli::many::record_of,
     domain::id::{AccountId, ProgramId},
     store::read::{pages::StepView, request_page::RequestFilter},
 };
@@ -74,6 +75,22 @@ impl Filters {
             && !open
             && !finished
             && labels.is_empty()
+    }
+
+    /// The same for the record.
+    #[must_use]
+    pub fn record(&self) -> String {
+        let Self { account, program, states, kind, open, finished, labels } = self;
+        let flag = |is_set: bool| is_set.then(|| "true".to_owned()).into_iter().collect();
+        record_of([
+            ("account", account.iter().map(ToString::to_string).collect()),
+            ("program", program.iter().map(ToString::to_string).collect()),
+            ("state", states.clone()),
+            ("kind", kind.iter().cloned().collect()),
+            ("open", flag(*open)),
+            ("finished", flag(*finished)),
+            ("label", labels.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        ])
     }
 
     /// The same as the store takes it.

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::change::Choice;
 use crate::{
     cli::{
+        actor,
         context::{Context, ExitStatus, Session, Usage, agree, note},
         many::REQUESTS,
         output::{Column, Format},
@@ -301,7 +302,7 @@ async fn write(session: &Session, planned: &[Planned], occasion: Occasion) -> (V
     let (mut said, mut failures) = (Vec::with_capacity(planned.len()), Vec::new());
     for some in planned.chunks(PAGE as usize) {
         let new: Vec<NewNudge> = some.iter().map(|planned| planned.nudge.clone()).collect();
-        let replies = match session.store().nudge(new, occasion).await {
+        let replies = match session.store().nudge(new, occasion, actor::by()).await {
             Ok(replies) => replies,
             Err(error) => {
                 failures.push(error.to_string());

@@ -21,7 +21,7 @@ use self::memory::{Kept, Memory, Missing};
 use crate::{
     clock::SharedClock,
     domain::time::Time,
-    store::{Store, StoreError, write::claim::Claimant, write::record::new_id},
+    store::{Store, StoreError, row_id::new_id, write::claim::Claimant},
     vault::{Place, Unsealable, Vault},
     wechat::component::Component as Client,
 };

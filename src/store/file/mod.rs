@@ -14,4 +14,4 @@ pub mod restore;
 pub(super) mod schema;
 pub mod sidecar;
 pub mod wal;
-mod whose;
+pub mod whose;

@@ -53,6 +53,12 @@ fn sentence(path: &Path, found: &Metadata, us: Uid, users: &str) -> String {
     format!("; {path} belongs to {theirs} (mode {mode:04o}), and this is {ours}: {what_to_do}")
 }
 
+/// The name of a user of the system, or the number where there is none.
+#[must_use]
+pub fn user_name(uid: u32) -> String {
+    user(uid, &fs::read_to_string(USERS).unwrap_or_default())
+}
+
 /// A user's name, or the number where there is none.
 fn user(uid: u32, users: &str) -> String {
     let named = users.lines().find_map(|line| {

@@ -1,6 +1,8 @@
 //! Accounts for people: `v_account`, one or a page at a time by name, filtered. A page from the middle of a million
 //! costs as much as the first.
 
+use std::fmt;
+
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::views::AccountView;
@@ -15,6 +17,16 @@ pub enum SuspendedBy {
     Wechat,
     /// `WeChat`, with this code.
     Code(i64),
+}
+
+impl fmt::Display for SuspendedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator => f.write_str("operator"),
+            Self::Wechat => f.write_str("wechat"),
+            Self::Code(code) => write!(f, "{code}"),
+        }
+    }
 }
 
 /// Which accounts to list. Everything that is set must hold.

@@ -31,6 +31,10 @@ pub struct AlertView {
     pub program: Option<String>,
     pub resolution: Option<String>,
     pub notify_at: Option<String>,
+    pub acknowledged_by: Option<String>,
+    pub snoozed_by: Option<String>,
+    pub resolved_by: Option<String>,
+    pub note: Option<String>,
 }
 
 /// A row of `v_delivery`.
@@ -81,7 +85,8 @@ pub struct AlertFilter {
 
 const ALERTS: &str = "
     SELECT id, key, rule, request_id, account, state, since, fired_at, acknowledged_at, snoozed_until, resolved_at,
-           notified_at, notifications, message_en, message_zh, reason, program, resolution, notify_at
+           notified_at, notifications, message_en, message_zh, reason, program, resolution, notify_at,
+           acknowledged_by, snoozed_by, resolved_by, note
     FROM v_alert WHERE id IN (";
 
 // Events of alerts name them in their data; none was written before the alert was.

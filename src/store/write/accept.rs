@@ -3,21 +3,31 @@
 use sqlx::SqliteConnection;
 
 use super::{
-    accounts, import,
+    accounts,
+    action::{self, Action},
+    import,
     requests::{Accepted, Ask, Sorted, insert, name, sort_out},
     urgency::Urgency,
     wakeups,
     writer::WriteCommand,
 };
 use crate::{
-    domain::{request::Request, time::Time},
+    domain::{
+        action::{ActionKind, By},
+        request::Request,
+        time::Time,
+    },
     store::{Store, StoreError},
 };
+
+/// So many new requests at once are a deed each.
+const EACH_MAX: usize = 100;
 
 #[derive(Debug)]
 struct Accept {
     requests: Vec<Request>,
     urgency: Urgency,
+    by: By,
     now: Time,
 }
 
@@ -25,7 +35,7 @@ impl WriteCommand for Accept {
     type Answer = Vec<Accepted>;
 
     async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<Accepted>, StoreError> {
-        let Self { requests, urgency, now } = self;
+        let Self { requests, urgency, by, now } = self;
         let (urgency, now) = (*urgency, *now);
         let asks: Vec<Ask<'_>> = requests.iter().map(Ask::from).collect();
         import::take_up_duplicates(tx, &asks, now).await?;
@@ -33,6 +43,7 @@ impl WriteCommand for Accept {
         let keys: Vec<_> = keyed.iter().map(|(id, wish)| (id.as_str(), wish.key.as_deref())).collect();
         name(tx, &keys).await?;
         insert(tx, &fresh, urgency, now).await?;
+        action::add(tx, &actions(&fresh, by, now)).await?;
         if urgency == Urgency::Asked && !linked.is_empty() {
             // Links can be removed by anybody at any time: whoever asks by hand is to know soon.
             accounts::make_due(tx, &linked, urgency, now).await?;
@@ -52,8 +63,21 @@ impl Store {
         &self,
         requests: Vec<Request>,
         urgency: Urgency,
+        by: By,
         now: Time,
     ) -> Result<Vec<Accepted>, StoreError> {
-        self.writer.write(Accept { requests, urgency, now }).await
+        self.writer.write(Accept { requests, urgency, by, now }).await
     }
+}
+
+/// New requests as deeds: one each while they are few, else one for all.
+fn actions(fresh: &[&Request], by: &By, now: Time) -> Vec<Action> {
+    if fresh.len() > EACH_MAX {
+        return vec![Action::of_many(ActionKind::Request, fresh.len() as u64, by, now)];
+    }
+    let action = |request: &&Request| match &request.retry_of {
+        Some(earlier) => Action::of(ActionKind::Retry, earlier.as_str(), by, now),
+        None => Action::of(ActionKind::Request, request.id.as_str(), by, now),
+    };
+    fresh.iter().map(action).collect()
 }

@@ -2,9 +2,15 @@
 
 use sqlx::SqliteConnection;
 
-use super::writer::WriteCommand;
+use super::{
+    action::{self, Action},
+    writer::WriteCommand,
+};
 use crate::{
-    domain::time::Time,
+    domain::{
+        action::{ActionKind, By},
+        time::Time,
+    },
     store::{Store, StoreError, bulk},
 };
 
@@ -64,8 +70,14 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
-    pub async fn tell_accounts(&self, word: Word, accounts: Vec<String>, now: Time) -> Result<Vec<String>, StoreError> {
-        self.writer.write(TellAccounts { word, accounts, now }).await
+    pub async fn tell_accounts(
+        &self,
+        word: Word,
+        accounts: Vec<String>,
+        by: By,
+        now: Time,
+    ) -> Result<Vec<String>, StoreError> {
+        self.writer.write(TellAccounts { word, accounts, by, now }).await
     }
 
     /// Those of these accounts for whose look nobody waits, or nobody any more.
@@ -78,6 +90,7 @@ impl Store {
 struct TellAccounts {
     word: Word,
     accounts: Vec<String>,
+    by: By,
     now: Time,
 }
 
@@ -85,12 +98,12 @@ impl WriteCommand for TellAccounts {
     type Answer = Vec<String>;
 
     async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
-        let Self { word, accounts, now } = self;
-        let statements: &[&'static str] = match word {
-            Word::Suspend => &[SUSPEND],
+        let Self { word, accounts, by, now } = self;
+        let (kind, statements): (_, &[&'static str]) = match word {
+            Word::Suspend => (ActionKind::Suspend, &[SUSPEND]),
             // An account is one or the other.
-            Word::Resume => &[RELEASE, RESUME],
-            Word::Check => &[CHECK],
+            Word::Resume => (ActionKind::Resume, &[RELEASE, RESUME]),
+            Word::Check => (ActionKind::Check, &[CHECK]),
         };
         let mut changed: Vec<String> = Vec::with_capacity(accounts.len());
         for sql in statements {
@@ -98,7 +111,8 @@ impl WriteCommand for TellAccounts {
             changed.extend(query.fetch_all(&mut *tx).await?);
         }
         if !changed.is_empty() {
-            sqlx::query(WAKE).bind(bulk::json(&changed)).bind(now.ms()).execute(tx).await?;
+            sqlx::query(WAKE).bind(bulk::json(&changed)).bind(now.ms()).execute(&mut *tx).await?;
+            action::add(tx, &Action::of_each(kind, &changed, by, *now)).await?;
         }
         Ok(changed)
     }

@@ -3,13 +3,12 @@
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
-use super::record::new_id;
 use crate::{
     domain::{
         action::{ActionKind, By},
         time::Time,
     },
-    store::{Store, StoreError, bulk, executor::Db},
+    store::{Store, StoreError, bulk, executor::Db, row_id::new_id},
 };
 
 /// A deed that is done.
@@ -46,6 +45,12 @@ impl Action {
     #[must_use]
     pub fn of_many(kind: ActionKind, count: u64, by: &By, now: Time) -> Self {
         Self::new(kind, (None, count), by, now)
+    }
+
+    /// The same where it touches so many things of its subject.
+    #[must_use]
+    pub fn touching(self, count: u64) -> Self {
+        Self { count, ..self }
     }
 
     fn new(kind: ActionKind, (subject, count): (Option<String>, u64), by: &By, now: Time) -> Self {

@@ -2,23 +2,31 @@
 
 use sqlx::SqliteConnection;
 
-use super::writer::WriteCommand;
+use super::{
+    action::{self, Action},
+    writer::WriteCommand,
+};
 use crate::{
-    domain::time::Time,
+    domain::{
+        action::{ActionKind, By},
+        time::Time,
+    },
     store::{Store, StoreError, bulk},
 };
 
 // Whoever has taken it is not told of it again.
 const ACKNOWLEDGE: &str = "
     UPDATE alert
-    SET state = 'acknowledged', acknowledged_at = $2, snoozed_until = NULL, notify_at = NULL, version = version + 1
+    SET state = 'acknowledged', acknowledged_at = $2, snoozed_until = NULL, notify_at = NULL, version = version + 1,
+        acknowledged_by = $3, note = coalesce($4, note)
     WHERE id IN (SELECT j.value FROM json_each($1) AS j) AND state IN ('firing', 'snoozed')
     RETURNING id";
 
 // The watch makes it firing again at that time.
 const SNOOZE: &str = "
     UPDATE alert
-    SET state = 'snoozed', snoozed_until = $2, notify_at = $2, version = version + 1
+    SET state = 'snoozed', snoozed_until = $2, notify_at = $2, version = version + 1, snoozed_by = $3,
+        note = coalesce($4, note)
     WHERE id IN (SELECT j.value FROM json_each($1) AS j) AND state IN ('firing', 'acknowledged', 'snoozed')
     RETURNING id";
 
@@ -26,7 +34,8 @@ const SNOOZE: &str = "
 const RESOLVE: &str = "
     UPDATE alert
     SET state = 'resolved', resolved_at = $2, resolution = 'operator',
-        notify_at = CASE WHEN reach IS NOT NULL THEN $2 END, version = version + 1
+        notify_at = CASE WHEN reach IS NOT NULL THEN $2 END, version = version + 1, resolved_by = $3,
+        note = coalesce($4, note)
     WHERE id IN (SELECT j.value FROM json_each($1) AS j) AND state IN ('firing', 'acknowledged', 'snoozed')
     RETURNING id";
 
@@ -51,24 +60,24 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
-    pub async fn acknowledge(&self, ids: Vec<String>, now: Time) -> Result<Vec<String>, StoreError> {
-        self.writer.write(Change { sql: ACKNOWLEDGE, ids, at: now }).await
+    pub async fn acknowledge(&self, ids: Vec<String>, by: By, now: Time) -> Result<Vec<String>, StoreError> {
+        self.writer.write(Change { sql: ACKNOWLEDGE, kind: ActionKind::Acknowledge, ids, at: now, by, now }).await
     }
 
     /// Silences open alerts until then. Answers which were changed.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
-    pub async fn snooze(&self, ids: Vec<String>, until: Time) -> Result<Vec<String>, StoreError> {
-        self.writer.write(Change { sql: SNOOZE, ids, at: until }).await
+    pub async fn snooze(&self, ids: Vec<String>, until: Time, by: By, now: Time) -> Result<Vec<String>, StoreError> {
+        self.writer.write(Change { sql: SNOOZE, kind: ActionKind::Snooze, ids, at: until, by, now }).await
     }
 
     /// Ends open alerts on an operator's word. Answers which were changed.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
-    pub async fn resolve_alerts(&self, ids: Vec<String>, now: Time) -> Result<Vec<String>, StoreError> {
-        self.writer.write(Change { sql: RESOLVE, ids, at: now }).await
+    pub async fn resolve_alerts(&self, ids: Vec<String>, by: By, now: Time) -> Result<Vec<String>, StoreError> {
+        self.writer.write(Change { sql: RESOLVE, kind: ActionKind::Resolve, ids, at: now, by, now }).await
     }
 
     /// Makes messages of a channel due that were given up: these, or all, the oldest first. Answers how many.
@@ -79,14 +88,15 @@ impl Store {
         &self,
         channel: String,
         ids: Option<Vec<String>>,
+        by: By,
         now: Time,
     ) -> Result<u64, StoreError> {
         if ids.is_some() {
-            return self.writer.write(Retry { channel, ids, now }).await;
+            return self.writer.write(Retry { channel, ids, by, now }).await;
         }
         let mut retried = 0;
         loop {
-            let page = self.writer.write(Retry { channel: channel.clone(), ids: None, now }).await?;
+            let page = self.writer.write(Retry { channel: channel.clone(), ids: None, by: by.clone(), now }).await?;
             retried += page;
             if page < u64::from(RETRY_MAX) {
                 return Ok(retried);
@@ -99,15 +109,24 @@ impl Store {
 #[derive(Debug)]
 struct Change {
     sql: &'static str,
+    kind: ActionKind,
     ids: Vec<String>,
+    /// When it is over, or until when it is silent.
     at: Time,
+    by: By,
+    now: Time,
 }
 
 impl WriteCommand for Change {
     type Answer = Vec<String>;
 
     async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar(self.sql).bind(bulk::json(&self.ids)).bind(self.at.ms()).fetch_all(tx).await?)
+        let Self { sql, kind, ids, at, by, now } = self;
+        let query = sqlx::query_scalar(*sql).bind(bulk::json(ids)).bind(at.ms());
+        let query = query.bind(&by.actor.name).bind(&by.reason);
+        let changed: Vec<String> = query.fetch_all(&mut *tx).await?;
+        action::add(tx, &Action::of_each(*kind, &changed, by, *now)).await?;
+        Ok(changed)
     }
 }
 
@@ -116,6 +135,7 @@ impl WriteCommand for Change {
 struct Retry {
     channel: String,
     ids: Option<Vec<String>>,
+    by: By,
     now: Time,
 }
 
@@ -123,11 +143,15 @@ impl WriteCommand for Retry {
     type Answer = u64;
 
     async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
-        let Self { channel, ids, now } = self;
+        let Self { channel, ids, by, now } = self;
         let query = match ids {
             Some(ids) => sqlx::query(RETRY_SOME).bind(channel).bind(now.ms()).bind(bulk::json(ids)),
             None => sqlx::query(RETRY).bind(channel).bind(now.ms()).bind(RETRY_MAX),
         };
-        Ok(query.execute(tx).await?.rows_affected())
+        let retried = query.execute(&mut *tx).await?.rows_affected();
+        if retried > 0 {
+            action::add(tx, &[Action::of(ActionKind::RetryDeliveries, channel, by, *now).touching(retried)]).await?;
+        }
+        Ok(retried)
     }
 }

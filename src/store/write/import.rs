@@ -13,6 +13,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 pub(in crate::store) use self::moving::{settle, take_up_duplicates};
 use super::{
+    action::{self, Action},
     requests::{self, Accepted, Ask, Sorted},
     writer::WriteCommand,
 };
@@ -174,8 +175,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
-    pub async fn accept_import(&self, import: i64, claims: i64, now: Time) -> Result<bool, StoreError> {
-        self.writer.write(Accept { import, claims, now }).await
+    pub async fn accept_import(&self, import: i64, claims: i64, action: Action, now: Time) -> Result<bool, StoreError> {
+        self.writer.write(Accept { import, claims, action, now }).await
     }
 
     /// Gives an import up that is not accepted: nothing of it will ever be seen. With `beat`, only if nobody worked at it
@@ -251,6 +252,7 @@ impl WriteCommand for Stage {
 struct Accept {
     import: i64,
     claims: i64,
+    action: Action,
     now: Time,
 }
 
@@ -258,11 +260,15 @@ impl WriteCommand for Accept {
     type Answer = bool;
 
     async fn write(&self, tx: &mut SqliteConnection) -> Result<bool, StoreError> {
-        let Self { import, claims, now } = self;
+        let Self { import, claims, action, now } = self;
         let accepted = sqlx::query(ACCEPT).bind(import).bind(claims).bind(now.ms()).execute(&mut *tx).await?;
-        let state: Option<String> = sqlx::query_scalar(STATE).bind(import).fetch_optional(tx).await?;
+        let state: Option<String> = sqlx::query_scalar(STATE).bind(import).fetch_optional(&mut *tx).await?;
         match state.as_deref() {
-            Some("accepted" | "staged") => Ok(accepted.rows_affected() == 1),
+            Some("accepted" | "staged") if accepted.rows_affected() == 1 => {
+                action::add(tx, std::slice::from_ref(action)).await?;
+                Ok(true)
+            }
+            Some("accepted" | "staged") => Ok(false),
             _ => Err(StoreError::ImportGone),
         }
     }

@@ -7,11 +7,13 @@ use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::{
-    record::{self, Event, new_id},
+    action::{self, Action},
+    record::{self, Event},
     writer::WriteCommand,
 };
 use crate::{
     domain::{
+        action::{ActionKind, By},
         alert_rules::Reading,
         event::{EventType, Reminder},
         time::Time,
@@ -20,6 +22,7 @@ use crate::{
         Store, StoreError, bulk,
         decode::{self, Table},
         read::alert_rules::ReadingColumns,
+        row_id::new_id,
         tables::REQUEST,
     },
 };
@@ -182,8 +185,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]: none was written.
-    pub async fn nudge(&self, new: Vec<NewNudge>, occasion: Occasion) -> Result<Vec<Nudged>, StoreError> {
-        self.writer.write(Nudge { new, occasion }).await
+    pub async fn nudge(&self, new: Vec<NewNudge>, occasion: Occasion, by: By) -> Result<Vec<Nudged>, StoreError> {
+        self.writer.write(Nudge { new, occasion, by }).await
     }
 }
 
@@ -192,6 +195,7 @@ impl Store {
 struct Nudge {
     new: Vec<NewNudge>,
     occasion: Occasion,
+    by: By,
 }
 
 impl WriteCommand for Nudge {
@@ -231,6 +235,8 @@ impl WriteCommand for Nudge {
         bulk::execute(tx, INSERT, &rows).await?;
         record::add_events(tx, &events).await?;
         bulk::execute(tx, DELIVER, &deliveries).await?;
+        let nudged: Vec<&str> = rows.iter().map(|row| row.request_id).collect();
+        action::add(tx, &Action::of_each(ActionKind::Nudge, &nudged, &self.by, self.occasion.now)).await?;
         Ok(replies)
     }
 }
@@ -322,15 +328,20 @@ mod tests {
     #[tokio::test]
     async fn of_two_people_at_once_only_one_nudges() {
         let (_folder, store, mut connection) = lived().await;
-        let (first, second) =
-            tokio::join!(store.nudge(vec![of("r1")], at(100)), store.nudge(vec![of("r1"), of("r2")], at(101)));
+        let (first, second) = tokio::join!(
+            store.nudge(vec![of("r1")], at(100), By::simulated()),
+            store.nudge(vec![of("r1"), of("r2")], at(101), By::simulated())
+        );
         assert!(matches!(first.unwrap()[..], [Nudged::Written(_)]));
         assert!(
             matches!(second.unwrap()[..], [Nudged::TooSoon(last), Nudged::Written(_)] if last == Time::from_ms(100))
         );
         assert_eq!(owed(&mut connection).await, 2);
         let much_later = 100 + i64::try_from(DAY.as_millis()).unwrap();
-        assert!(matches!(store.nudge(vec![of("r1")], at(much_later)).await.unwrap()[..], [Nudged::Written(_)]));
+        assert!(matches!(
+            store.nudge(vec![of("r1")], at(much_later), By::simulated()).await.unwrap()[..],
+            [Nudged::Written(_)]
+        ));
     }
 
     #[tokio::test]
@@ -339,7 +350,7 @@ mod tests {
         for set in ["unread_since = 7", "unread_since = NULL, state = 'suspended', suspended_by = 'operator'"] {
             let sql = sqlx::AssertSqlSafe(format!("UPDATE account SET {set}"));
             sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
-            assert_eq!(store.nudge(vec![of("r1")], at(100)).await.unwrap(), [Nudged::Unread], "{set}");
+            assert_eq!(store.nudge(vec![of("r1")], at(100), By::simulated()).await.unwrap(), [Nudged::Unread], "{set}");
         }
         assert_eq!(owed(&mut connection).await, 0);
     }
@@ -351,7 +362,8 @@ mod tests {
             .execute(&mut connection)
             .await
             .unwrap();
-        let nudged = store.nudge(vec![of("r1"), of("nobody"), of("r2"), of("r2")], at(100)).await.unwrap();
+        let nudged =
+            store.nudge(vec![of("r1"), of("nobody"), of("r2"), of("r2")], at(100), By::simulated()).await.unwrap();
         assert!(matches!(nudged[..], [Nudged::Moved, Nudged::Moved, Nudged::Written(_), Nudged::Moved]), "{nudged:?}");
         assert_eq!(owed(&mut connection).await, 1);
     }

@@ -1,14 +1,13 @@
 //! One decision, one transaction: state, history, conflicts, events, account and mirror, or none of it. A request that
 //! somebody else changed meanwhile is not overwritten.
 
-use std::sync::{Mutex, PoisonError};
-
 use rusqlite::params;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use super::{
     accounts,
+    action::{self, Action},
     chain::{self, Head, Transition},
     followed,
     gates::{self, Gate, Opening},
@@ -21,11 +20,11 @@ use crate::{
         decide::ConflictKind,
         event::{ConflictChanged, ConflictPhase, EventType, to_json},
         gate::GateKind,
-        id::{ProgramId, Username, timed, uuid_v7},
+        id::{ProgramId, Username},
         request::{Request, StateKind},
         time::Time,
     },
-    store::{Store, StoreError, account_row::AccountUpdate, bulk, executor::Db, file::backup},
+    store::{Store, StoreError, account_row::AccountUpdate, bulk, executor::Db, file::backup, row_id::new_id},
 };
 
 /// Everything that one poll, call or command must write together.
@@ -53,6 +52,8 @@ pub struct Record {
     pub woken: Option<(Vec<String>, Time)>,
     /// The file is no longer a copy that knows less than `WeChat`: every account is read anew from this moment on.
     pub reconciled: Option<Time>,
+    /// On whose word all of it is.
+    pub action: Option<Action>,
 }
 
 impl Record {
@@ -174,18 +175,6 @@ impl Event {
     }
 }
 
-/// A name for a conflict, an alert, an event or a delivery: a `UUIDv7` as text. Those of one millisecond sort in the order
-/// in which they were made.
-#[must_use]
-pub fn new_id(now: Time) -> String {
-    static LAST: Mutex<u128> = Mutex::new(0);
-    let drawn = timed(now, rand::random());
-    // Nothing in here panics halfway through a change.
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    *last = if *last > drawn && *last < timed(now, u128::MAX) { *last + 1 } else { drawn };
-    uuid_v7(*last).to_string()
-}
-
 const CONFLICT: &str = "
     INSERT INTO conflict (id, request_id, kind, errcode, errmsg, at, our_state, their_status)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
@@ -249,6 +238,9 @@ pub(super) fn write(db: Db<'_>, record: &Record) -> Result<Recorded, StoreError>
     }
     if let Some(now) = record.reconciled {
         backup::reconciled(db, now)?;
+    }
+    if let Some(action) = &record.action {
+        action::add_one(db, action)?;
     }
     Ok(Recorded::Written)
 }

@@ -2,9 +2,18 @@
 
 use sqlx::SqliteConnection;
 
-use super::{urgency::Urgency, wakeups, writer::WriteCommand};
+use super::{
+    action::{self, Action},
+    urgency::Urgency,
+    wakeups,
+    writer::WriteCommand,
+};
 use crate::{
-    domain::{id::AccountId, time::Time},
+    domain::{
+        action::{ActionKind, By},
+        id::AccountId,
+        time::Time,
+    },
     store::{Store, StoreError},
 };
 
@@ -29,8 +38,14 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
-    pub async fn set_standing(&self, account: &AccountId, standing: Standing, now: Time) -> Result<u64, StoreError> {
-        self.writer.write(SetStanding { account: account.clone(), standing, now }).await
+    pub async fn set_standing(
+        &self,
+        account: &AccountId,
+        standing: Standing,
+        by: By,
+        now: Time,
+    ) -> Result<u64, StoreError> {
+        self.writer.write(SetStanding { account: account.clone(), standing, by, now }).await
     }
 }
 
@@ -38,6 +53,7 @@ impl Store {
 struct SetStanding {
     account: AccountId,
     standing: Standing,
+    by: By,
     now: Time,
 }
 
@@ -45,15 +61,15 @@ impl WriteCommand for SetStanding {
     type Answer = u64;
 
     async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
-        let Self { account, standing, now } = self;
-        let (state, by, due) = match standing {
-            Standing::Active => ("active", None, Some(now.ms())),
-            Standing::SuspendedByOperator => ("suspended", Some("operator"), None),
+        let Self { account, standing, by, now } = self;
+        let (kind, state, suspended_by, due) = match standing {
+            Standing::Active => (ActionKind::Resume, "active", None, Some(now.ms())),
+            Standing::SuspendedByOperator => (ActionKind::Suspend, "suspended", Some("operator"), None),
         };
         let changed = sqlx::query(STAND)
             .bind(account.as_str())
             .bind(state)
-            .bind(by)
+            .bind(suspended_by)
             .bind(now.ms())
             .bind(due)
             .bind(i64::from(due.is_some()))
@@ -62,6 +78,7 @@ impl WriteCommand for SetStanding {
             .rows_affected();
         if changed > 0 {
             wakeups::add(tx, &[account.as_str()], Urgency::Asked, *now).await?;
+            action::add(tx, &[Action::of(kind, account.as_str(), by, *now)]).await?;
         }
         Ok(changed)
     }

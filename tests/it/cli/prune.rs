@@ -5,6 +5,7 @@ use std::{fs, os::unix::fs::symlink, sync::Arc, time::Duration};
 use amplinkd::{
     clock::{Clock, ManualClock, SystemClock},
     domain::{
+        action,
         errcode::Refusal,
         id::RequestId,
         listing::Status,
@@ -70,7 +71,15 @@ impl Then {
             key: Some(format!("key-{number}")),
             labels: [("shop".to_owned(), number.to_string())].into(),
         };
-        self.recorder.accept(vec![wish]).await.expect("a request").remove(0).id.parse().expect("an id")
+        self.recorder
+            .by(action::By::simulated())
+            .accept(vec![wish])
+            .await
+            .expect("a request")
+            .remove(0)
+            .id
+            .parse()
+            .expect("an id")
     }
 
     async fn live(&self, id: &RequestId, fate: Fate) {
@@ -88,7 +97,8 @@ impl Then {
     }
 
     async fn retried(&self, id: &str, fate: Option<Fate>) -> String {
-        let again = self.recorder.retry(&id.parse().expect("an id")).await.expect("a retry").id;
+        let again =
+            self.recorder.by(action::By::simulated()).retry(&id.parse().expect("an id")).await.expect("a retry").id;
         if let Some(fate) = fate {
             self.live(&again.parse().expect("an id"), fate).await;
         }

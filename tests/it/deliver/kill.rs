@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path, process::Command, sync::Arc, time::
 
 use amplinkd::{
     clock::{ManualClock, SystemClock},
-    domain::{policy::Policy, request::Kind},
+    domain::{action, policy::Policy, request::Kind},
     engine::record::Recorder,
     sim::{PlanSet, Sim, SimConfig, Span, approves_after},
     store::{Location, Role, Store},
@@ -110,7 +110,7 @@ async fn twelve_kills_lose_no_message_and_turn_no_order_around() {
             let (account, program) = (format!("wxaaaa{:012}", number / 4), format!("wxbbbb{number:012}"));
             wish(Kind::Link(amplinkd::domain::request::LinkOptions::default()), &account, &program)
         };
-        recorder.accept((first..(first + 4).min(LINKS)).map(link).collect()).await.unwrap();
+        recorder.by(action::By::simulated()).accept((first..(first + 4).min(LINKS)).map(link).collect()).await.unwrap();
         let daemon = spawn(folder.path());
         tokio::time::sleep(Duration::from_millis(chance.random_range(150..1_200))).await;
         daemon.kill();

@@ -13,6 +13,7 @@ use std::{
 use amplinkd::{
     clock::{SharedClock, SystemClock},
     domain::{
+        action,
         policy::Policy,
         request::{Kind, LinkOptions},
     },
@@ -165,7 +166,7 @@ impl Ground {
 
     /// Asks for links; what is answered is acknowledged.
     pub(super) async fn ask(&self, recorder: &Recorder, numbers: std::ops::Range<usize>) {
-        recorder.accept(numbers.clone().map(wish).collect()).await.unwrap();
+        recorder.by(action::By::simulated()).accept(numbers.clone().map(wish).collect()).await.unwrap();
         self.acknowledge(numbers);
     }
 

@@ -1,5 +1,6 @@
 //! Asking for a pair that is linked: one link is enough, as long as it stands.
 
+use amplinkd::domain::action;
 use amplinkd::{domain::request::State, sim::Phase};
 
 use super::*;
@@ -47,7 +48,7 @@ async fn whoever_asks_every_night_for_a_year_has_one_request_and_hears_once_that
 #[tokio::test]
 async fn a_retry_asks_all_the_same() {
     let (mut daemon, first) = linked().await;
-    let again = daemon.engine().recorder().retry(&first).await.unwrap();
+    let again = daemon.engine().recorder().by(action::By::simulated()).retry(&first).await.unwrap();
     assert!(!again.existing);
     let again: RequestId = again.id.parse().unwrap();
     daemon.run_for(hours(1)).await;
@@ -63,14 +64,14 @@ async fn a_link_that_is_being_undone_or_doubted_or_was_never_seen_answers_nobody
     let unlink = daemon.unlink().await;
     let second = daemon.link().await;
     assert!(second != first && second != unlink);
-    daemon.engine().recorder().cancel(&second).await.unwrap();
-    daemon.engine().recorder().cancel(&unlink).await.unwrap();
+    daemon.engine().recorder().by(action::By::simulated()).cancel(&second).await.unwrap();
+    daemon.engine().recorder().by(action::By::simulated()).cancel(&unlink).await.unwrap();
     assert_eq!(daemon.link().await, first, "nobody undoes it any more");
 
     daemon.sql("UPDATE request SET doubt = 'absent', doubt_at = 1 WHERE state = 'linked'").await;
     let third = daemon.link().await;
     assert_ne!(third, first, "the last list did not show it");
-    daemon.engine().recorder().cancel(&third).await.unwrap();
+    daemon.engine().recorder().by(action::By::simulated()).cancel(&third).await.unwrap();
     daemon.sql("UPDATE request SET doubt = NULL, doubt_at = NULL, seen_status = NULL WHERE state = 'linked'").await;
     assert_ne!(daemon.link().await, first, "WeChat said so, and no list has shown it");
 }
@@ -98,12 +99,12 @@ async fn many_at_once_are_answered_by_the_links_and_wake_nobody() {
     for wish in &wishes {
         daemon.sim.world().place(ACCOUNT, wish.program.as_str(), Phase::Linked, now).unwrap();
     }
-    let first = daemon.engine().recorder().accept(wishes.clone()).await.unwrap();
+    let first = daemon.engine().recorder().by(action::By::simulated()).accept(wishes.clone()).await.unwrap();
     daemon.run_for(hours(1)).await;
     let one = first[0].id.parse().unwrap();
     assert_eq!(daemon.request(&one).await.state, State::Linked);
     let looks = daemon.sim.stats().wxamplinkget;
-    let again = daemon.engine().recorder().accept(wishes).await.unwrap();
+    let again = daemon.engine().recorder().by(action::By::simulated()).accept(wishes).await.unwrap();
     assert!(again.iter().zip(&first).all(|(again, first)| again.existing && again.id == first.id));
     daemon.run_for(hours(1)).await;
     assert_eq!(daemon.sim.stats().wxamplinkget, looks, "the daily check looks after so many");

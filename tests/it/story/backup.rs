@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use amplinkd::{
     clock::Clock,
-    domain::id::RequestId,
+    domain::{action, id::RequestId},
     sim::{Api, FaultKind, PlanSet, Quotas, Span, approves_after, never_answers, refuses_after},
     store::{
         Location, Store,
@@ -233,12 +233,17 @@ async fn a_deferred_request_whose_time_has_not_come_waits_on() {
 #[tokio::test]
 async fn what_was_cancelled_since_stays_so_where_the_replaced_database_tells_of_it() {
     let mut daemon = Daemon::start().await;
-    daemon.engine().store().set_standing(&super::ACCOUNT.parse().unwrap(), suspended(), MORNING).await.unwrap();
+    daemon
+        .engine()
+        .store()
+        .set_standing(&super::ACCOUNT.parse().unwrap(), suspended(), action::By::simulated(), MORNING)
+        .await
+        .unwrap();
     let (before, after) = (daemon.link().await, daemon.ask(to_link(&account(7), PROGRAM)).await);
     let copy = daemon.back_up().await;
-    daemon.engine().recorder().cancel(&before).await.unwrap();
+    daemon.engine().recorder().by(action::By::simulated()).cancel(&before).await.unwrap();
     daemon.run_for(minutes(5)).await;
-    daemon.engine().recorder().cancel(&after).await.unwrap();
+    daemon.engine().recorder().by(action::By::simulated()).cancel(&after).await.unwrap();
 
     let salvaged = daemon.put_back(&copy, Way::Restore).await;
     assert_eq!(salvaged.unwrap().cancelled, 2);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use amplinkd::{
     clock::{Clock as _, ManualClock},
+    domain::action,
     store::{Location, Role, Store},
 };
 
@@ -16,7 +17,7 @@ async fn a_daemon_that_works_goes_on_while_it_is_copied() {
     for number in 0..60 {
         wishes.push(to_link(&account(number), PROGRAM));
     }
-    daemon.engine().recorder().accept(wishes).await.unwrap();
+    daemon.engine().recorder().by(action::By::simulated()).accept(wishes).await.unwrap();
     let (folder, database, now) = (tempfile::tempdir().unwrap(), daemon.database(), daemon.clock.now());
     let copies: Vec<PathBuf> = (0..5).map(|number| folder.path().join(format!("{number}.db"))).collect();
     daemon
@@ -48,7 +49,7 @@ async fn commits_do_not_wait_for_a_copy() {
     );
     let ask = async |from: usize, count: usize| {
         let wishes = (from..from + count).map(|number| to_link(&account(number), PROGRAM)).collect();
-        recorder.accept(wishes).await.unwrap();
+        recorder.by(action::By::simulated()).accept(wishes).await.unwrap();
     };
     ask(0, 20_000).await;
     let copy = folder.path().join("copy.db");

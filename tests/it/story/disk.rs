@@ -9,7 +9,7 @@ use std::{
 };
 
 use amplinkd::{
-    domain::{gate::GateKind, time::Time},
+    domain::{action, gate::GateKind, time::Time},
     engine::wish::AskError,
     store::{
         Location, OpenError, Record, Recorded, Role, Store, StoreError,
@@ -98,7 +98,12 @@ async fn a_command_brings_no_file_up_to_date_under_a_daemon_that_is_older() {
 async fn an_account_that_nobody_knows_is_not_made_by_suspending_it() {
     let daemon = Daemon::start().await;
     let account = ACCOUNT.parse().unwrap();
-    let refused = daemon.engine().recorder().set_standing(&account, Standing::SuspendedByOperator).await;
+    let refused = daemon
+        .engine()
+        .recorder()
+        .by(action::By::simulated())
+        .set_standing(&account, Standing::SuspendedByOperator)
+        .await;
     assert!(matches!(refused, Err(AskError::NoAccount(_))));
     assert!(daemon.store().wakeups(0, 10).await.unwrap().is_empty());
     daemon.store().wake(&account).await.unwrap();

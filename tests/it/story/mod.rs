@@ -39,6 +39,7 @@ use amplinkd::{
     clock::{Clock, ManualClock},
     daemon,
     domain::{
+        action,
         id::RequestId,
         policy::Policy,
         request::{Kind, LinkOptions, Request},
@@ -224,7 +225,7 @@ impl Daemon {
     }
 
     pub(crate) async fn ask(&mut self, wish: Wish) -> RequestId {
-        let accepted = self.engine().recorder().accept(vec![wish]).await.unwrap();
+        let accepted = self.engine().recorder().by(action::By::simulated()).accept(vec![wish]).await.unwrap();
         accepted[0].id.parse().unwrap()
     }
 

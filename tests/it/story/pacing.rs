@@ -2,7 +2,7 @@
 //! waits by itself.
 
 use amplinkd::{
-    domain::{id::RequestId, policy::Steps},
+    domain::{action, id::RequestId, policy::Steps},
     shutdown::Shutdown,
     sim::By,
 };
@@ -21,7 +21,7 @@ async fn with_turns(per_second: u32) -> Daemon {
 /// Requests of so many accounts, as one import brings them.
 async fn import(daemon: &Daemon, accounts: usize) -> Vec<RequestId> {
     let wishes = (1..=accounts).map(|number| to_link(&format!("wxcccc{number:012}"), PROGRAM)).collect();
-    let accepted = daemon.engine().recorder().accept(wishes).await.unwrap();
+    let accepted = daemon.engine().recorder().by(action::By::simulated()).accept(wishes).await.unwrap();
     accepted.into_iter().map(|one| one.id.parse().unwrap()).collect()
 }
 
@@ -88,7 +88,7 @@ async fn a_cancel_while_the_call_waits_for_its_turn_is_heeded() {
     let mut cancelled = 0;
     for id in &ids {
         if daemon.request(id).await.attempt == 0 {
-            daemon.engine().recorder().cancel(id).await.unwrap();
+            daemon.engine().recorder().by(action::By::simulated()).cancel(id).await.unwrap();
             cancelled += 1;
         }
     }

@@ -5,7 +5,7 @@ mod opening;
 mod rolling;
 
 use amplinkd::{
-    domain::{id::RequestId, request::State, time::Time},
+    domain::{action, id::RequestId, request::State, time::Time},
     engine::accept::Cancelled,
     sim::{Api, FaultKind, Flags, Phase, Quotas},
 };
@@ -154,7 +154,7 @@ async fn a_deferred_request_that_someone_else_links_is_seen() {
 async fn a_deferred_request_that_is_cancelled_is_never_called() {
     let (mut daemon, link) = with_a_used_month().await;
 
-    let cancelled = daemon.engine().recorder().cancel(&link).await.unwrap();
+    let cancelled = daemon.engine().recorder().by(action::By::simulated()).cancel(&link).await.unwrap();
     daemon.sim.world().quotas = Quotas::default();
     daemon.run_for(days(30)).await;
 

@@ -1,5 +1,6 @@
 //! Stories of calls that wait for their turn, a second each: whatever happens meanwhile is heeded before they are made.
 
+use amplinkd::domain::action;
 use std::num::NonZeroU32;
 
 use amplinkd::{domain::id::RequestId, engine::accept::Cancelled, store::write::standing::Standing};
@@ -35,7 +36,7 @@ async fn a_request_that_is_cancelled_while_its_call_waits_is_never_called() {
     let (mut daemon, links) = slow().await;
     let waiting = the_one_that_waits(&mut daemon).await;
 
-    let how = daemon.engine().recorder().cancel(&links[waiting]).await.unwrap();
+    let how = daemon.engine().recorder().by(action::By::simulated()).cancel(&links[waiting]).await.unwrap();
     daemon.run_for(hours(3)).await;
 
     let story = daemon.story(&links[waiting]).await;
@@ -51,12 +52,18 @@ async fn an_account_that_is_suspended_while_its_call_waits_is_not_called() {
     let waiting = the_one_that_waits(&mut daemon).await;
 
     let account = ACCOUNTS[waiting].parse().unwrap();
-    daemon.engine().recorder().set_standing(&account, Standing::SuspendedByOperator).await.unwrap();
+    daemon
+        .engine()
+        .recorder()
+        .by(action::By::simulated())
+        .set_standing(&account, Standing::SuspendedByOperator)
+        .await
+        .unwrap();
     daemon.run_for(hours(1)).await;
 
     assert_eq!(daemon.sim.world().invitations(ACCOUNTS[waiting], PROGRAM), 0);
     assert_eq!(daemon.story(&links[waiting]).await, "requested", "no intent, no attempt");
-    daemon.engine().recorder().set_standing(&account, Standing::Active).await.unwrap();
+    daemon.engine().recorder().by(action::By::simulated()).set_standing(&account, Standing::Active).await.unwrap();
     daemon.run_for(hours(3)).await;
     for (number, link) in links.iter().enumerate() {
         assert_eq!((daemon.view(link).await.state.as_str(), daemon.view(link).await.attempt), ("linked", 1));

@@ -1,7 +1,7 @@
 //! Stories of unlinks: no status tells that one waits, so the list tells only its end.
 
 use amplinkd::{
-    domain::id::RequestId,
+    domain::{action, id::RequestId},
     sim::{Api, FaultKind, Phase, PlanSet, Span, approves_after, never_answers, refuses_after},
 };
 
@@ -212,7 +212,7 @@ async fn a_cancelled_unlink_stops_following_and_the_link_is_missed_with_a_confli
     daemon.run_for(hours(4)).await;
     let unlink = daemon.unlink().await;
     daemon.run_for(minutes(5)).await;
-    daemon.engine().recorder().cancel(&unlink).await.unwrap();
+    daemon.engine().recorder().by(action::By::simulated()).cancel(&unlink).await.unwrap();
     daemon.run_for(hours(2)).await;
     daemon.engine().begin_drift().await.unwrap();
     daemon.run_for(hours(3)).await;

@@ -1,12 +1,13 @@
-//! Encryption stands in few places, where a reader can check it.
+//! Encryption and the hashing of passwords stand in few places, where a reader can check it.
 
 use super::{tidy, tree};
 
 /// Crates that encrypt, as code names them.
-const CRATES: [&str; 4] = ["aes::", "cbc::", "chacha20poly1305::", "sha1::"];
+const CRATES: [&str; 5] = ["aes::", "argon2::", "cbc::", "chacha20poly1305::", "sha1::"];
 
 /// Where they may be named. The simulator has an encryption of its own, and `fixture` is for tests alone.
-const PLACES: [&str; 4] = ["src/vault.rs", "src/wechat/crypt.rs", "src/wechat/fixture.rs", "src/sim/crypt.rs"];
+const PLACES: [&str; 5] =
+    ["src/credential.rs", "src/vault.rs", "src/wechat/crypt.rs", "src/wechat/fixture.rs", "src/sim/crypt.rs"];
 
 #[test]
 fn ciphers_stand_in_few_places() {

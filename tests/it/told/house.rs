@@ -12,6 +12,7 @@ use std::{
 use amplinkd::{
     clock::{Clock, SharedClock, SystemClock},
     domain::{
+        action,
         policy::Policy,
         request::{Kind, LinkOptions},
     },
@@ -257,7 +258,7 @@ impl House {
                 world.place(&account(number), &program(number), Phase::AwaitingProgramAdmin, now).unwrap();
             }
         }
-        self.recorder.as_ref().unwrap().accept(numbers.map(wish).collect()).await.unwrap();
+        self.recorder.as_ref().unwrap().by(action::By::simulated()).accept(numbers.map(wish).collect()).await.unwrap();
     }
 
     /// Those that nobody answered are agreed to, as far as they wait for somebody already.

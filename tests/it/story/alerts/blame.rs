@@ -2,6 +2,7 @@
 //! its people did meanwhile, and nobody here can see it before the list is read.
 
 use super::*;
+use amplinkd::domain::action;
 
 /// Every look at the account meets this code from now on; `None`: it answers.
 fn answers(guarded: &Guarded, errcode: Option<i64>) {
@@ -130,7 +131,7 @@ async fn whatever_is_not_called_comes_up_page_by_page_and_is_told_once() {
     let mut guarded = Guarded::start().await;
     answers(&guarded, Some(-1));
     let wishes = (0..2_300).map(|number| to_link(ACCOUNT, &format!("wxdddd{number:012}")));
-    guarded.daemon.engine().recorder().accept(wishes.collect()).await.unwrap();
+    guarded.daemon.engine().recorder().by(action::By::simulated()).accept(wishes.collect()).await.unwrap();
     guarded.run_for(minutes(59)).await;
     guarded.attend(minutes(3)).await;
     let told = guarded.of("stuck").await;

@@ -1,7 +1,7 @@
 //! Many accounts with one cause are one thing to be told, some are told by their names, and neither turns into the other at
 //! every look. States of accounts are written by hand where the stories need hundreds of them.
 
-use amplinkd::domain::alert_rules::Threshold;
+use amplinkd::{domain::action, domain::alert_rules::Threshold};
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn name(kind: char, number: usize) -> String {
 /// So many accounts of this kind, each with a request that nobody polls.
 async fn accounts(guarded: &Guarded, kind: char, count: usize) {
     let wishes = (0..count).map(|number| to_link(&name(kind, number), PROGRAM));
-    guarded.daemon.engine().recorder().accept(wishes.collect()).await.unwrap();
+    guarded.daemon.engine().recorder().by(action::By::simulated()).accept(wishes.collect()).await.unwrap();
 }
 
 /// A watch whose daemon polls nobody: what accounts are is said by the story alone.

@@ -1,6 +1,6 @@
 //! An alert's life: told once, told again, to more people as it ages, silent at night, over; together with its like.
 
-use amplinkd::domain::alert_rules::QuietHours;
+use amplinkd::{domain::action, domain::alert_rules::QuietHours};
 
 use super::*;
 
@@ -10,7 +10,7 @@ async fn ask_for(guarded: &mut Guarded, count: usize) {
     let wishes = (0..count).map(|number| {
         wish(Kind::Link(LinkOptions::default()), &format!("wxcccc{number:012}"), &format!("wxdddd{number:012}"))
     });
-    guarded.daemon.engine().recorder().accept(wishes.collect()).await.unwrap();
+    guarded.daemon.engine().recorder().by(action::By::simulated()).accept(wishes.collect()).await.unwrap();
 }
 
 #[tokio::test]

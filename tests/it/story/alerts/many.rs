@@ -4,7 +4,7 @@
 use amplinkd::{
     alerting::deliver::{ChannelEndpoint, Deliver},
     clock::SystemClock,
-    domain::text::Language,
+    domain::{action, text::Language},
     notify::{Channel, ChannelSettings, Kind as Way},
 };
 
@@ -96,7 +96,7 @@ impl Told {
 async fn ask_for_many(guarded: &mut Guarded) {
     let wishes =
         (0..MANY).map(|number| to_link(&format!("wxcccc{number:012}"), &format!("wxdddd{number:012}"))).collect();
-    guarded.daemon.engine().recorder().accept(wishes).await.unwrap();
+    guarded.daemon.engine().recorder().by(action::By::simulated()).accept(wishes).await.unwrap();
     guarded.daemon.watch.as_mut().unwrap().settle().await.unwrap();
 }
 

@@ -2,6 +2,7 @@
 //! told, and all others go on.
 
 use super::*;
+use amplinkd::domain::action;
 
 /// Writes what the table's types forbid, as whoever works on the file with another program may have done before it was
 /// strict.
@@ -63,7 +64,7 @@ async fn an_alert_that_cannot_be_written_is_left_out_of_its_group() {
     let mut guarded = Guarded::start().await;
     guarded.daemon.nobody_answers();
     let wishes = (0..9).map(|number| to_link(ACCOUNT, &format!("wxdddd{number:012}")));
-    guarded.daemon.engine().recorder().accept(wishes.collect()).await.unwrap();
+    guarded.daemon.engine().recorder().by(action::By::simulated()).accept(wishes.collect()).await.unwrap();
     // They fire, and wait for each other.
     guarded.run_for(hours(24)).await;
     while guarded.of("stuck").await.len() < 9 {

@@ -1,7 +1,10 @@
 //! Every rule: when it fires, what it says, and when it is over.
 
 use amplinkd::{
-    domain::alert_rules::{Override, Threshold, Whose},
+    domain::{
+        action,
+        alert_rules::{Override, Threshold, Whose},
+    },
     sim::{Flags, expires_after, refuses_after},
 };
 
@@ -318,7 +321,7 @@ async fn a_learned_threshold_is_what_the_past_teaches_and_says_so() {
         unlink: None,
     });
     let wishes = (0..60).map(|number| to_link(&format!("wxcccc{number:012}"), PROGRAM));
-    guarded.daemon.engine().recorder().accept(wishes.collect()).await.unwrap();
+    guarded.daemon.engine().recorder().by(action::By::simulated()).accept(wishes.collect()).await.unwrap();
     guarded.run_for(hours(6)).await;
     guarded.daemon.nobody_answers();
     guarded.daemon.clock.advance(days(15));

@@ -1,7 +1,7 @@
 //! A link that is gone without our asking, and what was asked for the pair before and after it went. Which of them stands
 //! for an answer is asked of the alert alone.
 
-use amplinkd::domain::request::State;
+use amplinkd::{domain::action, domain::request::State};
 
 use super::*;
 
@@ -27,7 +27,7 @@ async fn linked(before: Before) -> Guarded {
         Before::Nothing => {}
         Before::UnlinkCancelled => {
             let unlink = guarded.daemon.unlink().await;
-            guarded.daemon.engine().recorder().cancel(&unlink).await.unwrap();
+            guarded.daemon.engine().recorder().by(action::By::simulated()).cancel(&unlink).await.unwrap();
         }
         Before::UnlinkFailed => {
             let unlink = guarded.daemon.unlink().await;
@@ -87,7 +87,7 @@ async fn a_request_that_came_to_nothing_after_it_went_hides_it_not_either() {
         guarded.daemon.run_for(hours(26)).await;
     }
     let again = guarded.daemon.link().await;
-    guarded.daemon.engine().recorder().cancel(&again).await.unwrap();
+    guarded.daemon.engine().recorder().by(action::By::simulated()).cancel(&again).await.unwrap();
     guarded.daemon.watch_over().await;
     guarded.run_for(minutes(5)).await;
     assert_eq!(guarded.the("vanished").await.state, "firing");

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use amplinkd::{
+    domain::action,
     engine::{Engine, drive::Driver, wish::AskError},
     store::write::requests::Accepted,
 };
@@ -34,7 +35,7 @@ impl Victim {
 
     /// Asks for the one link of these stories.
     pub(super) async fn ask(&self) -> Result<Vec<Accepted>, AskError> {
-        self.engine.recorder().accept(vec![to_link(ACCOUNT, PROGRAM)]).await
+        self.engine.recorder().by(action::By::simulated()).accept(vec![to_link(ACCOUNT, PROGRAM)]).await
     }
 
     /// Begins what is due, and does not wait for it.

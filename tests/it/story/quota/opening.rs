@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use amplinkd::{
-    domain::{gate::GateKind, id::RequestId},
+    domain::{action, gate::GateKind, id::RequestId},
     engine::{open_gate::Opened, record::Recorder, wish::AskError},
     shutdown::Shutdown,
     sim::{Flags, Quotas},
@@ -23,7 +23,7 @@ async fn desk(daemon: &Daemon) -> Recorder {
 
 async fn open(daemon: &Daemon, kind: GateKind, subject: &str) -> Result<Opened, AskError> {
     let desk = desk(daemon).await;
-    let opened = desk.open_gate(kind, subject).await;
+    let opened = desk.by(action::By::simulated()).open_gate(kind, subject).await;
     desk.store().clone().close().await;
     opened
 }
@@ -66,7 +66,7 @@ async fn a_programs_gate_that_is_opened_lets_everybody_go_on_at_once() {
         let steps = daemon.store().history(link.as_str()).await.unwrap();
         let freed = steps.iter().find(|step| step.from_state.as_deref() == Some("deferred")).unwrap();
         let how = (freed.to_state.as_str(), freed.cause.as_str(), freed.detail.as_deref());
-        assert_eq!(how, ("requested", "operator", Some("an operator opened its gate")));
+        assert_eq!(how, ("requested", "operator", Some("by simulation; its gate was opened")));
         assert_eq!((daemon.view(link).await.state.as_str(), daemon.view(link).await.attempt), ("linked", 1));
     }
     assert_eq!(daemon.store().gates().await.unwrap(), []);
@@ -82,7 +82,7 @@ async fn a_daemon_that_runs_hears_of_it_within_a_second() {
     let running = driver.spawn(shutdown.clone());
 
     let desk = desk(&daemon).await;
-    desk.open_gate(GateKind::ProgramMonth, PROGRAM).await.unwrap();
+    desk.by(action::By::simulated()).open_gate(GateKind::ProgramMonth, PROGRAM).await.unwrap();
     let sim = &daemon.sim;
     let all_sent = async {
         while sim.stats().invitations < 5 {
@@ -122,7 +122,7 @@ async fn an_opening_that_broke_off_goes_on_where_it_was() {
     daemon.sim.world().quotas = Quotas::default();
     // The gate is gone, and two of those that waited for it do not wait any more.
     for link in &links[..2] {
-        daemon.engine().recorder().cancel(link).await.unwrap();
+        daemon.engine().recorder().by(action::By::simulated()).cancel(link).await.unwrap();
     }
     daemon.sql("DELETE FROM gate").await;
     daemon.restart().await;

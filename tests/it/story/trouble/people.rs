@@ -1,7 +1,7 @@
 //! What people do to requests: cancel, retry, ask twice, set a deadline, ask while something is under way.
 
 use amplinkd::{
-    domain::request::Kind,
+    domain::{action, request::Kind},
     engine::{accept::Cancelled, wish::AskError},
     sim::{FaultKind, Phase, Quotas, Span},
     store::{StoreError, write::standing::Standing},
@@ -56,7 +56,7 @@ async fn a_deadline_fails_what_was_never_sent() {
 async fn a_cancel_before_the_call_sends_nothing() {
     let mut daemon = Daemon::start().await;
     let link = daemon.link().await;
-    let cancelled = daemon.engine().recorder().cancel(&link).await.unwrap();
+    let cancelled = daemon.engine().recorder().by(action::By::simulated()).cancel(&link).await.unwrap();
     daemon.run_for(days(1)).await;
 
     assert_eq!(cancelled, Cancelled::BeforeTheCall);
@@ -69,14 +69,14 @@ async fn a_cancel_after_the_call_stops_following_and_says_so() {
     let mut daemon = Daemon::start().await;
     let link = daemon.link().await;
     daemon.run_for(minutes(5)).await;
-    let cancelled = daemon.engine().recorder().cancel(&link).await.unwrap();
+    let cancelled = daemon.engine().recorder().by(action::By::simulated()).cancel(&link).await.unwrap();
     daemon.run_for(hours(4)).await;
 
     assert_eq!(cancelled, Cancelled::NoLongerFollowed);
     daemon.assert_story(&link, "requested initiating initiated awaiting_account_admin cancelled").await;
     let last = daemon.store().history(link.as_str()).await.unwrap().pop().unwrap();
     assert!(last.detail.unwrap().contains("WeChat cannot withdraw"));
-    let again = daemon.engine().recorder().cancel(&link).await;
+    let again = daemon.engine().recorder().by(action::By::simulated()).cancel(&link).await;
     assert!(matches!(again, Err(AskError::Finished { .. })), "{again:?}");
 }
 
@@ -91,7 +91,7 @@ async fn a_cancel_while_the_call_is_out_says_that_something_was_sent() {
             while sim.stats().wxamplink == 0 {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
-            engine.recorder().cancel(&link).await.unwrap()
+            engine.recorder().by(action::By::simulated()).cancel(&link).await.unwrap()
         })
         .await;
     daemon.run_for(hours(4)).await;
@@ -111,7 +111,7 @@ async fn a_cancel_between_two_attempts_says_that_something_may_have_been_sent() 
         daemon.run_for(std::time::Duration::from_secs(10)).await;
     }
     assert_eq!(daemon.story(&link).await, "requested initiating requested initiating requested");
-    let cancelled = daemon.engine().recorder().cancel(&link).await.unwrap();
+    let cancelled = daemon.engine().recorder().by(action::By::simulated()).cancel(&link).await.unwrap();
 
     assert_eq!(cancelled, Cancelled::NoLongerFollowed);
     let last = daemon.store().history(link.as_str()).await.unwrap().pop().unwrap();
@@ -123,12 +123,12 @@ async fn a_retry_is_a_new_request_that_names_the_old_one() {
     let mut daemon = Daemon::start().await;
     daemon.sim.world().program(PROGRAM).banned = true;
     let link = daemon.link().await;
-    let too_early = daemon.engine().recorder().retry(&link).await;
+    let too_early = daemon.engine().recorder().by(action::By::simulated()).retry(&link).await;
     assert!(matches!(too_early, Err(AskError::StillOpen { .. })), "{too_early:?}");
     daemon.settle().await;
     daemon.sim.world().program(PROGRAM).banned = false;
 
-    let again = daemon.engine().recorder().retry(&link).await.unwrap();
+    let again = daemon.engine().recorder().by(action::By::simulated()).retry(&link).await.unwrap();
     assert!(!again.existing);
     daemon.run_for(hours(4)).await;
 
@@ -167,9 +167,9 @@ async fn the_same_ask_twice_is_one_request() {
     assert_eq!(daemon.ask(keyed("k", PROGRAM)).await, first);
     assert_eq!(daemon.link().await, first);
     let lot = vec![to_link(ACCOUNT, OTHER_PROGRAM), to_link(ACCOUNT, OTHER_PROGRAM)];
-    let lot = daemon.engine().recorder().accept(lot).await.unwrap();
+    let lot = daemon.engine().recorder().by(action::By::simulated()).accept(lot).await.unwrap();
     assert_eq!((lot[0].existing, lot[1].existing, &lot[0].id), (false, true, &lot[1].id));
-    let taken = daemon.engine().recorder().accept(vec![keyed("k", OTHER_PROGRAM)]).await;
+    let taken = daemon.engine().recorder().by(action::By::simulated()).accept(vec![keyed("k", OTHER_PROGRAM)]).await;
     assert!(matches!(taken, Err(AskError::Store(StoreError::KeyTaken { .. }))), "{taken:?}");
     daemon.run_for(hours(4)).await;
     assert_eq!(daemon.ask(keyed("k", PROGRAM)).await, first);
@@ -193,7 +193,14 @@ async fn a_request_that_comes_while_its_account_is_polled_is_taken_up_at_once() 
             while sim.stats().wxamplinkget == 0 {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
-            engine.recorder().accept(vec![to_link(ACCOUNT, OTHER_PROGRAM)]).await.unwrap().remove(0).id
+            engine
+                .recorder()
+                .by(action::By::simulated())
+                .accept(vec![to_link(ACCOUNT, OTHER_PROGRAM)])
+                .await
+                .unwrap()
+                .remove(0)
+                .id
         })
         .await;
     let second = second.parse().unwrap();
@@ -228,10 +235,16 @@ async fn a_request_for_a_suspended_account_waits_and_can_be_cancelled() {
     daemon.link().await;
     daemon.run_for(hours(4)).await;
     let account = ACCOUNT.parse().unwrap();
-    daemon.engine().recorder().set_standing(&account, Standing::SuspendedByOperator).await.unwrap();
+    daemon
+        .engine()
+        .recorder()
+        .by(action::By::simulated())
+        .set_standing(&account, Standing::SuspendedByOperator)
+        .await
+        .unwrap();
     let second = daemon.ask(to_link(ACCOUNT, OTHER_PROGRAM)).await;
     daemon.run_for(days(1)).await;
-    daemon.engine().recorder().cancel(&second).await.unwrap();
+    daemon.engine().recorder().by(action::By::simulated()).cancel(&second).await.unwrap();
     daemon.run_for(days(1)).await;
     daemon.assert_story(&second, "requested cancelled").await;
     assert_eq!(daemon.account(ACCOUNT).await.suspended_by.as_deref(), Some("operator"));

@@ -1,6 +1,7 @@
 //! Accounts that are shut out: by `WeChat`, by an operator, by our own address.
 
 use amplinkd::{
+    domain::action,
     sim::{FaultKind, Span},
     store::write::standing::Standing,
 };
@@ -44,7 +45,13 @@ async fn an_operator_resumes_an_account_at_once() {
     daemon.sim.world().account(ACCOUNT).answers_always = None;
     let polls = daemon.sim.stats().wxamplinkget;
 
-    daemon.engine().recorder().set_standing(&ACCOUNT.parse().unwrap(), Standing::Active).await.unwrap();
+    daemon
+        .engine()
+        .recorder()
+        .by(action::By::simulated())
+        .set_standing(&ACCOUNT.parse().unwrap(), Standing::Active)
+        .await
+        .unwrap();
     daemon.settle().await;
 
     assert_eq!(daemon.sim.stats().wxamplinkget, polls + 1);
@@ -73,7 +80,13 @@ async fn an_operators_suspension_stops_everything_until_it_is_taken_back() {
     let account = ACCOUNT.parse().unwrap();
     let first = daemon.link().await;
     daemon.run_for(minutes(5)).await;
-    daemon.engine().recorder().set_standing(&account, Standing::SuspendedByOperator).await.unwrap();
+    daemon
+        .engine()
+        .recorder()
+        .by(action::By::simulated())
+        .set_standing(&account, Standing::SuspendedByOperator)
+        .await
+        .unwrap();
     daemon.settle().await;
     let calls = daemon.sim.stats();
 
@@ -85,7 +98,7 @@ async fn an_operators_suspension_stops_everything_until_it_is_taken_back() {
     assert_eq!(daemon.sim.stats(), calls);
     daemon.assert_story(&second, "requested").await;
 
-    daemon.engine().recorder().set_standing(&account, Standing::Active).await.unwrap();
+    daemon.engine().recorder().by(action::By::simulated()).set_standing(&account, Standing::Active).await.unwrap();
     daemon.run_for(minutes(5)).await;
     for link in [&first, &second] {
         daemon.assert_story(link, "requested initiating initiated awaiting_account_admin").await;
@@ -104,7 +117,12 @@ async fn an_operators_suspension_during_a_poll_holds() {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
             let account = ACCOUNT.parse().unwrap();
-            engine.recorder().set_standing(&account, Standing::SuspendedByOperator).await.unwrap();
+            engine
+                .recorder()
+                .by(action::By::simulated())
+                .set_standing(&account, Standing::SuspendedByOperator)
+                .await
+                .unwrap();
         })
         .await;
     let calls = daemon.sim.stats();
@@ -131,11 +149,13 @@ async fn an_operators_suspension_holds_while_a_poll_is_being_written_down() {
     daemon
         .settle_while(async |engine, _| {
             let account = ACCOUNT.parse().unwrap();
-            let (stood, ()) =
-                tokio::join!(engine.recorder().set_standing(&account, Standing::SuspendedByOperator), async {
+            let (stood, ()) = tokio::join!(
+                engine.recorder().by(action::By::simulated()).set_standing(&account, Standing::SuspendedByOperator),
+                async {
                     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
                     sqlx::query("ROLLBACK").execute(&mut busy).await.unwrap();
-                });
+                }
+            );
             stood.unwrap();
         })
         .await;
@@ -203,7 +223,13 @@ async fn a_probe_of_a_refused_address_ends_whatever_it_meets() {
     }
     let views = daemon.store().account_views(None, None, 9).await.unwrap();
     let met = views.iter().find(|account| account.last_error.is_some()).unwrap().account.clone();
-    daemon.engine().recorder().set_standing(&met.parse().unwrap(), Standing::SuspendedByOperator).await.unwrap();
+    daemon
+        .engine()
+        .recorder()
+        .by(action::By::simulated())
+        .set_standing(&met.parse().unwrap(), Standing::SuspendedByOperator)
+        .await
+        .unwrap();
     daemon.run_for(minutes(30)).await;
 
     let polls = daemon.sim.stats().wxamplinkget;
