@@ -10,6 +10,7 @@ mod endings;
 mod files;
 mod gate;
 mod history;
+mod identity;
 mod import;
 mod import_kills;
 mod many;
@@ -114,6 +115,14 @@ impl Desk {
     fn link(&self, account: &str, program: &str) -> String {
         let request = self.json(&format!("request link {account} {program}"));
         request["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Whether any file of the folder but those that were written for the test holds these bytes.
+    fn holds(&self, text: &str) -> bool {
+        let files = fs::read_dir(self.folder.path()).expect("the folder").flatten();
+        let ours = files.filter(|file| file.file_name().to_string_lossy().starts_with("a.db"));
+        let bytes = ours.map(|file| fs::read(file.path()).unwrap_or_default());
+        bytes.into_iter().any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
     }
 
     fn location(&self) -> Location {

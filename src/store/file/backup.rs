@@ -63,6 +63,8 @@ const LOOK: &str = "UPDATE account SET reread_at = 0, pace_from = ?2, next_check
 
 const UNSALVAGE: &str = "DELETE FROM salvage";
 const UNMARK: &str = "DELETE FROM copy";
+// Nobody is signed in to a copy.
+const END_SESSIONS: &str = "DELETE FROM session";
 
 // What the replaced database knew beyond the copy of requests that the copy would call again.
 const SALVAGE: &str = "
@@ -179,6 +181,7 @@ impl Store {
         Self::copy_file(from, to).await?;
         let mut copy = lone_writer(to).await?;
         sqlx::query(MARK).bind(now.ms()).execute(&mut copy).await?;
+        sqlx::query(END_SESSIONS).execute(&mut copy).await?;
         // What was accepted of an import is in the copy as requests, so that a restore knows what may be called for them.
         import::settle(&mut copy, now).await?;
         Ok(copy.close().await?)
