@@ -127,6 +127,20 @@ mod tests {
         assert_eq!(signature(&["a", "bc"]), "a9993e364706816aba3e25717850c26c9cd0d89d");
     }
 
+    /// The worked examples of WeChat's pages and demos that say which random bytes they were made with.
+    #[test]
+    fn every_public_vector_is_encrypted_to() {
+        let vectors: Vec<serde_json::Value> =
+            serde_json::from_str(include_str!("../../tests/it/wechat/vectors/encrypt.json")).unwrap();
+        for vector in &vectors {
+            let text = |name: &str| vector[name].as_str().unwrap();
+            let keys = PushKeys { token: String::new(), encoding_aes_key: text("encoding_aes_key").to_owned() };
+            let random = text("random16").as_bytes().try_into().unwrap();
+            let made = encrypted(&keys.aes_key().unwrap(), random, text("message"), text("appid"));
+            assert_eq!(made, text("expect_encrypt"), "{}", text("name"));
+        }
+    }
+
     #[test]
     fn a_message_is_padded_to_thirty_two() {
         for length in 0..70 {

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use amplinkd::wechat::{AesKey, Crypt, PushRules, callback::Event};
+use amplinkd::wechat::{AesKey, Crypt, PushRules, callback::Event, crypt::Envelope};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -44,6 +44,29 @@ fn push(length: usize) -> Value {
     );
     let (timestamp, nonce) = ("1436881222", format!("n+ {length}"));
     json!({ "token": TOKEN, "key": KEY, "appid": APPID, "timestamp": timestamp, "nonce": nonce, "message": message })
+}
+
+/// The worked examples of WeChat's pages and demos, and of widely used clients' own tests.
+#[test]
+fn every_public_vector_is_decrypted() {
+    let vectors: Vec<Value> = serde_json::from_str(include_str!("vectors/decrypt.json")).unwrap();
+    let mut paddings: Vec<i64> = vectors.iter().map(|vector| vector["pad_len"].as_i64().unwrap()).collect();
+    paddings.sort_unstable();
+    assert_eq!((paddings.first(), paddings.last(), paddings.len()), (Some(&2), Some(&30), 8));
+    for vector in &vectors {
+        let text = |name: &str| vector[name].as_str().unwrap();
+        let key = || AesKey::parse(text("encoding_aes_key")).unwrap();
+        let crypt = |receiver| Crypt::new(receiver, SecretString::from(text("token")), key());
+        let envelope = Envelope {
+            timestamp: text("timestamp"),
+            nonce: text("nonce"),
+            msg_signature: text("msg_signature"),
+            encrypt: text("encrypt"),
+        };
+        let message = crypt(text("receive_id")).open(&envelope).expect(text("name"));
+        assert_eq!(std::str::from_utf8(&message).unwrap(), text("message"), "{}", text("name"));
+        assert!(crypt("wxffffffffffffffff").open(&envelope).is_err(), "{}: for somebody else", text("name"));
+    }
 }
 
 #[test]
