@@ -16,7 +16,7 @@ use crate::{
         time::Time,
     },
     store::write::{
-        claim::Claim,
+        claim::{Claim, ClaimTable, Claimant},
         component::{ComponentRow, Counted, NewToken},
     },
     wechat::{CallError, Token},
@@ -25,8 +25,8 @@ use crate::{
 const TABLE: &str = "component";
 
 /// How often a claim of somebody else's is looked at, and for how long.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-const LOOKS: u32 = 100;
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub(super) const LOOKS: u32 = 100;
 
 impl Inner {
     /// The component's token, as it is on disk.
@@ -61,19 +61,23 @@ impl Inner {
             return Ok(kept);
         }
         let ticket = self.usable_ticket(&row)?;
-        match self.store.claim_component(self.appid(), self.claimant(row.generation)).await? {
-            Claim::Ours(_) => self.fetch_component_token(&row, &ticket).await,
-            Claim::Newer(row) => {
-                self.component_of(&row)?.ok_or_else(|| later("the component's token was just dropped"))
+        let claimant = self.claimant(row.generation);
+        match self.store.claim(ClaimTable::Component, self.appid(), claimant.clone()).await? {
+            Claim::Ours => {
+                let fetched = self.fetch_component_token(&claimant, &ticket).await;
+                if fetched.is_err() {
+                    self.store.release(ClaimTable::Component, self.appid(), &claimant.by).await?;
+                }
+                fetched
             }
+            Claim::Newer => self.newer_component_token().await,
             Claim::Taken => self.component_token_of_another(row.generation).await,
             Claim::Gone => Err(later("the component is gone from the database")),
         }
     }
 
-    async fn fetch_component_token(&self, row: &ComponentRow, ticket: &SecretString) -> Result<Kept, Missing> {
+    async fn fetch_component_token(&self, claimant: &Claimant, ticket: &SecretString) -> Result<Kept, Missing> {
         if !self.store.count_component_call(self.appid(), Counted::Call, CALLS_PER_DAY, self.now()).await? {
-            self.store.release_component(self.appid(), &self.by).await?;
             return Err(later("the day's own cap of component calls is reached: a token was asked for far too often"));
         }
         let asked = self.now();
@@ -82,11 +86,11 @@ impl Inner {
                 let life = Life::new(self.appid(), issued.lives.unwrap_or(LIFETIME), asked);
                 let sealed = self.sealed(TABLE, "token", self.appid(), &issued.token);
                 let new = NewToken { sealed, life };
-                if !self.store.put_component_token(self.appid(), row.generation, &self.by, new).await? {
+                if !self.store.put_component_token(self.appid(), claimant.generation, &claimant.by, new).await? {
                     return Err(later("another process was faster"));
                 }
                 self.work.notify_one();
-                Ok(Kept { token: token(issued.token)?, life, generation: row.generation + 1 })
+                Ok(Kept { token: token(issued.token)?, life, generation: claimant.generation + 1 })
             }
             Err(error) => Err(self.component_call_failed(error).await?),
         }
@@ -94,11 +98,10 @@ impl Inner {
 
     /// What came of a call of the component in place of an answer: it holds back what it concerns.
     pub(super) async fn component_call_failed(&self, error: CallError) -> Result<Missing, Missing> {
-        let CallError::Refused(refusal) = error else {
-            self.store.release_component(self.appid(), &self.by).await?;
-            return Ok(Missing::Later(error.to_string()));
-        };
-        self.component_refused(refusal).await
+        match error {
+            CallError::Refused(refusal) => self.component_refused(refusal).await,
+            error => Ok(Missing::Later(error.to_string())),
+        }
     }
 
     /// `WeChat` refused a call for a reason that lies with the component.
@@ -122,7 +125,7 @@ impl Inner {
             "WeChat refused the component"
         );
         let is_of_ticket = class == ComponentRefusal::Ticket;
-        self.store.component_refused(self.appid(), &self.by, refusal.clone(), (now, held_until), is_of_ticket).await?;
+        self.store.component_refused(self.appid(), refusal.clone(), (now, held_until), is_of_ticket).await?;
         Ok(match class {
             ComponentRefusal::Address => Missing::Refused(refusal),
             _ => Missing::Later(format!("WeChat refused the component: {refusal}")),
@@ -167,10 +170,16 @@ impl Inner {
             tokio::time::sleep(LOOK_EVERY).await;
             let row = self.component_row().await?;
             if row.generation > generation {
-                return self.component_of(&row)?.ok_or_else(|| later("the component's token was just dropped"));
+                return self.newer_component_token().await;
             }
         }
         Err(later("another process fetches the component's token and has not come back"))
+    }
+
+    /// The token that somebody else has fetched.
+    async fn newer_component_token(&self) -> Result<Kept, Missing> {
+        let row = self.component_row().await?;
+        self.component_of(&row)?.ok_or_else(|| later("the component's token was just dropped"))
     }
 }
 

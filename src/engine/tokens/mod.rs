@@ -12,7 +12,13 @@ mod refresh;
 pub mod sweep;
 mod tasks;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use secrecy::SecretString;
 use tokio::sync::{Mutex, Notify};
@@ -65,8 +71,9 @@ struct Inner {
     client: Client,
     vault: Vault,
     settings: Settings,
-    /// Which process this is, in claims.
+    /// Which process this is, in claims, and how many it has made: each piece of work claims in a name of its own.
     by: String,
+    claims: AtomicU64,
     memory: std::sync::Mutex<Memory>,
     /// The component's token; whoever fetches the next one holds it.
     component: Mutex<Option<Kept>>,
@@ -111,8 +118,8 @@ impl TokenKeeper {
         store.free_claims().await?;
         let memory = std::sync::Mutex::new(Memory::new(settings.keep));
         let (component, work) = (Mutex::new(None), Notify::new());
-        let by = new_id(now);
-        Ok(Self(Arc::new(Inner { store, clock, client, vault, settings, by, memory, component, work })))
+        let (by, claims) = (new_id(now), AtomicU64::new(0));
+        Ok(Self(Arc::new(Inner { store, clock, client, vault, settings, by, claims, memory, component, work })))
     }
 }
 
@@ -121,8 +128,10 @@ impl Inner {
         self.clock.now()
     }
 
+    /// A piece of work that claims a row: what it gives back is its own claim and nobody else's.
     fn claimant(&self, generation: i64) -> Claimant {
-        Claimant { by: self.by.clone(), generation, now: self.now() }
+        let number = self.claims.fetch_add(1, Ordering::Relaxed);
+        Claimant { by: format!("{}.{number}", self.by), generation, now: self.now() }
     }
 
     fn appid(&self) -> &str {

@@ -20,8 +20,8 @@ use crate::{
     store::{
         StoreError,
         write::{
-            authorizer::{AuthorizerInfo, AuthorizerRow, NewTokens},
-            claim::Claim,
+            authorizer::{AuthorizerInfo, NewTokens},
+            claim::{Claim, ClaimTable, Claimant},
             component::{Counted, NewToken},
             push::{NewPush, OpenPush, Received},
         },
@@ -145,24 +145,22 @@ impl Inner {
         let component = self.component_token().await?;
         let Some(Ok(row)) = self.store.authorizer(appid).await? else { return Ok(Left::LookUp) };
         // A code works once: nobody else may try it at the same time.
-        match self.store.claim_authorizer(appid, self.claimant(row.generation)).await? {
-            Claim::Ours(_) => {}
-            Claim::Taken | Claim::Newer(_) | Claim::Gone => {
+        let claimant = self.claimant(row.generation);
+        match self.store.claim(ClaimTable::Authorizer, appid, claimant.clone()).await? {
+            Claim::Ours => {}
+            Claim::Taken | Claim::Newer | Claim::Gone => {
                 return Ok(Left::Again("another process is taking it up".to_owned()));
             }
         }
-        let left = self.trade_claimed(push, &row, &component, &code).await;
-        // Where tokens were kept it was given back with them, and may be somebody else's by now.
-        if !matches!(left, Ok(Left::Nothing)) {
-            self.store.release_authorizer(appid, &self.by).await?;
-        }
+        let left = self.trade_claimed(push, &claimant, &component, &code).await;
+        self.store.release(ClaimTable::Authorizer, appid, &claimant.by).await?;
         left
     }
 
     async fn trade_claimed(
         &self,
         push: &OpenPush,
-        row: &AuthorizerRow,
+        claimant: &Claimant,
         component: &Kept,
         code: &SecretString,
     ) -> Result<Left, Missing> {
@@ -179,7 +177,6 @@ impl Inner {
             // Whoever granted nothing gets no token.
             let info = AuthorizerInfo { username: None, nickname: None, permissions: Some(issued.func_ids) };
             self.store.put_info(appid, info, self.now()).await?;
-            self.store.release_authorizer(appid, &self.by).await?;
             return Ok(Left::Nothing);
         };
         let life = Life::new(appid, issued.lives.unwrap_or(LIFETIME), asked);
@@ -189,8 +186,8 @@ impl Inner {
             permissions: Some(issued.func_ids),
         };
         // A newer push is a newer truth: then these tokens are thrown away.
-        if self.store.push_traded(&push.id, appid, self.claimant(row.generation), tokens).await? {
-            let kept = Kept { token: token(access)?, life, generation: row.generation + 1 };
+        if self.store.push_traded(&push.id, appid, claimant.clone(), tokens).await? {
+            let kept = Kept { token: token(access)?, life, generation: claimant.generation + 1 };
             self.memory().keep(appid, kept, self.now());
             self.learn_name(component, appid).await;
             return Ok(Left::Nothing);

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{
     Inner, LIFETIME, PAUSE, PAUSE_MAX, TokenKeeper,
-    component::{later, token},
+    component::{LOOK_EVERY, LOOKS, later, token},
     memory::{Kept, Known, Memory, Missing, Outcome},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     },
     store::write::{
         authorizer::{AuthorizerRow, NewTokens, RefreshRefused},
-        claim::Claim,
+        claim::{Claim, ClaimTable, Claimant},
         component::NewToken,
     },
     wechat::CallError,
@@ -158,10 +158,11 @@ impl Inner {
         let refresh = self.opened(TABLE, "refresh", appid, sealed)?;
         let account = appid.parse().map_err(|bad: BadId| Missing::Later(bad.to_string()))?;
         let component = self.component_token().await?;
-        match self.store.claim_authorizer(appid, self.claimant(row.generation)).await? {
-            Claim::Ours(_) => {}
-            Claim::Newer(_) => return Ok(Tried::Again),
-            Claim::Taken => return Err(later("another process is refreshing its token")),
+        let claimant = self.claimant(row.generation);
+        match self.store.claim(ClaimTable::Authorizer, appid, claimant.clone()).await? {
+            Claim::Ours => {}
+            Claim::Newer => return Ok(Tried::Again),
+            Claim::Taken => return self.refreshed_by_another(row).await,
             Claim::Gone => return Err(Missing::Refused(never_authorized())),
         }
         let asked = self.now();
@@ -173,7 +174,7 @@ impl Inner {
                     refresh: issued.refresh.map(|refresh| self.sealed(TABLE, "refresh", appid, &refresh)),
                     permissions: None,
                 };
-                if self.store.put_tokens(appid, row.generation, &self.by, tokens, self.now()).await? {
+                if self.store.put_tokens(appid, claimant.generation, &claimant.by, tokens, self.now()).await? {
                     let generation = row.generation + 1;
                     Ok(Tried::Kept(Kept { token: token(issued.token)?, life, generation }))
                 } else {
@@ -181,23 +182,43 @@ impl Inner {
                     Ok(Tried::Again)
                 }
             }
-            Err(error) => self.refresh_failed(row, component.generation, error).await,
+            Err(error) => self.refresh_failed(row, &claimant, component.generation, error).await,
         }
     }
 
-    async fn refresh_failed(&self, row: &AuthorizerRow, component: i64, error: CallError) -> Result<Tried, Missing> {
+    /// Waits for the token that somebody else is fetching. Whoever has the old one waits for nobody.
+    async fn refreshed_by_another(&self, row: &AuthorizerRow) -> Result<Tried, Missing> {
+        let is_alive = row.token.as_ref().is_some_and(|(_, life)| life.until > self.now());
+        let looks = if is_alive { 0 } else { LOOKS };
+        for _ in 0..looks {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if let Some(Ok(now)) = self.store.authorizer(&row.appid).await?
+                && now.generation > row.generation
+            {
+                return Ok(Tried::Again);
+            }
+        }
+        Err(later("its token is being refreshed, and has not come yet"))
+    }
+
+    async fn refresh_failed(
+        &self,
+        row: &AuthorizerRow,
+        Claimant { generation, by, .. }: &Claimant,
+        component: i64,
+        error: CallError,
+    ) -> Result<Tried, Missing> {
         let (appid, now) = (&row.appid, self.now());
         let pause = Backoff::new(PAUSE, PAUSE_MAX).after(row.failures);
         let CallError::Refused(refusal) = error else {
             let (errcode, why) = (None, error.to_string());
             let meaning = RefreshRefused::Later { errcode, why: why.clone(), retry_at: now + pause };
-            self.store.refresh_refused(appid, row.generation, &self.by, meaning, now).await?;
-            return Err(Missing::Later(why));
+            let counts = self.store.refresh_refused(appid, *generation, by, meaning, now).await?;
+            return if counts { Err(Missing::Later(why)) } else { Ok(Tried::Again) };
         };
-        let said = refusal.to_string();
         let meaning = match ComponentRefusal::of(refusal.errcode) {
             ComponentRefusal::ComponentToken => {
-                self.store.release_authorizer(appid, &self.by).await?;
+                self.store.release(ClaimTable::Authorizer, appid, by).await?;
                 self.drop_component_token(component).await?;
                 return Ok(Tried::Again);
             }
@@ -205,25 +226,23 @@ impl Inner {
             | ComponentRefusal::Secret
             | ComponentRefusal::DayUsedUp
             | ComponentRefusal::Address => {
-                self.store.release_authorizer(appid, &self.by).await?;
+                self.store.release(ClaimTable::Authorizer, appid, by).await?;
                 return Err(self.component_refused(refusal).await?);
             }
-            ComponentRefusal::Unauthorized => {
-                self.store
-                    .refresh_refused(appid, row.generation, &self.by, RefreshRefused::Gone(refusal.clone()), now)
-                    .await?;
-                return Err(Missing::Refused(refusal));
-            }
-            ComponentRefusal::RefreshToken => {
-                self.work.notify_one();
-                RefreshRefused::RefreshTokenLost(refusal)
-            }
+            ComponentRefusal::Unauthorized => RefreshRefused::Gone(refusal.clone()),
+            ComponentRefusal::RefreshToken => RefreshRefused::RefreshTokenLost(refusal.clone()),
             ComponentRefusal::Code | ComponentRefusal::Other => {
-                RefreshRefused::Later { errcode: Some(refusal.errcode), why: refusal.errmsg, retry_at: now + pause }
+                let (errcode, why) = (Some(refusal.errcode), refusal.errmsg.clone());
+                RefreshRefused::Later { errcode, why, retry_at: now + pause }
             }
         };
-        self.store.refresh_refused(appid, row.generation, &self.by, meaning, now).await?;
-        Err(Missing::Later(said))
+        let is_gone = matches!(meaning, RefreshRefused::Gone(_));
+        // Where a push came meanwhile, what it says counts.
+        if !self.store.refresh_refused(appid, *generation, by, meaning, now).await? {
+            return Ok(Tried::Again);
+        }
+        self.work.notify_one();
+        Err(if is_gone { Missing::Refused(refusal) } else { Missing::Later(refusal.to_string()) })
     }
 
     fn kept_of(&self, row: &AuthorizerRow) -> Result<Option<Kept>, Missing> {

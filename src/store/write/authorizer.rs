@@ -4,7 +4,6 @@ use rusqlite::Row;
 
 use super::{
     authorization::{gone, judge, resume},
-    claim::{Claim, Claimant},
     component::{NewToken, life},
     programs,
 };
@@ -109,14 +108,7 @@ const ONE: &str = select_authorizers!("WHERE appid = ?1");
 const ADD: &str = "
     INSERT INTO authorizer (appid, state, since) VALUES (?1, 'unknown', ?2) ON CONFLICT DO NOTHING";
 
-const CLAIM: &str = "UPDATE authorizer SET claimed_by = ?2, claimed_until = ?3 WHERE appid = ?1";
-
-const CLAIMED: &str = "SELECT claimed_by, claimed_until FROM authorizer WHERE appid = ?1 AND claimed_by IS NOT NULL";
-
-const RELEASE: &str = "
-    UPDATE authorizer SET claimed_by = NULL, claimed_until = NULL WHERE appid = ?1 AND claimed_by = ?2";
-
-const FREE: &str = "UPDATE authorizer SET claimed_by = NULL, claimed_until = NULL WHERE claimed_by IS NOT NULL";
+const IS_CLAIMED: &str = "SELECT 1 FROM authorizer WHERE appid = ?1 AND generation = ?2 AND claimed_by = ?3";
 
 const REFRESHED: &str = "
     UPDATE authorizer
@@ -137,12 +129,12 @@ const LOST: &str = "
     UPDATE authorizer
     SET refresh = NULL, token = NULL, renew_at = NULL, token_until = NULL, claimed_by = NULL, claimed_until = NULL,
         errcode = ?2, errmsg = ?3, failures = failures + 1
-    WHERE appid = ?1 AND generation = ?4 AND claimed_by = ?5";
+    WHERE appid = ?1";
 
 const LATER: &str = "
     UPDATE authorizer
-    SET claimed_by = NULL, claimed_until = NULL, errcode = ?2, errmsg = ?3, failures = failures + 1, retry_at = ?6
-    WHERE appid = ?1 AND generation = ?4 AND claimed_by = ?5";
+    SET claimed_by = NULL, claimed_until = NULL, errcode = ?2, errmsg = ?3, failures = failures + 1, retry_at = ?4
+    WHERE appid = ?1";
 
 const INFO: &str = "
     UPDATE authorizer
@@ -166,45 +158,6 @@ impl Store {
     pub async fn add_authorizer(&self, appid: &str, now: Time) -> Result<(), StoreError> {
         let appid = appid.to_owned();
         self.executor.write(move |db| db.execute(ADD, (&appid, now.ms())).map(drop)).await
-    }
-
-    /// Claims the next token of an authorizer.
-    ///
-    /// # Errors
-    /// [`StoreError`]: nothing was claimed.
-    pub async fn claim_authorizer(&self, appid: &str, claimant: Claimant) -> Result<Claim<AuthorizerRow>, StoreError> {
-        let appid = appid.to_owned();
-        self.executor
-            .write(move |db| {
-                let Some(row) = find(db, &appid)?.transpose()? else { return Ok(Claim::Gone) };
-                if row.generation != claimant.generation {
-                    return Ok(Claim::Newer(row));
-                }
-                let held = db.first(CLAIMED, [&appid], |row| Ok((row.get(0)?, row.get(1)?)))?;
-                if claimant.is_held_by_another(held) {
-                    return Ok(Claim::Taken);
-                }
-                db.execute(CLAIM, (&appid, &claimant.by, claimant.until().ms()))?;
-                Ok(Claim::Ours(row))
-            })
-            .await
-    }
-
-    /// Gives a claim back, as after a call without an answer.
-    ///
-    /// # Errors
-    /// [`StoreError`]: it ends by itself.
-    pub async fn release_authorizer(&self, appid: &str, by: &str) -> Result<(), StoreError> {
-        let (appid, by) = (appid.to_owned(), by.to_owned());
-        self.executor.write(move |db| db.execute(RELEASE, (&appid, &by)).map(drop)).await
-    }
-
-    /// Frees every claim: the process that made them is gone.
-    ///
-    /// # Errors
-    /// [`StoreError`]: they end by themselves.
-    pub async fn free_claims(&self) -> Result<(), StoreError> {
-        self.executor.write(move |db| db.execute(FREE, ()).map(drop)).await
     }
 
     /// Keeps the tokens of whoever claimed them; whether it still did, and nobody was faster. An account that was suspended
@@ -233,7 +186,8 @@ impl Store {
         self.executor.write(move |db| Ok(db.execute(DROP, (&appid, generation, now.ms()))? > 0)).await
     }
 
-    /// Writes what a refresh that was refused means, and gives the claim back.
+    /// Writes what a refresh that was refused means, and gives the claim back; whether it still counted: a push that came
+    /// meanwhile is a newer truth.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
@@ -244,17 +198,23 @@ impl Store {
         by: &str,
         meaning: RefreshRefused,
         now: Time,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let (appid, by) = (appid.to_owned(), by.to_owned());
         self.executor
-            .write(move |db| match &meaning {
-                RefreshRefused::Gone(refusal) => gone(db, &appid, refusal, now),
-                RefreshRefused::RefreshTokenLost(Refusal { errcode, errmsg }) => {
-                    db.execute(LOST, (&appid, errcode, errmsg, generation, &by)).map(drop)
+            .write(move |db| {
+                if db.first(IS_CLAIMED, (&appid, generation, &by), |_| Ok(()))?.is_none() {
+                    return Ok(false);
                 }
-                RefreshRefused::Later { errcode, why, retry_at } => {
-                    db.execute(LATER, (&appid, errcode, why, generation, &by, retry_at.ms())).map(drop)
+                match &meaning {
+                    RefreshRefused::Gone(refusal) => gone(db, &appid, refusal, now)?,
+                    RefreshRefused::RefreshTokenLost(Refusal { errcode, errmsg }) => {
+                        db.execute(LOST, (&appid, errcode, errmsg))?;
+                    }
+                    RefreshRefused::Later { errcode, why, retry_at } => {
+                        db.execute(LATER, (&appid, errcode, why, retry_at.ms()))?;
+                    }
                 }
+                Ok(true)
             })
             .await
     }

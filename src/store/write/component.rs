@@ -5,11 +5,7 @@ use rusqlite::Row;
 
 use crate::{
     domain::{authorizer::Life, errcode::Refusal, time::Time},
-    store::{
-        Store, StoreError,
-        executor::Db,
-        write::claim::{Claim, Claimant},
-    },
+    store::{Store, StoreError, executor::Db},
 };
 
 /// The component as it is written down.
@@ -85,13 +81,6 @@ const TICKET: &str = "
 
 const HEARD: &str = "UPDATE component SET ticket_at = ?2 WHERE appid = ?1";
 
-const CLAIM: &str = "UPDATE component SET claimed_by = ?2, claimed_until = ?3 WHERE appid = ?1";
-
-const CLAIMED: &str = "SELECT claimed_by, claimed_until FROM component WHERE appid = ?1 AND claimed_by IS NOT NULL";
-
-const RELEASE: &str = "
-    UPDATE component SET claimed_by = NULL, claimed_until = NULL WHERE appid = ?1 AND claimed_by = ?2";
-
 const TOKEN: &str = "
     UPDATE component
     SET token = ?4, renew_at = ?5, token_until = ?6, generation = generation + 1, claimed_by = NULL, claimed_until = NULL,
@@ -114,8 +103,8 @@ const TICKET_REFUSED: &str = "
 
 const ACTED: &str = "
     UPDATE component
-    SET errcode = NULL, errmsg = NULL, refused_since = NULL, held_until = NULL, claimed_by = NULL, claimed_until = NULL
-    WHERE appid = ?1 AND (held_until IS NULL OR claimed_by IS NOT NULL)";
+    SET errcode = NULL, errmsg = NULL, refused_since = NULL
+    WHERE appid = ?1 AND held_until IS NULL";
 
 const COUNT: &str = "
     UPDATE component
@@ -176,37 +165,6 @@ impl Store {
             .await
     }
 
-    /// Claims the next token of the component: nobody else fetches it meanwhile.
-    ///
-    /// # Errors
-    /// [`StoreError`]: nothing was claimed.
-    pub async fn claim_component(&self, appid: &str, claimant: Claimant) -> Result<Claim<ComponentRow>, StoreError> {
-        let appid = appid.to_owned();
-        self.executor
-            .write(move |db| {
-                let Some(row) = find(db, &appid)? else { return Ok(Claim::Gone) };
-                if row.generation != claimant.generation {
-                    return Ok(Claim::Newer(row));
-                }
-                let held = db.first(CLAIMED, [&appid], |row| Ok((row.get(0)?, row.get(1)?)))?;
-                if claimant.is_held_by_another(held) {
-                    return Ok(Claim::Taken);
-                }
-                db.execute(CLAIM, (&appid, &claimant.by, claimant.until().ms()))?;
-                Ok(Claim::Ours(row))
-            })
-            .await
-    }
-
-    /// Gives a claim back, as after a call without an answer.
-    ///
-    /// # Errors
-    /// [`StoreError`]: it ends by itself.
-    pub async fn release_component(&self, appid: &str, by: &str) -> Result<(), StoreError> {
-        let (appid, by) = (appid.to_owned(), by.to_owned());
-        self.executor.write(move |db| db.execute(RELEASE, (&appid, &by)).map(drop)).await
-    }
-
     /// Keeps a token of whoever claimed it; whether it still did, and nobody was faster.
     ///
     /// # Errors
@@ -237,19 +195,18 @@ impl Store {
         self.executor.write(move |db| Ok(db.execute(DROP, (&appid, generation))? > 0)).await
     }
 
-    /// Writes what was refused, and until when nothing is tried because of it; a claim is given back.
+    /// Writes what was refused, and until when nothing is tried because of it.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn component_refused(
         &self,
         appid: &str,
-        by: &str,
         refusal: Refusal,
         (now, held_until): (Time, Option<Time>),
         is_of_ticket: bool,
     ) -> Result<(), StoreError> {
-        let (appid, by) = (appid.to_owned(), by.to_owned());
+        let appid = appid.to_owned();
         self.executor
             .write(move |db| {
                 let Refusal { errcode, errmsg } = &refusal;
@@ -257,13 +214,12 @@ impl Store {
                 if is_of_ticket {
                     db.execute(TICKET_REFUSED, (&appid, now.ms()))?;
                 }
-                db.execute(RELEASE, (&appid, &by)).map(drop)
+                Ok(())
             })
             .await
     }
 
-    /// A person has acted, as a restart or a reload says: what waited for that is tried once more, and claims of a process
-    /// that is gone are free.
+    /// A person has acted, as a restart says: what waited for that is tried once more.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.

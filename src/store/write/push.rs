@@ -241,7 +241,7 @@ mod tests {
         store::{
             Location, Role,
             write::{
-                claim::Claim,
+                claim::{Claim, ClaimTable},
                 component::{Counted, NewToken},
             },
         },
@@ -295,7 +295,7 @@ mod tests {
         async fn trade(&self, id: &str, tokens: NewTokens) -> bool {
             let generation = self.row().await.generation;
             let claimant = Claimant { by: "us".to_owned(), generation, now: at(20) };
-            self.store.claim_authorizer(APPID, claimant.clone()).await.unwrap();
+            self.store.claim(ClaimTable::Authorizer, APPID, claimant.clone()).await.unwrap();
             self.store.push_traded(id, APPID, claimant, tokens).await.unwrap()
         }
     }
@@ -370,15 +370,21 @@ mod tests {
         desk.trade("a", tokens("one", &[33])).await;
         let generation = desk.row().await.generation;
         let claimant = |by: &str, now| Claimant { by: by.to_owned(), generation, now: at(now) };
-        assert!(matches!(desk.store.claim_authorizer(APPID, claimant("us", 30)).await.unwrap(), Claim::Ours(_)));
-        assert_eq!(desk.store.claim_authorizer(APPID, claimant("them", 31)).await.unwrap(), Claim::Taken);
+        assert!(matches!(
+            desk.store.claim(ClaimTable::Authorizer, APPID, claimant("us", 30)).await.unwrap(),
+            Claim::Ours
+        ));
+        assert_eq!(desk.store.claim(ClaimTable::Authorizer, APPID, claimant("them", 31)).await.unwrap(), Claim::Taken);
         assert!(
-            matches!(desk.store.claim_authorizer(APPID, claimant("them", 61)).await.unwrap(), Claim::Ours(_)),
+            matches!(desk.store.claim(ClaimTable::Authorizer, APPID, claimant("them", 61)).await.unwrap(), Claim::Ours),
             "half a minute"
         );
         assert!(!desk.store.put_tokens(APPID, generation, "us", tokens("ours", &[33]), at(62)).await.unwrap());
         assert!(desk.store.put_tokens(APPID, generation, "them", tokens("theirs", &[33]), at(63)).await.unwrap());
-        assert!(matches!(desk.store.claim_authorizer(APPID, claimant("us", 64)).await.unwrap(), Claim::Newer(_)));
+        assert!(matches!(
+            desk.store.claim(ClaimTable::Authorizer, APPID, claimant("us", 64)).await.unwrap(),
+            Claim::Newer
+        ));
     }
 
     #[tokio::test]
@@ -389,7 +395,7 @@ mod tests {
         assert!(!desk.store.drop_token(APPID, 0, at(30)).await.unwrap(), "another one is there");
         assert!(desk.store.drop_token(APPID, 1, at(30)).await.unwrap());
         let claimant = Claimant { by: "us".to_owned(), generation: 1, now: at(31) };
-        desk.store.claim_authorizer(APPID, claimant).await.unwrap();
+        desk.store.claim(ClaimTable::Authorizer, APPID, claimant).await.unwrap();
         desk.store.put_tokens(APPID, 1, "us", tokens("two", &[33]), at(32)).await.unwrap();
         assert!(!desk.store.drop_token(APPID, 2, at(60)).await.unwrap(), "not twice in a minute");
         assert!(desk.store.drop_token(APPID, 2, at(91)).await.unwrap());
