@@ -32,8 +32,11 @@ use crate::{
     },
 };
 
-/// How often open pushes are looked for that nobody told of: a second process, or a start.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether another process has left something to do; what this one receives wakes it at once.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// How soon it goes on where something is left: the next page of the list, or a push that could not be taken up.
+const GO_ON_AFTER: Duration = Duration::from_secs(1);
 
 /// Open pushes taken up at once.
 const PAGE: u32 = 100;
@@ -43,8 +46,19 @@ enum Left {
     Nothing,
     /// The account is to be looked up in place of its code.
     LookUp,
-    /// It is tried again later.
+    /// It is tried again later; others are not held up.
     Again(String),
+    /// It is tried again in a moment, and the others after it.
+    AgainBeforeOthers(String),
+}
+
+/// What is left to be done about pushes, the list and tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tended {
+    /// Nothing that is known of.
+    All,
+    /// Something that goes on in a moment.
+    Part,
 }
 
 impl TokenKeeper {
@@ -96,11 +110,28 @@ impl TokenKeeper {
     pub async fn tend(&self, shutdown: &Shutdown) {
         while !shutdown.asked() {
             // A call under way is brought to its end: its answer may be the only one that there will be.
-            if let Err(error) = self.tend_once().await {
-                tracing::error!(event = "tokens.tend_failed", error = %error, "could not read what is to be done about authorizations; will retry");
+            let pause = match self.tend_once().await {
+                Ok(Tended::All) => LOOK_EVERY,
+                Ok(Tended::Part) => GO_ON_AFTER,
+                Err(error) => {
+                    tracing::error!(event = "tokens.tend_failed", error = %error, "could not read what is to be done about authorizations; will retry");
+                    GO_ON_AFTER
+                }
+            };
+            if shutdown.unless_asked(self.until_work(pause)).await.is_none() {
+                return;
             }
-            let wait = async { tokio::time::timeout(LOOK_EVERY, self.0.work.notified()).await };
-            let _ = shutdown.unless_asked(wait).await;
+        }
+    }
+
+    /// Waits until something is to be done: this process knows of it, it is time to go on, or another process has left it.
+    async fn until_work(&self, pause: Duration) {
+        let is_told = async || tokio::time::timeout(pause, self.0.work.notified()).await.is_ok();
+        while !is_told().await && pause == LOOK_EVERY {
+            // Whatever fails here is told of by who reads it next.
+            if self.0.store.awaits_token_work().await.unwrap_or(true) {
+                return;
+            }
         }
     }
 
@@ -108,32 +139,44 @@ impl TokenKeeper {
     ///
     /// # Errors
     /// [`StoreError`]: the rest is done next time.
-    pub async fn tend_once(&self) -> Result<(), StoreError> {
-        for push in self.0.store.open_pushes(PAGE).await? {
+    pub async fn tend_once(&self) -> Result<Tended, StoreError> {
+        let pushes = self.tend_pushes().await?;
+        let sweep = self.0.sweep_if_needed().await?;
+        let task = self.do_task().await?;
+        let is_all = [pushes, sweep, task].into_iter().all(|tended| tended == Tended::All);
+        Ok(if is_all { Tended::All } else { Tended::Part })
+    }
+
+    async fn tend_pushes(&self) -> Result<Tended, StoreError> {
+        let pushes = self.0.store.open_pushes(PAGE).await?;
+        let mut tended = if pushes.len() < PAGE as usize { Tended::All } else { Tended::Part };
+        for push in pushes {
             let left = match &push.code {
                 Some(sealed) => self.0.trade(&push, sealed).await,
                 None => self.0.look_up(&push).await,
             };
             match left {
                 Ok(Left::Nothing) => self.0.store.push_done(&push.id, self.0.now()).await?,
-                Ok(Left::LookUp) => self.0.store.push_to_look_up(&push.id).await?,
-                Ok(Left::Again(why)) | Err(Missing::Later(why)) => {
-                    tracing::warn!(
-                        event = "tokens.push_waits",
-                        account = push.appid,
-                        error = why,
-                        "an authorization cannot be taken up yet; will retry"
-                    );
-                    break;
+                Ok(Left::LookUp) => {
+                    tended = Tended::Part;
+                    self.0.store.push_to_look_up(&push.id).await?;
                 }
-                Err(Missing::Refused(refusal)) => {
-                    tracing::warn!(event = "tokens.push_waits", account = push.appid, error = %refusal, "an authorization cannot be taken up yet; will retry");
-                    break;
+                Ok(Left::Again(why)) => {
+                    tended = Tended::Part;
+                    waits(&push, &why);
+                }
+                Ok(Left::AgainBeforeOthers(why)) => {
+                    waits(&push, &why);
+                    return Ok(Tended::Part);
+                }
+                // What is wrong with the platform is wrong for all of them, and rarely over in a moment; a ticket wakes us.
+                Err(missing) => {
+                    waits(&push, &missing.to_string());
+                    return Ok(tended);
                 }
             }
         }
-        self.0.sweep_if_needed().await?;
-        self.do_task().await
+        Ok(tended)
     }
 }
 
@@ -197,7 +240,7 @@ impl Inner {
 
     async fn trade_failed(&self, component: &Kept, error: CallError) -> Result<Left, Missing> {
         let refusal = match error {
-            CallError::NotSent(why) => return Ok(Left::Again(why)),
+            CallError::NotSent(why) => return Err(Missing::Later(why)),
             // It may be used up.
             CallError::Lost(_) | CallError::Unreadable(_) | CallError::NoToken(_) => return Ok(Left::LookUp),
             CallError::Refused(refusal) => refusal,
@@ -205,7 +248,7 @@ impl Inner {
         match ComponentRefusal::of(refusal.errcode) {
             ComponentRefusal::ComponentToken => {
                 self.drop_component_token(component.generation).await?;
-                Ok(Left::Again(refusal.to_string()))
+                Ok(Left::AgainBeforeOthers(refusal.to_string()))
             }
             ComponentRefusal::Ticket
             | ComponentRefusal::Secret
@@ -254,4 +297,9 @@ impl Inner {
             tracing::warn!(event = "tokens.no_info", account = appid, error, "could not learn an authorizer's name");
         }
     }
+}
+
+fn waits(push: &OpenPush, error: &str) {
+    let account = &push.appid;
+    tracing::warn!(event = "tokens.push_waits", account, error, "an authorization cannot be taken up yet; will retry");
 }

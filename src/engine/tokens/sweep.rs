@@ -7,6 +7,7 @@ use super::{
     CALLS_PER_DAY, Inner, TokenKeeper,
     component::later,
     memory::{Kept, Missing},
+    pushes::Tended,
     refresh::TABLE,
 };
 use crate::{
@@ -64,32 +65,25 @@ struct PageRead {
 
 impl Inner {
     /// The next page of a sweep, when one is under way or needed and allowed.
-    pub(super) async fn sweep_if_needed(&self) -> Result<(), StoreError> {
-        let Some(row) = self.store.component(self.appid()).await? else { return Ok(()) };
+    pub(super) async fn sweep_if_needed(&self) -> Result<Tended, StoreError> {
+        let Some(row) = self.store.component(self.appid()).await? else { return Ok(Tended::All) };
         let now = self.now();
         let (began, offset) = match (row.swept_at, row.sweep_offset) {
             (Some(began), Some(offset)) => (began, offset),
             (began, _) => {
                 let is_too_soon = began.is_some_and(|began| began <= now && began + SWEEP_EVERY > now);
                 if is_too_soon || !self.store.lacks_refresh_tokens().await? {
-                    return Ok(());
+                    return Ok(Tended::All);
                 }
                 (now, 0)
             }
         };
         match self.sweep_page(began, u64::try_from(offset).unwrap_or(0)).await {
-            Ok(_) => Ok(()),
-            Err(Missing::Later(why)) => {
-                tracing::warn!(
-                    event = "tokens.sweep_waits",
-                    error = why,
-                    "the list of authorizers cannot be read yet; will retry"
-                );
-                Ok(())
-            }
-            Err(Missing::Refused(refusal)) => {
-                tracing::warn!(event = "tokens.sweep_waits", error = %refusal, "the list of authorizers cannot be read yet; will retry");
-                Ok(())
+            Ok(None) => Ok(Tended::All),
+            Ok(Some(_)) => Ok(Tended::Part),
+            Err(missing) => {
+                tracing::warn!(event = "tokens.sweep_waits", error = %missing, "the list of authorizers cannot be read yet; will retry");
+                Ok(Tended::Part)
             }
         }
     }

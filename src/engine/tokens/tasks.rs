@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{TokenKeeper, memory::Missing};
+use super::{TokenKeeper, memory::Missing, pushes::Tended};
 use crate::store::{
     StoreError,
     write::token_task::{TaskDone, TokenTask},
@@ -14,8 +14,8 @@ const KEPT: Duration = Duration::from_hours(24);
 
 impl TokenKeeper {
     /// Does what was asked for longest ago, if anything was.
-    pub(super) async fn do_task(&self) -> Result<(), StoreError> {
-        let Some((id, task)) = self.0.store.next_token_task().await? else { return Ok(()) };
+    pub(super) async fn do_task(&self) -> Result<Tended, StoreError> {
+        let Some((id, task)) = self.0.store.next_token_task().await? else { return Ok(Tended::All) };
         let done = match task {
             TokenTask::Sync => match self.sync().await {
                 Ok(found) => {
@@ -33,7 +33,8 @@ impl TokenKeeper {
             },
         };
         let now = self.0.now();
-        self.0.store.token_task_done(id, done, now, now - KEPT).await
+        self.0.store.token_task_done(id, done, now, now - KEPT).await?;
+        Ok(Tended::Part)
     }
 
     /// Fetches an account's next token although the one on disk may work; at most once a minute.

@@ -27,6 +27,13 @@ const ADD: &str = "INSERT INTO token_task (kind, appid, at) VALUES (?1, ?2, ?3) 
 
 const NEXT: &str = "SELECT id, kind, appid FROM token_task WHERE done_at IS NULL ORDER BY id LIMIT 1";
 
+const AWAITED: &str = "
+    SELECT EXISTS (SELECT 1 FROM push WHERE done_at IS NULL)
+        OR EXISTS (SELECT 1 FROM token_task WHERE done_at IS NULL)
+        OR EXISTS (SELECT 1 FROM component WHERE sweep_offset IS NOT NULL)
+        OR EXISTS (SELECT 1 FROM authorizer INDEXED BY authorizer_lacking
+                   WHERE refresh IS NULL AND state <> 'unauthorized' AND errcode = 61023)";
+
 const DONE: &str = "UPDATE token_task SET done_at = ?2, is_well = ?3, said = ?4 WHERE id = ?1";
 
 const RESULT: &str = "SELECT is_well, said FROM token_task WHERE id = ?1 AND done_at IS NOT NULL";
@@ -63,6 +70,14 @@ impl Store {
                 })
             })
             .await
+    }
+
+    /// Whether anything is left to be done about pushes, the list of authorizers or tasks: one question for all of them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn awaits_token_work(&self) -> Result<bool, StoreError> {
+        self.executor.read(move |db| Ok(db.first(AWAITED, (), |row| row.get(0))?.unwrap_or(true))).await
     }
 
     /// The task that waits for longest.
