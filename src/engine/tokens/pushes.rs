@@ -265,14 +265,31 @@ impl Inner {
     async fn look_up(&self, push: &OpenPush) -> Result<Left, Missing> {
         let appid = &push.appid;
         let component = self.component_token().await?;
-        if self.find_listed(&component, appid).await? {
-            self.learn_name(&component, appid).await;
+        let in_vain = if !self.find_listed(&component, appid).await? {
+            Some((61_003, "the account is not in the platform's list of authorizers"))
+        } else if self.lacks_refresh_token(appid).await? {
+            Some((
+                61_023,
+                "its authorization code was used up without an answer, and the list of authorizers has no refresh token",
+            ))
         } else {
-            let errmsg = "the account is not in the platform's list of authorizers".to_owned();
-            self.store.authorization_gone(appid, Refusal { errcode: 61_003, errmsg }, self.now()).await?;
+            None
+        };
+        match in_vain {
+            Some((errcode, errmsg)) => {
+                let refusal = Refusal { errcode, errmsg: errmsg.to_owned() };
+                self.store.looked_up_in_vain(push, refusal, self.now()).await?;
+            }
+            None => self.learn_name(&component, appid).await,
         }
         self.memory().forget(appid);
         Ok(Left::Nothing)
+    }
+
+    /// Whether nothing is left by which a token could be fetched.
+    async fn lacks_refresh_token(&self, appid: &str) -> Result<bool, Missing> {
+        let row = self.store.authorizer(appid).await?;
+        Ok(row.is_some_and(|row| row.is_ok_and(|row| row.refresh.is_none())))
     }
 
     /// Learns an authorizer's `gh_` name and permissions; without them things go on, so that what fails is only told.

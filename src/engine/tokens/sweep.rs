@@ -44,7 +44,8 @@ impl TokenKeeper {
         let mut found = Synced::default();
         let said = |error: StoreError| error.to_string();
         let row = inner.store.component(inner.appid()).await.map_err(said)?.ok_or("the component is gone")?;
-        let began = inner.now();
+        // It is not the hour's sweep: one that is needed soon after does not wait for it.
+        let began = row.swept_at.unwrap_or_default();
         let mut offset = row.sweep_offset.and_then(|offset| u64::try_from(offset).ok()).unwrap_or(0);
         let from = i64::try_from(offset).unwrap_or(i64::MAX);
         inner.store.put_sweep(inner.appid(), began, Some(from)).await.map_err(said)?;

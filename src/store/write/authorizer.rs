@@ -139,7 +139,7 @@ const LATER: &str = "
 const INFO: &str = "
     UPDATE authorizer
     SET username = coalesce(?2, username), nickname = coalesce(?3, nickname), permissions = coalesce(?4, permissions)
-    WHERE appid = ?1";
+    WHERE appid = ?1 AND state = 'authorized'";
 
 impl Store {
     /// An authorizer, when it is known.
@@ -219,7 +219,8 @@ impl Store {
             .await
     }
 
-    /// Keeps what is said of an authorizer; it is suspended or resumed by its permissions.
+    /// Keeps what is said of an authorizer; it is suspended or resumed by its permissions. Of one that has withdrawn its
+    /// authorization meanwhile nothing counts any more.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
@@ -228,7 +229,9 @@ impl Store {
         self.executor
             .write(move |db| {
                 let permissions = info.permissions.as_ref().map(|sets| as_json(sets));
-                db.execute(INFO, (&appid, &info.username, &info.nickname, permissions))?;
+                if db.execute(INFO, (&appid, &info.username, &info.nickname, permissions))? == 0 {
+                    return Ok(());
+                }
                 // Of a mini program this is what finds its request in a list that names it by its `gh_` id alone.
                 if let (Some(Ok(username)), Ok(program)) =
                     (info.username.as_deref().map(str::parse), appid.parse::<ProgramId>())

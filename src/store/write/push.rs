@@ -166,13 +166,19 @@ impl Store {
         self.executor.write(move |db| db.execute(TO_LOOK_UP, [&id]).map(drop)).await
     }
 
-    /// An account turned out to be no authorizer: the same as a push that withdraws it.
+    /// The account of a push that was looked up turned out to be no authorizer: the same as a push that withdraws it, unless
+    /// a newer push has come meanwhile.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
-    pub async fn authorization_gone(&self, appid: &str, refusal: Refusal, now: Time) -> Result<(), StoreError> {
-        let appid = appid.to_owned();
-        self.executor.write(move |db| authorization::gone(db, &appid, &refusal, now)).await
+    pub async fn looked_up_in_vain(&self, push: &OpenPush, refusal: Refusal, now: Time) -> Result<(), StoreError> {
+        let OpenPush { id, appid, .. } = push.clone();
+        self.executor
+            .write(move |db| match db.first(IS_OPEN, [&id], |_| Ok(()))? {
+                Some(()) => authorization::gone(db, &appid, &refusal, now),
+                None => Ok(()),
+            })
+            .await
     }
 
     /// Takes pushes away that are done with since before this; how many.
