@@ -18,6 +18,9 @@ const MARGIN: Duration = Duration::from_mins(10);
 /// Of a short life the margin takes no more than this part, as a divisor.
 const MARGIN_PART: u32 = 3;
 
+/// How long a token works once the next one has been given (`WeChat`'s page of `access_token`).
+pub const GRACE: Duration = Duration::from_mins(5);
+
 /// A token that ends sooner than this is not given to anybody who can wait for the next one.
 const LAST_MOMENT: Duration = Duration::from_mins(1);
 

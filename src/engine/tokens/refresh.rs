@@ -1,7 +1,10 @@
 //! An authorizer's token: the one on disk, or the next one, which one task fetches for all who wait. A token that `WeChat`
 //! refused is dropped once, if it is still the one on disk.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::watch;
 
@@ -12,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::{
-        authorizer::{AuthorizerState, ComponentRefusal, Freshness, Life},
+        authorizer::{AuthorizerState, ComponentRefusal, Freshness, GRACE, Life},
         backoff::Backoff,
         errcode::Refusal,
         id::BadId,
@@ -26,6 +29,10 @@ use crate::{
 };
 
 pub(super) const TABLE: &str = "authorizer";
+
+/// How often tokens are written again that could not be, and after how long: within the half minute of a claim.
+const WRITES_AGAIN: u32 = 4;
+const WRITE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Whether a fetch has to be tried once more.
 enum Tried {
@@ -128,15 +135,18 @@ impl Inner {
         }
         match kept {
             Some(kept) if kept.life.freshness(self.now()) == Freshness::Fresh => Ok(Tried::Kept(kept)),
-            kept => {
-                let alive = kept.filter(|kept| kept.life.until > self.now());
-                match self.renew(&row).await {
-                    // Whoever asks gets the old one while it lives; without it they learn why there is none.
-                    Err(Missing::Later(why)) => alive.map(Tried::Kept).ok_or(Missing::Later(why)),
-                    renewed => renewed,
-                }
-            }
+            _ => match self.renew(&row).await {
+                // Whoever asks gets the old one while it lives; without it they learn why there is none.
+                Err(Missing::Later(why)) => self.alive(appid).await?.map(Tried::Kept).ok_or(Missing::Later(why)),
+                renewed => renewed,
+            },
         }
+    }
+
+    /// The token that is on disk, as long as it lives: a refresh that failed may have shortened that.
+    async fn alive(&self, appid: &str) -> Result<Option<Kept>, Missing> {
+        let Some(Ok(row)) = self.store.authorizer(appid).await? else { return Ok(None) };
+        Ok(self.kept_of(&row)?.filter(|kept| kept.life.until > self.now()))
     }
 
     async fn renew(&self, row: &AuthorizerRow) -> Result<Tried, Missing> {
@@ -174,7 +184,7 @@ impl Inner {
                     refresh: issued.refresh.map(|refresh| self.sealed(TABLE, "refresh", appid, &refresh)),
                     permissions: None,
                 };
-                if self.store.put_tokens(appid, claimant.generation, &claimant.by, tokens, self.now()).await? {
+                if self.keep_tokens(appid, &claimant, tokens).await? {
                     let generation = row.generation + 1;
                     Ok(Tried::Kept(Kept { token: token(issued.token)?, life, generation }))
                 } else {
@@ -184,6 +194,22 @@ impl Inner {
             }
             Err(error) => self.refresh_failed(row, &claimant, component.generation, error).await,
         }
+    }
+
+    /// Writes tokens down; whether they still count. They are tried again where the database is busy: the refresh token
+    /// before this one may be dead, and nobody else has the new one.
+    async fn keep_tokens(&self, appid: &str, claimant: &Claimant, tokens: NewTokens) -> Result<bool, Missing> {
+        let put = || self.store.put_tokens(appid, claimant.generation, &claimant.by, tokens.clone(), self.now());
+        for _ in 0..WRITES_AGAIN {
+            match put().await {
+                Ok(counts) => return Ok(counts),
+                Err(error) => {
+                    tracing::warn!(event = "tokens.not_stored", account = appid, error = %error, "a token could not be written down yet; will retry");
+                    tokio::time::sleep(WRITE_PAUSE).await;
+                }
+            }
+        }
+        Ok(put().await?)
     }
 
     /// Waits for the token that somebody else is fetching. Whoever has the old one waits for nobody.
@@ -204,7 +230,7 @@ impl Inner {
     async fn refresh_failed(
         &self,
         row: &AuthorizerRow,
-        Claimant { generation, by, .. }: &Claimant,
+        Claimant { generation, by, now: claimed_at }: &Claimant,
         component: i64,
         error: CallError,
     ) -> Result<Tried, Missing> {
@@ -212,7 +238,8 @@ impl Inner {
         let pause = Backoff::new(PAUSE, PAUSE_MAX).after(row.failures);
         let CallError::Refused(refusal) = error else {
             let (errcode, why) = (None, error.to_string());
-            let meaning = RefreshRefused::Later { errcode, why: why.clone(), retry_at: now + pause };
+            let ends_at = may_have_acted(&error).then_some(*claimed_at + GRACE);
+            let meaning = RefreshRefused::Later { errcode, why: why.clone(), retry_at: now + pause, ends_at };
             let counts = self.store.refresh_refused(appid, *generation, by, meaning, now).await?;
             return if counts { Err(Missing::Later(why)) } else { Ok(Tried::Again) };
         };
@@ -233,7 +260,7 @@ impl Inner {
             ComponentRefusal::RefreshToken => RefreshRefused::RefreshTokenLost(refusal.clone()),
             ComponentRefusal::Code | ComponentRefusal::Other => {
                 let (errcode, why) = (Some(refusal.errcode), refusal.errmsg.clone());
-                RefreshRefused::Later { errcode, why, retry_at: now + pause }
+                RefreshRefused::Later { errcode, why, retry_at: now + pause, ends_at: None }
             }
         };
         let is_gone = matches!(meaning, RefreshRefused::Gone(_));
@@ -249,6 +276,14 @@ impl Inner {
         let Some((sealed, life)) = &row.token else { return Ok(None) };
         let token = token(self.opened(TABLE, "token", &row.appid, sealed)?)?;
         Ok(Some(Kept { token, life: *life, generation: row.generation }))
+    }
+}
+
+/// Whether `WeChat` may have given a token that nobody heard.
+const fn may_have_acted(error: &CallError) -> bool {
+    match error {
+        CallError::Lost(_) | CallError::Unreadable(_) => true,
+        CallError::NotSent(_) | CallError::NoToken(_) | CallError::Refused(_) => false,
     }
 }
 

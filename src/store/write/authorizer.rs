@@ -78,6 +78,8 @@ pub enum RefreshRefused {
         why: String,
         /// When.
         retry_at: Time,
+        /// When the token that is on disk ends, should `WeChat` have given another one that nobody heard.
+        ends_at: Option<Time>,
     },
 }
 
@@ -133,7 +135,9 @@ const LOST: &str = "
 
 const LATER: &str = "
     UPDATE authorizer
-    SET claimed_by = NULL, claimed_until = NULL, errcode = ?2, errmsg = ?3, failures = failures + 1, retry_at = ?4
+    SET claimed_by = NULL, claimed_until = NULL, errcode = ?2, errmsg = ?3, failures = failures + 1, retry_at = ?4,
+        renew_at = CASE WHEN ?5 < renew_at THEN ?5 ELSE renew_at END,
+        token_until = CASE WHEN ?5 < token_until THEN ?5 ELSE token_until END
     WHERE appid = ?1";
 
 const INFO: &str = "
@@ -210,8 +214,9 @@ impl Store {
                     RefreshRefused::RefreshTokenLost(Refusal { errcode, errmsg }) => {
                         db.execute(LOST, (&appid, errcode, errmsg))?;
                     }
-                    RefreshRefused::Later { errcode, why, retry_at } => {
-                        db.execute(LATER, (&appid, errcode, why, retry_at.ms()))?;
+                    RefreshRefused::Later { errcode, why, retry_at, ends_at } => {
+                        let ends_at = ends_at.map(Time::ms);
+                        db.execute(LATER, (&appid, errcode, why, retry_at.ms(), ends_at))?;
                     }
                 }
                 Ok(true)
