@@ -34,8 +34,12 @@ struct Body {
 }
 
 impl World {
-    /// The account of an access token whose calls may be made, or the code that they answer.
-    pub(super) fn account_of<'t>(&self, token: &'t str, now: i64) -> Result<&'t str, i64> {
+    /// The account of an access token whose calls may be made at `now` (milliseconds UTC), or the code that they answer.
+    ///
+    /// # Errors
+    ///
+    /// `WeChat`'s errcode.
+    pub fn account_of<'t>(&self, token: &'t str, now: i64) -> Result<&'t str, i64> {
         let (account, serial) = self.tokens.made_for(self.seed, token)?;
         // Without authorization every token of the account answers the same, dead or not.
         let authorizer = self.authorization(account)?;

@@ -1,7 +1,45 @@
 //! A platform that has only its component's appid and secret, in front of the simulator: pushes come in by the callback,
 //! tokens go out by the token service, and requests are linked with them.
+//!
+//! What such a platform meets, and the tests that hold it; those marked with * are unit tests of `src` (`cargo test --lib`).
+//!
+//! | case | tests |
+//! |---|---|
+//! | 1 public vectors | `wechat::callback::every_public_vector_is_decrypted`, `pushes_of_another_implementation_are_read`, \*`every_public_vector_is_encrypted_to` |
+//! | 2 a key's trailing bits | \*`a_key_has_43_characters_of_which_the_last_bits_do_not_count` |
+//! | 3 padding up to 32 | \*`every_padding_from_1_to_32_is_stripped`, \*`a_legal_padding_alone_opens_nothing` |
+//! | 4 a wrong `msg_signature` | `door::every_forgery_gets_the_same_answer_and_changes_nothing`, \*`every_part_is_signed` |
+//! | 5 another component's appid | the same, \*`the_appid_behind_the_message_must_be_ours` |
+//! | 6 a DOCTYPE, a bomb, 10,000 tags, more than 64 KiB | `door::hostile_bodies_are_refused_and_cost_no_memory`, \*`what_expands_or_has_no_end_is_refused` |
+//! | 7 an example that ends in `<xml>` | \*`an_example_that_ends_in_an_open_tag_is_read` |
+//! | 8 CDATA, entities | \*`sections_entities_and_blanks_are_no_part_of_a_value` |
+//! | 9 plain JSON | \*`plain_json_is_taken_only_where_it_is_allowed` |
+//! | 10 the key and the token before | \*`previous_tokens_and_keys_are_taken_and_a_third_is_not` |
+//! | 11 one push fifty times at once | `door::the_same_push_fifty_times_at_once_is_one_row_and_fifty_successes` |
+//! | 12 the database is held | `door::a_push_is_answered_with_success_once_the_held_database_has_it`, `door::a_push_that_cannot_be_stored_in_time_is_answered_with_500_and_taken_when_it_comes_again` |
+//! | 13 an unknown kind, an empty body, a GET | `door::an_unknown_kind_is_taken_an_empty_body_and_a_get_are_not` |
+//! | 14 tickets out of order | \*`a_ticket_that_comes_late_replaces_no_newer_one_and_a_days_calls_are_counted` |
+//! | 15 no ticket for 12 hours | `keeper::eleven_hours_without_a_ticket_go_on_and_thirteen_cost_no_storm` |
+//! | 16 a restart without a push | `races::a_restart_with_a_ticket_on_disk_works_at_once_without_a_push` |
+//! | 17 the only ticket is refused | `races::a_refused_ticket_is_tried_once_also_across_restarts_and_the_next_push_heals` |
+//! | 19 a component token killed outside | `races::a_component_token_that_is_refused_to_a_refresh_costs_one_renewal_and_one_repeat` |
+//! | 20 killed between an answer and the disk | `kills::kills_between_wechats_answer_and_the_disk_cost_at_most_one_refresh_each` |
+//! | 21 a thousand callers | `keeper::a_thousand_callers_of_one_ended_token_cost_one_call` |
+//! | 22 a refusal of the token before | `races::a_refusal_of_an_old_token_leaves_the_new_one_alone` |
+//! | 23 a new authorization during a refresh | `races::a_new_authorization_during_a_refresh_throws_its_result_away`, `races::a_refusal_that_a_new_authorization_has_overtaken_withdraws_nothing` |
+//! | 24 a withdrawal | `door::after_a_withdrawal_was_answered_the_very_next_poll_does_not_happen` |
+//! | 25 granted and withdrawn in one second | `races::authorized_and_unauthorized_in_one_second_end_as_wechat_says_in_both_orders` |
+//! | 26 refresh tokens are lost | `races::one_sweep_of_three_pages_heals_1200_accounts_and_a_second_one_waits_an_hour` |
+//! | 27 refresh tokens rotate | `races::a_lost_answer_to_a_refresh_costs_one_more_and_without_a_grace_the_list`, `keeper::a_refresh_token_that_rotates_is_kept_each_time` |
+//! | 28 without permission set 33 | \*`without_the_permission_set_it_is_suspended_and_a_person_must_tick_it` |
+//! | 29 two processes, a dead one, a foreign one | `races::two_processes_on_one_database_fetch_a_token_once`, `races::a_process_that_dies_with_a_claim_costs_half_a_minute`, `races::a_foreign_refresher_makes_no_loop_of_refreshes` |
 
+mod days;
+mod door;
+mod gate;
 mod keeper;
+mod kills;
+mod races;
 
 use std::{
     net::TcpListener,
@@ -98,6 +136,12 @@ impl Platform {
             callback = self.callback,
         );
         std::fs::write(self.path("amplinkd.toml"), config).unwrap();
+    }
+
+    /// From the daemon's next start on, WeChat is asked here.
+    fn point_at(&self, url: &str) {
+        let config = std::fs::read_to_string(self.path("amplinkd.toml")).unwrap();
+        std::fs::write(self.path("amplinkd.toml"), config.replace(&self.sim.url(), url)).unwrap();
     }
 
     fn command(&self, arguments: &str) -> Command {

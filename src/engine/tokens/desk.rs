@@ -41,6 +41,12 @@ impl TokenKeeper {
         self.token(account.as_str()).await.map_err(TokenError::from)
     }
 
+    /// Fetches of tokens that have not ended.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.0.memory().flights.len()
+    }
+
     /// `WeChat` refused this token: it is dropped if it is still the one on disk, at most once a minute.
     pub fn refused(&self, appid: &str, token: &Token) {
         self.0.memory().doubt(appid, token);

@@ -1,6 +1,6 @@
 //! Stories of the keeper of tokens, whose clock is moved by hand: what it asks WeChat, how often, and what it never does.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use amplinkd::{
     clock::{Clock as _, ManualClock},
@@ -12,30 +12,34 @@ use amplinkd::{
     shutdown::Shutdown,
     sim::{AuthorizerKind, ComponentApi, ComponentSetup, Faults, PushAsk, Recovery, RefreshRotation, Sim, SimConfig},
     store::{Location, Role, Store},
-    wechat::{self, ClientConfig, TokenError, token::Desk},
+    wechat::{self, ClientConfig, Token, TokenError, token::Desk},
 };
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 
-const ACCOUNT: &str = "wx00000000000000aa";
+use super::gate::Gate;
+
+pub(super) const ACCOUNT: &str = "wx00000000000000aa";
 
 /// 2026-03-01T00:00:00Z.
 const START: i64 = 1_772_323_200_000;
 
-const LINKS: [u32; 2] = [1, 33];
+pub(super) const LINKS: [u32; 2] = [1, 33];
 
 /// A platform, its world and the keeper of its tokens.
-struct Platform {
-    clock: Arc<ManualClock>,
-    sim: Sim,
-    keeper: TokenKeeper,
-    store: Store,
+pub(super) struct Platform {
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) sim: Sim,
+    pub(super) keeper: TokenKeeper,
+    pub(super) store: Store,
+    /// Where WeChat is asked: the simulator, or a gate before it.
+    api: String,
     shutdown: Shutdown,
     running: JoinHandle<()>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
-fn account() -> AccountId {
+pub(super) fn account() -> AccountId {
     ACCOUNT.parse().unwrap()
 }
 
@@ -51,7 +55,18 @@ fn setup(push_to: Option<String>) -> ComponentSetup {
 }
 
 impl Platform {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
+        Self::asking(async |sim| sim).await
+    }
+
+    /// A platform that asks WeChat through a gate.
+    pub(super) async fn behind_a_gate() -> (Self, Gate) {
+        let mut gate = None;
+        let platform = Self::asking(async |sim| gate.insert(Gate::before(sim).await).url()).await;
+        (platform, gate.unwrap())
+    }
+
+    async fn asking(api: impl AsyncFnOnce(String) -> String) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = ManualClock::starting_at(Time::from_ms(START));
         let folder = tempfile::tempdir().unwrap();
@@ -61,35 +76,48 @@ impl Platform {
         sim.world().set_component(&setup(None), START).unwrap();
         let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
         let store = Store::open(&location, Role::Daemon).await.unwrap();
-        let (keeper, shutdown, running) = begin(&sim, &clock, &store).await;
-        Self { clock, sim, keeper, store, shutdown, running, _folder: folder }
+        let api = api(sim.url()).await;
+        let (keeper, shutdown, running) = begin(&sim, &api, &clock, &store).await;
+        Self { clock, sim, keeper, store, api, shutdown, running, folder }
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        self.folder.path().join("a.db")
+    }
+
+    /// A second process on the same database: its keeper, and what ends it.
+    pub(super) async fn another(&self) -> (TokenKeeper, Shutdown) {
+        let location = Location { path: self.database(), mode: 0o600 };
+        let store = Store::open(&location, Role::Tool).await.unwrap();
+        let (keeper, shutdown, _running) = begin(&self.sim, &self.api, &self.clock, &store).await;
+        (keeper, shutdown)
     }
 
     /// The daemon's process ends, and another one begins.
-    async fn restart(&mut self) {
+    pub(super) async fn restart(&mut self) {
         self.shutdown.ask();
         (&mut self.running).await.unwrap();
-        (self.keeper, self.shutdown, self.running) = begin(&self.sim, &self.clock, &self.store).await;
+        (self.keeper, self.shutdown, self.running) = begin(&self.sim, &self.api, &self.clock, &self.store).await;
     }
 
-    fn now(&self) -> i64 {
+    pub(super) fn now(&self) -> i64 {
         self.clock.now().ms()
     }
 
-    async fn ticket(&self) {
+    pub(super) async fn ticket(&self) {
         self.sim.world().push(&PushAsk::default(), self.now()).unwrap();
         self.sim.deliver_pushes().await;
     }
 
     /// The account authorizes, and its code is traded.
-    async fn authorize(&self) {
+    pub(super) async fn authorize(&self) {
         let now = self.now();
         self.sim.world().authorize(ACCOUNT, AuthorizerKind::Account, Some(&LINKS), now).unwrap();
         self.taken_up().await;
     }
 
     /// What was pushed is taken up.
-    async fn taken_up(&self) {
+    pub(super) async fn taken_up(&self) {
         self.sim.deliver_pushes().await;
         for _ in 0..500 {
             if self.store.open_pushes(9).await.unwrap().is_empty() {
@@ -100,21 +128,25 @@ impl Platform {
         panic!("pushes are left open: {:?}", self.store.open_pushes(9).await.unwrap());
     }
 
-    fn pass(&self, hours: u64, minutes: u64) {
+    pub(super) fn pass(&self, hours: u64, minutes: u64) {
         self.clock.advance(Duration::from_mins(hours * 60 + minutes));
     }
 
-    fn called(&self, api: ComponentApi) -> u64 {
+    pub(super) fn called(&self, api: ComponentApi) -> u64 {
         self.sim.world().component().unwrap().called(api)
     }
 
-    async fn token(&self) -> Result<String, TokenError> {
-        let token = self.keeper.get(&account()).await?;
-        Ok(secrecy::ExposeSecret::expose_secret(&token.secret()).to_owned())
+    pub(super) async fn token(&self) -> Result<String, TokenError> {
+        Ok(text(&self.keeper.get(&account()).await?))
     }
 }
 
-async fn begin(sim: &Sim, clock: &Arc<ManualClock>, store: &Store) -> (TokenKeeper, Shutdown, JoinHandle<()>) {
+async fn begin(
+    sim: &Sim,
+    api: &str,
+    clock: &Arc<ManualClock>,
+    store: &Store,
+) -> (TokenKeeper, Shutdown, JoinHandle<()>) {
     let (appid, secret, keys) = {
         let world = sim.world();
         let component = world.component().unwrap();
@@ -135,7 +167,7 @@ async fn begin(sim: &Sim, clock: &Arc<ManualClock>, store: &Store) -> (TokenKeep
         key: Some(SecretString::from("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")),
         previous_keys: Vec::new(),
     };
-    let client = ClientConfig { base_url: sim.url(), timeout: Duration::from_secs(5), ..ClientConfig::default() };
+    let client = ClientConfig { base_url: api.to_owned(), timeout: Duration::from_secs(30), ..ClientConfig::default() };
     let platform = wechat::Component::new(&client, &appid, secret).unwrap();
     let vault = daemon::vault(&component).unwrap();
     let (_, asks) = Desk::open();
@@ -147,6 +179,11 @@ async fn begin(sim: &Sim, clock: &Arc<ManualClock>, store: &Store) -> (TokenKeep
     let until = shutdown.clone();
     let running = tokio::spawn(async move { doors.run(&until).await });
     (keeper, shutdown, running)
+}
+
+/// What a token says.
+pub(super) fn text(token: &Token) -> String {
+    secrecy::ExposeSecret::expose_secret(&token.secret()).to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
