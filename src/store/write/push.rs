@@ -247,6 +247,7 @@ mod tests {
         store::{
             Location, Role,
             write::{
+                authorizer::AuthorizerInfo,
                 claim::{Claim, ClaimTable},
                 component::{Counted, NewToken},
             },
@@ -391,6 +392,56 @@ mod tests {
             desk.store.claim(ClaimTable::Authorizer, APPID, claimant("us", 64)).await.unwrap(),
             Claim::Newer
         ));
+    }
+
+    #[tokio::test]
+    async fn what_was_learned_before_a_newer_push_neither_resumes_nor_withdraws() {
+        use AuthorizationEvent as E;
+        let desk = Desk::new().await;
+        desk.store.receive_push(push("a", E::Authorized, 10), at(11)).await.unwrap();
+        assert!(desk.trade("a", tokens("one", &[33])).await);
+        desk.store.receive_push(push("b", E::Unauthorized, 30), at(31)).await.unwrap();
+        let info = AuthorizerInfo { username: None, nickname: Some("n".to_owned()), permissions: Some(vec![33]) };
+        desk.store.put_info(APPID, info, at(32)).await.unwrap();
+        assert_eq!(desk.suspended().await, (Some("wechat".to_owned()), Some(61_003)));
+        assert_eq!(desk.row().await.nickname, None);
+
+        desk.store.receive_push(push("c", E::Authorized, 40), at(41)).await.unwrap();
+        let looked_up = desk.store.open_pushes(9).await.unwrap().remove(0);
+        desk.store.receive_push(push("d", E::Updated, 50), at(51)).await.unwrap();
+        let refusal = || Refusal { errcode: 61_003, errmsg: "not in the list".to_owned() };
+        desk.store.looked_up_in_vain(&looked_up, refusal(), at(52)).await.unwrap();
+        assert_eq!(desk.row().await.state, AuthorizerState::Authorized, "the list was older");
+        let looked_up = desk.store.open_pushes(9).await.unwrap().remove(0);
+        desk.store.looked_up_in_vain(&looked_up, refusal(), at(53)).await.unwrap();
+        assert_eq!(desk.row().await.state, AuthorizerState::Unauthorized);
+    }
+
+    #[tokio::test]
+    async fn both_tables_are_claimed_alike_and_a_claim_is_given_back_by_its_own_name_alone() {
+        let desk = Desk::new().await;
+        desk.store.receive_push(push("a", AuthorizationEvent::Authorized, 10), at(11)).await.unwrap();
+        desk.store.add_component("wxcccccccccccccccc", b"check".to_vec(), at(0)).await.unwrap();
+        for (table, appid, generation) in [
+            (ClaimTable::Authorizer, APPID, desk.row().await.generation),
+            (ClaimTable::Component, "wxcccccccccccccccc", 0),
+        ] {
+            let claim = async |by: &str, generation, now| {
+                let claimant = Claimant { by: by.to_owned(), generation, now: at(now) };
+                desk.store.claim(table, appid, claimant).await.unwrap()
+            };
+            assert_eq!(claim("p.1", generation, 20).await, Claim::Ours, "{table:?}");
+            assert_eq!(claim("p.2", generation, 21).await, Claim::Taken, "{table:?}");
+            assert_eq!(claim("p.2", generation + 1, 21).await, Claim::Newer, "{table:?}");
+            desk.store.release(table, appid, "p.2").await.unwrap();
+            assert_eq!(claim("p.2", generation, 22).await, Claim::Taken, "{table:?}: not its own");
+            desk.store.release(table, appid, "p.1").await.unwrap();
+            assert_eq!(claim("p.2", generation, 23).await, Claim::Ours, "{table:?}");
+            desk.store.free_claims().await.unwrap();
+            assert_eq!(claim("p.3", generation, 24).await, Claim::Ours, "{table:?}");
+        }
+        let nobody = Claimant { by: "p.1".to_owned(), generation: 0, now: at(20) };
+        assert_eq!(desk.store.claim(ClaimTable::Component, "wxffffffffffffffff", nobody).await.unwrap(), Claim::Gone);
     }
 
     #[tokio::test]
