@@ -20,17 +20,17 @@
 //! | 13 an unknown kind, an empty body, a GET | `door::an_unknown_kind_is_taken_an_empty_body_and_a_get_are_not` |
 //! | 14 tickets out of order | \*`a_ticket_that_comes_late_replaces_no_newer_one_and_a_days_calls_are_counted` |
 //! | 15 no ticket for 12 hours | `keeper::eleven_hours_without_a_ticket_go_on_and_thirteen_cost_no_storm` |
-//! | 16 a restart without a push | `races::a_restart_with_a_ticket_on_disk_works_at_once_without_a_push` |
-//! | 17 the only ticket is refused | `races::a_refused_ticket_is_tried_once_also_across_restarts_and_the_next_push_heals` |
-//! | 19 a component token killed outside | `races::a_component_token_that_is_refused_to_a_refresh_costs_one_renewal_and_one_repeat` |
+//! | 16 a restart without a push | `recovery::a_restart_with_a_ticket_on_disk_works_at_once_without_a_push` |
+//! | 17 the only ticket is refused | `recovery::a_refused_ticket_is_tried_once_also_across_restarts_and_the_next_push_heals` |
+//! | 19 a component token killed outside | `recovery::a_component_token_that_is_refused_to_a_refresh_costs_one_renewal_and_one_repeat` |
 //! | 20 killed between an answer and the disk | `kills::kills_between_wechats_answer_and_the_disk_cost_at_most_one_refresh_each` |
 //! | 21 a thousand callers | `keeper::a_thousand_callers_of_one_ended_token_cost_one_call` |
 //! | 22 a refusal of the token before | `races::a_refusal_of_an_old_token_leaves_the_new_one_alone` |
 //! | 23 a new authorization during a refresh | `races::a_new_authorization_during_a_refresh_throws_its_result_away`, `races::a_refusal_that_a_new_authorization_has_overtaken_withdraws_nothing` |
 //! | 24 a withdrawal | `door::after_a_withdrawal_was_answered_the_very_next_poll_does_not_happen` |
 //! | 25 granted and withdrawn in one second | `races::authorized_and_unauthorized_in_one_second_end_as_wechat_says_in_both_orders` |
-//! | 26 refresh tokens are lost | `races::one_sweep_of_three_pages_heals_1200_accounts_and_a_second_one_waits_an_hour` |
-//! | 27 refresh tokens rotate | `races::a_lost_answer_to_a_refresh_costs_one_more_and_without_a_grace_the_list`, `keeper::a_refresh_token_that_rotates_is_kept_each_time` |
+//! | 26 refresh tokens are lost | `recovery::one_sweep_of_three_pages_heals_1200_accounts_and_a_second_one_waits_an_hour` |
+//! | 27 refresh tokens rotate | `recovery::a_lost_answer_to_a_refresh_costs_one_more_and_without_a_grace_the_list`, `keeper::a_refresh_token_that_rotates_is_kept_each_time` |
 //! | 28 without permission set 33 | \*`without_the_permission_set_it_is_suspended_and_a_person_must_tick_it` |
 //! | 29 two processes, a dead one, a foreign one | `races::two_processes_on_one_database_fetch_a_token_once`, `races::a_process_that_dies_with_a_claim_costs_half_a_minute`, `races::a_foreign_refresher_makes_no_loop_of_refreshes` |
 
@@ -40,6 +40,7 @@ mod gate;
 mod keeper;
 mod kills;
 mod races;
+mod recovery;
 
 use std::{
     net::TcpListener,
