@@ -249,7 +249,7 @@ async fn four_days_of_a_hundred_accounts_cost_what_their_use_needs() {
 
 /// The figures of docs/tokens.md: `cargo test --test it a_hundred_days_of_a -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "half an hour"]
+#[ignore = "an hour"]
 async fn a_hundred_days_of_a_thousand_accounts_cost_what_their_use_needs() {
     lived(100, 1_000).await;
 }
