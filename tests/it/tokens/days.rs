@@ -137,7 +137,7 @@ impl Days {
 
     /// One account in two hundred authorizes anew in a day, and every third of them had withdrawn before.
     async fn let_something_happen(&mut self) {
-        if !self.dice.random_bool((self.accounts.len() as f64 / 200.0 / 24.0).min(1.0)) {
+        if !self.dice.random_bool((number(self.accounts.len()) / 200.0 / 24.0).min(1.0)) {
             return;
         }
         let account = self.accounts[self.dice.random_range(0..self.accounts.len())].to_string();
@@ -215,8 +215,12 @@ impl Days {
     /// What an account of this use costs in a day.
     fn refreshes_a_day(&self, of: Use, days: u64) -> f64 {
         let accounts = (0..self.accounts.len()).filter(|number| Use::of(*number) == of).count();
-        self.asked.refreshes.get(&of).copied().unwrap_or(0) as f64 / accounts as f64 / days as f64
+        number(self.asked.refreshes.get(&of).copied().unwrap_or(0)) / number(accounts) / number(days)
     }
+}
+
+fn number(count: impl TryInto<u32, Error: std::fmt::Debug>) -> f64 {
+    f64::from(count.try_into().unwrap())
 }
 
 async fn lived(days: u64, accounts: usize) {
@@ -229,7 +233,7 @@ async fn lived(days: u64, accounts: usize) {
         }
     }
     let a_day = USES.map(|of| life.refreshes_a_day(of, days));
-    let component = life.asked.component_tokens as f64 / days as f64;
+    let component = number(life.asked.component_tokens) / number(days);
     println!("refreshes a day and account {a_day:.2?}, component tokens a day {component:.2}: {:?}", life.asked);
     let [constant, hourly, sixth, never] = a_day;
     // A token is renewed from 10 to 20 minutes before its end, by the account, and at the next step of five minutes.
