@@ -1,12 +1,15 @@
 //! The component's token: one fetch at a time, no call without a ticket that may work, and a pause after every refusal.
 
-use std::time::Duration;
+use std::{
+    sync::{MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use secrecy::SecretString;
 
 use super::{
-    ADDRESS_PAUSE, CALLS_PER_DAY, Inner, LIFETIME, PAUSE,
-    memory::{Kept, Missing},
+    ADDRESS_PAUSE, CALLS_PER_DAY, Inner, LIFETIME, PAUSE, TokenKeeper,
+    memory::{Kept, Missing, Unanswered},
 };
 use crate::{
     domain::{
@@ -61,6 +64,9 @@ impl Inner {
             return Ok(kept);
         }
         let ticket = self.usable_ticket(&row)?;
+        if let Some(why) = self.unanswered().holds(self.now()) {
+            return Err(Missing::Later(why));
+        }
         let claimant = self.claimant(row.generation);
         match self.store.claim(ClaimTable::Component, self.appid(), claimant.clone()).await? {
             Claim::Ours => {
@@ -83,6 +89,7 @@ impl Inner {
         let asked = self.now();
         match self.client.component_token(ticket).await {
             Ok(issued) => {
+                *self.unanswered() = Unanswered::default();
                 let life = Life::new(self.appid(), issued.lives.unwrap_or(LIFETIME), asked);
                 let sealed = self.sealed(TABLE, "token", self.appid(), &issued.token);
                 let new = NewToken { sealed, life };
@@ -98,10 +105,17 @@ impl Inner {
 
     /// What came of a call of the component in place of an answer: it holds back what it concerns.
     pub(super) async fn component_call_failed(&self, error: CallError) -> Result<Missing, Missing> {
-        match error {
-            CallError::Refused(refusal) => self.component_refused(refusal).await,
-            error => Ok(Missing::Later(error.to_string())),
-        }
+        let CallError::Refused(refusal) = error else {
+            self.unanswered().one_more(self.now(), error.to_string());
+            return Ok(Missing::Later(error.to_string()));
+        };
+        *self.unanswered() = Unanswered::default();
+        self.component_refused(refusal).await
+    }
+
+    pub(super) fn unanswered(&self) -> MutexGuard<'_, Unanswered> {
+        // Nothing in here panics halfway through a change.
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `WeChat` refused a call for a reason that lies with the component.

@@ -1,18 +1,22 @@
 //! Tokens in memory, as they were read from their rows, and fetches under way: one for each account.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use tokio::sync::watch;
 
 use crate::{
     domain::{
-        authorizer::{Freshness, Life},
+        authorizer::{ComponentRefusal, Freshness, Life},
+        backoff::Backoff,
         errcode::Refusal,
         time::Time,
     },
     store::StoreError,
     wechat::Token,
 };
+
+/// How long no call of the component is made after some that came to nothing: a day of them is half the day's cap.
+const UNANSWERED: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(5));
 
 /// When there are too many, this part of them goes at once, as a divisor.
 const MAKE_ROOM_PART: usize = 10;
@@ -62,6 +66,36 @@ pub(super) struct Memory {
     doubted: HashMap<String, Token>,
     pub(super) flights: HashMap<String, Flight>,
     max: usize,
+}
+
+/// Calls of the component in a row that came to nothing, without a word of `WeChat`'s: they are made more and more seldom,
+/// or an outage would use up the day's own cap.
+#[derive(Debug, Default)]
+pub(super) struct Unanswered {
+    count: u32,
+    held: Option<(Time, String)>,
+}
+
+impl Unanswered {
+    pub(super) fn one_more(&mut self, now: Time, why: String) {
+        self.held = Some((now + UNANSWERED.after(self.count), why));
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// Why no call is made now, if none is; one held back for longer than any was seen by a calendar that was stepped back.
+    pub(super) fn holds(&self, now: Time) -> Option<String> {
+        let (until, why) = self.held.as_ref()?;
+        (*until > now && now.until(*until) <= UNANSWERED.max()).then(|| why.clone())
+    }
+}
+
+/// Whose word it is that a token is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// `WeChat`'s, to a call of ours.
+    Met,
+    /// Another system's, which may be mistaken.
+    Told,
 }
 
 /// What memory says of an account's token.

@@ -23,7 +23,7 @@ use std::{
 use secrecy::SecretString;
 use tokio::sync::{Mutex, Notify};
 
-use self::memory::{Kept, Memory, Missing};
+use self::memory::{Kept, Memory, Missing, Unanswered};
 use crate::{
     clock::SharedClock,
     domain::time::Time,
@@ -77,6 +77,7 @@ struct Inner {
     memory: std::sync::Mutex<Memory>,
     /// The component's token; whoever fetches the next one holds it.
     component: Mutex<Option<Kept>>,
+    unanswered: std::sync::Mutex<Unanswered>,
     /// Something is to be done about a push or the list.
     work: Notify,
 }
@@ -117,9 +118,21 @@ impl TokenKeeper {
         store.retry_component(appid).await?;
         store.free_claims().await?;
         let memory = std::sync::Mutex::new(Memory::new(settings.keep));
-        let (component, work) = (Mutex::new(None), Notify::new());
+        let (component, work, unanswered) = (Mutex::new(None), Notify::new(), std::sync::Mutex::default());
         let (by, claims) = (new_id(now), AtomicU64::new(0));
-        Ok(Self(Arc::new(Inner { store, clock, client, vault, settings, by, claims, memory, component, work })))
+        Ok(Self(Arc::new(Inner {
+            store,
+            clock,
+            client,
+            vault,
+            settings,
+            by,
+            claims,
+            memory,
+            component,
+            unanswered,
+            work,
+        })))
     }
 }
 

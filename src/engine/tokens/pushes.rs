@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::{
     Inner, LIFETIME, LOOKUPS_PER_DAY, TokenKeeper,
     component::token,
-    memory::{Kept, Missing},
+    memory::{Kept, Missing, Unanswered},
     refresh::TABLE,
 };
 use crate::{
@@ -77,6 +77,8 @@ impl TokenKeeper {
             Event::Ticket(ticket) => {
                 let sealed = inner.sealed("component", "ticket", inner.appid(), &ticket);
                 let is_kept = inner.store.put_ticket(inner.appid(), sealed, made, now).await?;
+                // WeChat reaches us: perhaps we reach it.
+                *inner.unanswered() = Unanswered::default();
                 inner.work.notify_one();
                 return Ok(if is_kept { Received::Taken } else { Received::Late });
             }
