@@ -1,10 +1,11 @@
 //! Answers whoever asks for tokens: polls and calls, through the channel that the client of `WeChat` knows.
 
-use std::time::Duration;
-
 use secrecy::SecretString;
 
-use super::{TokenKeeper, memory::Missing};
+use super::{
+    TokenKeeper,
+    memory::{Doubt, Missing},
+};
 use crate::{
     domain::{errcode::Refusal, id::AccountId},
     store::StoreError,
@@ -38,7 +39,7 @@ impl TokenKeeper {
     /// # Errors
     /// [`TokenError`]: there is none for now, or `WeChat` says no.
     pub async fn get(&self, account: &AccountId) -> Result<Token, TokenError> {
-        self.token(account.as_str()).await.map_err(TokenError::from)
+        self.token(account.as_str()).await.map(|kept| kept.token).map_err(TokenError::from)
     }
 
     /// Fetches of tokens that have not ended.
@@ -49,7 +50,7 @@ impl TokenKeeper {
 
     /// `WeChat` refused this token: it is dropped if it is still the one on disk, at most once a minute.
     pub fn refused(&self, appid: &str, token: &Token) {
-        self.0.memory().doubt(appid, token);
+        self.0.memory().doubt(appid, token, Doubt::Met);
     }
 }
 
@@ -67,9 +68,12 @@ impl From<Missing> for TokenError {
 pub struct Served {
     /// The token.
     pub token: SecretString,
-    /// How long it lives from now on.
-    pub expires_in: Duration,
+    /// How many seconds it lives from now on, at least [`SERVED_SECONDS_MIN`].
+    pub expires_in: u128,
 }
+
+/// A token that ends sooner is served to nobody: callers keep nothing for a shorter time.
+pub const SERVED_SECONDS_MIN: u128 = 60;
 
 /// Why another system gets none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +86,23 @@ pub enum ServeError {
     Later(String),
 }
 
+impl From<StoreError> for ServeError {
+    fn from(error: StoreError) -> Self {
+        Self::Later(error.to_string())
+    }
+}
+
+impl From<Missing> for ServeError {
+    fn from(missing: Missing) -> Self {
+        let is_of_account = missing.is_of_account();
+        match missing {
+            Missing::Refused(refusal) if is_of_account => Self::Refused(refusal),
+            Missing::Refused(refusal) => Self::Later(format!("WeChat refuses the address of amplinkd: {refusal}")),
+            Missing::Later(why) => Self::Later(why),
+        }
+    }
+}
+
 impl TokenKeeper {
     /// The account's token for another system, with its lifetime. One that nobody heard of stays unknown.
     ///
@@ -89,27 +110,35 @@ impl TokenKeeper {
     /// [`ServeError`].
     pub async fn serve_one(&self, account: &AccountId) -> Result<Served, ServeError> {
         let (appid, inner) = (account.as_str(), &self.0);
-        let later = |error: StoreError| ServeError::Later(error.to_string());
-        if !inner.memory().holds(appid) && inner.store.authorizer(appid).await.map_err(later)?.is_none() {
+        let is_held = inner.memory().held(appid).is_some();
+        if !is_held && inner.store.authorizer(appid).await?.is_none() {
             return Err(ServeError::Unknown);
         }
-        let token = self.token(appid).await.map_err(|missing| match missing {
-            Missing::Refused(refusal) => ServeError::Refused(refusal),
-            Missing::Later(why) => ServeError::Later(why),
-        })?;
-        let until =
-            inner.memory().until(appid).ok_or_else(|| ServeError::Later("the token was just dropped".into()))?;
-        Ok(Served { token: token.secret(), expires_in: inner.now().until(until) })
+        let kept = self.token(appid).await?;
+        let expires_in = inner.now().until(kept.life.until).as_millis().div_ceil(1_000);
+        if expires_in < SERVED_SECONDS_MIN {
+            return Err(ServeError::Later("the token is about to end, and could not be renewed yet".to_owned()));
+        }
+        Ok(Served { token: kept.token.secret(), expires_in })
     }
 
-    /// A caller met a refusal with the token of this digest: dropped as [`Self::refused`] does.
+    /// A caller met a refusal with the token of this digest: if it is the one on disk, it is renewed now, at most once a
+    /// minute, and serves until then.
     pub async fn refused_digest(&self, account: &AccountId, sha256: &str) {
         let appid = account.as_str();
-        // The one that is on disk, should memory not hold it.
-        if let Ok(token) = self.token(appid).await
-            && token.has_digest(sha256)
-        {
-            self.refused(appid, &token);
+        let held = self.0.memory().held(appid);
+        let token = match held {
+            Some(token) => Some(token),
+            None => self.on_disk(appid).await,
+        };
+        if let Some(token) = token.filter(|token| token.has_digest(sha256)) {
+            self.0.memory().doubt(appid, &token, Doubt::Told);
         }
+    }
+
+    /// The token of the row, however old; `None` also when it cannot be read, which is found out when it is asked for.
+    async fn on_disk(&self, appid: &str) -> Option<Token> {
+        let row = self.0.store.authorizer(appid).await.ok()??.ok()?;
+        self.0.kept_of(&row).ok()?.map(|kept| kept.token)
     }
 }

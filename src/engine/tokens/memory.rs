@@ -38,6 +38,16 @@ pub(super) enum Missing {
     Later(String),
 }
 
+impl Missing {
+    /// Whether it is `WeChat`'s word about the account itself; a refused address says nothing about it.
+    pub(super) fn is_of_account(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => ComponentRefusal::of(refusal.errcode) != ComponentRefusal::Address,
+            Self::Later(_) => false,
+        }
+    }
+}
+
 impl std::fmt::Display for Missing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -53,7 +63,7 @@ impl From<StoreError> for Missing {
     }
 }
 
-pub(super) type Outcome = Result<Token, Missing>;
+pub(super) type Outcome = Result<Kept, Missing>;
 
 /// A fetch under way.
 pub(super) type Flight = watch::Receiver<Option<Outcome>>;
@@ -62,8 +72,8 @@ pub(super) type Flight = watch::Receiver<Option<Outcome>>;
 #[derive(Debug)]
 pub(super) struct Memory {
     kept: HashMap<String, Kept>,
-    /// Tokens that `WeChat` refused, until their rows have been asked.
-    doubted: HashMap<String, Token>,
+    /// Tokens that are said to be refused, until their rows have been asked.
+    doubted: HashMap<String, (Token, Doubt)>,
     pub(super) flights: HashMap<String, Flight>,
     max: usize,
 }
@@ -101,7 +111,7 @@ pub(super) enum Doubt {
 /// What memory says of an account's token.
 pub(super) enum Known {
     /// Use it; renew it beside, when that is due.
-    Token(Token, Freshness),
+    Token(Kept, Freshness),
     /// Ask the row.
     Nothing,
 }
@@ -115,7 +125,7 @@ impl Memory {
     pub(super) fn known(&self, appid: &str, now: Time) -> Known {
         let Some(kept) = self.kept.get(appid) else { return Known::Nothing };
         match kept.life.freshness(now) {
-            fresh @ (Freshness::Fresh | Freshness::RenewBeside) => Known::Token(kept.token.clone(), fresh),
+            fresh @ (Freshness::Fresh | Freshness::RenewBeside) => Known::Token(kept.clone(), fresh),
             Freshness::RenewFirst | Freshness::Ended => Known::Nothing,
         }
     }
@@ -123,7 +133,7 @@ impl Memory {
     /// The token, when nothing at all is to be done about it.
     pub(super) fn fresh(&self, appid: &str, now: Time) -> Option<Token> {
         match self.known(appid, now) {
-            Known::Token(token, Freshness::Fresh) => Some(token),
+            Known::Token(kept, Freshness::Fresh) => Some(kept.token),
             Known::Token(..) | Known::Nothing => None,
         }
     }
@@ -135,13 +145,9 @@ impl Memory {
         self.kept.insert(appid.to_owned(), kept);
     }
 
-    pub(super) fn holds(&self, appid: &str) -> bool {
-        self.kept.contains_key(appid)
-    }
-
-    /// When the token ends that is held.
-    pub(super) fn until(&self, appid: &str) -> Option<Time> {
-        self.kept.get(appid).map(|kept| kept.life.until)
+    /// The token that is held, however old.
+    pub(super) fn held(&self, appid: &str) -> Option<Token> {
+        self.kept.get(appid).map(|kept| kept.token.clone())
     }
 
     /// Forgets an account: its row has changed.
@@ -150,16 +156,18 @@ impl Memory {
         self.doubted.remove(appid);
     }
 
-    /// `WeChat` refused this token: unless another one is known already, its row is asked next.
-    pub(super) fn doubt(&mut self, appid: &str, token: &Token) {
+    /// This token is said to be refused: unless another one is known already, its row is asked next.
+    pub(super) fn doubt(&mut self, appid: &str, token: &Token, by: Doubt) {
         if self.kept.get(appid).is_none_or(|kept| kept.token == *token) {
             self.kept.remove(appid);
-            self.doubted.insert(appid.to_owned(), token.clone());
+            let is_met = self.doubted.get(appid).is_some_and(|(met, by)| met == token && *by == Doubt::Met);
+            let by = if is_met { Doubt::Met } else { by };
+            self.doubted.insert(appid.to_owned(), (token.clone(), by));
         }
     }
 
-    /// The token that was refused, once.
-    pub(super) fn take_doubt(&mut self, appid: &str) -> Option<Token> {
+    /// The token that was refused, once, and on whose word.
+    pub(super) fn take_doubt(&mut self, appid: &str) -> Option<(Token, Doubt)> {
         self.doubted.remove(appid)
     }
 

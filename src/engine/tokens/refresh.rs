@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::{
     Inner, LIFETIME, PAUSE, PAUSE_MAX, TokenKeeper,
     component::{LOOK_EVERY, LOOKS, later, token},
-    memory::{Kept, Known, Memory, Missing, Outcome},
+    memory::{Doubt, Kept, Known, Memory, Missing, Outcome},
 };
 use crate::{
     domain::{
@@ -35,7 +35,7 @@ const WRITES_AGAIN: u32 = 4;
 const WRITE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Whether a fetch has to be tried once more.
-enum Tried {
+pub(super) enum Tried {
     Kept(Kept),
     Again,
 }
@@ -45,10 +45,10 @@ impl TokenKeeper {
     pub(super) async fn token(&self, appid: &str) -> Outcome {
         let known = self.0.memory().known(appid, self.0.now());
         let mut flight = match known {
-            Known::Token(token, Freshness::Fresh) => return Ok(token),
-            Known::Token(token, _) => {
+            Known::Token(kept, Freshness::Fresh) => return Ok(kept),
+            Known::Token(kept, _) => {
                 self.flight(appid);
-                return Ok(token);
+                return Ok(kept);
             }
             Known::Nothing => self.flight(appid),
         };
@@ -109,9 +109,8 @@ impl Inner {
         for _ in 0..3 {
             match self.try_fetch(appid).await? {
                 Tried::Kept(kept) => {
-                    let token = kept.token.clone();
-                    self.memory().keep(appid, kept, self.now());
-                    return Ok(token);
+                    self.memory().keep(appid, kept.clone(), self.now());
+                    return Ok(kept);
                 }
                 Tried::Again => {}
             }
@@ -127,17 +126,18 @@ impl Inner {
         let row = row.map_err(|bad| Missing::Later(bad.to_string()))?;
         let mut kept = self.kept_of(&row)?;
         let doubted = self.memory().take_doubt(appid);
-        if let Some(refused) = doubted
-            && kept.as_ref().is_some_and(|kept| kept.token == refused)
-            && self.store.drop_token(appid, row.generation, self.now()).await?
+        if let Some((refused, by)) = doubted
+            && let Some(same) = kept.take_if(|kept| kept.token == refused)
         {
-            kept = None;
+            kept = self.after_doubt(appid, same, by).await?;
         }
         match kept {
             Some(kept) if kept.life.freshness(self.now()) == Freshness::Fresh => Ok(Tried::Kept(kept)),
             _ => match self.renew(&row).await {
                 // Whoever asks gets the old one while it lives; without it they learn why there is none.
-                Err(Missing::Later(why)) => self.alive(appid).await?.map(Tried::Kept).ok_or(Missing::Later(why)),
+                Err(missing) if !missing.is_of_account() => {
+                    self.alive(appid).await?.map(Tried::Kept).ok_or(missing)
+                }
                 renewed => renewed,
             },
         }
@@ -149,7 +149,21 @@ impl Inner {
         Ok(self.kept_of(&row)?.filter(|kept| kept.life.until > self.now()))
     }
 
-    async fn renew(&self, row: &AuthorizerRow) -> Result<Tried, Missing> {
+    /// What is left of a token that is said to be refused. On `WeChat`'s word it is gone; on a caller's it is renewed now
+    /// and serves until then. Either at most once a minute.
+    async fn after_doubt(&self, appid: &str, kept: Kept, by: Doubt) -> Result<Option<Kept>, Missing> {
+        let (now, generation) = (self.now(), kept.generation);
+        match by {
+            Doubt::Met if self.store.drop_token(appid, generation, now).await? => Ok(None),
+            Doubt::Told if self.store.force_renewal(appid, generation, now).await? => {
+                let life = Life { renew_at: now.min(kept.life.renew_at), ..kept.life };
+                Ok(Some(Kept { life, ..kept }))
+            }
+            Doubt::Met | Doubt::Told => Ok(Some(kept)),
+        }
+    }
+
+    pub(super) async fn renew(&self, row: &AuthorizerRow) -> Result<Tried, Missing> {
         let appid = &row.appid;
         if row.state == AuthorizerState::Unauthorized {
             return Err(Missing::Refused(row.refusal.clone().unwrap_or_else(never_authorized)));
@@ -272,7 +286,7 @@ impl Inner {
         Err(if is_gone { Missing::Refused(refusal) } else { Missing::Later(refusal.to_string()) })
     }
 
-    fn kept_of(&self, row: &AuthorizerRow) -> Result<Option<Kept>, Missing> {
+    pub(super) fn kept_of(&self, row: &AuthorizerRow) -> Result<Option<Kept>, Missing> {
         let Some((sealed, life)) = &row.token else { return Ok(None) };
         let token = token(self.opened(TABLE, "token", &row.appid, sealed)?)?;
         Ok(Some(Kept { token, life: *life, generation: row.generation }))

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{TokenKeeper, memory::Missing, pushes::Tended};
+use super::{TokenKeeper, memory::Missing, pushes::Tended, refresh::Tried};
 use crate::store::{
     StoreError,
     write::token_task::{TaskDone, TokenTask},
@@ -45,10 +45,14 @@ impl TokenKeeper {
             ));
         };
         let row = row.map_err(|bad| Missing::Later(bad.to_string()))?;
-        if row.token.is_some() && !self.0.store.drop_token(appid, row.generation, self.0.now()).await? {
+        if row.token.is_some() && !self.0.store.force_renewal(appid, row.generation, self.0.now()).await? {
             return Err(Missing::Later("it was refreshed less than a minute ago".to_owned()));
         }
+        let renewed = self.0.renew(&row).await;
         self.0.memory().forget(appid);
-        self.token(appid).await.map(drop)
+        match renewed? {
+            Tried::Kept(_) => Ok(()),
+            Tried::Again => self.token(appid).await.map(drop),
+        }
     }
 }

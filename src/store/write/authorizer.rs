@@ -127,6 +127,12 @@ const DROP: &str = "
     WHERE appid = ?1 AND generation = ?2 AND token IS NOT NULL
       AND (forced_at IS NULL OR forced_at <= ?3 - 60000 OR forced_at > ?3)";
 
+const FORCE: &str = "
+    UPDATE authorizer SET renew_at = min(coalesce(renew_at, ?3), ?3), forced_at = ?3
+    WHERE appid = ?1 AND generation = ?2 AND token IS NOT NULL
+      AND (forced_at IS NULL OR forced_at <= ?3 - 60000 OR forced_at > ?3)";
+
+// `retry_at` says since when: a list of which a part was read before says nothing about it.
 const LOST: &str = "
     UPDATE authorizer
     SET refresh = NULL, token = NULL, renew_at = NULL, token_until = NULL, claimed_by = NULL, claimed_until = NULL,
@@ -188,6 +194,16 @@ impl Store {
     pub async fn drop_token(&self, appid: &str, generation: i64, now: Time) -> Result<bool, StoreError> {
         let appid = appid.to_owned();
         self.executor.write(move |db| Ok(db.execute(DROP, (&appid, generation, now.ms()))? > 0)).await
+    }
+
+    /// Has the token renewed now, if it is still this one and none was forced in the last minute; whether that is so. It
+    /// serves until then, and its end is nobody else's doing.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn force_renewal(&self, appid: &str, generation: i64, now: Time) -> Result<bool, StoreError> {
+        let appid = appid.to_owned();
+        self.executor.write(move |db| Ok(db.execute(FORCE, (&appid, generation, now.ms()))? > 0)).await
     }
 
     /// Writes what a refresh that was refused means, and gives the claim back; whether it still counted: a push that came
