@@ -11,6 +11,7 @@ use crate::{
     clock::{SharedClock, SystemClock},
     config::{Changes, Loaded, environment},
     daemon::{Controls, KeptTokens, Parts},
+    engine::tokens::TokenKeeper,
     shutdown::{Hangups, Shutdown},
     telemetry::Filter,
 };
@@ -26,6 +27,7 @@ pub(super) type Refusal = Option<String>;
 pub(super) struct Reload {
     in_force: Loaded,
     controls: Controls,
+    keeper: Option<TokenKeeper>,
     filter: Filter,
     refusal: watch::Sender<Refusal>,
 }
@@ -33,7 +35,12 @@ pub(super) struct Reload {
 impl Reload {
     /// For a daemon that was started with this configuration.
     pub(super) fn new(in_force: Loaded, controls: Controls, filter: Filter) -> Self {
-        Self { in_force, controls, filter, refusal: watch::Sender::new(None) }
+        Self { in_force, controls, keeper: None, filter, refusal: watch::Sender::new(None) }
+    }
+
+    /// The same of a daemon that keeps the platform's tokens.
+    pub(super) fn with_keeper(self, keeper: Option<TokenKeeper>) -> Self {
+        Self { keeper, ..self }
     }
 
     /// Why the last configuration was refused.
@@ -85,6 +92,10 @@ impl Reload {
             tracing::warn!(event = "config.filter", error = %error, "the log filter is unchanged");
         }
         parts.put_in_force(&self.controls, tokens).await;
+        // WeChat is asked beside: a reload waits for nobody outside.
+        if let Some(keeper) = self.keeper.clone() {
+            drop(tokio::spawn(async move { keeper.try_again().await }));
+        }
         self.in_force = self.in_force.replaced_by(new);
     }
 }

@@ -64,7 +64,8 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     );
     systemd::tell(&[NotifyState::Ready, NotifyState::Status("running")]);
     let engine = Arc::clone(&daemon.engine);
-    let reload = Reload::new(loaded, daemon.controls(), filter);
+    let keeper = doors.as_ref().map(|doors| doors.keeper().clone());
+    let reload = Reload::new(loaded, daemon.controls(), filter).with_keeper(keeper);
     let watched = watch(&engine, reload.refusal(), &shutdown);
     let doors = async {
         if let Some(doors) = doors {

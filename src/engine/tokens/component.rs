@@ -31,6 +31,30 @@ const TABLE: &str = "component";
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(super) const LOOKS: u32 = 100;
 
+impl TokenKeeper {
+    /// A person has acted, as a reload says: a secret that was refused is tried once more.
+    pub async fn try_again(&self) {
+        match self.0.store.retry_component(self.0.appid()).await {
+            Ok(()) => self.try_refused_secret().await,
+            Err(error) => {
+                tracing::warn!(event = "tokens.still_held", error = %error, "the component is tried again at the next start");
+            }
+        }
+    }
+
+    /// Finds out whether a secret that was refused works now that a person has acted, without waiting for somebody to need it.
+    pub(super) async fn try_refused_secret(&self) {
+        let was_refused = match self.0.component_row().await {
+            Ok(row) => row.refusal.is_some_and(|known| ComponentRefusal::of(known.errcode) == ComponentRefusal::Secret),
+            // Whoever needs it next finds out.
+            Err(_) => false,
+        };
+        if was_refused && let Err(missing) = self.0.component_token().await {
+            tracing::warn!(event = "tokens.still_refused", error = %missing, "the component's secret is still refused");
+        }
+    }
+}
+
 impl Inner {
     /// The component's token, as it is on disk.
     pub(super) async fn component_token(&self) -> Result<Kept, Missing> {

@@ -110,6 +110,7 @@ impl TokenKeeper {
 
     /// Trades codes and looks accounts up, as pushes come, until the end is asked for.
     pub async fn tend(&self, shutdown: &Shutdown) {
+        self.try_refused_secret().await;
         while !shutdown.asked() {
             // A call under way is brought to its end: its answer may be the only one that there will be.
             let pause = match self.tend_once().await {

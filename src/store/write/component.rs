@@ -103,8 +103,8 @@ const TICKET_REFUSED: &str = "
 
 const ACTED: &str = "
     UPDATE component
-    SET errcode = NULL, errmsg = NULL, refused_since = NULL
-    WHERE appid = ?1 AND held_until IS NULL";
+    SET held_until = 0
+    WHERE appid = ?1 AND errcode IS NOT NULL AND held_until IS NULL";
 
 const COUNT: &str = "
     UPDATE component
@@ -219,7 +219,8 @@ impl Store {
             .await
     }
 
-    /// A person has acted, as a restart says: what waited for that is tried once more.
+    /// A person has acted, as a restart or a reload says: what waited for that is tried once more. It stays written until it
+    /// is known to be over.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
