@@ -102,7 +102,7 @@ impl Inner {
             return Ok(Some(PageRead { listed, without_token }));
         }
         // The whole list was read: whoever still lacks a refresh token must authorize anew.
-        let lacking = self.store.give_up_lacking(self.now()).await?;
+        let lacking = self.store.give_up_lacking(began, self.now()).await?;
         self.store.put_sweep(self.appid(), began, None).await?;
         tracing::info!(event = "tokens.swept", lacking, "the list of authorizers was read to its end");
         Ok(None)

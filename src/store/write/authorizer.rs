@@ -136,7 +136,7 @@ const FORCE: &str = "
 const LOST: &str = "
     UPDATE authorizer
     SET refresh = NULL, token = NULL, renew_at = NULL, token_until = NULL, claimed_by = NULL, claimed_until = NULL,
-        errcode = ?2, errmsg = ?3, failures = failures + 1
+        errcode = ?2, errmsg = ?3, failures = failures + 1, retry_at = ?4
     WHERE appid = ?1";
 
 const LATER: &str = "
@@ -228,7 +228,7 @@ impl Store {
                 match &meaning {
                     RefreshRefused::Gone(refusal) => gone(db, &appid, refusal, now)?,
                     RefreshRefused::RefreshTokenLost(Refusal { errcode, errmsg }) => {
-                        db.execute(LOST, (&appid, errcode, errmsg))?;
+                        db.execute(LOST, (&appid, errcode, errmsg, now.ms()))?;
                     }
                     RefreshRefused::Later { errcode, why, retry_at, ends_at } => {
                         let ends_at = ends_at.map(Time::ms);

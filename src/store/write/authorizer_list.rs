@@ -38,7 +38,7 @@ const LACKING: &str = "
 
 const LACKING_ALL: &str = "
     SELECT appid FROM authorizer INDEXED BY authorizer_lacking
-    WHERE refresh IS NULL AND state <> 'unauthorized' AND errcode = 61023";
+    WHERE refresh IS NULL AND state <> 'unauthorized' AND errcode = 61023 AND (retry_at IS NULL OR retry_at < ?1)";
 
 impl Store {
     /// Keeps a page of the list of authorizers; an entry that is older than what is known changes nothing.
@@ -67,14 +67,15 @@ impl Store {
         self.executor.read(move |db| Ok(db.first(LACKING, (), |_| Ok(()))?.is_some())).await
     }
 
-    /// Authorizers of which the whole list had no refresh token: they must authorize anew. How many they are.
+    /// Authorizers of which the whole list, read since it began, had no refresh token: they must authorize anew. How many they
+    /// are. One that was lost meanwhile waits for the next list.
     ///
     /// # Errors
     /// [`StoreError`]: some are not marked yet; ask again.
-    pub async fn give_up_lacking(&self, now: Time) -> Result<usize, StoreError> {
+    pub async fn give_up_lacking(&self, began: Time, now: Time) -> Result<usize, StoreError> {
         self.executor
             .write(move |db| {
-                let lacking = db.all(LACKING_ALL, (), |row| row.get::<_, String>(0))?;
+                let lacking = db.all(LACKING_ALL, [began.ms()], |row| row.get::<_, String>(0))?;
                 let errmsg = "the refresh token is lost, and the list of authorizers has no other";
                 for appid in &lacking {
                     let refusal = Refusal { errcode: 61_023, errmsg: errmsg.to_owned() };
