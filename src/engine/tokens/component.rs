@@ -117,7 +117,8 @@ impl Inner {
                 let life = Life::new(self.appid(), issued.lives.unwrap_or(LIFETIME), asked);
                 let sealed = self.sealed(TABLE, "token", self.appid(), &issued.token);
                 let new = NewToken { sealed, life };
-                if !self.store.put_component_token(self.appid(), claimant.generation, &claimant.by, new).await? {
+                let (generation, by) = (claimant.generation, &claimant.by);
+                if !self.store.put_component_token(self.appid(), generation, by, new, self.now()).await? {
                     return Err(later("another process was faster"));
                 }
                 self.work.notify_one();

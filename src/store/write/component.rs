@@ -87,6 +87,16 @@ const TOKEN: &str = "
         errcode = NULL, errmsg = NULL, refused_since = NULL, held_until = NULL
     WHERE appid = ?1 AND generation = ?2 AND claimed_by = ?3";
 
+// So many in one write; more come back by themselves, within half an hour.
+const RETRY_WITHOUT_TOKEN: [&str; 2] = [
+    "UPDATE account SET next_check_at = ?1, reread_at = ?1
+     WHERE account IN (
+         SELECT account FROM account INDEXED BY account_trouble WHERE trouble = 'token' LIMIT 100000
+     )",
+    "INSERT INTO wakeup (account, at, asked)
+     SELECT account, ?1, 0 FROM account INDEXED BY account_trouble WHERE trouble = 'token' LIMIT 100000",
+];
+
 const DROP: &str = "
     UPDATE component SET token = NULL, renew_at = NULL, token_until = NULL
     WHERE appid = ?1 AND generation = ?2 AND token IS NOT NULL";
@@ -165,7 +175,8 @@ impl Store {
             .await
     }
 
-    /// Keeps a token of whoever claimed it; whether it still did, and nobody was faster.
+    /// Keeps a token of whoever claimed it; whether it still did, and nobody was faster. Accounts that had none for want of
+    /// it are looked at now.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written, so the token must not be used.
@@ -175,13 +186,18 @@ impl Store {
         generation: i64,
         by: &str,
         token: NewToken,
+        now: Time,
     ) -> Result<bool, StoreError> {
         let (appid, by) = (appid.to_owned(), by.to_owned());
         let NewToken { sealed, life } = token;
         self.executor
             .write(move |db| {
                 let params = (&appid, generation, &by, &sealed, life.renew_at.ms(), life.until.ms());
-                Ok(db.execute(TOKEN, params)? > 0)
+                let is_kept = db.execute(TOKEN, params)? > 0;
+                if is_kept {
+                    RETRY_WITHOUT_TOKEN.into_iter().try_for_each(|retry| db.execute(retry, [now.ms()]).map(drop))?;
+                }
+                Ok(is_kept)
             })
             .await
     }
