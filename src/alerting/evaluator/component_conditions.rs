@@ -21,29 +21,51 @@ const FOREIGN_FROM: u64 = 3;
 
 const FOREIGN_WITHIN: Duration = Duration::from_hours(1);
 
+/// How long a push may take that says that an owner did it: a new authorization kills the tokens before it.
+const FOREIGN_GRACE: Duration = Duration::from_mins(2);
+
+/// How long accounts take to be looked at once a process has begun.
+const JUST_BEGUN: Duration = Duration::from_mins(2);
+
 impl AlertEvaluator {
-    pub(super) async fn component(&self, now: Time) -> Result<Vec<SystemCondition>, StoreError> {
-        let Some(appid) = &self.settings.component else { return Ok(Vec::new()) };
-        let Some(row) = self.store().component(appid).await? else { return Ok(Vec::new()) };
+    /// Whether the component may have failed until a moment before this process began, which its row does not say any more.
+    pub(super) fn may_have_been_tokenless(&self) -> bool {
+        self.settings.component.is_some() && self.watched_for() < JUST_BEGUN
+    }
+
+    /// The component whose tokens the daemon keeps itself, once it is known.
+    pub(super) async fn component_row(&self) -> Result<Option<ComponentRow>, StoreError> {
+        match &self.settings.component {
+            Some(appid) => self.store().component(appid).await,
+            None => Ok(None),
+        }
+    }
+
+    pub(super) async fn component(
+        &self,
+        row: Option<ComponentRow>,
+        now: Time,
+    ) -> Result<Vec<SystemCondition>, StoreError> {
+        let Some(row) = row else { return Ok(Vec::new()) };
+        let appid = &row.appid;
         let mut conditions: Vec<SystemCondition> = ticket_missing(&row, now).into_iter().collect();
         if let (Some(refusal), Some(since)) = (&row.refusal, row.refused_since) {
+            let is_long = now.since(since) >= self.settings.attention.unread_after;
+            let refused =
+                || SystemCondition::ComponentRefused { component: appid.clone(), refusal: refusal.clone(), since };
             match ComponentRefusal::of(refusal.errcode) {
                 // These are told in other words.
                 ComponentRefusal::Ticket | ComponentRefusal::Address => {}
-                ComponentRefusal::Secret
-                | ComponentRefusal::DayUsedUp
-                | ComponentRefusal::ComponentToken
+                ComponentRefusal::Secret | ComponentRefusal::DayUsedUp => conditions.push(refused()),
+                // A busy system is over before anybody could act.
+                ComponentRefusal::ComponentToken
                 | ComponentRefusal::RefreshToken
                 | ComponentRefusal::Unauthorized
                 | ComponentRefusal::Code
-                | ComponentRefusal::Other => conditions.push(SystemCondition::ComponentRefused {
-                    component: appid.clone(),
-                    refusal: refusal.clone(),
-                    since,
-                }),
+                | ComponentRefusal::Other => conditions.extend(is_long.then(refused)),
             }
         }
-        let (count, example) = self.store().killed_tokens(now - FOREIGN_WITHIN).await?;
+        let (count, example) = self.store().killed_tokens(now - FOREIGN_WITHIN, now - FOREIGN_GRACE).await?;
         if let Some(example) = example.filter(|_| count >= FOREIGN_FROM) {
             let (component, since) = (appid.clone(), Time::default());
             conditions.push(SystemCondition::ForeignRefresher { component, count: Count(count), example, since });
@@ -54,7 +76,8 @@ impl AlertEvaluator {
 
 fn ticket_missing(row: &ComponentRow, now: Time) -> Option<SystemCondition> {
     let silent_since = row.ticket_at.filter(|at| now.since(*at) >= TICKET_MISSING_AFTER);
-    let since = row.ticketless_since.or(silent_since)?;
+    // When the last ticket dies of which nobody has heard for hours, nothing new begins.
+    let since = row.ticketless_since.into_iter().chain(silent_since).min()?;
     let is_long = now.since(since) >= TICKET_MISSING_AFTER;
     is_long.then(|| SystemCondition::TicketMissing { component: row.appid.clone(), last: row.ticket_at, since })
 }

@@ -124,6 +124,8 @@ pub struct AlertEvaluator {
     untellable: HashMap<String, Duration>,
     /// When our address was last known to be refused, on the stopwatch.
     shut_out_at: Option<Duration>,
+    /// When the platform's component was last known to have no ticket, or to be refused, on the stopwatch.
+    tokenless_at: Option<Duration>,
     /// How far requests have been looked at that nothing of their own brings up.
     rounds: RecheckCursors,
     /// When it began, on the stopwatch.
@@ -152,6 +154,7 @@ impl AlertEvaluator {
             rounds: RecheckCursors::default(),
             untellable: HashMap::new(),
             shut_out_at: None,
+            tokenless_at: None,
             seq: 0,
             looked_at: None,
             learned_at: None,

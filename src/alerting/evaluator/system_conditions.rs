@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::AlertEvaluator;
+use super::{AlertEvaluator, component_conditions::is_in_trouble};
 use crate::{
     alerting::deliver::Health,
     domain::{
@@ -99,11 +99,15 @@ impl AlertEvaluator {
             self.shut_out_at = Some(self.engine.clock().monotonic());
         }
         let mut conditions = self.suspended(&crowds).await?;
+        let component = self.component_row().await?;
+        if component.as_ref().is_some_and(is_in_trouble) {
+            self.tokenless_at = Some(self.engine.clock().monotonic());
+        }
         conditions.extend(self.unread(&crowds, now).await?);
         conditions.extend(self.calls_refused(&crowds, now).await?);
         conditions.extend(self.spent(&crowds, now).await?);
         conditions.extend(gates);
-        conditions.extend(self.component(now).await?);
+        conditions.extend(self.component(component, now).await?);
         conditions.extend(self.unknown_statuses(now).await?);
         conditions.extend(self.lists_emptied().await?);
         conditions.extend(self.capacity(now).await?);
@@ -118,7 +122,7 @@ impl AlertEvaluator {
         Ok(Seen { conditions, looked_at })
     }
 
-    fn watched_for(&self) -> Duration {
+    pub(super) fn watched_for(&self) -> Duration {
         self.engine.clock().monotonic().saturating_sub(self.began)
     }
 
@@ -156,14 +160,15 @@ impl AlertEvaluator {
         Ok(conditions)
     }
 
-    /// Whether every call is refused, or was until a moment ago, because our address is: that is told as such, and an
-    /// account that was refused meanwhile is soon looked at again.
-    fn is_shut_out(&self) -> bool {
+    /// Whether every account suffers, or did until a moment ago, from what is told as such: one that failed meanwhile is soon
+    /// looked at again.
+    fn was_lately(&self, seen_at: Option<Duration>) -> bool {
         let stopwatch = self.engine.clock().monotonic();
-        self.shut_out_at.is_some_and(|at| stopwatch.saturating_sub(at) < LATELY)
+        seen_at.is_some_and(|at| stopwatch.saturating_sub(at) < LATELY)
     }
 
     /// Accounts that cannot be read: of each trouble all as one, or each by its name.
+    /// While the component has no ticket, or is refused, that no account has a token is its doing, and told as such.
     async fn unread(&self, crowds: &BTreeSet<String>, now: Time) -> Result<Vec<SystemCondition>, StoreError> {
         let (mut counts, mut conditions) = (Vec::new(), Vec::new());
         for trouble in Trouble::ALL {
@@ -174,7 +179,12 @@ impl AlertEvaluator {
         let is_counted = self.watched_for() >= LATELY;
         let read = is_counted.then(|| self.engine.read_lately());
         for (trouble, troubled) in counts {
-            if trouble == Trouble::Refused && self.is_shut_out() {
+            let is_told_otherwise = match trouble {
+                Trouble::Token => self.was_lately(self.tokenless_at) || self.may_have_been_tokenless(),
+                Trouble::Refused => self.was_lately(self.shut_out_at),
+                Trouble::Unreadable | Trouble::Unreachable => false,
+            };
+            if is_told_otherwise {
                 continue;
             }
             let due = match trouble {

@@ -10,12 +10,12 @@ pub(super) fn ticket_missing(component: &str, last: Option<String>, since: &str)
     };
     Localized::new(
         format!(
-            "The platform {component} has had no usable component_verify_ticket since {since} ({last}). WeChat pushes one \
+            "No usable component_verify_ticket has reached platform {component} since {since} ({last}). WeChat pushes one \
              every ten minutes to the event URL: check that URL, the proxy before `[callback] listen`, and the message \
              token and key. Twelve hours after the last ticket no account can be reached."
         ),
         format!(
-            "第三方平台 {component} 自 {since} 起没有可用的 component_verify_ticket（{last_zh}）。微信每 10 分钟向授权事件接收 URL \
+            "第三方平台 {component} 自 {since} 起未收到可用的 component_verify_ticket（{last_zh}）。微信每 10 分钟向授权事件接收 URL \
              推送一次：请检查该 URL、`[callback] listen` 前的代理，以及消息校验 Token 与消息加解密 Key。\
              最后一张 ticket 满 12 小时后，所有公众号均无法访问。"
         ),
@@ -26,8 +26,8 @@ pub(super) fn refused(component: &str, refusal: &Refusal, since: &str) -> Locali
     let Refusal { errcode, errmsg } = refusal;
     let (what, what_zh) = match errcode {
         40_013 | 40_125 | 41_004 => (
-            "Check `[component] appid` and `secret_file`, then restart or reload amplinkd: it does not try again before that.",
-            "请检查 `[component] appid` 与 `secret_file`，然后重启或重新加载 amplinkd；在此之前不会再试。",
+            "Check `[component] appid` and `secret_file`, then restart amplinkd: it does not try again before that.",
+            "请检查 `[component] appid` 与 `secret_file`，然后重启 amplinkd；在此之前不会再试。",
         ),
         45_009 => (
             "Its calls of this day are used up: some other system may be calling in a loop. It is tried again tomorrow.",
@@ -75,12 +75,12 @@ pub(super) fn foreign_refresher(component: &str, count: Count, example: &str) ->
     let (count, count_zh) = counted(count);
     Localized::new(
         format!(
-            "Tokens of {count} accounts, {example} among them, died within an hour although nobody withdrew anything: another \
-             system refreshes the tokens of platform {component}, too. Only one may: stop the other one, and let it ask \
-             amplinkd's `[token_service]`."
+            "In the last hour the tokens of {count} accounts, {example} among them, stopped working long before their end, and \
+             no authorization was withdrawn: another system refreshes the tokens of platform {component}, too. Only one may: \
+             stop the other one, and let it ask amplinkd's `[token_service]`."
         ),
         format!(
-            "一小时内有{count_zh}个公众号（例如 {example}）的 token 提前失效，而并无取消授权：另有系统也在刷新第三方平台 {component} 的 token。\
+            "一小时内有{count_zh}个公众号（例如 {example}）的 token 提前失效，而期间并无取消授权：另有系统也在刷新第三方平台 {component} 的 token。\
              只能由一个系统刷新：请停用另一个，改为向 amplinkd 的 `[token_service]` 获取。"
         ),
     )

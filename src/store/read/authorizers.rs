@@ -50,15 +50,15 @@ impl Store {
         Ok(decode::legible(&query.build().fetch_all(self.readers()).await?, AUTHORIZER))
     }
 
-    /// How many authorizers' tokens died early after this moment, and one of them.
+    /// How many authorizers' tokens died early between these moments, and one of them.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn killed_tokens(&self, after: Time) -> Result<(u64, Option<String>), StoreError> {
+    pub async fn killed_tokens(&self, after: Time, until: Time) -> Result<(u64, Option<String>), StoreError> {
         const KILLED: &str = "
-            SELECT count(*), min(a.appid) FROM authorizer AS a INDEXED BY authorizer_killed WHERE a.killed_at > $1";
+            SELECT count(*), min(a.appid) FROM authorizer AS a INDEXED BY authorizer_killed WHERE a.killed_at > $1 AND a.killed_at <= $2";
         let (count, example): (i64, Option<String>) =
-            sqlx::query_as(KILLED).bind(after.ms()).fetch_one(self.readers()).await?;
+            sqlx::query_as(KILLED).bind(after.ms()).bind(until.ms()).fetch_one(self.readers()).await?;
         Ok((count.unsigned_abs(), example))
     }
 

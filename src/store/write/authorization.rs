@@ -11,7 +11,7 @@ const GONE: &str = "
     UPDATE authorizer
     SET state = 'unauthorized', since = CASE WHEN state = 'unauthorized' THEN since ELSE ?2 END, refresh = NULL,
         token = NULL, renew_at = NULL, token_until = NULL, generation = generation + 1,
-        claimed_by = NULL, claimed_until = NULL, errcode = ?3, errmsg = ?4, failures = 0, retry_at = NULL
+        claimed_by = NULL, claimed_until = NULL, errcode = ?3, errmsg = ?4, failures = 0, retry_at = NULL, killed_at = NULL
     WHERE appid = ?1";
 
 // Whoever is suspended by a person stays so.

@@ -68,7 +68,7 @@ const GRANTED: &str = "
     SET since = CASE WHEN authorizer.state = 'authorized' THEN authorizer.since ELSE ?4 END, state = 'authorized',
         event_made = ?2, event = ?3, refresh = NULL, token = NULL, renew_at = NULL, token_until = NULL,
         generation = authorizer.generation + 1, claimed_by = NULL, claimed_until = NULL,
-        errcode = NULL, errmsg = NULL, failures = 0, retry_at = NULL";
+        errcode = NULL, errmsg = NULL, failures = 0, retry_at = NULL, killed_at = NULL";
 
 const DOUBTED: &str = "
     UPDATE authorizer
@@ -247,7 +247,7 @@ mod tests {
         store::{
             Location, Role,
             write::{
-                authorizer::AuthorizerInfo,
+                authorizer::{AuthorizerInfo, RefreshRefused},
                 claim::{Claim, ClaimTable},
                 component::{Counted, NewToken},
             },
@@ -456,7 +456,40 @@ mod tests {
         desk.store.put_tokens(APPID, 1, "us", tokens("two", &[33]), at(32)).await.unwrap();
         assert!(!desk.store.drop_token(APPID, 2, at(60)).await.unwrap(), "not twice in a minute");
         assert!(desk.store.drop_token(APPID, 2, at(91)).await.unwrap());
-        assert_eq!(desk.store.killed_tokens(at(0)).await.unwrap(), (1, Some(APPID.to_owned())), "before its time");
+        assert_eq!(
+            desk.store.killed_tokens(at(0), at(100)).await.unwrap(),
+            (1, Some(APPID.to_owned())),
+            "before its time"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_forced_renewal_leaves_the_token_where_it_is_and_is_nobody_elses_doing() {
+        let desk = Desk::new().await;
+        desk.store.receive_push(push("a", AuthorizationEvent::Authorized, 10), at(11)).await.unwrap();
+        desk.trade("a", tokens("one", &[33])).await;
+        assert!(!desk.store.force_renewal(APPID, 0, at(30)).await.unwrap(), "another one is there");
+        assert!(desk.store.force_renewal(APPID, 1, at(30)).await.unwrap());
+        let (_, life) = desk.row().await.token.unwrap();
+        assert_eq!(life.renew_at, at(30));
+        assert!(!desk.store.force_renewal(APPID, 1, at(60)).await.unwrap(), "not twice in a minute");
+        assert!(!desk.store.drop_token(APPID, 1, at(60)).await.unwrap(), "in neither way");
+        assert!(desk.store.force_renewal(APPID, 1, at(91)).await.unwrap());
+        assert_eq!(desk.store.killed_tokens(at(0), at(100)).await.unwrap(), (0, None));
+    }
+
+    #[tokio::test]
+    async fn a_refresh_token_that_is_lost_while_the_list_is_read_waits_for_the_next_list() {
+        let desk = Desk::new().await;
+        desk.store.receive_push(push("a", AuthorizationEvent::Authorized, 10), at(11)).await.unwrap();
+        desk.trade("a", tokens("one", &[33])).await;
+        let claimant = Claimant { by: "us".to_owned(), generation: 1, now: at(31) };
+        desk.store.claim_authorizer(APPID, claimant).await.unwrap();
+        let lost = RefreshRefused::RefreshTokenLost(Refusal { errcode: 61_023, errmsg: "lost".to_owned() });
+        desk.store.refresh_refused(APPID, 1, "us", lost, at(32)).await.unwrap();
+        assert!(desk.store.lacks_refresh_tokens().await.unwrap());
+        assert_eq!(desk.store.give_up_lacking(at(31), at(33)).await.unwrap(), 0, "its page may have been read before");
+        assert_eq!(desk.store.give_up_lacking(at(40), at(41)).await.unwrap(), 1);
     }
 
     #[tokio::test]
