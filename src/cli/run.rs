@@ -87,6 +87,7 @@ async fn start(config: &Config) -> anyhow::Result<(Daemon, Presence, Option<Door
     let store = open(&location, Role::Daemon).await?;
     let doors = daemon::doors(config, &mut parts, &store, &clock).await?;
     let daemon = Daemon::open(store, parts).await?;
+    let doors = doors.map(|doors| doors.counting_refused_keys(daemon.engine.refused_keys()));
     let presence = Presence::begin(Arc::clone(&daemon.engine)).await;
     Ok((daemon, presence, doors))
 }

@@ -46,6 +46,7 @@ pub mod presence;
 mod recent_polls;
 mod reconcile_restored;
 pub mod record;
+pub mod refused_keys;
 pub mod submit;
 pub mod tokens;
 pub mod wish;
@@ -66,7 +67,7 @@ pub use self::recent_polls::LATELY;
 use self::{
     clock_jump::ClockJumps, gates::Gates, in_force::InForce, large_listings::LargeListings,
     latency_histogram::LatencyHistogram, pacing::Pacing, recent_polls::RecentPolls, record::Recorder,
-    write_outage::WriteOutage,
+    refused_keys::RefusedKeys, write_outage::WriteOutage,
 };
 use tokio::sync::watch;
 
@@ -113,6 +114,7 @@ pub struct Engine {
     /// What the last audit found; `None` before the first.
     findings: Mutex<Option<Vec<Finding>>>,
     looks: RecentPolls,
+    refused_keys: RefusedKeys,
 }
 
 /// Counts since the start.
@@ -194,6 +196,7 @@ impl Engine {
             reload,
             findings,
             looks,
+            refused_keys: RefusedKeys::default(),
         })
     }
 
@@ -242,6 +245,12 @@ impl Engine {
     #[must_use]
     pub fn refused_addresses(&self) -> Vec<IpAddr> {
         self.gates.refused_addresses()
+    }
+
+    /// Where keys are counted that the token service refuses.
+    #[must_use]
+    pub const fn refused_keys(&self) -> &RefusedKeys {
+        &self.refused_keys
     }
 
     /// How many accounts were read within [`LATELY`].

@@ -14,7 +14,10 @@ use super::{
 use crate::{
     clock::SharedClock,
     config::{Component, Listen, TokenService},
-    engine::tokens::{Settings, TokenKeeper},
+    engine::{
+        refused_keys::RefusedKeys,
+        tokens::{Settings, TokenKeeper},
+    },
     shutdown::Shutdown,
     store::Store,
     vault::Vault,
@@ -33,6 +36,7 @@ pub struct Doors {
     callback: (Listener, PushRules, String),
     service: Option<(Listener, TokenService)>,
     clock: SharedClock,
+    refused_keys: RefusedKeys,
 }
 
 impl Doors {
@@ -66,13 +70,20 @@ impl Doors {
             let keeper = keeper.clone();
             async move { keeper.serve(asks).await }
         }));
-        Ok(Self { keeper, callback: (callback, rules, component.callback.path.clone()), service, clock })
+        let callback = (callback, rules, component.callback.path.clone());
+        Ok(Self { keeper, callback, service, clock, refused_keys: RefusedKeys::default() })
     }
 
     /// Where pushes come in, when that is an address.
     #[must_use]
     pub fn callback_address(&self) -> Option<SocketAddr> {
         self.callback.0.address()
+    }
+
+    /// Counts refused keys here, where they are told of.
+    #[must_use]
+    pub fn counting_refused_keys(self, refused_keys: &RefusedKeys) -> Self {
+        Self { refused_keys: refused_keys.clone(), ..self }
     }
 
     /// Who keeps the tokens.
@@ -83,12 +94,12 @@ impl Doors {
 
     /// Serves until the end is asked for; what is under way then is finished.
     pub async fn run(self, shutdown: &Shutdown) {
-        let Self { keeper, callback: (listener, rules, path), service, clock } = self;
+        let Self { keeper, callback: (listener, rules, path), service, clock, refused_keys } = self;
         let pushes =
             server::serve(listener, callback::router(keeper.clone(), rules, &path), callback::LIMITS, shutdown);
         let tokens = async {
             if let Some((listener, service)) = service {
-                let router = token_service::router(keeper.clone(), clock, &service.callers);
+                let router = token_service::router(keeper.clone(), clock, &service, refused_keys);
                 server::serve(listener, router, token_service::LIMITS, shutdown).await;
             }
         };

@@ -1,5 +1,6 @@
 //! Access tokens for the platform's other systems, so that one place alone refreshes them. Whoever asks shows a key, of
-//! which the configuration has the digest; the component's own token, refresh tokens and tickets leave by no door.
+//! which the configuration has the digest, before anything else is looked at; the component's own token, refresh tokens and
+//! tickets leave by no door.
 
 use std::{
     collections::HashMap,
@@ -8,10 +9,11 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Query, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::{DefaultBodyLimit, Query, Request, State, rejection::BytesRejection},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -23,11 +25,14 @@ use subtle::{Choice, ConstantTimeEq as _};
 use super::server::Limits;
 use crate::{
     clock::SharedClock,
-    config::Caller,
+    config::{Caller, TokenService},
     domain::{history::hex, id::AccountId},
-    engine::tokens::{
-        TokenKeeper,
-        desk::{ServeError, Served},
+    engine::{
+        refused_keys::{MANY, RefusedKeys},
+        tokens::{
+            TokenKeeper,
+            desk::{ServeError, Served},
+        },
     },
 };
 
@@ -37,25 +42,24 @@ pub const LIMITS: Limits = Limits { connections: 256, request: Duration::from_se
 /// Bytes of a request's body: an appid and a digest.
 const BODY_BYTES_MAX: usize = 4 << 10;
 
-/// A window in which a caller's requests, or refused keys, are counted.
+/// A window in which a caller's requests are counted.
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Refused keys in a minute that are told of.
-const REFUSED_KEYS_TOLD: u32 = 20;
+/// When to ask again while there is no token, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 
-/// When to ask again while there is no token.
-const RETRY_AFTER: &str = "10";
-
-/// The least lifetime that is told: callers keep nothing shorter.
-const EXPIRES_IN_MIN: u64 = 60;
+/// Characters of a SHA-256 in hexadecimal.
+const SHA256_CHARS: usize = 64;
 
 #[derive(Clone)]
 struct Service {
     keeper: TokenKeeper,
     clock: SharedClock,
     callers: Arc<[Caller]>,
-    /// Requests of callers, by their place, and refused keys under the place after the last.
+    /// Requests in this minute, by the caller's place.
     counts: Arc<Mutex<HashMap<usize, Count>>>,
+    /// Where it listens, and where refused keys are counted.
+    refused_keys: (Arc<str>, RefusedKeys),
 }
 
 /// What was counted since a moment of the stopwatch.
@@ -65,25 +69,34 @@ struct Count {
     count: u32,
 }
 
-/// The service for these callers.
-pub fn router(keeper: TokenKeeper, clock: SharedClock, callers: &[Caller]) -> Router {
-    let service = Service { keeper, clock, callers: callers.into(), counts: Arc::default() };
+/// Whose key a request has shown, by their place among the callers.
+#[derive(Debug, Clone, Copy)]
+struct Known(usize);
+
+/// The service for its callers; refused keys are counted where they are told of.
+pub fn router(keeper: TokenKeeper, clock: SharedClock, service: &TokenService, refused_keys: RefusedKeys) -> Router {
+    let service = Service {
+        keeper,
+        clock,
+        callers: service.callers.clone().into(),
+        counts: Arc::default(),
+        refused_keys: (service.listen.to_string().into(), refused_keys),
+    };
     Router::new()
         .route("/token", get(token))
         .route("/token/refused", post(refused))
+        .fallback(async || refusal(StatusCode::NOT_FOUND, -1, "ask GET /token?appid=wx… or POST /token/refused"))
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        // The outermost: without a key nobody learns even which paths there are.
+        .layer(from_fn_with_state(service.clone(), known))
         .with_state(service)
-}
-
-#[derive(Deserialize)]
-struct Asked {
-    appid: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Granted<'a> {
     access_token: &'a str,
-    expires_in: u64,
+    expires_in: u128,
 }
 
 #[derive(Deserialize)]
@@ -99,50 +112,95 @@ struct Refusal {
     errmsg: String,
 }
 
-async fn token(State(service): State<Service>, headers: HeaderMap, Query(asked): Query<Asked>) -> Response {
-    let caller = match service.caller(&headers) {
-        Ok(caller) => caller,
-        Err(refused) => return *refused,
+/// Lets in whoever shows a known key, as often as they may come in a minute.
+async fn known(State(service): State<Service>, mut request: Request, next: Next) -> Response {
+    let Some(place) = service.caller(request.headers()) else { return service.unknown_key() };
+    let caller = &service.callers[place];
+    if service.count(place) > caller.per_minute {
+        tracing::info!(
+            event = "token_service.too_many",
+            caller = caller.name,
+            "a caller asked too often in this minute"
+        );
+        let mut too_many = refusal(StatusCode::TOO_MANY_REQUESTS, -1, "too many requests in this minute");
+        too_many.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+        return too_many;
+    }
+    request.extensions_mut().insert(Known(place));
+    next.run(request).await
+}
+
+async fn token(
+    State(service): State<Service>,
+    Extension(Known(place)): Extension<Known>,
+    Query(asked): Query<Vec<(String, String)>>,
+) -> Response {
+    let (caller, account) = (&service.callers[place], asked_account(&asked));
+    let outcome = match &account {
+        Ok(account) => service.grant(caller, account).await,
+        Err(wrong) => refusal(StatusCode::BAD_REQUEST, -1, wrong),
     };
-    let outcome = match asked.appid.as_deref().map(str::parse::<AccountId>) {
-        Some(Ok(account)) => service.grant(caller, &account).await,
-        Some(Err(_)) | None => refusal(StatusCode::BAD_REQUEST, -1, "give the account's appid: /token?appid=wx…"),
-    };
-    let appid = asked.appid.as_deref().unwrap_or_default();
     tracing::info!(
         event = "token_service.asked",
         caller = caller.name,
-        appid = %appid.chars().take(32).collect::<String>(),
+        appid = account.as_ref().map_or("", AccountId::as_str),
         status = outcome.status().as_u16(),
         "a token was asked for"
     );
     outcome
 }
 
-async fn refused(State(service): State<Service>, headers: HeaderMap, body: Bytes) -> Response {
-    let caller = match service.caller(&headers) {
-        Ok(caller) => caller,
-        Err(refused) => return *refused,
+/// The one account that a query names; what else stands in it is left to whoever sent it.
+fn asked_account(asked: &[(String, String)]) -> Result<AccountId, &'static str> {
+    let mut appids = asked.iter().filter(|(name, _)| name == "appid").map(|(_, value)| value);
+    match (appids.next(), appids.next()) {
+        (Some(appid), None) => appid.parse().map_err(|_| "appid is no appid: wx and 16 letters or digits"),
+        (None, _) => Err("give the account's appid: /token?appid=wx…"),
+        (Some(_), Some(_)) => Err("appid is given more than once"),
+    }
+}
+
+async fn refused(
+    State(service): State<Service>,
+    Extension(Known(place)): Extension<Known>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let caller = &service.callers[place];
+    let body = match body {
+        Ok(body) => body,
+        Err(unread) => return refusal(unread.status(), -1, "expected at most 4 KiB"),
     };
     let Ok(RefusedToken { appid, sha256 }) = serde_json::from_slice(&body) else {
         return refusal(StatusCode::BAD_REQUEST, -1, "expected {\"appid\": \"wx…\", \"sha256\": \"…\"}");
     };
     let Ok(account) = appid.parse::<AccountId>() else {
-        return refusal(StatusCode::BAD_REQUEST, -1, "appid is no appid");
+        return refusal(StatusCode::BAD_REQUEST, -1, "appid is no appid: wx and 16 letters or digits");
     };
+    if sha256.len() != SHA256_CHARS || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let wrong = "sha256 is no digest: the SHA-256 of the token's text, 64 hexadecimal digits";
+        return refusal(StatusCode::BAD_REQUEST, -1, wrong);
+    }
     if !may_have(caller, &account) {
-        return refusal(StatusCode::FORBIDDEN, -1, "this caller may not have tokens of this account");
+        return not_of_this_caller();
     }
     tracing::info!(event = "token_service.refused", caller = caller.name, appid = %account, "a caller met a token that WeChat refuses");
     service.keeper.refused_digest(&account, &sha256).await;
     (StatusCode::ACCEPTED, no_store()).into_response()
 }
 
+/// The method of a path that is there, and is asked in another way.
+async fn wrong_method(method: Method) -> Response {
+    refusal(
+        StatusCode::METHOD_NOT_ALLOWED,
+        -1,
+        &format!("{method} is not for this path: GET /token, POST /token/refused"),
+    )
+}
+
 impl Service {
     /// Who asks, by the key; all digests are compared, whatever matches.
-    fn caller(&self, headers: &HeaderMap) -> Result<&Caller, Box<Response>> {
-        let key = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let key = key.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    fn caller(&self, headers: &HeaderMap) -> Option<usize> {
+        let key = bearer(headers).unwrap_or_default();
         let digest = hex(&Sha256::digest(key.as_bytes()));
         let mut found = None;
         for (place, caller) in self.callers.iter().enumerate() {
@@ -151,25 +209,26 @@ impl Service {
                 .iter()
                 .fold(Choice::from(0), |known, one| known | one.as_bytes().ct_eq(digest.as_bytes()));
             if bool::from(is_known) {
-                found = Some((place, caller));
+                found = Some(place);
             }
         }
-        let Some((place, caller)) = found.filter(|_| !key.is_empty()) else {
-            if self.count(self.callers.len()) == REFUSED_KEYS_TOLD {
-                tracing::warn!(
-                    event = "token_service.keys_refused",
-                    count = REFUSED_KEYS_TOLD,
-                    "many requests with a key that nobody has"
-                );
-            }
-            return Err(Box::new(refusal(StatusCode::UNAUTHORIZED, -1, "no key, or one that is not known")));
-        };
-        if self.count(place) > caller.per_minute {
-            let mut too_many = refusal(StatusCode::TOO_MANY_REQUESTS, -1, "too many requests in this minute");
-            too_many.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
-            return Err(Box::new(too_many));
+        found.filter(|_| !key.is_empty())
+    }
+
+    /// The answer to whoever shows no key, or one that nobody has: always the same.
+    fn unknown_key(&self) -> Response {
+        let (listener, refused_keys) = &self.refused_keys;
+        if refused_keys.count(listener, self.clock.monotonic()) {
+            tracing::warn!(
+                event = "token_service.keys_refused",
+                listener = &**listener,
+                count = MANY,
+                "many requests in a minute with a key that nobody has"
+            );
         }
-        Ok(caller)
+        let mut unknown = refusal(StatusCode::UNAUTHORIZED, -1, "no key, or one that is not known");
+        unknown.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        unknown
     }
 
     /// Counts one more in this minute.
@@ -186,34 +245,41 @@ impl Service {
     }
 
     async fn grant(&self, caller: &Caller, account: &AccountId) -> Response {
-        // Known or not: who may not ask does not learn it.
         if !may_have(caller, account) {
-            return refusal(StatusCode::FORBIDDEN, -1, "this caller may not have tokens of this account");
+            return not_of_this_caller();
         }
         match self.keeper.serve_one(account).await {
             Ok(Served { token, expires_in }) => {
-                let granted = Granted {
-                    access_token: token.expose_secret(),
-                    expires_in: expires_in.as_secs().max(EXPIRES_IN_MIN),
-                };
+                let granted = Granted { access_token: token.expose_secret(), expires_in };
                 (no_store(), Json(granted)).into_response()
             }
             Err(ServeError::Unknown) => refusal(StatusCode::NOT_FOUND, -1, "this account is not known"),
             Err(ServeError::Refused(said)) => refusal(StatusCode::CONFLICT, said.errcode, &said.errmsg),
             Err(ServeError::Later(why)) => {
                 let mut later = refusal(StatusCode::SERVICE_UNAVAILABLE, -1, &why);
-                later.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+                later.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
                 later
             }
         }
     }
 }
 
+/// The key of `Authorization: Bearer KEY`; how the scheme is spelt does not matter.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| key.trim())
+}
+
 fn may_have(caller: &Caller, account: &AccountId) -> bool {
     caller.accounts.as_ref().is_none_or(|accounts| accounts.contains(account))
 }
 
-const fn no_store() -> [(header::HeaderName, HeaderValue); 1] {
+/// The same whether the account is known or not: who may not ask does not learn it.
+fn not_of_this_caller() -> Response {
+    refusal(StatusCode::FORBIDDEN, -1, "this caller may not have tokens of this account")
+}
+
+const fn no_store() -> [(HeaderName, HeaderValue); 1] {
     [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]
 }
 

@@ -34,6 +34,7 @@
 //! | 28 without permission set 33 | \*`without_the_permission_set_it_is_suspended_and_a_person_must_tick_it` |
 //! | 29 two processes, a dead one, a foreign one | `races::two_processes_on_one_database_fetch_a_token_once`, `races::a_process_that_dies_with_a_claim_costs_half_a_minute`, `races::a_foreign_refresher_makes_no_loop_of_refreshes` |
 
+mod alerts;
 mod days;
 mod door;
 mod gate;
@@ -41,6 +42,7 @@ mod keeper;
 mod kills;
 mod races;
 mod recovery;
+mod service;
 
 use std::{
     net::TcpListener,

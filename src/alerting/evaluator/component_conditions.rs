@@ -72,6 +72,17 @@ impl AlertEvaluator {
         }
         Ok(conditions)
     }
+
+    /// Listeners at which keys are tried that nobody has.
+    pub(super) fn keys_refused(&self) -> impl Iterator<Item = SystemCondition> {
+        let many = self.engine.refused_keys().many(self.engine.clock().monotonic());
+        many.into_iter().map(|listener| SystemCondition::TokenKeyRefused { listener, since: Time::default() })
+    }
+}
+
+/// Whether no token may come because of the component itself.
+pub(super) fn is_in_trouble(row: &ComponentRow) -> bool {
+    row.ticketless_since.is_some() || row.refusal.is_some()
 }
 
 fn ticket_missing(row: &ComponentRow, now: Time) -> Option<SystemCondition> {

@@ -83,6 +83,7 @@ impl AlertEvaluator {
             Rule::ComponentRefused,
             Rule::NeedsAuthorization,
             Rule::ForeignRefresher,
+            Rule::TokenKeyRefused,
             Rule::TokenFailing,
             Rule::AccountUnreadable,
             Rule::WechatUnreachable,
@@ -112,6 +113,7 @@ impl AlertEvaluator {
         conditions.extend(self.lists_emptied().await?);
         conditions.extend(self.capacity(now).await?);
         conditions.extend(self.log_large());
+        conditions.extend(self.keys_refused());
         // A channel that was failing has not been tried yet when a process begins.
         if self.watched_for() >= CHANNEL_FAILING_AFTER {
             looked_at.insert(Rule::ChannelFailing);

@@ -58,6 +58,8 @@ pub enum Rule {
     NeedsAuthorization,
     /// Somebody else refreshes the platform's tokens, too.
     ForeignRefresher,
+    /// Many requests to the token service show a key that nobody has.
+    TokenKeyRefused,
     /// No token for an account.
     TokenFailing,
     /// The list of an account cannot be read.
@@ -84,7 +86,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Stuck,
         Self::Rejected,
         Self::Failed,
@@ -99,6 +101,7 @@ impl Rule {
         Self::ComponentRefused,
         Self::NeedsAuthorization,
         Self::ForeignRefresher,
+        Self::TokenKeyRefused,
         Self::TokenFailing,
         Self::AccountUnreadable,
         Self::WechatUnreachable,
@@ -130,6 +133,7 @@ impl Rule {
             Self::ComponentRefused => "component_refused",
             Self::NeedsAuthorization => "needs_authorization",
             Self::ForeignRefresher => "foreign_refresher",
+            Self::TokenKeyRefused => "token_key_refused",
             Self::TokenFailing => "token_failing",
             Self::AccountUnreadable => "account_unreadable",
             Self::WechatUnreachable => "wechat_unreachable",
@@ -162,6 +166,7 @@ impl Rule {
             | Self::ComponentRefused
             | Self::NeedsAuthorization
             | Self::ForeignRefresher
+            | Self::TokenKeyRefused
             | Self::WechatUnreachable
             | Self::AccountsRefused
             | Self::UnknownStatus
@@ -178,6 +183,7 @@ impl Rule {
     pub const fn lingers(self) -> bool {
         match self {
             Self::ForeignRefresher
+            | Self::TokenKeyRefused
             | Self::TokenFailing
             | Self::AccountUnreadable
             | Self::WechatUnreachable

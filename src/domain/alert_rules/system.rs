@@ -79,6 +79,13 @@ pub enum SystemCondition {
         /// Since when that is known.
         since: Time,
     },
+    /// Many requests to the token service show a key that nobody has.
+    TokenKeyRefused {
+        /// Where it listens.
+        listener: String,
+        /// Since when that is known.
+        since: Time,
+    },
     /// No token that `WeChat` takes for an account.
     TokenFailing {
         /// The account; `None`: more accounts than are worth naming.
@@ -236,10 +243,8 @@ pub fn of_system_condition(condition: &SystemCondition, zone: &TimeZone) -> Aler
         SystemCondition::IpNotAllowed { since, .. } => of(Rule::IpNotAllowed, "all", "whitelist", None, *since),
         SystemCondition::BudgetExhausted { account, count, refusal, since, .. } => {
             let case = if refusal.is_some() { "wechat" } else { "daily_budget" };
-            match count {
-                None => of(Rule::BudgetExhausted, account.as_str(), case, Some(account), *since),
-                Some(_) => of(Rule::BudgetExhausted, case, case, None, *since),
-            }
+            let one = count.is_none().then_some(account);
+            of(Rule::BudgetExhausted, one.map_or(case, AccountId::as_str), case, one, *since)
         }
         SystemCondition::TicketMissing { component, since, .. } => {
             of(Rule::TicketMissing, component, "no_ticket", None, *since)
@@ -253,6 +258,9 @@ pub fn of_system_condition(condition: &SystemCondition, zone: &TimeZone) -> Aler
         }
         SystemCondition::ForeignRefresher { component, since, .. } => {
             of(Rule::ForeignRefresher, component, "tokens_die", None, *since)
+        }
+        SystemCondition::TokenKeyRefused { listener, since } => {
+            of(Rule::TokenKeyRefused, listener, "unknown_key", None, *since)
         }
         SystemCondition::TokenFailing { account, since, .. } => {
             let key = account.as_ref().map_or("all", AccountId::as_str);

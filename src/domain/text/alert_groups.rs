@@ -53,6 +53,7 @@ fn english(rule: Rule, case: &str, count: usize) -> String {
             many("account must authorize the platform", "accounts must authorize the platform")
         }
         (Rule::ForeignRefresher, _) => "Another system refreshes the platform's tokens, too".to_owned(),
+        (Rule::TokenKeyRefused, _) => "Many requests to the token service show an unknown key".to_owned(),
         (Rule::TokenFailing, _) => many("account has no usable token", "accounts have no usable token"),
         (Rule::AccountUnreadable, _) => many("account cannot be read", "accounts cannot be read"),
         (Rule::WechatUnreachable, _) => "Many accounts cannot be read, for one reason".to_owned(),
@@ -89,6 +90,7 @@ fn chinese(rule: Rule, case: &str, count: usize) -> String {
         (Rule::NeedsAuthorization, "permission") => format!("{count} 个公众号未授予权限集 33（小程序管理）"),
         (Rule::NeedsAuthorization, _) => format!("{count} 个公众号需要重新授权"),
         (Rule::ForeignRefresher, _) => "有其他系统也在刷新本平台的 token".to_owned(),
+        (Rule::TokenKeyRefused, _) => "token 服务收到大量密钥无效的请求".to_owned(),
         (Rule::TokenFailing, _) => format!("{count} 个公众号无可用 token"),
         (Rule::AccountUnreadable, _) => format!("{count} 个公众号的列表无法读取"),
         (Rule::WechatUnreachable, _) => "大量公众号因同一原因无法读取".to_owned(),

@@ -85,3 +85,19 @@ pub(super) fn foreign_refresher(component: &str, count: Count, example: &str) ->
         ),
     )
 }
+
+pub(super) fn token_key_refused(listener: &str) -> Localized {
+    Localized::new(
+        format!(
+            "The token service at {listener} has refused at least 20 requests within a minute: they show no key, or one that \
+             nobody has. Either one of your systems still uses an old key (compare `key_sha256` in \
+             `[[token_service.caller]]`), or somebody is trying keys: let only your own systems reach that address. None of \
+             these requests got a token."
+        ),
+        format!(
+            "token 服务（{listener}）在一分钟内拒绝了至少 20 次请求：未带密钥，或密钥无效。可能是自有系统仍在使用旧密钥\
+             （请核对 `[[token_service.caller]]` 的 `key_sha256`），也可能有人在试探密钥：请只允许自有系统访问该地址。\
+             这些请求均未获得 token。"
+        ),
+    )
+}

@@ -57,6 +57,7 @@ pub(in crate::domain) fn sentence(condition: &SystemCondition, zone: &TimeZone) 
         SystemCondition::ForeignRefresher { component, count, example, .. } => {
             component_alerts::foreign_refresher(component, *count, example)
         }
+        SystemCondition::TokenKeyRefused { listener, .. } => component_alerts::token_key_refused(listener),
         SystemCondition::TokenFailing { account, error, since } => {
             no_token(account.as_ref(), error, &marked_moment(*since, zone))
         }
