@@ -41,7 +41,7 @@ Examples:
   amplinkd authorizer list
   amplinkd authorizer list --state unauthorized -o csv
 
-LINKS says whether the account granted permission set 33 (小程序管理), without which WeChat refuses link calls (61007).")]
+LINKS says whether the account granted permission set 33 (小程序关联管理), without which WeChat refuses link calls (61007).")]
     List {
         /// Only authorizers in this state
         #[arg(long, value_parser = state())]

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::time::Time;
 
-/// The permission set 小程序管理 (manage mini programs), without which `WeChat` answers 61007 to link calls.
+/// The permission set 小程序关联管理 (manage mini programs), without which `WeChat` answers 61007 to link calls.
 pub const LINK_PERMISSION: i64 = 33;
 
 /// The least time before its end at which a token is renewed; up to as much again is added, by account, so that no two

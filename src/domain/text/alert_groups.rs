@@ -87,7 +87,7 @@ fn chinese(rule: Rule, case: &str, count: usize) -> String {
         (Rule::BudgetExhausted, _) => format!("{count} 个公众号今日调用已用完"),
         (Rule::TicketMissing, _) => "第三方平台没有可用的 component_verify_ticket".to_owned(),
         (Rule::ComponentRefused, code) => format!("微信拒绝第三方平台的调用（errcode {code}）"),
-        (Rule::NeedsAuthorization, "permission") => format!("{count} 个公众号未授予权限集 33（小程序管理）"),
+        (Rule::NeedsAuthorization, "permission") => format!("{count} 个公众号未授予权限集 33（小程序关联管理）"),
         (Rule::NeedsAuthorization, _) => format!("{count} 个公众号需要重新授权"),
         (Rule::ForeignRefresher, _) => "有其他系统也在刷新本平台的 token".to_owned(),
         (Rule::TokenKeyRefused, _) => "token 服务收到大量密钥无效的请求".to_owned(),

@@ -50,11 +50,11 @@ pub(super) fn needs_authorization(account: &AccountId, refusal: &Refusal, since:
     if refusal.errcode == 61_007 {
         return Localized::new(
             format!(
-                "Account {account} authorized the platform without permission set 33 (小程序管理), so nothing of it has gone on \
+                "Account {account} authorized the platform without permission set 33 (小程序关联管理), so nothing of it has gone on \
                  since {since}: its administrator must authorize again and tick that set."
             ),
             format!(
-                "公众号 {account} 授权时未勾选权限集 33（小程序管理），自 {since} 起全部请求停止；请其管理员重新授权并勾选该权限集。"
+                "公众号 {account} 授权时未勾选权限集 33（小程序关联管理），自 {since} 起全部请求停止；请其管理员重新授权并勾选该权限集。"
             ),
         );
     }
@@ -62,10 +62,10 @@ pub(super) fn needs_authorization(account: &AccountId, refusal: &Refusal, since:
     Localized::new(
         format!(
             "Account {account} is not authorized, so nothing of it has gone on since {since}: its administrator must scan the \
-             platform's authorization code and grant permission set 33 (小程序管理). The reason: {errmsg} (errcode {errcode})."
+             platform's authorization code and grant permission set 33 (小程序关联管理). The reason: {errmsg} (errcode {errcode})."
         ),
         format!(
-            "公众号 {account} 未授权本平台，自 {since} 起全部请求停止；请其管理员扫描第三方平台授权二维码，并授予权限集 33（小程序管理）。\
+            "公众号 {account} 未授权本平台，自 {since} 起全部请求停止；请其管理员扫描第三方平台授权二维码，并授予权限集 33（小程序关联管理）。\
              原因：{errmsg}（errcode {errcode}）。"
         ),
     )

@@ -39,7 +39,7 @@ pub(super) fn judge(db: Db<'_>, appid: &str, permissions: &[i64], now: Time) -> 
     if has_link_permission(permissions) {
         return resume(db, appid, now);
     }
-    let errmsg = "the account has authorized the platform without permission set 33 (小程序管理)".to_owned();
+    let errmsg = "the account has authorized the platform without permission set 33 (小程序关联管理)".to_owned();
     suspend(db, appid, &Refusal { errcode: 61_007, errmsg }, now)
 }
 
