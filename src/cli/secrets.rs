@@ -63,7 +63,8 @@ fn new_key(file: &std::path::Path) -> anyhow::Result<()> {
     let made = options.write(true).create_new(true).mode(0o600).open(file);
     let mut made = match made {
         Err(there) if there.kind() == std::io::ErrorKind::AlreadyExists => bail!(
-            "{} is there already, and what is sealed under it could never be read again: choose another name",
+            "{} is there already, and is not overwritten: what is sealed under it could never be read again. Choose another \
+             name",
             file.display()
         ),
         made => made.with_context(|| format!("cannot make {}", file.display()))?,

@@ -23,7 +23,11 @@ impl TokenKeeper {
                         0 => String::new(),
                         count => format!(", {count} without a refresh token: they must authorize anew"),
                     };
-                    TaskDone { is_well: true, said: format!("{} authorizers listed{without}", found.listed) }
+                    let listed = match found.listed {
+                        1 => "1 authorizer".to_owned(),
+                        count => format!("{count} authorizers"),
+                    };
+                    TaskDone { is_well: true, said: format!("{listed} listed{without}") }
                 }
                 Err(why) => TaskDone { is_well: false, said: why },
             },
