@@ -135,9 +135,7 @@ impl Inner {
             Some(kept) if kept.life.freshness(self.now()) == Freshness::Fresh => Ok(Tried::Kept(kept)),
             _ => match self.renew(&row).await {
                 // Whoever asks gets the old one while it lives; without it they learn why there is none.
-                Err(missing) if !missing.is_of_account() => {
-                    self.alive(appid).await?.map(Tried::Kept).ok_or(missing)
-                }
+                Err(missing) if !missing.is_of_account() => self.alive(appid).await?.map(Tried::Kept).ok_or(missing),
                 renewed => renewed,
             },
         }

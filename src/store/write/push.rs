@@ -484,7 +484,7 @@ mod tests {
         desk.store.receive_push(push("a", AuthorizationEvent::Authorized, 10), at(11)).await.unwrap();
         desk.trade("a", tokens("one", &[33])).await;
         let claimant = Claimant { by: "us".to_owned(), generation: 1, now: at(31) };
-        desk.store.claim_authorizer(APPID, claimant).await.unwrap();
+        desk.store.claim(ClaimTable::Authorizer, APPID, claimant).await.unwrap();
         let lost = RefreshRefused::RefreshTokenLost(Refusal { errcode: 61_023, errmsg: "lost".to_owned() });
         desk.store.refresh_refused(APPID, 1, "us", lost, at(32)).await.unwrap();
         assert!(desk.store.lacks_refresh_tokens().await.unwrap());

@@ -12,6 +12,7 @@ use amplinkd::{
     config::{Callback, Component, Listen},
     daemon,
     domain::{
+        action,
         policy::Policy,
         request::{Kind, LinkOptions},
         time::Time,
@@ -242,7 +243,7 @@ impl Watched {
 
     async fn link(&self, number: usize) {
         let wish = wish(Kind::Link(LinkOptions::default()), &account(number), "wxbbbb000000000001");
-        self.running().engine.recorder().accept(vec![wish]).await.unwrap();
+        self.running().engine.recorder().by(action::By::simulated()).accept(vec![wish]).await.unwrap();
     }
 
     /// Does everything that is due at this moment.

@@ -278,6 +278,11 @@ async fn a_foreign_refresher_makes_no_loop_of_refreshes() {
     }
     let refreshes = platform.called(ComponentApi::AuthorizerToken);
     assert!(refused > 20 && (9..=11).contains(&refreshes), "{refused} refused, {refreshes} refreshes in ten minutes");
-    let hour = platform.clock.now() - Duration::from_hours(1);
-    assert_eq!(platform.store.killed_tokens(hour).await.unwrap(), (1, Some(ACCOUNT.to_owned())), "the alert is told");
+    let now = platform.clock.now();
+    let hour = now - Duration::from_hours(1);
+    assert_eq!(
+        platform.store.killed_tokens(hour, now).await.unwrap(),
+        (1, Some(ACCOUNT.to_owned())),
+        "the alert is told"
+    );
 }
