@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 use secrecy::ExposeSecret;
+use tracing::level_filters::LevelFilter;
 
 use super::{
     Alerts, ChannelConfig, Config, EventClass, TokenSource,
@@ -87,6 +88,22 @@ impl Found {
     }
 }
 
+/// A word that was meant as a level and is read as the name of a module.
+fn of_filter(found: &mut Found, filter: &str) {
+    for word in filter.split(',').map(str::trim).filter(|word| word.bytes().all(|b| b.is_ascii_alphanumeric())) {
+        let is_level = word.parse::<LevelFilter>().is_ok();
+        if !is_level && !word.is_empty() && !word.starts_with("amplinkd") {
+            found.add(
+                "log.filter",
+                format!(
+                    "{word:?} is not a level (off, error, warn, info, debug, trace) but the name of a module, and is the only one \
+                     that is logged unless a level stands beside it"
+                ),
+            );
+        }
+    }
+}
+
 impl Config {
     /// Everything that is legal and looks like a mistake; each warning begins with its key.
     #[must_use]
@@ -100,6 +117,7 @@ impl Config {
             of_channel(&mut found, number, channel, &self.alerts);
         }
         of_addresses(&mut found, &self.alerts.channels);
+        of_filter(&mut found, &self.log.filter);
         self.of_routes(&mut found);
         if let Some(url) = &self.heartbeat.url {
             found.look_at_address("heartbeat.url", "", url.expose_secret(), None);

@@ -145,3 +145,16 @@ fn how_often_an_alertmanager_is_told_is_checked() {
     assert!(with("alertmanager", "500ms").unwrap_err().contains("resend_every"));
     assert!(with("webhook", "1m").unwrap_err().contains("only kind = \"alertmanager\""));
 }
+
+#[test]
+fn a_word_that_is_no_level_is_named() {
+    for filter in ["warning", "verbose", "info,critical", "WARNING"] {
+        let word = filter.rsplit(',').next().unwrap();
+        warns(&format!("[log]\nfilter = \"{filter}\""), "log.filter", &format!("{word:?} is not a level"));
+    }
+    for filter in
+        ["warn", "INFO", "off", "3", "info,amplinkd=debug", "amplinkd", "info,amplinkd::engine=trace", "sqlx=off"]
+    {
+        assert_eq!(warnings(&format!("[log]\nfilter = \"{filter}\"")), Vec::<String>::new(), "{filter}");
+    }
+}
