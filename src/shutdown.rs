@@ -40,6 +40,23 @@ impl Shutdown {
         Ok(hangups)
     }
 
+    /// Outlives the signals by which other daemons reopen their logs (SIGUSR1, SIGUSR2): without a word they would end this one.
+    pub fn outlive_user_signals(&self) -> io::Result<()> {
+        for (kind, name) in [(SignalKind::user_defined1(), "SIGUSR1"), (SignalKind::user_defined2(), "SIGUSR2")] {
+            let mut signals = signal(kind)?;
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    tracing::warn!(
+                        event = "signal.ignored",
+                        signal = name,
+                        "ignored: SIGHUP reloads the configuration, SIGTERM stops"
+                    );
+                }
+            });
+        }
+        Ok(())
+    }
+
     fn obey(&self, hangup: Option<Signal>) -> io::Result<()> {
         let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         outlive_file_limits()?;

@@ -42,6 +42,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     // Before anything else: whoever asks for a reload too early must not end it.
     let shutdown = Shutdown::new();
     let hangups = shutdown.listen_but_for_hangups().context("cannot listen for signals")?;
+    shutdown.outlive_user_signals().context("cannot listen for signals")?;
     let loaded = Config::inspect(path, crate::config::environment())?;
     let config = &loaded.config;
     let filter = telemetry::start(&config.log)?;

@@ -324,3 +324,19 @@ fn systemd_reads_the_unit_without_a_complaint() {
         assert!(unit.lines().any(|found| found.starts_with(line)), "{line}");
     }
 }
+
+#[test]
+fn signals_that_other_daemons_know_end_nothing() {
+    let desk = Desk::new();
+    let log = Log::default();
+    let mut daemon = Process::start_blocking(desk.process("run"), &log);
+    for signal in [Signal::USR1, Signal::USR2, Signal::USR1] {
+        daemon.signal(signal);
+        std::thread::sleep(A_WHILE / 4);
+        assert!(daemon.lives(), "{signal:?} ended it");
+    }
+    let told = || log.lines().iter().filter(|line| line.contains("SIGHUP reloads the configuration")).count();
+    until("it says what these signals do not do", || told() >= 2);
+    daemon.signal(Signal::TERM);
+    assert!(daemon.end().success());
+}
