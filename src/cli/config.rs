@@ -45,7 +45,7 @@ pub fn check(config_path: Option<&Path>, format: Format, look: Look) -> anyhow::
 /// # Errors
 /// As [`check`].
 pub fn load(config_path: Option<&Path>) -> anyhow::Result<Loaded> {
-    let loaded = Config::inspect(config_path, environment())?;
+    let loaded = Config::inspect(config_path, environment()?)?;
     for channel in &loaded.config.alerts.channels {
         Channel::new(&channel.settings())?;
     }

@@ -77,7 +77,7 @@ impl Context {
     /// # Errors
     /// The first mistake with its place.
     pub fn config(&self) -> anyhow::Result<Config> {
-        let config = Config::without_secrets(self.config.as_deref(), environment())?;
+        let config = Config::without_secrets(self.config.as_deref(), environment()?)?;
         time_format::show_in(&config.alerts.zone);
         Ok(config)
     }
@@ -87,7 +87,7 @@ impl Context {
     /// # Errors
     /// As [`Context::config`], and when a secret's file cannot be read.
     pub fn config_with_channels(&self) -> anyhow::Result<Config> {
-        let config = Config::without_tokens(self.config.as_deref(), environment())?;
+        let config = Config::without_tokens(self.config.as_deref(), environment()?)?;
         time_format::show_in(&config.alerts.zone);
         Ok(config)
     }

@@ -51,7 +51,7 @@ use self::{
     context::{Context, ExitStatus, Usage},
     output::{Format, Look},
 };
-use crate::{children, shutdown::Shutdown, telemetry};
+use crate::{children, config::file_of_environment, shutdown::Shutdown, telemetry};
 
 /// Something failed.
 const ERROR: u8 = 1;
@@ -231,7 +231,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         return Err(Usage("--excel is for CSV: use it with -o csv".to_owned()).into());
     }
     let look = Look { excel: cli.excel, ..Look::of_stdout() };
-    let context = Context { config: cli.config, format: cli.output, look };
+    let context = Context { config: cli.config.or_else(file_of_environment), format: cli.output, look };
     if may_inherit(&cli.command) && children::inherits_orphans() {
         tokio::spawn(children::reap_orphans());
     }

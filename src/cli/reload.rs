@@ -103,7 +103,7 @@ impl Reload {
 /// Reads and checks everything, beside the runtime: files may lie on a disk that is slow today.
 async fn read(in_force: Loaded) -> anyhow::Result<(Loaded, Parts)> {
     let reading = tokio::task::spawn_blocking(move || {
-        let new = in_force.again(environment())?;
+        let new = in_force.again(environment()?)?;
         let clock: SharedClock = Arc::new(SystemClock::new());
         let parts = Parts::from_config(&open_files::fitted(&new.config), clock)?;
         Ok((new, parts))

@@ -43,7 +43,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     let hangups = shutdown.listen_but_for_hangups().context("cannot listen for signals")?;
     shutdown.outlive_user_signals().context("cannot listen for signals")?;
-    let loaded = Config::inspect(path, crate::config::environment())?;
+    let loaded = Config::inspect(path, crate::config::environment()?)?;
     let config = &loaded.config;
     let filter = telemetry::start(&config.log)?;
     for oddity in daemon::oddities(config, &proxy_variables()) {

@@ -78,7 +78,7 @@ fn new_key(file: &std::path::Path) -> anyhow::Result<()> {
 }
 
 async fn rekey(context: &Context) -> anyhow::Result<()> {
-    let config = Config::load(context.config.as_deref(), environment())?;
+    let config = Config::load(context.config.as_deref(), environment()?)?;
     let Some(component) = &config.component else {
         bail!("nothing is sealed: [tokens] source is not \"component\"");
     };

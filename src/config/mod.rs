@@ -45,7 +45,9 @@ pub use self::{
     error::ConfigError,
     heartbeat::Heartbeat,
     retention::Retention,
-    source::{Colours, Loaded, colours, environment, journal_stream, proxy_variables, user_before_sudo},
+    source::{
+        Colours, Loaded, colours, environment, file_of_environment, journal_stream, proxy_variables, user_before_sudo,
+    },
     tokens::{TokenSource, TokenUrl, Tokens},
     value::{Cron, parse_duration},
     wechat_api::Wechat,

@@ -4,6 +4,7 @@
 //! replaces the value in the file's table. Any error after that is in the file.
 
 use std::{
+    ffi::OsString,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -57,13 +58,29 @@ impl Loaded {
     }
 }
 
-/// Every variable of this process that concerns us. This is the one place where the environment is read.
+/// Every variable of this process that replaces a key. This is the one place where the environment is read.
+///
+/// # Errors
+/// [`ConfigError::InEnvironment`]: the value of one is not UTF-8.
+pub fn environment() -> Result<Vec<(String, String)>, ConfigError> {
+    let ours = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    ours.filter(|(name, _)| name.starts_with(PREFIX)).map(|(name, value)| decoded(name, value)).collect()
+}
+
+fn decoded(variable: String, value: OsString) -> Result<(String, String), ConfigError> {
+    match value.into_string() {
+        Ok(value) => Ok((variable, value)),
+        Err(_) => Err(ConfigError::InEnvironment {
+            variable,
+            wrong: "its value is not UTF-8: set it in UTF-8, and rename a path that is not".to_owned(),
+        }),
+    }
+}
+
+/// The file that `AMPLINKD_CONFIG` of this process names, in whatever encoding.
 #[must_use]
-pub fn environment() -> Vec<(String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
-        .filter(|(name, _)| name == FILE_VARIABLE || name.starts_with(PREFIX))
-        .collect()
+pub fn file_of_environment() -> Option<PathBuf> {
+    std::env::var_os(FILE_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// Who became this process's user by `sudo`.
@@ -101,9 +118,13 @@ pub fn colours() -> Colours {
     }
 }
 
-/// The variables of this process that name a proxy for other programs. Ours come from the configuration alone.
+/// The variables of this process that name a proxy for other programs; none where `NO_PROXY=*` takes them back. Ours come
+/// from the configuration alone.
 #[must_use]
 pub fn proxy_variables() -> Vec<String> {
+    if ["NO_PROXY", "no_proxy"].iter().any(|name| std::env::var_os(name).is_some_and(|value| value == "*")) {
+        return Vec::new();
+    }
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let names = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
     names.into_iter().filter(|name| is_set(name)).map(str::to_owned).collect()

@@ -187,7 +187,7 @@ impl Answer<'_> {
             return Ok(());
         }
         let words = self.words();
-        let why = if status.is_redirection() {
+        let why = if matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
             // Where to is not said: it may be the same address with the same key.
             format!("HTTP {status}: it points to another address, and redirects are not followed")
         } else if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {

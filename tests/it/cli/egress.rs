@@ -37,6 +37,11 @@ fn a_proxy_of_the_environment_that_is_not_used_is_told() {
     let said = with_proxies(&desk, "config check").well();
     assert!(said.err.starts_with("warning: HTTPS_PROXY") && said.err.contains("[wechat]"), "{}", said.err);
     assert!(!said.err.contains("hush") && !said.out.contains("hush"));
+    for variable in ["NO_PROXY", "no_proxy"] {
+        let proxies = [("HTTPS_PROXY", "http://proxy.example:3128"), (variable, "*")];
+        let said = Said::from(desk.command("config check").envs(proxies).output().expect("the binary runs"));
+        assert_eq!(said.well().err, "", "nobody is to go through that proxy");
+    }
     desk.write("amplinkd.toml", &format!("{TOKENS}[wechat]\nproxy = \"http://me:hush@proxy.example:3128\"\n"));
     let said = with_proxies(&desk, "config check").well();
     assert!(said.err.is_empty(), "{}", said.err);
