@@ -1,11 +1,9 @@
 //! `amplinkd completions`: prints a completion script, generated from the command line itself.
 
-use std::io::{self, Write};
-
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, context::ExitStatus};
+use super::{Cli, context::ExitStatus, output::to_stdout};
 
 /// Print a completion script for a shell
 #[derive(Debug, clap::Args)]
@@ -24,8 +22,6 @@ pub fn run(command: &Completions) -> anyhow::Result<ExitStatus> {
     // Made in memory first: the generator gives up loudly when its reader has gone.
     let mut script = Vec::new();
     clap_complete::generate(command.shell, &mut Cli::command(), "amplinkd", &mut script);
-    match io::stdout().lock().write_all(&script) {
-        Err(wrong) if wrong.kind() != io::ErrorKind::BrokenPipe => Err(wrong.into()),
-        Ok(()) | Err(_) => Ok(ExitStatus::Success),
-    }
+    to_stdout(&script)?;
+    Ok(ExitStatus::Success)
 }

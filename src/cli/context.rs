@@ -131,24 +131,19 @@ impl Context {
 
     /// Prints one object.
     pub fn print_one<T: Serialize>(&self, object: &T) -> anyhow::Result<()> {
-        output::one(&mut io::stdout().lock(), self.format, self.look, object).context("cannot write the result")
+        Ok(output::one(&mut io::stdout().lock(), self.format, self.look, object)?)
     }
 
     /// Prints rows that are few.
     pub fn print_rows<T: Serialize>(&self, columns: &[Column], rows: &[T]) -> anyhow::Result<()> {
-        output::print(&mut io::stdout().lock(), self.format, self.look, columns, rows)
-            .context("cannot write the result")
+        Ok(output::print(&mut io::stdout().lock(), self.format, self.look, columns, rows)?)
     }
 
     /// Prints rows that are few below what was printed before, an empty line between.
     pub fn print_beneath<T: Serialize>(&self, columns: &[Column], rows: &[T]) -> anyhow::Result<()> {
         let mut text = b"\n".to_vec();
         output::print(&mut text, self.format, self.look, columns, rows)?;
-        match io::stdout().lock().write_all(&text) {
-            // A reader who has gone is no failure.
-            Err(wrong) if wrong.kind() != io::ErrorKind::BrokenPipe => Err(wrong).context("cannot write the result"),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        Ok(output::to_stdout(&text)?)
     }
 
     /// Begins to print rows that may be many.

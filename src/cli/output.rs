@@ -248,6 +248,15 @@ impl<'c, W: Write> Printer<'c, W> {
     }
 }
 
+/// Writes a text to stdout; a reader who has gone is no failure.
+///
+/// # Errors
+/// When stdout cannot be written for another reason, as on a full disk.
+pub fn to_stdout(text: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    unless_gone(out.write_all(text).and_then(|()| out.flush())).map(drop)
+}
+
 /// Whether nobody reads stdout any more: a pipe whose other end is closed says so before anything is written. Whoever waits
 /// for something to print must ask, or would wait for nobody.
 #[must_use]
@@ -265,7 +274,7 @@ fn unless_gone(written: io::Result<()>) -> io::Result<bool> {
     match written {
         Ok(()) => Ok(false),
         Err(wrong) if wrong.kind() == io::ErrorKind::BrokenPipe => Ok(true),
-        Err(wrong) => Err(wrong),
+        Err(wrong) => Err(io::Error::new(wrong.kind(), format!("cannot write the result: {wrong}"))),
     }
 }
 

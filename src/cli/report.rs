@@ -6,7 +6,6 @@ mod digest;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    io::{self, Write as _},
     time::Duration,
 };
 
@@ -367,10 +366,6 @@ fn drawn<T: Serialize>(context: &Context, columns: &[Column], rows: &[T]) -> any
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// To stdout; a reader who has gone is no failure.
 fn print(text: &str) -> anyhow::Result<()> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(wrong) if wrong.kind() != io::ErrorKind::BrokenPipe => Err(wrong.into()),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    Ok(output::to_stdout(text.as_bytes())?)
 }

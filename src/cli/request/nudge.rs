@@ -1,12 +1,7 @@
 //! `request nudge`: drafts a reminder for the administrator who has not answered, prints it, and sends it if a channel
 //! is configured; to many only after a confirmation.
 
-use std::{
-    collections::HashSet,
-    fmt::Write as _,
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::{collections::HashSet, fmt::Write as _, time::Duration};
 
 use serde::Serialize;
 
@@ -16,7 +11,7 @@ use crate::{
         actor,
         context::{Context, ExitStatus, Session, Usage, agree, note},
         many::REQUESTS,
-        output::{Column, Format},
+        output::{Column, Format, to_stdout},
         terminal_escape::legible,
     },
     domain::{
@@ -346,10 +341,7 @@ fn print(context: &Context, said: &[Said]) -> anyhow::Result<()> {
             text.push('\n');
         }
     }
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(wrong) if wrong.kind() != io::ErrorKind::BrokenPipe => return Err(wrong.into()),
-        Ok(()) | Err(_) => {}
-    }
+    to_stdout(text.as_bytes())?;
     let remembered = said.iter().filter(|one| one.nudge.is_some());
     let mut channels: Vec<&str> = remembered.filter_map(|one| one.channel.as_deref()).collect();
     let sent = channels.len();

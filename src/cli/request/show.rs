@@ -1,7 +1,5 @@
 //! `request show`, `history` and `explain`: everything about one request.
 
-use std::io::{self, Write};
-
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
@@ -9,7 +7,7 @@ use crate::{
     cli::{
         context::{Context, ExitStatus, Session, Usage, note},
         named::Named,
-        output::{Column, Format},
+        output::{Column, Format, to_stdout},
         time_format,
     },
     domain::id::RequestId,
@@ -205,7 +203,7 @@ pub(super) async fn explain(context: &Context, explain: &Explain) -> anyhow::Res
         Format::Table => {
             let width = context.look.width.map_or(LINE, |width| LINE.min(usize::from(width)));
             let lines = explained.sentences.iter().map(|sentence| format!("{}\n", wrapped(sentence, width)));
-            write(lines.collect::<String>().as_bytes())?;
+            to_stdout(lines.collect::<String>().as_bytes())?;
         }
         Format::Json | Format::Jsonl | Format::Csv => context.print_one(&explained)?,
     }
@@ -252,14 +250,6 @@ fn wrapped(sentence: &str, width: usize) -> String {
         used += length;
     }
     text
-}
-
-/// To stdout; a reader who has gone is no failure.
-fn write(text: &[u8]) -> anyhow::Result<()> {
-    match io::stdout().lock().write_all(text) {
-        Err(wrong) if wrong.kind() != io::ErrorKind::BrokenPipe => Err(wrong.into()),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 #[cfg(test)]

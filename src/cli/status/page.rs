@@ -1,10 +1,7 @@
 //! The page for people: required actions first, then a line or a few per topic, in common columns. It fits 80
 //! characters, and text from outside cannot control the terminal.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write as _},
-};
+use std::{fmt::Write as _, io};
 
 use anstyle::{AnsiColor, Style};
 
@@ -15,7 +12,11 @@ use super::{
     text::{columns, counted, cut, ending, grouped, sized, wrapped},
 };
 use crate::{
-    cli::{output::Look, terminal_escape::legible, time_format},
+    cli::{
+        output::{Look, to_stdout},
+        terminal_escape::legible,
+        time_format,
+    },
     domain::{gate::GateKind, time::Time},
 };
 
@@ -51,11 +52,7 @@ struct Section {
 
 /// Prints the page to stdout; a reader who has gone is no failure.
 pub(super) fn print(report: &Report, now: Time, look: Look) -> io::Result<()> {
-    let text = drawn(report, now, look);
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(wrong) if wrong.kind() != io::ErrorKind::BrokenPipe => Err(wrong),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    to_stdout(drawn(report, now, look).as_bytes())
 }
 
 fn drawn(report: &Report, now: Time, look: Look) -> String {

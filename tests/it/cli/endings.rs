@@ -1,8 +1,10 @@
-//! Ids by their endings, wherever a command asks for one.
+//! Ids by their endings, wherever a command asks for one; results that cannot be written.
+
+use std::fs::File;
 
 use serde_json::Value;
 
-use super::{ACCOUNT, Desk, OTHER, PROGRAM};
+use super::{ACCOUNT, Desk, OTHER, PROGRAM, Said};
 
 /// The ends of the ids that the rows below have.
 const ALERT: &str = "0000000a0001";
@@ -87,4 +89,25 @@ fn an_end_that_is_short_unknown_or_shared_changes_nothing() {
     assert_eq!(candidates, 2, "{}", said.err);
     assert_eq!(desk.number("SELECT count(*) FROM request WHERE finished_at IS NULL"), 2);
     assert_eq!(desk.json("request show 0001e2a3b --config amplinkd.toml")["account"], ACCOUNT);
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_an_error_with_its_reason() {
+    let (desk, id) = desk();
+    for command in [
+        "request list".to_owned(),
+        "request list -o csv".to_owned(),
+        "alert list -o json".to_owned(),
+        format!("request show {id}"),
+        format!("request explain {id}"),
+        "report".to_owned(),
+        "status".to_owned(),
+        "config check".to_owned(),
+        "completions bash".to_owned(),
+    ] {
+        let full = File::options().write(true).open("/dev/full").expect("a full disk");
+        let said = Said::from(desk.process(&command).stdout(full).output().expect("the binary runs"));
+        said.refused(1, "cannot write the result: No space left on device");
+        assert_eq!(said.err.matches("cannot write").count(), 1, "{}", said.err);
+    }
 }
