@@ -138,9 +138,9 @@ impl TableRow {
 /// Does what the command says.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
-        Command::List(wanted) => context.with_database(async |session| list(context, session, &wanted).await).await?,
+        Command::List(wanted) => context.with_view(async |session| list(context, session, &wanted).await).await?,
         Command::Show { account } => {
-            context.with_database(async |session| show(context, session, &account).await).await?;
+            context.with_view(async |session| show(context, session, &account).await).await?;
         }
         Command::Check(wanted) => return check::run(context, wanted).await,
         Command::Suspend(suspend) => change::suspend(context, suspend).await?,

@@ -136,8 +136,8 @@ struct Shown {
 /// Does what the command says.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
-        Command::List(wanted) => context.with_database(async |session| list(context, session, &wanted).await).await?,
-        Command::Show { id } => context.with_database(async |session| show(context, session, &id).await).await?,
+        Command::List(wanted) => context.with_view(async |session| list(context, session, &wanted).await).await?,
+        Command::Show { id } => context.with_view(async |session| show(context, session, &id).await).await?,
         Command::Ack(ack) => change::ack(context, ack).await?,
         Command::Snooze(snooze) => change::snooze(context, snooze).await?,
         Command::Resolve(resolve) => change::resolve(context, resolve).await?,

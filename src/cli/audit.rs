@@ -49,7 +49,7 @@ const COLUMNS: [Column; 3] =
 /// Prints every finding.
 pub async fn run(context: &Context, audit: Audit) -> anyhow::Result<ExitStatus> {
     let (findings, is_driven) = context
-        .with_database(async |session| {
+        .with_view(async |session| {
             let found = if audit.all { session.recorder.audit_all().await? } else { session.recorder.audit().await? };
             // Asked only when there is something to explain; who may not look at the lock is told nothing about it.
             let is_driven = found.is_empty() || Store::is_driven(&session.config.database.path).unwrap_or(true);

@@ -131,10 +131,10 @@ struct Said {
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
         Command::List { state, limit } => {
-            context.with_database(async |session| list(context, session, state, limit).await).await?;
+            context.with_view(async |session| list(context, session, state, limit).await).await?;
         }
         Command::Show { account } => {
-            context.with_database(async |session| show(context, session, &account).await).await?;
+            context.with_view(async |session| show(context, session, &account).await).await?;
         }
         Command::Sync => ask(context, TokenTask::Sync).await?,
         Command::Refresh { account } => ask(context, TokenTask::Refresh(account.to_string())).await?,

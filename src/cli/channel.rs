@@ -167,10 +167,10 @@ struct Retried {
 /// Does what the command says.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
-        Command::List => context.with_database(async |session| list(context, session).await).await?,
+        Command::List => context.with_view(async |session| list(context, session).await).await?,
         Command::Test { name, event } => test(context, &name, event).await?,
         Command::Retry { name, ids, dry_run: true } => {
-            context.with_database(async |session| dead(context, session, &name, &ids).await).await?;
+            context.with_view(async |session| dead(context, session, &name, &ids).await).await?;
         }
         Command::Retry { name, ids, dry_run: false } => {
             context.with_database(async |session| retry(context, session, name, ids).await).await?;

@@ -38,7 +38,7 @@ struct Status {
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     let Command::Status = command;
     context
-        .with_database(async |session| {
+        .with_view(async |session| {
             let now = session.now();
             let Some(row) = session.store().only_component().await? else {
                 anyhow::bail!(

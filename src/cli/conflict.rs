@@ -95,7 +95,7 @@ impl TableRow {
 /// Does what the command says.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     context
-        .with_database(async |session| match command {
+        .with_view(async |session| match command {
             Command::List(filters) => list(context, session, filters).await,
             Command::Show { id } => show(context, session, &id).await,
         })

@@ -23,7 +23,7 @@ use crate::{
     daemon,
     domain::time::Time,
     engine::record::Recorder,
-    store::{Location, Moved, OpenError, Role, Store, StoreError},
+    store::{Location, Moved, OpenError, Role, Store, StoreError, may_write},
     telemetry,
 };
 
@@ -48,6 +48,17 @@ pub enum Database {
     Existing,
     /// It is made when it is not there.
     MadeIfMissing,
+    /// It must be there and is only read: opened as every command does, so that an older file is brought up to date, or for
+    /// reading alone where this process may not write it.
+    Viewed,
+}
+
+impl Database {
+    /// For a command that changes an existing one, unless it only shows what it would do.
+    #[must_use]
+    pub const fn unless_dry_run(dry_run: bool) -> Self {
+        if dry_run { Self::Viewed } else { Self::Existing }
+    }
 }
 
 /// What was said before the command's own arguments.
@@ -100,15 +111,18 @@ impl Context {
     ) -> anyhow::Result<T> {
         let config = self.config()?;
         let location = Location { path: config.database.path.clone(), mode: config.database.mode };
-        if database == Database::Existing {
-            must_exist(&location)?;
-        }
-        let store = open(&location, Role::Tool).await?;
-        let recorder = Arc::new(Recorder::new(store.clone(), Arc::new(SystemClock::new()), config.policy()));
-        recorder.audit_by(daemon::deadlines(&daemon::alerting(&config)));
-        let result = work(&Session { recorder, config: Arc::new(config) }).await;
-        store.close().await;
-        result
+        let store = match database {
+            Database::MadeIfMissing => open(&location, Role::Tool).await?,
+            Database::Existing => {
+                must_exist(&location)?;
+                open(&location, Role::Tool).await?
+            }
+            Database::Viewed => {
+                must_exist(&location)?;
+                open_to_view(&location).await?
+            }
+        };
+        work_with(store, config, work).await
     }
 
     /// [`Context::with_session`] for a database that must be there.
@@ -123,10 +137,12 @@ impl Context {
         let location = Location { path: config.database.path.clone(), mode: config.database.mode };
         must_exist(&location)?;
         let store = Store::open_to_read(&location.path).await?;
-        let recorder = Arc::new(Recorder::new(store.clone(), Arc::new(SystemClock::new()), config.policy()));
-        let result = work(&Session { recorder, config: Arc::new(config) }).await;
-        store.close().await;
-        result
+        work_with(store, config, work).await
+    }
+
+    /// [`Context::with_session`] for a database that is only read.
+    pub async fn with_view<T>(&self, work: impl AsyncFnOnce(&Session) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        self.with_session(Database::Viewed, work).await
     }
 
     /// Prints one object.
@@ -241,6 +257,29 @@ pub async fn open(location: &Location, role: Role) -> Result<Store, OpenError> {
         bar.get_or_init(|| progress(total, "migrating the database")).set_position(done);
     };
     Store::open_telling(location, role, &tell).await
+}
+
+/// Opens a database for a command that only reads it ([`Context::with_view`]).
+///
+/// # Errors
+/// [`OpenError`]: the file is as it was.
+pub async fn open_to_view(location: &Location) -> Result<Store, OpenError> {
+    if may_write(&location.path) { open(location, Role::Tool).await } else { Store::open_to_read(&location.path).await }
+}
+
+/// Lets `work` work with a database, and closes it, whatever came of the work.
+async fn work_with<T>(
+    store: Store,
+    config: Config,
+    work: impl AsyncFnOnce(&Session) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let recorder = Arc::new(Recorder::new(store.clone(), Arc::new(SystemClock::new()), config.policy()));
+    recorder.audit_by(daemon::deadlines(&daemon::alerting(&config)));
+    let result = work(&Session { recorder, config: Arc::new(config) }).await;
+    let is_whole = store.check_frozen();
+    store.close().await;
+    is_whole?;
+    result
 }
 
 /// A bar for long work, on a terminal's stderr; elsewhere it draws nothing.

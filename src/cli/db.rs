@@ -15,13 +15,13 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use super::{
-    context::{Context, ExitStatus, is_damage, must_exist, note, open},
+    context::{Context, ExitStatus, is_damage, must_exist, note, open_to_view},
     output::Column,
 };
 use crate::{
     clock::{Clock, SystemClock},
     store::{
-        Location, OpenError, Role, Store, StoreError,
+        Location, OpenError, Store, StoreError, check_encoding,
         file::sidecar::{belongs_to_its_folder, is_still},
         read::verify::Damage,
     },
@@ -85,7 +85,8 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStat
 
 async fn backup(context: &Context, location: &Location, to: &Path) -> anyhow::Result<ExitStatus> {
     // Opened as any command does: what is no database of ours is not worth a copy.
-    open(location, Role::Tool).await?.close().await;
+    open_to_view(location).await?.close().await;
+    check_encoding(to)?;
     let mode = std::fs::metadata(&location.path).map_or(location.mode, |found| found.permissions().mode() & 0o777);
     let file = match OpenOptions::new().write(true).create_new(true).mode(mode).open(to) {
         Ok(file) => file,
@@ -142,7 +143,7 @@ async fn verify(context: &Context, location: &Location) -> anyhow::Result<ExitSt
 }
 
 async fn findings(location: &Location) -> anyhow::Result<Vec<Damage>> {
-    open(location, Role::Tool).await?.close().await;
+    open_to_view(location).await?.close().await;
     Ok(Store::verify(&location.path, FINDINGS_MAX).await?)
 }
 

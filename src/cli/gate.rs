@@ -132,7 +132,7 @@ impl TableRow {
 /// Does what the command says.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
-        Command::List(wanted) => context.with_database(async |session| list(context, session, &wanted).await).await?,
+        Command::List(wanted) => context.with_view(async |session| list(context, session, &wanted).await).await?,
         Command::Open(wanted) => open(context, &wanted).await?,
     }
     Ok(ExitStatus::Success)

@@ -99,7 +99,7 @@ struct TableRow {
 
 /// Makes the plan for the accounts as they are.
 pub async fn run(context: &Context, plan: Plan) -> anyhow::Result<ExitStatus> {
-    context.with_database(async |session| show(context, session, &plan).await).await
+    context.with_view(async |session| show(context, session, &plan).await).await
 }
 
 async fn show(context: &Context, session: &Session, asked: &Plan) -> anyhow::Result<ExitStatus> {
@@ -129,7 +129,7 @@ pub async fn warn_when_short(context: &Context) -> anyhow::Result<()> {
         return Ok(());
     }
     let short = context
-        .with_database(async |session| {
+        .with_view(async |session| {
             let config = &session.config;
             let supply = Supply { per_second: config.wechat.per_second, daily_budget: config.polling.daily_budget };
             let policy = config.policy();

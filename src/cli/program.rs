@@ -98,7 +98,7 @@ impl TableRow {
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     let Command::List { account, program } = command;
     context
-        .with_database(async |session| {
+        .with_view(async |session| {
             let (account, program) = (account.as_ref().map(AccountId::as_str), program.as_ref().map(ProgramId::as_str));
             list(context, session, account, program).await
         })

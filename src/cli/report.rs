@@ -165,7 +165,7 @@ pub async fn run(context: &Context, report: Report) -> anyhow::Result<ExitStatus
     }
     let by = by(&report.by)?;
     context
-        .with_database(async |session| {
+        .with_view(async |session| {
             let now = session.now();
             let sample = Sample {
                 account: report.account.as_ref().map(ToString::to_string),

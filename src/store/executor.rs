@@ -8,7 +8,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, mpsc},
     time::Duration,
 };
@@ -47,10 +47,10 @@ pub(super) struct Way {
 }
 
 impl Way {
-    /// Of a database that is opened for reading alone.
-    pub(super) fn to_read(path: &Path, busy_timeout: Duration) -> Self {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        Self { path: path.to_owned(), busy_timeout, cache: "-2000", log_pages: "1000", log_limit: 0, flags }
+    /// Of a database that is opened for reading alone, by the name that is given to `SQLite`: a path, or a URI.
+    pub(super) fn to_read(name: PathBuf, busy_timeout: Duration) -> Self {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        Self { path: name, busy_timeout, cache: "-2000", log_pages: "1000", log_limit: 0, flags }
     }
 }
 

@@ -28,7 +28,8 @@ pub use self::{
     error::{BadRow, StoreError},
     file::{
         error::OpenError,
-        location::{Location, Role},
+        frozen::may_write,
+        location::{Location, Role, check_encoding},
         move_to_log::Moved,
         whose::user_name,
     },
@@ -37,7 +38,7 @@ pub use self::{
 };
 use self::{
     executor::Executor,
-    file::{open, wal},
+    file::{frozen::FileVersion, open, wal},
     read::illegal_rows,
     write::writer::Writer,
 };
@@ -54,6 +55,8 @@ pub struct Store {
     place: open::FileIdentity,
     /// The file was too large to be checked when it was opened.
     is_unchecked: bool,
+    /// What the file was, when it was opened as one that nobody writes.
+    frozen: Option<FileVersion>,
     /// How large the write-ahead log is.
     log: wal::Log,
     /// Accounts whose rows are not legal.

@@ -18,13 +18,14 @@ mod nudge;
 mod open_files;
 mod process;
 mod prune;
+mod read_only;
 mod report;
 mod requests;
 mod restore;
 mod status;
 mod supervised;
 
-use std::{fs, path::PathBuf, process::Output};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Output};
 
 use amplinkd::store::Location;
 use assert_cmd::Command;
@@ -85,6 +86,11 @@ impl Desk {
 
     fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).expect("a file in the folder");
+    }
+
+    /// Changes the mode of a file of the folder, or with `.` its own.
+    fn seal(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).expect("a mode");
     }
 
     /// The binary in the folder, with nothing of our own environment that concerns it.

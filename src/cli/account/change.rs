@@ -4,7 +4,7 @@ use super::{Filters, TABLE_ROWS, filters::Pages, print, show};
 use crate::{
     cli::{
         actor,
-        context::{Context, Session, agree, note, progress},
+        context::{Context, Database, Session, agree, note, progress},
         many::{ACCOUNTS, Caution, Given, reason},
     },
     domain::{action::By, id::AccountId},
@@ -121,7 +121,7 @@ pub(super) async fn resume(context: &Context, resume: Resume) -> anyhow::Result<
 
 async fn change(context: &Context, choice: &Choice, act: Act) -> anyhow::Result<()> {
     context
-        .with_database(async |session| {
+        .with_session(Database::unless_dry_run(choice.caution.dry_run), async |session| {
             let Some(meant) = agreed(context, session, choice, act).await? else { return Ok(()) };
             let changed = tell(session, act, &meant.accounts, &choice.by()).await?;
             if !changed.is_empty() {

@@ -14,7 +14,7 @@ use super::{Filters, PAGE, glance, unknown};
 use crate::{
     cli::{
         actor,
-        context::{Context, Session, Usage, agree, note},
+        context::{Context, Database, Session, Usage, agree, note},
         many::{ALERTS, Caution, Given, reason},
         named::Named,
     },
@@ -175,7 +175,7 @@ async fn change(
     act: impl FnOnce(&Session) -> anyhow::Result<Act>,
 ) -> anyhow::Result<()> {
     context
-        .with_database(async |session| {
+        .with_session(Database::unless_dry_run(choice.caution.dry_run), async |session| {
             let act = act(session)?;
             let given = Given { names: !choice.ids.is_empty(), filters: !choice.filters.is_empty() };
             ALERTS.must_choose(act.word(), given)?;

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::{
     cli::{
-        context::{Context, ExitStatus, Session, agree, note, progress},
+        context::{Context, Database, ExitStatus, Session, agree, note, progress},
         output::Column,
     },
     domain::time::Time,
@@ -74,7 +74,8 @@ const COLUMNS: [Column; 3] =
 /// # Errors
 /// When nothing says how old is old, the file exists, or the database cannot be used; what went so far is in the file.
 pub(super) async fn run(context: &Context, prune: Prune) -> anyhow::Result<ExitStatus> {
-    context.with_database(async |session| with_database(context, session, &prune).await).await?;
+    let database = Database::unless_dry_run(prune.dry_run);
+    context.with_session(database, async |session| with_database(context, session, &prune).await).await?;
     Ok(ExitStatus::Success)
 }
 

@@ -11,7 +11,7 @@ use crate::{
     },
     clock::{Clock, SystemClock},
     store::{
-        Location,
+        Location, check_encoding,
         file::{backup::Salvaged, restore::Ready},
     },
 };
@@ -66,6 +66,8 @@ struct Restored {
 /// # Errors
 /// When the copy is not fit, a daemon runs, or the files cannot be written; the database is as it was then.
 pub(super) async fn run(context: &Context, location: &Location, restore: Restore) -> anyhow::Result<ExitStatus> {
+    check_encoding(&location.path)?;
+    check_encoding(&restore.file)?;
     let clock = SystemClock::new();
     let ready = Ready::make(location, &restore.file, clock.now()).await?;
     let mut restored = told(location, &restore, &ready);

@@ -27,7 +27,7 @@ const PLACES: [&str; 2 + AGES.len()] = ["0", "1", "2", "3", "4", "5"];
 /// Prints the digest: the words for people, the figures for programs.
 pub(super) async fn run(context: &Context, language: Option<&str>) -> anyhow::Result<ExitStatus> {
     context
-        .with_database(async |session| {
+        .with_view(async |session| {
             let now = session.now();
             let digest = session.store().digest(now - DAY, now).await?;
             if context.format != Format::Table {

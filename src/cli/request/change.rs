@@ -6,7 +6,7 @@ use super::{filters::Filters, list};
 use crate::{
     cli::{
         actor,
-        context::{Context, ExitStatus, Session, Usage, agree, note, progress},
+        context::{Context, Database, ExitStatus, Session, Usage, agree, note, progress},
         many::{Caution, Given, REQUESTS, reason},
         named::Named,
         sentence,
@@ -134,7 +134,7 @@ async fn change(context: &Context, choice: Choice, act: Act) -> anyhow::Result<E
     choice.must_name_some(act.word())?;
     let by = choice.by();
     context
-        .with_database(async |session| {
+        .with_session(Database::unless_dry_run(choice.caution.dry_run), async |session| {
             let ids = if choice.ids.is_empty() {
                 let meant = meant(session, &choice.filters, act).await?;
                 if choice.caution.dry_run || meant.is_empty() {

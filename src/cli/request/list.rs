@@ -82,7 +82,7 @@ impl TableRow {
 /// Prints the requests that are meant.
 pub(super) async fn run(context: &Context, list: List) -> anyhow::Result<ExitStatus> {
     context
-        .with_database(async |session| {
+        .with_view(async |session| {
             if context.is_table() {
                 table(context, session, &list).await
             } else {

@@ -9,7 +9,7 @@ use super::change::Choice;
 use crate::{
     cli::{
         actor,
-        context::{Context, ExitStatus, Session, Usage, agree, note},
+        context::{Context, Database, ExitStatus, Session, Usage, agree, note},
         many::REQUESTS,
         output::{Column, Format, to_stdout},
         terminal_escape::legible,
@@ -110,7 +110,7 @@ struct Said {
 pub(super) async fn run(context: &Context, nudge: Nudge) -> anyhow::Result<ExitStatus> {
     nudge.choice.must_name_some("nudge")?;
     context
-        .with_database(async |session| {
+        .with_session(Database::unless_dry_run(nudge.choice.caution.dry_run), async |session| {
             let rules = nudge.rules(session);
             let (chosen, mut failures) = nudge.chosen(session).await?;
             let (planned, refused) = plan(session, &nudge, rules, &chosen).await?;

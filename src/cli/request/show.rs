@@ -120,7 +120,7 @@ const CONFLICTS: [Column; 6] = [
 /// Prints a request; below its table also its history and its conflicts.
 pub(super) async fn show(context: &Context, named: &Named) -> anyhow::Result<ExitStatus> {
     context
-        .with_database(async |session| {
+        .with_view(async |session| {
             let id = &session.id_of(Noun::Request, named).await?;
             let row =
                 session.store().request_view(id.as_str()).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
@@ -145,7 +145,7 @@ pub(super) async fn history(context: &Context, history: &History) -> anyhow::Res
         return proof(context, &history.id).await;
     }
     let steps = context
-        .with_database(async |session| {
+        .with_view(async |session| {
             let id = session.id_of(Noun::Request, &history.id).await?;
             let steps: Vec<TransitionView> = session.store().history(id.as_str()).await?;
             if steps.is_empty() {
@@ -172,7 +172,7 @@ async fn proof(context: &Context, named: &Named) -> anyhow::Result<ExitStatus> {
         }
     };
     let proof = context
-        .with_database(async |session| {
+        .with_view(async |session| {
             let id = session.id_of(Noun::Request, named).await?;
             Ok(session.store().proof(&id).await?.ok_or(AskError::NoRequest(id))?)
         })
@@ -193,7 +193,7 @@ async fn conflicts(session: &Session, id: &RequestId) -> anyhow::Result<Vec<Conf
 /// Prints sentences.
 pub(super) async fn explain(context: &Context, explain: &Explain) -> anyhow::Result<ExitStatus> {
     let explained = context
-        .with_database(async |session| {
+        .with_view(async |session| {
             let explained = told(context, session, &explain.id).await?;
             session.note_without_daemon("what is due is done when one starts");
             Ok(explained)

@@ -64,11 +64,16 @@ const FIELDS: [Column; 13] = [
 pub(super) async fn run(context: &Context, watch: Watch) -> anyhow::Result<ExitStatus> {
     let shutdown = Shutdown::new();
     shutdown.listen()?;
-    context.with_database(async |session| follow(context, session, &watch, &shutdown).await).await?;
+    context.with_view(async |session| follow(context, session, &watch, &shutdown).await).await?;
     Ok(ExitStatus::Success)
 }
 
 async fn follow(context: &Context, session: &Session, watch: &Watch, shutdown: &Shutdown) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !session.store().is_frozen(),
+        "no daemon works on this database, and you may not write it, so steps could not be followed: `amplinkd request list` \
+         shows it as it is"
+    );
     // First the place, then the state: a step in between is seen by both, never by neither.
     let only = match &watch.until_settled {
         Some(named) => Some(session.id_of(Noun::Request, named).await?),

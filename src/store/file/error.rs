@@ -1,8 +1,11 @@
 //! Why a database cannot be opened, and what to do about it.
 
-use std::{io, path::PathBuf};
+use std::{error::Error, io, path::PathBuf};
 
-use super::{sidecar::Planted, whose::whose};
+use super::{
+    sidecar::Planted,
+    whose::{unreadable, whose},
+};
 use crate::store::StoreError;
 
 /// Why it was not opened.
@@ -16,6 +19,38 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+    /// It is not even readable.
+    #[error("cannot read the database {}: {source}{}", path.display(), unreadable(path))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system or the database said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A folder, a pipe or a device.
+    #[error("cannot open the database {}: it is {what}, not a file: correct [database] url", path.display())]
+    NotAFile {
+        /// The name.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// Its path is not a text.
+    #[error(
+        "cannot open {0:?}: its path holds bytes that are not UTF-8, and SQLite opens no such file: rename the folder or the \
+         file, or name another path (of the database: [database] url)"
+    )]
+    NotUtf8(PathBuf),
+    /// Its log was left behind, and nobody who only reads can read that.
+    #[error(
+        "cannot read the database {}: its log {}-wal holds changes that are not in the file yet, and reading it needs an index \
+         beside it, which cannot be written here: copy both to a folder that you may write (`cp {} {}-wal DIR/`) and set \
+         [database] url to the copy", .0.display(), .0.display(), .0.display(), .0.display()
+    )]
+    LogWithoutIndex(PathBuf),
+    /// It was read as a file that nobody writes, and somebody did.
+    #[error("{} was written to while it was being read, so the output may be inconsistent: run the command again", .0.display())]
+    WrittenMeanwhile(PathBuf),
     /// A second daemon.
     #[error("another amplinkd is already running on {}: one database has one daemon (lock file: {}.lock)", .0.display(), .0.display())]
     Locked(PathBuf),

@@ -1,13 +1,18 @@
 //! Where a database is, and who opens it.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{Connection as _, SqliteConnection};
 
-use crate::store::StoreError;
+use super::{
+    frozen::{is_frozen, options, wal_len},
+    sidecar::{folder_of, kind},
+};
+use crate::store::{OpenError, StoreError};
 
 /// Where the database is and with which mode it is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +34,39 @@ pub enum Role {
 
 /// A connection of its own, for what must not share the pool: backups and whole-file checks.
 pub async fn lone_reader(path: &Path) -> Result<SqliteConnection, StoreError> {
-    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
-    Ok(SqliteConnection::connect_with(&options).await?)
+    // A log that was left behind is not passed over: without its index it is an error.
+    let is_alone = is_frozen(path) && wal_len(path) == 0;
+    Ok(SqliteConnection::connect_with(&options(path, is_alone).busy_timeout(BUSY_TIMEOUT)).await?)
+}
+
+/// The file that a name leads to, or will when it is made: the one that its log and its lock stand beside.
+///
+/// # Errors
+/// [`OpenError`]: it leads nowhere, to something that is no file, or to a path that `SQLite` cannot open.
+pub(super) fn resolved(path: &Path) -> Result<PathBuf, OpenError> {
+    let found = match (path.canonicalize(), path.file_name()) {
+        (Err(missing), Some(name)) if missing.kind() == io::ErrorKind::NotFound => {
+            folder_of(path).canonicalize().map(|folder| folder.join(name))
+        }
+        (found, _) => found,
+    };
+    let found = found.map_err(|source| OpenError::File { path: path.to_owned(), source })?;
+    check_encoding(&found)?;
+    match found.metadata().ok().as_ref().and_then(kind) {
+        None => Ok(found),
+        Some(what) => Err(OpenError::NotAFile { path: found, what }),
+    }
+}
+
+/// That `SQLite` can open a file of this name.
+///
+/// # Errors
+/// [`OpenError::NotUtf8`].
+pub fn check_encoding(path: &Path) -> Result<(), OpenError> {
+    match path.to_str() {
+        Some(_) => Ok(()),
+        None => Err(OpenError::NotUtf8(path.to_owned())),
+    }
 }
 
 /// How long a statement waits for another process.

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod check;
 pub mod corrupt;
 pub mod error;
+pub mod frozen;
 pub mod location;
 pub(super) mod lock;
 pub(super) mod migrate;

@@ -19,7 +19,8 @@ use tokio::sync::watch;
 
 use super::{
     check,
-    location::BUSY_TIMEOUT,
+    frozen::check_writable,
+    location::{BUSY_TIMEOUT, resolved},
     lock::{Purpose, lock_soon},
     migrate::{migrate, migrate_alone, shrink},
     move_to_log::Tell,
@@ -74,9 +75,11 @@ impl Store {
         let path = &location.path;
         let failed = |source: sqlx::Error| OpenError::Store { path: path.clone(), source: source.into() };
         let unusable = |source| OpenError::File { path: path.clone(), source };
+        resolved(path)?;
         create(location).map_err(unusable)?;
         // Of all names that lead to the file, one: the lock stands beside it.
         let path = &path.canonicalize().map_err(unusable)?;
+        check_writable(path).map_err(unusable)?;
         sidecar::check_neighbours(path)?;
         if path.metadata().map_err(unusable)?.nlink() > 1 {
             return Err(OpenError::TwoNames(path.clone()));
@@ -128,6 +131,7 @@ impl Store {
             lock,
             place,
             is_unchecked,
+            frozen: None,
             log: Log::default(),
             left_out: SkippedAccounts::default(),
             scan: Scan::default(),

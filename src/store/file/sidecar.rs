@@ -138,6 +138,11 @@ fn planted(path: &Path, what: &'static str) -> Planted {
     Planted { path: path.to_owned(), what }
 }
 
+/// What a file is, by whichever name, that is no plain file.
+pub(super) fn kind(found: &Metadata) -> Option<&'static str> {
+    if found.is_file() { None } else { what(found) }
+}
+
 /// What a file is that is not plain.
 fn what(found: &Metadata) -> Option<&'static str> {
     let kind = found.file_type();

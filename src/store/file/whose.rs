@@ -34,10 +34,38 @@ pub(super) fn whose(database: &Path) -> String {
     sentence(&path, &found, geteuid(), &fs::read_to_string(USERS).unwrap_or_default())
 }
 
+/// Whose the file is, of the database and what `SQLite` opens beside it, that this process may not even read, and what to do;
+/// empty when it may.
+pub(super) fn unreadable(database: &Path) -> String {
+    let beside = NEIGHBOURS.into_iter().map(|suffix| name(database, suffix));
+    let denied = std::iter::once(database.to_owned())
+        .chain(beside)
+        .find(|path| may(path, Access::EXISTS) && !may(path, Access::READ_OK));
+    let Some((path, found)) = denied.and_then(|path| Some((path.clone(), fs::metadata(path).ok()?))) else {
+        return String::new();
+    };
+    to_reader(&path, &found, geteuid(), &fs::read_to_string(USERS).unwrap_or_default())
+}
+
+/// A file that is given away is of no use to the daemon any more: nobody who only reads is told to do that.
+fn to_reader(path: &Path, found: &Metadata, us: Uid, users: &str) -> String {
+    let (path, mode) = (path.display(), found.permissions().mode() & 0o777);
+    let (theirs, ours) = (user(found.uid(), users), user(us.as_raw(), users));
+    let what_to_do = if found.uid() == us.as_raw() {
+        format!("`chmod u+r {path}`")
+    } else {
+        format!(
+            "run it as its owner with `sudo -u {theirs} amplinkd ...`, or let {ours} read it, by its group or its mode"
+        )
+    };
+    format!("; {path} belongs to {theirs} (mode {mode:04o}), and this is {ours}: {what_to_do}")
+}
+
 /// No mode helps where nothing can be written.
 fn read_only(path: &Path) -> String {
     format!(
-        "; {} is on a read-only file system: remount it writable, or use `amplinkd status`, which only reads",
+        "; {} is on a read-only file system: remount it writable; commands that only read, such as `amplinkd status` and \
+         `amplinkd request list`, work there as it is",
         path.display()
     )
 }
@@ -94,6 +122,9 @@ mod tests {
         let said = |us| sentence(Path::new("/x/a.db"), &found, Uid::from_raw(us), SOME);
         let owner = user(found.uid(), SOME);
         assert!(said(found.uid()).ends_with("`chmod u+rw /x/a.db`"), "{}", said(found.uid()));
+        let read = |us| to_reader(Path::new("/x/a.db"), &found, Uid::from_raw(us), SOME);
+        assert!(read(998).contains(&format!("`sudo -u {owner} amplinkd ...`")), "{}", read(998));
+        assert!(!read(998).contains("chown") && read(found.uid()).contains("chmod u+r /"), "{}", read(found.uid()));
         let other = said(998);
         assert!(other.contains(&format!("belongs to {owner} (mode 0600), and this is amplinkd")), "{other}");
         assert!(other.contains("chown amplinkd: /x/a.db`"), "{other}");

@@ -1,9 +1,11 @@
 //! Databases that are missing, foreign, newer, damaged or locked, and the commands that look after the file.
 
 use std::{
+    ffi::OsStr,
     fs,
     os::unix::{
-        fs::{PermissionsExt, chown},
+        ffi::OsStrExt,
+        fs::{PermissionsExt, chown, symlink},
         process::CommandExt,
     },
     process::{Command, Stdio},
@@ -75,6 +77,74 @@ fn a_folder_or_file_that_may_not_be_written_is_said() {
     let said = run(&format!("request link {ACCOUNT} {OTHER}"));
     assert!(said.code == 1 && said.err.starts_with("amplinkd: "), "{}", said.err);
     assert!(run("request list").well().out.contains(PROGRAM));
+}
+
+#[test]
+fn a_path_that_is_not_utf_8_works_or_is_refused_with_its_bytes() {
+    let desk = Desk::new();
+    desk.link(ACCOUNT, PROGRAM);
+    let folder = desk.folder.path().join(OsStr::from_bytes(b"caf\xe9"));
+    let file = |name: &str| folder.join(name);
+    if fs::create_dir(&folder).is_err() {
+        return skipped("this file system takes no such names");
+    }
+    let run = |arguments: &[&OsStr], variables: &[(&str, &OsStr)]| {
+        let mut command = desk.process("");
+        command.args(arguments).envs(variables.iter().copied());
+        Said::from(command.output().expect("the binary runs"))
+    };
+    let database = format!("[database]\nurl = \"sqlite:{}\"\n", desk.path("a.db").display());
+    fs::write(file("elsewhere.toml"), database).expect("a file");
+    fs::write(file("here.toml"), "").expect("a file");
+    fs::write(file("more.csv"), format!("account,program\n{ACCOUNT},{OTHER}\n")).expect("a file");
+    let (elsewhere, here) = (file("elsewhere.toml"), file("here.toml"));
+    let list = ["request".as_ref(), "list".as_ref()];
+
+    // A configuration and an import are read whatever they are called.
+    let named = run(&["-c".as_ref(), elsewhere.as_ref(), "request".as_ref(), "list".as_ref()], &[]).well();
+    let by_variable = run(&list, &[("AMPLINKD_CONFIG", elsewhere.as_ref())]).well();
+    assert!(named.out.contains(PROGRAM) && by_variable.out == named.out, "{}", by_variable.out);
+    run(&["request".as_ref(), "import".as_ref(), file("more.csv").as_ref()], &[]).well();
+
+    // A database is not.
+    let link: Vec<&OsStr> = ["-c".as_ref(), here.as_ref()]
+        .into_iter()
+        .chain(["request", "link", ACCOUNT, PROGRAM].map(OsStr::new))
+        .collect();
+    let words = "caf\\xE9/amplinkd.db\": its path holds bytes that are not UTF-8";
+    run(&link, &[]).refused(1, words);
+    run(&["-c".as_ref(), here.as_ref(), "run".as_ref()], &[]).refused(1, words);
+    let copy = file("copy.db");
+    for verb in ["backup", "restore"] {
+        run(&["db".as_ref(), verb.as_ref(), copy.as_ref()], &[]).refused(1, "caf\\xE9/copy.db\": its path holds bytes");
+    }
+    let lossy = [("AMPLINKD__DATABASE__URL", copy.as_ref()), ("AMPLINKD__TOKENS__HEADERS", here.as_ref())];
+    for (variable, value) in lossy {
+        run(&list, &[(variable, value)]).refused(1, &format!("{variable}: its value is not UTF-8"));
+    }
+    let mut made: Vec<_> =
+        fs::read_dir(&folder).expect("the folder").flatten().map(|entry| entry.file_name()).collect();
+    made.sort_unstable();
+    assert_eq!(made, ["elsewhere.toml", "here.toml", "more.csv"], "nothing is made there");
+
+    // A link of any name to a database whose path is a text.
+    symlink(desk.path("a.db"), file("amplinkd.db")).expect("a link");
+    assert!(run(&["-c".as_ref(), here.as_ref(), list[0], list[1]], &[]).well().out.contains(PROGRAM));
+}
+
+#[test]
+fn a_folder_a_pipe_or_a_device_is_no_database() {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("folder")).expect("a folder");
+    let made = Command::new("mkfifo").arg(desk.path("pipe")).status();
+    assert!(made.expect("mkfifo runs").success());
+    for (path, what) in [("folder", "a folder"), ("pipe", "a named pipe"), ("/dev/null", "a device or a socket")] {
+        desk.write("amplinkd.toml", &format!("[database]\nurl = \"sqlite:{path}\"\n"));
+        for command in ["status", "request list", "db verify", "db backup b.db", "run", "request link wx0 wx1"] {
+            let command = command.replace("wx0", ACCOUNT).replace("wx1", PROGRAM);
+            desk.run(&command).refused(1, &format!("it is {what}, not a file: correct [database] url"));
+        }
+    }
 }
 
 #[test]
