@@ -156,15 +156,17 @@ async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Re
         limit => limit,
     };
     let mut pages = Pages::begin(session, &wanted.filters).await?;
-    let there_are_more = print(context, session, &mut pages, limit).await?;
+    let (shown, there_are_more) = print(context, session, &mut pages, limit).await?;
+    context.note_if_empty(shown, nothing(&wanted.filters));
     if is_table && there_are_more {
         note(format!("showing the first {limit}; --limit 0 shows all"));
     }
     Ok(())
 }
 
-/// Prints pages of accounts for people, or whole for programs, at most `limit`. Answers whether there were more.
-async fn print(context: &Context, session: &Session, pages: &mut Pages, limit: usize) -> anyhow::Result<bool> {
+/// Prints pages of accounts for people, or whole for programs, at most `limit`: how many there were, and whether
+/// there are more.
+async fn print(context: &Context, session: &Session, pages: &mut Pages, limit: usize) -> anyhow::Result<(usize, bool)> {
     let is_table = context.is_table();
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
     let mut rows = 0;
@@ -173,7 +175,7 @@ async fn print(context: &Context, session: &Session, pages: &mut Pages, limit: u
         for row in page {
             if rows == limit {
                 printer.finish()?;
-                return Ok(true);
+                return Ok((rows, true));
             }
             rows += 1;
             if is_table {
@@ -184,7 +186,16 @@ async fn print(context: &Context, session: &Session, pages: &mut Pages, limit: u
         }
     }
     printer.finish()?;
-    Ok(false)
+    Ok((rows, false))
+}
+
+/// Why there are no rows.
+fn nothing(filters: &Filters) -> &'static str {
+    if filters.is_empty() {
+        "no accounts are known; `amplinkd request link` and `amplinkd request import` bring them"
+    } else {
+        "no account matches; `amplinkd account list` lists all"
+    }
 }
 
 async fn show(context: &Context, session: &Session, account: &AccountId) -> anyhow::Result<()> {

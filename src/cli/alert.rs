@@ -153,11 +153,12 @@ async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Re
     };
     let filter = wanted.filters.for_store(session).await?;
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
-    let mut before: Option<String> = None;
+    let (mut before, mut shown): (Option<String>, usize) = (None, 0);
     while left > 0 && !printer.reader_gone() {
         let page = session.store().alert_page(&filter, before.as_deref(), left.min(PAGE)).await?;
         let Some(last) = page.last() else { break };
         before = Some(last.id.clone());
+        shown += page.len();
         left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
         for row in page {
             if is_table {
@@ -168,10 +169,20 @@ async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Re
         }
     }
     printer.finish()?;
+    context.note_if_empty(shown, nothing(&wanted.filters));
     if is_table && left == 0 && !session.store().alert_page(&filter, before.as_deref(), 1).await?.is_empty() {
         note("there are more; --limit 0 shows all");
     }
     Ok(())
+}
+
+/// Why there are no rows.
+const fn nothing(filters: &Filters) -> &'static str {
+    if filters.is_empty() {
+        "no open alerts; `amplinkd alert list --state all` also lists resolved ones"
+    } else {
+        "no alert matches; `amplinkd alert list --state all` lists all"
+    }
 }
 
 /// Prints rows for people, or whole for programs.

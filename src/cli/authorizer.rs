@@ -163,11 +163,19 @@ async fn list(
     let glance = |row| TableRow::of(row, session.now());
     let shown = pages::print(context, (&TABLE, &FIELDS), limit, next, glance).await?;
     if shown == 0 {
-        note(
-            "no authorizers are known; with [tokens] source = \"component\", `amplinkd authorizer sync` reads WeChat's list",
-        );
+        note(nothing(state));
     }
     Ok(())
+}
+
+/// Why there are no rows.
+fn nothing(state: Option<AuthorizerState>) -> &'static str {
+    match state {
+        None => {
+            "no authorizers are known; with [tokens] source = \"component\", `amplinkd authorizer sync` reads WeChat's list"
+        }
+        Some(_) => "no authorizer is in this state; `amplinkd authorizer list` lists all",
+    }
 }
 
 /// Asks the running daemon, and waits for what came of it.

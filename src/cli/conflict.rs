@@ -111,13 +111,15 @@ async fn list(context: &Context, session: &Session, filters: Filters) -> anyhow:
         None => None,
     };
     let filter = ConflictFilter { id: None, request, account, open };
+    let is_filtered = filter != ConflictFilter::default();
     let is_table = context.is_table();
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
-    let mut before = None;
+    let (mut before, mut shown) = (None, 0);
     while !printer.reader_gone() {
         let page = session.store().conflict_page(&filter, before.as_deref(), PAGE).await?;
         let Some(last) = page.last() else { break };
         before = Some(last.id.clone());
+        shown += page.len();
         for row in page {
             if is_table {
                 printer.row(&TableRow::of(row, session.now()))?;
@@ -126,7 +128,18 @@ async fn list(context: &Context, session: &Session, filters: Filters) -> anyhow:
             }
         }
     }
-    Ok(printer.finish()?)
+    printer.finish()?;
+    context.note_if_empty(shown, nothing(is_filtered));
+    Ok(())
+}
+
+/// Why there are no rows.
+const fn nothing(is_filtered: bool) -> &'static str {
+    if is_filtered {
+        "no conflict matches; `amplinkd conflict list` lists all"
+    } else {
+        "no conflicts: WeChat has contradicted no record so far. The daemon records one when it does"
+    }
 }
 
 async fn show(context: &Context, session: &Session, named: &Named) -> anyhow::Result<()> {

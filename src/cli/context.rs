@@ -168,6 +168,13 @@ impl Context {
         Printer::new(BufWriter::new(io::stdout().lock()), self.format, self.look, columns)
     }
 
+    /// Says to a person what a table without rows would show; programs see that there are none.
+    pub fn note_if_empty(&self, rows: usize, why: &str) {
+        if rows == 0 && self.is_table() {
+            note(why);
+        }
+    }
+
     /// Whether a person reads a table.
     #[must_use]
     pub const fn is_table(&self) -> bool {

@@ -174,5 +174,17 @@ async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Re
         session.store().gate_page(&wanted.kinds, after, session.now(), PAGE).await
     };
     let glance = |row| TableRow::of(row, session.now());
-    pages::print(context, (&TABLE, &FIELDS), wanted.limit, next, glance).await.map(drop)
+    let shown = pages::print(context, (&TABLE, &FIELDS), wanted.limit, next, glance).await?;
+    context.note_if_empty(shown, nothing(wanted));
+    Ok(())
+}
+
+/// Why there are no rows.
+fn nothing(wanted: &List) -> &'static str {
+    if wanted.kinds.is_empty() {
+        "no gate is closed: nothing holds calls back. The daemon closes one when WeChat says that a quota is used up or our \
+         address is not allowed; `amplinkd gate open` opens it early"
+    } else {
+        "no gate of this kind is closed; `amplinkd gate list` lists all"
+    }
 }

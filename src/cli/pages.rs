@@ -22,11 +22,11 @@ pub(super) async fn print<Row: Serialize + Clone, Glance: Serialize>(
     limit: Option<u32>,
     mut next: impl AsyncFnMut(Option<&Row>) -> Result<Vec<Row>, StoreError>,
     glance: impl Fn(Row) -> Glance,
-) -> anyhow::Result<u32> {
+) -> anyhow::Result<usize> {
     let is_table = context.is_table();
     let limit = match limit.unwrap_or(if is_table { TABLE_ROWS } else { 0 }) {
-        0 => u32::MAX,
-        limit => limit,
+        0 => usize::MAX,
+        limit => usize::try_from(limit).unwrap_or(usize::MAX),
     };
     let mut printer = context.printer(if is_table { table } else { fields });
     let (mut last, mut shown, mut there_are_more) = (None, 0, false);

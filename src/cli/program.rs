@@ -114,11 +114,12 @@ async fn list(
 ) -> anyhow::Result<()> {
     let is_table = context.is_table();
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
-    let mut after = String::new();
+    let (mut after, mut shown) = (String::new(), 0);
     while !printer.reader_gone() {
         let page = session.store().program_page(&after, account, program).await?;
         let Some(last) = page.last() else { break };
         after.clone_from(&last.account);
+        shown += page.len();
         for row in page {
             if is_table {
                 printer.row(&TableRow::of(row, session.now()))?;
@@ -127,5 +128,11 @@ async fn list(
             }
         }
     }
-    Ok(printer.finish()?)
+    printer.finish()?;
+    let why = match (account, program) {
+        (None, None) => "no programs are known; the daemon reads them with the lists of accounts that have requests",
+        (Some(_), _) | (None, Some(_)) => "no program matches; `amplinkd program list` lists all",
+    };
+    context.note_if_empty(shown, why);
+    Ok(())
 }

@@ -98,11 +98,22 @@ async fn table(context: &Context, session: &Session, list: &List) -> anyhow::Res
     let mut rows = session.store().list_requests(&list.filters.for_store(), limit.saturating_add(1)).await?;
     let there_are_more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
+    let shown = rows.len();
     glance(context, rows, session.now())?;
+    context.note_if_empty(shown, nothing(&list.filters));
     if there_are_more {
         note(format!("showing the first {limit}; --limit 0 shows all"));
     }
     Ok(())
+}
+
+/// Why there are no rows.
+fn nothing(filters: &Filters) -> &'static str {
+    if filters.is_empty() {
+        "no requests yet; `amplinkd request link` or `amplinkd request import` makes them"
+    } else {
+        "no request matches; `amplinkd request list` lists all"
+    }
 }
 
 /// Prints rows for people, or whole for programs.

@@ -1,4 +1,4 @@
-//! Ids by their endings, wherever a command asks for one; results that cannot be written.
+//! Ids by their endings, wherever a command asks for one; results that cannot be written, and those without rows.
 
 use std::fs::File;
 
@@ -110,4 +110,34 @@ fn a_result_that_cannot_be_written_is_an_error_with_its_reason() {
         said.refused(1, "cannot write the result: No space left on device");
         assert_eq!(said.err.matches("cannot write").count(), 1, "{}", said.err);
     }
+}
+
+#[test]
+fn a_list_without_rows_says_why() {
+    let desk = Desk::new();
+    desk.link(ACCOUNT, PROGRAM);
+    let all = [
+        ("gate list", "no gate is closed: nothing holds calls back"),
+        ("gate list --kind ip", "no gate of this kind"),
+        ("authorizer list", "`amplinkd authorizer sync` reads WeChat's list"),
+        ("authorizer list --state authorized", "no authorizer is in this state"),
+        ("alert list", "no open alerts; `amplinkd alert list --state all`"),
+        ("alert list --state all", "no alert matches"),
+        ("conflict list", "no conflicts: "),
+        ("conflict list --open", "no conflict matches"),
+        ("program list", "no programs are known"),
+        ("program list --account wx00000000000000aa", "no program matches"),
+        ("request list --state failed", "no request matches"),
+        ("account list --state suspended", "no account matches"),
+        ("channel list", "no channels: nobody is notified"),
+    ];
+    for (command, why) in all {
+        let said = desk.run(command).well();
+        assert!(said.err.starts_with("note: ") && said.err.contains(why), "{command}: {}", said.err);
+        assert_eq!((said.err.lines().count(), said.out.lines().count()), (1, 2), "{command}: a head and a note");
+        assert_eq!(desk.json(command).as_array().map(Vec::len), Some(0), "{command}");
+        assert_eq!(desk.run(&format!("{command} -o csv")).well().out.lines().count(), 1, "{command}");
+        assert_eq!(desk.run(&format!("{command} -o jsonl")).well().out, "", "{command}");
+    }
+    assert_eq!(desk.run("request list").well().err, "", "a list with rows needs no word");
 }
