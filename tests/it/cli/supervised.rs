@@ -319,7 +319,7 @@ fn systemd_reads_the_unit_without_a_complaint() {
         "StartLimitIntervalSec=0",
         "RequiresMountsFor=/var/lib/amplinkd",
         "RestartSteps=",
-        "ExecReload=/bin/kill -HUP $MAINPID",
+        "ExecReload=/bin/sh -c \"kill -HUP ${MAINPID}\"",
     ] {
         assert!(unit.lines().any(|found| found.starts_with(line)), "{line}");
     }

@@ -128,6 +128,7 @@ async fn each_answer_says_what_is_to_be_done() {
         (Reply::Status(410, "unsubscribed".to_owned()), ("gone", None, "HTTP 410 Gone: unsubscribed")),
         (Reply::Status(413, String::new()), ("refused", None, "HTTP 413 Payload Too Large")),
         (Reply::Status(404, String::new()), ("refused", None, "HTTP 404 Not Found")),
+        (Reply::Status(304, String::new()), ("refused", None, "HTTP 304 Not Modified")),
         (
             Reply::With(308, vec![("location", "http://127.0.0.1:9/elsewhere".to_owned())], String::new()),
             (
