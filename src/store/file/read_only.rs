@@ -1,11 +1,7 @@
 //! Opens a database read-only: nothing is created, locked or migrated, so that anybody with read permission can look at
 //! it, with or without a daemon.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{io, path::Path, sync::Arc};
 
 use sqlx::{ConnectOptions, sqlite::SqlitePoolOptions};
 use tokio::sync::watch;
@@ -18,7 +14,7 @@ use super::{
     wal::Log,
 };
 use crate::store::{
-    OpenError, Store,
+    OpenError, Store, StoreError,
     executor::{Executor, Turn, Way},
     health::Health,
     read::illegal_rows::Scan,
@@ -40,21 +36,23 @@ impl Store {
         Self::open_as(path, frozen.map_err(|source| unreadable(path, source))?).await
     }
 
-    async fn open_as(path: &PathBuf, frozen: Option<FileVersion>) -> Result<Self, OpenError> {
+    async fn open_as(path: &Path, frozen: Option<FileVersion>) -> Result<Self, OpenError> {
         if frozen.is_some() && wal_len(path) > 0 {
-            return Err(OpenError::LogWithoutIndex(path.clone()));
+            return Err(OpenError::LogWithoutIndex(path.to_owned()));
         }
         let options = options(path, frozen.is_some());
         let mut connection = options.connect().await.map_err(|source| refused(path, source))?;
         check_library(&mut connection).await.map_err(|source| refused(path, source))??;
         match schema(&mut connection, path).await.map_err(to_read)? {
             SCHEMA => {}
-            0 => return Err(OpenError::Foreign { path: path.clone(), reason: "it has no schema of ours".to_owned() }),
-            version if version > SCHEMA => return Err(OpenError::Newer { path: path.clone(), version }),
-            version if Self::is_driven(path).unwrap_or(false) => {
-                return Err(OpenError::Older { path: path.clone(), version });
+            0 => {
+                return Err(OpenError::Foreign { path: path.to_owned(), reason: "it has no schema of ours".to_owned() });
             }
-            version => return Err(OpenError::Outdated { path: path.clone(), version }),
+            version if version > SCHEMA => return Err(OpenError::Newer { path: path.to_owned(), version }),
+            version if Self::is_driven(path).unwrap_or(false) => {
+                return Err(OpenError::Older { path: path.to_owned(), version });
+            }
+            version => return Err(OpenError::Outdated { path: path.to_owned(), version }),
         }
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.clone());
         let place = FileIdentity::of(path).map_err(|source| unreadable(path, source))?;
@@ -110,7 +108,9 @@ fn refused(path: &Path, source: sqlx::Error) -> OpenError {
 /// An error of opening, where nobody wants to write.
 fn to_read(error: OpenError) -> OpenError {
     match error {
-        OpenError::Store { path, source } => OpenError::Unreadable { path, source: Box::new(source) },
+        OpenError::Store { path, source: source @ StoreError::Broken(_) } => {
+            OpenError::Unreadable { path, source: Box::new(source) }
+        }
         other => other,
     }
 }
