@@ -102,7 +102,7 @@ impl TableRow {
 /// Does what the command says.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     context
-        .with_database(async |session| match command {
+        .with_view(async |session| match command {
             Command::List { actor, subject, action, limit } => {
                 list(context, session, &ActionFilter { actor, subject, action }, limit).await
             }

@@ -156,7 +156,7 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStat
                 async |session: &Session| make(context, session, name.clone(), role, scopes.clone(), expires).await;
             context.with_session(Database::MadeIfMissing, make).await?;
         }
-        Command::List => context.with_database(async |session| list(context, session).await).await?,
+        Command::List => context.with_view(async |session| list(context, session).await).await?,
         Command::Revoke { name } => {
             context.with_database(async |session| revoke(context, session, &name).await).await?
         }

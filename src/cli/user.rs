@@ -161,7 +161,7 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStat
             }
             .await?
         }
-        Command::List => context.with_database(async |session| list(context, session).await).await?,
+        Command::List => context.with_view(async |session| list(context, session).await).await?,
         Command::Change { name, role, disable, enable } => {
             let changes = [role.map(UserChange::Role), (disable || enable).then_some(UserChange::Disabled(disable))];
             let changes = changes.into_iter().flatten().collect();

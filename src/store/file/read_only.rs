@@ -46,7 +46,10 @@ impl Store {
         match schema(&mut connection, path).await.map_err(to_read)? {
             SCHEMA => {}
             0 => {
-                return Err(OpenError::Foreign { path: path.to_owned(), reason: "it has no schema of ours".to_owned() });
+                return Err(OpenError::Foreign {
+                    path: path.to_owned(),
+                    reason: "it has no schema of ours".to_owned(),
+                });
             }
             version if version > SCHEMA => return Err(OpenError::Newer { path: path.to_owned(), version }),
             version if Self::is_driven(path).unwrap_or(false) => {
