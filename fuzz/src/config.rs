@@ -226,6 +226,12 @@ fn written_again(loaded: &Loaded) {
             "quiet_except",
             "override",
             "plain_json",
+            "hosts",
+            "connections",
+            "streams",
+            "body_bytes",
+            "proxy",
+            "open",
         ];
         let is_bare = bare.iter().any(|key| setting.key.ends_with(&format!(".{key}")));
         let value = if is_bare { setting.value.clone() } else { Value::String(setting.value.clone()).to_string() };

@@ -16,7 +16,7 @@ use super::{Loaded, Setting, egress::read_certificates, keys, secret};
 const AT_START: [&str; 3] = ["database.url", "database.mode", "log.format"];
 
 /// Sections that are read once, at the start: listeners are bound then, and the key is held against the database.
-const SECTIONS_AT_START: [&str; 4] = ["component.", "callback.", "secrets.", "token_service."];
+const SECTIONS_AT_START: [&str; 6] = ["component.", "callback.", "secrets.", "token_service.", "http.", "metrics."];
 
 /// Whether a change of this key waits for a restart.
 #[must_use]
@@ -125,6 +125,8 @@ impl Loaded {
         new.config.database = self.config.database.clone();
         new.config.component.clone_from(&self.config.component);
         new.config.token_service.clone_from(&self.config.token_service);
+        new.config.http.clone_from(&self.config.http);
+        new.config.metrics = self.config.metrics;
         new.config.log.format = self.config.log.format;
         new
     }

@@ -300,7 +300,7 @@ impl RawCaller {
 }
 
 /// An address, or a socket file after `unix:`.
-fn listen(text: &str, folder: &Path) -> Result<Listen, String> {
+pub(super) fn listen(text: &str, folder: &Path) -> Result<Listen, String> {
     match text.strip_prefix("unix:") {
         Some("") => Err("expected a path after unix:".to_owned()),
         Some(path) => Ok(Listen::Unix(folder.join(path))),

@@ -9,6 +9,7 @@ use super::{
     component::{RawCallback, RawComponent, RawSecrets, RawTokenService},
     digest::RawNudge,
     heartbeat::RawHeartbeat,
+    http::{Metrics, RawHttp},
     secret,
     tokens::{RawTokens, Source, veiled},
     value::duration_text,
@@ -59,6 +60,8 @@ fn values(written: &RawConfig) -> Vec<(&'static str, String)> {
         callback,
         secrets,
         token_service,
+        http,
+        metrics,
         polling,
         policy,
         retention,
@@ -84,6 +87,7 @@ fn values(written: &RawConfig) -> Vec<(&'static str, String)> {
     all.extend(wechat_values(wechat));
     all.extend(tokens_values(tokens));
     all.extend(component_values(component, callback, secrets, token_service));
+    all.extend(http_values(http, *metrics));
     all.extend([
         ("polling.steps", format!("[ {} ]", steps.collect::<Vec<_>>().join(", "))),
         ("polling.daily_budget", daily_budget.to_string()),
@@ -278,6 +282,22 @@ fn component_values(
         ("token_service.listen", text(service_listen)),
         ("token_service.behind_proxy", behind_proxy.to_string()),
         ("token_service.caller", names(callers.iter().map(|caller| caller.name.clone()))),
+    ]
+}
+
+fn http_values(http: &RawHttp, metrics: Metrics) -> [(&'static str, String); 9] {
+    let RawHttp { listen, hosts, base_path, proxy, backup_dir, connections, streams, body_bytes } = http;
+    let Metrics { open } = metrics;
+    [
+        ("http.listen", listen.clone()),
+        ("http.hosts", listed(hosts.iter().map(|name| quoted(name)))),
+        ("http.base_path", base_path.clone()),
+        ("http.backup_dir", backup_dir.clone()),
+        ("http.connections", connections.to_string()),
+        ("http.streams", streams.to_string()),
+        ("http.body_bytes", body_bytes.to_string()),
+        ("http.proxy", proxy.as_ref().map_or_else(|| "{}".to_owned(), |proxy| proxy.shown(quoted))),
+        ("metrics.open", open.to_string()),
     ]
 }
 

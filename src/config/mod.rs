@@ -3,7 +3,7 @@
 //!
 //! `text_file` reads what people wrote, `source` merges file and environment, `value` parses each kind of value, `secret` those that are never shown, `egress`
 //! the keys of every section that speaks to somebody outside; `wechat_api`, `tokens`, `component`, `alerts`, `channels`, `heartbeat`,
-//! `retention` and `digest` are the sections that need more than their types; `effective` lists the values in effect,
+//! `http`, `retention` and `digest` are the sections that need more than their types; `effective` lists the values in effect,
 //! `changes` what differs between two of them, `error` says where a mistake is, `warnings` what is legal and looks like
 //! one, `placeholder` what nothing expands.
 
@@ -16,6 +16,7 @@ mod effective;
 mod egress;
 mod error;
 mod heartbeat;
+mod http;
 mod placeholder;
 mod retention;
 mod secret;
@@ -44,6 +45,7 @@ pub use self::{
     effective::{Origin, Setting, keys},
     error::ConfigError,
     heartbeat::Heartbeat,
+    http::{Http, Metrics, Network, TrustedProxy},
     retention::Retention,
     source::{
         Colours, Loaded, colours, environment, file_of_environment, journal_stream, proxy_variables, user_before_sudo,
@@ -80,6 +82,10 @@ pub struct Config {
     pub component: Option<Component>,
     /// `[token_service]`: who else may ask for tokens.
     pub token_service: Option<TokenService>,
+    /// `[http]`: the door for programs and people, when it listens.
+    pub http: Option<Http>,
+    /// `[metrics]`: who may read them.
+    pub metrics: Metrics,
     /// `[polling]`: how often accounts are looked at.
     pub polling: Polling,
     /// `[policy]`: how patient we are with a request.
@@ -225,6 +231,8 @@ struct RawConfig {
     callback: component::RawCallback,
     secrets: component::RawSecrets,
     token_service: component::RawTokenService,
+    http: http::RawHttp,
+    metrics: Metrics,
     polling: RawPolling,
     policy: PolicySection,
     retention: Retention,
@@ -274,6 +282,8 @@ impl RawConfig {
             callback,
             secrets: keys,
             token_service,
+            http,
+            metrics,
             polling,
             policy,
             retention,
@@ -297,6 +307,8 @@ impl RawConfig {
                 .then(|| component.resolve(callback, &keys, folder, tokens_secrets))
                 .transpose()?,
             token_service: token_service.resolve(folder)?,
+            http: http.resolve(folder)?,
+            metrics,
             tokens: if tokens_secrets == Secrets::Read { tokens.resolve(folder)? } else { tokens.without_source() },
             polling: Polling { steps, daily_budget: polling.daily_budget },
             policy,
