@@ -20,7 +20,7 @@ use super::{
 use crate::{
     domain::time::Time,
     store::read::{
-        alert_views::{AlertView, DeliveryView},
+        alert_views::{AlertView, ToldAlert},
         id_suffix::Noun,
     },
 };
@@ -125,14 +125,6 @@ impl TableRow {
     }
 }
 
-/// An alert and what became of its messages.
-#[derive(Debug, Serialize)]
-struct Shown {
-    #[serde(flatten)]
-    row: AlertView,
-    deliveries: Vec<DeliveryView>,
-}
-
 /// Does what the command says.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
@@ -201,7 +193,7 @@ async fn show(context: &Context, session: &Session, named: &Named) -> anyhow::Re
         bail!(unknown(&id));
     };
     if !context.is_table() {
-        return context.print_one(&Shown { row, deliveries });
+        return context.print_one(&ToldAlert { row, deliveries });
     }
     context.print_one(&row)?;
     if deliveries.is_empty() {

@@ -16,11 +16,11 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    config::{ChannelConfig, EventClass},
+    config::ChannelConfig,
     domain::time::Time,
     notify::{Channel, Kind, SendError},
     store::read::{
-        alert_views::{ChannelFigures, DeliveryView},
+        alert_views::{ChannelView, DeliveryView},
         id_suffix::Noun,
     },
     telemetry,
@@ -88,32 +88,11 @@ const FIELDS: [Column; 7] = [
     Column::hidden("last_error"),
 ];
 
-/// A channel and what it is owed. One without a kind is not configured any more.
-#[derive(Debug, Serialize)]
-struct Row {
-    name: String,
-    kind: Option<&'static str>,
-    events: Vec<&'static str>,
-    pending: u64,
-    dead: u64,
-    delivered_at: Option<String>,
-    last_error: Option<String>,
-}
-
-impl Row {
-    fn of(figures: ChannelFigures, channel: Option<&ChannelConfig>) -> Self {
-        let ChannelFigures { channel: name, pending, dead, delivered_at, last_error } = figures;
-        let events = channel.map(|channel| channel.events.iter().map(|event: &EventClass| event.as_str()).collect());
-        let kind = channel.map(ChannelConfig::kind_word);
-        Self { name, kind, events: events.unwrap_or_default(), pending, dead, delivered_at, last_error }
-    }
-}
-
 /// A row of the table.
 #[derive(Debug, Serialize)]
 struct TableRow {
     #[serde(flatten)]
-    row: Row,
+    row: ChannelView,
     delivered: Option<String>,
 }
 
@@ -185,9 +164,9 @@ async fn list(context: &Context, session: &Session) -> anyhow::Result<()> {
     let figures = session.store().channel_figures(&names).await?;
     let rows = figures.into_iter().map(|figures| {
         let channel = channels.iter().find(|channel| channel.name == figures.channel);
-        Row::of(figures, channel)
+        figures.view(channel.map(|channel| (channel.kind_word(), channel.event_words())))
     });
-    let rows: Vec<Row> = rows.collect();
+    let rows: Vec<ChannelView> = rows.collect();
     for row in rows.iter().filter(|row| row.kind.is_none()) {
         note(format!("channel {} is no longer configured; its pending messages are not sent", row.name));
     }
@@ -197,7 +176,7 @@ async fn list(context: &Context, session: &Session) -> anyhow::Result<()> {
     if rows.is_empty() {
         note("no channels: nobody is notified; config/amplinkd.example.toml shows how to add one");
     }
-    let glance = |row: Row| {
+    let glance = |row: ChannelView| {
         let delivered = row.delivered_at.as_deref().map(|at| format!("{} ago", time_format::age(at, session.now())));
         TableRow { row, delivered }
     };

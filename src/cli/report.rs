@@ -19,11 +19,9 @@ use super::{
     time_format,
 };
 use crate::{
-    domain::{distribution::Distribution, id::AccountId, stage_durations::Measured, text::format::duration},
-    store::read::{
-        nudge_effects::{Effect, Effects},
-        stage_times::{By, REPORT_REQUESTS, Sample, StageTimes, Tally},
-    },
+    domain::{id::AccountId, stage_durations::Measured, text::format::duration},
+    engine::approvals::{ApprovalRow, approval_rows},
+    store::read::stage_times::{By, REPORT_REQUESTS, Sample, StageTimes, Tally},
 };
 
 /// Groups in a table: two screens; the other formats have all.
@@ -77,24 +75,6 @@ const FIELDS: [Column; 12] = [
     Column::hidden("nudges_effective_percent"),
     Column::hidden("median_seconds_after_nudge"),
 ];
-
-/// One stage of one group.
-#[derive(Debug, Clone, Serialize)]
-struct Row {
-    /// The account or the label's value; none without `--by`, and for requests without the label.
-    group: Option<String>,
-    stage: &'static str,
-    approved: usize,
-    median_seconds: Option<u64>,
-    p90_seconds: Option<u64>,
-    p95_seconds: Option<u64>,
-    ended_otherwise: usize,
-    nudges: usize,
-    nudges_undecided: usize,
-    nudges_effective: usize,
-    nudges_effective_percent: Option<usize>,
-    median_seconds_after_nudge: Option<u64>,
-}
 
 /// The same for people.
 #[derive(Debug, Serialize)]
@@ -177,7 +157,7 @@ pub async fn run(context: &Context, report: Report) -> anyhow::Result<ExitStatus
             };
             let times = session.store().stage_times(&sample).await?;
             let effects = session.store().nudge_effects(&sample, now).await?;
-            let rows = rows(&times, &effects, &sample.by);
+            let rows = approval_rows(&times, &effects, &sample.by);
             if context.format == Format::Table {
                 print(&table(context, session, &sample, &times, &rows)?)
             } else {
@@ -198,54 +178,12 @@ fn by(words: &[String]) -> Result<By, Usage> {
     }
 }
 
-/// Every stage of every group that has one; without groups every stage there is.
-fn rows(times: &StageTimes, effects: &Effects, by: &By) -> Vec<Row> {
-    let mut groups: BTreeSet<&Option<String>> = times.groups.keys().chain(effects.keys()).collect();
-    if *by == By::Nothing {
-        groups.insert(&None);
-    }
-    let mut rows = Vec::new();
-    for group in groups {
-        for stretch in Measured::ALL {
-            let tally = times.groups.get(group).and_then(|stages| stages.get(stretch.as_str()));
-            let effect = effects.get(group).and_then(|stages| stages.get(stretch.as_str()));
-            if *by == By::Nothing || tally.is_some() || effect.is_some() {
-                rows.push(Row::of(group.clone(), stretch, tally, effect));
-            }
-        }
-    }
-    rows
-}
-
-impl Row {
-    fn of(group: Option<String>, stretch: Measured, tally: Option<&Tally>, effect: Option<&Effect>) -> Self {
-        let took = tally.map(|tally| &tally.took);
-        let at = |percent| took.and_then(|took: &Distribution| took.percentile(percent)).map(|one| one.as_secs());
-        let effect = effect.cloned().unwrap_or_default();
-        let decided = effect.nudges - effect.undecided;
-        Self {
-            group,
-            stage: stretch.as_str(),
-            approved: took.map_or(0, Distribution::count),
-            median_seconds: at(50),
-            p90_seconds: at(90),
-            p95_seconds: at(95),
-            ended_otherwise: tally.map_or(0, |tally| tally.otherwise),
-            nudges: effect.nudges,
-            nudges_undecided: effect.undecided,
-            nudges_effective: effect.effective,
-            nudges_effective_percent: (effect.effective * 100).checked_div(decided),
-            median_seconds_after_nudge: effect.took.median().map(|one| one.as_secs()),
-        }
-    }
-}
-
 fn table(
     context: &Context,
     session: &Session,
     sample: &Sample,
     times: &StageTimes,
-    rows: &[Row],
+    rows: &[ApprovalRow],
 ) -> anyhow::Result<String> {
     if times.requests == 0 && rows.iter().all(|row| row.nudges == 0) {
         return Ok(nothing_yet(sample));
@@ -277,7 +215,7 @@ fn table(
 }
 
 /// The rows of as many groups as a table shows.
-fn few(rows: &[Row]) -> impl Iterator<Item = &Row> {
+fn few(rows: &[ApprovalRow]) -> impl Iterator<Item = &ApprovalRow> {
     let mut groups = BTreeSet::new();
     rows.iter().take_while(move |row| {
         groups.insert(row.group.clone());
@@ -328,7 +266,7 @@ fn histograms(stages: &BTreeMap<&'static str, Tally>) -> String {
 }
 
 impl TableRow {
-    fn of(row: &Row) -> Self {
+    fn of(row: &ApprovalRow) -> Self {
         Self {
             group: row.group.clone().unwrap_or_else(|| "(none)".to_owned()),
             stage: row.stage,
@@ -342,7 +280,7 @@ impl TableRow {
 }
 
 impl NudgeRow {
-    fn of(row: &Row) -> Self {
+    fn of(row: &ApprovalRow) -> Self {
         let percent = row.nudges_effective_percent.map(|percent| format!(" ({percent}%)")).unwrap_or_default();
         Self {
             group: row.group.clone().unwrap_or_else(|| "(none)".to_owned()),

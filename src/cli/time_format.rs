@@ -5,6 +5,7 @@ use std::{sync::OnceLock, time::Duration};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+pub use crate::domain::text::parse::{moment as parse, span};
 use crate::domain::{text::format::moment_as, time::Time};
 
 /// The zone of every time that this process shows to a person: that of the messages, so that both can be compared.
@@ -13,12 +14,6 @@ static ZONE: OnceLock<TimeZone> = OnceLock::new();
 /// Shows times in this zone from now on. The first one stays: a process has one configuration.
 pub fn show_in(zone: &TimeZone) {
     ZONE.get_or_init(|| zone.clone());
-}
-
-/// The moment of a view's RFC 3339 text.
-#[must_use]
-pub fn parse(text: &str) -> Option<Time> {
-    Some(Time::from_ms(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()))
 }
 
 /// A moment as the views write it.
@@ -70,31 +65,6 @@ pub(super) fn of_field(field: &str, value: &Value) -> Option<String> {
     parse(value.as_str().filter(|_| is_moment)?).map(|at| shown(at, "%Y-%m-%d %H:%M:%S %:z"))
 }
 
-/// A span as people write it on a command line: "90m", "36h", "30d", "4w".
-///
-/// # Errors
-/// A sentence when it is none, or longer than ten years.
-pub fn span(text: &str) -> Result<Duration, String> {
-    /// Ten years: further back nothing is.
-    const HOURS_MAX: u64 = 3_650 * 24;
-    let wrong = || "expected a number and m, h, d or w, such as 30d".to_owned();
-    let text = text.trim();
-    let (at, unit) = text.char_indices().next_back().ok_or_else(wrong)?;
-    let count: u64 = text[..at].parse().map_err(|_| wrong())?;
-    let seconds = match unit {
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        'w' => 7 * 86_400,
-        _ => return Err(wrong()),
-    };
-    let span = Duration::from_secs(count.saturating_mul(seconds));
-    if span.is_zero() || span > Duration::from_hours(HOURS_MAX) {
-        return Err("expected a span above zero and of at most ten years".to_owned());
-    }
-    Ok(span)
-}
-
 fn in_one_unit(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
@@ -108,15 +78,6 @@ fn in_one_unit(span: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spans_are_read_as_people_write_them() {
-        let hours = |text| span(text).map(|span| span.as_secs() / 3_600);
-        assert_eq!(["90m", "36h", "30d", "4w"].map(hours), [Ok(1), Ok(36), Ok(720), Ok(672)]);
-        for wrong in ["", "d", "0d", "-1d", "30", "1y", "30 tagé", "99999999999999999999d", "4000d"] {
-            assert!(span(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_moment_has_its_zone_and_only_a_moment_is_one() {

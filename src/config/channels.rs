@@ -116,6 +116,12 @@ impl ChannelConfig {
     pub const fn kind_word(&self) -> &'static str {
         word_of(self.kind)
     }
+
+    /// The events it wants, in the words of the configuration.
+    #[must_use]
+    pub fn event_words(&self) -> Vec<&'static str> {
+        self.events.iter().map(|event| event.as_str()).collect()
+    }
 }
 
 const fn word_of(kind: Kind) -> &'static str {

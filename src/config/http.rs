@@ -233,12 +233,15 @@ fn host(name: &str) -> Result<String, String> {
     if let Ok(address) = bare.parse::<IpAddr>() {
         return Ok(address.to_string());
     }
-    let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || [b'.', b'-', b'_'].contains(&b));
+    let is_name =
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || [b'.', b'-', b'_'].contains(&b));
     if is_name {
         return Ok(name.trim_end_matches('.').to_ascii_lowercase());
     }
-    Err(format!("{name:?} is no host such as \"links.example\": a name or an address, without https://, port or path; each is \
-                 written out, without *"))
+    Err(format!(
+        "{name:?} is no host such as \"links.example\": a name or an address, without https://, port or path; each is \
+                 written out, without *"
+    ))
 }
 
 fn base_path(path: &str) -> Result<String, String> {
@@ -300,7 +303,9 @@ mod tests {
     fn a_network_has_the_addresses_that_begin_alike() {
         let has = |network: &str, address: &str| network.parse::<Network>().unwrap().has(address.parse().unwrap());
         assert!(has("10.0.0.0/8", "10.255.0.1") && !has("10.0.0.0/8", "11.0.0.1"));
-        assert!(has("127.0.0.1", "127.0.0.1") && has("127.0.0.1", "::ffff:127.0.0.1") && !has("127.0.0.1", "127.0.0.2"));
+        assert!(
+            has("127.0.0.1", "127.0.0.1") && has("127.0.0.1", "::ffff:127.0.0.1") && !has("127.0.0.1", "127.0.0.2")
+        );
         assert!(has("0.0.0.0/0", "8.8.8.8") && !has("0.0.0.0/0", "::1") && has("fd00::/8", "fd12::1"));
     }
 }

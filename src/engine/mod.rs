@@ -9,9 +9,11 @@
 pub mod accept;
 pub mod alert_deadlines;
 mod apply_listing;
+pub mod approvals;
 pub mod audit;
 mod bad_row;
 pub mod calls;
+pub mod capacity_report;
 mod change;
 mod clock_correction;
 mod clock_jump;
@@ -21,6 +23,7 @@ pub mod drive;
 mod due_loader;
 pub mod due_queue;
 pub mod explain;
+pub mod explanation;
 mod file_check;
 #[cfg(test)]
 mod fixture;

@@ -20,7 +20,7 @@ pub struct Filters {
     #[arg(long, value_parser = ["active", "suspended"])]
     pub state: Option<String>,
     /// Only accounts suspended by `operator`, by `wechat`, or by WeChat with one of these codes
-    #[arg(long, value_name = "WHO|CODE,…", value_delimiter = ',', value_parser = suspended_by)]
+    #[arg(long, value_name = "WHO|CODE,…", value_delimiter = ',', value_parser = str::parse::<SuspendedBy>)]
     pub suspended_by: Vec<SuspendedBy>,
     /// Only accounts whose list cannot be read, for one of these reasons
     #[arg(long = "trouble", value_name = "TROUBLE,…", value_delimiter = ',', value_parser = Trouble::ALL.map(Trouble::as_str))]
@@ -28,18 +28,6 @@ pub struct Filters {
     /// Only accounts with an open request that has this label; repeatable
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
-}
-
-/// Who suspended an account, as the command line takes it.
-fn suspended_by(text: &str) -> Result<SuspendedBy, String> {
-    match text {
-        "operator" => Ok(SuspendedBy::Operator),
-        "wechat" => Ok(SuspendedBy::Wechat),
-        code => code
-            .parse()
-            .map(SuspendedBy::Code)
-            .map_err(|_| "expected operator, wechat, or a WeChat code such as 61007".to_owned()),
-    }
 }
 
 impl Filters {
@@ -122,9 +110,9 @@ mod tests {
 
     #[test]
     fn who_suspended_is_a_word_or_a_code() {
-        assert_eq!(suspended_by("operator"), Ok(SuspendedBy::Operator));
-        assert_eq!(suspended_by("wechat"), Ok(SuspendedBy::Wechat));
-        assert_eq!(suspended_by("61007"), Ok(SuspendedBy::Code(61_007)));
-        assert!(suspended_by("me").is_err() && suspended_by("").is_err());
+        assert_eq!("operator".parse(), Ok(SuspendedBy::Operator));
+        assert_eq!("wechat".parse(), Ok(SuspendedBy::Wechat));
+        assert_eq!("61007".parse(), Ok(SuspendedBy::Code(61_007)));
+        assert!("me".parse::<SuspendedBy>().is_err() && "".parse::<SuspendedBy>().is_err());
     }
 }

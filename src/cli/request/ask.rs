@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::filters::label;
+use crate::store::read::request_page::label;
 use crate::{
     cli::{
         actor,

@@ -3,27 +3,11 @@
 use crate::{
     cli::many::record_of,
     domain::id::{AccountId, ProgramId},
-    store::read::{pages::StepView, request_page::RequestFilter},
+    store::read::{
+        pages::StepView,
+        request_page::{OPEN_STATES, RequestFilter, STATES, label},
+    },
 };
-
-/// Every state, in the words of `v_request.state`.
-pub(super) const STATES: [&str; 12] = [
-    "requested",
-    "initiating",
-    "initiated",
-    "awaiting_account_admin",
-    "awaiting_program_admin",
-    "deferred",
-    "linked",
-    "rejected",
-    "failed",
-    "lapsed",
-    "cancelled",
-    "unlinked",
-];
-
-/// How many of [`STATES`], from the first, are open.
-const OPEN_STATES: usize = 6;
 
 /// Which requests; everything that is given must hold.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -50,17 +34,6 @@ pub struct Filters {
     /// Only requests with this label; repeatable
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
-}
-
-/// A label as the command line takes it.
-///
-/// # Errors
-/// A sentence when there is no "=" or no name before it.
-pub(in crate::cli) fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("expected a label NAME=VALUE, such as shop=12".to_owned()),
-    }
 }
 
 impl Filters {

@@ -8,7 +8,6 @@ mod nudge;
 mod show;
 mod watch;
 
-pub(super) use self::filters::label;
 pub use self::{
     ask::{Link, Unlink},
     change::{Cancel, Retry},
@@ -24,6 +23,7 @@ use super::{
     named::Named,
     output::Column,
 };
+pub(super) use crate::store::read::request_page::label;
 
 /// What can be done with requests.
 #[derive(Debug, clap::Subcommand)]

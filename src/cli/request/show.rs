@@ -11,7 +11,7 @@ use crate::{
         time_format,
     },
     domain::id::RequestId,
-    engine::{explain::Facts, wish::AskError},
+    engine::{explanation::explained, wish::AskError},
     store::read::{
         id_suffix::Noun,
         views::{ConflictFilter, ConflictView, TransitionView},
@@ -54,14 +54,6 @@ pub struct History {
     /// Print one JSON document with the hashes, for somebody who does not trust us
     #[arg(long)]
     pub proof: bool,
-}
-
-/// What is said of a request.
-#[derive(Debug, Serialize)]
-struct Explained {
-    id: String,
-    state: String,
-    sentences: Vec<String>,
 }
 
 const STEPS: [Column; 10] = [
@@ -194,7 +186,10 @@ async fn conflicts(session: &Session, id: &RequestId) -> anyhow::Result<Vec<Conf
 pub(super) async fn explain(context: &Context, explain: &Explain) -> anyhow::Result<ExitStatus> {
     let explained = context
         .with_view(async |session| {
-            let explained = told(context, session, &explain.id).await?;
+            let id = session.id_of(Noun::Request, &explain.id).await?;
+            // Programs get the same times as everywhere else.
+            let zone = if context.is_table() { time_format::zone() } else { &TimeZone::UTC };
+            let explained = explained(&session.recorder, &id, session.config.polling.daily_budget, zone).await?;
             session.note_without_daemon("what is due is done when one starts");
             Ok(explained)
         })
@@ -208,30 +203,6 @@ pub(super) async fn explain(context: &Context, explain: &Explain) -> anyhow::Res
         Format::Json | Format::Jsonl | Format::Csv => context.print_one(&explained)?,
     }
     Ok(ExitStatus::Success)
-}
-
-async fn told(context: &Context, session: &Session, named: &Named) -> anyhow::Result<Explained> {
-    let id = &session.id_of(Noun::Request, named).await?;
-    let store = session.store();
-    let request = store.request(id).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
-    let account = store.account_views(Some(request.account.as_str()), None, 1).await?.into_iter().next();
-    let next_check = account.as_ref().and_then(|account| time_format::parse(account.next_check_at.as_deref()?));
-    let now = session.now();
-    let facts = Facts {
-        request: &request,
-        account: account.as_ref(),
-        next_check,
-        history: &store.history(id.as_str()).await?,
-        conflicts: &conflicts(session, id).await?,
-        gates: &store.closed_gates(now).await?,
-        policy: &session.recorder.policy(),
-        // Programs get the same times as everywhere else.
-        zone: if context.is_table() { time_format::zone() } else { &TimeZone::UTC },
-        daily_budget: session.config.polling.daily_budget,
-        now,
-    };
-    let sentences = crate::engine::explain::explain(&facts);
-    Ok(Explained { id: id.to_string(), state: request.state.as_str().to_owned(), sentences })
 }
 
 /// Broken at spaces so that no line is longer than `width` unless a word is; later lines are indented.

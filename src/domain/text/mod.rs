@@ -7,6 +7,7 @@ mod component_alerts;
 pub mod digest;
 pub mod format;
 pub mod invisible;
+pub mod parse;
 pub mod reminder;
 pub mod reminders;
 pub mod render;

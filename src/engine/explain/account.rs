@@ -2,13 +2,13 @@
 
 use super::Facts;
 use crate::{
-    domain::{account::Trouble, time::Time},
+    domain::{account::Trouble, text::parse, time::Time},
     store::read::views::AccountView,
 };
 
 /// A view's moment.
 fn moment(text: Option<&str>) -> Option<Time> {
-    Some(Time::from_ms(text?.parse::<jiff::Timestamp>().ok()?.as_millisecond()))
+    parse::moment(text?)
 }
 
 impl Facts<'_> {

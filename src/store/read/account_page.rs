@@ -1,7 +1,7 @@
 //! Accounts for people: `v_account`, one or a page at a time by name, filtered. A page from the middle of a million
 //! costs as much as the first.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use sqlx::{QueryBuilder, Sqlite};
 
@@ -25,6 +25,21 @@ impl fmt::Display for SuspendedBy {
             Self::Operator => f.write_str("operator"),
             Self::Wechat => f.write_str("wechat"),
             Self::Code(code) => write!(f, "{code}"),
+        }
+    }
+}
+
+impl FromStr for SuspendedBy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "operator" => Ok(Self::Operator),
+            "wechat" => Ok(Self::Wechat),
+            code => code
+                .parse()
+                .map(Self::Code)
+                .map_err(|_| "expected operator, wechat, or a WeChat code such as 61007".to_owned()),
         }
     }
 }

@@ -70,6 +70,29 @@ pub struct ChannelFigures {
     pub last_error: Option<String>,
 }
 
+/// A channel and what it is owed. One without a kind is not configured any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the columns are those of ChannelFigures")]
+pub struct ChannelView {
+    pub name: String,
+    pub kind: Option<&'static str>,
+    pub events: Vec<&'static str>,
+    pub pending: u64,
+    pub dead: u64,
+    pub delivered_at: Option<String>,
+    pub last_error: Option<String>,
+}
+
+/// An alert and what became of its messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ToldAlert {
+    /// The alert.
+    #[serde(flatten)]
+    pub row: AlertView,
+    /// Its messages.
+    pub deliveries: Vec<DeliveryView>,
+}
+
 /// Which alerts to list. Everything that is set must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AlertFilter {
@@ -194,6 +217,14 @@ impl Store {
 }
 
 impl ChannelFigures {
+    /// The same beside what is configured: the kind and the events that the channel wants.
+    #[must_use]
+    pub fn view(self, configured: Option<(&'static str, Vec<&'static str>)>) -> ChannelView {
+        let Self { channel: name, pending, dead, delivered_at, last_error } = self;
+        let (kind, events) = configured.map_or((None, Vec::new()), |(kind, events)| (Some(kind), events));
+        ChannelView { name, kind, events, pending, dead, delivered_at, last_error }
+    }
+
     fn of(channel: &str) -> Self {
         Self { channel: channel.to_owned(), ..Self::default() }
     }

@@ -3,10 +3,35 @@
 
 use sqlx::{QueryBuilder, Sqlite};
 
-const OPEN: [&str; 6] =
-    ["requested", "initiating", "initiated", "awaiting_account_admin", "awaiting_program_admin", "deferred"];
+/// Every state, in the words of `v_request.state`.
+pub const STATES: [&str; 12] = [
+    "requested",
+    "initiating",
+    "initiated",
+    "awaiting_account_admin",
+    "awaiting_program_admin",
+    "deferred",
+    "linked",
+    "rejected",
+    "failed",
+    "lapsed",
+    "cancelled",
+    "unlinked",
+];
 
-const FINISHED: [&str; 6] = ["linked", "rejected", "failed", "lapsed", "cancelled", "unlinked"];
+/// How many of [`STATES`], from the first, are open.
+pub const OPEN_STATES: usize = 6;
+
+/// A label as doors take it.
+///
+/// # Errors
+/// A sentence when there is no "=" or no name before it.
+pub fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected a label NAME=VALUE, such as shop=12".to_owned()),
+    }
+}
 
 /// Narrows a query of `v_request` to one page, newest first.
 pub(super) fn push(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, limit: u32) {
@@ -76,9 +101,9 @@ fn push_lines(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, limit: u
 fn states(filter: &RequestFilter) -> Option<Vec<&'static str>> {
     let all: Vec<&str> = match filter.open {
         None if filter.states.is_empty() => return None,
-        None => [OPEN, FINISHED].concat(),
-        Some(true) => OPEN.to_vec(),
-        Some(false) => FINISHED.to_vec(),
+        None => STATES.to_vec(),
+        Some(true) => STATES[..OPEN_STATES].to_vec(),
+        Some(false) => STATES[OPEN_STATES..].to_vec(),
     };
     let is_asked = |state: &&str| filter.states.is_empty() || filter.states.iter().any(|asked| asked == state);
     Some(all.into_iter().filter(is_asked).collect())

@@ -1,0 +1,50 @@
+//! What people and views write about time, read.
+
+use std::time::Duration;
+
+use crate::domain::time::Time;
+
+/// The moment of an RFC 3339 text, as the views write it.
+#[must_use]
+pub fn moment(text: &str) -> Option<Time> {
+    Some(Time::from_ms(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()))
+}
+
+/// A span as people write it on a command line or in a query: "90m", "36h", "30d", "4w".
+///
+/// # Errors
+/// A sentence when it is none, or longer than ten years.
+pub fn span(text: &str) -> Result<Duration, String> {
+    /// Ten years: further back nothing is.
+    const HOURS_MAX: u64 = 3_650 * 24;
+    let wrong = || "expected a number and m, h, d or w, such as 30d".to_owned();
+    let text = text.trim();
+    let (at, unit) = text.char_indices().next_back().ok_or_else(wrong)?;
+    let count: u64 = text[..at].parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 7 * 86_400,
+        _ => return Err(wrong()),
+    };
+    let span = Duration::from_secs(count.saturating_mul(seconds));
+    if span.is_zero() || span > Duration::from_hours(HOURS_MAX) {
+        return Err("expected a span above zero and of at most ten years".to_owned());
+    }
+    Ok(span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_as_people_write_them() {
+        let hours = |text| span(text).map(|span| span.as_secs() / 3_600);
+        assert_eq!(["90m", "36h", "30d", "4w"].map(hours), [Ok(1), Ok(36), Ok(720), Ok(672)]);
+        for wrong in ["", "d", "0d", "-1d", "30", "1y", "30 tagé", "99999999999999999999d", "4000d"] {
+            assert!(span(wrong).is_err(), "{wrong}");
+        }
+    }
+}
