@@ -2,6 +2,7 @@
 //! [`super::text::digest`] words them.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{alert_rules::Stage, time::Time};
 
@@ -14,13 +15,15 @@ pub const AGES: [(Option<u32>, &str, &str); 4] = [
 ];
 
 /// The figures of one digest.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Digest {
     /// Since when what is news is counted.
     #[serde(serialize_with = "moment")]
+    #[schema(value_type = String)]
     pub since: Time,
     /// When the figures were taken.
     #[serde(serialize_with = "moment")]
+    #[schema(value_type = String)]
     pub at: Time,
     /// Requests that came to an end since then, by the word of their end.
     pub ended: Vec<Count>,
@@ -45,7 +48,7 @@ pub struct Digest {
 }
 
 /// How many of one word.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Count {
     /// The word.
     pub word: String,
@@ -54,12 +57,14 @@ pub struct Count {
 }
 
 /// How many wait in one stage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Waiting {
     /// The stage.
     #[serde(serialize_with = "word")]
+    #[schema(value_type = String)]
     pub stage: Stage,
     /// By age, as in [`AGES`].
+    #[schema(value_type = Vec<u64>)]
     pub by_age: [u64; AGES.len()],
 }
 

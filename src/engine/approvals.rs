@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     domain::{distribution::Distribution, stage_durations::Measured},
@@ -13,11 +14,12 @@ use crate::{
 };
 
 /// One stage of one group.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ApprovalRow {
     /// The account or the label's value; none without `--by`, and for requests without the label.
     pub group: Option<String>,
     /// As the reports name it.
+    #[schema(value_type = String)]
     pub stage: &'static str,
     /// Approvals that were measured.
     pub approved: usize,

@@ -1,6 +1,7 @@
 //! The plan for all accounts as a document, and what to change: demand, capacity, and how late each class will be.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::{
     capacity::{CapacityPlan, ClassPlan, Supply},
@@ -8,7 +9,7 @@ use crate::domain::{
 };
 
 /// The plan as one document.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct CapacityReport {
     /// Polls that all intervals ask for.
     pub demand_per_second: f64,
@@ -41,9 +42,10 @@ pub struct CapacityReport {
 }
 
 /// A class of the plan.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ClassReport {
     /// Its word.
+    #[schema(value_type = String)]
     pub class: &'static str,
     /// Accounts of the class.
     pub accounts: u64,

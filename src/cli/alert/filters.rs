@@ -57,6 +57,7 @@ impl Filters {
             rule: self.rule.clone(),
             account: self.account.as_ref().map(ToString::to_string),
             request,
+            reason: None,
         })
     }
 }

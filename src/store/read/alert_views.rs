@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sqlx::{FromRow, QueryBuilder, Sqlite};
+use utoipa::ToSchema;
 
 use crate::{
     domain::alert_state::AlertState,
@@ -9,7 +10,7 @@ use crate::{
 };
 
 /// A row of `v_alert`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct AlertView {
     pub id: String,
@@ -38,7 +39,7 @@ pub struct AlertView {
 }
 
 /// A row of `v_delivery`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct DeliveryView {
     pub id: String,
@@ -71,11 +72,13 @@ pub struct ChannelFigures {
 }
 
 /// A channel and what it is owed. One without a kind is not configured any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are those of ChannelFigures")]
 pub struct ChannelView {
     pub name: String,
+    #[schema(value_type = Option<String>)]
     pub kind: Option<&'static str>,
+    #[schema(value_type = Vec<String>)]
     pub events: Vec<&'static str>,
     pub pending: u64,
     pub dead: u64,
@@ -84,13 +87,57 @@ pub struct ChannelView {
 }
 
 /// An alert and what became of its messages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ToldAlert {
     /// The alert.
     #[serde(flatten)]
     pub row: AlertView,
     /// Its messages.
     pub deliveries: Vec<DeliveryView>,
+}
+
+/// Open alerts of one reason and state.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
+pub struct AlertGroup {
+    /// What they have in common, as in `v_alert.reason`.
+    pub reason: String,
+    /// Their rule.
+    pub rule: String,
+    /// Their state.
+    pub state: String,
+    /// How many they are.
+    pub count: i64,
+    /// Since when the first of them holds.
+    pub oldest_since: String,
+    /// When the last of them fired.
+    pub newest_fired_at: String,
+}
+
+/// A state of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryState {
+    /// It waits to be sent, or to be sent again.
+    Pending,
+    /// It was given up.
+    Dead,
+    /// It was taken.
+    Delivered,
+}
+
+impl DeliveryState {
+    /// All of them, in their words.
+    pub const WORDS: [&str; 3] = ["pending", "dead", "delivered"];
+
+    /// The state with this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "pending" => Self::Pending,
+            "dead" => Self::Dead,
+            "delivered" => Self::Delivered,
+            _ => return None,
+        })
+    }
 }
 
 /// Which alerts to list. Everything that is set must hold.
@@ -104,6 +151,8 @@ pub struct AlertFilter {
     pub account: Option<String>,
     /// Only this request's.
     pub request: Option<String>,
+    /// Only of this reason.
+    pub reason: Option<String>,
 }
 
 const ALERTS: &str = "
@@ -128,6 +177,19 @@ const DEAD: &str = "
     WHERE id IN (SELECT d.id FROM delivery AS d INDEXED BY delivery_dead
                  WHERE d.channel = $1 AND d.state = 'dead' AND d.id > $2 ORDER BY d.id LIMIT $3)
     ORDER BY id";
+
+// Newest first; each state has an index in an order of its own.
+const DELIVERIES: &str = "
+    SELECT id, event_id, event_type, channel, state, attempts, next_at, delivered_at, last_error, subject, created_at
+    FROM v_delivery WHERE id IN (SELECT d.id FROM delivery AS d INDEXED BY ";
+
+const GROUPS: &str = "
+    SELECT l.reason, l.rule, l.state, count(*) AS count,
+           strftime('%Y-%m-%dT%H:%M:%fZ', min(l.since) / 1000.0, 'unixepoch') AS oldest_since,
+           strftime('%Y-%m-%dT%H:%M:%fZ', max(l.fired_at) / 1000.0, 'unixepoch') AS newest_fired_at
+    FROM alert AS l INDEXED BY alert_open
+    WHERE l.resolved_at IS NULL
+    GROUP BY l.rule, l.reason, l.state ORDER BY count(*) DESC, l.reason, l.state LIMIT $1";
 
 const DEAD_COUNTS: &str = "
     SELECT d.channel, count(d.id) FROM delivery AS d INDEXED BY delivery_dead
@@ -188,6 +250,25 @@ impl Store {
     /// Messages that were given up on a channel, oldest first, at most `limit`, after the one with the id `after`.
     pub async fn given_up(&self, channel: &str, after: &str, limit: u32) -> Result<Vec<DeliveryView>, StoreError> {
         Ok(sqlx::query_as(DEAD).bind(channel).bind(after).bind(limit).fetch_all(self.readers()).await?)
+    }
+
+    /// Messages of a channel in one state, at most `limit`: those that wait by when they are tried next, given up ones oldest
+    /// first, delivered ones newest first; after the moment and the id of the last one of the page before.
+    pub async fn channel_deliveries(
+        &self,
+        channel: &str,
+        state: DeliveryState,
+        after: Option<(i64, String)>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryView>, StoreError> {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(DELIVERIES);
+        push_deliveries(&mut query, channel, state, after, limit);
+        Ok(query.build_query_as().fetch_all(self.readers()).await?)
+    }
+
+    /// Open alerts by what they have in common, the largest groups first, at most `limit`.
+    pub async fn alert_groups(&self, limit: u32) -> Result<Vec<AlertGroup>, StoreError> {
+        Ok(sqlx::query_as(GROUPS).bind(limit).fetch_all(self.readers()).await?)
     }
 
     /// What these channels are owed, in their order; after them others that are owed something.
@@ -253,6 +334,12 @@ fn push(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter, before: Option<&
             push_states(query, &filter.states);
             push_rest(query, filter, before, limit);
         }
+        // A request has a handful in its life.
+        (Some(_), _) => {
+            query.push("SELECT l.id FROM alert AS l INDEXED BY alert_by_request WHERE 1 = 1");
+            push_states(query, &filter.states);
+            push_rest(query, filter, before, limit);
+        }
         // Each state has its alerts in order already: a page of each holds the page of all.
         _ => {
             for (place, state) in filter.states.iter().enumerate() {
@@ -267,6 +354,40 @@ fn push(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter, before: Option<&
     query.push(") ORDER BY id DESC LIMIT ").push_bind(limit);
 }
 
+fn push_deliveries(
+    query: &mut QueryBuilder<Sqlite>,
+    channel: &str,
+    state: DeliveryState,
+    after: Option<(i64, String)>,
+    limit: u32,
+) {
+    let (index, beyond, order) = match state {
+        DeliveryState::Pending => (
+            "delivery_pending WHERE d.state = 'pending' AND d.channel = ",
+            " AND (d.next_at, d.id) > (",
+            ["d.next_at, d.id", "next_at, id"],
+        ),
+        DeliveryState::Dead => {
+            ("delivery_dead WHERE d.state = 'dead' AND d.channel = ", " AND d.id > (", ["d.id", "id"])
+        }
+        DeliveryState::Delivered => (
+            "delivery_done WHERE d.state = 'delivered' AND d.channel = ",
+            " AND (d.delivered_at, d.id) < (",
+            ["d.delivered_at DESC, d.id DESC", "delivered_at DESC, id DESC"],
+        ),
+    };
+    query.push(index).push_bind(channel.to_owned());
+    if let Some((at, id)) = after {
+        query.push(beyond);
+        if state != DeliveryState::Dead {
+            query.push_bind(at).push(", ");
+        }
+        query.push_bind(id).push(")");
+    }
+    query.push(" ORDER BY ").push(order[0]).push(" LIMIT ").push_bind(limit);
+    query.push(") ORDER BY ").push(order[1]);
+}
+
 fn push_states(query: &mut QueryBuilder<Sqlite>, states: &[AlertState]) {
     query
         .push(" AND +l.state IN (SELECT j.value FROM json_each(")
@@ -279,6 +400,7 @@ fn push_rest(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter, before: Opt
         (" AND l.rule = ", filter.rule.as_deref()),
         (" AND l.account = ", filter.account.as_deref()),
         (" AND l.request_id = ", filter.request.as_deref()),
+        (" AND l.reason = ", filter.reason.as_deref()),
         (" AND l.id < ", before),
     ];
     for (condition, value) in texts {
@@ -307,6 +429,7 @@ mod tests {
             AlertFilter { rule: some("stuck"), ..open.clone() },
             AlertFilter { request: some("0197"), rule: some("stuck"), ..open.clone() },
             AlertFilter { account: some("wx"), ..open.clone() },
+            AlertFilter { request: some("0197"), states: AlertState::ALL.to_vec(), ..open.clone() },
             AlertFilter { states: vec![AlertState::Resolved], rule: some("stuck"), ..open.clone() },
         ] {
             let mut query = QueryBuilder::new("EXPLAIN QUERY PLAN ");
@@ -315,11 +438,23 @@ mod tests {
             plans.push(query);
             assert!(store.alert_page(&filter, Some("0197"), 50).await.unwrap().is_empty());
         }
-        for sql in [DELIVERIES_OF_ALERT, DEAD, DEAD_COUNTS, LAST_DELIVERED, PENDING_ERROR, DEAD_ERROR, UNCONFIRMED] {
+        for sql in
+            [DELIVERIES_OF_ALERT, DEAD, DEAD_COUNTS, LAST_DELIVERED, PENDING_ERROR, DEAD_ERROR, UNCONFIRMED, GROUPS]
+        {
             let mut query = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             query.push(sql);
             plans.push(query);
         }
+        for state in DeliveryState::WORDS {
+            let state = DeliveryState::from_word(state).unwrap();
+            for after in [None, Some((1, "0197".to_owned()))] {
+                let mut query = QueryBuilder::new(["EXPLAIN QUERY PLAN ", DELIVERIES].concat());
+                push_deliveries(&mut query, "ops", state, after.clone(), 50);
+                plans.push(query);
+                assert!(store.channel_deliveries("ops", state, after, 50).await.unwrap().is_empty());
+            }
+        }
+        assert!(store.alert_groups(50).await.unwrap().is_empty());
         for mut query in plans {
             let steps: Vec<(i64, i64, i64, String)> = query.build_query_as().fetch_all(store.readers()).await.unwrap();
             let scans = |step: &str| ["SCAN l", "SCAN d", "SCAN o"].contains(&step);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
+use utoipa::ToSchema;
 
 use crate::{
     domain::time::Time,
@@ -19,7 +20,7 @@ use crate::{
 const HISTORIES: u32 = 20_000;
 
 /// One thing that the audit found.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
 pub struct Finding {
     /// The rule it breaks.
     pub rule: String,

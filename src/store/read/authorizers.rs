@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sqlx::{FromRow, QueryBuilder, Sqlite};
+use utoipa::ToSchema;
 
 use crate::{
     domain::{authorizer::AuthorizerState, time::Time},
@@ -12,7 +13,7 @@ use crate::{
 const AUTHORIZER: Table = Table { name: "authorizer", key: &["appid"] };
 
 /// A row of `v_authorizer`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct AuthorizerView {
     pub appid: String,

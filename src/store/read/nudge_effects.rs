@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
+use utoipa::ToSchema;
 
 use super::stage_times::{By, Sample};
 use crate::{
@@ -26,6 +28,30 @@ pub struct Effect {
     /// From the nudge to the approval, however late it came.
     pub took: Distribution,
 }
+
+/// A row of `v_nudge`.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
+#[expect(missing_docs, reason = "the columns are described in docs/database.md")]
+pub struct NudgeView {
+    pub id: String,
+    pub request_id: String,
+    pub account: String,
+    pub program: String,
+    pub stage: String,
+    pub language: String,
+    pub channel: Option<String>,
+    pub at: String,
+    pub approved_at: Option<String>,
+    pub approved_within_seconds: Option<i64>,
+    pub effective: bool,
+    pub effect_within_seconds: i64,
+    pub text: String,
+}
+
+const OF_REQUEST: &str = "
+    SELECT id, request_id, account, program, stage, language, channel, at, approved_at, approved_within_seconds,
+           effective, effect_within_seconds, text
+    FROM v_nudge WHERE request_id = $1 ORDER BY id DESC LIMIT $2";
 
 /// By group, as in [`super::stage_times::StageTimes`], and by stage.
 pub type Effects = BTreeMap<Option<String>, BTreeMap<String, Effect>>;
@@ -55,6 +81,14 @@ struct EffectRow {
 }
 
 impl Store {
+    /// Reminders about one request, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn nudges_of(&self, request: &str, limit: u32) -> Result<Vec<NudgeView>, StoreError> {
+        Ok(sqlx::query_as(OF_REQUEST).bind(request).bind(limit).fetch_all(self.readers()).await?)
+    }
+
     /// What came of the newest nudges, at most as many as the sample allows requests; its `until` means nothing here.
     ///
     /// # Errors

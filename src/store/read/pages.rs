@@ -66,6 +66,16 @@ const PROGRAMS: &str = "
     WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND (program = $2 OR $2 IS NULL)
     ORDER BY account, status_since DESC";
 
+// The keys of one page, and then its rows.
+const PROGRAM_ROWS: &str = "
+    SELECT v.account, v.program, v.username, v.status, v.nickname, v.headimg_url, v.email, v.source, v.selected,
+           v.nearby_display_status, v.released, v.copy_verify_status, v.func_infos, v.first_seen_at, v.last_seen_at,
+           v.gone_at, v.status_since, v.item
+    FROM (SELECT p.account, p.item FROM program AS p WHERE (p.account, p.item) > (";
+
+const PROGRAM_ROWS_END: &str = ") AS k CROSS JOIN v_program AS v ON v.account = k.account AND v.item = k.item
+    ORDER BY v.account, v.item";
+
 // Through the table, because the view's times are texts and no index knows them.
 const OPEN_CONFLICTS: &str = " AND id IN (SELECT c.id FROM conflict AS c WHERE c.resolved_at IS NULL)";
 
@@ -95,6 +105,18 @@ impl Store {
             .bind(program)
             .fetch_all(self.readers())
             .await?)
+    }
+
+    /// Listed programs after this account and item, by account and item, at most `limit`.
+    pub async fn program_rows(
+        &self,
+        (account, program): (Option<&str>, Option<&str>),
+        after: (&str, &str),
+        limit: u32,
+    ) -> Result<Vec<ProgramView>, StoreError> {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(PROGRAM_ROWS);
+        push_programs(&mut query, (account, program), after, limit);
+        Ok(query.build_query_as().fetch_all(self.readers()).await?)
     }
 
     /// Conflicts that match, newest first, at most `limit`, older than the one with the id `before`.
@@ -143,6 +165,21 @@ impl Store {
     }
 }
 
+fn push_programs<'q>(
+    query: &mut QueryBuilder<Sqlite>,
+    (account, program): (Option<&'q str>, Option<&'q str>),
+    after: (&'q str, &'q str),
+    limit: u32,
+) {
+    query.push_bind(after.0.to_owned()).push(", ").push_bind(after.1.to_owned()).push(")");
+    for (condition, value) in [(" AND p.account = ", account), (" AND p.program = ", program)] {
+        if let Some(value) = value {
+            query.push(condition).push_bind(value.to_owned());
+        }
+    }
+    query.push(" ORDER BY p.account, p.item LIMIT ").push_bind(limit).push(PROGRAM_ROWS_END);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +202,20 @@ mod tests {
         }
         let open = ConflictFilter { open: Some(true), ..ConflictFilter::default() };
         assert!(store.conflict_page(&open, None, 50).await.unwrap().is_empty());
+        let (account, program) = (Some("wx0123456789abcdef"), Some("wxfedcba9876543210"));
+        for of in [(None, None), (account, None), (None, program), (account, program)] {
+            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(["EXPLAIN QUERY PLAN ", PROGRAM_ROWS].concat());
+            push_programs(&mut query, of, ("wx", "gh"), 50);
+            let steps: Vec<(i64, i64, i64, String)> = query.build_query_as().fetch_all(store.readers()).await.unwrap();
+            let is_slow = |step: &str| step == "SCAN p" || step == "SCAN a";
+            // The outermost sorts one page; what stands below must not sort.
+            let sorts = |parent: i64, step: &str| parent != 0 && step.contains("TEMP B-TREE");
+            assert!(
+                !steps.iter().any(|(_, parent, _, step)| is_slow(step) || sorts(*parent, step)),
+                "{of:?}: {steps:#?}"
+            );
+            assert!(store.program_rows(of, ("wx", "gh"), 50).await.unwrap().is_empty());
+        }
         assert!(store.program_page("", Some("wx0123456789abcdef"), None).await.unwrap().is_empty());
         store.close().await;
     }

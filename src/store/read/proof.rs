@@ -1,6 +1,7 @@
 //! One request's history as a document that anybody can verify without us.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::verify::{StepRow, Told};
 use crate::{
@@ -41,9 +42,10 @@ const RULE: &str = "hash(row) = SHA-256 of the row as a compact JSON array in UT
                     status, errcode, detail]).";
 
 /// A history with its hashes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Proof {
     /// How the hashes are made.
+    #[schema(value_type = String)]
     rule: &'static str,
     request: About,
     transitions: Vec<Link>,
@@ -52,7 +54,7 @@ pub struct Proof {
     pub findings: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 struct About {
     id: String,
     kind: String,
@@ -65,7 +67,7 @@ struct About {
     state: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 struct Link {
     request_id: String,
     seq: i64,
@@ -80,7 +82,7 @@ struct Link {
 }
 
 /// What the request says its last transition is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 struct HeadOf {
     seq: i64,
     hash: String,

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
+use utoipa::ToSchema;
 
 use super::request_page::{self, RequestFilter};
 use crate::store::{Store, StoreError};
@@ -11,7 +12,7 @@ use crate::store::{Store, StoreError};
 const PAGE: u32 = 1_000;
 
 /// A row of `v_request`. The first fields are the documented columns, in their order.
-#[derive(Debug, Clone, Default, PartialEq, FromRow, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, FromRow, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct RequestView {
     pub id: String,
@@ -31,6 +32,7 @@ pub struct RequestView {
     pub next_check_at: Option<String>,
     pub retry_of: Option<String>,
     #[sqlx(json)]
+    #[schema(value_type = std::collections::HashMap<String, String>)]
     pub labels: Map<String, Value>,
     pub failure: Option<String>,
     pub key: Option<String>,
@@ -42,7 +44,7 @@ pub struct RequestView {
 }
 
 /// A row of `v_transition`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct TransitionView {
     pub request_id: String,
@@ -58,7 +60,7 @@ pub struct TransitionView {
 }
 
 /// A row of `v_conflict`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct ConflictView {
     pub id: String,
@@ -76,7 +78,7 @@ pub struct ConflictView {
 }
 
 /// A row of `v_account`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, FromRow, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct AccountView {
     pub account: String,
@@ -104,7 +106,7 @@ pub struct AccountView {
 }
 
 /// A row of `v_program`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct ProgramView {
     pub account: String,
@@ -157,6 +159,14 @@ impl Store {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
         request_page::push(&mut query, filter, limit);
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
+    }
+
+    /// How many requests match, counted up to `most`.
+    pub async fn count_requests(&self, filter: &RequestFilter, most: u32) -> Result<u64, StoreError> {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("");
+        request_page::push_count(&mut query, filter, most);
+        let count: i64 = query.build_query_scalar().fetch_one(self.readers()).await?;
+        Ok(count.unsigned_abs())
     }
 
     /// One request as people see it.

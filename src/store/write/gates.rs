@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
+use utoipa::ToSchema;
 
 use super::writer::WriteCommand;
 use crate::{
@@ -61,7 +62,7 @@ const CLOSE: &str = "
 const OPEN: &str = "DELETE FROM gate WHERE kind = ?1 AND subject = ?2";
 
 /// A row of `v_gate`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct GateView {
     pub kind: String,
@@ -112,6 +113,22 @@ impl Store {
             query.push(" AND g.kind IN (SELECT j.value FROM json_each(").push_bind(bulk::json(kinds)).push(") AS j)");
         }
         query.push(" ORDER BY g.kind, g.subject LIMIT ").push_bind(limit);
+        Ok(query.build_query_as().fetch_all(self.readers()).await?)
+    }
+
+    /// What holds calls of one account back, as people see it: its own gates and that of our address.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing can be read.
+    pub async fn gates_of(&self, account: &str, now: Time) -> Result<Vec<GateView>, StoreError> {
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(PAGE);
+        query
+            .push_bind(now.ms())
+            .push(" OR g.kind <> 'api_day') AND g.kind IN ('account_month', 'api_day', 'ip') AND (");
+        query.push("(g.subject >= ").push_bind(format!("{account}/"));
+        // The character after the slash.
+        query.push(" AND g.subject < ").push_bind(format!("{account}0"));
+        query.push(") OR g.kind = 'ip') ORDER BY g.kind, g.subject");
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sqlx::FromRow;
+use utoipa::ToSchema;
 
 use super::action::{self, Action};
 use crate::{
@@ -59,7 +60,7 @@ impl SessionOwner {
 }
 
 /// A session as its owner sees it.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct SessionView {
     pub id: String,
