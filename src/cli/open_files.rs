@@ -13,16 +13,17 @@ const PER_CALL: u64 = 2;
 /// The configuration with as many calls in flight as fit into the limit.
 pub(super) fn fitted(config: &Config) -> Config {
     let mut fitted = config.clone();
-    fitted.wechat.in_flight = fitting(config.wechat.in_flight);
+    let connections = config.http.as_ref().map_or(0, |http| u64::from(http.connections));
+    fitted.wechat.in_flight = fitting(config.wechat.in_flight, RESERVED + connections);
     fitted
 }
 
 /// How many calls may be in flight of those that are configured. With more, connections and the database would fail in turn,
 /// and accounts would be blamed for it.
-fn fitting(in_flight: u32) -> u32 {
-    let needed = RESERVED + PER_CALL * u64::from(in_flight);
+fn fitting(in_flight: u32, reserved: u64) -> u32 {
+    let needed = reserved + PER_CALL * u64::from(in_flight);
     let Some(limit) = raised(needed).filter(|limit| *limit < needed) else { return in_flight };
-    let room = limit.saturating_sub(RESERVED) / PER_CALL;
+    let room = limit.saturating_sub(reserved) / PER_CALL;
     let fitting = u32::try_from(room).unwrap_or(u32::MAX).clamp(1, in_flight);
     tracing::warn!(
         event = "daemon.few_files",

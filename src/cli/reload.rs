@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::{open_files, systemd};
 use crate::{
     clock::{SharedClock, SystemClock},
-    config::{Changes, Loaded, environment},
+    config::{Changes, Config, Loaded, environment},
     daemon::{Controls, KeptTokens, Parts},
     engine::tokens::TokenKeeper,
     shutdown::{Hangups, Shutdown},
@@ -30,12 +30,14 @@ pub(super) struct Reload {
     keeper: Option<TokenKeeper>,
     filter: Filter,
     refusal: watch::Sender<Refusal>,
+    /// Where others read the one in force.
+    told: watch::Sender<Arc<Config>>,
 }
 
 impl Reload {
     /// For a daemon that was started with this configuration.
-    pub(super) fn new(in_force: Loaded, controls: Controls, filter: Filter) -> Self {
-        Self { in_force, controls, keeper: None, filter, refusal: watch::Sender::new(None) }
+    pub(super) fn new(in_force: Loaded, controls: Controls, filter: Filter, told: watch::Sender<Arc<Config>>) -> Self {
+        Self { in_force, controls, keeper: None, filter, refusal: watch::Sender::new(None), told }
     }
 
     /// The same of a daemon that keeps the platform's tokens.
@@ -97,6 +99,7 @@ impl Reload {
             drop(tokio::spawn(async move { keeper.try_again().await }));
         }
         self.in_force = self.in_force.replaced_by(new);
+        self.told.send_replace(Arc::new(self.in_force.config.clone()));
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     config::{Config, proxy_variables},
     daemon::{self, Daemon, Parts},
     engine::{Engine, Readings, STANDSTILL, presence::Presence},
-    http::doors::Doors,
+    http::{api::Door, doors::Doors},
     shutdown::Shutdown,
     store::{Location, Role},
     telemetry,
@@ -51,11 +51,12 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     }
     systemd::keep_memory_to_itself();
 
-    let Some(started) = systemd::patiently(&shutdown, Box::pin(start(config))).await else {
+    let (in_force, configs) = watch::channel(Arc::new(config.clone()));
+    let Some(started) = systemd::patiently(&shutdown, Box::pin(start(config, configs, &shutdown))).await else {
         tracing::info!("stopped before it was ready");
         return Ok(());
     };
-    let (daemon, presence, doors) = started?;
+    let Started { daemon, presence, doors, door } = started?;
     tracing::info!(
         event = "daemon.ready",
         version = env!("CARGO_PKG_VERSION"),
@@ -66,22 +67,35 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     systemd::tell(&[NotifyState::Ready, NotifyState::Status("running")]);
     let engine = Arc::clone(&daemon.engine);
     let keeper = doors.as_ref().map(|doors| doors.keeper().clone());
-    let reload = Reload::new(loaded, daemon.controls(), filter).with_keeper(keeper);
+    let reload = Reload::new(loaded, daemon.controls(), filter, in_force).with_keeper(keeper);
     let watched = watch(&engine, reload.refusal(), &shutdown);
     let doors = async {
         if let Some(doors) = doors {
             doors.run(&shutdown).await;
         }
     };
-    let (ran, (), (), ()) =
-        tokio::join!(daemon.run(presence, &shutdown), watched, reload.run(hangups, &shutdown), doors);
+    let door = async {
+        if let Some(door) = door {
+            door.run(&shutdown).await;
+        }
+    };
+    let (ran, (), (), (), ()) =
+        tokio::join!(daemon.run(presence, &shutdown), watched, reload.run(hangups, &shutdown), doors, door);
     tracing::info!(event = "daemon.ended", readings = ?engine.readings(), "stopped");
     ran
 }
 
+/// A daemon that is ready.
+struct Started {
+    daemon: Daemon,
+    presence: Presence,
+    doors: Option<Doors>,
+    door: Option<Door>,
+}
+
 /// Opens the database, brings it up to date, takes up where the last process ended. The daemon's mark comes last: who reads it
 /// knows that the daemon is ready.
-async fn start(config: &Config) -> anyhow::Result<(Daemon, Presence, Option<Doors>)> {
+async fn start(config: &Config, configs: watch::Receiver<Arc<Config>>, shutdown: &Shutdown) -> anyhow::Result<Started> {
     let clock: SharedClock = Arc::new(SystemClock::new());
     let mut parts = Parts::from_config(&open_files::fitted(config), Arc::clone(&clock))?;
     let location = Location { path: config.database.path.clone(), mode: config.database.mode };
@@ -89,8 +103,12 @@ async fn start(config: &Config) -> anyhow::Result<(Daemon, Presence, Option<Door
     let doors = daemon::doors(config, &mut parts, &store, &clock).await?;
     let daemon = Daemon::open(store, parts).await?;
     let doors = doors.map(|doors| doors.counting_refused_keys(daemon.engine.refused_keys()));
+    let door = match &config.http {
+        Some(http) => Some(Door::open(http, &daemon.engine, configs, shutdown).await?),
+        None => None,
+    };
     let presence = Presence::begin(Arc::clone(&daemon.engine)).await;
-    Ok((daemon, presence, doors))
+    Ok(Started { daemon, presence, doors, door })
 }
 
 /// Feeds systemd's watchdog, only while the loop goes round.

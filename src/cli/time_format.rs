@@ -5,7 +5,10 @@ use std::{sync::OnceLock, time::Duration};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-pub use crate::domain::text::parse::{moment as parse, span};
+pub use crate::domain::text::{
+    format::rfc3339 as text,
+    parse::{moment as parse, span},
+};
 use crate::domain::{text::format::moment_as, time::Time};
 
 /// The zone of every time that this process shows to a person: that of the messages, so that both can be compared.
@@ -14,12 +17,6 @@ static ZONE: OnceLock<TimeZone> = OnceLock::new();
 /// Shows times in this zone from now on. The first one stays: a process has one configuration.
 pub fn show_in(zone: &TimeZone) {
     ZONE.get_or_init(|| zone.clone());
-}
-
-/// A moment as the views write it.
-#[must_use]
-pub fn text(at: Time) -> String {
-    jiff::Timestamp::from_millisecond(at.ms()).map_or_else(|_| at.to_string(), |at| format!("{at:.3}"))
 }
 
 /// How long ago a view's moment was, in one unit: "45s", "59m", "23h", "120d".

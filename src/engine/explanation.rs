@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     explain::{Facts, explain},
@@ -17,7 +18,7 @@ use crate::{
 pub const CONFLICTS_MAX: u32 = 100;
 
 /// What is said of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Explained {
     /// The request.
     pub id: String,

@@ -1,7 +1,14 @@
-//! Listens and serves, within bounds: so many connections, a request each, so long from the first byte to the last. Who is
-//! slow costs a place for that long and nothing else.
+//! Listens and serves, within bounds: so many connections, and so long for each. Where a connection is one request, so long
+//! from its first byte to its last; where it is kept, by [`Patience`]. Who is slow costs a place for that long and nothing
+//! else.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -12,10 +19,11 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
 };
 use tokio_util::task::TaskTracker;
 
+use super::connection::{self, Patience};
 use crate::shutdown::Shutdown;
 
 /// How long requests under way may take once the end is asked for.
@@ -31,6 +39,27 @@ pub struct Limits {
     pub connections: usize,
     /// From accepting a connection to the last byte of its answer.
     pub request: Duration,
+}
+
+/// How connections are served.
+#[derive(Debug, Clone, Copy)]
+enum Manner {
+    /// A request each, and so long for it.
+    One(Duration),
+    /// Requests after each other.
+    Kept(Patience),
+}
+
+/// Who is at the other end: an address, or nothing behind a socket file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub Option<IpAddr>);
+
+impl Peer {
+    /// Whether that is this machine.
+    #[must_use]
+    pub fn is_local(self) -> bool {
+        self.0.is_none_or(|address| address.to_canonical().is_loopback())
+    }
 }
 
 /// A listener that is bound.
@@ -77,10 +106,15 @@ impl Listener {
         }
     }
 
-    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
         Ok(match self {
-            Self::Tcp(listener) => Box::new(listener.accept().await?.0),
-            Self::Unix(listener) => Box::new(listener.accept().await?.0),
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                // Answers are whole: none waits for a second packet.
+                stream.set_nodelay(true)?;
+                (Box::new(stream), Peer(Some(address.ip())))
+            }
+            Self::Unix(listener) => (Box::new(listener.accept().await?.0), Peer(None)),
         })
     }
 }
@@ -91,11 +125,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// Serves until the end is asked for; what is under way then is finished.
 pub async fn serve(listener: Listener, app: Router, limits: Limits, shutdown: &Shutdown) {
-    let places = Arc::new(Semaphore::new(limits.connections));
+    serve_in(listener, app, (limits.connections, Manner::One(limits.request)), shutdown).await;
+}
+
+/// The same with connections that are kept, so many at once.
+pub async fn serve_kept(
+    listener: Listener,
+    app: Router,
+    (connections, patience): (usize, Patience),
+    shutdown: &Shutdown,
+) {
+    serve_in(listener, app, (connections, Manner::Kept(patience)), shutdown).await;
+}
+
+async fn serve_in(listener: Listener, app: Router, (connections, manner): (usize, Manner), shutdown: &Shutdown) {
+    let places = Arc::new(Semaphore::new(connections));
     let requests = TaskTracker::new();
     while let Some(Ok(place)) = shutdown.unless_asked(Arc::clone(&places).acquire_owned()).await {
         match shutdown.unless_asked(listener.accept()).await {
-            Some(Ok(stream)) => drop(requests.spawn(answer(stream, app.clone(), limits.request, place))),
+            Some(Ok((stream, peer))) => {
+                let (app, shutdown) = (app.clone(), shutdown.clone());
+                drop(requests.spawn(async move {
+                    match manner {
+                        Manner::One(within) => answer(stream, app, within).await,
+                        Manner::Kept(patience) => connection::keep(stream, (app, peer), patience, &shutdown).await,
+                    }
+                    drop(place);
+                }));
+            }
             // As when no file descriptor is left: it comes back by itself.
             Some(Err(error)) => {
                 tracing::warn!(event = "http.not_accepted", error = %error, "could not accept a connection; will retry");
@@ -109,11 +166,10 @@ pub async fn serve(listener: Listener, app: Router, limits: Limits, shutdown: &S
 }
 
 /// Answers the one request of a connection.
-async fn answer(stream: Box<dyn Stream>, app: Router, within: Duration, place: OwnedSemaphorePermit) {
+async fn answer(stream: Box<dyn Stream>, app: Router, within: Duration) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(within).keep_alive(false);
     let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
     // Who broke off, or was too slow, learns nothing.
     let _ = tokio::time::timeout(within, connection).await;
-    drop(place);
 }

@@ -31,6 +31,7 @@ pub use self::{
         frozen::may_write,
         location::{Location, Role, check_encoding},
         move_to_log::Moved,
+        schema::SCHEMA,
         whose::user_name,
     },
     health::Health,

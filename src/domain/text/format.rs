@@ -13,6 +13,12 @@ pub fn moment_as(at: Time, zone: &TimeZone, form: &str) -> String {
     local.map_or_else(|_| at.to_string(), |local| local.strftime(form).to_string())
 }
 
+/// A moment as the views write it, in UTC.
+#[must_use]
+pub fn rfc3339(at: Time) -> String {
+    jiff::Timestamp::from_millisecond(at.ms()).map_or_else(|_| at.to_string(), |at| format!("{at:.3}"))
+}
+
 /// A moment in this zone, to the minute: "2026-03-10 09:00".
 #[must_use]
 pub fn moment(at: Time, zone: &TimeZone) -> String {

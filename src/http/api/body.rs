@@ -1,0 +1,108 @@
+//! Bodies of requests: JSON of a known shape and a bounded size, whose mistakes are named one by one.
+
+use axum::{
+    body::to_bytes,
+    extract::{FromRequest, Request},
+    http::header,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{
+    problem::{Fault, Problem},
+    state::Api,
+    text::Text,
+    word::Word,
+};
+
+/// How many times larger a body with many requests may be than another.
+const BATCH: usize = 16;
+
+/// A body of `[http] body_bytes` at most.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+/// A body of sixteen times as many: many requests in one.
+#[derive(Debug)]
+pub struct Batch<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        read(request, api.http.body_bytes as usize).await.map(Self)
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<Api> for Batch<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        read(request, api.http.body_bytes as usize * BATCH).await.map(Self)
+    }
+}
+
+async fn read<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, Problem> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if essence != "application/json" && !(essence.starts_with("application/") && essence.ends_with("+json")) {
+        return Err(Problem::of(Word::MediaType));
+    }
+    let bytes = to_bytes(request.into_body(), most).await.map_err(|_| Problem::of(Word::TooLarge))?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|wrong| {
+        Problem::new(
+            Word::Malformed,
+            Text::new(format!("The body is not valid JSON: {wrong}."), format!("请求体不是合法的 JSON：{wrong}。")),
+        )
+    })?;
+    T::deserialize(value).map_err(|wrong| Problem::invalid(vec![fault(&wrong.to_string())]))
+}
+
+/// What serde says, with the member that it names.
+fn fault(wrong: &str) -> Fault {
+    let is_of_member = ["unknown field", "missing field", "duplicate field"].iter().any(|kind| wrong.starts_with(kind));
+    let member = wrong.split('`').nth(1).filter(|_| is_of_member);
+    let pointer = member.map(|member| format!("/{}", member.replace('~', "~0").replace('/', "~1"))).unwrap_or_default();
+    Fault { pointer, detail: Text::new(wrong.to_owned(), format!("内容不合法：{wrong}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Asked {
+        name: String,
+    }
+
+    async fn said(kind: &str, body: &str) -> Result<String, StatusCode> {
+        let request = Request::builder().header(header::CONTENT_TYPE, kind).body(body.to_owned().into()).unwrap();
+        let read: Result<Asked, Problem> = read(request, 40).await;
+        read.map(|asked| asked.name).map_err(|problem| problem.word().status())
+    }
+
+    #[tokio::test]
+    async fn a_body_has_a_kind_a_size_a_syntax_and_a_shape() {
+        let json = "application/json; charset=utf-8";
+        assert_eq!(said(json, "{\"name\":\"a\"}").await, Ok("a".to_owned()));
+        assert_eq!(said("application/merge-patch+json", "{\"name\":\"a\"}").await, Ok("a".to_owned()));
+        assert_eq!(said("text/plain", "{\"name\":\"a\"}").await, Err(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        assert_eq!(
+            said(json, &format!("{{\"name\":\"{}\"}}", "a".repeat(40))).await,
+            Err(StatusCode::PAYLOAD_TOO_LARGE)
+        );
+        assert_eq!(said(json, "{").await, Err(StatusCode::BAD_REQUEST));
+        assert_eq!(said(json, "{\"name\":\"a\",\"tpyo\":1}").await, Err(StatusCode::UNPROCESSABLE_ENTITY));
+    }
+
+    #[test]
+    fn a_mistake_points_at_its_member() {
+        assert_eq!(fault("unknown field `a/b`, expected `name`").pointer, "/a~1b");
+        assert_eq!(fault("missing field `name`").pointer, "/name");
+        assert_eq!(fault("invalid type: integer `7`, expected a string").pointer, "");
+    }
+}

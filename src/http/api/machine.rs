@@ -1,0 +1,208 @@
+//! The daemon itself: what its last audit found, its plan, what holds calls back, who authorized the platform, and what it is.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    accounts,
+    page::Page,
+    params::{self, PageParams},
+    problem::Problem,
+    query::{self, Query},
+    state::Api,
+    word::Word,
+};
+use crate::{
+    domain::{
+        authorizer::AuthorizerState,
+        capacity::{CapacityPlan, Supply},
+        gate::GateKind,
+        policy::Policy,
+        text::format::rfc3339,
+    },
+    engine::capacity_report::{self, CapacityReport, factor},
+    store::{
+        SCHEMA, StoreError,
+        read::{audit::Finding, authorizers::AuthorizerView},
+        write::gates::GateView,
+    },
+};
+
+/// What the last audit found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LastAudit {
+    /// When the audit ran last; null before the first.
+    ran_at: Option<String>,
+    /// When it runs next.
+    due_at: Option<String>,
+    /// What it found in this process; null before the first of it.
+    findings: Option<Vec<Finding>>,
+}
+
+/// The findings of the last audit.
+#[utoipa::path(get, path = "/api/v1/audit", tag = "daemon", responses((status = 200, body = LastAudit)))]
+pub(super) async fn audit(State(api): State<Api>, query: Query) -> Result<Json<LastAudit>, Problem> {
+    query.done()?;
+    let job = api.reading(api.store().jobs()).await?.into_iter().find(|job| job.name == "audit");
+    let (ran_at, due_at) = job.map_or((None, None), |job| (job.ran_at, job.due_at));
+    let findings = api.engine().findings();
+    Ok(Json(LastAudit { ran_at: ran_at.map(rfc3339), due_at: due_at.map(rfc3339), findings }))
+}
+
+/// Which plan.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by name; here for the description")]
+struct PlanParams {
+    /// Plan with this many calls per second instead of the configured rate
+    #[param(minimum = 1, maximum = 1_000_000)]
+    per_second: Option<u32>,
+}
+
+/// Polling demand, capacity and expected delay by class.
+#[utoipa::path(get, path = "/api/v1/plan", tag = "daemon", params(PlanParams), responses((status = 200, body = CapacityReport)))]
+pub(super) async fn plan(State(api): State<Api>, mut query: Query) -> Result<Json<CapacityReport>, Problem> {
+    let per_second = query.number("per_second", 1..=1_000_000);
+    query.done()?;
+    let config = api.config();
+    let per_second = per_second.unwrap_or(config.wechat.per_second);
+    let supply = Supply { per_second, daily_budget: config.polling.daily_budget };
+    let policy = api.recorder().policy();
+    let read = async {
+        let census = api.store().census(&policy, api.now()).await?;
+        Ok::<_, StoreError>((census, api.store().pace().await?))
+    };
+    let (census, pace) = api.reporting(read).await?;
+    let in_force = pace.map(|pace| factor(pace.stretch().thousandths()));
+    Ok(Json(capacity_report::report(&CapacityPlan::of(&census, &policy, supply), supply, in_force)))
+}
+
+/// Which gates.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by name; here for the description")]
+struct GateParams {
+    /// Only gates of these kinds; repeated, or with commas
+    #[param(schema_with = params::gate_kinds, required = false)]
+    kind: Vec<String>,
+}
+
+/// What holds calls back, by kind and subject.
+#[utoipa::path(get, path = "/api/v1/gates", tag = "daemon", params(GateParams, PageParams), responses((status = 200, body = Page<GateView>)))]
+pub(super) async fn gates(State(api): State<Api>, mut query: Query) -> Result<Page<GateView>, Problem> {
+    let kinds = query.words("kind", &GateKind::ALL.map(GateKind::as_str));
+    let kinds: Vec<GateKind> = kinds.into_iter().filter_map(GateKind::from_word).collect();
+    let span = query.page();
+    query.done()?;
+    let rows = api.reading(api.store().gate_page(&kinds, span.after_pair(), api.now(), span.rows())).await?;
+    Ok(span.page(rows, |row| format!("{} {}", row.kind, row.subject)))
+}
+
+/// Which authorizers.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by name; here for the description")]
+struct AuthorizerParams {
+    /// Only authorizers in this state
+    #[param(schema_with = params::authorizer_states, required = false)]
+    state: String,
+}
+
+/// Accounts that authorized the platform, or did, by appid.
+#[utoipa::path(get, path = "/api/v1/authorizers", tag = "daemon", params(AuthorizerParams, PageParams), responses((status = 200, body = Page<AuthorizerView>)))]
+pub(super) async fn authorizers(State(api): State<Api>, mut query: Query) -> Result<Page<AuthorizerView>, Problem> {
+    let state = query.word("state", &AuthorizerState::ALL.map(AuthorizerState::as_str));
+    let (state, span) = (state.and_then(AuthorizerState::from_word), query.page());
+    query.done()?;
+    let rows = api.reading(api.store().authorizer_page(state, span.after(), span.rows())).await?;
+    Ok(span.page(rows, |row| row.appid.clone()))
+}
+
+/// One authorizer.
+#[utoipa::path(get, path = "/api/v1/authorizers/{appid}", tag = "daemon", params(
+    ("appid" = String, Path, description = "Its appid"),
+), responses((status = 200, body = AuthorizerView)))]
+pub(super) async fn authorizer(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+    query: Query,
+) -> Result<Json<AuthorizerView>, Problem> {
+    query.done()?;
+    let account = accounts::appid(&text)?;
+    let row = api.reading(api.store().authorizer_view(account.as_str())).await?;
+    row.map(Json).ok_or_else(|| Problem::of(Word::NotFound))
+}
+
+/// What the daemon is and goes by. Nothing of it is a secret.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Meta {
+    /// The daemon's version.
+    #[schema(value_type = String)]
+    version: &'static str,
+    /// The version of the database's schema.
+    schema: i64,
+    /// The daemon's time.
+    at: String,
+    /// The zone of times in messages, as an IANA name; null for one that has none.
+    time_zone: Option<String>,
+    /// The languages of texts.
+    #[schema(value_type = Vec<String>)]
+    languages: [&'static str; 2],
+    /// What a request and its answer are bounded by.
+    limits: LimitsOfApi,
+    /// How patient the daemon is with one request.
+    policy: PolicyInForce,
+}
+
+/// Bounds of the API.
+#[derive(Debug, Serialize, ToSchema)]
+struct LimitsOfApi {
+    /// Rows of a page at most.
+    page: u32,
+    /// Bytes of a body at most.
+    body_bytes: u32,
+    /// Event streams at once.
+    streams: u32,
+}
+
+/// `[policy]` and what goes with it.
+#[derive(Debug, Serialize, ToSchema)]
+struct PolicyInForce {
+    /// How long an invitation may take to appear in the list.
+    appear_within_seconds: u64,
+    /// Calls of one request at most.
+    attempts: u32,
+    /// When an unanswered request ends by itself; null for never.
+    deadline_seconds: Option<u64>,
+    /// Polls of an account and Beijing day.
+    daily_budget: u32,
+    /// Calls per second.
+    per_second: u32,
+}
+
+/// What the daemon is and goes by.
+#[utoipa::path(get, path = "/api/v1/meta", tag = "daemon", responses((status = 200, body = Meta)))]
+pub(super) async fn meta(State(api): State<Api>, query: Query) -> Result<Json<Meta>, Problem> {
+    query.done()?;
+    let config = api.config();
+    let Policy { appear_within, attempts, deadline, .. } = &*api.recorder().policy();
+    Ok(Json(Meta {
+        version: env!("CARGO_PKG_VERSION"),
+        schema: SCHEMA,
+        at: rfc3339(api.now()),
+        time_zone: config.alerts.zone.iana_name().map(str::to_owned),
+        languages: ["en", "zh"],
+        limits: LimitsOfApi { page: *query::LIMITS.end(), body_bytes: api.http.body_bytes, streams: api.http.streams },
+        policy: PolicyInForce {
+            appear_within_seconds: appear_within.as_secs(),
+            attempts: *attempts,
+            deadline_seconds: deadline.map(|deadline| deadline.as_secs()),
+            daily_budget: config.polling.daily_budget,
+            per_second: config.wechat.per_second,
+        },
+    }))
+}

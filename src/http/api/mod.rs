@@ -1,0 +1,195 @@
+//! The HTTP API: a door for programs and people. What it answers are the rows that commands print as JSON; it has no rules
+//! and no SQL of its own, and no pages have more than it.
+//!
+//! From outside inwards: [`front`] (id, name, base path, headers, words of problems), panics, time, `cross_site`,
+//! [`identity`] by the [`table`] of routes, handlers. One file per noun; what each may use is in [`state`].
+
+mod accounts;
+mod alerts;
+pub mod body;
+mod channels;
+mod conflicts;
+mod cookie;
+mod cross_site;
+mod front;
+mod health;
+pub mod identity;
+mod machine;
+mod openapi;
+pub mod page;
+mod params;
+pub mod problem;
+mod programs;
+pub mod query;
+mod reports;
+mod requests;
+mod sign_in;
+pub mod state;
+pub mod table;
+pub mod tag;
+pub mod text;
+pub mod word;
+
+use std::{any::Any, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use self::{cross_site::CrossSite, problem::Problem, state::Api, word::Word};
+use super::{
+    connection::Patience,
+    server::{self, Listener},
+};
+use crate::{
+    config::{Config, Http, Listen},
+    engine::Engine,
+    shutdown::Shutdown,
+};
+
+/// How long a handler may take until its answer begins: less than a connection is kept for it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// The API with its listener.
+#[derive(Debug)]
+pub struct Door {
+    listener: Listener,
+    api: Api,
+}
+
+impl Door {
+    /// Listens, and answers nobody yet.
+    ///
+    /// # Errors
+    /// The address cannot be listened at; the sentence says which and why.
+    pub async fn open(
+        http: &Http,
+        engine: &Arc<Engine>,
+        config: watch::Receiver<Arc<Config>>,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<Self> {
+        let listener = match &http.listen {
+            Listen::Tcp(address) => {
+                Listener::tcp(*address).await.with_context(|| format!("cannot listen on {address}"))
+            }
+            Listen::Unix(path) => {
+                Listener::unix(path.clone()).await.with_context(|| format!("cannot listen on {}", path.display()))
+            }
+        };
+        let listener = listener.context("[http] listen")?;
+        let api = Api::new(Arc::clone(engine), config, http.clone(), shutdown.clone());
+        let address = listener.address().map(|address| address.to_string());
+        let listens_at = address.unwrap_or_else(|| format!("{:?}", http.listen));
+        tracing::info!(
+            event = "api.listening",
+            address = listens_at,
+            base_path = http.base_path,
+            "the API is listening"
+        );
+        Ok(Self { listener, api })
+    }
+
+    /// Where it listens, when that is an address.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.address()
+    }
+
+    /// What its handlers use.
+    #[must_use]
+    pub const fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// Serves until the end is asked for; what is under way then is finished.
+    pub async fn run(self, shutdown: &Shutdown) {
+        let Self { listener, api } = self;
+        let connections = usize::try_from(api.http.connections).unwrap_or(usize::MAX);
+        let serving = server::serve_kept(listener, router(&api), (connections, Patience::default()), shutdown);
+        tokio::join!(serving, health::watch(&api, shutdown));
+    }
+}
+
+/// Every route with its description.
+fn described() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(openapi::head())
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(document))
+        .routes(routes!(machine::meta))
+        .routes(routes!(sign_in::sign_in, sign_in::sign_out))
+        .routes(routes!(sign_in::list, sign_in::end_others))
+        .routes(routes!(sign_in::end_one))
+        .routes(routes!(requests::list))
+        .routes(routes!(requests::count))
+        .routes(routes!(requests::show))
+        .routes(routes!(requests::history))
+        .routes(routes!(requests::explanation))
+        .routes(routes!(accounts::list))
+        .routes(routes!(accounts::show))
+        .routes(routes!(programs::list))
+        .routes(routes!(conflicts::list))
+        .routes(routes!(conflicts::show))
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::groups))
+        .routes(routes!(alerts::show))
+        .routes(routes!(channels::list))
+        .routes(routes!(channels::show))
+        .routes(routes!(channels::deliveries))
+        .routes(routes!(reports::approvals))
+        .routes(routes!(reports::digest))
+        .routes(routes!(machine::audit))
+        .routes(routes!(machine::plan))
+        .routes(routes!(machine::gates))
+        .routes(routes!(machine::authorizers))
+        .routes(routes!(machine::authorizer))
+}
+
+/// The description of the API, as `docs/openapi.json` has it.
+#[must_use]
+pub fn description() -> OpenApi {
+    openapi::finished(described().into_openapi())
+}
+
+/// This description, OpenAPI 3.1.
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "daemon", responses((status = 200, body = Object)))]
+async fn document(State(api): State<Api>) -> Json<OpenApi> {
+    Json(openapi::at(&api.http.base_path, description()))
+}
+
+/// All of it as one service.
+pub fn router(api: &Api) -> Router {
+    let (routes, _) = described().split_for_parts();
+    let inside = routes
+        .fallback(async || Problem::of(Word::NotFound))
+        .with_state(api.clone())
+        .layer(from_fn_with_state(api.clone(), identity::identify))
+        .layer(from_fn_with_state(CrossSite::new(&api.http.hosts), cross_site::refuse))
+        .layer(from_fn(in_time))
+        .layer(CatchPanicLayer::custom(panicked as fn(_) -> _));
+    Router::new().fallback_service(inside).layer(from_fn_with_state(api.clone(), front::front))
+}
+
+async fn in_time(request: Request, next: Next) -> Response {
+    let answered = tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await;
+    answered.unwrap_or_else(|_| Problem::of(Word::Busy).into_response())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let what =
+        panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
+    tracing::error!(event = "http.panicked", what, "a handler panicked, which is a defect of amplinkd");
+    Problem::of(Word::Defect).into_response()
+}
+
+#[cfg(test)]
+mod tests;

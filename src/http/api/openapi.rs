@@ -1,0 +1,179 @@
+//! The API's own description, OpenAPI 3.1: routes and types as they are written beside the handlers, and here what holds for
+//! all of them.
+
+use utoipa::{
+    PartialSchema as _, ToSchema as _,
+    openapi::{
+        ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, KnownFormat, OpenApi, OpenApiBuilder, PathItem,
+        Ref, RefOr, ResponseBuilder, Schema, SchemaFormat, Server,
+        path::Operation,
+        schema::{Object, SchemaType, Type},
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
+};
+
+use super::{
+    problem::ProblemBody,
+    table::{self, Access},
+};
+
+/// Bodies that callers send: their members are required where the type says so.
+const SENT: [&str; 1] = ["SignIn"];
+
+/// Objects whose members are left out where they were not asked for, or say nothing.
+const SPARSE: [&str; 1] = ["Beside"];
+
+/// Members of a problem that are not always there.
+const SOMETIMES: [&str; 2] = ["errors", "current"];
+
+/// The answer that every problem is.
+const PROBLEM: &str = "Problem";
+
+/// What stands before the routes.
+pub(super) fn head() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("amplinkd")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Links mini programs to WeChat official accounts, and follows every request to its end. Fields are only ever \
+             added; docs/database.md describes those of the rows, docs/http.md every problem.",
+        ))
+        .license(None::<utoipa::openapi::License>);
+    OpenApiBuilder::new().info(info.build()).build()
+}
+
+/// Adds to the routes what all of them have.
+pub(super) fn finished(mut api: OpenApi) -> OpenApi {
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM))).build();
+    let problem = ResponseBuilder::new()
+        .description("Why it was not done; `code` says which problem it is")
+        .content("application/problem+json", problem)
+        .build();
+    let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("amplinkd_<id>_<secret>");
+    let session =
+        ApiKey::Cookie(ApiKeyValue::with_description("amplinkd", "A session; behind TLS it is called __Host-amplinkd"));
+    let mut schemas = Vec::new();
+    ProblemBody::schemas(&mut schemas);
+    schemas.push((PROBLEM.to_owned(), ProblemBody::schema()));
+    let mut components = api.components.take().unwrap_or_else(|| ComponentsBuilder::new().build());
+    components.schemas.extend(schemas);
+    components.responses.insert(PROBLEM.to_owned(), problem.into());
+    components.add_security_scheme("token", SecurityScheme::Http(token.build()));
+    components.add_security_scheme("session", SecurityScheme::ApiKey(session));
+    for (name, schema) in &mut components.schemas {
+        complete(name, schema);
+    }
+    api.components = Some(components);
+    for (path, item) in &mut api.paths.paths {
+        for (method, operation) in operations(item) {
+            common(path, &method, operation);
+        }
+    }
+    api
+}
+
+/// The operations of a path.
+fn operations(item: &mut PathItem) -> Vec<(HttpMethod, &mut Operation)> {
+    let PathItem { get, post, delete, patch, put, .. } = item;
+    [
+        (HttpMethod::Get, get),
+        (HttpMethod::Post, post),
+        (HttpMethod::Delete, delete),
+        (HttpMethod::Patch, patch),
+        (HttpMethod::Put, put),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| operation.as_mut().map(|operation| (method, operation)))
+    .collect()
+}
+
+/// Statuses and credentials of an operation that its handler need not repeat.
+fn common(path: &str, method: &HttpMethod, operation: &mut Operation) {
+    let is_get = matches!(method, HttpMethod::Get);
+    let known = match method {
+        HttpMethod::Post => axum::http::Method::POST,
+        HttpMethod::Delete => axum::http::Method::DELETE,
+        HttpMethod::Patch => axum::http::Method::PATCH,
+        HttpMethod::Put => axum::http::Method::PUT,
+        _ => axum::http::Method::GET,
+    };
+    let access = table::access(&known, path);
+    let is_probe = !path.starts_with("/api/");
+    let mut statuses = vec!["500", "503"];
+    if !is_probe {
+        statuses.extend(["401", "421", "422"]);
+    }
+    if matches!(access, Some(Access::May(..))) {
+        statuses.push("403");
+    }
+    if !is_get {
+        // Of another site.
+        statuses.push("403");
+    }
+    if path.contains('{') {
+        statuses.push("404");
+    }
+    if operation.request_body.is_some() {
+        statuses.extend(["400", "413", "415"]);
+    }
+    if path == "/api/v1/session" && !is_get && operation.request_body.is_some() {
+        statuses.push("429");
+    }
+    let responses = &mut operation.responses.responses;
+    for status in statuses {
+        responses.entry(status.to_owned()).or_insert_with(|| RefOr::Ref(Ref::from_response_name(PROBLEM)));
+    }
+    if is_get && !is_probe {
+        let known = ResponseBuilder::new().description("It is as it was: `If-None-Match` names its ETag").build();
+        responses.insert("304".to_owned(), known.into());
+    }
+    operation.security = Some(if access == Some(Access::Open) {
+        Vec::new()
+    } else {
+        ["token", "session"].map(|scheme| SecurityRequirement::new(scheme, Vec::<String>::new())).into()
+    });
+}
+
+/// Whatever we send has all of its members, moments among them.
+fn complete(name: &str, schema: &mut RefOr<Schema>) {
+    let RefOr::T(schema) = schema else { return };
+    match schema {
+        Schema::Object(object) => complete_object(name, object),
+        Schema::AllOf(all) => all.items.iter_mut().for_each(|item| complete(name, item)),
+        Schema::OneOf(one) => one.items.iter_mut().for_each(|item| complete(name, item)),
+        Schema::AnyOf(any) => any.items.iter_mut().for_each(|item| complete(name, item)),
+        _ => {}
+    }
+}
+
+fn complete_object(name: &str, object: &mut Object) {
+    for (member, schema) in &mut object.properties {
+        let is_moment = ["at", "since"].contains(&member.as_str())
+            || ["_at", "_since", "_until"].iter().any(|ending| member.ends_with(ending));
+        if let (true, RefOr::T(Schema::Object(value))) = (is_moment, schema)
+            && is_text(&value.schema_type)
+        {
+            value.format = Some(SchemaFormat::KnownFormat(KnownFormat::DateTime));
+        }
+    }
+    if !SENT.contains(&name) && !SPARSE.contains(&name) {
+        let is_always = |member: &&String| name != PROBLEM || !SOMETIMES.contains(&member.as_str());
+        object.required = object.properties.keys().filter(is_always).cloned().collect();
+    }
+}
+
+fn is_text(kind: &SchemaType) -> bool {
+    match kind {
+        SchemaType::Type(kind) => *kind == Type::String,
+        SchemaType::Array(kinds) => kinds.contains(&Type::String),
+        SchemaType::AnyValue => false,
+    }
+}
+
+/// The same below a base.
+pub(super) fn at(base: &str, mut api: OpenApi) -> OpenApi {
+    if !base.is_empty() {
+        api.servers = Some(vec![Server::new(base)]);
+    }
+    api
+}

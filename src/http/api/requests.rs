@@ -1,0 +1,266 @@
+//! Requests: lists, counts, one with all that belongs to it, and why it stands where it does.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    page::Page,
+    params::{self, PageParams},
+    problem::Problem,
+    query::Query,
+    state::Api,
+    tag,
+    word::Word,
+};
+use crate::{
+    domain::{alert_state::AlertState, id::RequestId},
+    engine::{
+        explanation::{self, CONFLICTS_MAX, Explained},
+        wish::AskError,
+    },
+    store::read::{
+        alert_views::{AlertFilter, AlertView},
+        nudge_effects::NudgeView,
+        proof::Proof,
+        request_page::{RequestFilter, STATES},
+        views::{ConflictFilter, ConflictView, RequestView, TransitionView},
+    },
+};
+
+/// Counted at most: who has more has many.
+const COUNTED_MAX: u32 = 10_000;
+
+/// Alerts and reminders that are shown with a request.
+const BESIDE_MAX: u32 = 100;
+
+const KINDS: [&str; 2] = ["link", "unlink"];
+
+/// Which requests; everything that is given must hold.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by name; here for the description")]
+struct Filters {
+    /// Only requests of this official account
+    #[param(pattern = "^wx[0-9A-Za-z]{16}$")]
+    account: Option<String>,
+    /// Only requests of this mini program
+    #[param(pattern = "^wx[0-9A-Za-z]{16}$")]
+    program: Option<String>,
+    /// Only requests in one of these states; repeated, or with commas
+    #[param(schema_with = params::states, required = false)]
+    state: Vec<String>,
+    /// Only links, or only unlinks
+    #[param(schema_with = params::kinds, required = false)]
+    kind: String,
+    /// Only open requests
+    open: Option<bool>,
+    /// Only finished requests; excludes `open`
+    finished: Option<bool>,
+    /// Only requests with this label, as NAME=VALUE; repeatable
+    #[param(schema_with = params::labels, required = false)]
+    label: Vec<String>,
+}
+
+fn filters(query: &mut Query) -> RequestFilter {
+    RequestFilter {
+        account: query.account("account").map(String::from),
+        program: query.program("program").map(String::from),
+        states: query.words("state", &STATES).into_iter().map(str::to_owned).collect(),
+        kind: query.word("kind", &KINDS).map(str::to_owned),
+        open: query.either("open", "finished"),
+        labels: query.labels(),
+        after: None,
+    }
+}
+
+/// Requests, newest first.
+#[utoipa::path(get, path = "/api/v1/requests", tag = "requests", params(Filters, PageParams), responses((status = 200, body = Page<RequestView>)))]
+pub(super) async fn list(State(api): State<Api>, mut query: Query) -> Result<Page<RequestView>, Problem> {
+    let (filter, span) = (filters(&mut query), query.page());
+    query.done()?;
+    let filter = RequestFilter { after: span.after.clone(), ..filter };
+    let rows = api.reading(api.store().list_requests(&filter, span.rows())).await?;
+    Ok(span.page(rows, |row| row.id.clone()))
+}
+
+/// How many there are, up to a bound.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Count {
+    /// How many match, at most 10,000.
+    count: u64,
+    /// Whether there are more.
+    capped: bool,
+}
+
+/// How many requests match, counted up to 10,000.
+#[utoipa::path(get, path = "/api/v1/requests/count", tag = "requests", params(Filters), responses((status = 200, body = Count)))]
+pub(super) async fn count(State(api): State<Api>, mut query: Query) -> Result<Json<Count>, Problem> {
+    let filter = filters(&mut query);
+    query.done()?;
+    let count = api.reading(api.store().count_requests(&filter, COUNTED_MAX + 1)).await?;
+    let most = u64::from(COUNTED_MAX);
+    Ok(Json(Count { count: count.min(most), capped: count > most }))
+}
+
+/// A request, and what was asked for with it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ShownRequest {
+    #[serde(flatten)]
+    row: RequestView,
+    #[serde(flatten)]
+    beside: Beside,
+}
+
+/// What is shown with a request when `include` names it.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct Beside {
+    /// Every step, first to last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<TransitionView>, required = false)]
+    history: Option<Vec<TransitionView>>,
+    /// Its conflicts, newest first, at most 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<ConflictView>, required = false)]
+    conflicts: Option<Vec<ConflictView>>,
+    /// Its alerts, newest first, at most 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<AlertView>, required = false)]
+    alerts: Option<Vec<AlertView>>,
+    /// Reminders about it, newest first, at most 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<NudgeView>, required = false)]
+    nudges: Option<Vec<NudgeView>>,
+}
+
+/// What is shown with a request.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by name; here for the description")]
+struct Includes {
+    /// Some of history, conflicts, alerts, nudges; repeated, or with commas
+    #[param(schema_with = params::includes, required = false)]
+    include: Vec<String>,
+}
+
+const INCLUDES: [&str; 4] = ["history", "conflicts", "alerts", "nudges"];
+
+/// An id in a path: nothing is at one that is no id.
+pub(super) fn id(text: &str) -> Result<RequestId, Problem> {
+    text.parse().map_err(|_| Problem::of(Word::NotFound))
+}
+
+/// The row of a request.
+///
+/// # Errors
+/// [`Problem`] when there is none.
+pub(super) async fn row(api: &Api, id: &RequestId) -> Result<RequestView, Problem> {
+    let row = api.reading(api.store().request_view(id.as_str())).await?;
+    row.ok_or_else(|| AskError::NoRequest(id.clone()).into())
+}
+
+/// One request, with its history, conflicts, alerts or nudges when `include` names them.
+#[utoipa::path(get, path = "/api/v1/requests/{id}", tag = "requests", params(
+    ("id" = String, Path, format = Uuid, description = "The whole id"),
+    Includes,
+), responses((status = 200, body = ShownRequest)))]
+pub(super) async fn show(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let include = query.words("include", &INCLUDES);
+    query.done()?;
+    let id = id(&text)?;
+    let row = row(&api, &id).await?;
+    let beside = beside(&api, &id, &include).await?;
+    let tag = tag::tag(&row, &beside);
+    Ok(([(header::ETAG, tag)], Json(ShownRequest { row, beside })).into_response())
+}
+
+async fn beside(api: &Api, id: &RequestId, include: &[&str]) -> Result<Beside, Problem> {
+    let (store, is_in) = (api.store(), |what: &str| include.contains(&what));
+    let mut beside = Beside::default();
+    if is_in("history") {
+        beside.history = Some(api.reading(store.history(id.as_str())).await?);
+    }
+    if is_in("conflicts") {
+        let of_it = ConflictFilter { request: Some(id.to_string()), ..ConflictFilter::default() };
+        beside.conflicts = Some(api.reading(store.conflict_page(&of_it, None, CONFLICTS_MAX)).await?);
+    }
+    if is_in("alerts") {
+        let states = AlertState::ALL.to_vec();
+        let of_it = AlertFilter { request: Some(id.to_string()), states, ..AlertFilter::default() };
+        beside.alerts = Some(api.reading(store.alert_page(&of_it, None, BESIDE_MAX)).await?);
+    }
+    if is_in("nudges") {
+        beside.nudges = Some(api.reading(store.nudges_of(id.as_str(), BESIDE_MAX)).await?);
+    }
+    Ok(beside)
+}
+
+/// Every step of a request.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum History {
+    /// As steps.
+    Steps(Page<TransitionView>),
+    /// With its hashes.
+    Proof(Box<Proof>),
+}
+
+impl IntoResponse for History {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Steps(steps) => steps.into_response(),
+            Self::Proof(proof) => Json(proof).into_response(),
+        }
+    }
+}
+
+/// Every step of a request, first to last; with `proof=true` one document with the hashes, for somebody who does not trust
+/// us.
+#[utoipa::path(get, path = "/api/v1/requests/{id}/history", tag = "requests", params(
+    ("id" = String, Path, format = Uuid, description = "The whole id"),
+    ("proof" = Option<bool>, Query, description = "With the hashes of every step and the head"),
+), responses((status = 200, body = History)))]
+pub(super) async fn history(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+    mut query: Query,
+) -> Result<History, Problem> {
+    let is_proof = query.is("proof");
+    query.done()?;
+    let id = id(&text)?;
+    if is_proof {
+        let proof = api.reading(api.store().proof(&id)).await?;
+        return Ok(History::Proof(Box::new(proof.ok_or(AskError::NoRequest(id))?)));
+    }
+    let steps = api.reading(api.store().history(id.as_str())).await?;
+    if steps.is_empty() {
+        return Err(AskError::NoRequest(id).into());
+    }
+    Ok(History::Steps(Page::whole(steps)))
+}
+
+/// Why a request stands where it does, who must act, and what comes next.
+#[utoipa::path(get, path = "/api/v1/requests/{id}/explanation", tag = "requests", params(
+    ("id" = String, Path, format = Uuid, description = "The whole id"),
+), responses((status = 200, body = Explained)))]
+pub(super) async fn explanation(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+    query: Query,
+) -> Result<Json<Explained>, Problem> {
+    query.done()?;
+    let id = id(&text)?;
+    let budget = api.config().polling.daily_budget;
+    let utc = jiff::tz::TimeZone::UTC;
+    let explained = explanation::explained(api.recorder(), &id, budget, &utc);
+    api.reading(explained).await.map(Json)
+}

@@ -1,0 +1,270 @@
+//! Signing in and out: a name and a password become a session. Whoever guesses is slowed down by address, by name and
+//! altogether, and learns nothing from how long an answer takes.
+
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
+
+use axum::{
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use governor::{
+    Quota, RateLimiter,
+    clock::Clock,
+    middleware::NoOpMiddleware,
+    state::{InMemoryState, NotKeyed, keyed::HashMapStateStore},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{
+    body::Body,
+    cookie,
+    identity::{Caller, From},
+    page::Page,
+    problem::Problem,
+    query::Query,
+    state::{Api, AuthFailures},
+    text::Text,
+    word::Word,
+};
+use crate::{
+    clock::SharedClock,
+    credential,
+    domain::action::{ActionKind, Actor, By, Via},
+    store::write::{
+        action::Action,
+        sessions::{LASTS, NewSession, SessionView},
+        users::UserPassword,
+    },
+};
+
+/// Tries in a minute from one address, in an hour for one name, and in a minute altogether.
+const PER_ADDRESS: NonZeroU32 = NonZeroU32::new(5).unwrap();
+const PER_NAME: NonZeroU32 = NonZeroU32::new(20).unwrap();
+const IN_ALL: NonZeroU32 = NonZeroU32::new(60).unwrap();
+
+/// Addresses and names that are remembered before those are forgotten that have tried nothing lately.
+const REMEMBERED: usize = 10_000;
+
+/// Characters of a browser's name that are kept with its session.
+const AGENT_MAX: usize = 200;
+
+/// The stopwatch, as the limiters read it.
+#[derive(Debug, Clone)]
+struct Stopwatch(SharedClock);
+
+impl Clock for Stopwatch {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.monotonic()
+    }
+}
+
+type Keyed = RateLimiter<u64, HashMapStateStore<u64>, Stopwatch, NoOpMiddleware<Duration>>;
+
+/// How often somebody may try.
+#[derive(Debug)]
+pub(super) struct SignInLimits {
+    clock: Stopwatch,
+    by_address: Keyed,
+    by_name: Keyed,
+    all: RateLimiter<NotKeyed, InMemoryState, Stopwatch, NoOpMiddleware<Duration>>,
+}
+
+impl SignInLimits {
+    pub(super) fn new(clock: &SharedClock) -> Self {
+        let clock = Stopwatch(clock.clone());
+        Self {
+            by_address: RateLimiter::hashmap_with_clock(Quota::per_minute(PER_ADDRESS), clock.clone()),
+            by_name: RateLimiter::hashmap_with_clock(Quota::per_hour(PER_NAME), clock.clone()),
+            all: RateLimiter::direct_with_clock(Quota::per_minute(IN_ALL), clock.clone()),
+            clock,
+        }
+    }
+
+    /// Takes one try; otherwise the seconds until there is one.
+    fn take(&self, address: Option<IpAddr>, name: &str) -> Result<(), u64> {
+        let now = self.clock.now();
+        let keyed = [(&self.by_address, neighbourhood(address)), (&self.by_name, xxh3_64(name.as_bytes()))];
+        for (limiter, key) in keyed {
+            if limiter.len() > REMEMBERED {
+                limiter.retain_recent();
+            }
+            limiter.check_key(&key).map_err(|until| until.wait_time_from(now).as_secs() + 1)?;
+        }
+        self.all.check().map_err(|until| until.wait_time_from(now).as_secs() + 1)
+    }
+}
+
+/// An IPv4 address, or the network of an IPv6 address that one customer has (/64).
+fn neighbourhood(address: Option<IpAddr>) -> u64 {
+    match address {
+        None => 0,
+        Some(IpAddr::V4(address)) => u64::from(address.to_bits()),
+        Some(IpAddr::V6(address)) => (address.to_bits() >> 64) as u64,
+    }
+}
+
+/// A name and a password.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignIn {
+    /// The user's name.
+    name: String,
+    /// The user's password.
+    #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String)]
+    password: SecretString,
+}
+
+fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> {
+    String::deserialize(from).map(SecretString::from)
+}
+
+/// Signs in: the answer sets the cookie of a new session.
+#[utoipa::path(post, path = "/api/v1/session", tag = "session", request_body = SignIn, responses((status = 204, description = "Signed in; the cookie is set")))]
+pub(super) async fn sign_in(
+    State(api): State<Api>,
+    From(address): From,
+    headers: HeaderMap,
+    Body(SignIn { name, password }): Body<SignIn>,
+) -> Result<Response, Problem> {
+    api.sign_ins.take(address, &name).map_err(Problem::too_many)?;
+    let known = api.reading(api.store().user_password(&name)).await?;
+    if !is_right(&api, password, known).await? {
+        AuthFailures::count(&api.failures.password);
+        tracing::warn!(event = "http.sign_in_failed", address = ?address, "a sign-in failed");
+        let text = Text::fixed("The name or the password is wrong.", "用户名或密码错误。");
+        return Err(Problem::new(Word::Unauthenticated, text));
+    }
+    let secret = begin(&api, name, address, &headers).await?;
+    let cookie = cookie::set(secret.expose_secret(), LASTS.as_secs(), &api.http.base_path, &headers);
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+    Ok(response)
+}
+
+/// Compares the password, of a name that nobody has as long as of any other.
+async fn is_right(api: &Api, password: SecretString, known: Option<UserPassword>) -> Result<bool, Problem> {
+    let ending = |_| Problem::of(Word::Ending);
+    let _turn = api.passwords.acquire().await.map_err(ending)?;
+    let compare = move || {
+        let hash = known.as_ref().map(|known| known.password.as_str());
+        credential::is_password(&password, hash) && known.is_some_and(|known| !known.disabled)
+    };
+    tokio::task::spawn_blocking(compare).await.map_err(|_| Problem::of(Word::Defect))
+}
+
+/// Begins a session in place of the one that the browser had.
+async fn begin(api: &Api, user: String, address: Option<IpAddr>, headers: &HeaderMap) -> Result<SecretString, Problem> {
+    let now = api.now();
+    let actor =
+        Actor { name: user.clone(), via: Via::Web, token: None, address: address.map(|address| address.to_string()) };
+    let by = By::new(actor);
+    if let Some(old) = cookie::of(headers).map(credential::digest)
+        && let Some(owner) = api.reading(api.store().session_owner(&old, now)).await?
+    {
+        let action = Action::of(ActionKind::SignOut, owner.id.clone(), &by, now);
+        api.store().end_session(owner.id, owner.user, action).await?;
+    }
+    let secret = credential::session_secret();
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let session = NewSession {
+        digest: credential::digest(secret.expose_secret()),
+        id: format!("{:016x}", api.clock().random()),
+        user,
+        address: address.map(|address| address.to_string()),
+        agent: agent.map(|agent| agent.chars().take(AGENT_MAX).collect()),
+    };
+    let action = Action::of(ActionKind::SignIn, session.id.clone(), &by, now);
+    api.store().begin_session(session, action, now).await?;
+    Ok(secret)
+}
+
+/// Signs out: the session ends, and the cookie is taken away.
+#[utoipa::path(delete, path = "/api/v1/session", tag = "session", responses((status = 204, description = "Signed out")))]
+pub(super) async fn sign_out(State(api): State<Api>, caller: Caller) -> Result<Response, Problem> {
+    if let Some(id) = caller.session.clone() {
+        end(&api, &caller, id).await?;
+    }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    for cookie in cookie::cleared(&api.http.base_path).into_iter().flatten() {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+/// The caller's own sessions, newest first.
+#[utoipa::path(get, path = "/api/v1/sessions", tag = "session", responses((status = 200, body = Page<SessionView>)))]
+pub(super) async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Page<SessionView>, Problem> {
+    query.done()?;
+    if caller.via != Via::Web {
+        return Ok(Page::whole(Vec::new()));
+    }
+    api.reading(api.store().sessions(&caller.name, api.now())).await.map(Page::whole)
+}
+
+/// Ends all of the caller's sessions but the one that asks.
+#[utoipa::path(delete, path = "/api/v1/sessions", tag = "session", responses((status = 204, description = "The others have ended")))]
+pub(super) async fn end_others(State(api): State<Api>, caller: Caller) -> Result<StatusCode, Problem> {
+    if caller.via == Via::Web {
+        let action = Action::of(ActionKind::SignOut, caller.name.clone(), &caller.by(), api.now());
+        api.store().end_other_sessions(caller.name.clone(), caller.session.clone(), action).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends one of the caller's sessions.
+#[utoipa::path(delete, path = "/api/v1/sessions/{id}", tag = "session", params(("id" = String, Path, description = "As the list of sessions shows it")), responses((status = 204, description = "It has ended")))]
+pub(super) async fn end_one(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let has_ended = caller.via == Via::Web && end(&api, &caller, id).await?;
+    if has_ended { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::of(Word::NotFound)) }
+}
+
+async fn end(api: &Api, caller: &Caller, id: String) -> Result<bool, Problem> {
+    let action = Action::of(ActionKind::SignOut, id.clone(), &caller.by(), api.now());
+    Ok(api.store().end_session(id, caller.name.clone(), action).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::ManualClock, domain::time::Time};
+
+    #[test]
+    fn whoever_guesses_waits() {
+        let clock = ManualClock::starting_at(Time::from_ms(0));
+        let shared: SharedClock = clock.clone();
+        let limits = SignInLimits::new(&shared);
+        let from = |last: u8| Some(IpAddr::from([10, 0, 0, last]));
+        for try_ in 0..5 {
+            assert_eq!(limits.take(from(1), &format!("user{try_}")), Ok(()));
+        }
+        let wait = limits.take(from(1), "lena").unwrap_err();
+        assert!((1..=13).contains(&wait), "{wait}");
+        assert_eq!(limits.take(from(2), "lena"), Ok(()), "another address");
+        clock.advance(Duration::from_mins(1));
+        assert_eq!(limits.take(from(1), "lena"), Ok(()));
+        // One name from many addresses, and many of both.
+        let tries = (10..200).filter(|last| limits.take(from(*last), "root").is_ok()).count();
+        assert_eq!(tries, 20);
+        clock.advance(Duration::from_mins(1));
+        let tries = (10..200).filter(|last| limits.take(from(*last), &format!("user{last}")).is_ok()).count();
+        assert_eq!(tries, 60);
+    }
+
+    #[test]
+    fn an_ipv6_neighbourhood_is_one() {
+        let of = |address: &str| neighbourhood(Some(address.parse().unwrap()));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+    }
+}

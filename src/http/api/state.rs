@@ -1,0 +1,163 @@
+//! What every handler may use: the database with its recorder, the time, the configuration in force, and the bounds of it
+//! all. The loop of polls waits for none of it: handlers read through readers, and so many at once.
+
+use std::{
+    future::Future,
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::{Semaphore, watch};
+
+use super::{problem::Problem, sign_in::SignInLimits, word::Word};
+use crate::{
+    clock::SharedClock,
+    config::{Config, Http},
+    domain::time::Time,
+    engine::{Engine, record::Recorder},
+    shutdown::Shutdown,
+    store::Store,
+};
+
+/// Reads of the database at once: the rest of its readers is for polls and alerting.
+const READS: usize = 2;
+
+/// Reports at once: one reads some ten thousand rows.
+const REPORTS: usize = 1;
+
+/// Passwords that are compared at once: each takes 19 MiB and a core.
+const PASSWORDS: usize = 2;
+
+/// Why callers were turned away, counted since the start.
+#[derive(Debug, Default)]
+pub struct AuthFailures {
+    /// They showed nothing.
+    pub missing: AtomicU64,
+    /// Their token or session is not good, or not any more.
+    pub refused: AtomicU64,
+    /// Their name or password was wrong.
+    pub password: AtomicU64,
+    /// They may not do what they asked for.
+    pub forbidden: AtomicU64,
+}
+
+impl AuthFailures {
+    pub(super) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What every handler may use. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Api(Arc<Shared>);
+
+/// What all handlers share.
+#[derive(Debug)]
+pub struct Shared {
+    engine: Arc<Engine>,
+    config: watch::Receiver<Arc<Config>>,
+    shutdown: Shutdown,
+    /// Where it listens and by what bounds; these stay until a restart.
+    pub http: Http,
+    /// Why callers were turned away.
+    pub failures: AuthFailures,
+    /// Whether the loop goes round.
+    pub(super) pulse: super::health::Pulse,
+    pub(super) sign_ins: SignInLimits,
+    pub(super) passwords: Semaphore,
+    reads: Semaphore,
+    reports: Semaphore,
+}
+
+impl Deref for Api {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Api {
+    /// For this daemon.
+    #[must_use]
+    pub fn new(engine: Arc<Engine>, config: watch::Receiver<Arc<Config>>, http: Http, shutdown: Shutdown) -> Self {
+        let sign_ins = SignInLimits::new(engine.clock());
+        Self(Arc::new(Shared {
+            engine,
+            config,
+            shutdown,
+            http,
+            failures: AuthFailures::default(),
+            pulse: super::health::Pulse::default(),
+            sign_ins,
+            passwords: Semaphore::new(PASSWORDS),
+            reads: Semaphore::new(READS),
+            reports: Semaphore::new(REPORTS),
+        }))
+    }
+}
+
+impl Shared {
+    /// What polls and calls; for what it counts.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        self.engine.store()
+    }
+
+    /// What writes decisions.
+    #[must_use]
+    pub fn recorder(&self) -> &Recorder {
+        self.engine.recorder()
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &SharedClock {
+        self.engine.clock()
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.clock().now()
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.borrow())
+    }
+
+    /// The wish that the daemon end: streams end with it.
+    #[must_use]
+    pub const fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// Reads the database when it is this one's turn.
+    ///
+    /// # Errors
+    /// [`Problem`] of what was met.
+    pub async fn reading<T, E: Into<Problem>>(&self, read: impl Future<Output = Result<T, E>>) -> Result<T, Problem> {
+        let _turn = self.reads.acquire().await.map_err(|_| Problem::of(Word::Ending))?;
+        read.await.map_err(Into::into)
+    }
+
+    /// The same for a report, which takes long.
+    ///
+    /// # Errors
+    /// [`Problem`] of what was met.
+    pub async fn reporting<T, E: Into<Problem>>(&self, read: impl Future<Output = Result<T, E>>) -> Result<T, Problem> {
+        let _turn = self.reports.acquire().await.map_err(|_| Problem::of(Word::Ending))?;
+        self.reading(read).await
+    }
+}

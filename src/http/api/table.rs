@@ -1,0 +1,110 @@
+//! Every route and who may use it, in one place: [`super::identity`] enforces it, and a test walks it.
+
+use axum::http::Method;
+
+use crate::domain::identity::{Role, Scope};
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever reaches it: what tells nothing, and what signs in.
+    Open,
+    /// Whoever has shown who they are.
+    Anyone,
+    /// Whoever has this role at least, and this scope if it is a token.
+    May(Role, Scope),
+}
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The method; GET stands for HEAD, too.
+    pub method: Method,
+    /// The path below `[http] base_path`, with parameters in braces.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+}
+
+const VIEW: Access = Access::May(Role::Viewer, Scope::Read);
+
+const fn get(path: &'static str, access: Access) -> Route {
+    Route { method: Method::GET, path, access }
+}
+
+const fn post(path: &'static str, access: Access) -> Route {
+    Route { method: Method::POST, path, access }
+}
+
+const fn delete(path: &'static str, access: Access) -> Route {
+    Route { method: Method::DELETE, path, access }
+}
+
+/// All of them.
+pub const ROUTES: &[Route] = &[
+    get("/livez", Access::Open),
+    get("/readyz", Access::Open),
+    get("/api/v1/openapi.json", VIEW),
+    get("/api/v1/meta", VIEW),
+    post("/api/v1/session", Access::Open),
+    delete("/api/v1/session", Access::Anyone),
+    get("/api/v1/sessions", Access::Anyone),
+    delete("/api/v1/sessions", Access::Anyone),
+    delete("/api/v1/sessions/{id}", Access::Anyone),
+    get("/api/v1/requests", VIEW),
+    get("/api/v1/requests/count", VIEW),
+    get("/api/v1/requests/{id}", VIEW),
+    get("/api/v1/requests/{id}/history", VIEW),
+    get("/api/v1/requests/{id}/explanation", VIEW),
+    get("/api/v1/accounts", VIEW),
+    get("/api/v1/accounts/{appid}", VIEW),
+    get("/api/v1/programs", VIEW),
+    get("/api/v1/conflicts", VIEW),
+    get("/api/v1/conflicts/{id}", VIEW),
+    get("/api/v1/alerts", VIEW),
+    get("/api/v1/alerts/groups", VIEW),
+    get("/api/v1/alerts/{id}", VIEW),
+    get("/api/v1/channels", VIEW),
+    get("/api/v1/channels/{name}", VIEW),
+    get("/api/v1/channels/{name}/deliveries", VIEW),
+    get("/api/v1/reports/approvals", VIEW),
+    get("/api/v1/reports/digest", VIEW),
+    get("/api/v1/audit", VIEW),
+    get("/api/v1/plan", VIEW),
+    get("/api/v1/gates", VIEW),
+    get("/api/v1/authorizers", VIEW),
+    get("/api/v1/authorizers/{appid}", VIEW),
+];
+
+/// Who may use this route; `None` where there is none.
+#[must_use]
+pub fn access(method: &Method, path: &str) -> Option<Access> {
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
+    ROUTES.iter().find(|route| route.path == path && route.method == *method).map(|route| route.access)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_open_is_written_out_here_too() {
+        let open: Vec<(&str, &str)> = ROUTES
+            .iter()
+            .filter(|route| route.access == Access::Open)
+            .map(|route| (route.method.as_str(), route.path))
+            .collect();
+        assert_eq!(open, [("GET", "/livez"), ("GET", "/readyz"), ("POST", "/api/v1/session")]);
+        for route in ROUTES {
+            if let Access::May(role, scope) = route.access {
+                assert!(role.includes(scope), "{route:?}");
+                let is_read = route.method == Method::GET;
+                assert!(is_read || role > Role::Viewer, "{route:?}: a viewer changes nothing");
+            }
+            assert_eq!(access(&route.method, route.path), Some(route.access), "{route:?} stands there twice");
+        }
+        assert_eq!(access(&Method::HEAD, "/api/v1/requests"), Some(VIEW));
+        assert_eq!(access(&Method::POST, "/api/v1/requests/count"), None);
+        assert_eq!(access(&Method::GET, "/api/v1/requests/"), None);
+    }
+}
