@@ -97,13 +97,14 @@ struct Started {
 /// knows that the daemon is ready.
 async fn start(config: &Config, configs: watch::Receiver<Arc<Config>>, shutdown: &Shutdown) -> anyhow::Result<Started> {
     let clock: SharedClock = Arc::new(SystemClock::new());
-    let mut parts = Parts::from_config(&open_files::fitted(config), Arc::clone(&clock))?;
+    let fitted = open_files::fitted(config);
+    let mut parts = Parts::from_config(&fitted, Arc::clone(&clock))?;
     let location = Location { path: config.database.path.clone(), mode: config.database.mode };
     let store = open(&location, Role::Daemon).await?;
     let doors = daemon::doors(config, &mut parts, &store, &clock).await?;
     let daemon = Daemon::open(store, parts).await?;
     let doors = doors.map(|doors| doors.counting_refused_keys(daemon.engine.refused_keys()));
-    let door = match &config.http {
+    let door = match &fitted.http {
         Some(http) => Some(Door::open(http, &daemon.engine, configs, shutdown).await?),
         None => None,
     };

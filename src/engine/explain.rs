@@ -5,6 +5,8 @@ mod account;
 
 mod calls;
 
+pub mod chinese;
+
 use std::time::Duration;
 
 use jiff::tz::TimeZone;

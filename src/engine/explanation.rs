@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    explain::{Facts, explain},
+    explain::{Facts, chinese::explain_zh, explain},
     record::Recorder,
     wish::AskError,
 };
@@ -17,8 +17,8 @@ use crate::{
 /// Conflicts told of one request: it meets a handful in its life.
 pub const CONFLICTS_MAX: u32 = 100;
 
-/// What is said of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+/// What is said of a request, as commands print it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explained {
     /// The request.
     pub id: String,
@@ -26,6 +26,35 @@ pub struct Explained {
     pub state: String,
     /// Why, who must act, and what comes next, in reading order.
     pub sentences: Vec<String>,
+}
+
+/// The same for programs, in both languages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Explanation {
+    /// The request.
+    pub id: String,
+    /// Where it stands.
+    pub state: String,
+    /// Why, who must act, and what comes next, in reading order.
+    pub sentences_en: Vec<String>,
+    /// The same in Chinese.
+    pub sentences_zh: Vec<String>,
+    /// Who must act, as in `v_request`; null when nobody must.
+    pub waiting_on: Option<String>,
+    /// When its account is looked at next; null when that is not planned.
+    pub next_at: Option<String>,
+}
+
+/// Explains a request as of now, in both languages; moments are told in UTC.
+///
+/// # Errors
+/// [`AskError::NoRequest`], or the database cannot be read.
+pub async fn explanation(recorder: &Recorder, id: &RequestId, daily_budget: u32) -> Result<Explanation, AskError> {
+    let row = recorder.store().request_view(id.as_str()).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
+    let told = |facts: &Facts<'_>| (facts.request.state.as_str().to_owned(), explain(facts), explain_zh(facts));
+    let (state, sentences_en, sentences_zh) = with_facts(recorder, id, (daily_budget, &TimeZone::UTC), told).await?;
+    let (waiting_on, next_at) = (row.waiting_on, row.next_check_at);
+    Ok(Explanation { id: id.to_string(), state, sentences_en, sentences_zh, waiting_on, next_at })
 }
 
 /// Explains a request as of now; moments are told in `zone`.
@@ -38,6 +67,18 @@ pub async fn explained(
     daily_budget: u32,
     zone: &TimeZone,
 ) -> Result<Explained, AskError> {
+    let told = |facts: &Facts<'_>| (facts.request.state.as_str().to_owned(), explain(facts));
+    let (state, sentences) = with_facts(recorder, id, (daily_budget, zone), told).await?;
+    Ok(Explained { id: id.to_string(), state, sentences })
+}
+
+/// Gathers the facts of a request, and tells them.
+async fn with_facts<T>(
+    recorder: &Recorder,
+    id: &RequestId,
+    (daily_budget, zone): (u32, &TimeZone),
+    told: impl FnOnce(&Facts<'_>) -> T,
+) -> Result<T, AskError> {
     let store = recorder.store();
     let request = store.request(id).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
     let account = store.account_views(Some(request.account.as_str()), None, 1).await?.into_iter().next();
@@ -56,6 +97,5 @@ pub async fn explained(
         daily_budget,
         now,
     };
-    let sentences = explain(&facts);
-    Ok(Explained { id: id.to_string(), state: request.state.as_str().to_owned(), sentences })
+    Ok(told(&facts))
 }

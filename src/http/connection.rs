@@ -21,7 +21,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::server::Peer;
+use super::peer::Peer;
 use crate::shutdown::Shutdown;
 
 /// How long each part of a connection may take.
@@ -264,7 +264,8 @@ mod tests {
         };
         let (said, ()) = tokio::join!(ask(&mut busy, "/slow"), end);
         assert!(said.contains("connection: close"), "{said}");
-        tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(serving, idling) }).await.expect("they end");
+        let ended = tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(serving, idling) }).await;
+        assert!(matches!(ended, Ok((Ok(()), Ok(())))), "{ended:?}");
         drop(idle);
     }
 }

@@ -5,5 +5,6 @@ pub mod api;
 pub mod callback;
 pub mod connection;
 pub mod doors;
+pub mod peer;
 pub mod server;
 pub mod token_service;

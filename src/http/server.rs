@@ -2,13 +2,7 @@
 //! from its first byte to its last; where it is kept, by [`Patience`]. Who is slow costs a place for that long and nothing
 //! else.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -23,7 +17,10 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::connection::{self, Patience};
+use super::{
+    connection::{self, Patience},
+    peer::Peer,
+};
 use crate::shutdown::Shutdown;
 
 /// How long requests under way may take once the end is asked for.
@@ -48,18 +45,6 @@ enum Manner {
     One(Duration),
     /// Requests after each other.
     Kept(Patience),
-}
-
-/// Who is at the other end: an address, or nothing behind a socket file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer(pub Option<IpAddr>);
-
-impl Peer {
-    /// Whether that is this machine.
-    #[must_use]
-    pub fn is_local(self) -> bool {
-        self.0.is_none_or(|address| address.to_canonical().is_loopback())
-    }
 }
 
 /// A listener that is bound.

@@ -14,6 +14,7 @@ mod events_docs;
 mod faults;
 mod fuzz_corpus;
 mod harness;
+mod http;
 mod imports;
 mod kill;
 mod million;

@@ -16,7 +16,7 @@ pub(super) mod system_alerts;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::alert_groups::group_title;
+pub use self::{alert_groups::group_title, request_alerts::refusal_zh};
 
 /// The language of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]

@@ -155,12 +155,14 @@ pub(super) fn refused(refusal: Option<&Refusal>) -> Halves {
     let Some(refusal) = refusal else { return (String::new(), String::new()) };
     let code = refusal.errcode;
     match meaning(code) {
-        Some(row) => (format!(" WeChat says {} (errcode {code}): {}.", row.means, row.remedy), chinese(refusal)),
-        None => (format!(" WeChat says errcode {code}: {:?}.", refusal.errmsg), chinese(refusal)),
+        Some(row) => (format!(" WeChat says {} (errcode {code}): {}.", row.means, row.remedy), refusal_zh(refusal)),
+        None => (format!(" WeChat says errcode {code}: {:?}.", refusal.errmsg), refusal_zh(refusal)),
     }
 }
 
-fn chinese(refusal: &Refusal) -> String {
+/// A code in Chinese: what helps as far as the table knows it, or its text.
+#[must_use]
+pub fn refusal_zh(refusal: &Refusal) -> String {
     let advice = match refusal.errcode {
         89_008 => "海外主体的小程序不能关联",
         89_009 => "小程序的关联数已达上限，请其管理员腾出名额后重试",

@@ -1,10 +1,7 @@
 //! Probes: whether the process is worth keeping, and whether it can be asked. They tell by their status alone; nobody needs
 //! a credential.
 
-use std::{
-    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use axum::{extract::State, http::StatusCode};
 
@@ -14,38 +11,12 @@ use crate::shutdown::Shutdown;
 /// How often it is looked whether the loop goes round, in the machine's time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Looks without a round after which a loop is stuck: twenty seconds, twice what the log complains of.
-const STUCK_AFTER: u32 = 20;
-
-/// Whether the loop goes round.
-#[derive(Debug, Default)]
-pub(super) struct Pulse {
-    turns: AtomicU64,
-    still: AtomicU32,
-    is_ending: AtomicBool,
-}
-
-impl Pulse {
-    /// Takes note of how often the loop has gone round by now.
-    fn note(&self, turns: u64) {
-        if self.turns.swap(turns, Ordering::Relaxed) == turns {
-            self.still.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.still.store(0, Ordering::Relaxed);
-        }
-    }
-
-    fn beats(&self) -> bool {
-        self.still.load(Ordering::Relaxed) < STUCK_AFTER
-    }
-}
-
 /// Watches the loop until the end is asked for.
 pub(super) async fn watch(api: &Api, shutdown: &Shutdown) {
     while shutdown.unless_asked(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
         api.pulse.note(api.engine().readings().turns);
     }
-    api.pulse.is_ending.store(true, Ordering::Relaxed);
+    api.pulse.end();
 }
 
 /// Whether the main loop goes round. It never asks the disk: a full one is no reason to end.
@@ -57,27 +28,7 @@ pub(super) async fn livez(State(api): State<Api>) -> Result<(StatusCode, &'stati
 /// Whether requests are taken: the database can be written, and the daemon does not end.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses((status = 200, body = String, content_type = "text/plain", description = "They are")))]
 pub(super) async fn readyz(State(api): State<Api>) -> Result<(StatusCode, &'static str), Problem> {
-    let is_ready = api.engine().readings().unwritable_since.is_none()
-        && api.store().is_in_place()
-        && !api.pulse.is_ending.load(Ordering::Relaxed);
+    let is_ready =
+        api.engine().readings().unwritable_since.is_none() && api.store().is_in_place() && !api.pulse.is_ending();
     if is_ready { Ok((StatusCode::OK, "ok\n")) } else { Err(Problem::of(Word::Busy)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_loop_that_stands_is_known_after_twenty_looks() {
-        let pulse = Pulse::default();
-        pulse.note(7);
-        for _ in 1..STUCK_AFTER {
-            pulse.note(7);
-            assert!(pulse.beats());
-        }
-        pulse.note(7);
-        assert!(!pulse.beats());
-        pulse.note(8);
-        assert!(pulse.beats());
-    }
 }

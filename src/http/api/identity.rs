@@ -27,7 +27,7 @@ use crate::{
         identity::{Role, Scope, check_name},
         time::Time,
     },
-    http::server::Peer,
+    http::peer::Peer,
     store::write::action::Action,
 };
 
@@ -103,9 +103,9 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
 /// From where a request comes, behind a trusted proxy by its word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct From(pub Option<IpAddr>);
+pub struct Origin(pub Option<IpAddr>);
 
-impl FromRequestParts<Api> for From {
+impl FromRequestParts<Api> for Origin {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {

@@ -12,6 +12,7 @@ mod conflicts;
 mod cookie;
 mod cross_site;
 mod front;
+mod guesses;
 mod health;
 pub mod identity;
 mod machine;
@@ -20,6 +21,7 @@ pub mod page;
 mod params;
 pub mod problem;
 mod programs;
+mod pulse;
 pub mod query;
 mod reports;
 mod requests;
@@ -190,6 +192,3 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     tracing::error!(event = "http.panicked", what, "a handler panicked, which is a defect of amplinkd");
     Problem::of(Word::Defect).into_response()
 }
-
-#[cfg(test)]
-mod tests;

@@ -111,7 +111,8 @@ fn common(path: &str, method: &HttpMethod, operation: &mut Operation) {
         statuses.push("403");
     }
     if path.contains('{') {
-        statuses.push("404");
+        // What is no text is malformed.
+        statuses.extend(["400", "404"]);
     }
     if operation.request_body.is_some() {
         statuses.extend(["400", "413", "415"]);

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     domain::{alert_state::AlertState, id::RequestId},
     engine::{
-        explanation::{self, CONFLICTS_MAX, Explained},
+        explanation::{self, CONFLICTS_MAX, Explanation},
         wish::AskError,
     },
     store::read::{
@@ -251,16 +251,14 @@ pub(super) async fn history(
 /// Why a request stands where it does, who must act, and what comes next.
 #[utoipa::path(get, path = "/api/v1/requests/{id}/explanation", tag = "requests", params(
     ("id" = String, Path, format = Uuid, description = "The whole id"),
-), responses((status = 200, body = Explained)))]
+), responses((status = 200, body = Explanation)))]
 pub(super) async fn explanation(
     State(api): State<Api>,
     Path(text): Path<String>,
     query: Query,
-) -> Result<Json<Explained>, Problem> {
+) -> Result<Json<Explanation>, Problem> {
     query.done()?;
     let id = id(&text)?;
     let budget = api.config().polling.daily_budget;
-    let utc = jiff::tz::TimeZone::UTC;
-    let explained = explanation::explained(api.recorder(), &id, budget, &utc);
-    api.reading(explained).await.map(Json)
+    api.reading(explanation::explanation(api.recorder(), &id, budget)).await.map(Json)
 }

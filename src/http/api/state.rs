@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::{Semaphore, watch};
 
-use super::{problem::Problem, sign_in::SignInLimits, word::Word};
+use super::{guesses::SignInLimits, problem::Problem, pulse::Pulse, word::Word};
 use crate::{
     clock::SharedClock,
     config::{Config, Http},
@@ -65,7 +65,7 @@ pub struct Shared {
     /// Why callers were turned away.
     pub failures: AuthFailures,
     /// Whether the loop goes round.
-    pub(super) pulse: super::health::Pulse,
+    pub(super) pulse: Pulse,
     pub(super) sign_ins: SignInLimits,
     pub(super) passwords: Semaphore,
     reads: Semaphore,
@@ -91,7 +91,7 @@ impl Api {
             shutdown,
             http,
             failures: AuthFailures::default(),
-            pulse: super::health::Pulse::default(),
+            pulse: Pulse::default(),
             sign_ins,
             passwords: Semaphore::new(PASSWORDS),
             reads: Semaphore::new(READS),

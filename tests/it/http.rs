@@ -1,0 +1,179 @@
+//! The API of the real binary, spoken to by a plain client: who may do what, what is answered, and what is bounded.
+
+mod bounds;
+mod described;
+mod identity;
+mod lists;
+
+use std::{
+    net::TcpListener,
+    path::PathBuf,
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use amplinkd::{
+    clock::{Clock as _, SystemClock},
+    credential::{self, ApiToken},
+    domain::{
+        action::{ActionKind, Actor, By},
+        identity::{Role, Scope},
+        time::Time,
+    },
+    store::{
+        Location, Role as Opening, Store,
+        write::{action::Action, api_tokens::NewApiToken},
+    },
+};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header::HeaderMap};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+
+use crate::harness::{Log, Process};
+
+const ACCOUNT: &str = "wx00000000000000aa";
+const PROGRAM: &str = "wx00000000000000bb";
+
+/// A folder with a configuration, a daemon on it, and a client.
+struct House {
+    folder: tempfile::TempDir,
+    port: u16,
+    base: String,
+    client: reqwest::Client,
+    log: Log,
+    daemon: Option<Process>,
+}
+
+/// A port that nobody listens at, below those that the system gives to connections.
+fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id() * 16 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + u16::try_from(number % 10_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+fn now() -> Time {
+    SystemClock::new().now()
+}
+
+fn by(kind: ActionKind, subject: &str) -> Action {
+    Action::of(kind, subject, &By::new(Actor::on_machine("root")), now())
+}
+
+/// An answer that was read.
+#[derive(Debug)]
+struct Said {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Said {
+    async fn of(response: Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The status and the word of a problem.
+    fn problem(&self) -> (u16, String) {
+        let word = self.json()["code"].as_str().unwrap_or_default().to_owned();
+        (self.status.as_u16(), word)
+    }
+}
+
+impl House {
+    /// A daemon that calls nobody, with more of `[http]` than its listener.
+    async fn open(more: &str) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+        let base = more.lines().find_map(|line| line.strip_prefix("base_path = \"")?.strip_suffix('"'));
+        let config = format!(
+            "[database]\nurl = \"sqlite:a.db\"\n[wechat]\nbase_url = \"http://127.0.0.1:9\"\n[tokens]\n\
+             source = \"static\"\nstatic = {{ {ACCOUNT} = \"t\" }}\n[log]\nformat = \"json\"\n\
+             [http]\nlisten = \"127.0.0.1:{port}\"\n{more}\n"
+        );
+        std::fs::write(folder.path().join("amplinkd.toml"), config).unwrap();
+        let base = format!("http://127.0.0.1:{port}{}", base.unwrap_or_default());
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let mut house = Self { folder, port, base, client, log: Log::default(), daemon: None };
+        house.daemon = Some(Process::start(house.command("run"), &house.log).await);
+        house
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_amplinkd"));
+        command.current_dir(self.folder.path()).args(arguments.split_whitespace());
+        command
+    }
+
+    /// What a command prints as JSON; it must go well.
+    fn json(&self, arguments: &str) -> Value {
+        let said = self.command(&format!("{arguments} -o json")).output().unwrap();
+        assert!(said.status.success(), "{arguments}: {}", String::from_utf8_lossy(&said.stderr));
+        serde_json::from_slice(&said.stdout).unwrap()
+    }
+
+    async fn store(&self) -> Store {
+        Store::open(&Location { path: self.path("a.db"), mode: 0o640 }, Opening::Tool).await.unwrap()
+    }
+
+    /// A token with this role and these scopes.
+    async fn token(&self, role: Role, scopes: &[Scope]) -> String {
+        let ApiToken { id, token } = ApiToken::generate();
+        let store = self.store().await;
+        let new = NewApiToken {
+            name: format!("t-{id}"),
+            id,
+            role,
+            scopes: scopes.to_vec(),
+            digest: credential::digest(token.expose_secret()),
+            user: None,
+            by: "root".to_owned(),
+            expires_at: None,
+        };
+        assert!(store.add_api_token(new, by(ActionKind::NewApiToken, "t"), now()).await.unwrap());
+        store.close().await;
+        token.expose_secret().to_owned()
+    }
+
+    async fn viewer(&self) -> String {
+        self.token(Role::Viewer, &Role::Viewer.scopes()).await
+    }
+
+    async fn user(&self, name: &str, role: Role, password: &str) {
+        let hash = credential::hash_password(&SecretString::from(password)).unwrap();
+        let store = self.store().await;
+        assert!(store.add_user(name.to_owned(), role, hash, by(ActionKind::AddUser, name), now()).await.unwrap());
+        store.close().await;
+    }
+
+    fn ask(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
+    async fn get(&self, path: &str, token: &str) -> Said {
+        Said::of(self.ask(Method::GET, path).bearer_auth(token).send().await.unwrap()).await
+    }
+
+    async fn sign_in(&self, name: &str, password: &str) -> Said {
+        let body = serde_json::json!({ "name": name, "password": password }).to_string();
+        let asked = self.ask(Method::POST, "/api/v1/session").header("Content-Type", "application/json").body(body);
+        Said::of(asked.send().await.unwrap()).await
+    }
+}
