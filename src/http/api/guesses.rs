@@ -13,9 +13,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::clock::SharedClock;
 
 /// Tries in a minute from one address, in an hour for one name, and in a minute altogether.
-const PER_ADDRESS: NonZeroU32 = NonZeroU32::new(5).unwrap();
-const PER_NAME: NonZeroU32 = NonZeroU32::new(20).unwrap();
-const IN_ALL: NonZeroU32 = NonZeroU32::new(60).unwrap();
+const PER_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
+const PER_NAME: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+const IN_ALL: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
 
 /// Addresses and names that are remembered before those are forgotten that have tried nothing lately.
 const REMEMBERED: usize = 10_000;
@@ -73,7 +73,7 @@ fn neighbourhood(address: Option<IpAddr>) -> u64 {
     match address {
         None => 0,
         Some(IpAddr::V4(address)) => u64::from(address.to_bits()),
-        Some(IpAddr::V6(address)) => (address.to_bits() >> 64) as u64,
+        Some(IpAddr::V6(address)) => u64::try_from(address.to_bits() >> 64).unwrap_or_default(),
     }
 }
 
