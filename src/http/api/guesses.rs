@@ -55,7 +55,7 @@ impl SignInLimits {
     }
 
     /// Takes one try; otherwise the seconds until there is one.
-    fn take(&self, address: Option<IpAddr>, name: &str) -> Result<(), u64> {
+    pub(super) fn take(&self, address: Option<IpAddr>, name: &str) -> Result<(), u64> {
         let now = self.clock.now();
         let keyed = [(&self.by_address, neighbourhood(address)), (&self.by_name, xxh3_64(name.as_bytes()))];
         for (limiter, key) in keyed {
