@@ -128,11 +128,36 @@ fn common(path: &str, method: &HttpMethod, operation: &mut Operation) {
         let known = ResponseBuilder::new().description("It is as it was: `If-None-Match` names its ETag").build();
         responses.insert("304".to_owned(), known.into());
     }
+    for response in responses.values_mut() {
+        // The format wants a text for each.
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            "What was asked for".clone_into(&mut response.description);
+        }
+    }
+    for parameter in operation.parameters.iter_mut().flatten().filter(|parameter| parameter.description.is_none()) {
+        parameter.description = meaning(&parameter.name).map(str::to_owned);
+    }
     operation.security = Some(if access == Some(Access::Open) {
         Vec::new()
     } else {
         ["token", "session"].map(|scheme| SecurityRequirement::new(scheme, Vec::<String>::new())).into()
     });
+}
+
+/// What a parameter means that has a list of words, and so no text of its own.
+fn meaning(parameter: &str) -> Option<&'static str> {
+    Some(match parameter {
+        "include" => "What to show beside it; repeated, or with commas",
+        "kind" => "Only of this kind",
+        "label" => "Only with this label, as NAME=VALUE; repeatable",
+        "rule" => "Only of this rule",
+        "state" => "Only in this state; where it is a list, repeated, or with commas",
+        "suspended_by" => "Only suspended by `operator`, by `wechat`, or by WeChat with one of these codes",
+        "trouble" => "Only accounts whose list cannot be read, for one of these reasons",
+        _ => return None,
+    })
 }
 
 /// Whatever we send has all of its members, moments among them.

@@ -91,7 +91,7 @@ pub(super) async fn list(State(api): State<Api>, mut query: Query) -> Result<Pag
 
 /// How many there are, up to a bound.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Count {
+pub(super) struct RequestCount {
     /// How many match, at most 10,000.
     count: u64,
     /// Whether there are more.
@@ -99,13 +99,13 @@ pub(super) struct Count {
 }
 
 /// How many requests match, counted up to 10,000.
-#[utoipa::path(get, path = "/api/v1/requests/count", tag = "requests", params(Filters), responses((status = 200, body = Count)))]
-pub(super) async fn count(State(api): State<Api>, mut query: Query) -> Result<Json<Count>, Problem> {
+#[utoipa::path(get, path = "/api/v1/requests/count", tag = "requests", params(Filters), responses((status = 200, body = RequestCount)))]
+pub(super) async fn count(State(api): State<Api>, mut query: Query) -> Result<Json<RequestCount>, Problem> {
     let filter = filters(&mut query);
     query.done()?;
     let count = api.reading(api.store().count_requests(&filter, COUNTED_MAX + 1)).await?;
     let most = u64::from(COUNTED_MAX);
-    Ok(Json(Count { count: count.min(most), capped: count > most }))
+    Ok(Json(RequestCount { count: count.min(most), capped: count > most }))
 }
 
 /// A request, and what was asked for with it.
