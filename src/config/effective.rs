@@ -9,7 +9,7 @@ use super::{
     component::{RawCallback, RawComponent, RawSecrets, RawTokenService},
     digest::RawNudge,
     heartbeat::RawHeartbeat,
-    http::{Metrics, RawHttp},
+    http_api::{Metrics, RawHttp},
     secret,
     tokens::{RawTokens, Source, veiled},
     value::duration_text,

@@ -3,7 +3,7 @@
 //!
 //! `text_file` reads what people wrote, `source` merges file and environment, `value` parses each kind of value, `secret` those that are never shown, `egress`
 //! the keys of every section that speaks to somebody outside; `wechat_api`, `tokens`, `component`, `alerts`, `channels`, `heartbeat`,
-//! `http`, `retention` and `digest` are the sections that need more than their types; `effective` lists the values in effect,
+//! `http_api`, `retention` and `digest` are the sections that need more than their types; `effective` lists the values in effect,
 //! `changes` what differs between two of them, `error` says where a mistake is, `warnings` what is legal and looks like
 //! one, `placeholder` what nothing expands.
 
@@ -16,7 +16,7 @@ mod effective;
 mod egress;
 mod error;
 mod heartbeat;
-mod http;
+mod http_api;
 mod placeholder;
 mod retention;
 mod secret;
@@ -45,7 +45,7 @@ pub use self::{
     effective::{Origin, Setting, keys},
     error::ConfigError,
     heartbeat::Heartbeat,
-    http::{Http, Metrics, Network, TrustedProxy},
+    http_api::{Http, Metrics, Network, TrustedProxy},
     retention::Retention,
     source::{
         Colours, Loaded, colours, environment, file_of_environment, journal_stream, proxy_variables, user_before_sudo,
@@ -231,7 +231,7 @@ struct RawConfig {
     callback: component::RawCallback,
     secrets: component::RawSecrets,
     token_service: component::RawTokenService,
-    http: http::RawHttp,
+    http: http_api::RawHttp,
     metrics: Metrics,
     polling: RawPolling,
     policy: PolicySection,

@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     domain::{alert_rules::Rule, alert_state::AlertState},
-    store::read::alert_views::{AlertFilter, AlertGroup, AlertView, ToldAlert},
+    store::read::{
+        alert_groups::AlertGroup,
+        alert_views::{AlertFilter, AlertView, ToldAlert},
+    },
 };
 
 /// Groups that are shown: more than anybody reads.

@@ -136,8 +136,12 @@ fn common(path: &str, method: &HttpMethod, operation: &mut Operation) {
             "What was asked for".clone_into(&mut response.description);
         }
     }
-    for parameter in operation.parameters.iter_mut().flatten().filter(|parameter| parameter.description.is_none()) {
-        parameter.description = meaning(&parameter.name).map(str::to_owned);
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && parameter.description.is_none()
+        {
+            parameter.description = meaning(&parameter.name).map(str::to_owned);
+        }
     }
     operation.security = Some(if access == Some(Access::Open) {
         Vec::new()

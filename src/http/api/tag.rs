@@ -10,7 +10,8 @@ use crate::{
     engine::approvals::ApprovalRow,
     store::{
         read::{
-            alert_views::{AlertGroup, AlertView, ChannelView, DeliveryView},
+            alert_groups::AlertGroup,
+            alert_views::{AlertView, ChannelView, DeliveryView},
             authorizers::AuthorizerView,
             views::{AccountView, ConflictView, ProgramView, RequestView, TransitionView},
         },

@@ -96,23 +96,6 @@ pub struct ToldAlert {
     pub deliveries: Vec<DeliveryView>,
 }
 
-/// Open alerts of one reason and state.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
-pub struct AlertGroup {
-    /// What they have in common, as in `v_alert.reason`.
-    pub reason: String,
-    /// Their rule.
-    pub rule: String,
-    /// Their state.
-    pub state: String,
-    /// How many they are.
-    pub count: i64,
-    /// Since when the first of them holds.
-    pub oldest_since: String,
-    /// When the last of them fired.
-    pub newest_fired_at: String,
-}
-
 /// A state of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryState {
@@ -182,14 +165,6 @@ const DEAD: &str = "
 const DELIVERIES: &str = "
     SELECT id, event_id, event_type, channel, state, attempts, next_at, delivered_at, last_error, subject, created_at
     FROM v_delivery WHERE id IN (SELECT d.id FROM delivery AS d INDEXED BY ";
-
-const GROUPS: &str = "
-    SELECT l.reason, l.rule, l.state, count(*) AS count,
-           strftime('%Y-%m-%dT%H:%M:%fZ', min(l.since) / 1000.0, 'unixepoch') AS oldest_since,
-           strftime('%Y-%m-%dT%H:%M:%fZ', max(l.fired_at) / 1000.0, 'unixepoch') AS newest_fired_at
-    FROM alert AS l INDEXED BY alert_open
-    WHERE l.resolved_at IS NULL
-    GROUP BY l.rule, l.reason, l.state ORDER BY count(*) DESC, l.reason, l.state LIMIT $1";
 
 const DEAD_COUNTS: &str = "
     SELECT d.channel, count(d.id) FROM delivery AS d INDEXED BY delivery_dead
@@ -264,11 +239,6 @@ impl Store {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(DELIVERIES);
         push_deliveries(&mut query, channel, state, after, limit);
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
-    }
-
-    /// Open alerts by what they have in common, the largest groups first, at most `limit`.
-    pub async fn alert_groups(&self, limit: u32) -> Result<Vec<AlertGroup>, StoreError> {
-        Ok(sqlx::query_as(GROUPS).bind(limit).fetch_all(self.readers()).await?)
     }
 
     /// What these channels are owed, in their order; after them others that are owed something.
@@ -454,7 +424,6 @@ mod tests {
                 assert!(store.channel_deliveries("ops", state, after, 50).await.unwrap().is_empty());
             }
         }
-        assert!(store.alert_groups(50).await.unwrap().is_empty());
         for mut query in plans {
             let steps: Vec<(i64, i64, i64, String)> = query.build_query_as().fetch_all(store.readers()).await.unwrap();
             let scans = |step: &str| ["SCAN l", "SCAN d", "SCAN o"].contains(&step);

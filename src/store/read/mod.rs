@@ -4,6 +4,7 @@
 pub mod account_page;
 pub mod actions;
 pub mod affected_accounts;
+pub mod alert_groups;
 pub mod alert_rules;
 pub mod alert_views;
 pub mod audit;
