@@ -19,7 +19,7 @@ use super::{
     tag, text,
     word::Word,
 };
-use crate::{domain::text::Language, http::peer::Peer, store::write::record::new_id};
+use crate::{domain::text::Language, http::peer::Peer, store::row_id::new_id};
 
 /// Probes answer whatever they are called by, at the root and below the base: whoever probes knows an address alone.
 const PROBES: [&str; 2] = ["/livez", "/readyz"];
