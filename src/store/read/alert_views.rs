@@ -408,9 +408,7 @@ mod tests {
             plans.push(query);
             assert!(store.alert_page(&filter, Some("0197"), 50).await.unwrap().is_empty());
         }
-        for sql in
-            [DELIVERIES_OF_ALERT, DEAD, DEAD_COUNTS, LAST_DELIVERED, PENDING_ERROR, DEAD_ERROR, UNCONFIRMED, GROUPS]
-        {
+        for sql in [DELIVERIES_OF_ALERT, DEAD, DEAD_COUNTS, LAST_DELIVERED, PENDING_ERROR, DEAD_ERROR, UNCONFIRMED] {
             let mut query = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             query.push(sql);
             plans.push(query);
