@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, context::ExitStatus, output::to_stdout};
+use super::{Cli, context::ExitStatus, readers::to_stdout};
 
 /// Print a completion script for a shell
 #[derive(Debug, clap::Args)]

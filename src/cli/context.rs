@@ -15,7 +15,7 @@ use tracing::Level;
 
 use super::{
     output::{self, Column, Format, Look, Printer},
-    time_format,
+    readers, time_format,
 };
 use crate::{
     clock::SystemClock,
@@ -159,7 +159,7 @@ impl Context {
     pub fn print_beneath<T: Serialize>(&self, columns: &[Column], rows: &[T]) -> anyhow::Result<()> {
         let mut text = b"\n".to_vec();
         output::print(&mut text, self.format, self.look, columns, rows)?;
-        Ok(output::to_stdout(&text)?)
+        Ok(readers::to_stdout(&text)?)
     }
 
     /// Begins to print rows that may be many.

@@ -26,6 +26,7 @@ pub mod output;
 mod pages;
 pub mod plan;
 pub mod program;
+mod readers;
 mod reload;
 pub mod report;
 pub mod request;

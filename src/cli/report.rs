@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::{
     context::{Context, ExitStatus, Session, Usage, note},
     output::{self, Column, Format},
+    readers,
     request::label,
     terminal_escape::legible,
     time_format,
@@ -305,5 +306,5 @@ fn drawn<T: Serialize>(context: &Context, columns: &[Column], rows: &[T]) -> any
 }
 
 fn print(text: &str) -> anyhow::Result<()> {
-    Ok(output::to_stdout(text.as_bytes())?)
+    Ok(readers::to_stdout(text.as_bytes())?)
 }

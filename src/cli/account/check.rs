@@ -12,7 +12,8 @@ use crate::{
     cli::{
         context::{Context, ExitStatus, Session, note},
         many::ACCOUNTS,
-        output::{Column, stdout_is_abandoned},
+        output::Column,
+        readers::stdout_is_abandoned,
         time_format,
     },
     config::parse_duration,

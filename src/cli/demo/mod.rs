@@ -15,7 +15,7 @@ use anyhow::Context;
 
 use self::screen::{Frame, Screen};
 use crate::{
-    cli::{actor, output::stdout_is_abandoned},
+    cli::{actor, readers::stdout_is_abandoned},
     clock::{Clock, SharedClock, SystemClock},
     config::{Config, Log, LogFormat},
     daemon,

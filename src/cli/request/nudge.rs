@@ -11,7 +11,8 @@ use crate::{
         actor,
         context::{Context, Database, ExitStatus, Session, Usage, agree, note},
         many::REQUESTS,
-        output::{Column, Format, to_stdout},
+        output::{Column, Format},
+        readers::to_stdout,
         terminal_escape::legible,
     },
     domain::{

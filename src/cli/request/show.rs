@@ -7,7 +7,8 @@ use crate::{
     cli::{
         context::{Context, ExitStatus, Session, Usage, note},
         named::Named,
-        output::{Column, Format, to_stdout},
+        output::{Column, Format},
+        readers::to_stdout,
         time_format,
     },
     domain::id::RequestId,

@@ -10,7 +10,8 @@ use crate::{
     cli::{
         context::{Context, ExitStatus, Session, note},
         named::Named,
-        output::{Column, Format, Printer, stdout_is_abandoned},
+        output::{Column, Format, Printer},
+        readers::stdout_is_abandoned,
         time_format,
     },
     domain::id::RequestId,

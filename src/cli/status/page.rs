@@ -12,11 +12,7 @@ use super::{
     text::{columns, counted, cut, ending, grouped, sized, wrapped},
 };
 use crate::{
-    cli::{
-        output::{Look, to_stdout},
-        terminal_escape::legible,
-        time_format,
-    },
+    cli::{output::Look, readers::to_stdout, terminal_escape::legible, time_format},
     domain::{gate::GateKind, time::Time},
 };
 

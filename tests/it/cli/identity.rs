@@ -53,7 +53,7 @@ fn a_token_is_shown_once_and_revoked_at_once() {
     let listed = desk.json("api-token list");
     assert_eq!((&listed[0]["name"], &listed[0]["token"]), (&json!("backend"), &Value::Null));
     let table = desk.run("api-token list").well();
-    assert!(table.out.contains("read requests") && table.out.contains("in 2d"), "{}", table.out);
+    assert!(table.out.contains("read requests") && table.out.contains("in 1d"), "{}", table.out);
     desk.run("api-token revoke backend").well();
     desk.run("api-token revoke backend").refused(1, "no token backend that still works");
     desk.run("api-token new backend --expires never").well();
