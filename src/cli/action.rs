@@ -30,7 +30,7 @@ Examples:
         /// Only what was done to this: a request's or an alert's id, an appid, or a name
         #[arg(long, value_name = "ID|NAME")]
         subject: Option<String>,
-        /// Only this kind, such as cancel or sign_in
+        /// Only this kind, such as `cancel` or `sign_in`
         #[arg(long, value_name = "WORD")]
         action: Option<String>,
         /// At most this many, 0 for all [default: 50 in a table, otherwise all]

@@ -158,7 +158,7 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStat
         }
         Command::List => context.with_view(async |session| list(context, session).await).await?,
         Command::Revoke { name } => {
-            context.with_database(async |session| revoke(context, session, &name).await).await?
+            context.with_database(async |session| revoke(context, session, &name).await).await?;
         }
     }
     Ok(ExitStatus::Success)

@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 ///
 /// # Errors
 /// When stdout cannot be written for another reason, as on a full disk.
-pub fn to_stdout(text: &[u8]) -> io::Result<()> {
+pub(super) fn to_stdout(text: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     unless_gone(out.write_all(text).and_then(|()| out.flush())).map(drop)
 }
@@ -16,7 +16,7 @@ pub fn to_stdout(text: &[u8]) -> io::Result<()> {
 /// Whether nobody reads stdout any more: a pipe whose other end is closed says so before anything is written. Whoever waits
 /// for something to print must ask, or would wait for nobody.
 #[must_use]
-pub fn stdout_is_abandoned() -> bool {
+pub(super) fn stdout_is_abandoned() -> bool {
     let stdout = io::stdout();
     let mut pipe = [PollFd::new(&stdout, PollFlags::empty())];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };

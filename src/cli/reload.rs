@@ -58,7 +58,7 @@ impl Reload {
             systemd::tell(
                 &[Some(NotifyState::Reloading), begun, Some(status)].into_iter().flatten().collect::<Vec<_>>(),
             );
-            self.reload().await;
+            Box::pin(self.reload()).await;
             if !shutdown.asked() {
                 let status = self.refusal.borrow().clone().map_or("running".to_owned(), |why| refused(&why));
                 systemd::tell(&[NotifyState::Ready, NotifyState::Status(&status)]);

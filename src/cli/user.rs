@@ -153,13 +153,9 @@ struct Done<'d> {
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
         Command::Add { name, role, password_file } => {
-            {
-                let hash = new_password(password_file.as_deref())?;
-                context.with_session(Database::MadeIfMissing, async |session| {
-                    add(context, session, name, role, hash).await
-                })
-            }
-            .await?
+            let hash = new_password(password_file.as_deref())?;
+            let add = async |session: &Session| add(context, session, name.clone(), role, hash.clone()).await;
+            context.with_session(Database::MadeIfMissing, add).await?;
         }
         Command::List => context.with_view(async |session| list(context, session).await).await?,
         Command::Change { name, role, disable, enable } => {

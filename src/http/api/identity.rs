@@ -172,13 +172,11 @@ async fn authenticate(api: &Api, headers: &HeaderMap, peer: Option<Peer>) -> Res
         }
         return Ok(caller);
     }
-    match session {
-        Some(session) => by_session(api, session, from).await,
-        None => {
-            AuthFailures::count(&api.failures.missing);
-            Err(Problem::of(Word::Unauthenticated))
-        }
-    }
+    let Some(session) = session else {
+        AuthFailures::count(&api.failures.missing);
+        return Err(Problem::of(Word::Unauthenticated));
+    };
+    by_session(api, session, from).await
 }
 
 /// What stands behind `Bearer`; that it is there rules out every other way to show who one is.
@@ -336,14 +334,14 @@ mod tests {
         headers
     }
 
-    fn peer(address: &str) -> Option<Peer> {
-        Some(Peer(Some(address.parse().unwrap())))
+    fn peer(address: &str) -> Peer {
+        Peer(Some(address.parse().unwrap()))
     }
 
     #[test]
     fn a_proxy_is_believed_where_it_calls_from_and_nowhere_else() {
         let said = |pairs: &[(&'static str, &str)], from: &str| {
-            by_proxy(&proxy(), &headers(pairs), peer(from), None)
+            by_proxy(&proxy(), &headers(pairs), Some(peer(from)), None)
                 .map(|said| said.map(|caller| (caller.name, caller.role)))
         };
         let user = ("x-forwarded-user", "张伟");
@@ -364,14 +362,14 @@ mod tests {
     fn the_origin_is_what_a_trusted_proxy_says_last() {
         let of = |forwarded: &str, from: &str| {
             let headers = headers(&[("x-forwarded-for", forwarded)]);
-            origin(&headers, peer(from), Some(&proxy())).unwrap().to_string()
+            origin(&headers, Some(peer(from)), Some(&proxy())).unwrap().to_string()
         };
         assert_eq!(of("1.1.1.1, 2.2.2.2", "10.0.0.1"), "2.2.2.2");
         assert_eq!(of("1.1.1.1, 2.2.2.2, 10.0.0.1", "10.0.0.1"), "2.2.2.2");
         assert_eq!(of("1.1.1.1, nonsense", "10.0.0.1"), "10.0.0.1");
         assert_eq!(of("1.1.1.1", "10.0.0.2"), "10.0.0.2");
         assert_eq!(
-            origin(&headers(&[("x-forwarded-for", "1.1.1.1")]), peer("10.0.0.1"), None),
+            origin(&headers(&[("x-forwarded-for", "1.1.1.1")]), Some(peer("10.0.0.1")), None),
             Some([10, 0, 0, 1].into())
         );
     }

@@ -161,7 +161,7 @@ pub fn description() -> OpenApi {
     openapi::finished(described().into_openapi())
 }
 
-/// This description, OpenAPI 3.1.
+/// This description, `OpenAPI` 3.1.
 #[utoipa::path(get, path = "/api/v1/openapi.json", tag = "daemon", responses((status = 200, body = Object)))]
 async fn document(State(api): State<Api>) -> Json<OpenApi> {
     Json(openapi::at(&api.http.base_path, description()))

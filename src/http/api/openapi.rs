@@ -1,4 +1,4 @@
-//! The API's own description, OpenAPI 3.1: routes and types as they are written beside the handlers, and here what holds for
+//! The API's own description, `OpenAPI` 3.1: routes and types as they are written beside the handlers, and here what holds for
 //! all of them.
 
 use utoipa::{

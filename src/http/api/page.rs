@@ -102,7 +102,7 @@ fn cursor(key: &str) -> String {
 /// The key behind a cursor. Any text in hexadecimal is a place in the order, whether or not a row stands there.
 pub(super) fn key_of(cursor: &str) -> Option<String> {
     let digits = cursor.as_bytes();
-    let is_legal = !digits.is_empty() && digits.len() % 2 == 0 && digits.iter().all(u8::is_ascii_hexdigit);
+    let is_legal = !digits.is_empty() && digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit);
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok().filter(u8::is_ascii);
     let bytes: Option<Vec<u8>> = is_legal.then(|| digits.chunks(2).map(byte).collect())?;
     String::from_utf8(bytes?).ok()

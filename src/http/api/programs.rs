@@ -3,7 +3,10 @@
 use axum::extract::State;
 
 use super::{page::Page, params::PageParams, problem::Problem, query::Query, state::Api};
-use crate::store::read::views::ProgramView;
+use crate::{
+    domain::id::{AccountId, ProgramId},
+    store::read::views::ProgramView,
+};
 
 /// The mini programs that WeChat shows, by account.
 #[utoipa::path(get, path = "/api/v1/programs", tag = "programs", params(
@@ -14,7 +17,7 @@ use crate::store::read::views::ProgramView;
 pub(super) async fn list(State(api): State<Api>, mut query: Query) -> Result<Page<ProgramView>, Problem> {
     let (account, program, span) = (query.account("account"), query.program("program"), query.page());
     query.done()?;
-    let of = (account.as_ref().map(|account| account.as_str()), program.as_ref().map(|program| program.as_str()));
+    let of = (account.as_ref().map(AccountId::as_str), program.as_ref().map(ProgramId::as_str));
     let rows = api.reading(api.store().program_rows(of, span.after_pair(), span.rows())).await?;
     Ok(span.page(rows, |row| format!("{} {}", row.account, row.item)))
 }

@@ -20,7 +20,8 @@ pub struct Action {
     via: &'static str,
     token: Option<String>,
     address: Option<String>,
-    action: &'static str,
+    #[serde(rename = "action")]
+    kind: &'static str,
     subject_kind: &'static str,
     subject: Option<String>,
     filter: Option<String>,
@@ -62,7 +63,7 @@ impl Action {
             via: actor.via.as_str(),
             token: actor.token,
             address: actor.address,
-            action: kind.as_str(),
+            kind: kind.as_str(),
             subject_kind: kind.subject().as_str(),
             subject,
             filter,

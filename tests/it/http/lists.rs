@@ -30,7 +30,7 @@ fn misfits(value: &Value, schema: &Value, root: &Value, place: &str) -> Vec<Stri
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     };
-    if !kinds.contains(&kind) && !(kind == "integer" && kinds.contains(&"number")) {
+    if !(kinds.contains(&kind) || kind == "integer" && kinds.contains(&"number")) {
         return vec![format!("{place}: {kind} is none of {kinds:?}")];
     }
     let mut found = Vec::new();

@@ -52,7 +52,7 @@ impl Use {
         match self {
             Self::Constant => true,
             Self::Hourly => step % STEPS_PER_HOUR == number % STEPS_PER_HOUR,
-            Self::EverySixHours => (step + number) % (6 * STEPS_PER_HOUR) == 0,
+            Self::EverySixHours => (step + number).is_multiple_of(6 * STEPS_PER_HOUR),
             Self::Never => false,
         }
     }
@@ -120,7 +120,7 @@ impl Days {
         for _ in 0..STEPS_PER_DAY {
             self.platform.pass(0, STEP_MINUTES);
             self.step += 1;
-            if self.step % STEPS_PER_HOUR == 0 {
+            if self.step.is_multiple_of(STEPS_PER_HOUR) {
                 self.platform.ticket().await;
                 self.let_something_happen().await;
             }

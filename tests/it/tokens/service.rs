@@ -24,7 +24,7 @@ const ALL: &str = "key-of-everything";
 const SLOW: &str = "key-of-a-slow-one";
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    amplinkd::domain::history::hex(&Sha256::digest(text))
 }
 
 /// One that has two accounts and two keys, one that has all, and one that may ask three times in a minute.

@@ -63,7 +63,8 @@ fn every_public_vector_is_decrypted() {
             msg_signature: text("msg_signature"),
             encrypt: text("encrypt"),
         };
-        let message = crypt(text("receive_id")).open(&envelope).expect(text("name"));
+        let message =
+            crypt(text("receive_id")).open(&envelope).unwrap_or_else(|wrong| panic!("{}: {wrong:?}", text("name")));
         assert_eq!(std::str::from_utf8(&message).unwrap(), text("message"), "{}", text("name"));
         assert!(crypt("wxffffffffffffffff").open(&envelope).is_err(), "{}: for somebody else", text("name"));
     }

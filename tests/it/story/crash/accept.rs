@@ -21,13 +21,13 @@ async fn refused_at(case: &str, on: &str) {
 
 #[tokio::test]
 async fn accept_fails_before() {
-    refused_at("accept, fail before", "INSERT ON request").await;
+    Box::pin(refused_at("accept, fail before", "INSERT ON request")).await;
 }
 
 #[tokio::test]
 async fn accept_does_then_fails() {
     for on in ["INSERT ON request", "INSERT ON log", "INSERT ON wakeup"] {
-        refused_at("accept, do then fail", on).await;
+        Box::pin(refused_at("accept, do then fail", on)).await;
     }
 }
 

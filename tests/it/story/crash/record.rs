@@ -34,12 +34,12 @@ async fn refused_at(case: &str, on: &str, when: &str) {
 
 #[tokio::test]
 async fn record_fails_before() {
-    refused_at("record, fail before", "UPDATE OF state ON request", "NEW.state = 'initiated'").await;
+    Box::pin(refused_at("record, fail before", "UPDATE OF state ON request", "NEW.state = 'initiated'")).await;
 }
 
 #[tokio::test]
 async fn record_does_then_fails() {
-    refused_at("record, do then fail", "INSERT ON log", "NEW.to_state = 2").await;
+    Box::pin(refused_at("record, do then fail", "INSERT ON log", "NEW.to_state = 2")).await;
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ async fn what_we_do_ourselves_and_what_owners_do_is_no_other_refresher() {
     for number in 3..6 {
         let account = account(number).parse().unwrap();
         let token = keeper.get(&account).await.unwrap().secret();
-        let digest: String = Sha256::digest(token.expose_secret()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = amplinkd::domain::history::hex(&Sha256::digest(token.expose_secret()));
         keeper.refused_digest(&account, &digest).await;
         assert!(!keeper.get(&account).await.unwrap().has_digest(&digest), "it is renewed");
     }
