@@ -6,6 +6,7 @@
 //! - [`clock`]: the one trait, so that three-day waits are tested in a microsecond.
 //! - [`children`]: processes that we start, and those that are left to us.
 //! - [`live`]: values that are replaced while a loop works with them.
+//! - [`meters`]: counters and histograms that are recorded in passing.
 //! - [`net`]: what every HTTP client of ours needs.
 //! - [`credential`]: passwords and tokens of people and programs, and their digests.
 //! - [`vault`]: seals secrets that lie in the database.
@@ -32,6 +33,7 @@ pub mod domain;
 pub mod engine;
 pub mod http;
 pub mod live;
+pub mod meters;
 pub mod net;
 pub mod notify;
 pub mod schedule;

@@ -3,6 +3,7 @@
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
+use super::meters::LastHeard;
 use crate::{
     engine::{Engine, Readings, STANDSTILL},
     notify::heartbeat::HeartbeatClient,
@@ -22,13 +23,21 @@ pub struct HeartbeatTask {
     turns: Option<(u64, Duration)>,
     /// Whether the last beat arrived.
     is_heard: bool,
+    /// Where it is noted when one arrived.
+    heard: LastHeard,
 }
 
 impl HeartbeatTask {
     /// Nothing is told before [`HeartbeatTask::run`].
     #[must_use]
-    pub const fn new(engine: Arc<Engine>, heartbeat: HeartbeatClient, every: Duration) -> Self {
-        Self { engine, heartbeat, every, turns: None, is_heard: true }
+    pub fn new(engine: Arc<Engine>, heartbeat: HeartbeatClient, every: Duration) -> Self {
+        Self { engine, heartbeat, every, turns: None, is_heard: true, heard: LastHeard::default() }
+    }
+
+    /// Notes there when a beat arrived that said that all is well.
+    #[must_use]
+    pub fn noting(self, heard: LastHeard) -> Self {
+        Self { heard, ..self }
     }
 
     /// Beats until the end is asked for.
@@ -64,6 +73,9 @@ impl HeartbeatTask {
             (Err(_), false) | (Ok(()), true) => {}
         }
         self.is_heard = heard.is_ok();
+        if self.is_heard && wrong.is_empty() {
+            self.heard.note(now());
+        }
     }
 
     /// Why this daemon is not well; empty when it is.

@@ -27,7 +27,8 @@ pub async fn doors(
 ) -> anyhow::Result<Option<Doors>> {
     let (Some(component), Some(asks)) = (&config.component, parts.asks.take()) else { return Ok(None) };
     let secret = component.secret.clone().context("[component] secret_file was not read")?;
-    let platform = Platform::new(&client(config)?, &component.appid, secret)?;
+    let platform =
+        Platform::new(&client(config)?, &component.appid, secret)?.counting(Arc::clone(parts.wechat.meters()));
     let (at, keep) = ((store.clone(), Arc::clone(clock)), usize::try_from(config.tokens.keep)?);
     let service = config.token_service.as_ref();
     Doors::open(component, service, (platform, vault(component)?), at, (asks, keep)).await.map(Some)

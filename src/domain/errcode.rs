@@ -44,6 +44,55 @@ pub enum Class {
     Unknown,
 }
 
+impl Class {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::Done,
+        Self::InvitationOut,
+        Self::ConsoleLink,
+        Self::AlreadyLinked,
+        Self::UnlinkOut,
+        Self::ProgramMonth,
+        Self::AccountMonth,
+        Self::Final,
+        Self::Busy,
+        Self::TokenBad,
+        Self::AuthorizationGone,
+        Self::PermissionMissing,
+        Self::AccountRestricted,
+        Self::IpNotAllowed,
+        Self::DailyQuota,
+        Self::TooFast,
+        Self::OurBug,
+        Self::Unknown,
+    ];
+
+    /// The word in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::InvitationOut => "invitation_out",
+            Self::ConsoleLink => "console_link",
+            Self::AlreadyLinked => "already_linked",
+            Self::UnlinkOut => "unlink_out",
+            Self::ProgramMonth => "program_month",
+            Self::AccountMonth => "account_month",
+            Self::Final => "final",
+            Self::Busy => "busy",
+            Self::TokenBad => "token_bad",
+            Self::AuthorizationGone => "authorization_gone",
+            Self::PermissionMissing => "permission_missing",
+            Self::AccountRestricted => "account_restricted",
+            Self::IpNotAllowed => "ip_not_allowed",
+            Self::DailyQuota => "daily_quota",
+            Self::TooFast => "too_fast",
+            Self::OurBug => "our_bug",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// One row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meaning {
@@ -155,7 +204,13 @@ pub const TABLE: &[Meaning] = &[
 /// What a code means, or nothing when the table does not know it.
 #[must_use]
 pub fn meaning(code: i64) -> Option<&'static Meaning> {
-    TABLE.binary_search_by_key(&code, |row| row.code).ok().map(|at| &TABLE[at])
+    place(code).map(|at| &TABLE[at])
+}
+
+/// Where a code stands in [`TABLE`].
+#[must_use]
+pub fn place(code: i64) -> Option<usize> {
+    TABLE.binary_search_by_key(&code, |row| row.code).ok()
 }
 
 /// How a code is handled.

@@ -48,6 +48,9 @@ pub struct Request {
     pub looked_at: Option<Time>,
 }
 
+/// The words of [`Kind`].
+pub const KIND_WORDS: [&str; 2] = ["link", "unlink"];
+
 /// To link or to unlink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

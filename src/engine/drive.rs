@@ -12,7 +12,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use super::{
     Engine, Meters,
     completion_guard::{ClockReading, CompletionGuard, Report, Work},
-    due_queue::{AHEAD, DueQueue, Next},
+    due_queue::{AHEAD, DueQueue, Next, Prepared},
     gates::Admission,
     orphaned_calls::mark_calls_lost,
     polled::Pending,
@@ -146,6 +146,7 @@ impl Driver {
             }
             Meters::count(&self.engine.meters.turns);
             self.engine.meters.on_agenda.store(self.agenda.len() as u64, Ordering::Relaxed);
+            self.engine.meters.in_flight.store(self.busy as u64, Ordering::Relaxed);
         }
         self.engine.is_ending.store(true, Ordering::Relaxed);
         // Their lists are read again by the next process.
@@ -344,12 +345,16 @@ impl Driver {
         let mut rows = Vec::new();
         let engine = &self.engine;
         let calendar = engine.clock().now();
-        let ids = self
-            .agenda
-            .reserve(now + AHEAD, engine.batching(), |candidate| engine.prepare(candidate, now, calendar, &mut rows));
+        let mut polls = 0;
+        let ids = self.agenda.reserve(now + AHEAD, engine.batching(), |candidate| {
+            let prepared = engine.prepare(candidate, now, calendar, &mut rows);
+            polls += u64::from(matches!(prepared, Prepared::Poll));
+            prepared
+        });
         if ids.is_empty() {
             return;
         }
+        engine.meters.budget_calls.fetch_add(polls, Ordering::Relaxed);
         self.reserving = true;
         let (store, reporter) = (engine.store().clone(), self.reporter.clone());
         tokio::spawn(async move {

@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use crate::meters::HistogramReading;
+
 /// Steps into which each doubling of the lateness is divided: a quantile is told to within an eighth.
 const STEPS: usize = 8;
 
@@ -16,11 +18,16 @@ const DOUBLINGS: usize = 32;
 pub struct LatencyHistogram {
     counts: [AtomicU64; STEPS * DOUBLINGS],
     max_us: AtomicU64,
+    sum_us: AtomicU64,
 }
 
 impl Default for LatencyHistogram {
     fn default() -> Self {
-        Self { counts: [const { AtomicU64::new(0) }; STEPS * DOUBLINGS], max_us: AtomicU64::new(0) }
+        Self {
+            counts: [const { AtomicU64::new(0) }; STEPS * DOUBLINGS],
+            max_us: AtomicU64::new(0),
+            sum_us: AtomicU64::new(0),
+        }
     }
 }
 
@@ -30,6 +37,7 @@ impl LatencyHistogram {
         let us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
         self.counts[place(us)].fetch_add(1, Ordering::Relaxed);
         self.max_us.fetch_max(us, Ordering::Relaxed);
+        self.sum_us.fetch_add(us, Ordering::Relaxed);
     }
 
     /// Polls noted since the start or the last [`Self::reset`].
@@ -58,6 +66,24 @@ impl LatencyHistogram {
         Duration::ZERO
     }
 
+    /// Polls by these upper bounds, ascending, each told to within an eighth. For metrics.
+    #[must_use]
+    pub fn folded(&self, bounds: &[Duration]) -> HistogramReading {
+        let mut buckets: Vec<(u64, u64)> =
+            bounds.iter().map(|bound| (u64::try_from(bound.as_micros()).unwrap_or(u64::MAX), 0)).collect();
+        let mut above = 0;
+        for (place, count) in self.counts.iter().enumerate() {
+            let count = count.load(Ordering::Relaxed);
+            // The last place holds whatever is later.
+            let end = if place + 1 == self.counts.len() { u64::MAX } else { lower_end(place) };
+            match buckets.iter_mut().find(|(bound, _)| end <= *bound) {
+                Some((_, sum)) => *sum += count,
+                None => above += count,
+            }
+        }
+        HistogramReading { buckets, above, sum: self.sum_us.load(Ordering::Relaxed) }
+    }
+
     /// The latest of all.
     #[must_use]
     pub fn max(&self) -> Duration {
@@ -70,6 +96,7 @@ impl LatencyHistogram {
             count.store(0, Ordering::Relaxed);
         }
         self.max_us.store(0, Ordering::Relaxed);
+        self.sum_us.store(0, Ordering::Relaxed);
     }
 }
 
@@ -85,6 +112,11 @@ fn place(us: u64) -> usize {
     usize::try_from(place).unwrap_or(usize::MAX).min(STEPS * DOUBLINGS - 1)
 }
 
+/// The smallest lateness that [`place`] puts here, in microseconds.
+fn lower_end(place: usize) -> u64 {
+    place.checked_sub(1).map_or(0, |before| upper_end(before) + 1)
+}
+
 /// The largest lateness that [`place`] puts here, in microseconds.
 fn upper_end(place: usize) -> u64 {
     let (steps, place) = (STEPS as u64, place as u64);
@@ -98,6 +130,17 @@ fn upper_end(place: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folded_into_few_buckets_no_poll_is_lost_and_none_is_far_from_its_own() {
+        let lateness = LatencyHistogram::default();
+        let bounds = [1, 10, 100].map(Duration::from_millis);
+        let late = [0, 1_000, 1_200, 9_000, 10_000, 99_000, 150_000, 9_000_000_000];
+        late.into_iter().for_each(|us| lateness.note(Duration::from_micros(us)));
+        let HistogramReading { buckets, above, sum } = lateness.folded(&bounds);
+        assert_eq!(buckets, [(1_000, 2), (10_000, 3), (100_000, 1)]);
+        assert_eq!((above, sum), (2, late.iter().sum()));
+    }
 
     #[test]
     fn every_lateness_is_told_to_within_an_eighth() {

@@ -78,7 +78,7 @@ use crate::{
     clock::SharedClock,
     domain::{policy::Policy, time::Time},
     store::{Store, read::audit::Finding},
-    wechat::Wechat,
+    wechat::{Wechat, meters::CallMeters},
 };
 
 /// Rounds of the loop come several times a second; so long without one is a loop that stands still.
@@ -124,11 +124,14 @@ pub struct Engine {
 #[derive(Debug, Default)]
 pub struct Meters {
     polls: AtomicU64,
+    changed: AtomicU64,
     unchanged: AtomicU64,
     failed_polls: AtomicU64,
     calls: AtomicU64,
     turns: AtomicU64,
     on_agenda: AtomicU64,
+    in_flight: AtomicU64,
+    budget_calls: AtomicU64,
     lateness: LatencyHistogram,
 }
 
@@ -137,6 +140,8 @@ pub struct Meters {
 pub struct Readings {
     /// Listings asked for.
     pub polls: u64,
+    /// Of these, answered with a list that had to be read.
+    pub changed: u64,
     /// Of these, answered with the same bytes as before.
     pub unchanged: u64,
     /// Of these, not answered with a readable listing.
@@ -153,6 +158,10 @@ pub struct Readings {
     pub unwritable_since: Option<Time>,
     /// Accounts with something due that are held in memory now.
     pub on_agenda: u64,
+    /// Polls and calls under way.
+    pub in_flight: u64,
+    /// Polls taken from daily budgets.
+    pub budget_calls: u64,
 }
 
 impl Meters {
@@ -164,11 +173,14 @@ impl Meters {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Readings {
             polls: read(&self.polls),
+            changed: read(&self.changed),
             unchanged: read(&self.unchanged),
             failed_polls: read(&self.failed_polls),
             calls: read(&self.calls),
             turns: read(&self.turns),
             on_agenda: read(&self.on_agenda),
+            in_flight: read(&self.in_flight),
+            budget_calls: read(&self.budget_calls),
             ..Readings::default()
         }
     }
@@ -281,6 +293,18 @@ impl Engine {
         self.steps.doubtful(clock.now(), clock.monotonic(), self.policy().appear_within)
     }
 
+    /// Polls of an account in a day.
+    #[must_use]
+    pub fn daily_budget(&self) -> u32 {
+        self.in_force().settings.daily_budget
+    }
+
+    /// What is counted of calls to `WeChat`.
+    #[must_use]
+    pub fn calls(&self) -> Arc<CallMeters> {
+        Arc::clone(self.wechat().meters())
+    }
+
     /// How patient we are.
     #[must_use]
     pub fn policy(&self) -> Arc<Policy> {
@@ -293,7 +317,8 @@ impl Engine {
     }
 
     /// Polls and calls that may be under way: no more than a few seconds of turns.
-    fn in_flight_max(&self) -> usize {
+    #[must_use]
+    pub fn in_flight_max(&self) -> usize {
         /// Seconds of turns: longer than most answers take.
         const TURNS_S: usize = 3;
         let live = self.in_force();

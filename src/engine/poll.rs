@@ -74,6 +74,7 @@ impl Engine {
                 Ok(Polled::Done { state, due: Due::AsReserved })
             }
             Answer::Reading(reading, hash) => {
+                Meters::count(&self.meters.changed);
                 self.allowed(&look).await?;
                 let why = match Box::pin(self.learn(&look, reading, hash)).await? {
                     Lesson::Learned(learned) => return Box::pin(self.learned(&look, learned)).await,

@@ -13,6 +13,11 @@ pub(super) fn of_state(number: i64) -> Option<StateKind> {
     StateKind::ALL.get(usize::try_from(number).ok()?).copied()
 }
 
+/// The cause at a number.
+pub(super) fn of_cause(number: i64) -> Option<Cause> {
+    Cause::ALL.get(usize::try_from(number).ok()?).copied()
+}
+
 /// The number of a cause: its place among all.
 pub(super) const fn cause(cause: Cause) -> i64 {
     cause as i64

@@ -23,7 +23,7 @@ use tokio::sync::{
     oneshot, watch,
 };
 
-use super::{StoreError, bulk, health, health::Health};
+use super::{StoreError, bulk, health, health::Health, meters::CommitMeters};
 
 /// Pieces in one transaction: enough to make the sync cheap, few enough to answer soon.
 const GROUP: usize = 512;
@@ -159,10 +159,15 @@ pub(super) struct Executor {
 
 impl Executor {
     /// Starts the thread; it opens the database with the first piece of work.
-    pub(super) fn start(way: Way, turn: Turn, health: watch::Sender<Health>) -> Result<Self, std::io::Error> {
+    pub(super) fn start(
+        way: Way,
+        turn: Turn,
+        health: watch::Sender<Health>,
+        meters: Arc<CommitMeters>,
+    ) -> Result<Self, std::io::Error> {
         let (queue, waiting) = mpsc::channel();
         let (done, answers) = unbounded_channel();
-        let slot = Slot { connection: None, way, turn, done };
+        let slot = Slot { connection: None, way, turn, meters, done };
         std::thread::Builder::new().name("database".to_owned()).spawn(move || run(slot, &waiting, &health))?;
         tokio::spawn(answer(answers));
         Ok(Self { queue })
@@ -219,6 +224,7 @@ struct Slot {
     connection: Option<Connection>,
     way: Way,
     turn: Turn,
+    meters: Arc<CommitMeters>,
     /// To whoever tells those who asked.
     done: UnboundedSender<Done>,
 }
@@ -301,8 +307,12 @@ impl Slot {
 
     /// Writes these pieces, all or none.
     fn transact(&mut self, pieces: &mut [Box<dyn Piece>]) -> Result<(), StoreError> {
+        let (begun, meters) = (self.meters.begun(), Arc::clone(&self.meters));
         let connection = self.connect()?;
         let written = transact(connection, pieces);
+        if written.is_ok() {
+            meters.committed(pieces.len(), begun);
+        }
         if let Err(error) = &written
             && (error.is_of_disk() || matches!(error, StoreError::Closed) || !connection.is_autocommit())
         {

@@ -12,6 +12,7 @@ pub mod error;
 mod executor;
 pub mod file;
 mod health;
+pub mod meters;
 pub mod read;
 mod request_row;
 pub mod row_id;
@@ -23,6 +24,8 @@ use std::sync::Arc;
 
 use sqlx::SqlitePool;
 use tokio::sync::watch;
+
+use crate::clock::SharedClock;
 
 pub use self::{
     error::{BadRow, StoreError},
@@ -40,6 +43,7 @@ pub use self::{
 use self::{
     executor::Executor,
     file::{frozen::FileVersion, open, wal},
+    meters::{CommitMeters, Queue},
     read::illegal_rows,
     write::writer::Writer,
 };
@@ -51,6 +55,7 @@ pub struct Store {
     /// What polls ask and write.
     executor: Executor,
     writer: Writer,
+    meters: Arc<CommitMeters>,
     /// Held for as long as a daemon drives the file.
     lock: Option<Arc<std::fs::File>>,
     place: open::FileIdentity,
@@ -78,6 +83,23 @@ impl Store {
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
         self.writer.health()
+    }
+
+    /// Times commits by this clock from now on.
+    pub fn time_commits(&self, clock: &SharedClock) {
+        self.meters.time_by(clock);
+    }
+
+    /// What is counted of commits.
+    #[must_use]
+    pub fn commits(&self) -> &CommitMeters {
+        &self.meters
+    }
+
+    /// What waits to be written, but for what polls write.
+    #[must_use]
+    pub fn queue(&self) -> Queue {
+        self.writer.queue()
     }
 
     /// The connections for reading.

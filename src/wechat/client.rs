@@ -1,6 +1,6 @@
 //! The three link APIs of `WeChat` as calls. Each is sent once: a retry inside the client could invite twice.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{
@@ -10,6 +10,7 @@ use reqwest::{
 
 use super::{
     answer::{self, CallError, RawListing, cleaned},
+    meters::{Api, CallMeters},
     token::Token,
 };
 use crate::{
@@ -93,6 +94,7 @@ pub struct Client {
     wxamplinkget: Url,
     wxamplink: Url,
     wxampunlink: Url,
+    meters: Arc<CallMeters>,
 }
 
 impl Client {
@@ -114,7 +116,20 @@ impl Client {
             wxamplinkget: endpoint("wxamplinkget"),
             wxamplink: endpoint("wxamplink"),
             wxampunlink: endpoint("wxampunlink"),
+            meters: Arc::default(),
         })
+    }
+
+    /// What is counted of its calls.
+    #[must_use]
+    pub const fn meters(&self) -> &Arc<CallMeters> {
+        &self.meters
+    }
+
+    /// The same client, which goes on counting where another one does.
+    #[must_use]
+    pub(super) fn counting(self, meters: Arc<CallMeters>) -> Self {
+        Self { meters, ..self }
     }
 
     /// Asks for every program of the token's account (`wxamplinkget`). The body is not read beyond its first bytes; a
@@ -126,10 +141,11 @@ impl Client {
     pub async fn listing(&self, token: &Token) -> Result<RawListing, CallError> {
         // An empty object, not an empty body: that one has answered 44002.
         let sent = Bytes::from_static(b"{}");
-        let (status, body) = call(request(&self.listings, &self.wxamplinkget, token, sent), LISTING_BYTES_MAX)
-            .await
-            .map_err(|error| cleaned(error, token))?;
-        answer::to_listing(status, body, token)
+        let answered = exchange(request(&self.listings, &self.wxamplinkget, token, sent), LISTING_BYTES_MAX).await;
+        let (status, body) = self.arrived(Api::Listing, answered, token)?;
+        let listing = answer::to_listing(status, body, token);
+        self.meters.answered(Api::Listing, listing.as_ref().err());
+        listing
     }
 
     /// Invites the administrators to link `program` to the token's account (`wxamplink`). Sent at most once per call.
@@ -146,7 +162,7 @@ impl Client {
             "notify_users": flag(options.notify_users),
             "show_profile": flag(options.show_profile),
         });
-        self.effect(&self.wxamplink, token, &sent).await
+        self.effect(Api::Link, &self.wxamplink, token, &sent).await
     }
 
     /// Asks to unlink `program` from the token's account (`wxampunlink`); the account's administrator must agree too.
@@ -156,15 +172,24 @@ impl Client {
     ///
     /// Anything but an explicit `errcode` of 0.
     pub async fn unlink(&self, token: &Token, program: &ProgramId) -> Result<(), CallError> {
-        self.effect(&self.wxampunlink, token, &serde_json::json!({ "appid": program.as_str() })).await
+        self.effect(Api::Unlink, &self.wxampunlink, token, &serde_json::json!({ "appid": program.as_str() })).await
     }
 
-    async fn effect(&self, url: &Url, token: &Token, sent: &serde_json::Value) -> Result<(), CallError> {
+    async fn effect(&self, api: Api, url: &Url, token: &Token, sent: &serde_json::Value) -> Result<(), CallError> {
         let sent = Bytes::from(sent.to_string());
-        let (status, body) = call(request(&self.effects, url, token, sent), ANSWER_BYTES_MAX)
-            .await
-            .map_err(|error| cleaned(error, token))?;
-        answer::to_effect(status, &body, token)
+        let answered = exchange(request(&self.effects, url, token, sent), ANSWER_BYTES_MAX).await;
+        let (status, body) = self.arrived(api, answered, token)?;
+        let effect = answer::to_effect(status, &body, token);
+        self.meters.answered(api, effect.as_ref().err());
+        effect
+    }
+
+    /// Counts a call to which no answer came.
+    fn arrived(&self, api: Api, answered: Exchanged, token: &Token) -> Result<(StatusCode, Bytes), CallError> {
+        answered.map_err(|(missing, error)| {
+            self.meters.missed(api, missing);
+            cleaned(error, token)
+        })
     }
 }
 
@@ -196,18 +221,53 @@ pub(super) fn post(http: &reqwest::Client, url: Url, sent: Bytes) -> reqwest::Re
     http.post(url).header(CONTENT_TYPE, JSON).body(sent)
 }
 
-/// Sends and waits for status and body; from the first byte out, every fault leaves the outcome unknown.
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// There was no connection.
+    Connect,
+    /// There was no request.
+    NotSent,
+    /// Time was up.
+    Timeout,
+    /// It broke off, or was longer than any answer.
+    BrokenOff,
+}
+
+impl Missing {
+    fn of(error: &reqwest::Error) -> Self {
+        match () {
+            () if error.is_builder() => Self::NotSent,
+            () if error.is_connect() => Self::Connect,
+            () if error.is_timeout() => Self::Timeout,
+            () => Self::BrokenOff,
+        }
+    }
+}
+
+/// Status and body, or why they did not come.
+type Exchanged = Result<(StatusCode, Bytes), (Missing, CallError)>;
+
+/// [`exchange`], without telling the kinds of faults apart.
 pub(super) async fn call(request: reqwest::RequestBuilder, max: usize) -> Result<(StatusCode, Bytes), CallError> {
+    exchange(request, max).await.map_err(|(_, error)| error)
+}
+
+/// Sends and waits for status and body; from the first byte out, every fault leaves the outcome unknown.
+async fn exchange(request: reqwest::RequestBuilder, max: usize) -> Exchanged {
     let response = request.send().await.map_err(|error| {
-        let unsent = error.is_builder() || error.is_connect();
+        let missing = Missing::of(&error);
         let why = client::explain(error);
-        if unsent { CallError::NotSent(why) } else { CallError::Lost(why) }
+        let unsent = matches!(missing, Missing::NotSent | Missing::Connect);
+        (missing, if unsent { CallError::NotSent(why) } else { CallError::Lost(why) })
     })?;
     let status = response.status();
     let body = client::body(response, max).await.map_err(|fault| match fault {
-        BodyFault::TooLong(_) if status != StatusCode::OK => answer::not_wechats(status),
-        BodyFault::TooLong(max) => CallError::Unreadable(format!("the answer has more than {max} bytes")),
-        BodyFault::Broken(error) => CallError::Lost(client::explain(error)),
+        BodyFault::TooLong(_) if status != StatusCode::OK => (Missing::BrokenOff, answer::not_wechats(status)),
+        BodyFault::TooLong(max) => {
+            (Missing::BrokenOff, CallError::Unreadable(format!("the answer has more than {max} bytes")))
+        }
+        BodyFault::Broken(error) => (Missing::of(&error), CallError::Lost(client::explain(error))),
     })?;
     Ok((status, body))
 }

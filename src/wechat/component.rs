@@ -5,6 +5,8 @@
 //! and the pages beside it. A call whose answer is lost may have been made all the same: a refresh token may have
 //! changed, a code may have been used.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use reqwest::{StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -14,6 +16,7 @@ use super::{
     answer::{CallError, kept, not_wechats, without},
     client::{self, BadClient, ClientConfig},
     errmsg,
+    meters::{CallMeters, Fetched},
     token::Token,
     wire::component::{
         self as wire, Authorization, AuthorizerGrant, AuthorizerInfo, AuthorizerPage, ComponentGrant, Said,
@@ -35,6 +38,7 @@ pub struct Component {
     base: Url,
     appid: String,
     secret: SecretString,
+    meters: Arc<CallMeters>,
 }
 
 /// Reads an answer: its status, its body and the secrets of the call.
@@ -49,7 +53,25 @@ impl Component {
     pub fn new(config: &ClientConfig, appid: &str, secret: SecretString) -> Result<Self, BadClient> {
         let base = client::base_url(&config.base_url)?;
         let http = client::careful(config, &base)?;
-        Ok(Self { http, base, appid: appid.to_owned(), secret })
+        Ok(Self { http, base, appid: appid.to_owned(), secret, meters: Arc::default() })
+    }
+
+    /// The same platform, whose fetches of accounts' tokens are counted here.
+    #[must_use]
+    pub fn counting(self, meters: Arc<CallMeters>) -> Self {
+        Self { meters, ..self }
+    }
+
+    /// Counts a fetch of an account's token.
+    pub fn note_fetch(&self, fetched: &Result<AuthorizerGrant, CallError>, took: std::time::Duration) {
+        let result = match fetched {
+            Ok(_) => Fetched::Granted,
+            Err(CallError::Refused(_)) => Fetched::Refused,
+            Err(CallError::NoToken(_) | CallError::NotSent(_) | CallError::Lost(_) | CallError::Unreadable(_)) => {
+                Fetched::Unavailable
+            }
+        };
+        self.meters.tokens.note(result, took);
     }
 
     /// A token of the platform's own, for the newest ticket (`api_component_token`).

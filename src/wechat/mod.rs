@@ -1,8 +1,10 @@
 //! The client of `WeChat`, and where tokens come from.
 //!
 //! [`Wechat`] is the entry point. [`client`] makes the calls, [`token`] finds what to call with, [`answer`] is what
-//! comes back, [`errmsg`] parses the text next to a code. Of a third-party platform, [`callback`] reads what is pushed to
+//! comes back, [`errmsg`] parses the text next to a code, [`meters`] counts. Of a third-party platform, [`callback`] reads what is pushed to
 //! it ([`crypt`] verifies and decrypts that), and [`component`] makes the calls in its own name.
+
+use std::sync::Arc;
 
 use tracing::instrument;
 
@@ -10,6 +12,7 @@ use crate::domain::{
     errcode::Class,
     id::{AccountId, ProgramId},
 };
+
 pub mod answer;
 pub mod callback;
 pub mod client;
@@ -18,6 +21,7 @@ pub mod crypt;
 pub mod errmsg;
 #[cfg(test)]
 mod fixture;
+pub mod meters;
 pub mod token;
 mod wire;
 
@@ -27,6 +31,7 @@ pub use callback::{Push, PushRules};
 pub use client::{BadClient, Client, ClientConfig, LinkOptions};
 pub use component::Component;
 pub use crypt::{AesKey, Crypt};
+use meters::{Api, CallMeters, CallResult};
 pub use token::{BadTokenSource, CommandSource, Grant, GrantNames, HttpSource, Token, TokenError, TokenSource, Tokens};
 pub use wire::{
     ITEMS_MAX,
@@ -44,7 +49,8 @@ pub struct Wechat {
 impl Wechat {
     /// Joins both.
     #[must_use]
-    pub const fn new(client: Client, tokens: Tokens) -> Self {
+    pub fn new(client: Client, tokens: Tokens) -> Self {
+        tokens.count_in(Arc::clone(client.meters()));
         Self { client, tokens }
     }
 
@@ -52,6 +58,19 @@ impl Wechat {
     #[must_use]
     pub fn with_tokens(self, tokens: Tokens) -> Self {
         Self { tokens, ..self }
+    }
+
+    /// What is counted of its calls and its tokens.
+    #[must_use]
+    pub const fn meters(&self) -> &Arc<CallMeters> {
+        self.client.meters()
+    }
+
+    /// The same client, which goes on counting where another one does.
+    #[must_use]
+    pub fn counting(self, meters: Arc<CallMeters>) -> Self {
+        self.tokens.count_in(Arc::clone(&meters));
+        Self { client: self.client.counting(meters), ..self }
     }
 
     /// The tokens, to drop one that a listing read later turned out to refuse.
@@ -67,10 +86,11 @@ impl Wechat {
     /// No token, or whatever came of the call.
     #[instrument(name = "wechat.listing", level = "debug", skip_all, fields(account = %account))]
     pub async fn listing(&self, account: &AccountId) -> Result<RawListing, CallError> {
-        let token = self.token_for(account).await?;
-        match self.client.listing(&token).await {
+        let token = self.token_for(account).await.inspect_err(|_| self.not_sent(Api::Listing))?;
+        match self.timed(Api::Listing, self.client.listing(&token)).await {
             Err(refused) if token_is_bad(&refused) => {
-                self.client.listing(&self.renewed(account, &token, refused).await?).await
+                let token = self.renewed(account, &token, refused).await?;
+                self.timed(Api::Listing, self.client.listing(&token)).await
             }
             answered => answered,
         }
@@ -96,9 +116,10 @@ impl Wechat {
         program: &ProgramId,
         options: LinkOptions,
     ) -> Result<(), CallError> {
-        match self.client.link(token, program, options).await {
+        match self.timed(Api::Link, self.client.link(token, program, options)).await {
             Err(refused) if token_is_bad(&refused) => {
-                self.client.link(&self.renewed(account, token, refused).await?, program, options).await
+                let token = self.renewed(account, token, refused).await?;
+                self.timed(Api::Link, self.client.link(&token, program, options)).await
             }
             answered => answered,
         }
@@ -107,12 +128,26 @@ impl Wechat {
     /// Asks to unlink the program from the account. See [`Client::unlink`].
     #[instrument(name = "wechat.unlink", level = "debug", skip_all, fields(account = %account, program = %program))]
     pub async fn unlink(&self, account: &AccountId, token: &Token, program: &ProgramId) -> Result<(), CallError> {
-        match self.client.unlink(token, program).await {
+        match self.timed(Api::Unlink, self.client.unlink(token, program)).await {
             Err(refused) if token_is_bad(&refused) => {
-                self.client.unlink(&self.renewed(account, token, refused).await?, program).await
+                let token = self.renewed(account, token, refused).await?;
+                self.timed(Api::Unlink, self.client.unlink(&token, program)).await
             }
             answered => answered,
         }
+    }
+
+    /// A call, and how long it took.
+    async fn timed<T>(&self, api: Api, call: impl Future<Output = T>) -> T {
+        let begun = self.tokens.clock().monotonic();
+        let answered = call.await;
+        self.meters().took(api, self.tokens.clock().monotonic().saturating_sub(begun));
+        answered
+    }
+
+    /// Counts a call that there was no token for.
+    fn not_sent(&self, api: Api) {
+        self.meters().count(api, CallResult::NotSent);
     }
 
     /// Another token in place of the bad one; the refusal itself when the source has no other.

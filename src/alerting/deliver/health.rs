@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::domain::time::Time;
+use crate::{alerting::meters::DeliveryMeters, domain::time::Time};
 
 /// How one channel fares.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,18 +26,28 @@ pub struct Health {
 pub struct Channels {
     healths: Arc<Mutex<BTreeMap<String, Health>>>,
     bell: watch::Sender<()>,
+    meters: DeliveryMeters,
 }
 
 impl Channels {
     pub(super) fn of(names: impl Iterator<Item = String>) -> Self {
-        let healths = names.map(|name| (name, Health::default())).collect();
-        Self { healths: Arc::new(Mutex::new(healths)), bell: watch::Sender::new(()) }
+        let healths: BTreeMap<String, Health> = names.map(|name| (name, Health::default())).collect();
+        let meters = DeliveryMeters::default();
+        meters.keep(healths.keys());
+        Self { healths: Arc::new(Mutex::new(healths)), bell: watch::Sender::new(()), meters }
     }
 
     /// These are all from now on; of those that were there before, it stays known how they fare.
     pub(super) fn keep(&self, names: impl Iterator<Item = String>) {
         let mut healths = self.healths.lock().unwrap_or_else(PoisonError::into_inner);
         *healths = names.map(|name| (name.clone(), healths.remove(&name).unwrap_or_default())).collect();
+        self.meters.keep(healths.keys());
+    }
+
+    /// What is counted of each.
+    #[must_use]
+    pub const fn meters(&self) -> &DeliveryMeters {
+        &self.meters
     }
 
     /// How every channel fares.

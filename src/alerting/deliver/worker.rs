@@ -24,6 +24,7 @@ use super::{
     retry_policy::{Moment, WAIT_MAX, retry_decision},
 };
 use crate::{
+    alerting::meters,
     clock::SharedClock,
     domain::{text::render, time::Time},
     notify::SendError,
@@ -237,10 +238,12 @@ impl ChannelWorker {
     fn send(&mut self, parcel: Parcel) {
         self.circuit.begun(parcel.first.seq);
         let (outlet, clock) = (Arc::clone(&self.seat.outlet), Arc::clone(&self.seat.clock));
-        let told = parcel.event();
+        let (told, meters) = (parcel.event(), self.seat.channels.meters().of(self.name()));
         let sending = async move {
+            let begun = clock.monotonic();
             let message = render::message(&told, outlet.language, &outlet.zone, outlet.link.as_deref());
             let sent = tokio::time::timeout(SEND_MAX, outlet.channel.send(&message, clock.now())).await;
+            meters.took(clock.monotonic().saturating_sub(begun));
             sent.unwrap_or_else(|_| Err(SendError::Later { why: "it did not end".to_owned(), after: None }))
         };
         let task = self.under_way.spawn(sending);
@@ -289,6 +292,7 @@ impl ChannelWorker {
         let moment = Moment { now, age, give_up_after: self.seat.give_up_after, chance: clock.random() };
         let outcome = retry_decision(&due, sent, moment);
         self.pass(&due, &outcome);
+        self.seat.channels.meters().of(self.name()).note(meters::DeliveryResult::of(&outcome, due.refusals));
         if let Outcome::Dead { error, .. } = &outcome {
             let (channel, tries) = (self.name(), due.attempts.saturating_add(1));
             tracing::warn!(

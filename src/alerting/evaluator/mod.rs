@@ -28,6 +28,7 @@ use self::{
 use super::{
     deliver::Channels,
     fan_out::{self, Subscription},
+    meters::AlertMeters,
 };
 use crate::{
     domain::{
@@ -137,6 +138,7 @@ pub struct AlertEvaluator {
     /// Whether every request is still to be looked at by the rules in force.
     has_new_rules: bool,
     changes: Changes<Settings>,
+    meters: Arc<AlertMeters>,
 }
 
 impl AlertEvaluator {
@@ -160,10 +162,17 @@ impl AlertEvaluator {
             learned_at: None,
             has_new_rules: false,
             changes: Changes::default(),
+            meters: Arc::default(),
         };
         watch.learn().await?;
         watch.seq = watch.resume().await?;
         Ok(watch)
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn meters(&self) -> Arc<AlertMeters> {
+        Arc::clone(&self.meters)
     }
 
     /// What changes its settings while it runs.
@@ -288,6 +297,7 @@ impl AlertEvaluator {
         step.seq = news.last().map(|event| event.seq);
         let (seq, is_owed) = (step.seq, !step.deliveries.is_empty());
         self.write(step).await?;
+        news.iter().filter_map(|event| event.step.as_ref()).for_each(|step| self.meters.step(step));
         self.rounds.aged = places;
         if is_owed {
             self.channels.notify();

@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use super::AlertEvaluator;
-use crate::store::{StoreError, write::alerts::WatchRecord};
+use crate::{
+    domain::alert_rules::Rule,
+    store::{StoreError, write::alerts::WatchRecord},
+};
 
 /// How long what the database refused to write of one row waits for another try: somebody may be mending it.
 pub(super) const AGAIN_AFTER: Duration = Duration::from_mins(10);
@@ -15,10 +18,13 @@ impl AlertEvaluator {
     /// # Errors
     /// [`StoreError`]: nothing, or not all of it, was written; all of it is found again.
     pub(super) async fn write(&self, step: WatchRecord) -> Result<(), StoreError> {
+        let fired: Vec<Rule> = step.fired.iter().filter_map(|alert| Rule::from_word(&alert.rule)).collect();
         match self.store().watch(step.clone()).await {
-            Err(error) if error.is_of_one_row() => self.write_apart(step, error).await,
-            written => written,
+            Err(error) if error.is_of_one_row() => self.write_apart(step, error).await?,
+            written => written?,
         }
+        fired.into_iter().for_each(|rule| self.meters.fired(rule));
+        Ok(())
     }
 
     /// What belongs to one alert each alone, and last when all requests are looked at again and how far everything was read.

@@ -56,6 +56,17 @@ pub enum ConflictKind {
 }
 
 impl ConflictKind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::InvitationAlreadyOut,
+        Self::LinkingFromConsole,
+        Self::AlreadyLinked,
+        Self::UnlinkAlreadyOut,
+        Self::Adopted,
+        Self::Backward,
+        Self::Vanished,
+    ];
+
     /// The word of `v_conflict.kind`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -73,16 +84,7 @@ impl ConflictKind {
     /// The conflict with this word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        let all = [
-            Self::InvitationAlreadyOut,
-            Self::LinkingFromConsole,
-            Self::AlreadyLinked,
-            Self::UnlinkAlreadyOut,
-            Self::Adopted,
-            Self::Backward,
-            Self::Vanished,
-        ];
-        all.into_iter().find(|kind| kind.as_str() == word)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
     /// The status that the code itself claims.

@@ -187,8 +187,10 @@ impl Inner {
             Claim::Taken => return self.refreshed_by_another(row).await,
             Claim::Gone => return Err(Missing::Refused(never_authorized())),
         }
-        let asked = self.now();
-        match self.client.authorizer_token(&component.token, &account, &refresh).await {
+        let (asked, begun) = (self.now(), self.clock.monotonic());
+        let answered = self.client.authorizer_token(&component.token, &account, &refresh).await;
+        self.client.note_fetch(&answered, self.clock.monotonic().saturating_sub(begun));
+        match answered {
             Ok(issued) => {
                 let life = Life::new(appid, issued.lives.unwrap_or(LIFETIME), asked);
                 let tokens = NewTokens {

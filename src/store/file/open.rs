@@ -31,6 +31,7 @@ use crate::store::{
     Location, OpenError, Role, Store,
     executor::{Executor, Turn, Way},
     health::Health,
+    meters::CommitMeters,
     read::illegal_rows::Scan,
     skipped_accounts::SkippedAccounts,
     write::writer::Writer,
@@ -116,6 +117,7 @@ impl Store {
             .connect_lazy_with(options.clone().read_only(true).pragma("cache_size", "-2000").pragma("query_only", "1"));
         let place = FileIdentity::of(path).map_err(|source| OpenError::File { path: path.clone(), source })?;
         let (turn, health) = (Turn::default(), watch::Sender::new(Health::default()));
+        let meters = Arc::<CommitMeters>::default();
         let way = Way {
             path: path.clone(),
             busy_timeout: if role == Role::Daemon { DAEMON_BUSY_TIMEOUT } else { BUSY_TIMEOUT },
@@ -126,8 +128,9 @@ impl Store {
         };
         Ok(Self {
             readers,
-            executor: Executor::start(way, Arc::clone(&turn), health.clone()).map_err(unusable)?,
-            writer: Writer::start(connection, options, turn, health),
+            executor: Executor::start(way, Arc::clone(&turn), health.clone(), Arc::clone(&meters)).map_err(unusable)?,
+            writer: Writer::start(connection, options, turn, health, Arc::clone(&meters)),
+            meters,
             lock,
             place,
             is_unchecked,

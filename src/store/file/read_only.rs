@@ -17,6 +17,7 @@ use crate::store::{
     OpenError, Store, StoreError,
     executor::{Executor, Turn, Way},
     health::Health,
+    meters::CommitMeters,
     read::illegal_rows::Scan,
     skipped_accounts::SkippedAccounts,
     write::writer::Writer,
@@ -60,15 +61,18 @@ impl Store {
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.clone());
         let place = FileIdentity::of(path).map_err(|source| unreadable(path, source))?;
         let (turn, health) = (Turn::default(), watch::Sender::new(Health::default()));
+        let meters = Arc::<CommitMeters>::default();
         Ok(Self {
             readers,
             executor: Executor::start(
                 Way::to_read(name(path, frozen.is_some()), READ_TIMEOUT),
                 Arc::clone(&turn),
                 health.clone(),
+                Arc::clone(&meters),
             )
             .map_err(|source| unreadable(path, source))?,
-            writer: Writer::start(connection, options, turn, health),
+            writer: Writer::start(connection, options, turn, health, Arc::clone(&meters)),
+            meters,
             lock: None,
             place,
             is_unchecked: true,

@@ -69,6 +69,12 @@ impl Store {
         *self.log.health()
     }
 
+    /// Bytes of the file at this moment; none where it is gone.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        bytes_of(self.place.path())
+    }
+
     /// Bytes of the log at this moment.
     #[must_use]
     pub fn log_bytes(&self) -> u64 {

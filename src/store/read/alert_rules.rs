@@ -1,7 +1,7 @@
 //! What alerting reads: new events, requests and what belongs to them, alerts that are open or due, and what holds back
 //! more than one request.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use sqlx::{FromRow, Row as _};
 
@@ -12,7 +12,8 @@ use crate::{
         decide::ConflictKind,
         event::EventType,
         history::hex,
-        request::Request,
+        observation::Cause,
+        request::{Request, StateKind},
         time::Time,
     },
     store::{
@@ -45,6 +46,38 @@ pub struct News {
     pub reach: Option<i64>,
     /// When it came to be.
     pub at: Time,
+    /// Of a step: what it was.
+    pub step: Option<StepNews>,
+}
+
+/// A step that the watch has not seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepNews {
+    /// The word of the request's kind.
+    pub kind: String,
+    /// The state before; none at the first step.
+    pub from: Option<StateKind>,
+    /// The state after.
+    pub to: StateKind,
+    /// Where it came from.
+    pub cause: Cause,
+    /// How long the request stood in the state before, where that is one in which people are waited for.
+    pub waited: Option<Duration>,
+}
+
+impl StepNews {
+    /// Nothing of a message, and of a row with words that this version does not know.
+    fn read(cells: &mut Cells<'_, '_>, to: Option<i64>, at: Time) -> rusqlite::Result<Option<Self>> {
+        let (kind, from, cause): (Option<String>, Option<i64>, Option<i64>) =
+            (cells.next()?, cells.next()?, cells.next()?);
+        let entered: Option<i64> = cells.next()?;
+        let (Some(kind), Some(to), Some(cause)) = (kind, to.and_then(codes::of_state), cause.and_then(codes::of_cause))
+        else {
+            return Ok(None);
+        };
+        let waited = entered.map(|entered| at.since(Time::from_ms(entered)));
+        Ok(Some(Self { kind, from: from.and_then(codes::of_state), to, cause, waited }))
+    }
 }
 
 /// The table of events.
@@ -64,6 +97,7 @@ impl News {
             partition_key: cells.next()?,
             reach: cells.next()?,
             at,
+            step: StepNews::read(cells, state, at)?,
         })
     }
 }
@@ -76,7 +110,10 @@ fn event_id(at: Time, hash: &[u8]) -> String {
 
 const NEWS: &str = "
     SELECT l.seq, l.at, l.to_state, l.hash, l.id, l.type, coalesce(l.subject, r.id), coalesce(l.partition_key, r.id),
-           l.reach
+           l.reach, r.kind, l.from_state, l.cause,
+           -- From `initiated` and the two `awaiting`.
+           CASE WHEN l.from_state IN (2, 3, 4)
+                THEN (SELECT b.at FROM log AS b WHERE b.request = l.request AND b.step = l.step - 1) END
     FROM log AS l LEFT JOIN request AS r ON r.row = l.request
     WHERE l.seq > ?1 ORDER BY l.seq LIMIT ?2";
 

@@ -149,8 +149,30 @@ const IMPORT_LEFT: &str = "
     WHERE i.state IN ('accepted', 'stuck') AND i.accepted_at < $1
     LIMIT $2";
 
+/// The words of `rule` in findings.
+pub const RULES: [&str; 18] = [
+    "no_next_step",
+    "overdue",
+    "deferred_overdue",
+    "call_unanswered",
+    "conflict_left_open",
+    "wakeup_left",
+    "delivery_stuck",
+    "event_unread",
+    "vigil_overdue",
+    "cron_silent",
+    "copy_waits",
+    "import_left",
+    "unread",
+    "alert_untold",
+    "state_without_history",
+    "state_differs",
+    "chain_broken",
+    "bad_row",
+];
+
 /// The rules that an index answers alone.
-const RULES: [&str; 12] = [
+const INDEXED: [&str; 12] = [
     NO_NEXT_STEP,
     OVERDUE,
     DEFERRED_OVERDUE,
@@ -270,7 +292,7 @@ impl Store {
     ) -> Result<Vec<Finding>, StoreError> {
         let mut connection = self.readers().acquire().await?;
         let mut found: Vec<Finding> = Vec::new();
-        for rule in RULES {
+        for rule in INDEXED {
             let rows = sqlx::query(rule).bind(overdue_before).bind(limit).fetch_all(&mut *connection).await?;
             found.extend(decode::legible::<Finding>(&rows, FINDING));
         }

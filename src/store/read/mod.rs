@@ -20,6 +20,7 @@ pub mod proof;
 pub mod recheck;
 pub mod request_page;
 pub(super) mod schema_checks;
+pub mod snapshot;
 pub mod stage_times;
 pub mod status;
 pub mod verify;

@@ -4,7 +4,7 @@
 //! half way leaves its connection in nobody knows what state: so callers wait on a channel, and the task runs to the end of
 //! its transaction.
 
-use std::{fmt::Debug, pin::Pin, slice};
+use std::{fmt::Debug, pin::Pin, slice, sync::Arc};
 
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -13,6 +13,7 @@ use crate::store::{
     StoreError,
     executor::Turn,
     health::{Health, tell},
+    meters::{CommitMeters, Queue},
 };
 
 /// Pieces that wait for the writer before their makers do: a backlog longer than this only costs memory.
@@ -83,11 +84,18 @@ impl Writer {
         options: SqliteConnectOptions,
         turn: Turn,
         told: watch::Sender<Health>,
+        meters: Arc<CommitMeters>,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let health = told.subscribe();
-        tokio::spawn(run(ConnectionSlot { connection: Some(connection), options, turn }, waiting, told));
+        tokio::spawn(run(ConnectionSlot { connection: Some(connection), options, turn, meters }, waiting, told));
         Self { queue, health }
+    }
+
+    /// What waits for it.
+    pub(in crate::store) fn queue(&self) -> Queue {
+        let limit = self.queue.max_capacity();
+        Queue { pieces: limit - self.queue.capacity(), limit }
     }
 
     /// How writing goes, now and whenever it changes.
@@ -118,6 +126,7 @@ struct ConnectionSlot {
     connection: Option<SqliteConnection>,
     options: SqliteConnectOptions,
     turn: Turn,
+    meters: Arc<CommitMeters>,
 }
 
 async fn run(mut slot: ConnectionSlot, mut waiting: mpsc::Receiver<Job>, health: watch::Sender<Health>) {
@@ -177,8 +186,12 @@ impl ConnectionSlot {
             None => self.connection.insert(self.options.connect().await?),
         };
         let mine = self.turn.lock().await;
+        let begun = self.meters.begun();
         let written = transact(connection, pieces).await;
         drop(mine);
+        if written.is_ok() {
+            self.meters.committed(pieces.len(), begun);
+        }
         if let Err(error) = &written {
             self.mend(error).await;
         }
@@ -234,7 +247,7 @@ mod tests {
         // Less than it has is as much as it has.
         let connection = options.clone().pragma("max_page_count", "1").connect().await.unwrap();
         let told = watch::Sender::new(Health::default());
-        (Writer::start(connection, options.clone(), Turn::default(), told), options)
+        (Writer::start(connection, options.clone(), Turn::default(), told, Arc::default()), options)
     }
 
     const WAKE: &str = "INSERT INTO wakeup (account, at, asked) VALUES ('wx0000000000000001', 1, 0) RETURNING account";
@@ -300,8 +313,12 @@ mod tests {
         let path = folder.path().join("a.db");
         let (writer, options) = cramped(&path).await;
         writer.close().await;
-        let mut slot =
-            ConnectionSlot { connection: Some(options.connect().await.unwrap()), options, turn: Turn::default() };
+        let mut slot = ConnectionSlot {
+            connection: Some(options.connect().await.unwrap()),
+            options,
+            turn: Turn::default(),
+            meters: Arc::default(),
+        };
         let connection = slot.connection.as_mut().unwrap();
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
         // As SQLite does by itself when a disk fails.
@@ -319,7 +336,7 @@ mod tests {
         writer.close().await;
         let away = folder.path().join("away.db");
         std::fs::rename(&path, &away).unwrap();
-        let mut slot = ConnectionSlot { connection: None, options, turn: Turn::default() };
+        let mut slot = ConnectionSlot { connection: None, options, turn: Turn::default(), meters: Arc::default() };
         assert!(matches!(slot.transact(&mut add()).await, Err(StoreError::Broken(_))));
         std::fs::rename(&away, &path).unwrap();
         assert!(slot.transact(&mut add()).await.is_ok());
@@ -331,7 +348,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let options = made(&folder.path().join("a.db")).await;
         let (connection, told) = (options.connect().await.unwrap(), watch::Sender::new(Health::default()));
-        let writer = Writer::start(connection, options.clone(), Turn::default(), told);
+        let writer = Writer::start(connection, options.clone(), Turn::default(), told, Arc::default());
         // All are sent before the writer takes the first of them, so that they are one group.
         let (number, text) = tokio::join!(writer.write(Add), writer.write(Run { sql: WAKE }));
         assert_eq!((number.unwrap(), text.unwrap().as_str()), (1, "wx0000000000000001"));

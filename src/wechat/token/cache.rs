@@ -10,7 +10,11 @@ use std::{
 use tokio::sync::watch;
 
 use super::{BadTokenSource, Desk, Grant, Token, TokenError, TokenSource, command::Program, service::Service};
-use crate::{clock::SharedClock, domain::id::AccountId};
+use crate::{
+    clock::SharedClock,
+    domain::id::AccountId,
+    wechat::meters::{CallMeters, Fetched},
+};
 
 /// A token is renewed this long before its end: old and new both work for 5 minutes around a refresh.
 const MARGIN_MAX: Duration = Duration::from_mins(5);
@@ -47,6 +51,8 @@ struct Inner {
     cache: Mutex<Cache>,
     /// Tokens kept at once.
     max: usize,
+    /// Where fetches are counted.
+    meters: Mutex<Arc<CallMeters>>,
 }
 
 #[derive(Debug)]
@@ -94,7 +100,8 @@ impl Tokens {
             TokenSource::Static(tokens) => fixed(tokens)?,
             TokenSource::Asked(desk) => Source::Asked(desk),
         };
-        Ok(Self { inner: Arc::new(Inner { source, clock, cache: Mutex::default(), max: max.max(1) }) })
+        let (cache, meters, max) = (Mutex::default(), Mutex::default(), max.max(1));
+        Ok(Self { inner: Arc::new(Inner { source, clock, cache, max, meters }) })
     }
 
     /// The account's token: the kept one, or one that all concurrent callers wait for together. A caller that goes away
@@ -147,6 +154,15 @@ impl Tokens {
         self.inner.cache().kept.extend(by_use);
     }
 
+    /// Counts fetches here from now on.
+    pub(in crate::wechat) fn count_in(&self, meters: Arc<CallMeters>) {
+        *self.inner.meters.lock().unwrap_or_else(PoisonError::into_inner) = meters;
+    }
+
+    pub(in crate::wechat) fn clock(&self) -> &SharedClock {
+        &self.inner.clock
+    }
+
     /// Whether somebody in this process keeps them.
     #[must_use]
     pub fn are_asked_for(&self) -> bool {
@@ -161,6 +177,11 @@ impl Tokens {
 }
 
 impl Inner {
+    fn note(&self, fetched: Fetched, asked: Duration) {
+        let meters = Arc::clone(&self.meters.lock().unwrap_or_else(PoisonError::into_inner));
+        meters.tokens.note(fetched, self.clock.monotonic().saturating_sub(asked));
+    }
+
     fn cache(&self) -> MutexGuard<'_, Cache> {
         // Nothing panics while the cache is held, and if something did, the cache would be whole.
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
@@ -240,7 +261,9 @@ struct InFlightFetch {
 impl InFlightFetch {
     async fn fly(self) {
         let asked = self.inner.clock.monotonic();
-        let outcome = self.inner.fetch(&self.account).await.map(|grant| {
+        let fetched = self.inner.fetch(&self.account).await;
+        self.inner.note(Fetched::of(fetched.as_ref().err()), asked);
+        let outcome = fetched.map(|grant| {
             self.inner.keep(&self.account, &grant, asked);
             grant.token
         });
@@ -250,6 +273,9 @@ impl InFlightFetch {
 
 impl Drop for InFlightFetch {
     fn drop(&mut self) {
+        if self.landing.borrow().is_none() {
+            self.inner.note(Fetched::BrokenOff, self.inner.clock.monotonic());
+        }
         self.inner.cache().flights.remove(&self.account);
     }
 }
