@@ -23,6 +23,7 @@ use crate::{
         deliver::{ChannelEndpoint, Deliver},
         evaluator::{self, AlertEvaluator},
         fan_out::Subscription,
+        meters::LastHeard,
         resend::Resender,
         unwritable_alarm::{Audience, UnwritableAlarm},
     },
@@ -31,6 +32,7 @@ use crate::{
     domain::alert_rules::AlertPolicy,
     engine::{self, Engine, alert_deadlines::AlertDeadlines, drive::Driver, presence::Presence},
     live::{Changes, controlled},
+    metrics::{Metrics, Sources, http::HttpMeters},
     notify::{Channel, heartbeat::HeartbeatClient},
     schedule::{Calendar, CronJobs},
     shutdown::Shutdown,
@@ -183,6 +185,9 @@ pub struct Daemon {
     /// Tells what ends the daemon.
     damage: UnwritableAlarm,
     heartbeat: (Beat, Changes<Beat>),
+    /// What is measured of it.
+    metrics: Metrics,
+    heard: LastHeard,
     /// What replaces its configuration while it runs.
     controls: Controls,
 }
@@ -194,6 +199,7 @@ impl Daemon {
     /// [`StoreError`] when the database cannot be read or written.
     pub async fn open(store: Store, parts: Parts) -> Result<Self, StoreError> {
         let (engine, driver) = drive(store, parts.clock, parts.wechat, parts.engine).await?;
+        engine.store().time_commits(engine.clock());
         engine.recorder().audit_by(deadlines(&parts.alerting));
         let subscriptions = parts.alerting.subscriptions.clone();
         let mut alerting = Alerting::start(&engine, parts.alerting, parts.channels, parts.give_up_after).await?;
@@ -211,7 +217,17 @@ impl Daemon {
             heartbeat,
             jobs: jobs.control(),
         };
-        Ok(Self { engine, driver, alerting, jobs, unwritable, damage, heartbeat: (parts.heartbeat, beats), controls })
+        let heard = LastHeard::default();
+        heard.configure(parts.heartbeat.is_some());
+        let metrics = Metrics::new(Sources {
+            engine: Arc::clone(&engine),
+            alerting: alerting.evaluator.meters(),
+            deliveries: alerting.deliver.channels().meters().clone(),
+            heartbeat: heard.clone(),
+            http: HttpMeters::default(),
+        });
+        let heartbeat = (parts.heartbeat, beats);
+        Ok(Self { engine, driver, alerting, jobs, unwritable, damage, heartbeat, metrics, heard, controls })
     }
 
     /// What replaces its configuration while it runs.
@@ -220,12 +236,19 @@ impl Daemon {
         self.controls.clone()
     }
 
+    /// What is measured of it.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
     /// Works until the end is asked for, finishes what is under way, and closes the database.
     ///
     /// # Errors
     /// The file is damaged, or the loop panicked.
     pub async fn run(self, presence: Presence, shutdown: &Shutdown) -> anyhow::Result<()> {
-        let Self { engine, driver, alerting, jobs, unwritable, damage, heartbeat: (to, changes), controls: _ } = self;
+        let Self { engine, driver, alerting, jobs, unwritable, damage, heartbeat, metrics: _, heard, controls: _ } =
+            self;
         let Alerting { evaluator, deliver, resender } = alerting;
         let work = async {
             let ended = driver.spawn(shutdown.clone()).await;
@@ -233,7 +256,7 @@ impl Daemon {
             shutdown.ask();
             ended
         };
-        let beat = beat(&engine, to, changes, shutdown);
+        let beat = beat(&engine, heartbeat, &heard, shutdown);
         let tell = async {
             // What it still finds out is sent by the next process: it is written down.
             let (tell, resend) = (deliver.run(shutdown), resender.run(shutdown));

@@ -16,6 +16,7 @@
 //! - [`engine`]: joins the other modules.
 //! - [`alerting`]: what people must know, and its delivery to channels.
 //! - [`schedule`]: cron jobs.
+//! - [`metrics`]: what monitoring systems see of a daemon.
 //! - [`http`]: the doors that other systems come in by: `WeChat`'s pushes, and tokens for the platform's own.
 //! - [`daemon`]: puts a daemon together, for the command line, tests and simulations.
 //! - [`cli`]: the command line.
@@ -34,6 +35,7 @@ pub mod engine;
 pub mod http;
 pub mod live;
 pub mod meters;
+pub mod metrics;
 pub mod net;
 pub mod notify;
 pub mod schedule;

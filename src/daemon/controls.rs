@@ -8,6 +8,7 @@ use crate::{
         deliver::{ChannelEndpoint, Configured},
         evaluator,
         heartbeat::HeartbeatTask,
+        meters::LastHeard,
         resend::Recipients,
         unwritable_alarm::Audience,
     },
@@ -70,7 +71,8 @@ impl Controls {
         } else {
             new.wechat
         };
-        self.engine.reconfigure(new.engine, wechat);
+        let meters = Arc::clone(running.meters());
+        self.engine.reconfigure(new.engine, wechat.counting(meters));
         self.engine.recorder().audit_by(new.deadlines);
         self.audience.set(&new.alerting.subscriptions, outlets.clone());
         // In this order: when what waits for a channel that is gone is given up, nothing is queued for it any more.
@@ -84,12 +86,20 @@ impl Controls {
 }
 
 /// Beats until the end is asked for, for whoever is to hear it.
-pub(super) async fn beat(engine: &Arc<Engine>, first: Beat, mut changes: Changes<Beat>, shutdown: &Shutdown) {
+pub(super) async fn beat(
+    engine: &Arc<Engine>,
+    (first, mut changes): (Beat, Changes<Beat>),
+    heard: &LastHeard,
+    shutdown: &Shutdown,
+) {
     let mut to = first;
     while !shutdown.asked() {
+        heard.configure(to.is_some());
         let beats = async {
             match to.take() {
-                Some((client, every)) => HeartbeatTask::new(Arc::clone(engine), client, every).run(shutdown).await,
+                Some((client, every)) => {
+                    HeartbeatTask::new(Arc::clone(engine), client, every).noting(heard.clone()).run(shutdown).await;
+                }
                 None => shutdown.wait().await,
             }
         };
