@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     domain::{
+        action::Via,
         alert_rules::{Rule, Stage},
         history::is_possible,
         observation::Cause,
@@ -43,6 +44,7 @@ pub struct AlertMeters {
     steps: [Counter; STEPS],
     approvals: [Histogram<{ APPROVAL_US.len() }>; APPROVALS.len()],
     fired: [Counter; Rule::ALL.len()],
+    accepted: [Counter; Via::ALL.len()],
 }
 
 impl Default for AlertMeters {
@@ -51,6 +53,7 @@ impl Default for AlertMeters {
             steps: [const { Counter::new() }; STEPS],
             approvals: [const { Histogram::new(APPROVAL_US) }; APPROVALS.len()],
             fired: [const { Counter::new() }; Rule::ALL.len()],
+            accepted: Default::default(),
         }
     }
 }
@@ -93,6 +96,9 @@ impl AlertMeters {
     pub(super) fn step(&self, step: &StepNews) {
         let Some(kind) = KIND_WORDS.into_iter().find(|kind| *kind == step.kind) else { return };
         self.steps[StepClass { kind, to: step.to, cause: step.cause }.place()].add_one();
+        if let Some(via) = step.via {
+            self.accepted[via as usize].add_one();
+        }
         let (Some(from), Some(waited)) = (step.from, step.waited) else { return };
         if let Some((stage, Ended::Forward)) = stage_ended(kind, from.as_str(), step.to.as_str())
             && let Some(place) = APPROVALS.iter().position(|measured| *measured == stage)
@@ -110,6 +116,12 @@ impl AlertMeters {
     #[must_use]
     pub fn steps(&self, class: StepClass) -> u64 {
         self.steps[class.place()].get()
+    }
+
+    /// Requests that came in by this door.
+    #[must_use]
+    pub fn accepted(&self, via: Via) -> u64 {
+        self.accepted[via as usize].get()
     }
 
     /// How long approvals of each stage of [`APPROVALS`] took.
@@ -275,6 +287,7 @@ mod tests {
             from: Some(from),
             to,
             cause: Cause::Listing,
+            via: None,
             waited: Some(Duration::from_hours(hours)),
         };
         meters.step(&step("link", StateKind::AwaitingAccountAdmin, StateKind::AwaitingProgramAdmin, 3));

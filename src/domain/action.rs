@@ -32,6 +32,15 @@ pub enum Via {
 }
 
 impl Via {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Cli, Self::Api, Self::Web];
+
+    /// The door with this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|via| via.as_str() == word)
+    }
+
     /// The word of `v_action.via`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -121,6 +121,11 @@ pub const CATALOG: &[Metric] = &[
         &["kind", "to", "cause"],
         "Steps of requests, by the state that they led to and where they came from; commands' steps count, too.",
     ),
+    counter(
+        "amplinkd_requests_accepted_total",
+        &["via"],
+        "Requests that were accepted, by the door that they came in by.",
+    ),
     gauge(
         "amplinkd_oldest_waiting_timestamp_seconds",
         &["stage"],

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     alerting::meters::{APPROVALS, DeliveryResult, StepClass},
     domain::{
+        action::Via,
         alert_rules::Rule,
         alert_state::AlertState,
         decide::ConflictKind,
@@ -122,6 +123,8 @@ fn requests(page: &mut Page<'_>, sources: &Sources, now: Option<&Snapshot>) -> f
         ([kind, to.as_str(), cause.as_str()], sources.alerting.steps(class))
     });
     page.counters("amplinkd_transitions_total", steps)?;
+    let accepted = Via::ALL.map(|via| ([via.as_str()], sources.alerting.accepted(via)));
+    page.counters("amplinkd_requests_accepted_total", accepted)?;
     if let Some(now) = now {
         let oldest = WaitsFor::ALL.into_iter().zip(now.oldest);
         let oldest = oldest.map(|(whom, since)| ([whom.as_str()], timestamp(since)));

@@ -8,6 +8,7 @@ use sqlx::{FromRow, Row as _};
 use crate::{
     domain::{
         account::SuspendedBy,
+        action::Via,
         alert_rules::{OpenConflict, Reading, Subject},
         decide::ConflictKind,
         event::EventType,
@@ -61,6 +62,8 @@ pub struct StepNews {
     pub to: StateKind,
     /// Where it came from.
     pub cause: Cause,
+    /// Of the first step: the door that the request came in by. Imports come in by a command.
+    pub via: Option<Via>,
     /// How long the request stood in the state before, where that is one in which people are waited for.
     pub waited: Option<Duration>,
 }
@@ -70,13 +73,15 @@ impl StepNews {
     fn read(cells: &mut Cells<'_, '_>, to: Option<i64>, at: Time) -> rusqlite::Result<Option<Self>> {
         let (kind, from, cause): (Option<String>, Option<i64>, Option<i64>) =
             (cells.next()?, cells.next()?, cells.next()?);
-        let entered: Option<i64> = cells.next()?;
+        let (entered, via): (Option<i64>, Option<String>) = (cells.next()?, cells.next()?);
         let (Some(kind), Some(to), Some(cause)) = (kind, to.and_then(codes::of_state), cause.and_then(codes::of_cause))
         else {
             return Ok(None);
         };
         let waited = entered.map(|entered| at.since(Time::from_ms(entered)));
-        Ok(Some(Self { kind, from: from.and_then(codes::of_state), to, cause, waited }))
+        let is_first = cause == Cause::Accepted;
+        let via = is_first.then(|| via.and_then(|word| Via::from_word(&word)).unwrap_or(Via::Cli));
+        Ok(Some(Self { kind, from: from.and_then(codes::of_state), to, cause, via, waited }))
     }
 }
 
@@ -113,7 +118,11 @@ const NEWS: &str = "
            l.reach, r.kind, l.from_state, l.cause,
            -- From `initiated` and the two `awaiting`.
            CASE WHEN l.from_state IN (2, 3, 4)
-                THEN (SELECT b.at FROM log AS b WHERE b.request = l.request AND b.step = l.step - 1) END
+                THEN (SELECT b.at FROM log AS b WHERE b.request = l.request AND b.step = l.step - 1) END,
+           -- What is done first to a request is that it is made.
+           CASE WHEN l.step = 1
+                THEN (SELECT c.via FROM action AS c INDEXED BY action_of_subject
+                      WHERE c.subject = r.id ORDER BY c.id LIMIT 1) END
     FROM log AS l LEFT JOIN request AS r ON r.row = l.request
     WHERE l.seq > ?1 ORDER BY l.seq LIMIT ?2";
 

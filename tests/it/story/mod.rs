@@ -18,6 +18,8 @@ mod door;
 
 mod link;
 
+mod metrics;
+
 mod pacing;
 
 pub(crate) mod poison;

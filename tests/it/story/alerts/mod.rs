@@ -29,6 +29,7 @@ use amplinkd::{
     alerting::{
         deliver::{ChannelEndpoint, Deliver},
         fan_out::Subscription,
+        meters::DeliveryMeters,
         resend::Resender,
     },
     sim::By,
@@ -103,6 +104,11 @@ impl Guarded {
         change(&mut guarded.daemon.alerting);
         guarded.daemon.watch_over().await;
         guarded
+    }
+
+    /// What is counted of the channels.
+    pub(crate) fn delivery_meters(&self) -> DeliveryMeters {
+        self.deliver.as_ref().map(|deliver| deliver.channels().meters().clone()).unwrap_or_default()
     }
 
     /// Ends and starts the process.
