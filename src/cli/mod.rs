@@ -16,6 +16,7 @@ pub mod context;
 pub mod db;
 pub mod demo;
 pub mod gate;
+pub mod health;
 pub mod heartbeat;
 pub mod import;
 pub mod man;
@@ -145,6 +146,8 @@ pub enum Command {
     Plan(plan::Plan),
     /// Show health, open work and required actions on one page; exit code 3 if action is required
     Status(status::Status),
+    /// Tell whether the daemon is alive and ready, for containers and supervisors; exit code 1 if it is not
+    Health(health::Health),
     /// Check for lost, stalled or inconsistent work; exit code 3 if any is found
     Audit(audit::Audit),
     /// Back up, restore, verify and prune the database
@@ -257,6 +260,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Report(report) => report::run(&context, report).await,
         Command::Plan(command) => plan::run(&context, command).await,
         Command::Status(status::Status {}) => status::run(&context).await,
+        Command::Health(health::Health {}) => health::run(&context).await,
         Command::Audit(command) => audit::run(&context, command).await,
         Command::Db(command) => db::run(&context, command).await,
         Command::Config(ConfigCommand::Check { quiet: true }) => {
