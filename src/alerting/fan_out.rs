@@ -8,7 +8,7 @@ use crate::{
         event::{AlertPhase, EventType},
         time::Time,
     },
-    store::{read::alert_rules::News, row_id::new_id, write::alerts::NewDelivery},
+    store::{read::news::News, row_id::new_id, write::alerts::NewDelivery},
 };
 
 /// What a channel asked for.

@@ -21,7 +21,7 @@ use crate::{
         time::Time,
     },
     meters::{Counter, Histogram},
-    store::{read::alert_rules::StepNews, write::deliveries::Outcome},
+    store::{read::news::StepNews, write::deliveries::Outcome},
 };
 
 /// Upper bounds of how long an approval takes, microseconds: 15 minutes to a fortnight.

@@ -10,7 +10,7 @@ use reqwest::{
 
 use super::{
     answer::{self, CallError, RawListing, cleaned},
-    meters::{Api, CallMeters},
+    meters::{Api, CallMeters, Missing},
     token::Token,
 };
 use crate::{
@@ -222,26 +222,12 @@ pub(super) fn post(http: &reqwest::Client, url: Url, sent: Bytes) -> reqwest::Re
 }
 
 /// Why there is no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
-    /// There was no connection.
-    Connect,
-    /// There was no request.
-    NotSent,
-    /// Time was up.
-    Timeout,
-    /// It broke off, or was longer than any answer.
-    BrokenOff,
-}
-
-impl Missing {
-    fn of(error: &reqwest::Error) -> Self {
-        match () {
-            () if error.is_builder() => Self::NotSent,
-            () if error.is_connect() => Self::Connect,
-            () if error.is_timeout() => Self::Timeout,
-            () => Self::BrokenOff,
-        }
+fn missing(error: &reqwest::Error) -> Missing {
+    match () {
+        () if error.is_builder() => Missing::NotSent,
+        () if error.is_connect() => Missing::Connect,
+        () if error.is_timeout() => Missing::Timeout,
+        () => Missing::BrokenOff,
     }
 }
 
@@ -256,10 +242,10 @@ pub(super) async fn call(request: reqwest::RequestBuilder, max: usize) -> Result
 /// Sends and waits for status and body; from the first byte out, every fault leaves the outcome unknown.
 async fn exchange(request: reqwest::RequestBuilder, max: usize) -> Exchanged {
     let response = request.send().await.map_err(|error| {
-        let missing = Missing::of(&error);
+        let fault = missing(&error);
         let why = client::explain(error);
-        let unsent = matches!(missing, Missing::NotSent | Missing::Connect);
-        (missing, if unsent { CallError::NotSent(why) } else { CallError::Lost(why) })
+        let unsent = matches!(fault, Missing::NotSent | Missing::Connect);
+        (fault, if unsent { CallError::NotSent(why) } else { CallError::Lost(why) })
     })?;
     let status = response.status();
     let body = client::body(response, max).await.map_err(|fault| match fault {
@@ -267,7 +253,7 @@ async fn exchange(request: reqwest::RequestBuilder, max: usize) -> Exchanged {
         BodyFault::TooLong(max) => {
             (Missing::BrokenOff, CallError::Unreadable(format!("the answer has more than {max} bytes")))
         }
-        BodyFault::Broken(error) => (Missing::of(&error), CallError::Lost(client::explain(error))),
+        BodyFault::Broken(error) => (missing(&error), CallError::Lost(client::explain(error))),
     })?;
     Ok((status, body))
 }

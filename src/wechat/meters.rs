@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{answer::CallError, client::Missing, token::TokenError};
+use super::{answer::CallError, token::TokenError};
 use crate::{
     domain::errcode::{Class, TABLE, place},
     meters::{Counter, Histogram},
@@ -89,6 +89,19 @@ impl CallResult {
             Self::NotSent => Class::ALL.len() + 3,
         }
     }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// There was no connection.
+    Connect,
+    /// There was no request.
+    NotSent,
+    /// Time was up.
+    Timeout,
+    /// It broke off, or was longer than any answer.
+    BrokenOff,
 }
 
 /// Calls of one API.

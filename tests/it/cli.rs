@@ -9,6 +9,7 @@ mod egress;
 mod endings;
 mod files;
 mod gate;
+mod health;
 mod history;
 mod identity;
 mod import;

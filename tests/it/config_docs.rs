@@ -7,10 +7,11 @@ use crate::database_docs::blocks;
 
 const READMES: [&str; 2] = [include_str!("../../README.md"), include_str!("../../README.zh-CN.md")];
 
-const DOCUMENTS: [&str; 4] = [
+const DOCUMENTS: [&str; 5] = [
     include_str!("../../docs/alerts.md"),
     include_str!("../../docs/approvals.md"),
     include_str!("../../docs/events.md"),
+    include_str!("../../docs/metrics.md"),
     include_str!("../../docs/network.md"),
 ];
 

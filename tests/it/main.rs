@@ -17,6 +17,7 @@ mod harness;
 mod http;
 mod imports;
 mod kill;
+mod metrics_docs;
 mod million;
 mod moves;
 mod notify;

@@ -41,7 +41,7 @@ use crate::{
     shutdown::Shutdown,
     store::{
         StoreError,
-        read::alert_rules::News,
+        read::news::News,
         write::alerts::{AlertRow, WatchRecord},
     },
 };

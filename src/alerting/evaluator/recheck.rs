@@ -12,7 +12,7 @@ use crate::{
     store::{
         StoreError,
         read::{
-            alert_rules::News,
+            news::News,
             recheck::{Aged, Recheck},
         },
     },

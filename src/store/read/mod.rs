@@ -14,6 +14,7 @@ pub mod digest;
 pub mod due_deliveries;
 pub mod id_suffix;
 pub(super) mod illegal_rows;
+pub mod news;
 pub mod nudge_effects;
 pub mod pages;
 pub mod proof;

@@ -1,6 +1,10 @@
 //! What Prometheus sees of a daemon in the small world. Stories read the text as a scraper does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write as _,
+    process::{Command, Stdio},
+};
 
 use amplinkd::{
     alerting::meters::LastHeard,
@@ -311,4 +315,23 @@ async fn prometheus_gets_the_format_that_it_asks_for_and_its_requests_are_counte
     assert!(!scrape.text.contains("wx0123456789abcdef"));
     shutdown.ask();
     serving.await.unwrap();
+}
+
+/// Debian's `promtool` reads a text as Prometheus does, and knows the rules for names.
+#[tokio::test]
+async fn promtool_has_nothing_to_say_against_a_text() {
+    let mut guarded = Guarded::start().await;
+    let metrics = measured(&guarded);
+    guarded.daemon.link().await;
+    guarded.run_for(hours(3)).await;
+    let text = metrics.text(Format::Prometheus).await;
+    let promtool =
+        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let Ok(mut promtool) = promtool else {
+        crate::skip::skipped("there is no promtool: apt-get install prometheus");
+        return;
+    };
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let said = promtool.wait_with_output().unwrap();
+    assert!(said.status.success() && said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
 }
