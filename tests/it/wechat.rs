@@ -22,6 +22,8 @@ mod callback;
 
 mod component;
 
+mod counted;
+
 mod tokens;
 mod wrapped;
 
