@@ -136,7 +136,9 @@ mod tests {
         let lateness = LatencyHistogram::default();
         let bounds = [1, 10, 100].map(Duration::from_millis);
         let late = [0, 1_000, 1_200, 9_000, 10_000, 99_000, 150_000, 9_000_000_000];
-        late.into_iter().for_each(|us| lateness.note(Duration::from_micros(us)));
+        for us in late {
+            lateness.note(Duration::from_micros(us));
+        }
         let HistogramReading { buckets, above, sum } = lateness.folded(&bounds);
         assert_eq!(buckets, [(1_000, 2), (10_000, 3), (100_000, 1)]);
         assert_eq!((above, sum), (2, late.iter().sum()));

@@ -140,7 +140,7 @@ impl HttpMeters {
         let mut requests = self.0.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let mut series = (method, route.to_owned(), status);
         if requests.len() >= SERIES_MAX && !requests.contains_key(&series) {
-            series.1 = OTHER_ROUTE.to_owned();
+            OTHER_ROUTE.clone_into(&mut series.1);
         }
         *requests.entry(series).or_default() += 1;
     }

@@ -23,7 +23,9 @@ impl AlertEvaluator {
             Err(error) if error.is_of_one_row() => self.write_apart(step, error).await?,
             written => written?,
         }
-        fired.into_iter().for_each(|rule| self.meters.fired(rule));
+        for rule in fired {
+            self.meters.fired(rule);
+        }
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! What Prometheus sees of a daemon in the small world. Stories read the text as a scraper does.
 
+#![expect(clippy::float_cmp, clippy::cast_precision_loss, reason = "a text has counts, and times to the millisecond")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write as _,
