@@ -27,6 +27,11 @@ impl Counter {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
+    /// At least so many: what somebody else counts.
+    pub fn raise_to(&self, count: u64) {
+        self.0.fetch_max(count, Ordering::Relaxed);
+    }
+
     /// How many by now.
     #[must_use]
     pub fn get(&self) -> u64 {

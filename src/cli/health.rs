@@ -44,7 +44,11 @@ pub struct Health {}
 /// # Errors
 /// What is wrong with the daemon.
 pub async fn run(context: &Context) -> anyhow::Result<ExitStatus> {
-    context.with_reader(async |session| by_database(session).await).await.map(|()| ExitStatus::Success)
+    match context.config()?.http {
+        Some(http) => by_http(&http.listen, "/readyz").await?,
+        None => context.with_reader(async |session| by_database(session).await).await?,
+    }
+    Ok(ExitStatus::Success)
 }
 
 /// What the database tells of the daemon that drives it.

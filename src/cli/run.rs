@@ -105,7 +105,7 @@ async fn start(config: &Config, configs: watch::Receiver<Arc<Config>>, shutdown:
     let daemon = Daemon::open(store, parts).await?;
     let doors = doors.map(|doors| doors.counting_refused_keys(daemon.engine.refused_keys()));
     let door = match &fitted.http {
-        Some(http) => Some(Door::open(http, &daemon.engine, configs, shutdown).await?),
+        Some(http) => Some(Door::open(http, &daemon.engine, configs, shutdown).await?.measuring(daemon.metrics())),
         None => None,
     };
     let presence = Presence::begin(Arc::clone(&daemon.engine)).await;

@@ -4,12 +4,10 @@
 use std::time::Duration;
 
 use axum::{
-    Router,
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, Request},
     http::{HeaderMap, header},
     middleware::Next,
     response::{IntoResponse, Response},
-    routing::get,
 };
 
 use crate::metrics::{
@@ -17,12 +15,8 @@ use crate::metrics::{
     http::{OTHER_ROUTE, RequestKind},
 };
 
-/// `/metrics`, open to whoever reaches it.
-pub fn router(metrics: Metrics) -> Router {
-    Router::new().route("/metrics", get(scrape)).with_state(metrics)
-}
-
-async fn scrape(State(metrics): State<Metrics>, headers: HeaderMap) -> Response {
+/// Everything, in the format that is asked for.
+pub async fn scrape(metrics: &Metrics, headers: &HeaderMap) -> Response {
     let format = wanted(headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default());
     let text = metrics.text(format).await;
     let head = [(header::CONTENT_TYPE, format.content_type()), (header::CACHE_CONTROL, "no-store")];
@@ -54,8 +48,8 @@ fn quality(range: &str) -> u32 {
 }
 
 /// Counts a request by its method, the pattern of the path that it matched and its status, and how long it took until its
-/// answer began. For `axum::middleware::from_fn_with_state`, around routes that are matched already.
-pub async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+/// answer began. It stands around routes that are matched already.
+pub async fn count(metrics: &Metrics, request: Request, next: Next) -> Response {
     let begun = metrics.clock().monotonic();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();

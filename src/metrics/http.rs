@@ -157,9 +157,11 @@ impl HttpMeters {
         OpenStream(self.clone())
     }
 
-    /// Somebody was refused.
-    pub fn refused(&self, why: AuthFailure) {
-        self.0.refused[why as usize].add_one();
+    /// So many were turned away since the start, in the order of [`AuthFailure::ALL`].
+    pub fn turned_away(&self, counts: [u64; AuthFailure::ALL.len()]) {
+        for (counter, count) in self.0.refused.iter().zip(counts) {
+            counter.raise_to(count);
+        }
     }
 
     pub(super) fn write(&self, page: &mut Page<'_>) -> fmt::Result {

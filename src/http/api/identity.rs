@@ -12,7 +12,7 @@ use axum::{
 use subtle::ConstantTimeEq as _;
 
 use super::{
-    cookie,
+    cookie, measured,
     problem::Problem,
     state::{Api, AuthFailures},
     table::{self, Access, ROUTES},
@@ -117,6 +117,9 @@ impl FromRequestParts<Api> for Origin {
 pub(super) async fn identify(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let access = path.as_deref().and_then(|path| table::access(request.method(), path));
+    // The one route that a configuration can open.
+    let is_open = path.as_deref() == Some(measured::PATH) && access.is_some() && api.config().metrics.open;
+    let access = if is_open { Some(Access::Open) } else { access };
     let is_of_api = path.is_some() || request.uri().path().starts_with("/api/");
     if access == Some(Access::Open) || !is_of_api {
         return next.run(request).await;

@@ -16,6 +16,7 @@ mod guesses;
 mod health;
 pub mod identity;
 mod machine;
+mod measured;
 mod openapi;
 pub mod page;
 mod params;
@@ -54,6 +55,7 @@ use super::{
 use crate::{
     config::{Config, Http, Listen},
     engine::Engine,
+    metrics::Metrics,
     shutdown::Shutdown,
 };
 
@@ -105,6 +107,13 @@ impl Door {
         self.listener.address()
     }
 
+    /// Shows what is measured of the daemon, and counts what is asked here.
+    #[must_use]
+    pub fn measuring(self, metrics: Metrics) -> Self {
+        self.api.measure(metrics);
+        self
+    }
+
     /// What its handlers use.
     #[must_use]
     pub const fn api(&self) -> &Api {
@@ -125,6 +134,7 @@ fn described() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
+        .routes(routes!(measured::metrics))
         .routes(routes!(document))
         .routes(routes!(machine::meta))
         .routes(routes!(sign_in::sign_in, sign_in::sign_out))
@@ -176,8 +186,17 @@ pub fn router(api: &Api) -> Router {
         .layer(from_fn_with_state(api.clone(), identity::identify))
         .layer(from_fn_with_state(CrossSite::new(&api.http.hosts), cross_site::refuse))
         .layer(from_fn(in_time))
-        .layer(CatchPanicLayer::custom(panicked as fn(_) -> _));
+        .layer(CatchPanicLayer::custom(panicked as fn(_) -> _))
+        .layer(from_fn_with_state(api.clone(), counted));
     Router::new().fallback_service(inside).layer(from_fn_with_state(api.clone(), front::front))
+}
+
+/// Counts what is asked, where it is measured.
+async fn counted(State(api): State<Api>, request: Request, next: Next) -> Response {
+    match api.metrics() {
+        Some(metrics) => super::metrics::count(metrics, request, next).await,
+        None => next.run(request).await,
+    }
 }
 
 async fn in_time(request: Request, next: Next) -> Response {

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     ops::Deref,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -18,6 +18,7 @@ use crate::{
     config::{Config, Http},
     domain::time::Time,
     engine::{Engine, record::Recorder},
+    metrics::Metrics,
     shutdown::Shutdown,
     store::Store,
 };
@@ -68,6 +69,7 @@ pub struct Shared {
     pub(super) pulse: Pulse,
     pub(super) sign_ins: SignInLimits,
     pub(super) passwords: Semaphore,
+    metrics: OnceLock<Metrics>,
     reads: Semaphore,
     reports: Semaphore,
 }
@@ -81,11 +83,23 @@ impl Deref for Api {
 }
 
 impl Api {
+    /// Shows what is measured of the daemon, and is measured with it.
+    pub(super) fn measure(&self, metrics: Metrics) {
+        // A door belongs to one daemon.
+        let _ = self.metrics.set(metrics);
+    }
+
+    /// What is measured of the daemon.
+    pub(super) fn metrics(&self) -> Option<&Metrics> {
+        self.metrics.get()
+    }
+
     /// For this daemon.
     #[must_use]
     pub fn new(engine: Arc<Engine>, config: watch::Receiver<Arc<Config>>, http: Http, shutdown: Shutdown) -> Self {
         let sign_ins = SignInLimits::new(engine.clock());
         Self(Arc::new(Shared {
+            metrics: OnceLock::new(),
             engine,
             config,
             shutdown,

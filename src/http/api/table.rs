@@ -44,6 +44,7 @@ const fn delete(path: &'static str, access: Access) -> Route {
 pub const ROUTES: &[Route] = &[
     get("/livez", Access::Open),
     get("/readyz", Access::Open),
+    get("/metrics", Access::May(Role::Viewer, Scope::Metrics)),
     get("/api/v1/openapi.json", VIEW),
     get("/api/v1/meta", VIEW),
     post("/api/v1/session", Access::Open),

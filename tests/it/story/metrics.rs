@@ -286,8 +286,14 @@ async fn the_database_is_asked_every_fifteen_seconds_at_most_and_what_is_counted
 async fn prometheus_gets_the_format_that_it_asks_for_and_its_requests_are_counted() {
     let guarded = Guarded::start().await;
     let metrics = measured(&guarded);
-    let app = door::router(metrics.clone());
-    let app = app.layer(axum::middleware::from_fn_with_state(metrics.clone(), door::count));
+    let (scraped, counted) = (metrics.clone(), metrics.clone());
+    let scrape = async move |headers: axum::http::HeaderMap| door::scrape(&scraped, &headers).await;
+    let count = move |request: axum::extract::Request, next: axum::middleware::Next| {
+        let counted = counted.clone();
+        async move { door::count(&counted, request, next).await }
+    };
+    let app = axum::Router::new().route("/metrics", axum::routing::get(scrape));
+    let app = app.layer(axum::middleware::from_fn(count));
     let listener = Listener::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let url = format!("http://{}/metrics", listener.address().unwrap());
     let shutdown = Shutdown::new();
