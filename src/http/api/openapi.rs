@@ -13,6 +13,7 @@ use utoipa::{
 };
 
 use super::{
+    measured,
     problem::ProblemBody,
     table::{self, Access},
 };
@@ -98,7 +99,7 @@ fn common(path: &str, method: &HttpMethod, operation: &mut Operation) {
         _ => axum::http::Method::GET,
     };
     let access = table::access(&known, path);
-    let is_probe = !path.starts_with("/api/");
+    let is_probe = !path.starts_with("/api/") && path != measured::PATH;
     let mut statuses = vec!["500", "503"];
     if !is_probe {
         statuses.extend(["401", "421", "422"]);
