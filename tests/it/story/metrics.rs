@@ -287,7 +287,10 @@ async fn prometheus_gets_the_format_that_it_asks_for_and_its_requests_are_counte
     let guarded = Guarded::start().await;
     let metrics = measured(&guarded);
     let (scraped, counted) = (metrics.clone(), metrics.clone());
-    let scrape = async move |headers: axum::http::HeaderMap| door::scrape(&scraped, &headers).await;
+    let scrape = move |headers: axum::http::HeaderMap| {
+        let scraped = scraped.clone();
+        async move { door::scrape(&scraped, &headers).await }
+    };
     let count = move |request: axum::extract::Request, next: axum::middleware::Next| {
         let counted = counted.clone();
         async move { door::count(&counted, request, next).await }
