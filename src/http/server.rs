@@ -2,7 +2,14 @@
 //! from its first byte to its last; where it is kept, by [`Patience`]. Who is slow costs a place for that long and nothing
 //! else.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    os::unix::fs::{FileTypeExt as _, PermissionsExt},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -28,6 +35,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// How long nothing is accepted after the system had no room for a connection.
 const NO_ROOM: Duration = Duration::from_millis(100);
+
+/// Who may connect to a socket file: its user and its group.
+const SOCKET_MODE: u32 = 0o660;
 
 /// What a listener may take.
 #[derive(Debug, Clone, Copy)]
@@ -65,21 +75,29 @@ impl Listener {
         TcpListener::bind(address).await.map(Self::Tcp)
     }
 
-    /// Listens at a socket file; one that nobody listens at any more is replaced.
+    /// Listens at a socket file, which whoever is in its group may connect to; one that nobody listens at any more is
+    /// replaced.
     ///
     /// # Errors
-    /// The system's, as when something listens there already.
+    /// The system's, as when something listens there already, or when what lies there is no socket: it is left alone.
     pub async fn unix(path: PathBuf) -> io::Result<Self> {
-        match UnixListener::bind(&path) {
+        let listener = match UnixListener::bind(&path) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                if !std::fs::symlink_metadata(&path)?.file_type().is_socket() {
+                    let why = "there is a file already that is no socket: name another path";
+                    return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+                }
                 if tokio::net::UnixStream::connect(&path).await.is_ok() {
                     return Err(error);
                 }
                 std::fs::remove_file(&path)?;
-                UnixListener::bind(path).map(Self::Unix)
+                UnixListener::bind(&path)?
             }
-            bound => bound.map(Self::Unix),
-        }
+            bound => bound?,
+        };
+        // The umask of services lets nobody else write, and so connect: neither a proxy of the same group.
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(SOCKET_MODE))?;
+        Ok(Self::Unix(listener))
     }
 
     /// Where it listens, when that is an address.
@@ -157,4 +175,32 @@ async fn answer(stream: Box<dyn Stream>, app: Router, within: Duration) {
     let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
     // Who broke off, or was too slow, learns nothing.
     let _ = tokio::time::timeout(within, connection).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_no_socket_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, link) = (folder.path().join("database.key"), folder.path().join("link"));
+        std::fs::write(&key, "secret").unwrap();
+        std::os::unix::fs::symlink(&key, &link).unwrap();
+        for path in [&key, &link, &folder.path().to_owned()] {
+            let said = Listener::unix(path.clone()).await.unwrap_err();
+            assert!(said.to_string().contains("no socket"), "{said}");
+        }
+        assert_eq!(std::fs::read_to_string(link).unwrap(), "secret");
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_nobody_listens_at_is_replaced_and_one_that_somebody_does_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        drop(Listener::unix(path.clone()).await.unwrap());
+        let _listener = Listener::unix(path.clone()).await.unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660, "for a proxy of its group");
+        assert_eq!(Listener::unix(path).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
 }

@@ -42,6 +42,7 @@ mod keeper;
 mod kills;
 mod races;
 mod recovery;
+mod refusals;
 mod service;
 
 use std::{
