@@ -232,8 +232,9 @@ impl RawSecrets {
 impl RawCallback {
     fn resolve(self, folder: &Path) -> Result<Callback, InvalidKey> {
         let listen = listen(&self.listen, folder).map_err(|bad| wrong("callback.listen", bad))?;
-        if !self.path.starts_with('/') || self.path.contains(['?', '#', ' ']) {
-            return Err(wrong("callback.path", "expected a path such as \"/wechat/callback\""));
+        if !is_plain_path(&self.path) {
+            let expected = "expected a path such as \"/wechat/callback\", of letters, digits and -._~ between slashes";
+            return Err(wrong("callback.path", format!("{:?}: {expected}", self.path)));
         }
         Ok(Callback { listen, path: self.path, plain_json: self.plain_json })
     }
@@ -297,6 +298,12 @@ impl RawCaller {
         };
         Ok(Caller { name: self.name, key_sha256: keys, accounts, per_minute: self.per_minute })
     }
+}
+
+/// Whether a path means itself: the router gives braces, colons and stars a meaning of their own.
+fn is_plain_path(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    path.starts_with('/') && path.bytes().all(is_plain)
 }
 
 /// An address, or a socket file after `unix:`.

@@ -23,3 +23,13 @@ async fn a_socket_s_path_that_is_a_file_deletes_nothing() {
     assert!(why.contains("[callback] listen") && why.contains("no socket"), "{why}");
     assert_eq!(std::fs::read(platform.path("database.key")).unwrap(), before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_s_path_that_the_router_would_read_otherwise_is_refused_at_the_start() {
+    let platform = Platform::new().await;
+    for path in ["/a/{b", "/{appid}/callback", "/:appid", "/*", "/a b", "/a?b", "callback", ""] {
+        let why = refused(&platform, "[callback]\n", &format!("[callback]\npath = {path:?}\n"));
+        assert!(why.contains("[callback] path") && why.contains("/wechat/callback"), "{path}: {why}");
+        assert!(!why.contains("panicked"), "{path}: {why}");
+    }
+}
