@@ -26,6 +26,7 @@ use super::{
     move_to_log::Tell,
     sidecar,
     wal::{FOLD_ABOVE, Log},
+    whose,
 };
 use crate::store::{
     Location, OpenError, Role, Store,
@@ -85,6 +86,7 @@ impl Store {
         if path.metadata().map_err(unusable)?.nlink() > 1 {
             return Err(OpenError::TwoNames(path.clone()));
         }
+        whose::check(path).map_err(unusable)?;
         let lock = if role == Role::Daemon { Some(Arc::new(lock_soon(path, Purpose::Drive).await?)) } else { None };
 
         let options = SqliteConnectOptions::new()

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, Metadata},
+    io,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
 };
@@ -16,6 +17,16 @@ use super::sidecar::{NEIGHBOURS, folder_of, name};
 
 /// Where the system's users are listed.
 const USERS: &str = "/etc/passwd";
+
+/// That this process may read and write the database and what stands beside it: `SQLite` would open a file that it may only
+/// read as such, and make a `-shm` beside it that nobody may write, even once the file itself is given back.
+pub(super) fn check(database: &Path) -> io::Result<()> {
+    let files = std::iter::once(database.to_owned()).chain(NEIGHBOURS.into_iter().map(|suffix| name(database, suffix)));
+    for path in files.filter(|path| may(path, Access::EXISTS)) {
+        accessat(CWD, &path, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS)?;
+    }
+    Ok(())
+}
 
 /// Whose the database is, or what stands beside it, when this process may not use it, and what to do; empty when it may.
 pub(super) fn whose(database: &Path) -> String {

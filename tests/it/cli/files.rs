@@ -80,6 +80,44 @@ fn a_folder_or_file_that_may_not_be_written_is_said() {
 }
 
 #[test]
+fn a_start_that_fails_for_a_mode_leaves_nothing_that_fails_the_next() {
+    let desk = Desk::new();
+    desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:a.db\"\n");
+    let is_root = chown(desk.path("."), Some(SOMEBODY), Some(SOMEBODY)).is_ok();
+    let run = |arguments: &str| {
+        let mut command = desk.process(arguments);
+        if is_root {
+            command.uid(SOMEBODY).gid(SOMEBODY);
+        }
+        command.output().map(Said::from)
+    };
+    if run("--version").is_err() {
+        return skipped("nobody but root may run the binary where it is");
+    }
+    let run = |arguments: &str| run(arguments).expect("the binary runs");
+    let seal =
+        |name: &str, mode| fs::set_permissions(desk.path(name), fs::Permissions::from_mode(mode)).expect("a mode");
+    run(&format!("request link {ACCOUNT} {PROGRAM}")).well();
+    seal("a.db", 0o444);
+    for command in ["run", &format!("request link {ACCOUNT} {OTHER}")] {
+        run(command).refused(1, "chmod u+rw");
+        assert!(!desk.path("a.db-shm").exists(), "{command}");
+    }
+    seal("a.db", 0o600);
+    run(&format!("request link {ACCOUNT} {OTHER}")).well();
+
+    // As an older version has left it.
+    fs::write(desk.path("a.db-shm"), "").expect("a file");
+    if is_root {
+        chown(desk.path("a.db-shm"), Some(SOMEBODY), Some(SOMEBODY)).expect("root gives away");
+    }
+    seal("a.db-shm", 0o444);
+    run("run").refused(1, "a.db-shm`");
+    seal("a.db-shm", 0o600);
+    run(&format!("request link {ACCOUNT} {OTHER}")).well();
+}
+
+#[test]
 fn a_path_that_is_not_utf_8_works_or_is_refused_with_its_bytes() {
     let desk = Desk::new();
     desk.link(ACCOUNT, PROGRAM);
