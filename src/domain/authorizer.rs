@@ -222,6 +222,19 @@ impl ComponentRefusal {
     }
 }
 
+/// Calls of the component that we make in a day for its tokens and the list of authorizers: fourteen are usual, and a loop of
+/// ours can never spend the 10,000 that `WeChat` gives.
+pub const CALLS_PER_DAY: i64 = 500;
+
+/// How many of these the list may take: what is left is the component's own tokens'.
+pub const LIST_CALLS_PER_DAY: i64 = 400;
+
+/// How many of these a sweep of the list may take, or what is left of one: the rest is for single accounts and operators.
+pub const SWEEP_CALLS_PER_DAY: i64 = 300;
+
+/// In place of a code of `WeChat`'s: our own cap of a day's calls is reached.
+pub const OWN_CAP: i64 = 0;
+
 /// The codes by which an account is suspended that lacks an authorization or a permission set.
 pub const LACKING: [i64; 4] = [61_003, 61_007, 61_023, 42_007];
 

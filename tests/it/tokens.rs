@@ -40,6 +40,7 @@ mod door;
 mod gate;
 mod keeper;
 mod kills;
+mod outages;
 mod races;
 mod recovery;
 mod refusals;

@@ -1,19 +1,19 @@
 //! The component's token: one fetch at a time, no call without a ticket that may work, and a pause after every refusal.
 
 use std::{
-    sync::{MutexGuard, PoisonError},
+    sync::{MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 use secrecy::SecretString;
 
 use super::{
-    ADDRESS_PAUSE, CALLS_PER_DAY, Inner, LIFETIME, PAUSE, TokenKeeper,
+    ADDRESS_PAUSE, Inner, LIFETIME, PAUSE, TokenKeeper,
     memory::{Kept, Missing, Unanswered},
 };
 use crate::{
     domain::{
-        authorizer::{ComponentRefusal, Freshness, Life},
+        authorizer::{CALLS_PER_DAY, ComponentRefusal, Freshness, Life},
         errcode::Refusal,
         quota::Period,
         time::Time,
@@ -56,14 +56,15 @@ impl TokenKeeper {
 }
 
 impl Inner {
-    /// The component's token, as it is on disk.
+    /// The component's token, as it is on disk, for one call: none while a refusal holds back every call.
     pub(super) async fn component_token(&self) -> Result<Kept, Missing> {
         let mut memory = self.component.lock().await;
-        let now = self.now();
+        let (row, now) = (self.component_row().await?, self.now());
+        self.may_call(&row).await?;
         if let Some(kept) = memory.as_ref().filter(|kept| kept.life.freshness(now) == Freshness::Fresh) {
             return Ok(kept.clone());
         }
-        match self.next_component_token().await {
+        match self.next_component_token(&row).await {
             Ok(kept) => Ok(memory.insert(kept).clone()),
             // The old one works as long as it lives.
             Err(missing) => memory.clone().filter(|kept| kept.life.until > now).ok_or(missing),
@@ -80,14 +81,69 @@ impl Inner {
         Ok(())
     }
 
-    async fn next_component_token(&self) -> Result<Kept, Missing> {
-        let row = self.component_row().await?;
-        if let Some(kept) = self.component_of(&row)?
+    /// Whether `WeChat` may be called at all: not while it refuses the whole platform. When such a time is over, one call
+    /// finds out, and its answer frees the others.
+    async fn may_call(&self, row: &ComponentRow) -> Result<(), Missing> {
+        let Some(refusal) = &row.refusal else { return Ok(()) };
+        let now = self.now();
+        let is_over = row.held_until.is_some_and(|until| !is_ahead(until, now));
+        match (ComponentRefusal::of(refusal.errcode), row.held_until) {
+            (ComponentRefusal::Address | ComponentRefusal::DayUsedUp, Some(until)) if is_over => {
+                if !self.store.probe_component(self.appid(), until, now + ADDRESS_PAUSE).await? {
+                    return Err(held_back(refusal));
+                }
+                self.probing.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            (ComponentRefusal::Address | ComponentRefusal::DayUsedUp | ComponentRefusal::Secret, _) if !is_over => {
+                Err(held_back(refusal))
+            }
+            // These hold back the component's next token alone.
+            (
+                ComponentRefusal::Address
+                | ComponentRefusal::DayUsedUp
+                | ComponentRefusal::Secret
+                | ComponentRefusal::ComponentToken
+                | ComponentRefusal::Ticket
+                | ComponentRefusal::RefreshToken
+                | ComponentRefusal::Unauthorized
+                | ComponentRefusal::Code
+                | ComponentRefusal::Other,
+                _,
+            ) => Ok(()),
+        }
+    }
+
+    /// A call was answered: if it was to find out whether the platform is still refused as a whole, it is not.
+    pub(super) async fn heard<T: Sync>(&self, answer: &Result<T, CallError>) -> Result<(), Missing> {
+        let is_taken = match answer {
+            Ok(_) => true,
+            Err(CallError::Refused(refusal)) => match ComponentRefusal::of(refusal.errcode) {
+                ComponentRefusal::Address
+                | ComponentRefusal::DayUsedUp
+                | ComponentRefusal::Secret
+                | ComponentRefusal::Ticket
+                | ComponentRefusal::ComponentToken => false,
+                ComponentRefusal::RefreshToken
+                | ComponentRefusal::Unauthorized
+                | ComponentRefusal::Code
+                | ComponentRefusal::Other => true,
+            },
+            Err(CallError::NoToken(_) | CallError::NotSent(_) | CallError::Lost(_) | CallError::Unreadable(_)) => false,
+        };
+        if is_taken && self.probing.swap(false, Ordering::Relaxed) {
+            self.store.component_answered(self.appid()).await?;
+        }
+        Ok(())
+    }
+
+    async fn next_component_token(&self, row: &ComponentRow) -> Result<Kept, Missing> {
+        if let Some(kept) = self.component_of(row)?
             && kept.life.freshness(self.now()) == Freshness::Fresh
         {
             return Ok(kept);
         }
-        let ticket = self.usable_ticket(&row)?;
+        let ticket = self.usable_ticket(row)?;
         if let Some(why) = self.unanswered().holds(self.now()) {
             return Err(Missing::Later(why));
         }
@@ -165,10 +221,7 @@ impl Inner {
         );
         let is_of_ticket = class == ComponentRefusal::Ticket;
         self.store.component_refused(self.appid(), refusal.clone(), (now, held_until), is_of_ticket).await?;
-        Ok(match class {
-            ComponentRefusal::Address => Missing::Refused(refusal),
-            _ => Missing::Later(format!("WeChat refused the component: {refusal}")),
-        })
+        Ok(held_back(&refusal))
     }
 
     /// The ticket, unless nothing is to be tried with it.
@@ -178,11 +231,8 @@ impl Inner {
             match (ComponentRefusal::of(refusal.errcode), row.held_until) {
                 // A ticket that came later is another.
                 (ComponentRefusal::Ticket, _) => {}
-                (ComponentRefusal::Address, Some(until)) if is_ahead(until, now) => {
-                    return Err(Missing::Refused(refusal.clone()));
-                }
                 (_, Some(until)) if !is_ahead(until, now) => {}
-                (_, None | Some(_)) => return Err(Missing::Later(format!("WeChat refused the component: {refusal}"))),
+                (_, None | Some(_)) => return Err(held_back(refusal)),
             }
         }
         match &row.ticket {
@@ -226,6 +276,21 @@ impl Inner {
 fn is_ahead(until: Time, now: Time) -> bool {
     const DAY: Duration = Duration::from_hours(25);
     until > now && now.until(until) <= DAY
+}
+
+/// What a refusal of the component means for whoever asked: one of our address is told as for every call.
+fn held_back(refusal: &Refusal) -> Missing {
+    match ComponentRefusal::of(refusal.errcode) {
+        ComponentRefusal::Address => Missing::Refused(refusal.clone()),
+        ComponentRefusal::ComponentToken
+        | ComponentRefusal::Ticket
+        | ComponentRefusal::Secret
+        | ComponentRefusal::DayUsedUp
+        | ComponentRefusal::RefreshToken
+        | ComponentRefusal::Unauthorized
+        | ComponentRefusal::Code
+        | ComponentRefusal::Other => Missing::Later(format!("WeChat refused the component: {refusal}")),
+    }
 }
 
 pub(super) fn later(why: &str) -> Missing {

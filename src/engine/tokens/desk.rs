@@ -97,7 +97,8 @@ impl From<Missing> for ServeError {
         let is_of_account = missing.is_of_account();
         match missing {
             Missing::Refused(refusal) if is_of_account => Self::Refused(refusal),
-            Missing::Refused(refusal) => Self::Later(format!("WeChat refuses the address of amplinkd: {refusal}")),
+            // WeChat's text holds our address, and that is no business of a caller's.
+            Missing::Refused(_) => Self::Later("WeChat refuses the address of amplinkd (61004)".to_owned()),
             Missing::Later(why) => Self::Later(why),
         }
     }

@@ -75,6 +75,8 @@ pub(super) struct Memory {
     /// Tokens that are said to be refused, until their rows have been asked.
     doubted: HashMap<String, (Token, Doubt)>,
     pub(super) flights: HashMap<String, Flight>,
+    /// How often rows were said to have changed.
+    changes: u64,
     max: usize,
 }
 
@@ -119,7 +121,7 @@ pub(super) enum Known {
 impl Memory {
     pub(super) fn new(max: usize) -> Self {
         let (kept, doubted, flights) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { kept, doubted, flights, max: max.max(1) }
+        Self { kept, doubted, flights, changes: 0, max: max.max(1) }
     }
 
     pub(super) fn known(&self, appid: &str, now: Time) -> Known {
@@ -138,11 +140,26 @@ impl Memory {
         }
     }
 
-    pub(super) fn keep(&mut self, appid: &str, kept: Kept, now: Time) {
+    /// How often rows have changed so far: ask before you read one.
+    pub(super) const fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Keeps a token whose row was read or written after `seen` changes. `false`, and nothing is kept, when some row has
+    /// changed since: it may be this one.
+    pub(super) fn keep(&mut self, appid: &str, kept: Kept, seen: u64, now: Time) -> bool {
+        if self.changes != seen {
+            return false;
+        }
+        // One that was refused while its row was read is asked about first.
+        if self.doubted.get(appid).is_some_and(|(doubted, _)| *doubted == kept.token) {
+            return true;
+        }
         if self.kept.len() >= self.max && !self.kept.contains_key(appid) {
             self.make_room(now);
         }
         self.kept.insert(appid.to_owned(), kept);
+        true
     }
 
     /// The token that is held, however old.
@@ -150,10 +167,18 @@ impl Memory {
         self.kept.get(appid).map(|kept| kept.token.clone())
     }
 
-    /// Forgets an account: its row has changed.
+    /// Forgets an account: its row has changed. Call it once the change is on disk.
     pub(super) fn forget(&mut self, appid: &str) {
+        self.changes += 1;
         self.kept.remove(appid);
         self.doubted.remove(appid);
+    }
+
+    /// Forgets every account: many rows have changed.
+    pub(super) fn forget_all(&mut self) {
+        self.changes += 1;
+        self.kept.clear();
+        self.doubted.clear();
     }
 
     /// This token is said to be refused: unless another one is known already, its row is asked next.
@@ -182,5 +207,40 @@ impl Memory {
                 !goes
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const APPID: &str = "wx0123456789abcdef";
+
+    fn kept(word: &str) -> Kept {
+        let life = Life::new(APPID, Duration::from_hours(2), Time::default());
+        Kept { token: Token::new(word.to_owned().into()).unwrap(), life, generation: 1 }
+    }
+
+    #[test]
+    fn a_token_whose_row_changed_while_it_was_read_is_not_kept() {
+        let (mut memory, now) = (Memory::new(9), Time::default());
+        let seen = memory.changes();
+        memory.forget(APPID);
+        assert!(!memory.keep(APPID, kept("dead"), seen, now), "it was withdrawn meanwhile");
+        assert!(memory.fresh(APPID, now).is_none());
+        assert!(memory.keep(APPID, kept("alive"), memory.changes(), now));
+        assert!(memory.fresh(APPID, now).is_some());
+    }
+
+    #[test]
+    fn a_token_that_was_refused_while_its_row_was_read_is_asked_about_first() {
+        let (mut memory, now) = (Memory::new(9), Time::default());
+        let dead = kept("dead");
+        memory.doubt(APPID, &dead.token, Doubt::Met);
+        memory.keep(APPID, dead.clone(), memory.changes(), now);
+        assert!(memory.fresh(APPID, now).is_none());
+        assert_eq!(memory.take_doubt(APPID), Some((dead.token, Doubt::Met)));
     }
 }

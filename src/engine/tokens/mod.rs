@@ -1,12 +1,13 @@
 //! Keeps the platform's own tokens: the component's and each authorizer's. The rows decide and the memory only spares
 //! reading them: a token is used once it is on disk, and whoever fetches one claims its row first.
 //!
-//! `memory` holds what was read, `component` fetches the component's token, `refresh` an authorizer's, [`pushes`] takes
+//! `memory` holds what was read, `pauses` what is not tried again yet, `component` fetches the component's token, `refresh` an authorizer's, [`pushes`] takes
 //! up what `WeChat` tells of authorizations, [`sweep`] reads the list of authorizers, [`desk`] answers whoever asks.
 
 mod component;
 pub mod desk;
 mod memory;
+mod pauses;
 pub mod pushes;
 mod refresh;
 pub mod sweep;
@@ -14,16 +15,20 @@ mod tasks;
 
 use std::{
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use secrecy::SecretString;
 use tokio::sync::{Mutex, Notify};
+use tokio_util::task::TaskTracker;
 
-use self::memory::{Kept, Memory, Missing, Unanswered};
+use self::{
+    memory::{Kept, Memory, Missing, Unanswered},
+    pauses::Pauses,
+};
 use crate::{
     clock::SharedClock,
     domain::time::Time,
@@ -31,10 +36,6 @@ use crate::{
     vault::{Place, Unsealable, Vault},
     wechat::component::Component as Client,
 };
-
-/// Calls of the component in a day for its tokens and the list of authorizers: fourteen are usual, and a loop of ours can
-/// never spend the 10,000 that `WeChat` gives.
-const CALLS_PER_DAY: i64 = 500;
 
 /// Calls in a day about single authorizers.
 const LOOKUPS_PER_DAY: i64 = 5_000;
@@ -75,11 +76,16 @@ struct Inner {
     by: String,
     claims: AtomicU64,
     memory: std::sync::Mutex<Memory>,
+    pauses: std::sync::Mutex<Pauses>,
     /// The component's token; whoever fetches the next one holds it.
     component: Mutex<Option<Kept>>,
     unanswered: std::sync::Mutex<Unanswered>,
     /// Something is to be done about a push or the list.
     work: Notify,
+    /// Fetches under way.
+    fetches: TaskTracker,
+    /// A call is out that finds out whether `WeChat` takes calls of the platform again.
+    probing: AtomicBool,
 }
 
 /// Why the keeper cannot start. Mend the configuration.
@@ -119,7 +125,8 @@ impl TokenKeeper {
         store.free_claims().await?;
         let memory = std::sync::Mutex::new(Memory::new(settings.keep));
         let (component, work, unanswered) = (Mutex::new(None), Notify::new(), std::sync::Mutex::default());
-        let (by, claims) = (new_id(now), AtomicU64::new(0));
+        let (by, claims, fetches) = (new_id(now), AtomicU64::new(0), TaskTracker::new());
+        let (probing, pauses) = (AtomicBool::new(false), std::sync::Mutex::default());
         Ok(Self(Arc::new(Inner {
             store,
             clock,
@@ -129,10 +136,20 @@ impl TokenKeeper {
             by,
             claims,
             memory,
+            pauses,
             component,
             unanswered,
             work,
+            fetches,
+            probing,
         })))
+    }
+
+    /// Waits until every fetch under way has written down what it brought. Call it when nobody asks any more, and before the
+    /// database is closed: `WeChat` may have made the tokens of before worthless.
+    pub async fn finish(&self) {
+        self.0.fetches.close();
+        self.0.fetches.wait().await;
     }
 }
 
@@ -145,6 +162,11 @@ impl Inner {
     fn claimant(&self, generation: i64) -> Claimant {
         let number = self.claims.fetch_add(1, Ordering::Relaxed);
         Claimant { by: format!("{}.{number}", self.by), generation, now: self.now() }
+    }
+
+    fn pauses(&self) -> std::sync::MutexGuard<'_, Pauses> {
+        // Nothing in here panics halfway through a change.
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn appid(&self) -> &str {

@@ -67,7 +67,7 @@ impl TokenKeeper {
         let (landing, flight) = watch::channel(None);
         memory.flights.insert(appid.to_owned(), flight.clone());
         let fetch = Fetch { inner: Arc::clone(&self.0), appid: appid.to_owned(), landing };
-        tokio::spawn(fetch.run());
+        drop(self.0.fetches.spawn(fetch.run()));
         flight
     }
 }
@@ -107,15 +107,37 @@ impl Inner {
     async fn fetch(&self, appid: &str) -> Outcome {
         // Once more where a push or a dead component token came between.
         for _ in 0..3 {
-            match self.try_fetch(appid).await? {
-                Tried::Kept(kept) => {
-                    self.memory().keep(appid, kept.clone(), self.now());
-                    return Ok(kept);
+            let seen = self.memory().changes();
+            match self.try_fetch(appid).await {
+                Ok(Tried::Kept(kept)) => {
+                    if self.keep_current(appid, kept.clone(), seen).await? {
+                        return Ok(kept);
+                    }
                 }
-                Tried::Again => {}
+                Ok(Tried::Again) => {}
+                Err(missing) => {
+                    // The row holds none any more: what memory has is dead, too.
+                    if missing.is_of_account() {
+                        self.memory().forget(appid);
+                    }
+                    return Err(missing);
+                }
             }
         }
         Err(later("the authorization kept changing while its token was fetched"))
+    }
+
+    /// Keeps a token in memory that is still the one on disk, whatever came between; `seen` are the changes from before its
+    /// row was read. `false`: it is not, and must not be used.
+    pub(super) async fn keep_current(&self, appid: &str, kept: Kept, mut seen: u64) -> Result<bool, Missing> {
+        while !self.memory().keep(appid, kept.clone(), seen, self.now()) {
+            seen = self.memory().changes();
+            let row = self.store.authorizer(appid).await?.and_then(Result::ok);
+            if row.is_none_or(|row| row.generation != kept.generation || row.token.is_none()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn try_fetch(&self, appid: &str) -> Result<Tried, Missing> {
@@ -173,7 +195,9 @@ impl Inner {
             self.work.notify_one();
             return Err(match &row.refusal {
                 Some(refusal) => Missing::Later(format!("{refusal}; the list of authorizers is read for another one")),
-                None if row.event.is_some() => later("its authorization code is being traded for tokens"),
+                None if row.event.is_some() => {
+                    later("its authorization is not taken up yet: WeChat has not said its tokens")
+                }
                 None => Missing::Refused(never_authorized()),
             });
         };
@@ -188,9 +212,10 @@ impl Inner {
             Claim::Gone => return Err(Missing::Refused(never_authorized())),
         }
         let (asked, begun) = (self.now(), self.clock.monotonic());
-        let answered = self.client.authorizer_token(&component.token, &account, &refresh).await;
-        self.client.note_fetch(&answered, self.clock.monotonic().saturating_sub(begun));
-        match answered {
+        let answer = self.client.authorizer_token(&component.token, &account, &refresh).await;
+        self.client.note_fetch(&answer, self.clock.monotonic().saturating_sub(begun));
+        self.heard(&answer).await?;
+        match answer {
             Ok(issued) => {
                 let life = Life::new(appid, issued.lives.unwrap_or(LIFETIME), asked);
                 let tokens = NewTokens {
@@ -263,12 +288,15 @@ impl Inner {
                 self.drop_component_token(component).await?;
                 return Ok(Tried::Again);
             }
-            ComponentRefusal::Ticket
-            | ComponentRefusal::Secret
-            | ComponentRefusal::DayUsedUp
-            | ComponentRefusal::Address => {
+            ComponentRefusal::Secret | ComponentRefusal::DayUsedUp | ComponentRefusal::Address => {
                 self.store.release(ClaimTable::Authorizer, appid, by).await?;
                 return Err(self.component_refused(refusal).await?);
+            }
+            // The component's token may live on, so that this account alone waits.
+            ComponentRefusal::Ticket => {
+                self.component_refused(refusal.clone()).await?;
+                let (errcode, why) = (Some(refusal.errcode), refusal.to_string());
+                RefreshRefused::Later { errcode, why, retry_at: now + PAUSE, ends_at: None }
             }
             ComponentRefusal::Unauthorized => RefreshRefused::Gone(refusal.clone()),
             ComponentRefusal::RefreshToken => RefreshRefused::RefreshTokenLost(refusal.clone()),

@@ -4,21 +4,28 @@
 use std::time::Duration;
 
 use super::{TokenKeeper, memory::Missing, pushes::Tended, refresh::Tried};
-use crate::store::{
-    StoreError,
-    write::token_task::{TaskDone, TokenTask},
+use crate::{
+    shutdown::Shutdown,
+    store::{
+        StoreError,
+        write::token_task::{TaskDone, TokenTask},
+    },
 };
 
 /// How long results are kept that nobody fetched.
 const KEPT: Duration = Duration::from_hours(24);
 
 impl TokenKeeper {
-    /// Does what was asked for longest ago, if anything was.
-    pub(super) async fn do_task(&self) -> Result<Tended, StoreError> {
+    /// Does what was asked for longest ago, if anything was. What the end breaks off is done by the next process.
+    pub(super) async fn do_task(&self, shutdown: &Shutdown) -> Result<Tended, StoreError> {
+        if shutdown.asked() {
+            return Ok(Tended::Part);
+        }
         let Some((id, task)) = self.0.store.next_token_task().await? else { return Ok(Tended::All) };
         let done = match task {
-            TokenTask::Sync => match self.sync().await {
-                Ok(found) => {
+            TokenTask::Sync => match self.sync(shutdown).await {
+                Ok(None) => return Ok(Tended::Part),
+                Ok(Some(found)) => {
                     let without = match found.without_token {
                         0 => String::new(),
                         count => format!(", {count} without a refresh token: they must authorize anew"),

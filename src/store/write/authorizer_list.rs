@@ -17,6 +17,8 @@ pub struct ListedAuthorizer {
     pub auth_time: Time,
 }
 
+// A push that withdrew the authorization is newer than a list from before it; whoever lost it otherwise has it back when the
+// list says so.
 const LISTED: &str = "
     INSERT INTO authorizer (appid, state, since, refresh, auth_time)
     VALUES (?1, 'authorized', ?4, ?2, ?3)
@@ -30,7 +32,12 @@ const LISTED: &str = "
         errmsg = CASE WHEN ?2 IS NULL THEN authorizer.errmsg END,
         retry_at = NULL, auth_time = ?3
     WHERE ?3 >= coalesce(authorizer.auth_time, -1)
-      AND (authorizer.state <> 'unauthorized' OR authorizer.event_made IS NULL OR ?3 >= authorizer.event_made)";
+      AND (authorizer.state <> 'unauthorized' OR authorizer.event IS NOT 'unauthorized' OR ?3 >= authorizer.event_made)";
+
+const LACKS: &str = "
+    UPDATE authorizer
+    SET errcode = 61023, errmsg = 'the authorization code is lost, and so is the refresh token', retry_at = ?2
+    WHERE appid = ?1 AND state <> 'unauthorized' AND refresh IS NULL AND token IS NULL";
 
 const LACKING: &str = "
     SELECT 1 FROM authorizer INDEXED BY authorizer_lacking
@@ -57,6 +64,15 @@ impl Store {
                 Ok(())
             })
             .await
+    }
+
+    /// Notes that an authorizer has no token and no way to one, if that is so: the list of authorizers may have one.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn lacks_token(&self, appid: &str, now: Time) -> Result<(), StoreError> {
+        let appid = appid.to_owned();
+        self.executor.write(move |db| db.execute(LACKS, (&appid, now.ms())).map(drop)).await
     }
 
     /// Whether any authorizer waits for a refresh token that the list may have.

@@ -106,6 +106,14 @@ const REFUSED: &str = "
     SET errcode = ?2, errmsg = ?3, held_until = ?5, refused_since = CASE WHEN errcode IS ?2 THEN refused_since ELSE ?4 END
     WHERE appid = ?1";
 
+const PROBE: &str = "UPDATE component SET held_until = ?3 WHERE appid = ?1 AND held_until = ?2";
+
+// What is refused to the whole platform: 45009, 61004 and 40164.
+const ANSWERED: &str = "
+    UPDATE component
+    SET errcode = NULL, errmsg = NULL, refused_since = NULL, held_until = NULL
+    WHERE appid = ?1 AND errcode IN (45009, 61004, 40164)";
+
 const TICKET_REFUSED: &str = "
     UPDATE component
     SET ticket_refused = ticket_made, ticketless_since = coalesce(ticketless_since, ?2)
@@ -233,6 +241,25 @@ impl Store {
                 Ok(())
             })
             .await
+    }
+
+    /// Whether the one call is ours that finds out, now that a refusal has held everything back until `held`, whether it
+    /// still stands; the others are held back until `until`.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written, and it is not.
+    pub async fn probe_component(&self, appid: &str, held: Time, until: Time) -> Result<bool, StoreError> {
+        let appid = appid.to_owned();
+        self.executor.write(move |db| Ok(db.execute(PROBE, (&appid, held.ms(), until.ms()))? > 0)).await
+    }
+
+    /// `WeChat` takes calls of the platform again.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn component_answered(&self, appid: &str) -> Result<(), StoreError> {
+        let appid = appid.to_owned();
+        self.executor.write(move |db| db.execute(ANSWERED, [&appid]).map(drop)).await
     }
 
     /// A person has acted, as a restart or a reload says: what waited for that is tried once more. It stays written until it

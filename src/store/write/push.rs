@@ -84,7 +84,8 @@ const WITHDRAWN: &str = "
 const SUPERSEDED: &str = "
     UPDATE push SET code = NULL, done_at = ?2 WHERE appid = ?1 AND done_at IS NULL AND id <> ?3";
 
-const OPEN: &str = "SELECT id, appid, code, at FROM push WHERE done_at IS NULL ORDER BY at, id LIMIT ?1";
+const OPEN: &str = "
+    SELECT id, appid, code, at FROM push WHERE done_at IS NULL AND (at, id) > (?2, ?3) ORDER BY at, id LIMIT ?1";
 
 const DONE: &str = "UPDATE push SET code = NULL, done_at = ?2 WHERE id = ?1";
 
@@ -109,9 +110,18 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn open_pushes(&self, limit: u32) -> Result<Vec<OpenPush>, StoreError> {
+        self.open_pushes_after(None, limit).await
+    }
+
+    /// The same, of those after this one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn open_pushes_after(&self, after: Option<&OpenPush>, limit: u32) -> Result<Vec<OpenPush>, StoreError> {
+        let (at, id) = after.map_or((i64::MIN, String::new()), |push| (push.at.ms(), push.id.clone()));
         self.executor
             .read(move |db| {
-                let rows = db.all(OPEN, [limit], |row| {
+                let rows = db.all(OPEN, (limit, at, &id), |row| {
                     let at = Time::from_ms(row.get(3)?);
                     Ok::<_, rusqlite::Error>(OpenPush { id: row.get(0)?, appid: row.get(1)?, code: row.get(2)?, at })
                 })?;
@@ -248,6 +258,7 @@ mod tests {
             Location, Role,
             write::{
                 authorizer::{AuthorizerInfo, RefreshRefused},
+                authorizer_list::ListedAuthorizer,
                 claim::{Claim, ClaimTable},
                 component::{Counted, NewToken},
             },
@@ -415,6 +426,24 @@ mod tests {
         let looked_up = desk.store.open_pushes(9).await.unwrap().remove(0);
         desk.store.looked_up_in_vain(&looked_up, refusal(), at(53)).await.unwrap();
         assert_eq!(desk.row().await.state, AuthorizerState::Unauthorized);
+    }
+
+    #[tokio::test]
+    async fn a_list_brings_back_what_no_push_has_withdrawn() {
+        use AuthorizationEvent as E;
+        let desk = Desk::new().await;
+        desk.store.receive_push(push("a", E::Authorized, 10), at(11)).await.unwrap();
+        let looked_up = desk.store.open_pushes(9).await.unwrap().remove(0);
+        let refusal = Refusal { errcode: 61_003, errmsg: "not in the list".to_owned() };
+        desk.store.looked_up_in_vain(&looked_up, refusal, at(12)).await.unwrap();
+        // The list knows the second before that of the push.
+        let listed = ListedAuthorizer { appid: APPID.to_owned(), refresh: Some(b"refresh".to_vec()), auth_time: at(9) };
+        desk.store.put_listed(vec![listed.clone()], at(13)).await.unwrap();
+        assert_eq!(desk.row().await.state, AuthorizerState::Authorized);
+        assert_eq!(desk.suspended().await, (None, None));
+        desk.store.receive_push(push("b", E::Unauthorized, 30), at(31)).await.unwrap();
+        desk.store.put_listed(vec![listed], at(32)).await.unwrap();
+        assert_eq!(desk.row().await.state, AuthorizerState::Unauthorized, "older than what withdrew it");
     }
 
     #[tokio::test]

@@ -100,7 +100,7 @@ impl Days {
             }
             world.drop_pushes().unwrap();
         }
-        platform.keeper.sync().await.unwrap();
+        platform.keeper.sync(&amplinkd::shutdown::Shutdown::new()).await.unwrap();
         platform.sim.world().faults.rates.insert(FaultKind::LostAnswer, 0.001);
         let seen = platform.sim.world().component().unwrap().calls().count();
         let dice = StdRng::seed_from_u64(100);

@@ -128,6 +128,19 @@ impl Platform {
         panic!("pushes are left open: {:?}", self.store.open_pushes(9).await.unwrap());
     }
 
+    /// What was pushed is taken up, after pauses if need be: time goes by.
+    pub(super) async fn taken_up_in_time(&self) {
+        self.sim.deliver_pushes().await;
+        for _ in 0..200 {
+            if self.store.open_pushes(9).await.unwrap().is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            self.clock.advance(Duration::from_secs(2));
+        }
+        panic!("pushes are left open: {:?}", self.store.open_pushes(9).await.unwrap());
+    }
+
     pub(super) fn pass(&self, hours: u64, minutes: u64) {
         self.clock.advance(Duration::from_mins(hours * 60 + minutes));
     }

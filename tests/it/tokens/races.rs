@@ -171,7 +171,7 @@ async fn authorized_and_unauthorized_in_one_second_end_as_wechat_says_in_both_or
                 world.revoke(ACCOUNT, now).unwrap();
             }
         }
-        platform.taken_up().await;
+        platform.taken_up_in_time().await;
 
         let said = platform.token().await;
         let state = platform.row().await.state;
