@@ -7,7 +7,9 @@ use super::AlertEvaluator;
 use crate::{
     domain::{
         alert_rules::{Count, SystemCondition},
-        authorizer::ComponentRefusal,
+        authorizer::{CALLS_PER_DAY, ComponentRefusal, LIST_CALLS_PER_DAY, OWN_CAP},
+        errcode::Refusal,
+        quota::Period,
         time::Time,
     },
     store::{StoreError, write::component::ComponentRow},
@@ -65,6 +67,7 @@ impl AlertEvaluator {
                 | ComponentRefusal::Other => conditions.extend(is_long.then(refused)),
             }
         }
+        conditions.extend(own_cap(&row, now));
         let (count, example) = self.store().killed_tokens(now - FOREIGN_WITHIN, now - FOREIGN_GRACE).await?;
         if let Some(example) = example.filter(|_| count >= FOREIGN_FROM) {
             let (component, since) = (appid.clone(), Time::default());
@@ -85,10 +88,60 @@ pub(super) fn is_in_trouble(row: &ComponentRow) -> bool {
     row.ticketless_since.is_some() || row.refusal.is_some()
 }
 
+/// The list has had its part of the day's calls, or there are none at all any more.
+fn own_cap(row: &ComponentRow, now: Time) -> Option<SystemCondition> {
+    let (day, used, _) = row.calls;
+    let is_reached = day == now.beijing_day() && used >= LIST_CALLS_PER_DAY;
+    is_reached.then(|| {
+        let left =
+            if used < CALLS_PER_DAY { "the rest is for the platform's own token" } else { "no token is renewed" };
+        let refusal = Refusal { errcode: OWN_CAP, errmsg: format!("{used} of {CALLS_PER_DAY}: {left}") };
+        SystemCondition::ComponentRefused { component: row.appid.clone(), refusal, since: Period::Day.began(now) }
+    })
+}
+
 fn ticket_missing(row: &ComponentRow, now: Time) -> Option<SystemCondition> {
     let silent_since = row.ticket_at.filter(|at| now.since(*at) >= TICKET_MISSING_AFTER);
     // When the last ticket dies of which nobody has heard for hours, nothing new begins.
     let since = row.ticketless_since.into_iter().chain(silent_since).min()?;
     let is_long = now.since(since) >= TICKET_MISSING_AFTER;
     is_long.then(|| SystemCondition::TicketMissing { component: row.appid.clone(), last: row.ticket_at, since })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(calls: (i64, i64, i64)) -> ComponentRow {
+        ComponentRow {
+            appid: "wxcccccccccccccccc".to_owned(),
+            key_check: Vec::new(),
+            ticket: None,
+            ticket_at: None,
+            ticketless_since: None,
+            ticket_refused: None,
+            token: None,
+            generation: 0,
+            refusal: None,
+            refused_since: None,
+            held_until: None,
+            swept_at: None,
+            sweep_offset: None,
+            calls,
+        }
+    }
+
+    #[test]
+    fn the_day_s_own_cap_is_told_when_the_list_has_had_its_part() {
+        let now = Time::from_ms(1_773_100_800_000);
+        let today = now.beijing_day();
+        assert_eq!(own_cap(&row((today, LIST_CALLS_PER_DAY - 1, 0)), now), None);
+        assert_eq!(own_cap(&row((today - 1, CALLS_PER_DAY, 0)), now), None, "yesterday's");
+        let said = |used| match own_cap(&row((today, used, 0)), now) {
+            Some(SystemCondition::ComponentRefused { refusal, .. }) => refusal.errmsg,
+            other => panic!("{other:?}"),
+        };
+        assert!(said(LIST_CALLS_PER_DAY).contains("own token"));
+        assert!(said(CALLS_PER_DAY).contains("no token is renewed"));
+    }
 }

@@ -45,6 +45,7 @@ fn english(rule: Rule, case: &str, count: usize) -> String {
             many("account has used up its calls of today", "accounts have used up their calls of today")
         }
         (Rule::TicketMissing, _) => "The platform has no usable component_verify_ticket".to_owned(),
+        (Rule::ComponentRefused, "0") => "The day's own cap of component calls is reached".to_owned(),
         (Rule::ComponentRefused, code) => format!("WeChat refuses the platform with errcode {code}"),
         (Rule::NeedsAuthorization, "permission") => {
             many("account has not granted permission set 33", "accounts have not granted permission set 33")
@@ -86,6 +87,7 @@ fn chinese(rule: Rule, case: &str, count: usize) -> String {
         (Rule::IpNotAllowed, _) => "出口 IP 不在微信白名单中".to_owned(),
         (Rule::BudgetExhausted, _) => format!("{count} 个公众号今日调用已用完"),
         (Rule::TicketMissing, _) => "第三方平台没有可用的 component_verify_ticket".to_owned(),
+        (Rule::ComponentRefused, "0") => "当日第三方平台调用次数已达自身上限".to_owned(),
         (Rule::ComponentRefused, code) => format!("微信拒绝第三方平台的调用（errcode {code}）"),
         (Rule::NeedsAuthorization, "permission") => format!("{count} 个公众号未授予权限集 33（小程序关联管理）"),
         (Rule::NeedsAuthorization, _) => format!("{count} 个公众号需要重新授权"),

@@ -1,7 +1,9 @@
 //! The sentences of what people must know about the platform itself: its ticket, its secret, who must authorize it.
 
 use super::Localized;
-use crate::domain::{alert_rules::Count, errcode::Refusal, id::AccountId, text::account_alerts::counted};
+use crate::domain::{
+    alert_rules::Count, authorizer::OWN_CAP, errcode::Refusal, id::AccountId, text::account_alerts::counted,
+};
 
 pub(super) fn ticket_missing(component: &str, last: Option<String>, since: &str) -> Localized {
     let (last, last_zh) = match last {
@@ -24,6 +26,18 @@ pub(super) fn ticket_missing(component: &str, last: Option<String>, since: &str)
 
 pub(super) fn refused(component: &str, refusal: &Refusal, since: &str) -> Localized {
     let Refusal { errcode, errmsg } = refusal;
+    if *errcode == OWN_CAP {
+        return Localized::new(
+            format!(
+                "amplinkd's own cap of component calls a day for the platform {component} is reached ({errmsg}). The list of \
+                 authorizers is read on from the next Beijing day: a list of more than 150,000 accounts takes several days."
+            ),
+            format!(
+                "第三方平台 {component} 当日调用次数已达 amplinkd 自身上限（{errmsg}）。授权方列表将于次日（北京时间）继续拉取；\
+                 超过 15 万个授权方时需要数日。"
+            ),
+        );
+    }
     let (what, what_zh) = match errcode {
         40_013 | 40_125 | 41_004 => (
             "Check `[component] appid` and `secret_file`, then restart amplinkd: it does not try again before that.",
