@@ -31,6 +31,7 @@ use crate::{
     config::{Alerts, ChannelConfig, Config, Digest, EventClass, Schedule},
     domain::alert_rules::AlertPolicy,
     engine::{self, Engine, alert_deadlines::AlertDeadlines, drive::Driver, presence::Presence},
+    http::{api::Door, doors::Doors},
     live::{Changes, controlled},
     metrics::{Metrics, Sources, http::HttpMeters},
     notify::{Channel, heartbeat::HeartbeatClient},
@@ -242,11 +243,17 @@ impl Daemon {
         self.metrics.clone()
     }
 
-    /// Works until the end is asked for, finishes what is under way, and closes the database.
+    /// Works until the end is asked for, behind these doors if it has any; finishes what is under way, and closes the
+    /// database: calls that bring tokens, too, whose answers may be the only ones that there will be.
     ///
     /// # Errors
     /// The file is damaged, or the loop panicked.
-    pub async fn run(self, presence: Presence, shutdown: &Shutdown) -> anyhow::Result<()> {
+    pub async fn run(
+        self,
+        presence: Presence,
+        (doors, api): (Option<Doors>, Option<Door>),
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<()> {
         let Self { engine, driver, alerting, jobs, unwritable, damage, heartbeat, metrics: _, heard, controls: _ } =
             self;
         let Alerting { evaluator, deliver, resender } = alerting;
@@ -266,7 +273,21 @@ impl Daemon {
             let checked = check(&engine, &damage, shutdown);
             tokio::join!(checked, engine.keep_log(shutdown), engine.tend_imports(shutdown), presence.run(shutdown)).0
         };
-        let (ended, (), _, checked) = tokio::join!(work, jobs.run(shutdown), tell, keep);
+        let keeper = doors.as_ref().map(|doors| doors.keeper().clone());
+        let doors = async {
+            if let Some(doors) = doors {
+                doors.run(shutdown).await;
+            }
+        };
+        let api = async {
+            if let Some(api) = api {
+                api.run(shutdown).await;
+            }
+        };
+        let (ended, (), _, checked, (), ()) = tokio::join!(work, jobs.run(shutdown), tell, keep, doors, api);
+        if let Some(keeper) = keeper {
+            keeper.finish().await;
+        }
         drop(ended.context("the loop panicked, which is a defect of amplinkd")?);
         presence.end().await;
         engine.store().clone().close().await;

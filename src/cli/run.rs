@@ -69,18 +69,8 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let keeper = doors.as_ref().map(|doors| doors.keeper().clone());
     let reload = Reload::new(loaded, daemon.controls(), filter, in_force).with_keeper(keeper);
     let watched = watch(&engine, reload.refusal(), &shutdown);
-    let doors = async {
-        if let Some(doors) = doors {
-            doors.run(&shutdown).await;
-        }
-    };
-    let door = async {
-        if let Some(door) = door {
-            door.run(&shutdown).await;
-        }
-    };
-    let (ran, (), (), (), ()) =
-        tokio::join!(daemon.run(presence, &shutdown), watched, reload.run(hangups, &shutdown), doors, door);
+    let ran = daemon.run(presence, (doors, door), &shutdown);
+    let (ran, (), ()) = tokio::join!(ran, watched, reload.run(hangups, &shutdown));
     tracing::info!(event = "daemon.ended", readings = ?engine.readings(), "stopped");
     ran
 }

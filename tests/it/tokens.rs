@@ -45,6 +45,7 @@ mod races;
 mod recovery;
 mod refusals;
 mod service;
+mod stopping;
 
 use std::{
     net::TcpListener,
