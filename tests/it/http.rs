@@ -2,6 +2,7 @@
 
 mod bounds;
 mod described;
+mod documented;
 mod identity;
 mod lists;
 
