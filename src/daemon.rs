@@ -11,7 +11,7 @@ use anyhow::Context;
 
 pub use self::{
     controls::{Beat, Controls, KeptTokens},
-    platform::{doors, vault},
+    platform::{doors, platform, vault},
     reach::{simulated, wechat},
 };
 use self::{
@@ -31,7 +31,10 @@ use crate::{
     config::{Alerts, ChannelConfig, Config, Digest, EventClass, Schedule},
     domain::alert_rules::AlertPolicy,
     engine::{self, Engine, alert_deadlines::AlertDeadlines, drive::Driver, presence::Presence},
-    http::{api::Door, doors::Doors},
+    http::{
+        api::Door,
+        doors::{Doors, Platform},
+    },
     live::{Changes, controlled},
     metrics::{Metrics, Sources, http::HttpMeters},
     notify::{Channel, heartbeat::HeartbeatClient},
@@ -69,6 +72,8 @@ pub struct Parts {
     /// What polls and calls ask a keeper of tokens in this process, when the daemon is the platform itself; whoever runs it
     /// answers.
     pub asks: Option<Asks>,
+    /// How the platform's own calls are made, and which pushes and callers are heard, when the daemon is the platform itself.
+    pub platform: Option<Platform>,
 }
 
 impl Parts {
@@ -86,6 +91,7 @@ impl Parts {
             schedule: Schedule::default(),
             retention: None,
             asks: None,
+            platform: None,
         }
     }
 
@@ -105,6 +111,7 @@ impl Parts {
             schedule: config.schedule.clone(),
             retention: config.retention.finished,
             asks,
+            platform: platform(config)?,
             ..Self::new(clock, wechat, engine_settings(config)?)
         })
     }
@@ -121,6 +128,7 @@ impl Parts {
             give_up_after: self.give_up_after,
             heartbeat: self.heartbeat,
             calendar,
+            platform: self.platform,
         };
         controls.set(new, tokens).await;
     }
@@ -217,6 +225,7 @@ impl Daemon {
             audience,
             heartbeat,
             jobs: jobs.control(),
+            doors: None,
         };
         let heard = LastHeard::default();
         heard.configure(parts.heartbeat.is_some());

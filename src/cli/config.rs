@@ -52,6 +52,10 @@ pub fn load(config_path: Option<&Path>) -> anyhow::Result<Loaded> {
     if let Some(heartbeat) = loaded.config.heartbeat.settings() {
         HeartbeatClient::new(heartbeat).context("[heartbeat] url")?;
     }
+    if let Some(component) = &loaded.config.component {
+        daemon::platform(&loaded.config)?;
+        daemon::vault(component)?;
+    }
     Ok(loaded)
 }
 

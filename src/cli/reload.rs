@@ -11,7 +11,6 @@ use crate::{
     clock::{SharedClock, SystemClock},
     config::{Changes, Config, Loaded, environment},
     daemon::{Controls, KeptTokens, Parts},
-    engine::tokens::TokenKeeper,
     shutdown::{Hangups, Shutdown},
     telemetry::Filter,
 };
@@ -27,7 +26,6 @@ pub(super) type Refusal = Option<String>;
 pub(super) struct Reload {
     in_force: Loaded,
     controls: Controls,
-    keeper: Option<TokenKeeper>,
     filter: Filter,
     refusal: watch::Sender<Refusal>,
     /// Where others read the one in force.
@@ -37,12 +35,7 @@ pub(super) struct Reload {
 impl Reload {
     /// For a daemon that was started with this configuration.
     pub(super) fn new(in_force: Loaded, controls: Controls, filter: Filter, told: watch::Sender<Arc<Config>>) -> Self {
-        Self { in_force, controls, keeper: None, filter, refusal: watch::Sender::new(None), told }
-    }
-
-    /// The same of a daemon that keeps the platform's tokens.
-    pub(super) fn with_keeper(self, keeper: Option<TokenKeeper>) -> Self {
-        Self { keeper, ..self }
+        Self { in_force, controls, filter, refusal: watch::Sender::new(None), told }
     }
 
     /// Why the last configuration was refused.
@@ -68,8 +61,7 @@ impl Reload {
 
     async fn reload(&mut self) {
         match read(self.in_force.clone()).await {
-            Ok((new, parts)) => {
-                let changes = self.in_force.changes_to(&new);
+            Ok((new, parts, changes)) => {
                 self.put_in_force(new, parts, &changes).await;
                 self.refusal.send_replace(None);
                 tell(&changes);
@@ -94,22 +86,21 @@ impl Reload {
             tracing::warn!(event = "config.filter", error = %error, "the log filter is unchanged");
         }
         parts.put_in_force(&self.controls, tokens).await;
-        // WeChat is asked beside: a reload waits for nobody outside.
-        if let Some(keeper) = self.keeper.clone() {
-            drop(tokio::spawn(async move { keeper.try_again().await }));
-        }
-        self.in_force = self.in_force.replaced_by(new);
+        self.in_force = new;
         self.told.send_replace(Arc::new(self.in_force.config.clone()));
     }
 }
 
-/// Reads and checks everything, beside the runtime: files may lie on a disk that is slow today.
-async fn read(in_force: Loaded) -> anyhow::Result<(Loaded, Parts)> {
+/// Reads and checks everything, beside the runtime: files may lie on a disk that is slow today. Answers what will be in force,
+/// and what was changed on disk.
+async fn read(in_force: Loaded) -> anyhow::Result<(Loaded, Parts, Changes)> {
     let reading = tokio::task::spawn_blocking(move || {
-        let new = in_force.again(environment()?)?;
+        let on_disk = in_force.again(environment()?)?;
+        let changes = in_force.changes_to(&on_disk);
+        let new = in_force.replaced_by(on_disk);
         let clock: SharedClock = Arc::new(SystemClock::new());
         let parts = Parts::from_config(&open_files::fitted(&new.config), clock)?;
-        Ok((new, parts))
+        Ok((new, parts, changes))
     });
     reading.await?
 }

@@ -66,8 +66,8 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     );
     systemd::tell(&[NotifyState::Ready, NotifyState::Status("running")]);
     let engine = Arc::clone(&daemon.engine);
-    let keeper = doors.as_ref().map(|doors| doors.keeper().clone());
-    let reload = Reload::new(loaded, daemon.controls(), filter, in_force).with_keeper(keeper);
+    let controls = daemon.controls().of_doors(doors.as_ref().map(Doors::control));
+    let reload = Reload::new(loaded, controls, filter, in_force);
     let watched = watch(&engine, reload.refusal(), &shutdown);
     let ran = daemon.run(presence, (doors, door), &shutdown);
     let (ran, (), ()) = tokio::join!(ran, watched, reload.run(hangups, &shutdown));

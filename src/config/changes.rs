@@ -9,19 +9,35 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Loaded, Setting, egress::read_certificates, keys, secret};
+use super::{Component, Loaded, Setting, TokenService, egress::read_certificates, keys, secret};
 
 /// Keys that are read once, at the start: the file that is open is the one that is locked and driven, and a line of the log
 /// must look like the one before it.
 const AT_START: [&str; 3] = ["database.url", "database.mode", "log.format"];
 
-/// Sections that are read once, at the start: listeners are bound then, and the key is held against the database.
-const SECTIONS_AT_START: [&str; 6] = ["component.", "callback.", "secrets.", "token_service.", "http.", "metrics."];
+/// Keys of the platform that are read once, at the start: listeners are bound then, rows are the component's, and the key is
+/// held against the database.
+const OF_PLATFORM_AT_START: [&str; 6] = [
+    "component.appid",
+    "callback.listen",
+    "secrets.key_file",
+    "secrets.previous_key_files",
+    "token_service.listen",
+    "token_service.behind_proxy",
+];
+
+/// Sections that are read once, at the start: listeners are bound then.
+const SECTIONS_AT_START: [&str; 2] = ["http.", "metrics."];
+
+/// Sections that mean something to a daemon that keeps the platform's tokens.
+const OF_PLATFORM: [&str; 4] = ["component.", "callback.", "secrets.", "token_service."];
 
 /// Whether a change of this key waits for a restart.
 #[must_use]
 pub fn needs_restart(key: &str) -> bool {
-    AT_START.contains(&key) || SECTIONS_AT_START.iter().any(|section| key.starts_with(section))
+    AT_START.contains(&key)
+        || OF_PLATFORM_AT_START.contains(&key)
+        || SECTIONS_AT_START.iter().any(|section| key.starts_with(section))
 }
 
 /// Fingerprints of all keys as they are written, and of the files of secrets that they name.
@@ -98,8 +114,7 @@ impl Loaded {
             let key = setting.key;
             let shown = is_shown_otherwise(&setting);
             let is_otherwise = shown || self.contents.0.get(key) != new.contents.0.get(key);
-            if needs_restart(key) || (key == "tokens.source" && self.config.keeps_tokens() != new.config.keeps_tokens())
-            {
+            if self.waits(key, new) {
                 // The same file, spelt in another way, is no change.
                 let is_change = if AT_START.contains(&key) { shown } else { is_otherwise };
                 changes.at_restart.extend(is_change.then_some(key));
@@ -110,26 +125,49 @@ impl Loaded {
         changes
     }
 
+    /// Whether this key of `new` waits for a restart. Who begins or ends to keep the platform's tokens, or to serve them, does
+    /// so at a restart, with all that belongs to it.
+    fn waits(&self, key: &str, new: &Self) -> bool {
+        let (ours, theirs) = (&self.config, &new.config);
+        let is_of_platform = key == "tokens.source" || OF_PLATFORM.iter().any(|section| key.starts_with(section));
+        needs_restart(key)
+            || (is_of_platform && ours.keeps_tokens() != theirs.keeps_tokens())
+            || (key == "token_service.caller" && ours.token_service.is_some() != theirs.token_service.is_some())
+    }
+
     /// `new` in place of this one in a running daemon: what waits for a restart stays as it is.
     #[must_use]
     pub fn replaced_by(&self, mut new: Self) -> Self {
-        let stays = |key: &str| self.settings.iter().find(|setting| setting.key == key).filter(|_| needs_restart(key));
+        let waiting: Vec<&str> = keys().into_iter().filter(|key| self.waits(key, &new)).collect();
+        let stays = |key: &str| self.settings.iter().find(|setting| setting.key == key && waiting.contains(&key));
         for setting in &mut new.settings {
             if let Some(stays) = stays(setting.key) {
                 *setting = stays.clone();
             }
         }
-        for (key, content) in self.contents.0.iter().filter(|(key, _)| needs_restart(key)) {
+        for (key, content) in self.contents.0.iter().filter(|(key, _)| waiting.contains(*key)) {
             new.contents.0.insert(key, *content);
         }
         new.config.database = self.config.database.clone();
-        new.config.component.clone_from(&self.config.component);
-        new.config.token_service.clone_from(&self.config.token_service);
+        new.config.component = match (self.config.component.clone(), new.config.component) {
+            (Some(ours), Some(new)) => Some(component(ours, new)),
+            (ours, _) => ours,
+        };
+        new.config.token_service = match (self.config.token_service.clone(), new.config.token_service) {
+            (Some(ours), Some(new)) => Some(TokenService { callers: new.callers, ..ours }),
+            (ours, _) => ours,
+        };
         new.config.http.clone_from(&self.config.http);
         new.config.metrics = self.config.metrics;
         new.config.log.format = self.config.log.format;
         new
     }
+}
+
+/// A component with new secrets and pushes taken by new rules; whose it is, where it listens and what seals its rows stay.
+fn component(ours: Component, mut new: Component) -> Component {
+    new.callback.listen = ours.callback.listen;
+    Component { appid: ours.appid, key: ours.key, previous_keys: ours.previous_keys, ..new }
 }
 
 #[cfg(test)]
@@ -160,5 +198,50 @@ mod tests {
         let replaced = before.replaced_by(after.clone());
         assert_eq!(replaced.changes_to(&after).at_restart, ["log.format"], "it is told as often as it is looked at");
         assert!(replaced.changes_to(&after).at_once.is_empty());
+    }
+    #[test]
+    fn a_platform_takes_over_secrets_and_callers_and_begins_and_ends_at_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["secret", "token", "aes", "key"] {
+            std::fs::write(folder.path().join(name), "one").unwrap();
+        }
+        let platform = |component: &str, service: &str| {
+            let text = format!(
+                "[tokens]\nsource = \"component\"\n[component]\nsecret_file = \"secret\"\nmessage_token_file = \"token\"\n\
+                 aes_key_file = \"aes\"\n{component}\n[secrets]\nkey_file = \"key\"\n{service}"
+            );
+            loaded(folder.path(), &text)
+        };
+        let service = |listen: &str, name: &str| {
+            let key = "0".repeat(64);
+            format!(
+                "[token_service]\nlisten = \"{listen}\"\n[[token_service.caller]]\nname = \"{name}\"\n\
+                 key_sha256 = \"{key}\"\naccounts = [\"*\"]\n"
+            )
+        };
+        let appid = "appid = \"wxcccccccccccccccc\"";
+        let before = platform(appid, &service("127.0.0.1:2", "one"));
+        std::fs::write(folder.path().join("secret"), "two").unwrap();
+        let after = platform("appid = \"wxdddddddddddddddd\"", &service("127.0.0.1:3", "two"));
+        let changes = before.changes_to(&after);
+        assert_eq!(changes.at_once, ["component.secret_file", "token_service.caller"]);
+        assert_eq!(changes.at_restart, ["component.appid", "token_service.listen"]);
+        let replaced = before.replaced_by(after);
+        let (component, callers) = (replaced.config.component.unwrap(), replaced.config.token_service.unwrap());
+        let secret = component.secret.map(|secret| secrecy::ExposeSecret::expose_secret(&secret).to_owned());
+        assert_eq!((component.appid.as_str(), secret.as_deref()), ("wxcccccccccccccccc", Some("two")));
+        assert_eq!(
+            (callers.listen, &*callers.callers[0].name),
+            (crate::config::Listen::Tcp(([127, 0, 0, 1], 2).into()), "two")
+        );
+
+        let changes = before.changes_to(&platform(appid, ""));
+        assert_eq!(changes.at_restart, ["token_service.listen", "token_service.caller"], "it ends at a restart");
+        let asked = loaded(folder.path(), "[tokens]\nsource = \"http\"\nurl = \"http://h/{account}\"\n");
+        let changes = asked.changes_to(&before);
+        let replaced = asked.replaced_by(before.clone());
+        assert!(changes.at_restart.contains(&"component.secret_file"), "{changes:?}");
+        assert!(!replaced.config.keeps_tokens());
+        assert_eq!(replaced.changes_to(&before).at_restart, changes.at_restart, "told each time");
     }
 }

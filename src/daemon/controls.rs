@@ -13,6 +13,7 @@ use crate::{
         unwritable_alarm::Audience,
     },
     engine::{self, Engine, alert_deadlines::AlertDeadlines},
+    http::doors::{DoorsControl, Platform},
     live::{Changes, Control},
     notify::heartbeat::HeartbeatClient,
     schedule::Calendar,
@@ -43,6 +44,7 @@ pub(super) struct Replacement {
     pub(super) give_up_after: Duration,
     pub(super) heartbeat: Beat,
     pub(super) calendar: Calendar,
+    pub(super) platform: Option<Platform>,
 }
 
 /// A way to every loop of a running daemon. Cheap to clone.
@@ -55,9 +57,16 @@ pub struct Controls {
     pub(super) audience: Audience,
     pub(super) heartbeat: Control<Beat>,
     pub(super) jobs: Control<Calendar>,
+    pub(super) doors: Option<DoorsControl>,
 }
 
 impl Controls {
+    /// With the doors of a daemon that is the platform itself.
+    #[must_use]
+    pub fn of_doors(self, doors: Option<DoorsControl>) -> Self {
+        Self { doors, ..self }
+    }
+
     /// Puts all of it in force, and waits until every loop goes by it.
     pub(super) async fn set(&self, new: Replacement, tokens: KeptTokens) {
         let outlets: Vec<Arc<ChannelEndpoint>> = new.channels.into_iter().map(Arc::new).collect();
@@ -72,7 +81,7 @@ impl Controls {
             new.wechat
         };
         let meters = Arc::clone(running.meters());
-        self.engine.reconfigure(new.engine, wechat.counting(meters));
+        self.engine.reconfigure(new.engine, wechat.counting(Arc::clone(&meters)));
         self.engine.recorder().audit_by(new.deadlines);
         self.audience.set(&new.alerting.subscriptions, outlets.clone());
         // In this order: when what waits for a channel that is gone is given up, nothing is queued for it any more.
@@ -82,6 +91,10 @@ impl Controls {
         self.resender.set(recipients).await;
         self.heartbeat.set(new.heartbeat).await;
         self.jobs.set(new.calendar).await;
+        if let (Some(doors), Some(platform)) = (&self.doors, new.platform) {
+            let client = platform.client.counting(meters);
+            doors.set(Platform { client, ..platform }).await;
+        }
     }
 }
 

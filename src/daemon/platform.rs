@@ -9,10 +9,10 @@ use super::{Parts, reach::client};
 use crate::{
     clock::SharedClock,
     config::{Component, Config},
-    http::doors::Doors,
+    http::doors::{Doors, Platform, push_rules},
     store::Store,
     vault::{Key, Vault},
-    wechat::Component as Platform,
+    wechat,
 };
 
 /// The doors of a daemon that keeps the platform's tokens itself; `None` when it asks somebody else.
@@ -25,13 +25,28 @@ pub async fn doors(
     store: &Store,
     clock: &SharedClock,
 ) -> anyhow::Result<Option<Doors>> {
-    let (Some(component), Some(asks)) = (&config.component, parts.asks.take()) else { return Ok(None) };
+    let (Some(component), Some(platform), Some(asks)) = (&config.component, parts.platform.take(), parts.asks.take())
+    else {
+        return Ok(None);
+    };
+    let (at, service) = ((store.clone(), Arc::clone(clock)), config.token_service.as_ref());
+    let client = platform.client.counting(Arc::clone(parts.wechat.meters()));
+    Doors::open(component, service, (client, vault(component)?), at, (asks, platform.keep)).await.map(Some)
+}
+
+/// What a platform's doors go by, and what a reload can replace of it; `None` when the daemon asks somebody else for tokens.
+///
+/// # Errors
+/// A secret that cannot be used; the sentence says which and why.
+pub fn platform(config: &Config) -> anyhow::Result<Option<Platform>> {
+    let Some(component) = &config.component else { return Ok(None) };
     let secret = component.secret.clone().context("[component] secret_file was not read")?;
-    let platform =
-        Platform::new(&client(config)?, &component.appid, secret)?.counting(Arc::clone(parts.wechat.meters()));
-    let (at, keep) = ((store.clone(), Arc::clone(clock)), usize::try_from(config.tokens.keep)?);
-    let service = config.token_service.as_ref();
-    Doors::open(component, service, (platform, vault(component)?), at, (asks, keep)).await.map(Some)
+    Ok(Some(Platform {
+        client: wechat::Component::new(&client(config)?, &component.appid, secret)?,
+        keep: usize::try_from(config.tokens.keep)?,
+        pushes: push_rules(component)?,
+        callers: config.token_service.as_ref().map_or_else(Vec::new, |service| service.callers.clone()),
+    }))
 }
 
 /// The key that seals tokens.

@@ -7,10 +7,11 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{RawQuery, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
-    routing::any,
 };
+use percent_encoding::percent_decode_str;
+use tokio::sync::watch;
 
 use super::server::Limits;
 use crate::{
@@ -24,18 +25,38 @@ pub const LIMITS: Limits = Limits { connections: 64, request: Duration::from_sec
 /// The answer that `WeChat` wants to a push that was taken.
 const SUCCESS: &str = "success";
 
+/// The event URL, and what is taken there.
+#[derive(Debug)]
+pub struct EventUrl {
+    /// Its path.
+    pub path: String,
+    /// Which pushes are taken.
+    pub rules: PushRules,
+}
+
 #[derive(Debug, Clone)]
 struct Callback {
     keeper: TokenKeeper,
-    rules: Arc<PushRules>,
+    url: watch::Receiver<Arc<EventUrl>>,
 }
 
-/// The event URL at this path.
-pub fn router(keeper: TokenKeeper, rules: PushRules, path: &str) -> Router {
-    Router::new().route(path, any(push)).with_state(Callback { keeper, rules: Arc::new(rules) })
+/// The event URL that is in force.
+pub fn router(keeper: TokenKeeper, url: watch::Receiver<Arc<EventUrl>>) -> Router {
+    Router::new().fallback(push).with_state(Callback { keeper, url })
 }
 
-async fn push(State(callback): State<Callback>, method: Method, RawQuery(query): RawQuery, body: Body) -> Response {
+async fn push(
+    State(callback): State<Callback>,
+    method: Method,
+    uri: Uri,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Response {
+    let url = Arc::clone(&callback.url.borrow());
+    // As it is written, whatever it means to a router, and whatever clients escape of it.
+    if !percent_decode_str(uri.path()).eq(percent_decode_str(&url.path)) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     if method != Method::POST {
         let allow = [(header::ALLOW, HeaderValue::from_static("POST"))];
         return (StatusCode::METHOD_NOT_ALLOWED, allow, "pushes are POSTed\n").into_response();
@@ -43,7 +64,7 @@ async fn push(State(callback): State<Callback>, method: Method, RawQuery(query):
     let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
         return (StatusCode::PAYLOAD_TOO_LARGE, "more than 64 KiB\n").into_response();
     };
-    let push = match callback.rules.read(query.as_deref().unwrap_or_default(), &body) {
+    let push = match url.rules.read(query.as_deref().unwrap_or_default(), &body) {
         Ok(push) => push,
         Err(refused) => {
             tracing::warn!(event = "callback.refused", error = %refused, "a request to the event URL was refused");

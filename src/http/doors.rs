@@ -1,19 +1,21 @@
 //! The doors of a daemon that keeps the platform's tokens itself: both listeners, bound before it is ready, and whoever
 //! answers behind them.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use tokio::sync::watch;
+
 use super::{
-    callback,
+    callback::{self, EventUrl},
     server::{self, Listener},
-    token_service,
+    token_service::{self, Callers},
 };
 use crate::{
     clock::SharedClock,
-    config::{Component, Listen, TokenService},
+    config::{Caller, Component, Listen, TokenService},
     engine::{
         refused_keys::RefusedKeys,
         tokens::{Settings, TokenKeeper},
@@ -29,14 +31,45 @@ use crate::{
     },
 };
 
+/// What a platform's doors go by, and what a reload can replace of it.
+#[derive(Debug)]
+pub struct Platform {
+    /// How the platform's own calls are made, with its secret.
+    pub client: Client,
+    /// Tokens kept in memory at once.
+    pub keep: usize,
+    /// Which pushes are taken, and at which path.
+    pub pushes: EventUrl,
+    /// Who may ask for tokens.
+    pub callers: Vec<Caller>,
+}
+
 /// What answers behind the doors.
 #[derive(Debug)]
 pub struct Doors {
-    keeper: TokenKeeper,
-    callback: (Listener, PushRules, String),
-    service: Option<(Listener, TokenService)>,
+    callback: Listener,
+    service: Option<(Listener, String)>,
+    control: DoorsControl,
     clock: SharedClock,
     refused_keys: RefusedKeys,
+}
+
+/// Replaces what open doors go by. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct DoorsControl {
+    keeper: TokenKeeper,
+    pushes: watch::Sender<Arc<EventUrl>>,
+    callers: watch::Sender<Arc<Callers>>,
+}
+
+impl DoorsControl {
+    /// Goes by this from now on; a request that is being answered ends as it began.
+    pub async fn set(&self, platform: Platform) {
+        let Platform { client, keep, pushes, callers } = platform;
+        self.pushes.send_replace(Arc::new(pushes));
+        self.callers.send_replace(Arc::new(Callers::new(&callers)));
+        self.keeper.replace(client, keep).await;
+    }
 }
 
 impl Doors {
@@ -52,11 +85,14 @@ impl Doors {
         (asks, keep): (Asks, usize),
     ) -> anyhow::Result<Self> {
         let settings = Settings { appid: component.appid.clone(), keep };
-        let rules = PushRules { crypt: crypt(component)?, plain_json: component.callback.plain_json };
+        let (pushes, callers) = (push_rules(component)?, service.map_or(&[][..], |service| &service.callers));
         let keeper = TokenKeeper::open(store, clock.clone(), client, vault, settings).await?;
         let callback = bind(&component.callback.listen).await.context("[callback] listen")?;
         let service = match service {
-            Some(service) => Some((bind(&service.listen).await.context("[token_service] listen")?, service.clone())),
+            Some(service) => {
+                let listener = bind(&service.listen).await.context("[token_service] listen")?;
+                Some((listener, service.listen.to_string()))
+            }
             None => None,
         };
         tracing::info!(
@@ -70,14 +106,15 @@ impl Doors {
             let keeper = keeper.clone();
             async move { keeper.serve(asks).await }
         }));
-        let callback = (callback, rules, component.callback.path.clone());
-        Ok(Self { keeper, callback, service, clock, refused_keys: RefusedKeys::default() })
+        let callers = watch::Sender::new(Arc::new(Callers::new(callers)));
+        let control = DoorsControl { keeper, pushes: watch::Sender::new(Arc::new(pushes)), callers };
+        Ok(Self { callback, service, control, clock, refused_keys: RefusedKeys::default() })
     }
 
     /// Where pushes come in, when that is an address.
     #[must_use]
     pub fn callback_address(&self) -> Option<SocketAddr> {
-        self.callback.0.address()
+        self.callback.address()
     }
 
     /// Counts refused keys here, where they are told of.
@@ -89,22 +126,38 @@ impl Doors {
     /// Who keeps the tokens.
     #[must_use]
     pub const fn keeper(&self) -> &TokenKeeper {
-        &self.keeper
+        &self.control.keeper
+    }
+
+    /// What replaces what they go by.
+    #[must_use]
+    pub fn control(&self) -> DoorsControl {
+        self.control.clone()
     }
 
     /// Serves until the end is asked for; what is under way then is finished.
     pub async fn run(self, shutdown: &Shutdown) {
-        let Self { keeper, callback: (listener, rules, path), service, clock, refused_keys } = self;
-        let pushes =
-            server::serve(listener, callback::router(keeper.clone(), rules, &path), callback::LIMITS, shutdown);
+        let Self { callback, service, control: DoorsControl { keeper, pushes, callers }, clock, refused_keys } = self;
+        let router = callback::router(keeper.clone(), pushes.subscribe());
+        let pushes = server::serve(callback, router, callback::LIMITS, shutdown);
         let tokens = async {
-            if let Some((listener, service)) = service {
-                let router = token_service::router(keeper.clone(), clock, &service, refused_keys);
+            if let Some((listener, name)) = service {
+                let router =
+                    token_service::router(keeper.clone(), clock, callers.subscribe(), (name.into(), refused_keys));
                 server::serve(listener, router, token_service::LIMITS, shutdown).await;
             }
         };
         tokio::join!(pushes, tokens, keeper.tend(shutdown));
     }
+}
+
+/// Which pushes a component takes, and at which path.
+///
+/// # Errors
+/// A message token or a key that cannot be used; the sentence says which and why.
+pub fn push_rules(component: &Component) -> anyhow::Result<EventUrl> {
+    let rules = PushRules { crypt: crypt(component)?, plain_json: component.callback.plain_json };
+    Ok(EventUrl { path: component.callback.path.clone(), rules })
 }
 
 fn secret<'a>(secret: Option<&'a SecretString>, key: &str) -> anyhow::Result<&'a SecretString> {

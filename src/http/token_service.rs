@@ -22,10 +22,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
+use tokio::sync::watch;
+
 use super::server::Limits;
 use crate::{
     clock::SharedClock,
-    config::{Caller, TokenService},
+    config::Caller,
     domain::{history::hex, id::AccountId},
     engine::{
         refused_keys::{MANY, RefusedKeys},
@@ -55,11 +57,23 @@ const SHA256_CHARS: usize = 64;
 struct Service {
     keeper: TokenKeeper,
     clock: SharedClock,
-    callers: Arc<[Caller]>,
-    /// Requests in this minute, by the caller's place.
-    counts: Arc<Mutex<HashMap<usize, Count>>>,
+    callers: watch::Receiver<Arc<Callers>>,
+    /// Requests in this minute, by the caller's name.
+    counts: Arc<Mutex<HashMap<String, Count>>>,
     /// Where it listens, and where refused keys are counted.
     refused_keys: (Arc<str>, RefusedKeys),
+}
+
+/// Who may ask.
+#[derive(Debug)]
+pub struct Callers(Vec<Arc<Caller>>);
+
+impl Callers {
+    /// These.
+    #[must_use]
+    pub fn new(callers: &[Caller]) -> Self {
+        Self(callers.iter().cloned().map(Arc::new).collect())
+    }
 }
 
 /// What was counted since a moment of the stopwatch.
@@ -69,19 +83,18 @@ struct Count {
     count: u32,
 }
 
-/// Whose key a request has shown, by their place among the callers.
-#[derive(Debug, Clone, Copy)]
-struct Known(usize);
+/// Whose key a request has shown.
+#[derive(Debug, Clone)]
+struct Known(Arc<Caller>);
 
-/// The service for its callers; refused keys are counted where they are told of.
-pub fn router(keeper: TokenKeeper, clock: SharedClock, service: &TokenService, refused_keys: RefusedKeys) -> Router {
-    let service = Service {
-        keeper,
-        clock,
-        callers: service.callers.clone().into(),
-        counts: Arc::default(),
-        refused_keys: (service.listen.to_string().into(), refused_keys),
-    };
+/// The service for those who may ask; refused keys are counted by the listener's name, where they are told of.
+pub fn router(
+    keeper: TokenKeeper,
+    clock: SharedClock,
+    callers: watch::Receiver<Arc<Callers>>,
+    refused_keys: (Arc<str>, RefusedKeys),
+) -> Router {
+    let service = Service { keeper, clock, callers, counts: Arc::default(), refused_keys };
     Router::new()
         .route("/token", get(token))
         .route("/token/refused", post(refused))
@@ -114,9 +127,8 @@ struct Refusal {
 
 /// Lets in whoever shows a known key, as often as they may come in a minute.
 async fn known(State(service): State<Service>, mut request: Request, next: Next) -> Response {
-    let Some(place) = service.caller(request.headers()) else { return service.unknown_key() };
-    let caller = &service.callers[place];
-    if service.count(place) > caller.per_minute {
+    let Some(caller) = service.caller(request.headers()) else { return service.unknown_key() };
+    if service.count(&caller.name) > caller.per_minute {
         tracing::info!(
             event = "token_service.too_many",
             caller = caller.name,
@@ -126,18 +138,18 @@ async fn known(State(service): State<Service>, mut request: Request, next: Next)
         too_many.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
         return too_many;
     }
-    request.extensions_mut().insert(Known(place));
+    request.extensions_mut().insert(Known(caller));
     next.run(request).await
 }
 
 async fn token(
     State(service): State<Service>,
-    Extension(Known(place)): Extension<Known>,
+    Extension(Known(caller)): Extension<Known>,
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Response {
-    let (caller, account) = (&service.callers[place], asked_account(&asked));
+    let account = asked_account(&asked);
     let outcome = match &account {
-        Ok(account) => service.grant(caller, account).await,
+        Ok(account) => service.grant(&caller, account).await,
         Err(wrong) => refusal(StatusCode::BAD_REQUEST, -1, wrong),
     };
     tracing::info!(
@@ -162,10 +174,9 @@ fn asked_account(asked: &[(String, String)]) -> Result<AccountId, &'static str> 
 
 async fn refused(
     State(service): State<Service>,
-    Extension(Known(place)): Extension<Known>,
+    Extension(Known(caller)): Extension<Known>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let caller = &service.callers[place];
     let body = match body {
         Ok(body) => body,
         Err(unread) => return refusal(unread.status(), -1, "expected at most 4 KiB"),
@@ -180,7 +191,7 @@ async fn refused(
         let wrong = "sha256 is no digest: the SHA-256 of the token's text, 64 hexadecimal digits";
         return refusal(StatusCode::BAD_REQUEST, -1, wrong);
     }
-    if !may_have(caller, &account) {
+    if !may_have(&caller, &account) {
         return not_of_this_caller();
     }
     tracing::info!(event = "token_service.refused", caller = caller.name, appid = %account, "a caller met a token that WeChat refuses");
@@ -199,17 +210,18 @@ async fn wrong_method(method: Method) -> Response {
 
 impl Service {
     /// Who asks, by the key; all digests are compared, whatever matches.
-    fn caller(&self, headers: &HeaderMap) -> Option<usize> {
+    fn caller(&self, headers: &HeaderMap) -> Option<Arc<Caller>> {
         let key = bearer(headers).unwrap_or_default();
         let digest = hex(&Sha256::digest(key.as_bytes()));
+        let callers = Arc::clone(&self.callers.borrow());
         let mut found = None;
-        for (place, caller) in self.callers.iter().enumerate() {
+        for caller in &callers.0 {
             let is_known = caller
                 .key_sha256
                 .iter()
                 .fold(Choice::from(0), |known, one| known | one.as_bytes().ct_eq(digest.as_bytes()));
             if bool::from(is_known) {
-                found = Some(place);
+                found = Some(Arc::clone(caller));
             }
         }
         found.filter(|_| !key.is_empty())
@@ -232,11 +244,11 @@ impl Service {
     }
 
     /// Counts one more in this minute.
-    fn count(&self, place: usize) -> u32 {
+    fn count(&self, caller: &str) -> u32 {
         let now = self.clock.monotonic();
         // Nothing in here panics halfway through a change.
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(place).or_default();
+        let count = counts.entry(caller.to_owned()).or_default();
         if now.saturating_sub(count.since) >= MINUTE {
             *count = Count { since: now, count: 0 };
         }

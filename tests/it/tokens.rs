@@ -44,6 +44,7 @@ mod outages;
 mod races;
 mod recovery;
 mod refusals;
+mod reload;
 mod service;
 mod stopping;
 

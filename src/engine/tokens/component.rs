@@ -32,16 +32,6 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(super) const LOOKS: u32 = 100;
 
 impl TokenKeeper {
-    /// A person has acted, as a reload says: a secret that was refused is tried once more.
-    pub async fn try_again(&self) {
-        match self.0.store.retry_component(self.0.appid()).await {
-            Ok(()) => self.try_refused_secret().await,
-            Err(error) => {
-                tracing::warn!(event = "tokens.still_held", error = %error, "the component is tried again at the next start");
-            }
-        }
-    }
-
     /// Finds out whether a secret that was refused works now that a person has acted, without waiting for somebody to need it.
     pub(super) async fn try_refused_secret(&self) {
         let was_refused = match self.0.component_row().await {
@@ -167,7 +157,7 @@ impl Inner {
             return Err(later("the day's own cap of component calls is reached: a token was asked for far too often"));
         }
         let asked = self.now();
-        match self.client.component_token(ticket).await {
+        match self.client().component_token(ticket).await {
             Ok(issued) => {
                 *self.unanswered() = Unanswered::default();
                 let life = Life::new(self.appid(), issued.lives.unwrap_or(LIFETIME), asked);

@@ -124,6 +124,10 @@ impl Memory {
         Self { kept, doubted, flights, changes: 0, max: max.max(1) }
     }
 
+    pub(super) fn set_max(&mut self, max: usize) {
+        self.max = max.max(1);
+    }
+
     pub(super) fn known(&self, appid: &str, now: Time) -> Known {
         let Some(kept) = self.kept.get(appid) else { return Known::Nothing };
         match kept.life.freshness(now) {

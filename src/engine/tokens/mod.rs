@@ -15,7 +15,7 @@ mod tasks;
 
 use std::{
     sync::{
-        Arc, PoisonError,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -69,9 +69,9 @@ pub struct TokenKeeper(Arc<Inner>);
 struct Inner {
     store: Store,
     clock: SharedClock,
-    client: Client,
+    client: RwLock<Client>,
     vault: Vault,
-    settings: Settings,
+    appid: String,
     /// Which process this is, in claims, and how many it has made: each piece of work claims in a name of its own.
     by: String,
     claims: AtomicU64,
@@ -116,14 +116,14 @@ impl TokenKeeper {
         settings: Settings,
     ) -> Result<Self, BadKeeper> {
         let now = clock.now();
-        let appid = &settings.appid;
-        match store.component(appid).await? {
-            Some(row) => vault.check_keys(appid, &row.key_check).map_err(BadKeeper::WrongKey)?,
-            None => store.add_component(appid, vault.key_check(appid), now).await?,
+        let Settings { appid, keep } = settings;
+        match store.component(&appid).await? {
+            Some(row) => vault.check_keys(&appid, &row.key_check).map_err(BadKeeper::WrongKey)?,
+            None => store.add_component(&appid, vault.key_check(&appid), now).await?,
         }
-        store.retry_component(appid).await?;
+        store.retry_component(&appid).await?;
         store.free_claims().await?;
-        let memory = std::sync::Mutex::new(Memory::new(settings.keep));
+        let (memory, client) = (std::sync::Mutex::new(Memory::new(keep)), RwLock::new(client));
         let (component, work, unanswered) = (Mutex::new(None), Notify::new(), std::sync::Mutex::default());
         let (by, claims, fetches) = (new_id(now), AtomicU64::new(0), TaskTracker::new());
         let (probing, pauses) = (AtomicBool::new(false), std::sync::Mutex::default());
@@ -132,7 +132,7 @@ impl TokenKeeper {
             clock,
             client,
             vault,
-            settings,
+            appid,
             by,
             claims,
             memory,
@@ -150,6 +150,29 @@ impl TokenKeeper {
     pub async fn finish(&self) {
         self.0.fetches.close();
         self.0.fetches.wait().await;
+    }
+
+    /// Calls by this client from now on, with its secret, and keeps so many tokens in memory. What waited for a person is tried
+    /// once more, at once.
+    pub async fn replace(&self, client: Client, keep: usize) {
+        let inner = &self.0;
+        inner.memory().set_max(keep);
+        let acted = {
+            // A call under way, with the former secret, says what it has to say first.
+            let _fetch = inner.component.lock().await;
+            *inner.client.write().unwrap_or_else(PoisonError::into_inner) = client;
+            inner.store.retry_component(inner.appid()).await
+        };
+        match acted {
+            // WeChat is asked beside: a reload waits for nobody outside.
+            Ok(()) => {
+                let keeper = self.clone();
+                drop(tokio::spawn(async move { keeper.try_refused_secret().await }));
+            }
+            Err(error) => {
+                tracing::error!(event = "tokens.not_retried", error = %error, "could not write that the component is to be tried again: reload once more");
+            }
+        }
     }
 }
 
@@ -170,7 +193,12 @@ impl Inner {
     }
 
     fn appid(&self) -> &str {
-        &self.settings.appid
+        &self.appid
+    }
+
+    fn client(&self) -> Client {
+        // Nothing in here panics halfway through a change.
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A value of a row; one that does not open is missing, and told of.

@@ -276,7 +276,7 @@ impl Inner {
         code: &SecretString,
     ) -> Result<Left, Missing> {
         let (appid, asked, seen) = (&push.appid, self.now(), self.memory().changes());
-        let answer = self.client.query_auth(&component.token, code).await;
+        let answer = self.client().query_auth(&component.token, code).await;
         self.heard(&answer).await?;
         let issued = match answer {
             Ok(issued) => issued,
@@ -373,7 +373,7 @@ impl Inner {
         if !matches!(counted, Ok(true)) {
             return;
         }
-        let learned = match self.client.authorizer_info(&component.token, &account).await {
+        let learned = match self.client().authorizer_info(&component.token, &account).await {
             Ok(info) => {
                 let info = AuthorizerInfo {
                     username: info.username,

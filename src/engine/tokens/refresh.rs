@@ -212,8 +212,8 @@ impl Inner {
             Claim::Gone => return Err(Missing::Refused(never_authorized())),
         }
         let (asked, begun) = (self.now(), self.clock.monotonic());
-        let answer = self.client.authorizer_token(&component.token, &account, &refresh).await;
-        self.client.note_fetch(&answer, self.clock.monotonic().saturating_sub(begun));
+        let answer = self.client().authorizer_token(&component.token, &account, &refresh).await;
+        self.client().note_fetch(&answer, self.clock.monotonic().saturating_sub(begun));
         self.heard(&answer).await?;
         match answer {
             Ok(issued) => {

@@ -173,7 +173,7 @@ impl Inner {
         if !self.store.count_component_call(self.appid(), Counted::Lookup, LOOKUPS_PER_DAY, self.now()).await? {
             return Err(later("the day's own cap of calls about single accounts is reached"));
         }
-        let answer = self.client.authorizer_info(&component.token, &account).await;
+        let answer = self.client().authorizer_info(&component.token, &account).await;
         self.heard(&answer).await?;
         match answer {
             Ok(_) => Ok(true),
@@ -196,7 +196,7 @@ impl Inner {
                  Beijing day",
             ));
         }
-        let answer = self.client.authorizer_list(&component.token, offset, PAGE).await;
+        let answer = self.client().authorizer_list(&component.token, offset, PAGE).await;
         self.heard(&answer).await?;
         match answer {
             Ok(page) => {
