@@ -360,6 +360,8 @@ pub fn deadlines(alerting: &evaluator::Settings) -> AlertDeadlines {
         group_within: alerting.group_within,
         quiet: alerting.quiet.clone(),
         quiet_except: alerting.quiet_except.clone(),
+        aging: alerting.attention.surely_ages().collect(),
+        keeps_tokens: alerting.component.is_some(),
     }
 }
 

@@ -23,16 +23,22 @@ The rules; anything counts as overdue 15 minutes after it was due:
   event_unread           an event that was not processed: alerts and messages are stalled
   unread                 an account with open requests whose list cannot be read ([alerts] unread_after)
   alert_untold           an alert that was due and was not sent, outside of quiet hours
+  aged_unchecked         a request that has waited long enough to alert and was never checked for it
   vigil_overdue          a request that was due for an alert check that did not happen
   cron_silent            a cron job that did not run
   bad_row                a row that somebody edited into an invalid one: it is left alone
   copy_waits             a restored backup on which no daemon has started
   import_left            an accepted request of an import that was not moved to the others
+  push_left              a push about an authorization that was not taken up within an hour
+  token_task_left        an `authorizer sync` or `refresh` that the daemon did not do
+  claim_left             a fetch of a token that began more than a day ago and did not end
+  unauthorized_active    an account that is polled although it is not authorized
+  authorized_suspended   an account that is suspended although it is authorized (61003)
   state_without_history  a request whose last transition is missing
   state_differs          a request whose state is not the one its last transition led to
   chain_broken           a last transition that is not the one that was written
 
-All rules use indexes except bad_row, which reads 5,000 rows of every table per audit, and the last three, which compare \
+The five about authorizations apply with [tokens] source = \"component\". All rules use indexes except bad_row, which reads 5,000 rows of every table per audit, and the last three, which compare \
 the end of every history with its request: 20,000 per audit, different ones each time (docs/database.md has the figures). \
 --all reads and compares all of them; `amplinkd db verify` replays every history from the first step.
 

@@ -10,7 +10,10 @@ use super::context::{Context, ExitStatus, note};
 use crate::{
     config::{Config, environment},
     daemon,
-    store::{Location, Role, Store, write::sealed::SealedColumn},
+    store::{
+        Location, Role, Store,
+        write::sealed::{Resealed, SealedColumn},
+    },
     vault::{self, Place, Vault},
 };
 
@@ -93,6 +96,7 @@ async fn rekey(context: &Context) -> anyhow::Result<()> {
 
 async fn reseal(store: &Store, vault: &Vault) -> anyhow::Result<Rekeyed> {
     let mut done = Rekeyed { key: vault.current().to_string(), resealed: 0, already_current: 0 };
+    let mut left: Vec<String> = Vec::new();
     for column in SealedColumn::ALL {
         let (table, name) = column.place();
         let mut after = String::new();
@@ -106,17 +110,24 @@ async fn reseal(store: &Store, vault: &Vault) -> anyhow::Result<Rekeyed> {
                     done.already_current += 1;
                     continue;
                 }
-                let sealed = {
-                    let place = Place { table, column: name, appid: &value.appid };
-                    let plain = vault.open(place, &value.sealed).with_context(|| {
-                        format!("{table}.{name} of {} cannot be opened; nothing of it was changed", value.appid)
-                    })?;
-                    vault.seal(place, &plain)
-                };
-                anew.push((value, sealed));
+                let place = Place { table, column: name, appid: &value.appid };
+                match vault.open(place, &value.sealed).map(|plain| vault.seal(place, &plain)) {
+                    Ok(sealed) => anew.push((value, sealed)),
+                    Err(error) => left.push(format!("{table}.{name} of {}: {error}", value.appid)),
+                }
             }
-            done.resealed += store.reseal(anew).await?;
+            let Resealed { count, refused } = store.reseal(anew).await?;
+            done.resealed += count;
+            left.extend(refused.into_iter().map(|key| format!("{table}.{name} of {key}: its row is not valid")));
         }
     }
-    Ok(done)
+    match left.first() {
+        None => Ok(done),
+        Some(first) => bail!(
+            "{} values are sealed anew, but {} values are as they were (the first is {first}): keep the previous keys until \
+             `amplinkd audit --all` is clean and those accounts have authorized again, then run this again",
+            done.resealed,
+            left.len()
+        ),
+    }
 }

@@ -5,14 +5,18 @@ use std::time::Duration;
 use crate::{
     domain::{
         alert_rules::{AlertPolicy, QuietHours, Rule},
+        request::StateKind,
         time::Time,
     },
-    store::read::audit::Telling,
+    store::read::audit::{Aged, Telling},
 };
 
 /// How far past its time a step may be before it counts as stalled: longer than a full agenda takes to be worked off
 /// after a restart, shorter than anybody's patience.
 pub const OVERDUE_AFTER: Duration = Duration::from_mins(15);
+
+/// How long it is asked whether a request was looked at since it got old: an alert that a person resolved is kept for longer.
+const ALERTS_KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// When an operator wants people to be told, as `[alerts]` says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +29,10 @@ pub struct AlertDeadlines {
     pub quiet: Option<QuietHours>,
     /// Rules that are told also then.
     pub quiet_except: Vec<Rule>,
+    /// States in which age alone may concern somebody, and from which age on.
+    pub aging: Vec<(StateKind, Duration)>,
+    /// Whether the daemon keeps the platform's own tokens.
+    pub keeps_tokens: bool,
 }
 
 impl Default for AlertDeadlines {
@@ -34,6 +42,8 @@ impl Default for AlertDeadlines {
             group_within: Duration::from_secs(30),
             quiet: None,
             quiet_except: vec![Rule::Daemon],
+            aging: Vec::new(),
+            keeps_tokens: false,
         }
     }
 }
@@ -45,7 +55,13 @@ impl AlertDeadlines {
         // What was held back through quiet hours has as long after their end, which is at a whole minute.
         let minutes = (0..=late.as_secs().div_ceil(60)).map(|minutes| now - Duration::from_secs(60 * minutes));
         let was_quiet = self.quiet.as_ref().is_some_and(|quiet| minutes.into_iter().any(|at| quiet.hold(at)));
+        let aged = |(state, age): &(StateKind, Duration)| Aged {
+            state: state.as_str(),
+            since_after: now - *age - ALERTS_KEPT,
+            since_before: now - *age - OVERDUE_AFTER,
+        };
         Telling {
+            aged: self.aging.iter().map(aged).collect(),
             unread_before: now - self.unread_after,
             due_before: now - late,
             rules: was_quiet.then(|| self.quiet_except.iter().map(|rule| rule.as_str()).collect()),

@@ -44,11 +44,18 @@ impl Recorder {
 
     async fn audited(&self, histories: Histories) -> Result<Vec<Finding>, StoreError> {
         let now = self.clock().now();
-        let telling = self.promised.lock().unwrap_or_else(PoisonError::into_inner).by(now);
+        let (telling, keeps_tokens) = {
+            let promised = self.promised.lock().unwrap_or_else(PoisonError::into_inner);
+            (promised.by(now), promised.keeps_tokens)
+        };
         // While demand exceeds supply, a look is late by plan: that is told as what it is, by the rule `capacity`.
         let planned = self.store().pace().await?.map_or(Duration::ZERO, |pace| pace.late());
-        let mut found = self.store().audit((now - OVERDUE_AFTER - planned).ms(), histories, FINDINGS_MAX).await?;
+        let overdue_before = now - OVERDUE_AFTER - planned;
+        let mut found = self.store().audit(overdue_before.ms(), histories, FINDINGS_MAX).await?;
         found.extend(self.store().audit_telling(&telling, FINDINGS_MAX).await?);
+        if keeps_tokens {
+            found.extend(self.store().audit_platform(overdue_before, FINDINGS_MAX).await?);
+        }
         Ok(found)
     }
 }

@@ -13,10 +13,13 @@ use std::{
 use rusqlite::types::{FromSql, ValueRef};
 use sqlx::{Column, Decode, FromRow, Row, Sqlite, Type, TypeInfo, ValueRef as _, sqlite::SqliteRow};
 
-use super::{BadRow, StoreError};
+use super::{BadRow, StoreError, tables::SEALED};
 
 /// Characters of a value that an error shows: enough to find it, however long it is.
 const SHOWN_MAX: usize = 80;
+
+/// What is shown of a value that should be sealed.
+const NOT_SEALED: &str = "something that is not sealed";
 
 /// Bad rows that are remembered as told; beyond them all are told again, which only costs lines of the log.
 const TOLD_MAX: usize = 1_000;
@@ -149,7 +152,15 @@ pub(super) fn cells<T>(
     })
 }
 
+/// The rows of the database thread that can be read. The others are told, each once.
+pub(super) fn legible_cells<T>(rows: Vec<Result<T, BadRow>>) -> Vec<T> {
+    rows.into_iter().filter_map(|row| row.inspect_err(tell).ok()).collect()
+}
+
 fn cell(row: &rusqlite::Row<'_>, place: usize) -> String {
+    if row.as_ref().column_name(place).is_ok_and(|name| SEALED.contains(&name)) {
+        return NOT_SEALED.to_owned();
+    }
     let text = match row.get_ref(place) {
         Err(_) | Ok(ValueRef::Null) => "nothing".to_owned(),
         Ok(ValueRef::Integer(number)) => number.to_string(),
@@ -177,6 +188,9 @@ fn column_of(error: &sqlx::Error, row: &SqliteRow) -> Option<String> {
 /// What a column holds, whatever that is.
 fn shown(row: &SqliteRow, column: &str) -> String {
     let Ok(raw) = row.try_get_raw(column) else { return "nothing".to_owned() };
+    if SEALED.contains(&column) {
+        return NOT_SEALED.to_owned();
+    }
     let kind = raw.type_info().name().to_owned();
     let text = match kind.as_str() {
         _ if raw.is_null() => "nothing".to_owned(),

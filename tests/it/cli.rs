@@ -137,7 +137,7 @@ impl Desk {
     }
 
     /// Runs statements on the file behind the program's back.
-    fn sql(&self, sql: &'static str) {
+    fn sql(&self, sql: &str) {
         let options = SqliteConnectOptions::new().filename(self.path("a.db"));
         block_on(async {
             let mut connection = SqliteConnection::connect_with(&options).await.expect("the database opens");

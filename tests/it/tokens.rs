@@ -41,6 +41,7 @@ mod gate;
 mod keeper;
 mod kills;
 mod outages;
+mod poison;
 mod races;
 mod recovery;
 mod refusals;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::Stage;
+use super::{
+    Stage,
+    learned::{LEARNED_FROM, learned},
+};
 use crate::domain::{
     event::to_json,
     id::AccountId,
@@ -231,6 +234,15 @@ impl AlertPolicy {
             Threshold::Learned => learned,
         });
         durations.min().unwrap_or(learned)
+    }
+
+    /// [`Self::shortest`] for whoever does not know what was learned: no lesson makes it longer.
+    #[must_use]
+    pub fn shortest_whatever_is_learned(&self, stage: Stage) -> Duration {
+        let longest = learned(stage, LEARNED_FROM, Duration::MAX).unwrap_or_default().max(StuckAfter::fixed(stage));
+        let lessons =
+            [(); Stage::ALL.len()].map(|()| Some(LearnedThreshold { after: longest, requests: LEARNED_FROM }));
+        Self { learned_thresholds: lessons, ..self.clone() }.shortest(stage)
     }
 
     /// How long this request may stay in this stage, and the lesson when that is where it comes from.

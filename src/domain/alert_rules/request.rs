@@ -89,6 +89,12 @@ impl AlertPolicy {
         let (_, stages) = AGING.iter().find(|(aging, _)| *aging == state)?;
         stages.iter().map(|stage| self.shortest(*stage)).min()
     }
+
+    /// The states of [`AGING`], with the age that is surely enough, whatever was learned.
+    pub fn surely_ages(&self) -> impl Iterator<Item = (StateKind, Duration)> {
+        let age = |stages: &[Stage]| stages.iter().map(|stage| self.shortest_whatever_is_learned(*stage)).min();
+        AGING.into_iter().filter_map(move |(state, stages)| Some((state, age(stages)?)))
+    }
 }
 
 /// Everything a person must know of a request now or, with time alone, later.

@@ -117,8 +117,8 @@ impl TokenKeeper {
     ) -> Result<Self, BadKeeper> {
         let now = clock.now();
         let Settings { appid, keep } = settings;
-        match store.component(&appid).await? {
-            Some(row) => vault.check_keys(&appid, &row.key_check).map_err(BadKeeper::WrongKey)?,
+        match store.component_key_check(&appid).await? {
+            Some(key_check) => vault.check_keys(&appid, &key_check).map_err(BadKeeper::WrongKey)?,
             None => store.add_component(&appid, vault.key_check(&appid), now).await?,
         }
         store.retry_component(&appid).await?;

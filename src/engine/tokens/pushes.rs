@@ -259,7 +259,15 @@ impl Inner {
         let Some(Ok(row)) = self.store.authorizer(appid).await? else { return Ok(Left::LookUp) };
         // A code works once: nobody else may try it at the same time.
         let claimant = self.claimant(row.generation);
-        match self.store.claim(ClaimTable::Authorizer, appid, claimant.clone()).await? {
+        let claim = match self.store.claim(ClaimTable::Authorizer, appid, claimant.clone()).await {
+            // Nothing can be written to this row until somebody has mended it: it holds up no other push.
+            Err(error) if error.is_of_one_row() => {
+                tracing::error!(event = "db.bad_row", table = "authorizer", id = appid, error = %error, "invalid row skipped; other rows are not affected");
+                return Ok(Left::LookUp);
+            }
+            claim => claim?,
+        };
+        match claim {
             Claim::Ours => {}
             Claim::Taken | Claim::Newer | Claim::Gone => return Ok(Left::Soon),
         }

@@ -8,7 +8,7 @@ use sqlx::{FromRow, SqliteConnection};
 use utoipa::ToSchema;
 
 use crate::{
-    domain::time::Time,
+    domain::{alert_rules::Stage, time::Time},
     store::{
         OpenError, Store, StoreError, bulk,
         decode::{self, Table},
@@ -31,7 +31,7 @@ pub struct Finding {
 }
 
 /// A row that cannot even be named is one of those that the search for them names.
-const FINDING: Table = Table { name: "audit", key: &["rule", "subject"] };
+pub(super) const FINDING: Table = Table { name: "audit", key: &["rule", "subject"] };
 
 // An account that an operator suspended waits for that operator.
 const NO_NEXT_STEP: &str = "
@@ -221,6 +221,23 @@ const ALERT_UNTOLD: &str = "
     WHERE $3 IS NULL OR l.rule IN (SELECT j.value FROM json_each($3) AS j)
     LIMIT $2";
 
+// Whoever has been in a state for as long as concerns somebody was looked at: it has an alert, or a time for the next look.
+const AGED_UNCHECKED: &str = "
+    SELECT 'aged_unchecked' AS rule, r.id AS subject,
+           'in ' || r.state || ' since ' || strftime('%Y-%m-%dT%H:%M:%fZ', r.since / 1000.0, 'unixepoch')
+           || ' and never looked at for alerts: see the log, else restart the daemon' AS finding
+    FROM (SELECT i.id, i.state, i.since FROM request AS i INDEXED BY request_waiting
+          WHERE i.state = $1 AND i.since > $2 AND i.since < $3 AND i.finished_at IS NULL
+          ORDER BY i.since DESC LIMIT $4) AS r
+    WHERE NOT EXISTS (SELECT 1 FROM vigil AS v WHERE v.request_id = r.id)
+      AND NOT EXISTS (
+          SELECT 1 FROM json_each($5) AS w CROSS JOIN alert AS l INDEXED BY alert_once
+          WHERE l.key = 'stuck/' || w.value || '/' || r.id AND l.since >= r.since)
+    LIMIT $6";
+
+/// Requests of a state of which that is asked, those first that got so old last.
+const AGED_MAX: u32 = 2_000;
+
 /// Accounts that cannot be read of which it is asked whether anything of theirs is open.
 const UNREAD_MAX: u32 = 10_000;
 
@@ -233,6 +250,19 @@ pub struct Telling {
     pub due_before: Time,
     /// Those of these rules alone, because the others wait for the end of quiet hours; `None`: of all.
     pub rules: Option<Vec<&'static str>>,
+    /// Requests that are to have been looked at.
+    pub aged: Vec<Aged>,
+}
+
+/// Requests that got so old between two moments that somebody may have to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aged {
+    /// The state that they are in.
+    pub state: &'static str,
+    /// Since after this.
+    pub since_after: Time,
+    /// Since before this.
+    pub since_before: Time,
 }
 
 const COUNT: &str = "SELECT count(*) FROM request";
@@ -305,8 +335,8 @@ impl Store {
         Ok(found)
     }
 
-    /// What people should have been told: accounts that nobody can read, alerts that nobody was told; at most `limit` of
-    /// each.
+    /// What people should have been told: accounts that nobody can read, alerts that nobody was told, requests of which
+    /// nobody found out whether they must be told; at most `limit` of each.
     pub async fn audit_telling(&self, telling: &Telling, limit: u32) -> Result<Vec<Finding>, StoreError> {
         let mut connection = self.readers().acquire().await?;
         let unread = sqlx::query(UNREAD).bind(telling.unread_before.ms()).bind(limit).bind(UNREAD_MAX);
@@ -314,6 +344,13 @@ impl Store {
         let rules = telling.rules.as_ref().map(|rules| bulk::json(rules));
         let untold = sqlx::query(ALERT_UNTOLD).bind(telling.due_before.ms()).bind(limit).bind(rules);
         found.extend(decode::legible::<Finding>(&untold.fetch_all(&mut *connection).await?, FINDING));
+        let words: Vec<&str> = Stage::ALL.iter().map(|stage| stage.as_str()).chain(["unread"]).collect();
+        let words = bulk::json(&words);
+        for Aged { state, since_after, since_before } in &telling.aged {
+            let query = sqlx::query(AGED_UNCHECKED).bind(state).bind(since_after.ms()).bind(since_before.ms());
+            let query = query.bind(AGED_MAX).bind(&words).bind(limit);
+            found.extend(decode::legible::<Finding>(&query.fetch_all(&mut *connection).await?, FINDING));
+        }
         Ok(found)
     }
 
@@ -347,6 +384,7 @@ mod tests {
         let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
         for (sql, wanted) in [
             (UNREAD, "SEARCH account USING INDEX account_unread (unread_since>? AND unread_since<?)"),
+            (AGED_UNCHECKED, "SEARCH i USING INDEX request_waiting (state=? AND since>? AND since<?)"),
             (ALERT_UNTOLD, "SEARCH e USING COVERING INDEX alert_to_tell (reason=? AND notify_at>? AND notify_at<?)"),
         ] {
             let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));

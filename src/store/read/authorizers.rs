@@ -6,11 +6,8 @@ use utoipa::ToSchema;
 
 use crate::{
     domain::{authorizer::AuthorizerState, time::Time},
-    store::{Store, StoreError, decode, decode::Table},
+    store::{Store, StoreError, decode, tables::AUTHORIZER},
 };
-
-/// The view, as errors name its rows.
-const AUTHORIZER: Table = Table { name: "authorizer", key: &["appid"] };
 
 /// A row of `v_authorizer`.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]

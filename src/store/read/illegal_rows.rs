@@ -15,6 +15,7 @@ use super::{
 use crate::store::{
     StoreError,
     decode::{self, Table},
+    tables::SEALED,
 };
 
 /// Rows of one table in one audit: a few milliseconds. A table of fewer is read whole each time.
@@ -262,7 +263,13 @@ impl Value {
 
 impl From<&Rules> for Searched {
     fn from(rules: &Rules) -> Self {
-        let shown = |column: &str| format!("substr(quote({column}), 1, {SHOWN_MAX})");
+        let shown = |column: &str| {
+            if SEALED.iter().any(|name| schema_checks::quoted(name) == column) {
+                format!("'a ' || typeof({column})")
+            } else {
+                format!("substr(quote({column}), 1, {SHOWN_MAX})")
+            }
+        };
         let named = |column: &String| {
             format!("CASE WHEN typeof({column}) IN ('text', 'integer') THEN {column} ELSE {} END", shown(column))
         };

@@ -17,6 +17,7 @@ pub(super) mod illegal_rows;
 pub mod news;
 pub mod nudge_effects;
 pub mod pages;
+mod platform_audit;
 pub mod proof;
 pub mod recheck;
 pub mod request_page;

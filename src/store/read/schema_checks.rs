@@ -10,7 +10,7 @@ use crate::store::StoreError;
 const LATEST_MS: i64 = 7_258_118_400_000;
 
 /// What columns of these names hold beyond their type.
-const MEANINGS: [(&str, &str, &str); 11] = [
+const MEANINGS: [(&str, &str, &str); 17] = [
     ("account", "account", APPID),
     ("request", "account", APPID),
     ("request", "program", APPID),
@@ -22,6 +22,12 @@ const MEANINGS: [(&str, &str, &str); 11] = [
     ("program_name", "program", APPID),
     ("wakeup", "account", APPID),
     ("log", "data", "json_valid(@)"),
+    ("component", "appid", APPID),
+    ("authorizer", "appid", APPID),
+    ("authorizer", "permissions", "CASE WHEN json_valid(@) THEN json_type(@) = 'array' ELSE 0 END"),
+    ("push", "id", "length(@) = 64 AND @ NOT GLOB '*[^0-9a-f]*'"),
+    ("push", "appid", APPID),
+    ("token_task", "appid", APPID),
 ];
 
 const APPID: &str = "length(@) = 18 AND @ GLOB 'wx*' AND @ NOT GLOB '*[^0-9A-Za-z]*'";
@@ -117,8 +123,8 @@ fn of_column(table: &str, column: &Column, has_rows: bool) -> Vec<Wrong> {
 
 /// Whether a column of this name holds a moment.
 fn is_time(name: &str) -> bool {
-    ["at", "since", "until"].contains(&name)
-        || ["_at", "_since", "_until", "_from", "_after"].iter().any(|ending| name.ends_with(ending))
+    ["at", "since", "until", "made"].contains(&name)
+        || ["_at", "_since", "_until", "_from", "_after", "_made", "_time"].iter().any(|ending| name.ends_with(ending))
 }
 
 pub(super) fn quoted(name: &str) -> String {

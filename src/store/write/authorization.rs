@@ -4,7 +4,7 @@
 use super::{urgency::Urgency, wakeups};
 use crate::{
     domain::{authorizer::has_link_permission, errcode::Refusal, time::Time},
-    store::{StoreError, executor::Db},
+    store::{StoreError, decode, executor::Db},
 };
 
 const GONE: &str = "
@@ -50,7 +50,8 @@ pub(super) fn gone(db: Db<'_>, appid: &str, refusal: &Refusal, now: Time) -> Res
 }
 
 pub(super) fn suspend(db: Db<'_>, appid: &str, refusal: &Refusal, now: Time) -> Result<(), StoreError> {
-    if db.execute(SUSPEND, (appid, refusal.errcode, &refusal.errmsg, now.ms()))? > 0 {
+    let changed = db.execute(SUSPEND, (appid, refusal.errcode, &refusal.errmsg, now.ms()));
+    if is_changed(appid, changed)? {
         wakeups::add_all(db, &[appid.to_owned()], Urgency::InTurn, now)?;
     }
     Ok(())
@@ -58,8 +59,15 @@ pub(super) fn suspend(db: Db<'_>, appid: &str, refusal: &Refusal, now: Time) -> 
 
 /// An account that was suspended for want of an authorization, or had no token, is looked at now.
 pub(super) fn resume(db: Db<'_>, appid: &str, now: Time) -> Result<(), StoreError> {
-    if db.execute(RESUME, (appid, now.ms()))? + db.execute(RETRY, (appid, now.ms()))? > 0 {
+    let is_resumed = is_changed(appid, db.execute(RESUME, (appid, now.ms())))?;
+    if is_changed(appid, db.execute(RETRY, (appid, now.ms())))? || is_resumed {
         wakeups::add_all(db, &[appid.to_owned()], Urgency::Asked, now)?;
     }
     Ok(())
+}
+
+/// Whether the account was changed. One whose row is not valid holds up nothing that is known of its authorization.
+fn is_changed(appid: &str, changed: Result<usize, StoreError>) -> Result<bool, StoreError> {
+    let any = matches!(changed, Ok(1..));
+    Ok(decode::apart("account", appid, changed)? && any)
 }

@@ -14,7 +14,12 @@ use crate::{
         id::ProgramId,
         time::Time,
     },
-    store::{BadRow, Store, StoreError, executor::Db},
+    store::{
+        BadRow, Store, StoreError,
+        decode::{self, Cells},
+        executor::Db,
+        tables::AUTHORIZER,
+    },
 };
 
 /// An authorizer as it is written down.
@@ -297,42 +302,82 @@ fn as_json(permissions: &[i64]) -> String {
     serde_json::to_string(permissions).unwrap_or_else(|_| "[]".to_owned())
 }
 
+/// A row as it stands, its words and its list not read yet.
+struct Raw {
+    appid: String,
+    state: String,
+    since: i64,
+    refresh: Option<Vec<u8>>,
+    token: Option<Vec<u8>>,
+    renew_at: Option<i64>,
+    token_until: Option<i64>,
+    generation: i64,
+    event: Option<String>,
+    event_made: Option<i64>,
+    auth_time: Option<i64>,
+    permissions: Option<String>,
+    username: Option<String>,
+    nickname: Option<String>,
+    errcode: Option<i64>,
+    errmsg: Option<String>,
+    failures: i64,
+    retry_at: Option<i64>,
+    forced_at: Option<i64>,
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Result<AuthorizerRow, BadRow>> {
-    let time = |place: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(place)?.map(Time::from_ms));
-    let appid: String = row.get(0)?;
-    let state: String = row.get(1)?;
-    let event: Option<String> = row.get(8)?;
-    let permissions: Option<String> = row.get(11)?;
-    let errcode: Option<i64> = row.get(14)?;
-    let errmsg: Option<String> = row.get(15)?;
-    let failures: i64 = row.get(16)?;
-    let bad = |column, value: &str| Ok(Err(BadRow::new("authorizer", &appid, column, value)));
-    let Some(state) = AuthorizerState::from_word(&state) else { return bad("state", &state) };
-    let event = match event.as_deref().map(|word| (word, AuthorizationEvent::from_word(word))) {
-        None => None,
-        Some((_, Some(event))) => Some(event),
-        Some((word, None)) => return bad("event", word),
-    };
-    let permissions = match permissions.as_deref().map(|sets| (sets, serde_json::from_str(sets))) {
-        None => None,
-        Some((_, Ok(sets))) => Some(sets),
-        Some((sets, Err(_))) => return bad("permissions", sets),
-    };
-    Ok(Ok(AuthorizerRow {
-        state,
-        since: Time::from_ms(row.get(2)?),
-        refresh: row.get(3)?,
-        token: row.get::<_, Option<Vec<u8>>>(4)?.zip(life(time(5)?, time(6)?)),
-        generation: row.get(7)?,
-        event: event.zip(time(9)?),
-        auth_time: time(10)?,
-        permissions,
-        username: row.get(12)?,
-        nickname: row.get(13)?,
-        refusal: errcode.map(|errcode| Refusal { errcode, errmsg: errmsg.unwrap_or_default() }),
-        failures: u32::try_from(failures).unwrap_or(u32::MAX),
-        retry_at: time(17)?,
-        forced_at: time(18)?,
-        appid,
-    }))
+    Ok(decode::cells(row, AUTHORIZER, raw).and_then(AuthorizerRow::try_from))
+}
+
+/// The columns, in the order of the statement.
+fn raw(cells: &mut Cells<'_, '_>) -> rusqlite::Result<Raw> {
+    Ok(Raw {
+        appid: cells.next()?,
+        state: cells.next()?,
+        since: cells.next()?,
+        refresh: cells.next()?,
+        token: cells.next()?,
+        renew_at: cells.next()?,
+        token_until: cells.next()?,
+        generation: cells.next()?,
+        event: cells.next()?,
+        event_made: cells.next()?,
+        auth_time: cells.next()?,
+        permissions: cells.next()?,
+        username: cells.next()?,
+        nickname: cells.next()?,
+        errcode: cells.next()?,
+        errmsg: cells.next()?,
+        failures: cells.next()?,
+        retry_at: cells.next()?,
+        forced_at: cells.next()?,
+    })
+}
+
+impl TryFrom<Raw> for AuthorizerRow {
+    type Error = BadRow;
+
+    fn try_from(raw: Raw) -> Result<Self, BadRow> {
+        let bad = |column, value: &str| BadRow::new(AUTHORIZER.name, &raw.appid, column, value);
+        let time = |at: Option<i64>| at.map(Time::from_ms);
+        let event = raw.event.as_deref().map(|word| AuthorizationEvent::from_word(word).ok_or(bad("event", word)));
+        let sets = |sets: &str| serde_json::from_str(sets).map_err(|_| bad("permissions", sets));
+        Ok(Self {
+            state: AuthorizerState::from_word(&raw.state).ok_or_else(|| bad("state", &raw.state))?,
+            since: Time::from_ms(raw.since),
+            token: raw.token.zip(life(time(raw.renew_at), time(raw.token_until))),
+            event: event.transpose()?.zip(time(raw.event_made)),
+            auth_time: time(raw.auth_time),
+            permissions: raw.permissions.as_deref().map(sets).transpose()?,
+            refusal: raw.errcode.map(|errcode| Refusal { errcode, errmsg: raw.errmsg.unwrap_or_default() }),
+            failures: u32::try_from(raw.failures).unwrap_or(u32::MAX),
+            retry_at: time(raw.retry_at),
+            forced_at: time(raw.forced_at),
+            refresh: raw.refresh,
+            generation: raw.generation,
+            username: raw.username,
+            nickname: raw.nickname,
+            appid: raw.appid,
+        })
+    }
 }

@@ -3,7 +3,11 @@
 use super::authorization::{gone, resume};
 use crate::{
     domain::{errcode::Refusal, time::Time},
-    store::{Store, StoreError},
+    store::{
+        Store, StoreError,
+        decode::{self, Cells},
+        tables::AUTHORIZER,
+    },
 };
 
 /// An entry of the list of authorizers.
@@ -56,8 +60,9 @@ impl Store {
         self.executor
             .write(move |db| {
                 for ListedAuthorizer { appid, refresh, auth_time } in &page {
-                    let changed = db.execute(LISTED, (appid, refresh, auth_time.ms(), now.ms()))? > 0;
-                    if changed && refresh.is_some() {
+                    let changed = db.execute(LISTED, (appid, refresh, auth_time.ms(), now.ms()));
+                    let any = matches!(changed, Ok(1..));
+                    if decode::apart(AUTHORIZER.name, appid, changed)? && any && refresh.is_some() {
                         resume(db, appid, now)?;
                     }
                 }
@@ -91,11 +96,13 @@ impl Store {
     pub async fn give_up_lacking(&self, began: Time, now: Time) -> Result<usize, StoreError> {
         self.executor
             .write(move |db| {
-                let lacking = db.all(LACKING_ALL, [began.ms()], |row| row.get::<_, String>(0))?;
+                let appid = |cells: &mut Cells<'_, '_>| cells.next::<String>();
+                let lacking = db.all(LACKING_ALL, [began.ms()], |row| decode::cells(row, AUTHORIZER, appid))?;
+                let lacking = decode::legible_cells(lacking);
                 let errmsg = "the refresh token is lost, and the list of authorizers has no other";
                 for appid in &lacking {
                     let refusal = Refusal { errcode: 61_023, errmsg: errmsg.to_owned() };
-                    gone(db, appid.as_ref().map_err(|_| StoreError::defect("an appid is no text"))?, &refusal, now)?;
+                    decode::apart(AUTHORIZER.name, appid, gone(db, appid, &refusal, now))?;
                 }
                 Ok(lacking.len())
             })

@@ -5,7 +5,12 @@ use std::time::Duration;
 
 use crate::{
     domain::time::Time,
-    store::{Store, StoreError, executor::Db},
+    store::{
+        Store, StoreError,
+        decode::{self, Cells, Table},
+        executor::Db,
+        tables::{AUTHORIZER, COMPONENT},
+    },
 };
 
 /// How long a claim holds: longer than a call may take.
@@ -45,13 +50,24 @@ pub enum Claim {
 }
 
 /// The generation of a row, and who holds it until when.
-type Held = (i64, Option<String>, Option<i64>);
+struct Held {
+    generation: i64,
+    by: Option<String>,
+    until: Option<i64>,
+}
 
 impl ClaimTable {
+    const fn table(self) -> Table {
+        match self {
+            Self::Component => COMPONENT,
+            Self::Authorizer => AUTHORIZER,
+        }
+    }
+
     const fn held(self) -> &'static str {
         match self {
-            Self::Component => "SELECT generation, claimed_by, claimed_until FROM component WHERE appid = ?1",
-            Self::Authorizer => "SELECT generation, claimed_by, claimed_until FROM authorizer WHERE appid = ?1",
+            Self::Component => "SELECT appid, generation, claimed_by, claimed_until FROM component WHERE appid = ?1",
+            Self::Authorizer => "SELECT appid, generation, claimed_by, claimed_until FROM authorizer WHERE appid = ?1",
         }
     }
 
@@ -76,10 +92,11 @@ impl ClaimTable {
     const fn free(self) -> &'static str {
         match self {
             Self::Component => {
-                "UPDATE component SET claimed_by = NULL, claimed_until = NULL WHERE claimed_by IS NOT NULL"
+                "UPDATE component SET claimed_by = NULL, claimed_until = NULL WHERE claimed_until IS NOT NULL"
             }
             Self::Authorizer => {
-                "UPDATE authorizer SET claimed_by = NULL, claimed_until = NULL WHERE claimed_by IS NOT NULL"
+                "UPDATE authorizer INDEXED BY authorizer_claimed SET claimed_by = NULL, claimed_until = NULL
+                 WHERE claimed_until IS NOT NULL"
             }
         }
     }
@@ -120,19 +137,27 @@ impl Store {
     pub async fn free_claims(&self) -> Result<(), StoreError> {
         self.executor
             .write(move |db| {
-                db.execute(ClaimTable::Component.free(), ())?;
-                db.execute(ClaimTable::Authorizer.free(), ()).map(drop)
+                for table in [ClaimTable::Component, ClaimTable::Authorizer] {
+                    decode::apart(table.table().name, "claims", db.execute(table.free(), ()))?;
+                }
+                Ok(())
             })
             .await
     }
 }
 
 fn claim(db: Db<'_>, table: ClaimTable, appid: &str, claimant: &Claimant) -> Result<Claim, StoreError> {
-    let held: Option<Held> = db.first(table.held(), [appid], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let held = |cells: &mut Cells<'_, '_>| {
+        cells.skip(1);
+        Ok(Held { generation: cells.next()?, by: cells.next()?, until: cells.next()? })
+    };
+    let held = db.first(table.held(), [appid], |row| Ok(decode::cells(row, table.table(), held)))?.transpose()?;
     match held {
         None => Ok(Claim::Gone),
-        Some((generation, ..)) if generation != claimant.generation => Ok(Claim::Newer),
-        Some((_, Some(by), Some(until))) if claimant.is_held_by_another(&by, until) => Ok(Claim::Taken),
+        Some(Held { generation, .. }) if generation != claimant.generation => Ok(Claim::Newer),
+        Some(Held { by: Some(by), until: Some(until), .. }) if claimant.is_held_by_another(&by, until) => {
+            Ok(Claim::Taken)
+        }
         Some(_) => {
             db.execute(table.claim(), (appid, &claimant.by, (claimant.now + HOLDS).ms()))?;
             Ok(Claim::Ours)

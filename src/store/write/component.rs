@@ -1,11 +1,16 @@
 //! The row of `component`: the platform's ticket and token, sealed; who refreshes the token; how many calls the day has
 //! had; what was refused.
 
-use rusqlite::Row;
+use rusqlite::{Row, types::FromSql};
 
 use crate::{
     domain::{authorizer::Life, errcode::Refusal, time::Time},
-    store::{Store, StoreError, executor::Db},
+    store::{
+        BadRow, Store, StoreError,
+        decode::{self, Cells},
+        executor::Db,
+        tables::COMPONENT,
+    },
 };
 
 /// The component as it is written down.
@@ -64,6 +69,8 @@ const COLUMNS: &str = "
            generation, errcode, errmsg, refused_since, held_until, swept_at, sweep_offset, calls_day, calls_used, lookups_used
     FROM component WHERE appid = ?1";
 
+const KEY_CHECK: &str = "SELECT key_check FROM component WHERE appid = ?1";
+
 const ONLY: &str = "SELECT appid FROM component ORDER BY appid LIMIT 1";
 
 const ADD: &str =
@@ -80,6 +87,30 @@ const TICKET: &str = "
     WHERE appid = ?1 AND coalesce(ticket_made, ?3) <= ?3";
 
 const HEARD: &str = "UPDATE component SET ticket_at = ?2 WHERE appid = ?1";
+
+// What is not valid goes, as far as it comes again by itself.
+const MEND: &str = "
+    UPDATE component
+    SET ticket = CASE WHEN typeof(ticket) = 'blob' AND typeof(ticket_made) = 'integer' THEN ticket END,
+        ticket_made = CASE WHEN typeof(ticket) = 'blob' AND typeof(ticket_made) = 'integer' THEN ticket_made END,
+        ticket_at = CASE typeof(ticket_at) WHEN 'integer' THEN ticket_at END,
+        ticketless_since = CASE typeof(ticketless_since) WHEN 'integer' THEN ticketless_since END,
+        ticket_refused = CASE typeof(ticket_refused) WHEN 'integer' THEN ticket_refused END,
+        token = CASE WHEN typeof(token) = 'blob' AND typeof(token_until) = 'integer' THEN token END,
+        token_until = CASE WHEN typeof(token) = 'blob' AND typeof(token_until) = 'integer' THEN token_until END,
+        renew_at = CASE typeof(renew_at) WHEN 'integer' THEN renew_at END,
+        generation = CASE WHEN typeof(generation) = 'integer' AND generation >= 0 THEN generation ELSE 0 END,
+        claimed_by = NULL, claimed_until = NULL,
+        calls_day = CASE typeof(calls_day) WHEN 'integer' THEN calls_day ELSE 0 END,
+        calls_used = CASE WHEN typeof(calls_used) = 'integer' AND calls_used >= 0 THEN calls_used ELSE 0 END,
+        lookups_used = CASE WHEN typeof(lookups_used) = 'integer' AND lookups_used >= 0 THEN lookups_used ELSE 0 END,
+        errcode = CASE typeof(errcode) WHEN 'integer' THEN errcode END,
+        errmsg = CASE typeof(errmsg) WHEN 'text' THEN errmsg END,
+        refused_since = CASE typeof(refused_since) WHEN 'integer' THEN refused_since END,
+        held_until = CASE typeof(held_until) WHEN 'integer' THEN held_until END,
+        swept_at = CASE typeof(swept_at) WHEN 'integer' THEN swept_at END,
+        sweep_offset = CASE typeof(sweep_offset) WHEN 'integer' THEN sweep_offset END
+    WHERE appid = ?1";
 
 const TOKEN: &str = "
     UPDATE component
@@ -144,6 +175,15 @@ impl Store {
         self.executor.read(move |db| find(db, &appid)).await
     }
 
+    /// The known word that the component's key seals, once it is known.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn component_key_check(&self, appid: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let appid = appid.to_owned();
+        self.executor.read(move |db| db.first(KEY_CHECK, [&appid], |row| row.get(0))).await
+    }
+
     /// The component that a daemon has made known here.
     ///
     /// # Errors
@@ -174,7 +214,16 @@ impl Store {
         let appid = appid.to_owned();
         self.executor
             .write(move |db| {
-                let kept = db.execute(TICKET, (&appid, &sealed, made.ms(), now.ms()))? > 0;
+                let ticket = || db.execute(TICKET, (&appid, &sealed, made.ms(), now.ms()));
+                let kept = match ticket() {
+                    // Without a ticket nothing goes on: this row does not wait until somebody has mended it.
+                    Err(error) if error.is_of_one_row() => {
+                        tracing::error!(event = "db.bad_row", table = COMPONENT.name, id = appid, error = %error, "invalid row mended");
+                        db.execute(MEND, [&appid])?;
+                        ticket()? > 0
+                    }
+                    kept => kept? > 0,
+                };
                 if !kept {
                     db.execute(HEARD, (&appid, now.ms()))?;
                 }
@@ -303,29 +352,44 @@ impl Store {
 }
 
 fn find(db: Db<'_>, appid: &str) -> Result<Option<ComponentRow>, StoreError> {
-    db.first(COLUMNS, [appid], read)
+    Ok(db.first(COLUMNS, [appid], |row| Ok(read(row)))?.transpose()?)
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<ComponentRow> {
-    let time = |place: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(place)?.map(Time::from_ms));
-    let errcode: Option<i64> = row.get(11)?;
-    let errmsg: Option<String> = row.get(12)?;
+/// Nothing works without this row: what is not valid in it counts as absent where it comes again by itself, and is told.
+fn read(row: &Row<'_>) -> Result<ComponentRow, BadRow> {
+    let time = |place| or_absent::<i64>(row, place).map(Time::from_ms);
+    let number = |place| or_absent::<i64>(row, place).unwrap_or(0);
+    let refusal = |errcode| Refusal { errcode, errmsg: or_absent(row, 12).unwrap_or_default() };
+    let needed = |cells: &mut Cells<'_, '_>| {
+        let (appid, key_check) = (cells.next()?, cells.next()?);
+        cells.skip(8);
+        Ok((appid, key_check, cells.next()?))
+    };
+    let (appid, key_check, generation) = decode::cells(row, COMPONENT, needed)?;
     Ok(ComponentRow {
-        appid: row.get(0)?,
-        key_check: row.get(1)?,
-        ticket: row.get::<_, Option<Vec<u8>>>(2)?.zip(time(3)?),
-        ticket_at: time(4)?,
-        ticketless_since: time(5)?,
-        ticket_refused: time(6)?,
-        token: row.get::<_, Option<Vec<u8>>>(7)?.zip(life(time(8)?, time(9)?)),
-        generation: row.get(10)?,
-        refusal: errcode.map(|errcode| Refusal { errcode, errmsg: errmsg.unwrap_or_default() }),
-        refused_since: time(13)?,
-        held_until: time(14)?,
-        swept_at: time(15)?,
-        sweep_offset: row.get(16)?,
-        calls: (row.get(17)?, row.get(18)?, row.get(19)?),
+        appid,
+        key_check,
+        ticket: or_absent::<Vec<u8>>(row, 2).zip(time(3)),
+        ticket_at: time(4),
+        ticketless_since: time(5),
+        ticket_refused: time(6),
+        token: or_absent::<Vec<u8>>(row, 7).zip(life(time(8), time(9))),
+        generation,
+        refusal: or_absent(row, 11).map(refusal),
+        refused_since: time(13),
+        held_until: time(14),
+        swept_at: time(15),
+        sweep_offset: or_absent(row, 16),
+        calls: (number(17), number(18), number(19)),
     })
+}
+
+fn or_absent<T: FromSql>(row: &Row<'_>, place: usize) -> Option<T> {
+    let cell = |cells: &mut Cells<'_, '_>| {
+        cells.skip(place);
+        cells.next::<Option<T>>()
+    };
+    decode::cells(row, COMPONENT, cell).inspect_err(decode::tell).ok().flatten()
 }
 
 /// A life of two columns; one whose renewal is not known is renewed at its end.

@@ -12,7 +12,12 @@ use crate::{
         errcode::Refusal,
         time::Time,
     },
-    store::{Store, StoreError, executor::Db},
+    store::{
+        Store, StoreError,
+        decode::{self, Cells},
+        executor::Db,
+        tables::PUSH,
+    },
 };
 
 /// A push about an account, as it came.
@@ -80,6 +85,8 @@ const WITHDRAWN: &str = "
     INSERT INTO authorizer (appid, state, since, event_made, event) VALUES (?1, 'unauthorized', ?4, ?2, ?3)
     ON CONFLICT (appid) DO UPDATE SET event_made = ?2, event = ?3";
 
+const FORGET: &str = "DELETE FROM authorizer WHERE appid = ?1";
+
 // A code of before is worth nothing any more.
 const SUPERSEDED: &str = "
     UPDATE push SET code = NULL, done_at = ?2 WHERE appid = ?1 AND done_at IS NULL AND id <> ?3";
@@ -121,11 +128,11 @@ impl Store {
         let (at, id) = after.map_or((i64::MIN, String::new()), |push| (push.at.ms(), push.id.clone()));
         self.executor
             .read(move |db| {
-                let rows = db.all(OPEN, (limit, at, &id), |row| {
-                    let at = Time::from_ms(row.get(3)?);
-                    Ok::<_, rusqlite::Error>(OpenPush { id: row.get(0)?, appid: row.get(1)?, code: row.get(2)?, at })
-                })?;
-                Ok(rows.into_iter().collect::<Result<_, _>>()?)
+                let read = |cells: &mut Cells<'_, '_>| {
+                    let (id, appid, code) = (cells.next()?, cells.next()?, cells.next()?);
+                    Ok(OpenPush { id, appid, code, at: Time::from_ms(cells.next()?) })
+                };
+                Ok(decode::legible_cells(db.all(OPEN, (limit, at, &id), |row| decode::cells(row, PUSH, read))?))
             })
             .await
     }
@@ -164,7 +171,7 @@ impl Store {
     /// [`StoreError`]: it is done again.
     pub async fn push_done(&self, id: &str, now: Time) -> Result<(), StoreError> {
         let id = id.to_owned();
-        self.executor.write(move |db| db.execute(DONE, (&id, now.ms())).map(drop)).await
+        self.executor.write(move |db| decode::apart(PUSH.name, &id, db.execute(DONE, (&id, now.ms()))).map(drop)).await
     }
 
     /// Its code is used up or too old: the account is looked up in its place.
@@ -205,15 +212,23 @@ fn receive(db: Db<'_>, push: &NewPush, now: Time) -> Result<Received, StoreError
     if db.first(KNOWN, [id], |_| Ok(()))?.is_some() {
         return Ok(Received::Repeated);
     }
-    // A row that is not valid is written anew by what came last.
-    let last = authorizer::find(db, appid)?.and_then(|row: Result<AuthorizerRow, _>| row.ok()?.event);
+    let last = match authorizer::find(db, appid)? {
+        Some(Ok(AuthorizerRow { event, .. })) => event,
+        None => None,
+        // It is written anew by what came last.
+        Some(Err(bad)) => {
+            decode::tell(&bad);
+            db.execute(FORGET, [appid])?;
+            None
+        }
+    };
     let insert = |code: Option<&Vec<u8>>, done: Option<i64>| {
         db.execute(INSERT, (id, appid, event.as_str(), made.ms(), now.ms(), code, done))
     };
     match order(last, *event, *made) {
         Order::Late => insert(None, Some(now.ms())).map(|_| Received::Late),
         Order::Newest => {
-            db.execute(SUPERSEDED, (appid, now.ms(), id))?;
+            decode::apart(PUSH.name, appid, db.execute(SUPERSEDED, (appid, now.ms(), id)))?;
             match event {
                 AuthorizationEvent::Authorized | AuthorizationEvent::Updated => {
                     db.execute(GRANTED, (appid, made.ms(), event.as_str(), now.ms()))?;
@@ -229,7 +244,7 @@ fn receive(db: Db<'_>, push: &NewPush, now: Time) -> Result<Received, StoreError
         }
         // Until WeChat has said which one was last, nothing is called.
         Order::Doubtful => {
-            db.execute(SUPERSEDED, (appid, now.ms(), id))?;
+            decode::apart(PUSH.name, appid, db.execute(SUPERSEDED, (appid, now.ms(), id)))?;
             db.execute(DOUBTED, (appid, now.ms()))?;
             authorization::suspend(db, appid, &doubtful(), now)?;
             insert(None, None)?;

@@ -1,6 +1,6 @@
 //! Every sealed value of the database, for sealing it anew under another key.
 
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, decode};
 
 /// A sealed value and where it lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,15 @@ pub struct SealedValue {
     pub appid: String,
     /// The value.
     pub sealed: Vec<u8>,
+}
+
+/// What was sealed anew.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Resealed {
+    /// So many values.
+    pub count: usize,
+    /// Keys of rows that take no write, because something else in them is not valid.
+    pub refused: Vec<String>,
 }
 
 /// A column of sealed values.
@@ -50,24 +59,27 @@ impl SealedColumn {
         }
     }
 
+    // What is no BLOB was never sealed; the audit names it.
     const fn page(self) -> &'static str {
         match self {
             Self::KeyCheck => {
-                "SELECT appid, appid, key_check FROM component WHERE appid > ?1 AND key_check IS NOT NULL ORDER BY appid LIMIT ?2"
+                "SELECT appid, appid, key_check FROM component WHERE appid > ?1 AND typeof(key_check) = 'blob' ORDER BY appid LIMIT ?2"
             }
             Self::Ticket => {
-                "SELECT appid, appid, ticket FROM component WHERE appid > ?1 AND ticket IS NOT NULL ORDER BY appid LIMIT ?2"
+                "SELECT appid, appid, ticket FROM component WHERE appid > ?1 AND typeof(ticket) = 'blob' ORDER BY appid LIMIT ?2"
             }
             Self::ComponentToken => {
-                "SELECT appid, appid, token FROM component WHERE appid > ?1 AND token IS NOT NULL ORDER BY appid LIMIT ?2"
+                "SELECT appid, appid, token FROM component WHERE appid > ?1 AND typeof(token) = 'blob' ORDER BY appid LIMIT ?2"
             }
             Self::Refresh => {
-                "SELECT appid, appid, refresh FROM authorizer WHERE appid > ?1 AND refresh IS NOT NULL ORDER BY appid LIMIT ?2"
+                "SELECT appid, appid, refresh FROM authorizer WHERE appid > ?1 AND typeof(refresh) = 'blob' ORDER BY appid LIMIT ?2"
             }
             Self::Token => {
-                "SELECT appid, appid, token FROM authorizer WHERE appid > ?1 AND token IS NOT NULL ORDER BY appid LIMIT ?2"
+                "SELECT appid, appid, token FROM authorizer WHERE appid > ?1 AND typeof(token) = 'blob' ORDER BY appid LIMIT ?2"
             }
-            Self::Code => "SELECT id, appid, code FROM push WHERE id > ?1 AND code IS NOT NULL ORDER BY id LIMIT ?2",
+            Self::Code => {
+                "SELECT id, appid, code FROM push WHERE id > ?1 AND typeof(code) = 'blob' ORDER BY id LIMIT ?2"
+            }
         }
     }
 
@@ -107,18 +119,22 @@ impl Store {
             .await
     }
 
-    /// Puts values in the place of those that were read, unless they have changed since; how many it put there.
+    /// Puts values in the place of those that were read, unless they have changed since.
     ///
     /// # Errors
     /// [`StoreError`]: none was.
-    pub async fn reseal(&self, values: Vec<(SealedValue, Vec<u8>)>) -> Result<usize, StoreError> {
+    pub async fn reseal(&self, values: Vec<(SealedValue, Vec<u8>)>) -> Result<Resealed, StoreError> {
         self.executor
             .write(move |db| {
-                let mut count = 0;
+                let mut done = Resealed::default();
                 for (SealedValue { column, key, sealed, .. }, anew) in &values {
-                    count += db.execute(column.reseal(), (key, sealed, anew))?;
+                    let resealed = db.execute(column.reseal(), (key, sealed, anew));
+                    done.count += *resealed.as_ref().unwrap_or(&0);
+                    if !decode::apart(column.place().0, key, resealed)? {
+                        done.refused.push(key.clone());
+                    }
                 }
-                Ok(count)
+                Ok(done)
             })
             .await
     }

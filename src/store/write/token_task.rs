@@ -2,8 +2,15 @@
 
 use crate::{
     domain::time::Time,
-    store::{Store, StoreError},
+    store::{
+        Store, StoreError,
+        decode::{self, Cells},
+        tables::TOKEN_TASK,
+    },
 };
+
+/// Tasks looked at for one that can be read.
+const LOOKED_AT: u32 = 100;
 
 /// What the daemon is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +32,7 @@ pub struct TaskDone {
 
 const ADD: &str = "INSERT INTO token_task (kind, appid, at) VALUES (?1, ?2, ?3) RETURNING id";
 
-const NEXT: &str = "SELECT id, kind, appid FROM token_task WHERE done_at IS NULL ORDER BY id LIMIT 1";
+const NEXT: &str = "SELECT id, kind, appid FROM token_task WHERE done_at IS NULL ORDER BY id LIMIT ?1";
 
 const AWAITED: &str = "
     SELECT EXISTS (SELECT 1 FROM push WHERE done_at IS NULL)
@@ -87,14 +94,15 @@ impl Store {
     pub async fn next_token_task(&self) -> Result<Option<(i64, TokenTask)>, StoreError> {
         self.executor
             .read(move |db| {
-                db.first(NEXT, (), |row| {
-                    let (id, kind): (i64, String) = (row.get(0)?, row.get(1)?);
-                    let appid: Option<String> = row.get(2)?;
-                    Ok((
-                        id,
-                        if kind == "sync" { TokenTask::Sync } else { TokenTask::Refresh(appid.unwrap_or_default()) },
-                    ))
-                })
+                let read = |cells: &mut Cells<'_, '_>| {
+                    let (id, kind): (i64, String) = (cells.next()?, cells.next()?);
+                    let appid: Option<String> = cells.next()?;
+                    let task =
+                        if kind == "sync" { TokenTask::Sync } else { TokenTask::Refresh(appid.unwrap_or_default()) };
+                    Ok((id, task))
+                };
+                let rows = db.all(NEXT, [LOOKED_AT], |row| decode::cells(row, TOKEN_TASK, read))?;
+                Ok(decode::legible_cells(rows).into_iter().next())
             })
             .await
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{ACCOUNT, Desk, OTHER, PROGRAM};
 
 /// A fault, made by hand, and the rule that finds it.
-const FAULTS: [(&str, &str); 24] = [
+const FAULTS: [(&str, &str); 25] = [
     ("no_next_step", "UPDATE account SET next_check_at = NULL"),
     ("overdue", "UPDATE account SET next_check_at = 1"),
     ("deferred_overdue", "UPDATE request SET state = 'deferred', deferred_until = 1"),
@@ -29,6 +29,7 @@ const FAULTS: [(&str, &str); 24] = [
         "INSERT INTO alert (id, key, rule, reason, state, since, fired_at, notify_at, message_en, message_zh)
          VALUES ('a', 'k', 'stuck', 'stuck.unlink', 'firing', 1, 1, 1, 'en', 'zh')",
     ),
+    ("aged_unchecked", "UPDATE request SET state = 'awaiting_account_admin', since = unixepoch() * 1000 - 172800000"),
     ("bad_row", "PRAGMA ignore_check_constraints = 1; UPDATE account SET trouble = 'odd'"),
     (
         "bad_row",
@@ -92,6 +93,105 @@ fn every_rule_finds_its_fault_and_says_what_to_do() {
     }
 }
 
+/// Faults of a daemon that keeps the platform's tokens itself.
+const OF_PLATFORM: [(&str, &str); 6] = [
+    (
+        "push_left",
+        "INSERT INTO push (id, appid, kind, made, at, code)
+         SELECT printf('%064d', 7), account, 'authorized', 1, 1, x'01' FROM account",
+    ),
+    ("token_task_left", "INSERT INTO token_task (kind, at) VALUES ('sync', 1)"),
+    (
+        "claim_left",
+        "INSERT INTO authorizer (appid, state, since, claimed_by, claimed_until)
+         SELECT account, 'authorized', 1, 'somebody', 1 FROM account",
+    ),
+    (
+        "unauthorized_active",
+        "INSERT INTO authorizer (appid, state, since) SELECT account, 'unauthorized', 1 FROM account;
+         UPDATE account SET since = 1",
+    ),
+    (
+        "authorized_suspended",
+        "INSERT INTO authorizer (appid, state, since, token, token_until, permissions)
+         SELECT account, 'authorized', 1, x'01', 1, '[1,33]' FROM account;
+         UPDATE account SET state = 'suspended', suspended_by = 'wechat', errcode = 61003, since = 1",
+    ),
+    (
+        "bad_row",
+        "PRAGMA ignore_check_constraints = 1;
+         INSERT INTO authorizer (appid, state, since, refresh) SELECT account, 'unauthorized', 1, x'5ec7e7' FROM account",
+    ),
+];
+
+#[test]
+fn every_rule_of_a_platform_finds_its_fault_and_none_where_somebody_else_keeps_tokens() {
+    let platform = "[database]\nurl = \"sqlite:a.db\"\n[tokens]\nsource = \"component\"\n[component]\n\
+                    appid = \"wxcccccccccccccccc\"\nsecret_file = \"s\"\nmessage_token_file = \"t\"\naes_key_file = \"a\"\n\
+                    [secrets]\nkey_file = \"k\"\n";
+    for (rule, fault) in OF_PLATFORM {
+        let desk = Desk::new();
+        desk.write("amplinkd.toml", platform);
+        desk.link(ACCOUNT, PROGRAM);
+        assert_eq!(desk.json("audit"), json!([]), "{rule}");
+        desk.sql(fault);
+        let said = desk.run("audit -o json");
+        assert_eq!(said.code, 3, "{rule}: {}", said.err);
+        let found: Value = serde_json::from_str(&said.out).expect("JSON");
+        let found: Vec<&Value> = found.as_array().expect("rows").iter().filter(|row| row["rule"] == rule).collect();
+        assert_eq!(found.len(), 1, "{rule}: {}", said.out);
+        assert!(found[0]["finding"].as_str().is_some_and(|finding| finding.contains(": ")), "{rule}: {found:?}");
+        assert!(!said.out.contains("5EC7E7"), "what is sealed is not shown: {}", said.out);
+        desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:a.db\"\n");
+        let said = desk.run("audit -o json");
+        assert_eq!(said.out.contains(rule), rule == "bad_row", "{rule}: {}", said.out);
+    }
+}
+
+#[test]
+fn a_request_that_was_looked_at_or_is_too_young_is_no_finding() {
+    let aged = |state: &str, hours: u32| {
+        format!("UPDATE request SET state = '{state}', since = unixepoch() * 1000 - {hours} * 3600000")
+    };
+    let looked_at = [
+        "INSERT INTO vigil (request_id, due_at) SELECT id, 7258118400000 FROM request",
+        "INSERT INTO alert (id, key, rule, reason, state, request_id, since, fired_at, message_en, message_zh)
+         SELECT 'a', 'stuck/account_admin/' || id, 'stuck', 'stuck.account_admin', 'firing', id, since, 1, 'en', 'zh' FROM request",
+        "INSERT INTO alert (id, key, rule, reason, state, request_id, since, fired_at, resolved_at, resolution, message_en, message_zh)
+         SELECT 'a', 'stuck/unread/' || id, 'stuck', 'stuck.unread', 'resolved', id, since, 1, 2, 'operator', 'en', 'zh' FROM request",
+    ];
+    let is_found = |desk: &Desk| desk.run("audit -o json").out.contains("aged_unchecked");
+    for seen in looked_at {
+        let desk = Desk::new();
+        desk.link(ACCOUNT, PROGRAM);
+        desk.sql(&aged("awaiting_account_admin", 48));
+        assert!(is_found(&desk), "{seen}");
+        desk.sql(seen);
+        assert!(!is_found(&desk), "{seen}");
+    }
+    for (state, hours, wanted) in [
+        ("awaiting_account_admin", 24, false),
+        ("awaiting_account_admin", 25, true),
+        ("awaiting_program_admin", 48, false),
+        ("awaiting_program_admin", 49, true),
+        ("initiated", 1, false),
+        ("initiated", 2, true),
+    ] {
+        let desk = Desk::new();
+        desk.link(ACCOUNT, PROGRAM);
+        desk.sql(&aged(state, hours));
+        assert_eq!(is_found(&desk), wanted, "{state} for {hours} h");
+    }
+    let desk = Desk::new();
+    desk.write(
+        "amplinkd.toml",
+        "[database]\nurl = \"sqlite:a.db\"\n[alerts]\nstuck_after = { account_admin = \"3d\" }\n",
+    );
+    desk.link(ACCOUNT, PROGRAM);
+    desk.sql(&aged("awaiting_account_admin", 48));
+    assert!(!is_found(&desk), "three days are allowed");
+}
+
 #[test]
 fn what_the_configuration_promises_people_is_what_is_looked_for() {
     let desk = Desk::new();
@@ -106,7 +206,7 @@ fn what_the_configuration_promises_people_is_what_is_looked_for() {
 #[test]
 fn the_help_names_every_rule() {
     let help = Desk::new().run("audit --help").well().out;
-    for (rule, _) in FAULTS {
+    for (rule, _) in FAULTS.into_iter().chain(OF_PLATFORM) {
         assert!(help.contains(rule), "{rule}");
     }
 }
