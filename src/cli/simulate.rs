@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::sim::{self, Component, ComponentSetup, Faults, Scenario, Shared, World};
 
-/// Run a WeChat simulator: the link APIs, a token endpoint and administrators
+/// Run a WeChat simulator: link APIs, tokens, administrators; a third-party platform with --component --push-to
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   amplinkd simulate --speed 60 --faults mild

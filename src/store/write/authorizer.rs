@@ -120,8 +120,8 @@ const IS_CLAIMED: &str = "SELECT 1 FROM authorizer WHERE appid = ?1 AND generati
 const REFRESHED: &str = "
     UPDATE authorizer
     SET token = ?4, renew_at = ?5, token_until = ?6, refresh = coalesce(?7, refresh),
-        permissions = coalesce(?8, permissions), generation = generation + 1, claimed_by = NULL, claimed_until = NULL,
-        since = CASE WHEN state = 'authorized' THEN since ELSE ?9 END, state = 'authorized',
+        generation = generation + 1, claimed_by = NULL, claimed_until = NULL,
+        since = CASE WHEN state = 'authorized' THEN since ELSE ?8 END, state = 'authorized',
         errcode = NULL, errmsg = NULL, failures = 0, retry_at = NULL
     WHERE appid = ?1 AND generation = ?2 AND claimed_by = ?3";
 
@@ -153,8 +153,10 @@ const LATER: &str = "
 
 const INFO: &str = "
     UPDATE authorizer
-    SET username = coalesce(?2, username), nickname = coalesce(?3, nickname), permissions = coalesce(?4, permissions)
+    SET username = coalesce(?2, username), nickname = coalesce(?3, nickname)
     WHERE appid = ?1 AND state = 'authorized'";
+
+const PERMISSIONS: &str = "UPDATE authorizer SET permissions = ?2 WHERE appid = ?1";
 
 impl Store {
     /// An authorizer, when it is known.
@@ -254,8 +256,7 @@ impl Store {
         let appid = appid.to_owned();
         self.executor
             .write(move |db| {
-                let permissions = info.permissions.as_ref().map(|sets| as_json(sets));
-                if db.execute(INFO, (&appid, &info.username, &info.nickname, permissions))? == 0 {
+                if db.execute(INFO, (&appid, &info.username, &info.nickname))? == 0 {
                     return Ok(());
                 }
                 // Of a mini program this is what finds its request in a list that names it by its `gh_` id alone.
@@ -265,7 +266,7 @@ impl Store {
                     programs::learn(db, &(username, program, now.ms()))?;
                 }
                 match &info.permissions {
-                    Some(permissions) => judge(db, &appid, permissions, now),
+                    Some(permissions) => permitted(db, &appid, permissions, now),
                     None => Ok(()),
                 }
             })
@@ -274,7 +275,7 @@ impl Store {
 }
 
 pub(super) fn find(db: Db<'_>, appid: &str) -> Result<Option<Result<AuthorizerRow, BadRow>>, StoreError> {
-    db.first(ONE, [appid], read)
+    db.first(ONE, [appid], |row| Ok(read(row)))
 }
 
 pub(super) fn put(
@@ -286,20 +287,21 @@ pub(super) fn put(
     now: Time,
 ) -> Result<bool, StoreError> {
     let NewTokens { token: NewToken { sealed, life }, refresh, permissions } = tokens;
-    let sets = permissions.as_ref().map(|sets| as_json(sets));
-    let params = (appid, generation, by, sealed, life.renew_at.ms(), life.until.ms(), refresh, sets, now.ms());
+    let params = (appid, generation, by, sealed, life.renew_at.ms(), life.until.ms(), refresh, now.ms());
     if db.execute(REFRESHED, params)? == 0 {
         return Ok(false);
     }
     match permissions {
-        Some(permissions) => judge(db, appid, permissions, now)?,
+        Some(permissions) => permitted(db, appid, permissions, now)?,
         None => resume(db, appid, now)?,
     }
     Ok(true)
 }
 
-fn as_json(permissions: &[i64]) -> String {
-    serde_json::to_string(permissions).unwrap_or_else(|_| "[]".to_owned())
+/// What an authorizer permits is known: it is written down, and its account stands by it.
+fn permitted(db: Db<'_>, appid: &str, permissions: &[i64], now: Time) -> Result<(), StoreError> {
+    db.execute(PERMISSIONS, (appid, serde_json::to_string(permissions).unwrap_or_else(|_| "[]".to_owned())))?;
+    judge(db, appid, permissions, now)
 }
 
 /// A row as it stands, its words and its list not read yet.
@@ -325,8 +327,8 @@ struct Raw {
     forced_at: Option<i64>,
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Result<AuthorizerRow, BadRow>> {
-    Ok(decode::cells(row, AUTHORIZER, raw).and_then(AuthorizerRow::try_from))
+fn read(row: &Row<'_>) -> Result<AuthorizerRow, BadRow> {
+    decode::cells(row, AUTHORIZER, raw).and_then(AuthorizerRow::try_from)
 }
 
 /// The columns, in the order of the statement.
