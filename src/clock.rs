@@ -66,6 +66,13 @@ impl SystemClock {
     pub fn at_speed(speed: u32) -> Self {
         Self { started: stopwatch(), began: calendar(), speed: speed.max(1) }
     }
+
+    /// The same clock, beginning so long ago: what it has shown by its end is past, as everything in a database is. One that
+    /// runs as fast as the machine's shows the machine's time all the same.
+    #[must_use]
+    pub fn beginning_ago(self, ago: Duration) -> Self {
+        Self { began: self.began - ago, ..self }
+    }
 }
 
 impl Default for SystemClock {

@@ -6,6 +6,7 @@ mod audit;
 mod beside;
 mod channel;
 mod egress;
+mod demo;
 mod endings;
 mod files;
 mod gate;

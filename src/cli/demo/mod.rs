@@ -1,5 +1,6 @@
 //! `amplinkd demo`: the real daemon against the simulator on a fast clock. Only clock and world differ from production.
 
+mod platform;
 mod screen;
 mod world;
 
@@ -12,6 +13,7 @@ use std::{
 };
 
 use anyhow::Context;
+use tokio::sync::mpsc;
 
 use self::screen::{Frame, Screen};
 use crate::{
@@ -32,13 +34,18 @@ const FRAME: Duration = Duration::from_millis(200);
 /// Real time that a call may take. On a clock this fast, seconds would be days.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long ago the demo's clock begins: about as long as everything takes, so that its end is not in the future.
+const BEGINS_AGO: Duration = Duration::from_hours(4 * 24);
+
 /// Calls per real second: far above what the demo needs, so that nothing waits for it.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(100_000).expect("it is not zero");
 
 /// Watch it work: the daemon, a simulated WeChat and a few hundred requests on a fast clock
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  amplinkd demo\n  amplinkd demo --plain | tee demo.txt\n  amplinkd demo --dir \
-                        ./demo && sqlite3 ./demo/amplinkd.db 'select state, count(*) from v_request group by state'")]
+#[command(
+    after_help = "Examples:\n  amplinkd demo\n  amplinkd demo --tokens component\n  amplinkd demo --plain | tee demo.txt\n  amplinkd demo --dir \
+                        ./demo && sqlite3 ./demo/amplinkd.db 'select state, count(*) from v_request group by state'"
+)]
 pub struct Demo {
     /// Number of requests
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=5_000))]
@@ -52,6 +59,11 @@ pub struct Demo {
     #[arg(long, value_name = "N", default_value_t = 7)]
     pub seed: u64,
 
+    /// Whose tokens: `simulated` asks the simulator's token service for them; with `component` the daemon is the platform
+    /// itself: a ticket is pushed, the accounts authorize it by pushes, and it fetches their tokens
+    #[arg(long, value_name = "FROM", value_enum, default_value_t = Tokens::Simulated)]
+    pub tokens: Tokens,
+
     /// Keep the database in this folder instead of a temporary one
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
@@ -59,6 +71,15 @@ pub struct Demo {
     /// Print lines instead of a live screen; the default in a pipe
     #[arg(long)]
     pub plain: bool,
+}
+
+/// Where the demo's tokens come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Tokens {
+    /// From the simulator's token service.
+    Simulated,
+    /// From the platform's own third-party flow.
+    Component,
 }
 
 /// Runs the demo until everything is settled or the end is asked for.
@@ -69,19 +90,33 @@ pub async fn run(args: &Demo) -> anyhow::Result<()> {
     let folder = Folder::open(args.dir.as_deref())?;
     let location = Location { path: folder.path().join("amplinkd.db"), mode: Config::default().database.mode };
 
-    let clock = Arc::new(SystemClock::at_speed(args.speed));
+    let clock = Arc::new(SystemClock::at_speed(args.speed).beginning_ago(BEGINS_AGO));
     let sim = start_world(args, &clock).await?;
     let store = Store::open(&location, Role::Daemon).await?;
     let shared: SharedClock = clock.clone();
-    let (wechat, settings) = (daemon::simulated(sim.url(), &sim.token_url(), TIMEOUT, &shared)?, settings()?);
+    let (wechat, doors) = match args.tokens {
+        Tokens::Simulated => (daemon::simulated(sim.url(), &sim.token_url(), TIMEOUT, &shared)?, None),
+        Tokens::Component => {
+            let (wechat, asks) = platform::wechat(&sim, &shared)?;
+            (wechat, Some(platform::open(&sim, &store, &shared, asks).await?))
+        }
+    };
+    let settings = settings()?;
     let began = shared.now();
     let door = Recorder::new(store.clone(), Arc::clone(&shared), settings.policy.clone());
     door.by(actor::by()).accept(world::wishes(&sim, args.requests)).await?;
-    let (engine, driver) = daemon::drive(store, shared, wechat, settings).await?;
+    let (engine, driver) = daemon::drive(store, Arc::clone(&shared), wechat, settings).await?;
 
     let work = driver.spawn(shutdown.clone());
-    let shown = show(&engine, args, &shutdown).await;
+    let (tell, told) = mpsc::unbounded_channel();
+    let authorized = async {
+        let Some(doors) = doors else { return Ok(()) };
+        let authorize = platform::authorize(&sim, &shared, args.requests, &tell, &shutdown);
+        tokio::join!(doors.run(&shutdown), authorize).1
+    };
+    let (shown, authorized) = tokio::join!(show(&engine, args, told, &shutdown), authorized);
     drop(work.await.context("the loop panicked, which is a defect of amplinkd")?);
+    authorized?;
     let frame = shown?;
     summary(&engine, &sim, &frame, began, &folder).await?;
     engine.store().clone().close().await;
@@ -104,7 +139,12 @@ fn settings() -> anyhow::Result<Settings> {
 }
 
 /// Shows what happens until everything is settled; asks for the end then.
-async fn show(engine: &Engine, args: &Demo, shutdown: &Shutdown) -> anyhow::Result<Frame> {
+async fn show(
+    engine: &Engine,
+    args: &Demo,
+    mut told: mpsc::UnboundedReceiver<String>,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Frame> {
     let is_live = !args.plain && io::stdout().is_terminal();
     let mut screen = Screen::new(is_live, args.speed);
     let mut tick = tokio::time::interval(FRAME);
@@ -124,7 +164,8 @@ async fn show(engine: &Engine, args: &Demo, shutdown: &Shutdown) -> anyhow::Resu
                 return Err(error.into());
             }
         }
-        if stdout_is_abandoned() || screen.draw(&frame, &mut io::stdout().lock()).is_err() {
+        let also = std::iter::from_fn(|| told.try_recv().ok()).collect();
+        if stdout_is_abandoned() || screen.draw(&frame, also, &mut io::stdout().lock()).is_err() {
             // Nobody reads any more, as behind `| head`.
             break;
         }
@@ -162,6 +203,9 @@ async fn summary(
         writeln!(out, "  {sent:>6}  invitations sent, {} of them duplicates", world::doubled(&ledger))?;
         writeln!(out, "  {lost:>6}  responses lost; the list showed what became of the call")?;
         writeln!(out, "  {conflicts:>6}  conflicts with what others had started, recorded in v_conflict")?;
+        for line in platform::summary(sim).into_iter().flatten() {
+            writeln!(out, "{line}")?;
+        }
         writeln!(out, "  {:>6}  audit findings", findings.len())?;
         folder.farewell(&mut out)
     })();
@@ -215,6 +259,11 @@ impl Folder {
                 writeln!(
                     out,
                     "  sqlite3 -readonly {} \"select state, count(*) from v_request group by state\"",
+                    database.display()
+                )?;
+                writeln!(
+                    out,
+                    "  AMPLINKD__DATABASE__URL=sqlite:{} amplinkd request list   # or account, authorizer list; component status",
                     database.display()
                 )
             }

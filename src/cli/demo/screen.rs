@@ -47,6 +47,9 @@ const LINES: u32 = 6;
 /// Transitions between two frames that plain output still prints each.
 const PLAIN_LINES: u32 = 10_000;
 
+/// Bytes of the moment with which a line begins.
+const MOMENT: usize = "12-31 23:59".len();
+
 /// Characters of the longest bar.
 const BAR: u64 = 40;
 
@@ -61,6 +64,25 @@ pub(super) struct Frame {
     waiting: Vec<RequestView>,
     readings: Readings,
     before: Readings,
+    platform: Option<Platform>,
+}
+
+/// The platform, when the daemon keeps the tokens itself.
+#[derive(Debug)]
+struct Platform {
+    ticket_at: Option<Time>,
+    token_until: Option<Time>,
+    authorizers: BTreeMap<String, i64>,
+}
+
+impl Platform {
+    fn line(&self, now: Time) -> String {
+        let ticket = self.ticket_at.map_or("none yet".to_owned(), |at| format!("{} old", duration(now.since(at))));
+        let token = self.token_until.map_or("none".to_owned(), |until| format!("for {}", duration(now.until(until))));
+        let count = |state: &str| self.authorizers.get(state).copied().unwrap_or(0);
+        let (authorized, gone) = (count("authorized"), count("unauthorized"));
+        format!("  platform   ticket {ticket}   token {token}   {authorized} accounts authorized, {gone} withdrawn")
+    }
 }
 
 impl Frame {
@@ -78,6 +100,14 @@ impl Frame {
             waiting: store.longest_waiting(LINES).await?,
             readings: engine.readings(),
             before: self.readings,
+            platform: match store.only_component().await? {
+                None => None,
+                Some(row) => Some(Platform {
+                    ticket_at: row.ticket_at,
+                    token_until: row.token.map(|(_, life)| life.until),
+                    authorizers: store.authorizers_by_state().await?.into_iter().collect(),
+                }),
+            },
         })
     }
 
@@ -114,8 +144,10 @@ impl Screen {
     }
 
     /// Draws one frame.
-    pub(super) fn draw(&mut self, frame: &Frame, out: &mut impl Write) -> io::Result<()> {
-        let moves = frame.moves.iter().rev().filter_map(told);
+    pub(super) fn draw(&mut self, frame: &Frame, also: Vec<String>, out: &mut impl Write) -> io::Result<()> {
+        let mut moves: Vec<String> = frame.moves.iter().rev().filter_map(told).chain(also).collect();
+        // Each begins with its time; they come from two places.
+        moves.sort_by(|one, next| one.get(..MOMENT).cmp(&next.get(..MOMENT)));
         if !self.is_live {
             for line in moves {
                 writeln!(out, "{line}")?;
@@ -165,6 +197,7 @@ impl Screen {
         lines.extend(waiting);
         lines.extend(vec![String::new(); blank]);
         lines.push(String::new());
+        lines.extend(frame.platform.as_ref().map(|platform| platform.line(frame.now)));
         lines.push(self.pace(frame));
         lines
     }

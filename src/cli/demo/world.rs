@@ -85,6 +85,11 @@ pub(super) fn doubled(ledger: &[CallLogEntry]) -> usize {
         .count()
 }
 
+/// The accounts of so many requests.
+pub(super) fn accounts(requests: u32) -> Vec<String> {
+    (0..requests).step_by(usize::try_from(PER_ACCOUNT).unwrap_or(1)).map(account).collect()
+}
+
 fn account(number: u32) -> String {
     format!("wxacc{:013}", number / PER_ACCOUNT)
 }

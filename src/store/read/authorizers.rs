@@ -48,6 +48,15 @@ impl Store {
         Ok(decode::legible(&query.build().fetch_all(self.readers()).await?, AUTHORIZER))
     }
 
+    /// How many authorizers are in each state.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn authorizers_by_state(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        const BY_STATE: &str = "SELECT a.state, count(*) FROM authorizer AS a GROUP BY a.state";
+        Ok(decode::legible(&sqlx::query(BY_STATE).fetch_all(self.readers()).await?, AUTHORIZER))
+    }
+
     /// How many authorizers' tokens died early between these moments, and one of them.
     ///
     /// # Errors
