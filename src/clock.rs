@@ -181,6 +181,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_clock_that_begins_in_the_past_shows_it_and_only_when_it_is_a_fast_one() {
+        let days = |days: u64| Duration::from_hours(24 * days);
+        let shown = |speed| SystemClock::at_speed(speed).beginning_ago(days(4)).now();
+        assert!(shown(2) < calendar() - days(3));
+        assert!(shown(1) > calendar() - days(1));
+    }
+
+    #[test]
     fn chance_is_the_same_for_the_same_seed_and_stays_within() {
         let draw = |seed| {
             let clock = ManualClock::seeded(Time::from_ms(0), seed);

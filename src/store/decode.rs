@@ -13,10 +13,13 @@ use std::{
 use rusqlite::types::{FromSql, ValueRef};
 use sqlx::{Column, Decode, FromRow, Row, Sqlite, Type, TypeInfo, ValueRef as _, sqlite::SqliteRow};
 
-use super::{BadRow, StoreError, tables::SEALED};
+use super::{BadRow, StoreError};
 
 /// Characters of a value that an error shows: enough to find it, however long it is.
 const SHOWN_MAX: usize = 80;
+
+/// Columns of sealed values. What somebody else wrote there may be a secret in the clear: it is shown to nobody.
+pub(super) const SEALED: [&str; 5] = ["key_check", "ticket", "token", "refresh", "code"];
 
 /// What is shown of a value that should be sealed.
 const NOT_SEALED: &str = "something that is not sealed";

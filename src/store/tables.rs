@@ -19,6 +19,3 @@ pub(super) const PUSH: Table = Table { name: "push", key: &["id"] };
 
 /// What commands ask the keeper of tokens for.
 pub(super) const TOKEN_TASK: Table = Table { name: "token_task", key: &["id"] };
-
-/// Columns of sealed values. What somebody else wrote there may be a secret in the clear: it is shown to nobody.
-pub(super) const SEALED: [&str; 5] = ["key_check", "ticket", "token", "refresh", "code"];

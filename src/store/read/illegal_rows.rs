@@ -14,8 +14,7 @@ use super::{
 };
 use crate::store::{
     StoreError,
-    decode::{self, Table},
-    tables::SEALED,
+    decode::{self, SEALED, Table},
 };
 
 /// Rows of one table in one audit: a few milliseconds. A table of fewer is read whole each time.

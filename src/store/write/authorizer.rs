@@ -331,7 +331,6 @@ fn read(row: &Row<'_>) -> Result<AuthorizerRow, BadRow> {
     decode::cells(row, AUTHORIZER, raw).and_then(AuthorizerRow::try_from)
 }
 
-/// The columns, in the order of the statement.
 fn raw(cells: &mut Cells<'_, '_>) -> rusqlite::Result<Raw> {
     Ok(Raw {
         appid: cells.next()?,

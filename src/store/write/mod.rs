@@ -16,6 +16,7 @@ pub(super) mod channels;
 pub mod claim;
 pub mod clock_correction;
 pub mod component;
+mod component_mend;
 pub mod daemon_mark;
 pub mod deliveries;
 pub(super) mod drift;

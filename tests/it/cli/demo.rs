@@ -14,6 +14,4 @@ fn the_demo_of_a_platform_ends_by_itself_and_its_database_can_be_asked() {
     let authorized = listed.as_array().expect("rows").iter().filter(|row| row["state"] == "authorized").count();
     assert_eq!(authorized, 2, "{listed}");
     assert_eq!(desk.json("component status")["errcode"], serde_json::Value::Null);
-    let ages = desk.run("account list").well().out;
-    assert!(!ages.contains(" 0s "), "its clock began in the past: {ages}");
 }
