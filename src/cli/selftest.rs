@@ -146,7 +146,7 @@ async fn lives(command: &Selftest, folder: &std::path::Path) -> Result<String, S
         kills += lived.kills;
         faults += lived.faults;
         note(format!(
-            "seed {}: {} days in {:.1} s, {} requests, {} polls, {} calls, {} faults, {} kills",
+            "seed {}: {} days in {:.1} s, {} requests, {} polls, {} calls, {} faults, {} kills{}",
             life.seed,
             lived.took.as_secs() / 86_400,
             clock.monotonic().saturating_sub(begun).as_secs_f64(),
@@ -154,7 +154,8 @@ async fn lives(command: &Selftest, folder: &std::path::Path) -> Result<String, S
             lived.polls,
             lived.calls,
             lived.faults,
-            lived.kills
+            lived.kills,
+            lived.tokens.map_or_else(String::new, |calls| format!(", own tokens ({calls} calls)"))
         ));
         if clock.monotonic() >= time {
             let last = life.seed;

@@ -135,8 +135,14 @@ impl Doors {
         self.control.clone()
     }
 
-    /// Serves until the end is asked for; what is under way then is finished.
+    /// Serves and tends until the end is asked for; what is under way then is finished.
     pub async fn run(self, shutdown: &Shutdown) {
+        let keeper = self.keeper().clone();
+        tokio::join!(self.serve(shutdown), keeper.tend(shutdown));
+    }
+
+    /// Serves alone: who moves the clock by hand tends by hand, too.
+    pub async fn serve(self, shutdown: &Shutdown) {
         let Self { callback, service, control: DoorsControl { keeper, pushes, callers }, clock, refused_keys } = self;
         let router = callback::router(keeper.clone(), pushes.subscribe());
         let pushes = server::serve(callback, router, callback::LIMITS, shutdown);
@@ -147,7 +153,7 @@ impl Doors {
                 server::serve(listener, router, token_service::LIMITS, shutdown).await;
             }
         };
-        tokio::join!(pushes, tokens, keeper.tend(shutdown));
+        tokio::join!(pushes, tokens);
     }
 }
 

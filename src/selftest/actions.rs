@@ -32,6 +32,7 @@ impl Runner {
             return self.be_away(turn).await;
         }
         match turn {
+            Action::OfTokens(action) => self.of_tokens(action).await?,
             Action::AskToLink(_) | Action::AskToUnlink | Action::AskWithTheSameKey => self.ask(turn).await?,
             Action::Cancel | Action::Retry | Action::Suspend | Action::Resume => self.operate(turn).await?,
             Action::DieAtQuestion(_) | Action::DieDuringCall(_) => self.doom(turn),

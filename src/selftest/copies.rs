@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Runner {
-    fn copy(&self) -> PathBuf {
+    pub(super) fn copy(&self) -> PathBuf {
         self.setup.database.with_extension("copy")
     }
 
@@ -43,6 +43,9 @@ impl Runner {
             return broken("a copy can be put back", error.to_string());
         }
         self.desk = self.setup.desk().await;
+        if let Some(platform) = &self.platform {
+            platform.witness.reads(self.desk.store().clone());
+        }
         self.promises.begin_anew(&self.desk, &self.sim).await;
         let dies_after = self.dies_soon();
         self.boot(dies_after).await

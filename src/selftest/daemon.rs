@@ -3,21 +3,32 @@
 
 use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
+use secrecy::ExposeSecret as _;
 use tokio::runtime::{Handle, Runtime};
+use tracing::Dispatch;
 
 use super::crash_clock::CrashClock;
 use crate::{
     alerting::evaluator::AlertEvaluator,
     clock::{Clock, ManualClock, SharedClock},
+    config::Config,
     daemon::{self, Alerting, Parts},
-    domain::policy::Policy,
-    engine::{Engine, Settings, drive::Driver, record::Recorder, wish::AskError},
+    domain::{id::AccountId, policy::Policy},
+    engine::{
+        Engine, Settings,
+        drive::Driver,
+        record::Recorder,
+        tokens::{TokenKeeper, desk::ServeError},
+        wish::AskError,
+    },
+    http::doors::Doors,
     schedule::CronJobs,
+    shutdown::Shutdown,
     store::{Location, Role, Store},
 };
 
 /// How long a call may take, in the machine's time: no answer of the simulator takes a tenth of it.
-const TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a killed process may take to let go of its threads.
 const LETTING_GO: Duration = Duration::from_secs(20);
@@ -38,6 +49,10 @@ pub(super) struct Setup {
     pub(super) daily_budget: u32,
     /// Calls in a second.
     pub(super) per_second: NonZeroU32,
+    /// The configuration of a platform that keeps its tokens itself.
+    pub(super) platform: Option<Arc<Config>>,
+    /// Where such a platform's processes log.
+    pub(super) log: Option<Dispatch>,
 }
 
 /// The process ended before it had done what it was asked to do.
@@ -45,17 +60,31 @@ pub(super) struct Setup {
 pub(super) struct Died;
 
 /// The threads of a process. Dropped in the middle of something, they are left to end by themselves.
-struct Threads(Option<Runtime>);
+struct Threads {
+    runtime: Option<Runtime>,
+    log: Option<Dispatch>,
+}
 
 impl Threads {
+    fn start(log: Option<Dispatch>) -> Self {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all();
+        if let Some(log) = log.clone() {
+            // For as long as the thread lives.
+            builder.on_thread_start(move || std::mem::forget(tracing::dispatcher::set_default(&log)));
+        }
+        let runtime = builder.build().unwrap_or_else(|error| panic!("no runtime for a process: {error}"));
+        Self { runtime: Some(runtime), log }
+    }
+
     fn handle(&self) -> Handle {
-        self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
+        self.runtime.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
@@ -72,6 +101,7 @@ pub(super) struct Daemon {
 
 struct Inner {
     driver: Driver,
+    keeper: Option<TokenKeeper>,
     chores: CronJobs,
     watch: AlertEvaluator,
     /// When it looks next, on the stopwatch; `None`: at once.
@@ -97,20 +127,42 @@ impl Setup {
     async fn boot(self, clock: SharedClock) -> (Arc<Engine>, Inner) {
         let store = Store::open(&self.location(), Role::Daemon).await;
         let store = store.unwrap_or_else(|error| panic!("the daemon cannot open its database: {error}"));
-        let wechat = daemon::simulated(self.wechat_url, &self.token_url, TIMEOUT, &clock);
-        let wechat = wechat.unwrap_or_else(|error| panic!("no client: {error}"));
-        let settings = Settings {
-            policy: self.policy,
+        let mut parts = self.parts(&clock);
+        let keeper = match &self.platform {
+            Some(config) => {
+                let doors = daemon::doors(config, &mut parts, &store, &clock).await;
+                doors.unwrap_or_else(|error| panic!("the doors do not open: {error:#}")).map(serve)
+            }
+            None => None,
+        };
+        let opened = daemon::Daemon::open(store, parts).await;
+        let opened = opened.unwrap_or_else(|error| panic!("the daemon does not start: {error}"));
+        let daemon::Daemon { engine, driver, alerting: Alerting { evaluator, .. }, mut jobs, .. } = opened;
+        jobs.take_up().await;
+        (engine, Inner { driver, keeper, chores: jobs, watch: evaluator, watch_due: None })
+    }
+
+    fn parts(&self, clock: &SharedClock) -> Parts {
+        let engine = Settings {
+            policy: self.policy.clone(),
             in_flight: self.at_once,
             per_second: self.per_second,
             daily_budget: self.daily_budget,
         };
-        let opened = daemon::Daemon::open(store, Parts::new(clock, wechat, settings)).await;
-        let opened = opened.unwrap_or_else(|error| panic!("the daemon does not start: {error}"));
-        let daemon::Daemon { engine, driver, alerting: Alerting { evaluator, .. }, mut jobs, .. } = opened;
-        jobs.take_up().await;
-        (engine, Inner { driver, chores: jobs, watch: evaluator, watch_due: None })
+        if let Some(config) = &self.platform {
+            let parts = Parts::from_config(config, Arc::clone(clock));
+            return Parts { engine, ..parts.unwrap_or_else(|error| panic!("no parts: {error:#}")) };
+        }
+        let wechat = daemon::simulated(self.wechat_url.clone(), &self.token_url, TIMEOUT, clock);
+        Parts::new(Arc::clone(clock), wechat.unwrap_or_else(|error| panic!("no client: {error}")), engine)
     }
+}
+
+/// Serves a platform's doors for as long as the process lives.
+fn serve(doors: Doors) -> TokenKeeper {
+    let keeper = doors.keeper().clone();
+    drop(tokio::spawn(async move { doors.serve(&Shutdown::new()).await }));
+    keeper
 }
 
 impl Daemon {
@@ -120,8 +172,7 @@ impl Daemon {
         if let Some(questions) = dies_after {
             clock.die_after(questions);
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = Threads(Some(runtime.unwrap_or_else(|error| panic!("no runtime for a process: {error}"))));
+        let runtime = Threads::start(setup.log.clone());
         let (setup, asked) = (setup.clone(), Arc::clone(&clock) as SharedClock);
         let booted = on(&runtime, async move || setup.boot(asked).await).await;
         match booted {
@@ -137,7 +188,14 @@ impl Daemon {
     pub(super) async fn work(&mut self) -> Alive<()> {
         let clock = Arc::clone(&self.clock);
         self.inside(async move |inner| {
+            if let Some(keeper) = &inner.keeper {
+                let tended = keeper.tend_once().await;
+                tended.unwrap_or_else(|error| panic!("the keeper cannot read its database: {error}"));
+            }
             inner.driver.settle().await.unwrap_or_else(|error| panic!("the daemon cannot read its database: {error}"));
+            if let Some(keeper) = &inner.keeper {
+                keeper.settle().await;
+            }
             let now = clock.monotonic();
             if inner.watch_due.is_none_or(|due| due <= now) {
                 inner.watch.settle().await.unwrap_or_else(|error| panic!("the watch cannot look: {error}"));
@@ -200,6 +258,28 @@ impl Daemon {
         }
     }
 
+    /// Many other systems ask for an account's token at once.
+    pub(super) async fn ask_for_token(&self, account: AccountId, times: usize) -> Alive<Vec<Result<String, ServeError>>> {
+        let keeper = self.inner.as_ref().and_then(|inner| inner.keeper.clone());
+        let Some(keeper) = keeper else { return Ok(Vec::new()) };
+        let asked = on(&self.runtime, async move || {
+            let mut asking = tokio::task::JoinSet::new();
+            for _ in 0..times {
+                let (keeper, account) = (keeper.clone(), account.clone());
+                asking.spawn(async move { keeper.serve_one(&account).await });
+            }
+            let answers = asking.join_all().await;
+            keeper.settle().await;
+            answers
+        });
+        let answers = match asked.await {
+            Ok(answers) if !self.clock.is_dead() => answers,
+            Ok(_) => return Err(Died),
+            Err(ended) => return died(&self.clock, ended),
+        };
+        Ok(answers.into_iter().map(|answer| answer.map(|served| served.token.expose_secret().to_owned())).collect())
+    }
+
     /// Ends the process in good order.
     pub(super) async fn stop(self) {
         let store = self.engine.store().clone();
@@ -222,12 +302,12 @@ async fn on<T: Send + 'static>(
     runtime: &Threads,
     work: impl AsyncFnOnce() -> T + Send + 'static,
 ) -> Result<T, tokio::task::JoinError> {
-    let runtime = runtime.handle();
-    tokio::task::spawn_blocking(move || runtime.block_on(work())).await
+    let (log, runtime) = (runtime.log.clone().unwrap_or_default(), runtime.handle());
+    tokio::task::spawn_blocking(move || tracing::dispatcher::with_default(&log, || runtime.block_on(work()))).await
 }
 
 async fn let_go(mut threads: Threads) {
-    let Some(runtime) = threads.0.take() else { return };
+    let Some(runtime) = threads.runtime.take() else { return };
     let gone = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(LETTING_GO)).await;
     gone.unwrap_or_else(|error| panic!("a killed process did not end: {error}"));
 }

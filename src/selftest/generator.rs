@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt, rngs::StdRng};
 
+use crate::sim::{ComponentApi, FaultKind};
+
 /// Accounts and programs of a life: few enough that they meet again and again.
 pub(super) const ACCOUNTS: u64 = 4;
 
@@ -58,6 +60,84 @@ pub(super) enum Action {
     Sleep(Duration),
     /// Somebody steps the calendar by so many milliseconds.
     StepTheCalendar(i64),
+    /// Something about a platform that keeps its tokens itself.
+    OfTokens(TokenAction),
+}
+
+/// What happens to a platform that keeps its tokens itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenAction {
+    /// An account authorizes the platform, or does so anew: with the permission set that links need, or without.
+    Authorizes(bool),
+    /// An account takes its authorization back.
+    Revokes,
+    /// Within one second, an account takes it back and grants it again, or the other way.
+    ChangesItsMind,
+    /// The owner of an account changes the password.
+    PasswordChanges,
+    /// A refresh token is lost, and the list has another one, or none.
+    RefreshTokenIsLost(bool),
+    /// For so long nothing is pushed; it comes late then, or never.
+    PushesStay(Duration, bool),
+    /// A push goes out again, once or often, now or later.
+    PushedAgain(Duration),
+    /// Pushes go out while nobody can write into the database.
+    PushedWhileLocked,
+    /// The process ends, pushes go out to nobody, and it begins again after this long.
+    PushedToNobody(Duration),
+    /// The tokens of the component die.
+    ComponentTokensDie,
+    /// `WeChat` does the next call of this kind, and its answer does not arrive.
+    AnswerIsLost(ComponentApi, FaultKind),
+    /// `WeChat` does the next call of this kind, and the process dies before it can write the answer down.
+    DiesBeforeTheDisk(ComponentApi),
+    /// The day's calls of the platform are used up, or not any more.
+    DayIsUsedUp,
+    /// Our address is refused for a while.
+    AddressIsRefused,
+    /// The component's secret is changed in `WeChat`'s console; later the daemon gets it, too.
+    SecretChanges,
+    /// So many other systems ask for an account's token at once.
+    ManyAsk(usize),
+    /// An operator asks for an account's next token, or for the whole list.
+    OperatorAsks(bool),
+}
+
+/// Draws what happens next to a platform that keeps its tokens itself: what happens to every life, and more.
+pub(super) fn draw_with_tokens(chance: &mut StdRng) -> Action {
+    if chance.random_ratio(2, 3) { draw(chance) } else { Action::OfTokens(draw_of_tokens(chance)) }
+}
+
+fn draw_of_tokens(chance: &mut StdRng) -> TokenAction {
+    const LOST: [FaultKind; 5] = [
+        FaultKind::LostAnswer,
+        FaultKind::BusyAfter,
+        FaultKind::TruncatedJson,
+        FaultKind::EmptyBody,
+        FaultKind::HtmlPage,
+    ];
+    const FETCHES: [ComponentApi; 3] =
+        [ComponentApi::ComponentToken, ComponentApi::AuthorizerToken, ComponentApi::QueryAuth];
+    let api = FETCHES[chance.random_range(0..FETCHES.len())];
+    match chance.random_range(0..100) {
+        0..20 => TokenAction::Authorizes(chance.random_ratio(4, 5)),
+        20..26 => TokenAction::Revokes,
+        26..29 => TokenAction::ChangesItsMind,
+        29..33 => TokenAction::PasswordChanges,
+        33..38 => TokenAction::RefreshTokenIsLost(chance.random_bool(0.7)),
+        38..45 => TokenAction::PushesStay(minutes(up_to(chance, 1_000)), chance.random_bool(0.4)),
+        45..52 => TokenAction::PushedAgain(minutes(up_to(chance, 120))),
+        52..54 => TokenAction::PushedWhileLocked,
+        54..58 => TokenAction::PushedToNobody(rarely_long(chance)),
+        58..62 => TokenAction::ComponentTokensDie,
+        62..70 => TokenAction::AnswerIsLost(api, LOST[chance.random_range(0..LOST.len())]),
+        70..80 => TokenAction::DiesBeforeTheDisk(api),
+        80..83 => TokenAction::DayIsUsedUp,
+        83..86 => TokenAction::AddressIsRefused,
+        86..88 => TokenAction::SecretChanges,
+        88..95 => TokenAction::ManyAsk(usize::from(chance.random_range(2..60_u8))),
+        _ => TokenAction::OperatorAsks(chance.random_bool(0.5)),
+    }
 }
 
 const fn minutes(count: u64) -> Duration {

@@ -13,13 +13,19 @@ mod daemon;
 pub mod disk;
 mod generator;
 mod invariants;
+mod leaks;
 mod oracle;
+mod platform;
 mod process_harness;
 mod quiesce;
 mod runner;
 mod scenario;
 mod scene;
+mod secret_search;
+mod token_actions;
+mod token_promises;
 mod verdict;
+mod witness;
 
 pub use self::{
     runner::live,

@@ -28,6 +28,7 @@ impl Runner {
         self.time.step(-self.calendar_ahead);
         self.calendar_ahead = 0;
         self.clear_the_weather();
+        self.everybody_authorizes().await?;
         self.resume_everybody().await;
         for _ in 0..DAYS_MAX {
             self.everybody_answers();

@@ -17,6 +17,7 @@ use super::{
     daemon::{Daemon, Died, Setup},
     generator::{self, Action},
     invariants::{Invariants, Moment, kept_as_conflict, readable},
+    platform::{self, COMPONENT, Platform},
     scenario::{Broken, Lived, Scenario},
     verdict::{Verdict, Violation, broken},
 };
@@ -35,7 +36,7 @@ const MORNING: Time = Time::from_ms(1_773_964_800_000);
 const FEW_TURNS: NonZeroU32 = NonZeroU32::new(2).expect("two");
 
 /// How often the watchdog of the cron jobs looks, at most.
-const WATCH_EVERY: Duration = Duration::from_hours(1);
+pub(super) const WATCH_EVERY: Duration = Duration::from_hours(1);
 
 /// Looks in a row that failed, from which on an account counts as unread.
 const UNREAD_LOOKS: i64 = 3;
@@ -73,6 +74,8 @@ pub(super) struct Runner {
     unread: BTreeMap<String, (Option<String>, Duration)>,
     /// Whether a process died since the last look.
     is_disturbed: bool,
+    /// What there is besides where the platform keeps its tokens itself.
+    pub(super) platform: Option<Platform>,
 }
 
 /// Lives one life in a folder of its own.
@@ -114,7 +117,7 @@ impl Runner {
         let sim = sim.unwrap_or_else(|error| panic!("the simulator does not start: {error}"));
         super::scene::set_the_scene(&mut sim.world(), &mut chance, MORNING.ms());
         let deadline = chance.random_ratio(1, 3).then(|| Duration::from_hours(24 * 20));
-        let setup = Setup {
+        let mut setup = Setup {
             database: folder.join(format!("life-{}.db", life.seed)),
             wechat_url: sim.url(),
             token_url: sim.token_url(),
@@ -123,8 +126,17 @@ impl Runner {
             at_once: life.at_once,
             daily_budget: if chance.random_ratio(1, 4) { 150 } else { 100_000 },
             per_second: if chance.random_ratio(1, 4) { FEW_TURNS } else { NonZeroU32::MAX },
+            platform: None,
+            log: None,
         };
         let desk = setup.desk().await;
+        let platform = platform::keeps_tokens(life.seed).then(|| {
+            let store = desk.store().clone();
+            let (config, platform) = platform::found(&sim, store, life.at_once, &mut chance, MORNING.ms());
+            setup.platform = Some(Arc::new(config));
+            setup.log = Some(platform::log_to(&setup.database));
+            platform
+        });
         Self {
             life,
             chance,
@@ -142,13 +154,15 @@ impl Runner {
             watched: Duration::ZERO,
             unread: BTreeMap::new(),
             is_disturbed: false,
+            platform,
         }
     }
 
     async fn go_through(&mut self) -> Verdict {
         self.boot(None).await?;
         self.live_for(self.life.span, true).await?;
-        self.come_to_rest().await
+        self.come_to_rest().await?;
+        self.no_secret_leaks().await
     }
 
     /// Lets time pass from due time to due time; things happen meanwhile, or not.
@@ -168,7 +182,10 @@ impl Runner {
                 return Ok(());
             }
             if things_happen && now >= turn_at {
-                let turn = generator::draw(&mut self.chance);
+                let turn = match self.platform {
+                    Some(_) => generator::draw_with_tokens(&mut self.chance),
+                    None => generator::draw(&mut self.chance),
+                };
                 self.tell(&format!("{turn:?}"));
                 self.happen(turn).await?;
                 turn_at = self.time.monotonic() + self.until_next_turn();
@@ -176,7 +193,8 @@ impl Runner {
             }
             let due = self.daemon.as_ref().and_then(Daemon::next_due).unwrap_or(Duration::MAX);
             let next = if things_happen { turn_at } else { end };
-            let until = due.max(now + Duration::from_millis(1)).min(next).min(now + WATCH_EVERY).min(end);
+            let tended = self.until_tended().await;
+            let until = due.max(now + Duration::from_millis(1)).min(next).min(now + tended).min(end);
             self.time.advance(until.saturating_sub(now));
         }
     }
@@ -205,6 +223,8 @@ impl Runner {
                 format!("wechat_unreachable/{trouble}"),
                 "token_failing/all".to_owned(),
                 "ip_not_allowed/all".to_owned(),
+                format!("ticket_missing/{COMPONENT}"),
+                format!("component_refused/{COMPONENT}"),
             ];
             if readable(store.alerts_known_by(&keys).await).is_empty() {
                 return broken("an account that cannot be read is told", format!("nobody was told of {view:?}"));
@@ -221,6 +241,7 @@ impl Runner {
     /// Does what is due at this moment, and holds the promises against it.
     async fn work(&mut self) -> Verdict {
         self.steps += 1;
+        self.push().await?;
         if let Some(mut daemon) = self.daemon.take() {
             let watches = self.time.monotonic().saturating_sub(self.watched) >= WATCH_EVERY;
             let mut alive = daemon.work().await;
@@ -257,11 +278,13 @@ impl Runner {
 
     /// Starts a process; one that dies while it starts is started again.
     pub(super) async fn boot(&mut self, dies_after: Option<u64>) -> Verdict {
+        self.process_begins();
         let mut booted = Daemon::boot(&self.setup, dies_after).await;
         if booted.is_err() {
             self.kills += 1;
             self.is_disturbed = true;
             self.tell("it died while it started");
+            self.process_begins();
             booted = Daemon::boot(&self.setup, None).await;
         }
         let Ok(daemon) = booted else {
@@ -289,7 +312,7 @@ impl Runner {
         for call in calls.iter().filter(|_| moment.is_undisturbed) {
             kept_as_conflict(&self.desk, call).await?;
         }
-        Ok(())
+        self.platform.as_ref().map_or(Ok(()), |platform| platform.witness.broken())
     }
 
     /// Nothing is lost and nothing stalls, as far as the daemon itself can prove it.
@@ -349,6 +372,7 @@ impl Runner {
             calls: stats.wxamplink + stats.wxampunlink,
             faults: stats.faults.values().sum(),
             kills: self.kills,
+            tokens: self.platform.as_ref().map(|platform| platform.witness.seen()),
             digest: digest.digest(),
         }
     }

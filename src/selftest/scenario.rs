@@ -35,6 +35,8 @@ pub struct Lived {
     pub faults: u64,
     /// Processes that were killed.
     pub kills: u64,
+    /// Calls whose tokens were looked for on disk, where the platform keeps its tokens itself.
+    pub tokens: Option<u64>,
     /// Everything that came about, as one number: the same life has the same.
     pub digest: u64,
 }

@@ -47,6 +47,11 @@ impl World {
         if authorizer.is_none_or(Authorizer::may_link) { Ok(account) } else { Err(errcode::NO_PERMISSION) }
     }
 
+    /// The account that a token was made for, dead or not.
+    pub(super) fn account_named_by(&self, token: &str) -> Option<String> {
+        self.tokens.made_for(self.seed, token).ok().map(|(account, _)| account.to_owned())
+    }
+
     /// Whether an account may be called, as far as the platform goes: an account that nobody described is made up, in a
     /// strict world it is not authorized.
     pub(super) fn authorization(&self, account: &str) -> Result<Option<&Authorizer>, i64> {

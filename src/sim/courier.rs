@@ -50,13 +50,18 @@ pub(super) async fn deliver(shared: &Shared) -> usize {
 async fn post(shared: Shared, outgoing: Outgoing) {
     let timeout = shared.world().switches.push_timeout.as_duration();
     let answered = answer(&outgoing, timeout).await;
-    let mut world = shared.world();
-    let at = shared.now(&world);
     let (status, body) = match answered {
         Ok((status, body)) => (Some(status), body),
         Err(error) => (None, explained(error)),
     };
-    world.push_answered(outgoing.push, PushAnswer { copy: outgoing.copy, at, status, body });
+    let push = {
+        let mut world = shared.world();
+        let at = shared.now(&world);
+        world.push_answered(outgoing.push, PushAnswer { copy: outgoing.copy, at, status, body })
+    };
+    if let (Some(onlooker), Some(push)) = (shared.gallery().onlooker(), push) {
+        onlooker.answers(push).await;
+    }
 }
 
 async fn answer(outgoing: &Outgoing, timeout: Duration) -> reqwest::Result<(u16, String)> {

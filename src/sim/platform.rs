@@ -7,7 +7,7 @@ use super::{
     authorizers::{AuthorizerKind, AuthorizerState, Mint, Recovery},
     component::{BadSetup, Component, ComponentSetup, check_url},
     crypt::PushKeys,
-    push::{PushAnswer, Spoil},
+    push::{Push, PushAnswer, Spoil},
     pushes::{Outgoing, Resend},
     secrets::{Secret, SecretKind},
     span::Span,
@@ -304,9 +304,15 @@ impl World {
         self.component.as_mut().map(|component| component.pushes.take_outgoing()).unwrap_or_default()
     }
 
-    pub(super) fn push_answered(&mut self, push: u64, answer: PushAnswer) {
-        if let Some(component) = &mut self.component {
-            component.pushes.answered(push, answer, &self.switches);
-        }
+    /// How many requests are to be posted now.
+    pub(super) fn outgoing(&mut self, now: i64) -> usize {
+        self.advance_component(now);
+        self.component.as_ref().map_or(0, |component| component.pushes.outgoing())
+    }
+
+    pub(super) fn push_answered(&mut self, push: u64, answer: PushAnswer) -> Option<Push> {
+        let component = self.component.as_mut()?;
+        component.pushes.answered(push, answer, &self.switches);
+        component.pushes.iter().rev().find(|known| known.id == push).cloned()
     }
 }

@@ -63,7 +63,7 @@ pub(super) struct Pushes {
 }
 
 impl Pushes {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Push> {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Push> {
         self.all.iter()
     }
 
@@ -157,6 +157,10 @@ impl Pushes {
             }
         }
         self.next_due = self.all.iter().filter_map(|push| push.due).min();
+    }
+
+    pub(super) fn outgoing(&self) -> usize {
+        self.outbox.len()
     }
 
     pub(super) fn take_outgoing(&mut self) -> Vec<Outgoing> {

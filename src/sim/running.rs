@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::MutexGuard,
+    sync::{Arc, MutexGuard},
 };
 
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -13,6 +13,7 @@ use super::{
     courier,
     faults::Faults,
     now::{Now, accelerated},
+    onlooker::Onlooker,
     server::serve,
     shared::Shared,
     world::World,
@@ -79,6 +80,17 @@ impl Sim {
     #[must_use]
     pub fn now(&self) -> i64 {
         self.shared.now(&self.world())
+    }
+
+    /// From now on somebody looks on at every call and every push.
+    pub fn watched_by(&self, onlooker: Arc<dyn Onlooker>) {
+        self.shared.gallery().seat(onlooker);
+    }
+
+    /// How many requests [`Sim::deliver_pushes`] would make at `now`.
+    #[must_use]
+    pub fn due_pushes(&self, now: i64) -> usize {
+        self.world().outgoing(now)
     }
 
     /// Every call of `wxamplink` and `wxampunlink` so far.

@@ -20,7 +20,9 @@ use super::{
     api_name::{Api, ComponentApi},
     component_respond::{self, Asked},
     connection::{Reset, Resettable},
-    courier, errcode, platform_api,
+    courier, errcode,
+    onlooker::Called,
+    platform_api,
     respond::{Call, Served, exchange},
     shared::Shared,
     token::Renew,
@@ -79,11 +81,18 @@ async fn call(
         token: &query.access_token,
         body: &body,
     };
+    let under_way = shared.gallery().arrives(|| {
+        let world = shared.world();
+        let account = world.account_named_by(call.token);
+        (shared.now(&world), Called::Link { api, account, token: call.token.to_owned() })
+    });
+    let under_way = under_way.await;
     let served = {
         let mut world = shared.world();
         let now = shared.now(&world);
         exchange(&mut world, &call, now)
     };
+    under_way.answered(&served);
     send(served, &reset).await
 }
 
@@ -109,11 +118,17 @@ async fn component_call(
     };
     let token = Some(query.component_access_token).filter(|token| !token.is_empty()).unwrap_or(query.access_token);
     let asked = Asked { api, is_post: method == Method::POST, token: &token, body: &body };
+    let under_way = shared.gallery().arrives(|| {
+        let now = shared.now(&shared.world());
+        (now, Called::of_component(api, &token, &body))
+    });
+    let under_way = under_way.await;
     let served = {
         let mut world = shared.world();
         let now = shared.now(&world);
         component_respond::exchange(&mut world, &asked, now)
     };
+    under_way.answered(&served);
     send(served, &reset).await
 }
 

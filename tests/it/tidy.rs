@@ -32,7 +32,13 @@ const ARROWS: [(&str, &[&str]); 24] = [
         ],
     ),
     ("http", &["domain", "clock", "wechat", "store", "credential", "vault", "engine", "metrics", "config", "shutdown"]),
-    ("selftest", &["domain", "clock", "store", "engine", "alerting", "schedule", "sim", "daemon", "shutdown"]),
+    (
+        "selftest",
+        &[
+            "domain", "clock", "store", "vault", "engine", "alerting", "schedule", "http", "sim", "daemon", "config",
+            "shutdown",
+        ],
+    ),
     ("config", &["domain", "net", "notify"]),
     ("telemetry", &["config"]),
     ("shutdown", &["domain"]),

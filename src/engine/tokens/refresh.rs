@@ -58,6 +58,16 @@ impl TokenKeeper {
         }
     }
 
+    /// Waits until no fetch is under way, for who moves the clock by hand.
+    pub async fn settle(&self) {
+        loop {
+            let flight = self.0.memory().flights.values().next().cloned();
+            let Some(mut flight) = flight else { return };
+            // One that broke off is over as well.
+            let _ = flight.wait_for(Option::is_some).await;
+        }
+    }
+
     /// The fetch under way, or a new one, in a task of its own: whoever waits may be cancelled.
     fn flight(&self, appid: &str) -> watch::Receiver<Option<Outcome>> {
         let mut memory = self.0.memory();
