@@ -259,7 +259,11 @@ impl Daemon {
     }
 
     /// Many other systems ask for an account's token at once.
-    pub(super) async fn ask_for_token(&self, account: AccountId, times: usize) -> Alive<Vec<Result<String, ServeError>>> {
+    pub(super) async fn ask_for_token(
+        &self,
+        account: AccountId,
+        times: usize,
+    ) -> Alive<Vec<Result<String, ServeError>>> {
         let keeper = self.inner.as_ref().and_then(|inner| inner.keeper.clone());
         let Some(keeper) = keeper else { return Ok(Vec::new()) };
         let asked = on(&self.runtime, async move || {

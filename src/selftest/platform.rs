@@ -23,8 +23,8 @@ use crate::{
     config::{Callback, Component, Config, Listen, TokenSource},
     daemon,
     sim::{
-        AuthorizerInfoShape, AuthorizerKind, AuthorizerOrder, ComponentSetup, PushFormat, PushOrder, RefreshRotation, Sim,
-        Span, World,
+        AuthorizerInfoShape, AuthorizerKind, AuthorizerOrder, ComponentSetup, PushFormat, PushOrder, RefreshRotation,
+        Sim, Span, World,
     },
     store::Store,
     vault::{Vault, new_key},
@@ -164,8 +164,7 @@ fn set_the_scene(world: &mut World, chance: &mut StdRng) {
     };
     switches.password_changed = if rarely(chance) { 61_023 } else { 42_007 };
     switches.list_hides_refresh = rarely(chance);
-    switches.list_order =
-        if rarely(chance) { AuthorizerOrder::NewestFirst } else { AuthorizerOrder::OldestFirst };
+    switches.list_order = if rarely(chance) { AuthorizerOrder::NewestFirst } else { AuthorizerOrder::OldestFirst };
     switches.authorizer_info = if rarely(chance) { AuthorizerInfoShape::Old } else { AuthorizerInfoShape::New };
     switches.push_delay = Span::seconds(if rarely(chance) { chance.random_range(1..1_800) } else { 0 });
     switches.push_twice = rarely(chance);
@@ -184,8 +183,7 @@ pub(super) fn secrets(sim: &Sim, key: &SecretString) -> Vec<super::secret_search
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let wanted = |kind: String, bytes: Vec<u8>| super::secret_search::Wanted { kind, bytes };
     let made = sim.world().secrets().into_iter();
-    let mut all: Vec<_> =
-        made.map(|secret| wanted(format!("{:?}", secret.kind), secret.text.into_bytes())).collect();
+    let mut all: Vec<_> = made.map(|secret| wanted(format!("{:?}", secret.kind), secret.text.into_bytes())).collect();
     let text = key.expose_secret();
     all.push(wanted("vault key".to_owned(), text.as_bytes().to_vec()));
     // A vault key that was made is base64.

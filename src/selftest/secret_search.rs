@@ -24,14 +24,12 @@ pub(super) struct Wanted {
 #[derive(Debug, Default)]
 pub(super) struct SecretSearch {
     pieces: HashMap<[u8; WINDOW], String>,
-    secrets: usize,
 }
 
 impl SecretSearch {
     pub(super) fn new(wanted: impl IntoIterator<Item = Wanted>) -> Self {
         let mut search = Self::default();
         for Wanted { kind, bytes } in wanted {
-            search.secrets += 1;
             for spelt in spellings(distinctive(&bytes)) {
                 for piece in spelt.chunks_exact(WINDOW).filter_map(|piece| piece.try_into().ok()) {
                     search.pieces.insert(piece, kind.clone());
@@ -39,11 +37,6 @@ impl SecretSearch {
             }
         }
         search
-    }
-
-    /// Secrets that are looked for.
-    pub(super) const fn secrets(&self) -> usize {
-        self.secrets
     }
 
     /// The kind of a secret that stands in these bytes, whole or by a piece of it, and where.
@@ -143,7 +136,6 @@ mod tests {
     fn what_every_secret_of_its_kind_begins_with_is_none() {
         let search = search();
         assert_eq!(search.found_in(b"ticket@@@ of wxaaaa000000000001.3. and nothing else at all"), None);
-        assert_eq!(search.secrets(), 3);
     }
 
     #[test]

@@ -189,7 +189,9 @@ impl Runner {
             world.switches.push_timeout = patience;
             let latest = world.component().into_iter().flat_map(|component| component.pushes());
             let answered = latest.filter(|push| push.answers.last().is_some_and(|answer| answer.at >= now));
-            answered.filter(|push| push.answers.last().is_some_and(|answer| answer.at == now && answer.is_success())).count()
+            answered
+                .filter(|push| push.answers.last().is_some_and(|answer| answer.at == now && answer.is_success()))
+                .count()
         };
         lock.release().await.unwrap_or_else(|error| panic!("the lock is not released: {error}"));
         if posted > 0 && was_taken > 0 && self.daemon.is_some() {
@@ -258,7 +260,10 @@ impl Runner {
         platform.witness.reads_the_rows().await;
         let handed: Vec<&String> = answers.iter().filter_map(|answer| answer.as_ref().ok()).collect();
         if !handed.iter().all(|token| platform.witness.knows(token)) {
-            return broken(super::token_promises::PROMISE, format!("a token of {account} was handed out before its row"));
+            return broken(
+                super::token_promises::PROMISE,
+                format!("a token of {account} was handed out before its row"),
+            );
         }
         let unknown = answers.iter().filter(|answer| matches!(answer, Err(ServeError::Unknown))).count();
         if unknown > 0 && unknown < answers.len() {

@@ -188,7 +188,8 @@ impl TokenPromises {
         if at - refused.at > STILL_SERVED || refused.used > used_most {
             let Refused { at: refused, used } = *refused;
             let minutes = (at - refused) / MINUTE;
-            let what = format!("a token is used again {minutes} min after it was refused, time {used}: {}", told(called));
+            let what =
+                format!("a token is used again {minutes} min after it was refused, time {used}: {}", told(called));
             self.breaks(PROMISE, what);
         }
     }
@@ -212,7 +213,8 @@ impl TokenPromises {
         let called = self.called.len();
         if called > bound {
             let (events, failed) = (self.events.len(), self.failed.len());
-            let what = format!("{called} calls in a day; {usual} are usual, with {events} events and {failed} refusals");
+            let what =
+                format!("{called} calls in a day; {usual} are usual, with {events} events and {failed} refusals");
             self.breaks(NO_STORM, what);
         }
     }

@@ -189,9 +189,9 @@ impl Inner {
         }
         let Ok(views) = self.store().account_views(Some(account), None, 1).await else { return };
         if let Some(view) = views.into_iter().find(|view| view.state == "active") {
-            let what = format!("a push that takes an authorization back was answered, and its account goes on: {view:?}");
-            locked(&self.broken)
-                .get_or_insert(Violation { promise: "suspended before the push is answered", what });
+            let what =
+                format!("a push that takes an authorization back was answered, and its account goes on: {view:?}");
+            locked(&self.broken).get_or_insert(Violation { promise: "suspended before the push is answered", what });
         }
     }
 

@@ -10,7 +10,10 @@ use amplinkd::{
     engine::tokens::TokenKeeper,
     http::doors::Doors,
     shutdown::Shutdown,
-    sim::{AuthorizerKind, ComponentApi, ComponentSetup, Faults, PushAsk, Recovery, RefreshRotation, Sim, SimConfig},
+    sim::{
+        AuthorizerKind, ComponentApi, ComponentSetup, FaultKind, Faults, PushAsk, Recovery, RefreshRotation, Sim,
+        SimConfig,
+    },
     store::{Location, Role, Store},
     wechat::{self, ClientConfig, Token, TokenError, token::Desk},
 };
@@ -77,7 +80,7 @@ impl Platform {
         let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
         let store = Store::open(&location, Role::Daemon).await.unwrap();
         let api = api(sim.url()).await;
-        let (keeper, shutdown, running) = begin(&sim, &api, &clock, &store).await;
+        let (keeper, shutdown, running) = begin(&sim, &api, &clock, &store, Tended::ByItself).await;
         Self { clock, sim, keeper, store, api, shutdown, running, folder }
     }
 
@@ -89,7 +92,7 @@ impl Platform {
     pub(super) async fn another(&self) -> (TokenKeeper, Shutdown) {
         let location = Location { path: self.database(), mode: 0o600 };
         let store = Store::open(&location, Role::Tool).await.unwrap();
-        let (keeper, shutdown, _running) = begin(&self.sim, &self.api, &self.clock, &store).await;
+        let (keeper, shutdown, _running) = begin(&self.sim, &self.api, &self.clock, &store, Tended::ByItself).await;
         (keeper, shutdown)
     }
 
@@ -97,7 +100,16 @@ impl Platform {
     pub(super) async fn restart(&mut self) {
         self.shutdown.ask();
         (&mut self.running).await.unwrap();
-        (self.keeper, self.shutdown, self.running) = begin(&self.sim, &self.api, &self.clock, &self.store).await;
+        (self.keeper, self.shutdown, self.running) =
+            begin(&self.sim, &self.api, &self.clock, &self.store, Tended::ByItself).await;
+    }
+
+    /// The daemon's own loop ends, and a story tends by hand; pushes are still taken.
+    async fn tend_by_hand(&mut self) {
+        self.shutdown.ask();
+        (&mut self.running).await.unwrap();
+        (self.keeper, self.shutdown, self.running) =
+            begin(&self.sim, &self.api, &self.clock, &self.store, Tended::ByHand).await;
     }
 
     pub(super) fn now(&self) -> i64 {
@@ -154,11 +166,19 @@ impl Platform {
     }
 }
 
+/// Whether the daemon's loop takes up what is pushed.
+#[derive(Clone, Copy)]
+enum Tended {
+    ByItself,
+    ByHand,
+}
+
 async fn begin(
     sim: &Sim,
     api: &str,
     clock: &Arc<ManualClock>,
     store: &Store,
+    tended: Tended,
 ) -> (TokenKeeper, Shutdown, JoinHandle<()>) {
     let (appid, secret, keys) = {
         let world = sim.world();
@@ -190,7 +210,12 @@ async fn begin(
     sim.world().set_component(&setup(Some(url)), clock.now().ms()).unwrap();
     let (keeper, shutdown) = (doors.keeper().clone(), Shutdown::new());
     let until = shutdown.clone();
-    let running = tokio::spawn(async move { doors.run(&until).await });
+    let running = tokio::spawn(async move {
+        match tended {
+            Tended::ByItself => doors.run(&until).await,
+            Tended::ByHand => doors.serve(&until).await,
+        }
+    });
     (keeper, shutdown, running)
 }
 
@@ -302,6 +327,58 @@ async fn a_component_token_that_was_killed_outside_is_renewed_once() {
     platform.pass(1, 55);
     platform.token().await.unwrap();
     assert!(platform.called(ComponentApi::ComponentToken) - before <= 2);
+}
+
+/// What the daemon's own loop does in so many seconds.
+async fn seconds(platform: &Platform, count: usize) {
+    for _ in 0..count {
+        platform.keeper.tend_once().await.unwrap();
+        platform.clock.advance(Duration::from_secs(1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_no_answer_arrives_the_platform_asks_ever_less_often() {
+    let mut platform = Platform::new().await;
+    platform.tend_by_hand().await;
+    platform.ticket().await;
+    let now = platform.now();
+    platform.sim.world().authorize(ACCOUNT, AuthorizerKind::Account, Some(&LINKS), now).unwrap();
+    platform.sim.deliver_pushes().await;
+    platform.sim.world().faults.rates.insert(FaultKind::ResetBefore, 1.0);
+    seconds(&platform, 900).await;
+    let asked = platform.called(ComponentApi::ComponentToken);
+    assert!((5..15).contains(&asked), "{asked} calls in a quarter of an hour: the day has 500");
+    platform.sim.world().faults.rates.clear();
+    seconds(&platform, 310).await;
+    platform.token().await.unwrap();
+    assert_eq!(platform.called(ComponentApi::QueryAuth), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_the_day_is_used_up_nothing_is_asked_before_the_next_also_across_a_restart() {
+    let mut platform = Platform::new().await;
+    platform.ticket().await;
+    platform.authorize().await;
+    platform.tend_by_hand().await;
+    platform.sim.world().quotas.component_calls_per_day = Some(1);
+    platform.pass(2, 1);
+    platform.token().await.unwrap_err();
+    let asked = |platform: &Platform| platform.sim.world().component().unwrap().calls().count();
+    let before = asked(&platform);
+    for _ in 0..60 {
+        platform.token().await.unwrap_err();
+        platform.keeper.tend_once().await.unwrap();
+        platform.pass(0, 2);
+    }
+    assert_eq!(asked(&platform), before, "WeChat said that the day is over");
+    platform.restart().await;
+    platform.token().await.unwrap_err();
+    assert_eq!(asked(&platform), before, "the row says so, too");
+    platform.sim.world().quotas.component_calls_per_day = None;
+    platform.pass(24, 0);
+    platform.ticket().await;
+    platform.token().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
