@@ -106,6 +106,15 @@ impl Runner {
         Ok(())
     }
 
+    /// Somebody asks for a link of this account.
+    #[cfg(test)]
+    pub(super) async fn follow(&mut self, account: &str) {
+        let link = Kind::Link(LinkOptions::default());
+        let wish = Wish { account: account.parse().unwrap(), ..self.wish(link, None) };
+        let accepted = self.desk.accept(vec![wish]).await.unwrap();
+        accepted.iter().for_each(|one| self.promises.acknowledge(&one.id));
+    }
+
     async fn operate(&mut self, turn: Action) -> Verdict {
         let wants_finished = matches!(turn, Action::Retry);
         let ids: Vec<String> = self

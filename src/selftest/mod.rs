@@ -23,6 +23,8 @@ mod scenario;
 mod scene;
 mod secret_search;
 mod token_actions;
+#[cfg(test)]
+mod token_faults;
 mod token_promises;
 mod verdict;
 mod witness;

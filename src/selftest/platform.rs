@@ -35,6 +35,9 @@ pub(super) const COMPONENT: &str = "wxdddddddddddddddd";
 
 const PATH: &str = "/wechat/callback";
 
+/// What processes log: all that a daemon says by itself, and what its own code says when it is asked for more.
+const LOGGED: &str = "info,amplinkd=debug";
+
 /// Keeps this draw apart from those of the life itself, which stay as they are.
 const APART: u64 = 0x746f_6b65_6e73;
 
@@ -200,6 +203,6 @@ pub(super) fn log_of(database: &Path) -> std::path::PathBuf {
 pub(super) fn log_to(database: &Path) -> tracing::Dispatch {
     let log = log_of(database);
     let file = std::fs::File::create(&log).unwrap_or_else(|error| panic!("no room for {}: {error}", log.display()));
-    let lines = tracing_subscriber::fmt().with_ansi(false).with_max_level(tracing::Level::DEBUG);
+    let lines = tracing_subscriber::fmt().with_ansi(false).with_env_filter(tracing_subscriber::EnvFilter::new(LOGGED));
     tracing::Dispatch::new(lines.with_writer(std::sync::Mutex::new(file)).finish())
 }

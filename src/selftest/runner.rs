@@ -103,7 +103,7 @@ pub async fn live(life: Scenario, folder: &Path) -> Result<Lived, Box<Broken>> {
 }
 
 impl Runner {
-    async fn begin(life: Scenario, folder: &Path) -> Self {
+    pub(super) async fn begin(life: Scenario, folder: &Path) -> Self {
         let mut chance = StdRng::seed_from_u64(life.seed);
         let time = ManualClock::seeded(MORNING, life.seed);
         let trap = Arc::new(Trap::default());
@@ -193,7 +193,7 @@ impl Runner {
             }
             let due = self.daemon.as_ref().and_then(Daemon::next_due).unwrap_or(Duration::MAX);
             let next = if things_happen { turn_at } else { end };
-            let tended = self.until_tended().await;
+            let tended = self.until_tended(things_happen).await;
             let until = due.max(now + Duration::from_millis(1)).min(next).min(now + tended).min(end);
             self.time.advance(until.saturating_sub(now));
         }
@@ -377,7 +377,7 @@ impl Runner {
         }
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         if let Some(daemon) = self.daemon {
             daemon.stop().await;
         }
@@ -404,7 +404,7 @@ mod tests {
 
     /// A life after a day of it, with a request that is not finished.
     async fn after_a_day(folder: &Path) -> Runner {
-        let life = Scenario { seed: 2, span: DAY, turn_every: Scenario::ORDINARY, at_once: 1 };
+        let life = Scenario { seed: 3, span: DAY, turn_every: Scenario::ORDINARY, at_once: 1 };
         let mut living = Runner::begin(life, folder).await;
         living.boot(None).await.unwrap();
         living.live_for(DAY, true).await.unwrap();

@@ -21,18 +21,26 @@ pub(super) struct Wanted {
 }
 
 /// What is looked for: pieces of secrets, whatever they are written in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct SecretSearch {
     pieces: HashMap<[u8; WINDOW], String>,
+    /// Whether any piece begins with these three bytes.
+    beginnings: Vec<bool>,
+}
+
+/// The place of whatever begins so; `bytes` are three at least.
+fn beginning(bytes: &[u8]) -> usize {
+    bytes[..3].iter().fold(0, |place, byte| place << 8 | usize::from(*byte))
 }
 
 impl SecretSearch {
     pub(super) fn new(wanted: impl IntoIterator<Item = Wanted>) -> Self {
-        let mut search = Self::default();
+        let mut search = Self { pieces: HashMap::new(), beginnings: vec![false; 1 << 24] };
         for Wanted { kind, bytes } in wanted {
             for spelt in spellings(distinctive(&bytes)) {
-                for piece in spelt.chunks_exact(WINDOW).filter_map(|piece| piece.try_into().ok()) {
-                    search.pieces.insert(piece, kind.clone());
+                for piece in spelt.chunks_exact(WINDOW) {
+                    search.beginnings[beginning(piece)] = true;
+                    search.pieces.extend(piece.first_chunk().map(|piece| (*piece, kind.clone())));
                 }
             }
         }
@@ -41,11 +49,16 @@ impl SecretSearch {
 
     /// The kind of a secret that stands in these bytes, whole or by a piece of it, and where.
     pub(super) fn found_in(&self, bytes: &[u8]) -> Option<(&str, usize)> {
-        let mut windows = bytes.windows(WINDOW).enumerate();
-        windows.find_map(|(place, window)| {
-            let piece: &[u8; WINDOW] = window.try_into().ok()?;
-            self.pieces.get(piece).map(|kind| (kind.as_str(), place))
-        })
+        let last = bytes.len().checked_sub(WINDOW)?;
+        for place in 0..=last {
+            // Most bytes begin nothing that is looked for.
+            if self.beginnings[beginning(&bytes[place..])]
+                && let Some(kind) = bytes[place..].first_chunk().and_then(|piece| self.pieces.get(piece))
+            {
+                return Some((kind, place));
+            }
+        }
+        None
     }
 
     /// What was found in the files beside this one whose names begin as its does, a line each.

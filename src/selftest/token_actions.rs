@@ -289,7 +289,7 @@ impl Runner {
     }
 
     /// How long until the platform must be looked at again: at once where something is left to be done.
-    pub(super) async fn until_tended(&mut self) -> Duration {
+    pub(super) async fn until_tended(&mut self, things_happen: bool) -> Duration {
         let store = self.desk.store();
         if self.platform.is_none() {
             return WATCH_EVERY;
@@ -300,7 +300,11 @@ impl Runner {
             platform.hurries = if is_left == 0 { 0 } else { platform.hurries + 1 };
             platform.hurries
         });
-        if is_left > 0 && hurries.is_some_and(|hurries| hurries <= HURRIES_MAX) { HURRY } else { TICKETS }
+        match hurries {
+            Some(1..=HURRIES_MAX) => HURRY,
+            _ if things_happen || is_left > 0 => TICKETS,
+            _ => WATCH_EVERY,
+        }
     }
 
     /// Everybody authorizes the platform, and whoever was suspended for want of that goes on.

@@ -34,12 +34,24 @@ async fn every_promise_is_kept_with_many_polls_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_quiet_months_every_open_request_has_a_next_step_and_it_comes() {
-    lived(Scenario { turn_every: Duration::from_hours(8), ..life(12, 30) }).await;
+    lived(Scenario { turn_every: Duration::from_hours(8), ..life(10, 30) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promise_is_kept_where_the_platform_keeps_its_own_tokens() {
+    let lived = lived(life(2, 3)).await;
+    assert!(lived.tokens.is_some_and(|calls| calls > 200), "tokens were looked for on disk: {lived:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promise_is_kept_with_own_tokens_and_many_polls_at_once() {
+    let lived = lived(Scenario { at_once: 8, ..life(11, 2) }).await;
+    assert!(lived.tokens.is_some(), "{lived:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_seed_lives_the_same_life() {
-    let (first, again, other) = (lived(life(7, 2)).await, lived(life(7, 2)).await, lived(life(8, 2)).await);
+    let (first, again, other) = (lived(life(6, 2)).await, lived(life(6, 2)).await, lived(life(10, 2)).await);
     assert_eq!(first, again);
     assert_ne!(first.digest, other.digest);
 }
