@@ -390,7 +390,15 @@ impl Inner {
                 };
                 self.store.put_info(appid, info, self.now()).await.map_err(|error| error.to_string())
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => {
+                if let CallError::Refused(refusal) = &error
+                    && ComponentRefusal::of(refusal.errcode) == ComponentRefusal::ComponentToken
+                {
+                    // One that cannot be dropped now is refused once more.
+                    let _ = self.drop_component_token(component.generation).await;
+                }
+                Err(error.to_string())
+            }
         };
         if let Err(error) = learned {
             tracing::warn!(event = "tokens.no_info", account = appid, error, "could not learn an authorizer's name");

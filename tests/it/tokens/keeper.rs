@@ -329,6 +329,22 @@ async fn a_component_token_that_was_killed_outside_is_renewed_once() {
     assert!(platform.called(ComponentApi::ComponentToken) - before <= 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_token_that_is_refused_while_a_name_is_learned_is_used_no_more() {
+    let platform = Platform::new().await;
+    platform.ticket().await;
+    platform.sim.world().faults.next_component(Some(ComponentApi::AuthorizerInfo), FaultKind::TokenInvalid);
+    platform.authorize().await;
+    let dropped = async || platform.store.only_component().await.unwrap().unwrap().token.is_none();
+    for _ in 0..500 {
+        if dropped().await {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(dropped().await);
+}
+
 /// What the daemon's own loop does in so many seconds.
 async fn seconds(platform: &Platform, count: usize) {
     for _ in 0..count {
