@@ -26,7 +26,7 @@ Examples:
 A simulation is two weeks (--days) of requests, administrators, faults, operators and crashes, generated from a seed and run \
 in seconds on a simulated clock; every promise is checked after every step. In one out of two the platform keeps its own \
 tokens: pushes come late, twice or never, authorizations come and go, answers of refreshes are lost. The same seed, days and version reproduce the \
-same simulation. Nothing is sent to WeChat, and none of your databases is touched.")]
+same simulation; with own tokens, a crash may meet another moment of it. Nothing is sent to WeChat, and none of your databases is touched.")]
 pub struct Selftest {
     /// How long to run simulations, at least one; the other checks take about a minute more
     #[arg(long, value_name = "N", default_value_t = 1)]
