@@ -111,7 +111,7 @@ impl Runner {
     pub(super) async fn follow(&mut self, account: &str) {
         let link = Kind::Link(LinkOptions::default());
         let wish = Wish { account: account.parse().unwrap(), ..self.wish(link, None) };
-        let accepted = self.desk.accept(vec![wish]).await.unwrap();
+        let accepted = self.desk.by(action::By::simulated()).accept(vec![wish]).await.unwrap();
         accepted.iter().for_each(|one| self.promises.acknowledge(&one.id));
     }
 
