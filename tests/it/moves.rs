@@ -25,6 +25,9 @@ const BEFORE: i64 = 12;
 /// The first schema that has the log alone.
 const WITH_LOG: i64 = 14;
 
+/// The last schema whose tables of tokens took anything.
+const WITH_LOOSE_TOKENS: i64 = 19;
+
 const WAY: [&str; 6] =
     ["requested", "initiating", "initiated", "awaiting_account_admin", "awaiting_program_admin", "linked"];
 
@@ -240,5 +243,77 @@ async fn a_file_with_a_log_gets_the_later_views() {
     assert_eq!(Some(version), MIGRATIONS.iter().map(|one| one.version).max());
     let stages: i64 = sqlx::query_scalar("SELECT count(*) FROM v_stage").fetch_one(&mut connection).await.unwrap();
     assert_eq!(stages, 6);
+    connection.close().await.unwrap();
+}
+
+/// Rows of tokens as the schema before kept them, some of them edited past us.
+const TOKENS_BEFORE: &str = "
+    PRAGMA ignore_check_constraints = ON;
+    INSERT INTO component (appid, key_check, ticket, ticket_made, token, token_until, generation, claimed_by, claimed_until,
+                           calls_used, errcode)
+    VALUES ('wxc', x'01', x'02', 5, x'03', 'soon', -1, 'a process', 9, 'x', 45009);
+    INSERT INTO authorizer (appid, state, since, refresh, token, token_until, generation, event_made, event, permissions)
+    VALUES ('wxa', 'authorized', 7, x'04', x'05', 8, 3, 6, 'authorized', '[1,33]'),
+           ('wxb', 'unauthorized', 7, x'04', x'05', 8, 3, 6, 'unauthorized', NULL),
+           ('wxd', 'authorized', 'x', 'plain', x'05', 'x', 'x', 'x', 'authorized', '{'),
+           ('wxe', 'odd', 7, NULL, NULL, NULL, 0, NULL, NULL, NULL),
+           (x'ff', 'unknown', 7, NULL, NULL, NULL, 0, NULL, NULL, NULL);
+    INSERT INTO push (id, appid, kind, made, at, code, done_at)
+    VALUES ('a', 'wxa', 'authorized', 1, 2, x'06', NULL), ('b', 'wxa', 'authorized', 1, 2, x'06', 3),
+           ('c', 'wxa', 'odd', 1, 2, NULL, NULL), (x'00', 'wxa', 'authorized', 1, 'x', NULL, NULL);
+    INSERT INTO token_task (id, kind, appid, at, done_at, is_well)
+    VALUES (1, 'sync', NULL, 1, NULL, NULL), (2, 'refresh', NULL, 1, NULL, NULL), (3, 'refresh', 'wxa', 1, 2, 1),
+           (9, 'sync', NULL, 'x', NULL, NULL);
+    DELETE FROM token_task WHERE id = 9";
+
+/// What is in its place, each row as JSON.
+const TOKENS_NOW: [(&str, &[&str]); 5] = [
+    (
+        "SELECT json_array(appid, hex(key_check), hex(ticket), ticket_made, token, token_until, generation, claimed_by,
+                           claimed_until, calls_used, errcode) FROM component",
+        &[r#"["wxc","01","02",5,null,null,0,null,null,0,45009]"#],
+    ),
+    (
+        "SELECT json_array(appid, state, since, hex(refresh), hex(token), token_until, generation, event_made, permissions)
+         FROM authorizer ORDER BY appid",
+        &[
+            r#"["wxa","authorized",7,"04","05",8,3,6,"[1,33]"]"#,
+            r#"["wxb","unauthorized",7,"","",null,3,6,null]"#,
+            r#"["wxd","authorized",0,"","",null,0,null,null]"#,
+        ],
+    ),
+    (
+        "SELECT json_array(id, appid, hex(code), done_at) FROM push ORDER BY id",
+        &[r#"["a","wxa","06",null]"#, r#"["b","wxa","",3]"#],
+    ),
+    (
+        "SELECT json_array(id, kind, appid, is_well) FROM token_task ORDER BY id",
+        &[r#"[1,"sync",null,null]"#, r#"[3,"refresh","wxa",1]"#],
+    ),
+    ("SELECT json_array(appid, has_link_permission) FROM v_authorizer WHERE appid = 'wxa'", &[r#"["wxa",1]"#]),
+];
+
+#[tokio::test]
+async fn rows_of_tokens_that_were_edited_are_mended_or_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut connection = connect(&path).await;
+    MIGRATIONS.run_to(WITH_LOOSE_TOKENS, &mut connection).await.unwrap();
+    sqlx::raw_sql(TOKENS_BEFORE).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let store = Store::open(&Location { path: path.clone(), mode: 0o640 }, Role::Tool).await.unwrap();
+    store.close().await;
+    let mut connection = connect(&path).await;
+    for (sql, rows) in TOKENS_NOW {
+        let now: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap();
+        assert_eq!(now, rows);
+    }
+    let number: i64 = sqlx::query_scalar("INSERT INTO token_task (kind, at) VALUES ('sync', 1) RETURNING id")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(number, 10, "no number is given twice");
+    let loose = sqlx::query("UPDATE authorizer SET since = 'x'").execute(&mut connection).await;
+    loose.unwrap_err();
     connection.close().await.unwrap();
 }
