@@ -9,9 +9,12 @@ use super::{
     alert_deadlines::{AlertDeadlines, OVERDUE_AFTER},
     record::Recorder,
 };
-use crate::store::{
-    StoreError,
-    read::audit::{Finding, Histories},
+use crate::{
+    domain::time::Time,
+    store::{
+        StoreError,
+        read::audit::{Finding, Histories},
+    },
 };
 
 /// Findings of each rule in one report: the first hundred tell as much as a million, and one rule hides no other.
@@ -42,8 +45,16 @@ impl Recorder {
         self.audited(Histories::All).await
     }
 
+    /// [`Recorder::audit_all`] of a daemon that ended at this moment: what fell due later is nobody's fault.
+    pub async fn audit_as_of(&self, ended: Time) -> Result<Vec<Finding>, StoreError> {
+        self.audited_at(ended, Histories::All).await
+    }
+
     async fn audited(&self, histories: Histories) -> Result<Vec<Finding>, StoreError> {
-        let now = self.clock().now();
+        self.audited_at(self.clock().now(), histories).await
+    }
+
+    async fn audited_at(&self, now: Time, histories: Histories) -> Result<Vec<Finding>, StoreError> {
         let (telling, keeps_tokens) = {
             let promised = self.promised.lock().unwrap_or_else(PoisonError::into_inner);
             (promised.by(now), promised.keeps_tokens)

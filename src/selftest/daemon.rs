@@ -189,7 +189,7 @@ impl Daemon {
         let clock = Arc::clone(&self.clock);
         self.inside(async move |inner| {
             if let Some(keeper) = &inner.keeper {
-                let tended = keeper.tend_once().await;
+                let tended = keeper.tend_once(&Shutdown::new()).await;
                 tended.unwrap_or_else(|error| panic!("the keeper cannot read its database: {error}"));
             }
             inner.driver.settle().await.unwrap_or_else(|error| panic!("the daemon cannot read its database: {error}"));

@@ -21,6 +21,7 @@ use crate::{
     clock::{Clock, SharedClock, SystemClock},
     config::{Config, Log, LogFormat},
     daemon,
+    domain::{text::format::duration, time::Time},
     engine::{Engine, Settings, record::Recorder},
     shutdown::Shutdown,
     sim::{Api, Sim, SimConfig},
@@ -112,13 +113,20 @@ pub async fn run(args: &Demo) -> anyhow::Result<()> {
     let authorized = async {
         let Some(doors) = doors else { return Ok(()) };
         let authorize = platform::authorize(&sim, &shared, args.requests, &tell, &shutdown);
-        tokio::join!(doors.run(&shutdown), authorize).1
+        let keeper = doors.keeper().clone();
+        let authorized = tokio::join!(doors.run(&shutdown), authorize).1;
+        keeper.finish().await;
+        authorized
     };
-    let (shown, authorized) = tokio::join!(show(&engine, args, told, &shutdown), authorized);
+    let shown = async {
+        let frame = show(&engine, args, told, &shutdown).await;
+        (frame, engine.clock().now())
+    };
+    let ((shown, ended), authorized) = tokio::join!(shown, authorized);
     drop(work.await.context("the loop panicked, which is a defect of amplinkd")?);
     authorized?;
     let frame = shown?;
-    summary(&engine, &sim, &frame, began, &folder).await?;
+    summary(&engine, &sim, &frame, (began, ended), &folder).await?;
     engine.store().clone().close().await;
     sim.shutdown().await.context("the simulator did not stop cleanly")
 }
@@ -181,21 +189,21 @@ async fn summary(
     engine: &Engine,
     sim: &Sim,
     frame: &Frame,
-    began: crate::domain::time::Time,
+    (began, ended): (Time, Time),
     folder: &Folder,
 ) -> anyhow::Result<()> {
     let readings = engine.readings();
-    let passed = crate::domain::text::format::duration(engine.clock().now().since(began));
+    let passed = duration(ended.since(began));
     let ledger = sim.ledger();
     let sent = ledger.iter().filter(|call| call.api == Api::Link && call.effect).count();
     let lost = ledger.iter().filter(|call| call.api == Api::Link && !call.delivered).count();
     let conflicts =
         engine.store().conflicts(&crate::store::read::views::ConflictFilter::default(), 10_000).await?.len();
-    let findings = engine.recorder().audit().await?;
-    let ended = if frame.open() == 0 { "Everything is settled" } else { "Ended before everything was settled" };
+    let findings = engine.recorder().audit_as_of(ended).await?;
+    let outcome = if frame.open() == 0 { "Everything is settled" } else { "Ended before everything was settled" };
     let mut out = io::stdout().lock();
     let written = (|| {
-        writeln!(out, "\n{ended} after {passed} of simulated time.\n")?;
+        writeln!(out, "\n{outcome} after {passed} of simulated time.\n")?;
         for (state, count) in frame.counts() {
             writeln!(out, "  {count:>6}  {state}")?;
         }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use amplinkd::sim::{AuthorizerKind, ComponentApi, FaultKind};
+use amplinkd::{
+    shutdown::Shutdown,
+    sim::{AuthorizerKind, ComponentApi, FaultKind},
+};
 
 use super::{ACCOUNT, LINKS, Platform};
 
@@ -25,7 +28,7 @@ async fn a_component_token_that_is_refused_while_a_name_is_learned_is_used_no_mo
 /// What the daemon's own loop does in so many seconds.
 async fn seconds(platform: &Platform, count: usize) {
     for _ in 0..count {
-        platform.keeper.tend_once().await.unwrap();
+        platform.keeper.tend_once(&Shutdown::new()).await.unwrap();
         platform.clock.advance(Duration::from_secs(1));
     }
 }
@@ -61,7 +64,7 @@ async fn once_the_day_is_used_up_nothing_is_asked_before_the_next_also_across_a_
     let before = asked(&platform);
     for _ in 0..60 {
         platform.token().await.unwrap_err();
-        platform.keeper.tend_once().await.unwrap();
+        platform.keeper.tend_once(&Shutdown::new()).await.unwrap();
         platform.pass(0, 2);
     }
     assert_eq!(asked(&platform), before, "WeChat said that the day is over");
