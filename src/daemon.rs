@@ -4,6 +4,7 @@
 mod controls;
 mod platform;
 mod reach;
+mod told;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -13,31 +14,31 @@ pub use self::{
     controls::{Beat, Controls, KeptTokens},
     platform::{doors, platform, vault},
     reach::{simulated, wechat},
+    told::{alerting, deadlines},
 };
 use self::{
     controls::{Replacement, beat},
     reach::{client, token_source},
+    told::{channels, heartbeat},
 };
 use crate::{
     alerting::{
         deliver::{ChannelEndpoint, Deliver},
         evaluator::{self, AlertEvaluator},
-        fan_out::Subscription,
         meters::LastHeard,
         resend::Resender,
         unwritable_alarm::{Audience, UnwritableAlarm},
     },
     clock::SharedClock,
-    config::{Alerts, ChannelConfig, Config, Digest, EventClass, Schedule},
-    domain::alert_rules::AlertPolicy,
-    engine::{self, Engine, alert_deadlines::AlertDeadlines, drive::Driver, presence::Presence},
+    config::{Config, Schedule},
+    engine::{self, Engine, drive::Driver, presence::Presence},
     http::{
         api::Door,
         doors::{Doors, Platform},
     },
     live::{Changes, controlled},
     metrics::{Metrics, Sources, http::HttpMeters},
-    notify::{Channel, heartbeat::HeartbeatClient},
+    notify::heartbeat::HeartbeatClient,
     schedule::{Calendar, CronJobs},
     shutdown::Shutdown,
     store::{OpenError, Store, StoreError},
@@ -329,69 +330,6 @@ pub fn engine_settings(config: &Config) -> anyhow::Result<engine::Settings> {
     })
 }
 
-/// What people are told, and when.
-#[must_use]
-pub fn alerting(config: &Config) -> evaluator::Settings {
-    let Config { alerts, digest, .. } = config;
-    let attention = AlertPolicy {
-        thresholds: alerts.thresholds.clone(),
-        keep_outcomes: alerts.keep_outcomes,
-        unread_after: alerts.unread_after,
-        zone: alerts.zone.clone(),
-        ..AlertPolicy::default()
-    };
-    evaluator::Settings {
-        attention,
-        repeat_every: alerts.repeat_every,
-        group_within: alerts.group_within,
-        quiet: alerts.quiet.clone(),
-        quiet_except: alerts.quiet_except.clone(),
-        crowd: alerts.crowd.into(),
-        component: config.component.as_ref().map(|component| component.appid.clone()),
-        subscriptions: alerts.channels.iter().map(|channel| subscription(channel, digest)).collect(),
-    }
-}
-
-/// When people must have been told, for the audit.
-#[must_use]
-pub fn deadlines(alerting: &evaluator::Settings) -> AlertDeadlines {
-    AlertDeadlines {
-        unread_after: alerting.attention.unread_after,
-        group_within: alerting.group_within,
-        quiet: alerting.quiet.clone(),
-        quiet_except: alerting.quiet_except.clone(),
-        aging: alerting.attention.surely_ages().collect(),
-        keeps_tokens: alerting.component.is_some(),
-    }
-}
-
-fn subscription(channel: &ChannelConfig, digest: &Digest) -> Subscription {
-    let wants = |class| channel.events.contains(&class);
-    Subscription {
-        channel: channel.name.clone(),
-        alerts: wants(EventClass::Alert).then(|| channel.rules.clone()),
-        after: channel.after.unwrap_or_default(),
-        transitions: wants(EventClass::Transition),
-        conflicts: wants(EventClass::Conflict),
-        digests: digest.channels.contains(&channel.name),
-    }
-}
-
-fn channels(alerts: &Alerts) -> anyhow::Result<Vec<ChannelEndpoint>> {
-    let endpoint = |config: &ChannelConfig| {
-        let channel = Channel::new(&config.settings())?;
-        Ok(ChannelEndpoint {
-            name: config.name.clone(),
-            pace: channel.pace(),
-            channel,
-            language: config.language,
-            zone: alerts.zone.clone(),
-            link: alerts.link.clone(),
-        })
-    };
-    alerts.channels.iter().map(endpoint).collect()
-}
-
 /// What is odd about a configuration that works all the same, each in a sentence. `proxy_variables` are those of the
 /// environment that name a proxy.
 #[must_use]
@@ -407,10 +345,4 @@ pub fn oddities(config: &Config, proxy_variables: &[String]) -> Vec<String> {
     let client = config.heartbeat.settings().and_then(|settings| HeartbeatClient::new(settings).ok());
     let heartbeat = client.and_then(|client| Some(format!("[heartbeat] url: {}", client.oddity()?)));
     unused.into_iter().chain(heartbeat).collect()
-}
-
-fn heartbeat(config: &Config) -> anyhow::Result<Option<(HeartbeatClient, Duration)>> {
-    let Some(settings) = config.heartbeat.settings() else { return Ok(None) };
-    let client = HeartbeatClient::new(settings).context("[heartbeat] url")?;
-    Ok(Some((client, config.heartbeat.every)))
 }

@@ -1,12 +1,14 @@
 //! Keeps the platform's own tokens: the component's and each authorizer's. The rows decide and the memory only spares
 //! reading them: a token is used once it is on disk, and whoever fetches one claims its row first.
 //!
-//! `memory` holds what was read, `pauses` what is not tried again yet, `component` fetches the component's token, `refresh` an authorizer's, [`pushes`] takes
-//! up what `WeChat` tells of authorizations, [`sweep`] reads the list of authorizers, [`desk`] answers whoever asks.
+//! `memory` holds what was read, `pauses` what is not tried again yet, `component` fetches the component's token, `refresh` an
+//! authorizer's, [`pushes`] takes up what `WeChat` tells of authorizations, `names` learns their names, [`sweep`] reads the list
+//! of authorizers, [`desk`] answers whoever asks.
 
 mod component;
 pub mod desk;
 mod memory;
+mod names;
 mod pauses;
 pub mod pushes;
 mod refresh;

@@ -6,7 +6,7 @@ use std::{collections::HashSet, time::Duration};
 use secrecy::SecretString;
 
 use super::{
-    Inner, LIFETIME, LOOKUPS_PER_DAY, PAUSE, PAUSE_MAX, TokenKeeper,
+    Inner, LIFETIME, PAUSE, PAUSE_MAX, TokenKeeper,
     component::token,
     memory::{Kept, Missing, Unanswered},
     pauses::Paused,
@@ -24,7 +24,7 @@ use crate::{
         write::{
             authorizer::{AuthorizerInfo, NewTokens},
             claim::{Claim, ClaimTable, Claimant},
-            component::{Counted, NewToken},
+            component::NewToken,
             push::{NewPush, OpenPush, Received},
         },
     },
@@ -372,37 +372,6 @@ impl Inner {
     async fn lacks_refresh_token(&self, appid: &str) -> Result<bool, Missing> {
         let row = self.store.authorizer(appid).await?;
         Ok(row.is_some_and(|row| row.is_ok_and(|row| row.refresh.is_none())))
-    }
-
-    /// Learns an authorizer's `gh_` name and permissions; without them things go on, so that what fails is only told.
-    pub(super) async fn learn_name(&self, component: &Kept, appid: &str) {
-        let Ok(account) = appid.parse() else { return };
-        let counted = self.store.count_component_call(self.appid(), Counted::Lookup, LOOKUPS_PER_DAY, self.now()).await;
-        if !matches!(counted, Ok(true)) {
-            return;
-        }
-        let learned = match self.client().authorizer_info(&component.token, &account).await {
-            Ok(info) => {
-                let info = AuthorizerInfo {
-                    username: info.username,
-                    nickname: info.nickname,
-                    permissions: Some(info.func_ids),
-                };
-                self.store.put_info(appid, info, self.now()).await.map_err(|error| error.to_string())
-            }
-            Err(error) => {
-                if let CallError::Refused(refusal) = &error
-                    && ComponentRefusal::of(refusal.errcode) == ComponentRefusal::ComponentToken
-                {
-                    // One that cannot be dropped now is refused once more.
-                    let _ = self.drop_component_token(component.generation).await;
-                }
-                Err(error.to_string())
-            }
-        };
-        if let Err(error) = learned {
-            tracing::warn!(event = "tokens.no_info", account = appid, error, "could not learn an authorizer's name");
-        }
     }
 }
 

@@ -153,8 +153,7 @@ async fn callers_and_the_event_url_are_changed_by_a_reload() {
     let (old, _) = old.split_once('"').unwrap();
     let one = format!("key_sha256 = \"{old}\"");
     platform.edit(&one, &format!("key_sha256 = [\"{old}\", \"{digest}\"]"));
-    // Nothing that a router would make more of.
-    let path = "/events/{appid}/*/$APPID$";
+    let path = "/events/of~the-platform";
     platform.edit("[callback]\n", &format!("[callback]\npath = \"{path}\"\n"));
 
     let said = reload(&daemon).await;
