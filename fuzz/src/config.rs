@@ -27,7 +27,7 @@ const SECRET_VARIABLES: [&str; 5] = [
 ];
 
 /// Keys that hide secrets or name what hides one: they cannot be written down from what is shown.
-const VEILED: [&str; 13] = [
+const VEILED: [&str; 14] = [
     "tokens.",
     "wechat.proxy",
     "wechat.ca_file",
@@ -41,6 +41,7 @@ const VEILED: [&str; 13] = [
     "token_service.",
     "digest.channels",
     "nudge.channels",
+    "http.proxy",
 ];
 
 /// Every property of one configuration.

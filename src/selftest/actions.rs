@@ -112,7 +112,9 @@ impl Runner {
         let link = Kind::Link(LinkOptions::default());
         let wish = Wish { account: account.parse().unwrap(), ..self.wish(link, None) };
         let accepted = self.desk.by(action::By::simulated()).accept(vec![wish]).await.unwrap();
-        accepted.iter().for_each(|one| self.promises.acknowledge(&one.id));
+        for one in &accepted {
+            self.promises.acknowledge(&one.id);
+        }
     }
 
     async fn operate(&mut self, turn: Action) -> Verdict {

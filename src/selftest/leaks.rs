@@ -32,7 +32,7 @@ impl Runner {
             if let Some((kind, place)) = search.found_in(shown.as_bytes()) {
                 // Around it, what stands there is no secret.
                 let before = shown.get(..place).map_or("", |before| before.rsplit('\n').next().unwrap_or(""));
-                found.push(format!("a {kind} is shown after {:.80}", before));
+                found.push(format!("a {kind} is shown after {before:.80}"));
             }
         }
         if found.is_empty() { Ok(()) } else { broken("no secret leaks", found.join("; ")) }

@@ -91,7 +91,7 @@ fn distinctive(secret: &[u8]) -> &[u8] {
 }
 
 fn spellings(secret: &[u8]) -> Vec<Vec<u8>> {
-    let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = crate::domain::history::hex(secret);
     let mut all = vec![secret.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes(), in_url(secret)];
     // A text in front of it shifts its base64 by one byte or two.
     for skipped in 0..secret.len().min(3) {

@@ -202,7 +202,7 @@ impl Runner {
     /// Answers to pushes that said `success`.
     fn pushes_taken(&self) -> usize {
         let world = self.sim.world();
-        let pushes = world.component().into_iter().flat_map(|component| component.pushes());
+        let pushes = world.component().into_iter().flat_map(crate::sim::Component::pushes);
         pushes.flat_map(|push| &push.answers).filter(|answer| answer.is_success()).count()
     }
 

@@ -17,7 +17,7 @@ use crate::sim::{AuthorizerKind, ComponentSetup};
 
 /// The first seed whose platform keeps its tokens itself.
 fn own_tokens() -> u64 {
-    (1..).find(|seed| platform::keeps_tokens(*seed)).unwrap()
+    (1..1_000).find(|seed| platform::keeps_tokens(*seed)).unwrap()
 }
 
 /// A life of such a platform after a few calm hours, in which an account is followed.

@@ -280,7 +280,9 @@ mod tests {
     impl Trace {
         fn new(on_disk: &[&str]) -> Self {
             let mut promises = TokenPromises::new(SCALE);
-            on_disk.iter().for_each(|token| promises.lies_on_disk((*token).to_owned()));
+            for token in on_disk {
+                promises.lies_on_disk((*token).to_owned());
+            }
             Self(promises, 0)
         }
 

@@ -17,7 +17,7 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/http.md");
 
 fn routes() -> String {
     let described: Value = serde_json::to_value(description()).unwrap();
-    let mut table = "| method and path | who, scope | what |\n|---|---|---|\n".to_owned();
+    let mut rows = vec!["| method and path | who, scope | what |\n|---|---|---|\n".to_owned()];
     for route in ROUTES {
         let who = match route.access {
             Access::Open => "anybody".to_owned(),
@@ -29,24 +29,20 @@ fn routes() -> String {
         let operation = &described["paths"][route.path][route.method.as_str().to_ascii_lowercase()];
         let path = route.path.strip_prefix("/api/v1").unwrap_or(route.path);
         let what = operation["summary"].as_str().unwrap_or_default().trim_end_matches('.');
-        table += &format!("| `{} {path}` | {who} | {what} |\n", route.method);
+        rows.push(format!("| `{} {path}` | {who} | {what} |\n", route.method));
     }
-    table
+    rows.concat()
 }
 
 fn problems() -> String {
-    let mut table = "| `code` | status | what it means |\n|---|---|---|\n".to_owned();
+    let mut rows = vec!["| `code` | status | what it means |\n|---|---|---|\n".to_owned()];
     for word in Word::ALL {
         let detail = word.detail();
+        let (code, status, detail) = (word.as_str(), word.status().as_u16(), detail.pick(Language::En));
         let also = if *word == Word::Changed { ", 412 with `If-Match`" } else { "" };
-        table += &format!(
-            "| `{}` | {}{also} | {} |\n",
-            word.as_str(),
-            word.status().as_u16(),
-            detail.pick(Language::En).replace('|', "\\|")
-        );
+        rows.push(format!("| `{code}` | {status}{also} | {} |\n", detail.replace('|', "\\|")));
     }
-    table
+    rows.concat()
 }
 
 /// The text between two marks, and where it stands.

@@ -41,7 +41,7 @@ const POISONS: [(&str, &str); 18] = [
     ("UPDATE component SET calls_used = 'x', lookups_used = 'x'", "calls_used holds 'x'"),
     ("UPDATE component SET errmsg = x'ff', held_until = 'x', errcode = 'x'", "errcode holds 'x'"),
     ("UPDATE component SET swept_at = 'x', sweep_offset = 'x'", "swept_at holds 'x'"),
-    ("UPDATE account SET checked_at = x'00' WHERE account = 'wx00000000000000ad'", "checked_at holds X'00'"),
+    ("UPDATE account SET since = x'00' WHERE account = 'wx00000000000000ad'", "since holds X'00'"),
 ];
 
 impl Platform {
