@@ -1,10 +1,14 @@
-//! One kept connection: requests after each other, and how long each part of it may take. Who says nothing is let go after
-//! a while, who is slow sooner; a stream may last as long as somebody takes what it sends.
+//! One connection: requests after each other or a single one, and how long each part of it may take. Who says nothing is let
+//! go after a while, who is slow sooner; a stream may last as long as somebody takes what it sends. While a whole request has
+//! not come, a connection gives way to others that want its place.
 
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -18,7 +22,7 @@ use hyper::{
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::watch,
+    sync::{Notify, watch},
 };
 
 use super::peer::Peer;
@@ -31,10 +35,21 @@ pub struct Patience {
     pub idle: Duration,
     /// From the first byte of a request to the end of its head.
     pub head: Duration,
+    /// From there to the end of its body.
+    pub body: Duration,
     /// From there to the end of the answer.
     pub answer: Duration,
     /// A stream whose reader takes nothing.
     pub stalled: Duration,
+}
+
+/// How connections are served.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// How long each part may take.
+    pub patience: Patience,
+    /// Whether another request may follow the first.
+    pub is_kept: bool,
 }
 
 impl Default for Patience {
@@ -42,6 +57,7 @@ impl Default for Patience {
         Self {
             idle: Duration::from_secs(75),
             head: Duration::from_secs(10),
+            body: Duration::from_mins(1),
             answer: Duration::from_mins(1),
             stalled: Duration::from_mins(1),
         }
@@ -57,8 +73,19 @@ pub struct Endless;
 enum Phase {
     Idle,
     Head,
+    Body,
     Answer,
     Stream,
+}
+
+impl Phase {
+    /// Whether nothing is being done for whoever is at the other end.
+    const fn is_waiting(self) -> bool {
+        match self {
+            Self::Idle | Self::Head | Self::Body => true,
+            Self::Answer | Self::Stream => false,
+        }
+    }
 }
 
 impl Patience {
@@ -66,40 +93,98 @@ impl Patience {
         match phase {
             Phase::Idle => self.idle,
             Phase::Head => self.head,
+            Phase::Body => self.body,
             Phase::Answer => self.answer,
             Phase::Stream => self.stalled,
         }
     }
 }
 
-type Phases = Arc<watch::Sender<Phase>>;
+/// The connections of a listener, so that one that waits can give way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Connections(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    all: Mutex<Vec<Weak<At>>>,
+    /// Counts changes of phases: a smaller number is an earlier one.
+    turns: AtomicU64,
+}
+
+/// What a connection is at.
+#[derive(Debug)]
+pub(super) struct At {
+    phase: watch::Sender<Phase>,
+    since: AtomicU64,
+    gives_way: Notify,
+    of: Connections,
+}
+
+impl Connections {
+    /// One more.
+    pub(super) fn add(&self) -> Arc<At> {
+        let (phase, gives_way) = (watch::Sender::new(Phase::Idle), Notify::new());
+        let at = Arc::new(At { phase, since: AtomicU64::new(self.turn()), gives_way, of: self.clone() });
+        let mut all = self.all();
+        all.retain(|one| one.strong_count() > 0);
+        all.push(Arc::downgrade(&at));
+        at
+    }
+
+    /// Ends the connection that has waited longest for the rest of a request, if one waits.
+    pub(super) fn make_room(&self) {
+        let all: Vec<Arc<At>> = self.all().iter().filter_map(Weak::upgrade).collect();
+        let waiting = all.iter().filter(|at| at.phase.borrow().is_waiting());
+        if let Some(longest) = waiting.min_by_key(|at| at.since.load(Ordering::Relaxed)) {
+            longest.gives_way.notify_one();
+        }
+    }
+
+    fn all(&self) -> std::sync::MutexGuard<'_, Vec<Weak<At>>> {
+        // Nothing in here panics halfway through a change.
+        self.0.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self) -> u64 {
+        self.0.turns.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl At {
+    fn enter(&self, phase: Phase) {
+        self.since.store(self.of.turn(), Ordering::Relaxed);
+        self.phase.send_replace(phase);
+    }
+
+    fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+}
 
 /// Answers the requests of a connection until one side ends it. When the end is asked for, what is under way is finished.
 pub(super) async fn keep(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    (stream, at): (impl AsyncRead + AsyncWrite + Unpin + Send, Arc<At>),
     (app, peer): (Router, Peer),
-    patience: Patience,
+    Manner { patience, is_kept }: Manner,
     shutdown: &Shutdown,
 ) {
-    let (sender, phases) = watch::channel(Phase::Idle);
-    let sender: Phases = Arc::new(sender);
     let app = TowerToHyperService::new(app);
     let answer = service_fn(|request: hyper::Request<Incoming>| {
-        let (app, phases) = (app.clone(), Arc::clone(&sender));
-        async move { answer(&app, request, peer, phases).await }
+        let (app, at) = (app.clone(), Arc::clone(&at));
+        async move { answer(&app, request, peer, at).await }
     });
-    let io = TokioIo::new(Watched { stream, phases: Arc::clone(&sender) });
-    let mut connection = std::pin::pin!(http1::Builder::new().keep_alive(true).serve_connection(io, answer));
-    let mut too_slow = std::pin::pin!(outlast(phases, patience));
+    let io = TokioIo::new(Watched { stream, at: Arc::clone(&at) });
+    let mut connection = std::pin::pin!(http1::Builder::new().keep_alive(is_kept).serve_connection(io, answer));
+    let mut over = std::pin::pin!(over(&at, patience));
     tokio::select! {
         // Who broke off learns nothing.
         _ = connection.as_mut() => return,
-        () = too_slow.as_mut() => return,
+        () = over.as_mut() => return,
         () = shutdown.wait() => connection.as_mut().graceful_shutdown(),
     }
     tokio::select! {
         _ = connection => {}
-        () = too_slow => {}
+        () = over => {}
     }
 }
 
@@ -107,16 +192,33 @@ async fn answer(
     app: &TowerToHyperService<Router>,
     mut request: hyper::Request<Incoming>,
     peer: Peer,
-    phases: Phases,
+    at: Arc<At>,
 ) -> Result<hyper::Response<Told>, std::convert::Infallible> {
-    phases.send_replace(Phase::Answer);
+    at.enter(if request.body().is_end_stream() { Phase::Answer } else { Phase::Body });
     request.extensions_mut().insert(peer);
-    let request: Request = request.map(axum::body::Body::new);
+    let request: Request = request.map(|body| axum::body::Body::new(Heard { body, at: Arc::clone(&at) }));
     let response: Response = app.call(request).await?;
-    if response.extensions().get::<Endless>().is_some() {
-        phases.send_replace(Phase::Stream);
+    let is_endless = response.extensions().get::<Endless>().is_some();
+    at.enter(if is_endless { Phase::Stream } else { Phase::Answer });
+    Ok(response.map(|body| Told { body, _end: End(at) }))
+}
+
+/// Ends when a part of the connection has taken too long, or its place is wanted.
+async fn over(at: &At, patience: Patience) {
+    tokio::select! {
+        () = outlast(at.phase.subscribe(), patience) => {}
+        () = give_way(at) => {}
     }
-    Ok(response.map(|body| Told { body, _end: End(phases) }))
+}
+
+/// Ends when the place is wanted while nothing is done for whoever has it.
+async fn give_way(at: &At) {
+    loop {
+        at.gives_way.notified().await;
+        if at.phase().is_waiting() {
+            return;
+        }
+    }
 }
 
 /// Ends when a part of the connection has taken too long.
@@ -131,17 +233,49 @@ async fn outlast(mut phases: watch::Receiver<Phase>, patience: Patience) {
     }
 }
 
+/// A request's body that tells when all of it has come.
+struct Heard {
+    body: Incoming,
+    at: Arc<At>,
+}
+
+impl Body for Heard {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let is_over = match &frame {
+            Poll::Ready(None | Some(Err(_))) => true,
+            Poll::Ready(Some(Ok(_))) => self.body.is_end_stream(),
+            Poll::Pending => false,
+        };
+        if is_over && self.at.phase() == Phase::Body {
+            self.at.enter(Phase::Answer);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// A body that tells when all of it was taken, or nobody wants more.
 struct Told {
     body: axum::body::Body,
     _end: End,
 }
 
-struct End(Phases);
+struct End(Arc<At>);
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.0.send_replace(Phase::Idle);
+        self.0.enter(Phase::Idle);
     }
 }
 
@@ -165,15 +299,15 @@ impl Body for Told {
 /// A stream that tells when a request begins, and that what is streamed is taken.
 struct Watched<S> {
     stream: S,
-    phases: Phases,
+    at: Arc<At>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before && *self.phases.borrow() == Phase::Idle {
-            self.phases.send_replace(Phase::Head);
+        if buffer.filled().len() > before && self.at.phase() == Phase::Idle {
+            self.at.enter(Phase::Head);
         }
         read
     }
@@ -182,8 +316,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        if matches!(written, Poll::Ready(Ok(1..))) && *self.phases.borrow() == Phase::Stream {
-            self.phases.send_replace(Phase::Stream);
+        if matches!(written, Poll::Ready(Ok(1..))) && self.at.phase() == Phase::Stream {
+            self.at.enter(Phase::Stream);
         }
         written
     }
@@ -214,7 +348,9 @@ mod tests {
         };
         let app = Router::new().route("/", get(async || "hello")).route("/slow", get(slow));
         let shutdown = shutdown.clone();
-        let serving = async move { keep(theirs, (app, Peer(None)), patience, &shutdown).await };
+        let manner = Manner { patience, is_kept: true };
+        let at = Connections::default().add();
+        let serving = async move { keep((theirs, at), (app, Peer(None)), manner, &shutdown).await };
         (ours, tokio::spawn(serving))
     }
 

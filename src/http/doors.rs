@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::{
     callback::{self, EventUrl},
+    log_limit::LogLimit,
     server::{self, Listener},
     token_service::{self, Callers},
 };
@@ -144,16 +145,18 @@ impl Doors {
     /// Serves alone: who moves the clock by hand tends by hand, too.
     pub async fn serve(self, shutdown: &Shutdown) {
         let Self { callback, service, control: DoorsControl { keeper, pushes, callers }, clock, refused_keys } = self;
-        let router = callback::router(keeper.clone(), pushes.subscribe());
+        let refusals = LogLimit::default();
+        let router = callback::router(keeper.clone(), pushes.subscribe(), refusals.clone());
         let pushes = server::serve(callback, router, callback::LIMITS, shutdown);
+        let summaries = refusals.summarize(&clock, shutdown, callback::tell_more);
         let tokens = async {
             if let Some((listener, name)) = service {
-                let router =
-                    token_service::router(keeper.clone(), clock, callers.subscribe(), (name.into(), refused_keys));
+                let told = (name.into(), refused_keys);
+                let router = token_service::router(keeper.clone(), clock.clone(), callers.subscribe(), told);
                 server::serve(listener, router, token_service::LIMITS, shutdown).await;
             }
         };
-        tokio::join!(pushes, tokens);
+        tokio::join!(pushes, summaries, tokens);
     }
 }
 

@@ -5,6 +5,7 @@ pub mod api;
 pub mod callback;
 pub mod connection;
 pub mod doors;
+mod log_limit;
 pub mod metrics;
 pub mod peer;
 pub mod server;

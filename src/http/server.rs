@@ -1,6 +1,5 @@
-//! Listens and serves, within bounds: so many connections, and so long for each. Where a connection is one request, so long
-//! from its first byte to its last; where it is kept, by [`Patience`]. Who is slow costs a place for that long and nothing
-//! else.
+//! Listens and serves, within bounds: so many connections at once, and so long for each part of one, by [`Patience`]. Where
+//! all places are taken, whoever has waited longest without a whole request gives way: slow connections hold up nobody.
 
 use std::{
     io,
@@ -12,20 +11,15 @@ use std::{
 };
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::task::TaskTracker;
 
 use super::{
-    connection::{self, Patience},
+    connection::{self, Connections, Manner, Patience},
     peer::Peer,
 };
 use crate::shutdown::Shutdown;
@@ -39,22 +33,18 @@ const NO_ROOM: Duration = Duration::from_millis(100);
 /// Who may connect to a socket file: its user and its group.
 const SOCKET_MODE: u32 = 0o660;
 
-/// What a listener may take.
+/// How often a place is made while all are taken.
+const ROOM: Duration = Duration::from_millis(50);
+
+/// What a listener may take whose connections are one request each.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once; more wait to be accepted.
+    /// Connections at once; one more takes the place of another that has not sent its request.
     pub connections: usize,
-    /// From accepting a connection to the last byte of its answer.
+    /// Until a head has come, and from there until a body has.
     pub request: Duration,
-}
-
-/// How connections are served.
-#[derive(Debug, Clone, Copy)]
-enum Manner {
-    /// A request each, and so long for it.
-    One(Duration),
-    /// Requests after each other.
-    Kept(Patience),
+    /// From there to the end of the answer.
+    pub answer: Duration,
 }
 
 /// A listener that is bound.
@@ -128,7 +118,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// Serves until the end is asked for; what is under way then is finished.
 pub async fn serve(listener: Listener, app: Router, limits: Limits, shutdown: &Shutdown) {
-    serve_in(listener, app, (limits.connections, Manner::One(limits.request)), shutdown).await;
+    let Limits { connections, request, answer } = limits;
+    let patience = Patience { idle: request, head: request, body: request, answer, ..Patience::default() };
+    serve_in(listener, app, (connections, Manner { patience, is_kept: false }), shutdown).await;
 }
 
 /// The same with connections that are kept, so many at once.
@@ -138,43 +130,47 @@ pub async fn serve_kept(
     (connections, patience): (usize, Patience),
     shutdown: &Shutdown,
 ) {
-    serve_in(listener, app, (connections, Manner::Kept(patience)), shutdown).await;
+    serve_in(listener, app, (connections, Manner { patience, is_kept: true }), shutdown).await;
 }
 
 async fn serve_in(listener: Listener, app: Router, (connections, manner): (usize, Manner), shutdown: &Shutdown) {
-    let places = Arc::new(Semaphore::new(connections));
-    let requests = TaskTracker::new();
-    while let Some(Ok(place)) = shutdown.unless_asked(Arc::clone(&places).acquire_owned()).await {
-        match shutdown.unless_asked(listener.accept()).await {
-            Some(Ok((stream, peer))) => {
-                let (app, shutdown) = (app.clone(), shutdown.clone());
+    let (places, known) = (Arc::new(Semaphore::new(connections)), Connections::default());
+    let (requests, mut is_told) = (TaskTracker::new(), false);
+    while let Some(accepted) = shutdown.unless_asked(listener.accept()).await {
+        match accepted {
+            Ok((stream, peer)) => {
+                is_told = false;
+                let Some(place) = shutdown.unless_asked(place(&places, &known)).await else { break };
+                let (app, shutdown, at) = (app.clone(), shutdown.clone(), known.add());
                 drop(requests.spawn(async move {
-                    match manner {
-                        Manner::One(within) => answer(stream, app, within).await,
-                        Manner::Kept(patience) => connection::keep(stream, (app, peer), patience, &shutdown).await,
-                    }
+                    connection::keep((stream, at), (app, peer), manner, &shutdown).await;
                     drop(place);
                 }));
             }
             // As when no file descriptor is left: it comes back by itself.
-            Some(Err(error)) => {
-                tracing::warn!(event = "http.not_accepted", error = %error, "could not accept a connection; will retry");
+            Err(error) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(event = "http.not_accepted", error = %error, "could not accept a connection; will retry");
+                }
                 tokio::time::sleep(NO_ROOM).await;
             }
-            None => break,
         }
     }
     requests.close();
     let _ = tokio::time::timeout(DRAIN, requests.wait()).await;
 }
 
-/// Answers the one request of a connection.
-async fn answer(stream: Box<dyn Stream>, app: Router, within: Duration) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(within).keep_alive(false);
-    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
-    // Who broke off, or was too slow, learns nothing.
-    let _ = tokio::time::timeout(within, connection).await;
+/// A place for one more connection, as soon as one is free or has been made.
+async fn place(places: &Arc<Semaphore>, known: &Connections) -> Option<OwnedSemaphorePermit> {
+    loop {
+        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+            return Some(place);
+        }
+        known.make_room();
+        if let Ok(place) = tokio::time::timeout(ROOM, Arc::clone(places).acquire_owned()).await {
+            return place.ok();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -38,8 +38,9 @@ use crate::{
     },
 };
 
-/// Requests under way at once, and how long one may take: longer than a refresh.
-pub const LIMITS: Limits = Limits { connections: 256, request: Duration::from_secs(30) };
+/// Requests under way at once, and how long one may take to come, and its answer: longer than a refresh.
+pub const LIMITS: Limits =
+    Limits { connections: 256, request: Duration::from_secs(5), answer: Duration::from_secs(30) };
 
 /// Bytes of a request's body: an appid and a digest.
 const BODY_BYTES_MAX: usize = 4 << 10;
@@ -128,12 +129,17 @@ struct Refusal {
 /// Lets in whoever shows a known key, as often as they may come in a minute.
 async fn known(State(service): State<Service>, mut request: Request, next: Next) -> Response {
     let Some(caller) = service.caller(request.headers()) else { return service.unknown_key() };
-    if service.count(&caller.name) > caller.per_minute {
-        tracing::info!(
-            event = "token_service.too_many",
-            caller = caller.name,
-            "a caller asked too often in this minute"
-        );
+    let count = service.count(&caller.name);
+    if count > caller.per_minute {
+        // Once a minute and caller.
+        if count == caller.per_minute.saturating_add(1) {
+            tracing::warn!(
+                event = "token_service.too_many",
+                caller = caller.name,
+                per_minute = caller.per_minute,
+                "a caller asks more often than per_minute"
+            );
+        }
         let mut too_many = refusal(StatusCode::TOO_MANY_REQUESTS, -1, "too many requests in this minute");
         too_many.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
         return too_many;
@@ -179,7 +185,10 @@ async fn refused(
 ) -> Response {
     let body = match body {
         Ok(body) => body,
-        Err(unread) => return refusal(unread.status(), -1, "expected at most 4 KiB"),
+        Err(unread) if unread.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return refusal(StatusCode::PAYLOAD_TOO_LARGE, -1, "expected at most 4 KiB");
+        }
+        Err(_) => return refusal(StatusCode::BAD_REQUEST, -1, "the body is cut off or wrongly framed"),
     };
     let Ok(RefusedToken { appid, sha256 }) = serde_json::from_slice(&body) else {
         return refusal(StatusCode::BAD_REQUEST, -1, "expected {\"appid\": \"wx…\", \"sha256\": \"…\"}");
@@ -276,9 +285,9 @@ impl Service {
     }
 }
 
-/// The key of `Authorization: Bearer KEY`; how the scheme is spelt does not matter.
+/// The key of `Authorization: Bearer KEY`; neither how the scheme is spelt nor which blanks follow it matters.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once([' ', '\t'])?;
     scheme.eq_ignore_ascii_case("Bearer").then(|| key.trim())
 }
 

@@ -1,9 +1,9 @@
 //! Bodies of requests: JSON of a known shape and a bounded size, whose mistakes are named one by one.
 
 use axum::{
-    body::to_bytes,
-    extract::{FromRequest, Request},
-    http::header,
+    body::Bytes,
+    extract::{DefaultBodyLimit, FromRequest, Request},
+    http::{StatusCode, header},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -48,7 +48,7 @@ async fn read<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, P
     if essence != "application/json" && !(essence.starts_with("application/") && essence.ends_with("+json")) {
         return Err(Problem::of(Word::MediaType));
     }
-    let bytes = to_bytes(request.into_body(), most).await.map_err(|_| Problem::of(Word::TooLarge))?;
+    let bytes = bytes(request, most).await?;
     let value: Value = serde_json::from_slice(&bytes).map_err(|wrong| {
         Problem::new(
             Word::Malformed,
@@ -56,6 +56,17 @@ async fn read<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, P
         )
     })?;
     T::deserialize(value).map_err(|wrong| Problem::invalid(vec![fault(&wrong.to_string())]))
+}
+
+async fn bytes(mut request: Request, most: usize) -> Result<Bytes, Problem> {
+    DefaultBodyLimit::max(most).apply(&mut request);
+    Bytes::from_request(request, &()).await.map_err(|unread| match unread.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::of(Word::TooLarge),
+        _ => Problem::new(
+            Word::Malformed,
+            Text::fixed("The body is cut off or wrongly framed.", "请求体被截断，或分块格式错误。"),
+        ),
+    })
 }
 
 /// What serde says, with the member that it names.
@@ -68,7 +79,6 @@ fn fault(wrong: &str) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::StatusCode;
     use serde::Deserialize;
 
     use super::*;

@@ -302,7 +302,15 @@ async fn prometheus_gets_the_format_that_it_asks_for_and_its_requests_are_counte
     let shutdown = Shutdown::new();
     let serving = tokio::spawn({
         let shutdown = shutdown.clone();
-        async move { server::serve(listener, app, Limits { connections: 8, request: seconds(10) }, &shutdown).await }
+        async move {
+            server::serve(
+                listener,
+                app,
+                Limits { connections: 8, request: seconds(10), answer: seconds(10) },
+                &shutdown,
+            )
+            .await
+        }
     });
     let client = reqwest::Client::new();
     let ask = async |url: &str, accept: &str| client.get(url).header("accept", accept).send().await.unwrap();

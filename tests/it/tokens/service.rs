@@ -2,6 +2,7 @@
 //! makes. Every answer that was ever seen is searched for what may leave by no door.
 
 mod clients;
+mod slow;
 
 use std::sync::Mutex;
 
@@ -189,9 +190,11 @@ async fn whoever_shows_no_known_key_learns_nothing_else() {
         let answer = desk.raw(desk.platform.service, request.as_bytes()).await;
         assert_eq!((answer.status, &answer.body), (401, &refused.body), "{header}");
     }
-    // How the scheme is spelt does not matter.
-    let request = format!("{token} HTTP/1.1\r\nHost: tokens\r\nauthorization: bearer {CRM}\r\n\r\n");
-    assert_eq!(desk.raw(desk.platform.service, request.as_bytes()).await.status, 200);
+    // How the scheme is spelt does not matter, nor the blanks behind it.
+    for spelt in ["bearer ", "BEARER  ", "Bearer\t", "Bearer \t "] {
+        let request = format!("{token} HTTP/1.1\r\nHost: tokens\r\nauthorization: {spelt}{CRM}\r\n\r\n");
+        assert_eq!(desk.raw(desk.platform.service, request.as_bytes()).await.status, 200, "{spelt:?}");
+    }
     desk.close();
 }
 
