@@ -171,7 +171,7 @@ pub struct Vault {
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ids: Vec<KeyId> = self.sealers().map(|sealer| sealer.id).collect();
+        let ids: Vec<KeyId> = self.ids().collect();
         f.debug_struct("Vault").field("keys", &ids).finish_non_exhaustive()
     }
 }
@@ -187,6 +187,11 @@ impl Vault {
     #[must_use]
     pub fn current(&self) -> KeyId {
         self.current.id
+    }
+
+    /// The ids of all keys, the one that seals first.
+    pub fn ids(&self) -> impl Iterator<Item = KeyId> {
+        self.sealers().map(|sealer| sealer.id)
     }
 
     /// Seals `plain` for this place. Never the same bytes twice.

@@ -1,12 +1,16 @@
 //! `amplinkd component`: the platform itself, when the daemon keeps its tokens.
 
+use anyhow::Context as _;
 use serde::Serialize;
 
 use super::{
     context::{Context, ExitStatus},
     time_format,
 };
-use crate::domain::time::Time;
+use crate::{
+    domain::time::Time,
+    store::{Store, write::component::ComponentRow},
+};
 
 /// What can be asked of the component.
 #[derive(Debug, clap::Subcommand)]
@@ -34,18 +38,32 @@ struct Status {
     lookups_today: i64,
 }
 
+/// The component of the configuration; where that names none, the one that the database knows.
+async fn row(store: &Store, configured: Option<&str>) -> anyhow::Result<ComponentRow> {
+    let row = match configured {
+        Some(appid) => store.component(appid).await?,
+        None => store.only_component().await?,
+    };
+    let others: Vec<String> = store.key_checks().await?.into_iter().map(|(appid, _)| appid).collect();
+    row.with_context(|| match configured {
+        Some(appid) if !others.is_empty() => format!(
+            "the database knows no component {appid}, which [component] appid names, but {}; `amplinkd run` makes it known",
+            others.join(", ")
+        ),
+        Some(_) | None => "the database knows no component: it does once `amplinkd run` has started with [tokens] source = \
+             \"component\""
+            .to_owned(),
+    })
+}
+
 /// Does what the command says.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     let Command::Status = command;
     context
         .with_view(async |session| {
             let now = session.now();
-            let Some(row) = session.store().only_component().await? else {
-                anyhow::bail!(
-                    "the database knows no component: it does once `amplinkd run` has started with [tokens] source = \
-                     \"component\""
-                )
-            };
+            let configured = session.config.component.as_ref().map(|component| component.appid.as_str());
+            let row = row(session.store(), configured).await?;
             let text = |at: Time| time_format::text(at);
             let (day, calls, lookups) = row.calls;
             let today = |count| if day == now.beijing_day() { count } else { 0 };

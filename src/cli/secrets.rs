@@ -89,9 +89,27 @@ async fn rekey(context: &Context) -> anyhow::Result<()> {
     let location = Location { path: config.database.path.clone(), mode: config.database.mode };
     super::context::must_exist(&location)?;
     let store = Store::open(&location, Role::Tool).await?;
-    let resealed = reseal(&store, &vault).await;
+    let resealed = match heeds_daemon(&store, &location, &component.appid, &vault).await {
+        Ok(()) => reseal(&store, &vault).await,
+        Err(refused) => Err(refused),
+    };
     store.close().await;
     context.print_one(&resealed?)
+}
+
+/// Whether a running daemon opens what this vault seals: one that was started before the key was named could no longer read
+/// a token.
+async fn heeds_daemon(store: &Store, location: &Location, appid: &str, vault: &Vault) -> anyhow::Result<()> {
+    let (is_driven, current) = (Store::is_driven(&location.path).unwrap_or(true), vault.current().to_string());
+    let row = store.component(appid).await?;
+    let keys = row.and_then(|row| row.open_keys).unwrap_or_default();
+    if is_driven && !keys.split(' ').any(|key| key == current) {
+        bail!(
+            "the running daemon was started without key {current} and could not read what is sealed under it: restart it with \
+             this configuration, then run this again; nothing was changed"
+        );
+    }
+    Ok(())
 }
 
 async fn reseal(store: &Store, vault: &Vault) -> anyhow::Result<Rekeyed> {

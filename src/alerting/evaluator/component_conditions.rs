@@ -133,6 +133,7 @@ mod tests {
             swept_at: None,
             sweep_offset: None,
             calls,
+            open_keys: None,
         }
     }
 

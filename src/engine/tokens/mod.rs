@@ -99,6 +99,20 @@ pub enum BadKeeper {
          previous_key_files"
     )]
     WrongKey(Unsealable),
+    /// The key opens nothing of the component that the database was made for.
+    #[error(
+        "[secrets] key_file is not the key that this database is sealed with ({error}): it holds tokens of component {sealed_for}, \
+         while [component] appid is {appid}. Give the key of this database, or name it in previous_key_files; another \
+         component with a key of its own needs a database of its own"
+    )]
+    WrongKeyOfAnother {
+        /// As configured.
+        appid: String,
+        /// Whose values are there.
+        sealed_for: String,
+        /// Why they do not open.
+        error: Unsealable,
+    },
     /// The database cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -119,10 +133,13 @@ impl TokenKeeper {
     ) -> Result<Self, BadKeeper> {
         let now = clock.now();
         let Settings { appid, keep } = settings;
-        match store.component_key_check(&appid).await? {
-            Some(key_check) => vault.check_keys(&appid, &key_check).map_err(BadKeeper::WrongKey)?,
-            None => store.add_component(&appid, vault.key_check(&appid), now).await?,
+        let known = store.key_checks().await?;
+        fits(&vault, &appid, &known)?;
+        if !known.iter().any(|(one, _)| *one == appid) {
+            store.add_component(&appid, vault.key_check(&appid), now).await?;
         }
+        let ids: Vec<String> = vault.ids().map(|id| id.to_string()).collect();
+        store.put_open_keys(&appid, ids.join(" ")).await?;
         store.retry_component(&appid).await?;
         store.free_claims().await?;
         let (memory, client) = (std::sync::Mutex::new(Memory::new(keep)), RwLock::new(client));
@@ -176,6 +193,23 @@ impl TokenKeeper {
             }
         }
     }
+}
+
+/// Whether the key is that of this database: the component's own known word opens, or that of another one.
+fn fits(vault: &Vault, appid: &str, known: &[(String, Vec<u8>)]) -> Result<(), BadKeeper> {
+    if let Some((_, own)) = known.iter().find(|(one, _)| one == appid) {
+        return vault.check_keys(appid, own).map_err(BadKeeper::WrongKey);
+    }
+    let mut wrong = None;
+    for (other, key_check) in known {
+        match vault.check_keys(other, key_check) {
+            Ok(()) => return Ok(()),
+            Err(error) => wrong = Some((other, error)),
+        }
+    }
+    wrong.map_or(Ok(()), |(other, error)| {
+        Err(BadKeeper::WrongKeyOfAnother { appid: appid.to_owned(), sealed_for: other.clone(), error })
+    })
 }
 
 impl Inner {

@@ -45,6 +45,8 @@ pub struct ComponentRow {
     pub sweep_offset: Option<i64>,
     /// The Beijing day that is counted, and its calls for tokens and lists, and for single accounts.
     pub calls: (i64, i64, i64),
+    /// Ids of the keys that the daemon of the last start opens values with, separated by blanks.
+    pub open_keys: Option<String>,
 }
 
 /// A token as it is to be written down.
@@ -67,12 +69,17 @@ pub enum Counted {
 
 const COLUMNS: &str = "
     SELECT appid, key_check, ticket, ticket_made, ticket_at, ticketless_since, ticket_refused, token, renew_at, token_until,
-           generation, errcode, errmsg, refused_since, held_until, swept_at, sweep_offset, calls_day, calls_used, lookups_used
+           generation, errcode, errmsg, refused_since, held_until, swept_at, sweep_offset, calls_day, calls_used, lookups_used,
+           open_keys
     FROM component WHERE appid = ?1";
 
 const KEY_CHECK: &str = "SELECT key_check FROM component WHERE appid = ?1";
 
 const ONLY: &str = "SELECT appid FROM component ORDER BY appid LIMIT 1";
+
+const KEY_CHECKS: &str = "SELECT appid, key_check FROM component ORDER BY appid";
+
+const OPEN_KEYS: &str = "UPDATE component SET open_keys = ?2 WHERE appid = ?1";
 
 const ADD: &str =
     "INSERT INTO component (appid, key_check, ticketless_since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
@@ -172,6 +179,28 @@ impl Store {
                 None => Ok(None),
             })
             .await
+    }
+
+    /// Every component that was ever made known here, with its known word as it is sealed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn key_checks(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.executor
+            .read(move |db| {
+                let rows = db.all(KEY_CHECKS, (), |row| Ok::<_, rusqlite::Error>((row.get(0)?, row.get(1)?)))?;
+                Ok(rows.into_iter().collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    /// Writes which keys the daemon that starts now opens values with.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn put_open_keys(&self, appid: &str, ids: String) -> Result<(), StoreError> {
+        let appid = appid.to_owned();
+        self.executor.write(move |db| db.execute(OPEN_KEYS, (&appid, &ids)).map(drop)).await
     }
 
     /// Makes the component known, with a known word that its key seals.
@@ -358,6 +387,7 @@ fn read(row: &Row<'_>) -> Result<ComponentRow, BadRow> {
         swept_at: time(15),
         sweep_offset: or_absent(row, 16),
         calls: (number(17), number(18), number(19)),
+        open_keys: or_absent(row, 20),
     })
 }
 

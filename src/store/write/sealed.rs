@@ -42,9 +42,9 @@ pub enum SealedColumn {
 }
 
 impl SealedColumn {
-    /// All of them.
+    /// All of them; the key check last, so that it tells of a key that everything else is sealed under already.
     pub const ALL: [Self; 6] =
-        [Self::KeyCheck, Self::Ticket, Self::ComponentToken, Self::Refresh, Self::Token, Self::Code];
+        [Self::Ticket, Self::ComponentToken, Self::Refresh, Self::Token, Self::Code, Self::KeyCheck];
 
     /// The table and the column by which a value is bound to its place.
     #[must_use]
@@ -137,5 +137,17 @@ impl Store {
                 Ok(done)
             })
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SealedColumn;
+
+    /// An interrupted change of the key must not look like one that is done.
+    #[test]
+    fn the_key_check_is_sealed_anew_after_everything_else() {
+        assert_eq!(SealedColumn::ALL.last(), Some(&SealedColumn::KeyCheck));
+        assert!(SealedColumn::ALL.iter().filter(|column| **column == SealedColumn::KeyCheck).count() == 1);
     }
 }
