@@ -10,7 +10,7 @@ use super::{
     output::{self, Column, Format, Look},
 };
 use crate::{
-    config::{Config, Loaded, Origin, Setting, environment, proxy_variables},
+    config::{Config, Listen, Loaded, Origin, Setting, environment, proxy_variables},
     daemon,
     notify::{Channel, heartbeat::HeartbeatClient},
 };
@@ -36,6 +36,7 @@ pub fn check(config_path: Option<&Path>, format: Format, look: Look) -> anyhow::
     let loaded = load(config_path)?;
     report(&mut std::io::stdout().lock(), format, look, &loaded)?;
     loaded.config.warnings().iter().for_each(warning);
+    loaded.exposed_secrets().iter().for_each(warning);
     daemon::oddities(&loaded.config, &proxy_variables()).iter().for_each(warning);
     Ok(())
 }
@@ -56,7 +57,21 @@ pub fn load(config_path: Option<&Path>) -> anyhow::Result<Loaded> {
         daemon::platform(&loaded.config)?;
         daemon::vault(component)?;
     }
+    loaded.config.listeners().into_iter().try_for_each(|(key, listen)| has_folder(key, listen))?;
     Ok(loaded)
+}
+
+/// A socket file can be made where its folder is.
+fn has_folder(key: &str, listen: &Listen) -> anyhow::Result<()> {
+    let Listen::Unix(path) = listen else { return Ok(()) };
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let (section, name) = key.split_once('.').unwrap_or((key, ""));
+    anyhow::ensure!(
+        folder.is_dir(),
+        "[{section}] {name}: {} is no folder, so no socket can be made in it: make it first (systemd: RuntimeDirectory=)",
+        folder.display()
+    );
+    Ok(())
 }
 
 fn report<'s>(out: &mut impl Write, format: Format, look: Look, loaded: &'s Loaded) -> std::io::Result<()> {

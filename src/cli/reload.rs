@@ -96,6 +96,13 @@ impl Reload {
 async fn read(in_force: Loaded) -> anyhow::Result<(Loaded, Parts, Changes)> {
     let reading = tokio::task::spawn_blocking(move || {
         let on_disk = in_force.again(environment()?)?;
+        let lost = in_force.sections_lost_in(&on_disk);
+        anyhow::ensure!(
+            lost.is_empty(),
+            "the file has lost its section [{}], as one that is still being written: save it whole and reload again, or \
+             restart to run without",
+            lost.join("], [")
+        );
         let changes = in_force.changes_to(&on_disk);
         let new = in_force.replaced_by(on_disk);
         let clock: SharedClock = Arc::new(SystemClock::new());

@@ -9,7 +9,12 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Component, Loaded, Setting, TokenService, egress::read_certificates, keys, secret};
+use super::{
+    Component, Loaded, Origin, Setting, TokenService,
+    egress::read_certificates,
+    keys, secret,
+    secret_files::{SecretFiles, names_a_file},
+};
 
 /// Keys that are read once, at the start: the file that is open is the one that is locked and driven, and a line of the log
 /// must look like the one before it.
@@ -40,9 +45,9 @@ pub fn needs_restart(key: &str) -> bool {
         || SECTIONS_AT_START.iter().any(|section| key.starts_with(section))
 }
 
-/// Fingerprints of all keys as they are written, and of the files of secrets that they name.
+/// Fingerprints of all keys as they are written, and of the files of secrets that they name; and where these lie.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Contents(BTreeMap<&'static str, u64>);
+pub(super) struct Contents(BTreeMap<&'static str, u64>, pub(super) SecretFiles);
 
 impl Contents {
     pub(super) fn of(table: &DeTable<'_>, folder: &Path) -> Self {
@@ -57,7 +62,7 @@ impl Contents {
             }
             (key, hasher.finish())
         };
-        Self(keys().into_iter().map(fingerprint).collect())
+        Self(keys().into_iter().map(fingerprint).collect(), SecretFiles::of(table, folder))
     }
 }
 
@@ -87,10 +92,6 @@ fn feed(hasher: &mut DefaultHasher, name: &str, value: &DeValue<'_>, folder: &Pa
             }
         }
     }
-}
-
-fn names_a_file(name: &str) -> bool {
-    name.ends_with("_file") || name.ends_with("_files")
 }
 
 /// What a new configuration changes.
@@ -133,6 +134,19 @@ impl Loaded {
         needs_restart(key)
             || (is_of_platform && ours.keeps_tokens() != theirs.keeps_tokens())
             || (key == "token_service.caller" && ours.token_service.is_some() != theirs.token_service.is_some())
+    }
+
+    /// Sections that were written in the file and are not any more, of those without which the daemon would speak to
+    /// somebody else.
+    #[must_use]
+    pub fn sections_lost_in(&self, new: &Self) -> Vec<&'static str> {
+        let is_in = |loaded: &Self, section: &str| {
+            loaded.settings.iter().any(|setting| {
+                setting.key.split('.').next() == Some(section) && matches!(setting.origin, Origin::File(_))
+            })
+        };
+        let is_lost = |section: &&str| is_in(self, section) && !is_in(new, section);
+        ["database", "wechat", "tokens", "component"].into_iter().filter(is_lost).collect()
     }
 
     /// `new` in place of this one in a running daemon: what waits for a restart stays as it is.

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
-    InvalidKey,
+    Config, InvalidKey,
     secret::{self, Secrets},
     value,
 };
@@ -21,6 +21,9 @@ const PER_MINUTE_MAX: u32 = 1_000_000;
 
 /// Characters of a SHA-256 in hexadecimal.
 const SHA256_CHARS: usize = 64;
+
+/// Bytes of a socket's path (`sun_path` of unix(7), without the zero at its end).
+const SOCKET_BYTES_MAX: usize = 107;
 
 /// Where a listener waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +39,21 @@ impl std::fmt::Display for Listen {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Listen {
+    /// Whether both cannot be bound at once. Port 0 is a free one each time.
+    fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp(one), Self::Tcp(other)) => {
+                let (here, there) = (one.ip(), other.ip());
+                let is_same_host = here == there || here.is_unspecified() || there.is_unspecified();
+                one.port() == other.port() && one.port() != 0 && is_same_host
+            }
+            (Self::Unix(one), Self::Unix(other)) => one == other,
+            (Self::Tcp(_), Self::Unix(_)) | (Self::Unix(_), Self::Tcp(_)) => false,
         }
     }
 }
@@ -306,11 +324,53 @@ fn is_plain_path(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(is_plain)
 }
 
+/// A path that the system takes for a socket.
+fn socket(path: PathBuf) -> Result<PathBuf, String> {
+    match path.as_os_str().len() {
+        length if length > SOCKET_BYTES_MAX => Err(format!(
+            "{} has {length} bytes, and a socket's path may have {SOCKET_BYTES_MAX}: choose a shorter one",
+            path.display()
+        )),
+        _ => Ok(path),
+    }
+}
+
+/// A dotted key as people read it.
+fn in_section(key: &str) -> String {
+    key.split_once('.').map_or_else(|| key.to_owned(), |(section, name)| format!("[{section}] {name}"))
+}
+
+/// The configuration, if every listener has an address of its own.
+pub(super) fn apart(config: Config) -> Result<Config, InvalidKey> {
+    let listeners = config.listeners();
+    for (place, (key, listen)) in listeners.iter().enumerate() {
+        if let Some((other, _)) = listeners[..place].iter().find(|(_, other)| other.meets(listen)) {
+            return Err(wrong(
+                key,
+                format!("{listen} is that of {}: each listener needs an address of its own", in_section(other)),
+            ));
+        }
+    }
+    Ok(config)
+}
+
+impl Config {
+    /// Where a daemon listens, each with its key.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<(&'static str, &Listen)> {
+        let callback = self.component.as_ref().map(|component| ("callback.listen", &component.callback.listen));
+        let service = self.token_service.as_ref().filter(|_| self.keeps_tokens());
+        let service = service.map(|service| ("token_service.listen", &service.listen));
+        let http = self.http.as_ref().map(|http| ("http.listen", &http.listen));
+        callback.into_iter().chain(service).chain(http).collect()
+    }
+}
+
 /// An address, or a socket file after `unix:`.
 pub(super) fn listen(text: &str, folder: &Path) -> Result<Listen, String> {
     match text.strip_prefix("unix:") {
         Some("") => Err("expected a path after unix:".to_owned()),
-        Some(path) => Ok(Listen::Unix(folder.join(path))),
+        Some(path) => socket(folder.join(path)).map(Listen::Unix),
         None => text
             .parse()
             .map(Listen::Tcp)

@@ -20,6 +20,7 @@ mod http_api;
 mod placeholder;
 mod retention;
 mod secret;
+mod secret_files;
 mod source;
 mod text_file;
 mod tokens;
@@ -299,7 +300,7 @@ impl RawConfig {
             value::staircase(&polling.steps).map_err(|wrong| InvalidKey { key: "polling.steps".to_owned(), wrong })?;
         let alerts = alerts.resolve(folder, secrets)?;
         digest.check(&alerts.channels)?;
-        Ok(Config {
+        component::apart(Config {
             database,
             wechat: wechat.resolve(folder, tokens_secrets)?,
             component: tokens

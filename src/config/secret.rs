@@ -51,6 +51,10 @@ fn some(text: String) -> Option<SecretString> {
 
 /// The secret that a file holds, without a byte order mark, spaces and line ends around it.
 pub(super) fn read(path: &Path) -> Result<SecretString, String> {
+    // A pipe would be waited for, and has nothing when it is read again.
+    if std::fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir()) {
+        return Err("it is a pipe or a device: a secret stands in a regular file".to_owned());
+    }
     let text = text_file::read(path, FILE_MAX, "the file is too large for a secret")?;
     let secret = trimmed(&text);
     if secret.is_empty() {

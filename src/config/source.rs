@@ -29,7 +29,7 @@ use super::{
 const FILE_MAX: u64 = 4 * 1024 * 1024;
 
 /// Keys that hold a list of sections, each with a header of its own.
-const SECTIONS: [&str; 2] = ["override", "channel"];
+const SECTIONS: [&str; 3] = ["override", "channel", "caller"];
 
 /// What the names of overriding variables begin with.
 const PREFIX: &str = "AMPLINKD__";

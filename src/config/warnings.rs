@@ -112,6 +112,7 @@ impl Config {
         found.look("database.url", "", &self.database.path.to_string_lossy(), Field::Path);
         found.look_at_address("wechat.base_url", "", &self.wechat.base_url, None);
         self.of_tokens(&mut found);
+        self.of_callers(&mut found);
         self.alerts.of_times(&mut found);
         for (number, channel) in (1..).zip(&self.alerts.channels) {
             of_channel(&mut found, number, channel, &self.alerts);
@@ -139,11 +140,44 @@ impl Config {
                 }
             }
             // Its secrets are checked by their shape.
-            TokenSource::Component => {}
+            TokenSource::Component => {
+                if self.component.as_ref().is_some_and(|component| component.callback.plain_json) {
+                    let words = "nothing signs such pushes: whoever reaches [callback] listen can withdraw authorizations; only \
+                                 behind WeChat's cloud hosting (微信云托管)";
+                    found.add("callback.plain_json", words);
+                }
+            }
             TokenSource::Static(table) => {
                 for (account, token) in table {
                     found.look(&format!("tokens.static.{account}"), "", token.expose_secret(), Field::Secret);
                 }
+            }
+        }
+    }
+
+    /// Callers of the token service who get nothing, or share what should be their own.
+    fn of_callers(&self, found: &mut Found) {
+        let Some(service) = &self.token_service else { return };
+        if !self.keeps_tokens() {
+            found.add("token_service.listen", "has no effect: [tokens] source is not \"component\"");
+        }
+        let mut known: Vec<(&str, &str)> = Vec::new();
+        for (number, caller) in (1..).zip(&service.callers) {
+            let key = |name: &str| format!("token_service.caller.{number}.{name}");
+            if caller.accounts.as_ref().is_some_and(Vec::is_empty) {
+                let words = format!("caller {:?} gets no token: list appids, or \"*\" for all", caller.name);
+                found.add(&key("accounts"), words);
+            }
+            for digest in &caller.key_sha256 {
+                if let Some((_, other)) = known.iter().find(|(one, _)| one == digest) {
+                    let words = format!(
+                        "caller {:?} has a key of {other:?}: which of both asks cannot be told apart; make one with \
+                         `amplinkd token-key new`",
+                        caller.name
+                    );
+                    found.add(&key("key_sha256"), words);
+                }
+                known.push((digest, &caller.name));
             }
         }
     }

@@ -35,10 +35,12 @@
 //! | 29 two processes, a dead one, a foreign one | `races::two_processes_on_one_database_fetch_a_token_once`, `races::a_process_that_dies_with_a_claim_costs_half_a_minute`, `races::a_foreign_refresher_makes_no_loop_of_refreshes` |
 
 mod alerts;
+mod checks;
 mod days;
 mod door;
 mod gate;
 mod keeper;
+mod keys;
 mod kills;
 mod outages;
 mod poison;

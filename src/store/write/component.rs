@@ -73,8 +73,6 @@ const COLUMNS: &str = "
            open_keys
     FROM component WHERE appid = ?1";
 
-const KEY_CHECK: &str = "SELECT key_check FROM component WHERE appid = ?1";
-
 const ONLY: &str = "SELECT appid FROM component ORDER BY appid LIMIT 1";
 
 const KEY_CHECKS: &str = "SELECT appid, key_check FROM component ORDER BY appid";
@@ -157,15 +155,6 @@ impl Store {
     pub async fn component(&self, appid: &str) -> Result<Option<ComponentRow>, StoreError> {
         let appid = appid.to_owned();
         self.executor.read(move |db| find(db, &appid)).await
-    }
-
-    /// The known word that the component's key seals, once it is known.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
-    pub async fn component_key_check(&self, appid: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let appid = appid.to_owned();
-        self.executor.read(move |db| db.first(KEY_CHECK, [&appid], |row| row.get(0))).await
     }
 
     /// The component that a daemon has made known here.
