@@ -278,10 +278,10 @@ impl Facts<'_> {
         let mut told = Vec::new();
         let name = &account.account;
         if account.suspended_by.as_deref() == Some(SuspendedBy::Operator.as_str()) {
-            told.push(format!("The account has been suspended by an operator since {}: nothing is polled or called until `amplinkd account resume {name}`.", account.since));
+            told.push(format!("The account has been suspended by an operator since {}: nothing is polled or called until `amplinkd account resume {name}`.", self.since(account)));
         } else if account.state == "suspended" {
             let code = account.errcode.map_or_else(|| ".".to_owned(), |code| format!(" with code {}", meant(code)));
-            told.push(format!("WeChat has refused us for this account since {}{code} Nothing is called until it answers again: a slow probe finds out; `amplinkd account resume {name}` asks at once.", account.since));
+            told.push(format!("WeChat has refused us for this account since {}{code} Nothing is called until it answers again: a slow probe finds out; `amplinkd account resume {name}` asks at once.", self.since(account)));
         }
         told.extend(self.unread(account));
         told.extend(self.held_calls(account));

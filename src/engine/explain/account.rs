@@ -12,6 +12,11 @@ fn moment(text: Option<&str>) -> Option<Time> {
 }
 
 impl Facts<'_> {
+    /// Since when it is in its state.
+    pub(super) fn since(&self, account: &AccountView) -> String {
+        moment(Some(&account.since)).map_or_else(|| account.since.clone(), |since| self.ago(since))
+    }
+
     /// Since when and why its list cannot be read, and what that means for whoever is waited for.
     pub(super) fn unread(&self, account: &AccountView) -> Vec<String> {
         if account.failures == 0 {

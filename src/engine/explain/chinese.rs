@@ -230,11 +230,11 @@ impl Chinese<'_> {
         if account.suspended_by.as_deref() == Some(SuspendedBy::Operator.as_str()) {
             told.push(format!(
                 "该公众号自 {} 起被操作员暂停：在 `amplinkd account resume {name}` 之前不查询也不调用。",
-                account.since
+                self.since(account)
             ));
         } else if account.state == "suspended" {
             let code = account.errcode.map(|code| format!("（错误码 {code}）")).unwrap_or_default();
-            told.push(format!("微信自 {} 起拒绝我们访问该公众号{code}。在其恢复之前不调用：会缓慢试探；`amplinkd account resume {name}` 可立即询问。", account.since));
+            told.push(format!("微信自 {} 起拒绝我们访问该公众号{code}。在其恢复之前不调用：会缓慢试探；`amplinkd account resume {name}` 可立即询问。", self.since(account)));
         }
         told.extend(self.unread(account));
         told.extend(self.held_calls(account));
@@ -248,6 +248,10 @@ impl Chinese<'_> {
             ));
         }
         told
+    }
+
+    fn since(&self, account: &AccountView) -> String {
+        moment(Some(&account.since)).map_or_else(|| account.since.clone(), |since| self.ago(since))
     }
 
     fn unread(&self, account: &AccountView) -> Vec<String> {
