@@ -51,8 +51,11 @@ pub enum BadSetup {
     /// The key is none.
     #[error("keys: {0}")]
     Key(#[from] NotAKey),
+    /// The appid is none.
+    #[error("{0:?} is no appid: wx and 16 lower-case letters or digits")]
+    Appid(String),
     /// The address is none.
-    #[error("{0:?} is no URL to push to: it begins with http:// or https://")]
+    #[error("{0:?} is no URL to push to: http:// or https://, and a host")]
     Url(String),
 }
 
@@ -61,13 +64,20 @@ impl ComponentSetup {
         if let Some(keys) = &self.keys {
             keys.aes_key()?;
         }
+        self.appid.iter().try_for_each(|appid| check_appid(appid))?;
         self.push_to.iter().filter(|url| !url.is_empty()).try_for_each(|url| check_url(url))
     }
 }
 
+fn check_appid(appid: &str) -> Result<(), BadSetup> {
+    let is_word =
+        |word: &str| word.len() == 16 && word.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase());
+    if appid.strip_prefix("wx").is_some_and(is_word) { Ok(()) } else { Err(BadSetup::Appid(appid.to_owned())) }
+}
+
 pub(super) fn check_url(url: &str) -> Result<(), BadSetup> {
-    let is_http = url.starts_with("http://") || url.starts_with("https://");
-    if is_http { Ok(()) } else { Err(BadSetup::Url(url.to_owned())) }
+    let is_http = |url: &reqwest::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    if url.parse().is_ok_and(|url| is_http(&url)) { Ok(()) } else { Err(BadSetup::Url(url.to_owned())) }
 }
 
 /// One call of the platform's own APIs.
