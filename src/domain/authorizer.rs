@@ -109,6 +109,24 @@ pub enum Order {
     Doubtful,
 }
 
+/// How far ahead of our clock a push may be made. One that says more would hold back all that come after it.
+const AHEAD_MAX: Duration = Duration::from_mins(10);
+
+/// How long a code can be traded. A grant that is older, and as old as the last one, is that one again.
+const CODE_LIFETIME: Duration = Duration::from_hours(1);
+
+/// When a push counts as made that says `made` and came at `now`.
+#[must_use]
+pub fn made_by(made: Time, now: Time) -> Time {
+    made.min(now + AHEAD_MAX)
+}
+
+/// Whether a push is the last one that counted, sent again after its id was forgotten.
+#[must_use]
+pub fn is_replay(last: Option<(AuthorizationEvent, Time)>, event: AuthorizationEvent, made: Time, now: Time) -> bool {
+    last == Some((event, made)) && now.since(made) > CODE_LIFETIME
+}
+
 /// Whether a push counts that was made at `made`, given the last one that did.
 #[must_use]
 pub fn order(last: Option<(AuthorizationEvent, Time)>, event: AuthorizationEvent, made: Time) -> Order {
@@ -288,6 +306,15 @@ mod tests {
         let life = Life::new("wx0123456789abcdef", Duration::from_hours(2), at(100_000));
         assert_eq!(life.freshness(at(0)), Freshness::RenewBeside);
         assert_eq!(life.freshness(at(100_001)), Freshness::Fresh);
+    }
+
+    #[test]
+    fn a_push_of_the_future_holds_back_nobody_for_long() {
+        let now = Time::from_ms(1_773_100_800_000);
+        let (minute, days) = (Duration::from_mins(1), Duration::from_hours(72));
+        assert_eq!(made_by(now + minute, now), now + minute, "clocks differ a little");
+        assert_eq!(made_by(now + days, now), now + AHEAD_MAX);
+        assert!(made_by(now + days, now) <= now + Duration::from_mins(10), "the next ticket is newer");
     }
 
     #[test]

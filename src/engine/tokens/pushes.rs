@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{
-        authorizer::{AuthorizationEvent, ComponentRefusal, Life},
+        authorizer::{AuthorizationEvent, ComponentRefusal, Life, made_by},
         backoff::Backoff,
         errcode::Refusal,
     },
@@ -94,6 +94,7 @@ impl TokenKeeper {
     pub async fn receive(&self, push: Push) -> Result<Received, StoreError> {
         let (inner, now) = (&self.0, self.0.now());
         let Push { id, made, event } = push;
+        let made = made_by(made, now);
         let of_account = |appid: String, event, code: Option<SecretString>| {
             let code = code.map(|code| inner.sealed("push", "code", &appid, &code));
             NewPush { id: id.clone(), appid, event, made, code }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     domain::{
-        authorizer::{AuthorizationEvent, Order, order},
+        authorizer::{AuthorizationEvent, Order, is_replay, order},
         errcode::Refusal,
         time::Time,
     },
@@ -225,7 +225,8 @@ fn receive(db: Db<'_>, push: &NewPush, now: Time) -> Result<Received, StoreError
     let insert = |code: Option<&Vec<u8>>, done: Option<i64>| {
         db.execute(INSERT, (id, appid, event.as_str(), made.ms(), now.ms(), code, done))
     };
-    match order(last, *event, *made) {
+    let order = if is_replay(last, *event, *made, now) { Order::Late } else { order(last, *event, *made) };
+    match order {
         Order::Late => insert(None, Some(now.ms())).map(|_| Received::Late),
         Order::Newest => {
             decode::apart(PUSH.name, appid, db.execute(SUPERSEDED, (appid, now.ms(), id)))?;
@@ -379,6 +380,22 @@ mod tests {
         assert!(!desk.store.push_traded("a", APPID, claimant, tokens("old", &[33])).await.unwrap());
         assert_eq!(desk.row().await.token, None);
         assert!(desk.trade("b", tokens("new", &[33])).await);
+    }
+
+    #[tokio::test]
+    async fn the_last_grant_sent_again_after_its_row_is_gone_leaves_the_tokens_alone() {
+        use AuthorizationEvent as E;
+        const FORGET: &str = "DELETE FROM push";
+        let desk = Desk::new().await;
+        desk.store.receive_push(push("a", E::Authorized, 10), at(11)).await.unwrap();
+        assert!(desk.trade("a", tokens("one", &[33])).await);
+        let before = desk.row().await;
+        desk.store.executor.write(|db| db.execute(FORGET, ())).await.unwrap();
+        let again = desk.store.receive_push(push("a", E::Authorized, 10), at(10 + 3_601)).await.unwrap();
+        assert_eq!((again, desk.row().await), (Received::Late, before));
+        // A new grant made meanwhile counts, however late it comes.
+        let late = desk.store.receive_push(push("b", E::Updated, 20), at(9_000)).await.unwrap();
+        assert_eq!(late, Received::Taken);
     }
 
     #[tokio::test]
