@@ -41,7 +41,8 @@ Examples:
   amplinkd authorizer list
   amplinkd authorizer list --state unauthorized -o csv
 
-LINKS says whether the account granted permission set 33 (小程序关联管理), without which WeChat refuses link calls (61007).")]
+LINKS says whether the account granted permission set 33 (小程序关联管理), without which WeChat refuses link calls (61007); \
+unknown while WeChat has not said: `authorizer sync` learns who authorized, not what was granted.")]
     List {
         /// Only authorizers in this state
         #[arg(long, value_parser = state())]
@@ -85,11 +86,12 @@ const TABLE: [Column; 6] = [
     Column::shown("name", "NAME"),
 ];
 
-const FIELDS: [Column; 9] = [
+const FIELDS: [Column; 10] = [
     Column::hidden("appid"),
     Column::hidden("state"),
     Column::hidden("since"),
     Column::hidden("has_link_permission"),
+    Column::hidden("links"),
     Column::hidden("token_until"),
     Column::hidden("username"),
     Column::hidden("nickname"),
@@ -103,21 +105,20 @@ struct TableRow {
     appid: String,
     state: String,
     since: String,
-    links: &'static str,
+    links: String,
     token: String,
     name: Option<String>,
 }
 
 impl TableRow {
     fn of(row: AuthorizerView, now: Time) -> Self {
-        let links = if row.has_link_permission { "yes" } else { "no" };
         let token = match (time_format::ahead(row.token_until.as_deref(), now), row.errcode) {
             (Some(left), _) if left != "due" => format!("ends in {left}"),
             (_, Some(errcode)) => format!("refused: {errcode}"),
             (_, None) => "when needed".to_owned(),
         };
         let since = time_format::age(&row.since, now);
-        Self { appid: row.appid, state: row.state, since, links, token, name: row.nickname.or(row.username) }
+        Self { appid: row.appid, state: row.state, since, links: row.links, token, name: row.nickname.or(row.username) }
     }
 }
 

@@ -17,6 +17,8 @@ pub struct AuthorizerView {
     pub state: String,
     pub since: String,
     pub has_link_permission: bool,
+    /// "yes", "no", or "unknown" while nothing of its permissions has been heard.
+    pub links: String,
     pub token_until: Option<String>,
     pub username: Option<String>,
     pub nickname: Option<String>,
@@ -25,8 +27,10 @@ pub struct AuthorizerView {
 }
 
 const COLUMNS: &str = "
-    SELECT v.appid, v.state, v.since, v.has_link_permission, v.token_until, v.username, v.nickname, v.errcode, v.errmsg
-    FROM v_authorizer AS v WHERE v.appid > ";
+    SELECT v.appid, v.state, v.since, v.has_link_permission,
+           CASE WHEN a.permissions IS NULL THEN 'unknown' WHEN v.has_link_permission THEN 'yes' ELSE 'no' END AS links,
+           v.token_until, v.username, v.nickname, v.errcode, v.errmsg
+    FROM v_authorizer AS v JOIN authorizer AS a ON a.appid = v.appid WHERE v.appid ";
 
 impl Store {
     /// Authorizers after this appid, by appid, at most `limit`: in this state, or in any.
@@ -40,7 +44,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<AuthorizerView>, StoreError> {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(COLUMNS);
-        query.push_bind(after);
+        query.push("> ").push_bind(after);
         if let Some(state) = state {
             query.push(" AND v.state = ").push_bind(state.as_str());
         }
@@ -74,9 +78,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn authorizer_view(&self, appid: &str) -> Result<Option<AuthorizerView>, StoreError> {
-        const ONE: &str = "
-            SELECT appid, state, since, has_link_permission, token_until, username, nickname, errcode, errmsg
-            FROM v_authorizer WHERE appid = $1";
-        Ok(sqlx::query_as(ONE).bind(appid).fetch_optional(self.readers()).await?)
+        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(COLUMNS);
+        query.push("= ").push_bind(appid);
+        Ok(query.build_query_as().fetch_optional(self.readers()).await?)
     }
 }
