@@ -18,7 +18,7 @@ impl Inner {
         let learned = match self.client().authorizer_info(&component.token, &account).await {
             Ok(info) => {
                 let info = AuthorizerInfo {
-                    username: info.username,
+                    username: info.username.map(|name| name.to_string()),
                     nickname: info.nickname,
                     permissions: Some(info.func_ids),
                 };

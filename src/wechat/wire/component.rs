@@ -13,7 +13,11 @@ use super::{
     lenient::{Field, Lenient, Object},
     object, refusal, tolerantly,
 };
-use crate::domain::{errcode::Refusal, id::AccountId, time::Time};
+use crate::domain::{
+    errcode::Refusal,
+    id::{AccountId, Username},
+    time::Time,
+};
 
 /// Bytes of the longest token, ticket or code that is taken, as of every other token.
 const SECRET_BYTES_MAX: usize = 4_096;
@@ -89,8 +93,8 @@ pub struct ListedAuthorizer {
 pub struct AuthorizerInfo {
     /// Its appid as the answer has it, in either of the two places.
     pub account: Option<AccountId>,
-    /// `user_name`: the `gh_` id.
-    pub username: Option<String>,
+    /// `user_name`: the `gh_` id; `None` when it is something else.
+    pub username: Option<Username>,
     /// `nick_name`.
     pub nickname: Option<String>,
     /// Ids of the permission sets granted.
@@ -267,7 +271,7 @@ pub(in crate::wechat) fn info(body: &[u8]) -> Said<AuthorizerInfo> {
             };
             Ok(AuthorizerInfo {
                 account: rights.account(),
-                username: who.user_name.text().map(Cow::into_owned),
+                username: who.user_name.text().and_then(|name| name.parse().ok()),
                 nickname: who.nick_name.text().map(Cow::into_owned),
                 func_ids: func_ids(&rights.func_info),
             })

@@ -228,10 +228,18 @@ async fn both_shapes_of_an_accounts_information_are_read() {
         let info = component.authorizer_info(&token(SECRET), &account()).await.unwrap();
         assert_eq!(info.account, Some(account()), "{name}");
         assert_eq!(
-            (info.username.as_deref(), info.nickname.as_deref(), info.func_ids.as_slice()),
+            (
+                info.username.as_ref().map(ToString::to_string).as_deref(),
+                info.nickname.as_deref(),
+                info.func_ids.as_slice()
+            ),
             (Some("gh_0123456789ab"), Some("小店"), &[33][..])
         );
     }
+    let body = r#"{"authorizer_info":{"user_name":"wx0123456789abcdef","nick_name":"a"}}"#;
+    let (_server, component) = answering(body).await;
+    let info = component.authorizer_info(&token(SECRET), &account()).await.unwrap();
+    assert_eq!((info.username, info.nickname.as_deref()), (None, Some("a")), "no gh_ id");
     let (_server, component) = answering(r#"{"authorizer_info":{"user_name":"","nick_name":null}}"#).await;
     let info = component.authorizer_info(&token(SECRET), &account()).await.unwrap();
     assert!(info.account.is_none() && info.username.is_none() && info.nickname.is_none() && info.func_ids.is_empty());
