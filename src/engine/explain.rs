@@ -204,8 +204,9 @@ impl Facts<'_> {
             format!("An earlier call did not show up in the list; {used} of {} calls are used.", self.policy.attempts)
         };
         let next = format!(
-            "amplinkd acts next: it reads the account's list first and calls {} only if that is still needed. Nobody else needs to do anything.",
-            self.api()
+            "amplinkd acts next: it reads the account's list first and calls {} only if that is still needed.{}",
+            self.api(),
+            if self.is_suspended() { "" } else { " Nobody else needs to do anything." }
         );
         vec![so_far, next]
     }
@@ -277,6 +278,13 @@ impl Facts<'_> {
         let Some(account) = self.account.filter(|_| self.request.is_open()) else { return Vec::new() };
         let mut told = Vec::new();
         let name = &account.account;
+        if self.is_unauthorized() {
+            let code = account.errcode.map(meant).unwrap_or_default();
+            return vec![format!(
+                "The account's administrator must act first: the account has not authorized us, as WeChat has said since {} with code {code} Nothing is called until it has; a push of WeChat's or a slow probe tells, and `amplinkd account resume {name}` asks at once.",
+                self.since(account)
+            )];
+        }
         if account.suspended_by.as_deref() == Some(SuspendedBy::Operator.as_str()) {
             told.push(format!("The account has been suspended by an operator since {}: nothing is polled or called until `amplinkd account resume {name}`.", self.since(account)));
         } else if account.state == "suspended" {

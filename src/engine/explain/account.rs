@@ -2,7 +2,12 @@
 
 use super::Facts;
 use crate::{
-    domain::{account::Trouble, text::parse, time::Time},
+    domain::{
+        account::{SuspendedBy, Trouble},
+        errcode::{self, Class},
+        text::parse,
+        time::Time,
+    },
     store::read::views::AccountView,
 };
 
@@ -12,6 +17,20 @@ fn moment(text: Option<&str>) -> Option<Time> {
 }
 
 impl Facts<'_> {
+    /// Whether nothing is called for its account.
+    pub(super) fn is_suspended(&self) -> bool {
+        self.account.is_some_and(|account| account.state == "suspended")
+    }
+
+    /// Whether its account is suspended until somebody authorizes: whatever else failed since then follows from that.
+    pub(super) fn is_unauthorized(&self) -> bool {
+        let is_gone = |code| errcode::classify(code) == Class::AuthorizationGone;
+        self.account.is_some_and(|account| {
+            account.suspended_by.as_deref() == Some(SuspendedBy::Wechat.as_str())
+                && account.errcode.is_some_and(is_gone)
+        })
+    }
+
     /// Since when it is in its state.
     pub(super) fn since(&self, account: &AccountView) -> String {
         moment(Some(&account.since)).map_or_else(|| account.since.clone(), |since| self.ago(since))

@@ -132,8 +132,8 @@ impl Chinese<'_> {
         } else {
             format!("先前的一次调用没有出现在列表中；{} 次调用已用 {used} 次。", self.0.policy.attempts)
         };
-        let next =
-            format!("接下来由 amplinkd 处理：先读取公众号的列表，仍有必要时才调用 {}。其他人无需操作。", self.0.api());
+        let nobody = if self.0.is_suspended() { "" } else { "其他人无需操作。" };
+        let next = format!("接下来由 amplinkd 处理：先读取公众号的列表，仍有必要时才调用 {}。{nobody}", self.0.api());
         vec![so_far, next]
     }
 
@@ -227,6 +227,13 @@ impl Chinese<'_> {
     fn account(&self) -> Vec<String> {
         let Some(account) = self.0.account.filter(|_| self.0.request.is_open()) else { return Vec::new() };
         let (mut told, name) = (Vec::new(), &account.account);
+        if self.0.is_unauthorized() {
+            let code = account.errcode.map(|code| format!("（错误码 {code}）")).unwrap_or_default();
+            return vec![format!(
+                "需要公众号管理员先授权：自 {} 起该公众号未授权{code}。授权之前不调用；微信的推送或缓慢的试探会得知，`amplinkd account resume {name}` 可立即询问。",
+                self.since(account)
+            )];
+        }
         if account.suspended_by.as_deref() == Some(SuspendedBy::Operator.as_str()) {
             told.push(format!(
                 "该公众号自 {} 起被操作员暂停：在 `amplinkd account resume {name}` 之前不查询也不调用。",

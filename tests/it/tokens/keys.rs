@@ -86,3 +86,33 @@ async fn nothing_is_sealed_under_a_key_that_the_running_daemon_does_not_know() {
     // Without a daemon nobody has to be restarted first.
     platform.run("secrets rekey");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_known_of_permissions_is_said_and_an_unauthorized_account_is_explained() {
+    let platform = Platform::new().await;
+    let mut daemon = platform.daemon().await;
+    platform.push_ticket().await;
+    platform.sim.world().authorize(ACCOUNT, AuthorizerKind::Account, Some(&[1, 33]), now_ms()).unwrap();
+    platform.sim.deliver_pushes().await;
+    assert!(wait_for(PATIENCE, async || platform.authorizer()["links"] == "yes").await, "{}", platform.authorizer());
+    let disk = Connection::open(platform.path("a.db")).unwrap();
+    disk.execute("UPDATE authorizer SET permissions = NULL", ()).unwrap();
+    let shown = platform.authorizer();
+    assert_eq!((&shown["links"], &shown["has_link_permission"]), (&"unknown".into(), &false.into()), "{shown}");
+    assert!(platform.run("authorizer list -o table").contains("unknown"));
+
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    platform.sim.world().revoke(ACCOUNT, now_ms()).unwrap();
+    platform.sim.deliver_pushes().await;
+    let made = platform.json(&format!("request link {ACCOUNT} {PROGRAM}"));
+    let id = made["id"].as_str().or_else(|| made[0]["id"].as_str()).unwrap().to_owned();
+    let told = platform.run(&format!("request explain {id}"));
+    assert!(told.contains("administrator must act first") && told.contains("61003"), "{told}");
+    assert!(!told.contains("Nobody else") && !told.contains("token service"), "{told}");
+    let written =
+        |line: &str| line.split("since ").skip(1).any(|at| at.split(['(', '.']).next().unwrap().contains('Z'));
+    let zones: Vec<bool> = told.lines().filter(|line| line.contains("since 2")).map(written).collect();
+    assert!(zones.len() >= 2 && zones.iter().all(|zone| *zone == zones[0]), "one zone in all of it: {told}");
+    daemon.signal(Signal::TERM);
+    assert!(daemon.end().success());
+}
