@@ -109,3 +109,15 @@ async fn a_file_that_is_being_written_is_not_put_in_force() {
     daemon.signal(Signal::TERM);
     assert!(daemon.end().success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_of_the_simulator_has_an_appid_and_an_address_or_none() {
+    let platform = Platform::new().await;
+    for (arguments, word) in
+        [("--component wx12", "wx12"), ("--push-to http://", "http://"), ("--push-to nonsense", "nonsense")]
+    {
+        let said = platform.command(&format!("simulate --listen 127.0.0.1:0 {arguments}")).output().unwrap();
+        let why = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(!said.status.success() && why.contains(word) && said.stdout.is_empty(), "{arguments}: {why}");
+    }
+}

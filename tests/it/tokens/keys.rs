@@ -106,8 +106,11 @@ async fn what_is_not_known_of_permissions_is_said_and_an_unauthorized_account_is
     platform.sim.deliver_pushes().await;
     let made = platform.json(&format!("request link {ACCOUNT} {PROGRAM}"));
     let id = made["id"].as_str().or_else(|| made[0]["id"].as_str()).unwrap().to_owned();
-    let told = platform.run(&format!("request explain {id}"));
-    assert!(told.contains("administrator must act first") && told.contains("61003"), "{told}");
+    let explained = || platform.run(&format!("request explain {id}"));
+    let is_told = async || explained().replace("\n  ", " ").contains("administrator must act first");
+    assert!(wait_for(PATIENCE, is_told).await, "{}", explained());
+    let told = explained();
+    assert!(told.contains("61003"), "{told}");
     assert!(!told.contains("Nobody else") && !told.contains("token service"), "{told}");
     let written =
         |line: &str| line.split("since ").skip(1).any(|at| at.split(['(', '.']).next().unwrap().contains('Z'));
