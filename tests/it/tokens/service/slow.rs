@@ -37,9 +37,9 @@ async fn slow_connections_without_a_key_hold_up_no_caller() {
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_pushes_hold_up_no_true_one() {
     let desk = Desk::closed().await;
-    let head =
+    let begin =
         "POST /wechat/callback?timestamp=1&nonce=1&msg_signature=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n";
-    for begun in [head.to_owned(), format!("{head}\r\n<xml>")] {
+    for begun in [begin.to_owned(), format!("{begin}\r\n<xml>")] {
         let held = hold(desk.platform.callback, 200, &begun).await;
         let pushed = tokio::time::timeout(SOON, desk.platform.push_ticket()).await;
         assert!(pushed.is_ok(), "{begun:?}");
