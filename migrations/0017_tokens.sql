@@ -33,8 +33,6 @@ CREATE TABLE component (
     -- The last sweep of the list of authorizers: when it began, and how far it has come; NULL when it is done.
     swept_at      BIGINT,
     sweep_offset  BIGINT,
-    -- Ids of the keys that the daemon of the last start opens values with, separated by blanks.
-    open_keys     TEXT,
     CHECK ((claimed_by IS NULL) = (claimed_until IS NULL)),
     CHECK ((token IS NULL) = (token_until IS NULL)),
     CHECK ((ticket IS NULL) = (ticket_made IS NULL))

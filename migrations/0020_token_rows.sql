@@ -34,6 +34,8 @@ CREATE TABLE component_next (
     -- The last sweep of the list of authorizers: when it began, and how far it has come; NULL when it is done.
     swept_at      INTEGER,
     sweep_offset  INTEGER,
+    -- Ids of the keys that the daemon of the last start opens values with, separated by blanks.
+    open_keys     TEXT,
     CHECK ((claimed_by IS NULL) = (claimed_until IS NULL)),
     CHECK ((token IS NULL) = (token_until IS NULL)),
     CHECK ((ticket IS NULL) = (ticket_made IS NULL))
@@ -60,7 +62,8 @@ SELECT appid, key_check,
        CASE typeof(refused_since) WHEN 'integer' THEN refused_since END,
        CASE typeof(held_until) WHEN 'integer' THEN held_until END,
        CASE typeof(swept_at) WHEN 'integer' THEN swept_at END,
-       CASE typeof(sweep_offset) WHEN 'integer' THEN sweep_offset END
+       CASE typeof(sweep_offset) WHEN 'integer' THEN sweep_offset END,
+       NULL
 FROM component
 WHERE typeof(appid) = 'text' AND typeof(key_check) = 'blob';
 
