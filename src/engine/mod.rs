@@ -37,6 +37,7 @@ mod interpret;
 mod known_names;
 mod large_listings;
 pub mod latency_histogram;
+pub mod nudge;
 pub mod open_gate;
 pub mod operator;
 mod orphaned_calls;

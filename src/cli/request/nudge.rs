@@ -3,8 +3,6 @@
 
 use std::{collections::HashSet, fmt::Write as _, time::Duration};
 
-use serde::Serialize;
-
 use super::change::Choice;
 use crate::{
     cli::{
@@ -17,19 +15,21 @@ use crate::{
     },
     domain::{
         id::RequestId,
-        nudge::{Refusal, Urgency, Way, soon_after, stage, still_read},
+        nudge::{Refusal, Urgency, Way},
         request::Request,
-        text::{Language, format::duration, reminder::Facts},
-        time::Time,
+        text::{Language, format::duration},
     },
-    engine::wish::AskError,
+    engine::{
+        nudge::{self, DraftedNudge, Planned, Rules, Written},
+        wish::AskError,
+    },
     store::{
         read::{id_suffix::Noun, request_page::RequestFilter},
-        write::nudges::{Background, NewNudge, Nudged, Occasion},
+        write::nudges::Occasion,
     },
 };
 
-/// Rows read, and nudges written, at once.
+/// Rows read at once.
 const PAGE: u32 = 500;
 
 /// The states in which somebody can be nudged; of `initiated` only unlinks.
@@ -63,21 +63,6 @@ pub struct Nudge {
     pub force: bool,
 }
 
-/// What the configuration says of nudges.
-#[derive(Debug, Clone, Copy)]
-struct Rules {
-    occasion: Occasion,
-    language: Language,
-    urgency: Urgency,
-}
-
-/// A nudge about to be made, and where its words go.
-#[derive(Debug)]
-struct Planned {
-    nudge: NewNudge,
-    way: Way,
-}
-
 const FIELDS: [Column; 8] = [
     Column::hidden("nudge"),
     Column::hidden("request_id"),
@@ -88,21 +73,6 @@ const FIELDS: [Column; 8] = [
     Column::hidden("channel"),
     Column::hidden("text"),
 ];
-
-/// What is printed of a nudge.
-#[derive(Debug, Serialize)]
-struct Said {
-    /// Its id in `v_nudge`; none when nothing was remembered.
-    nudge: Option<String>,
-    request_id: String,
-    account: String,
-    program: String,
-    stage: &'static str,
-    language: &'static str,
-    /// Where it is sent.
-    channel: Option<String>,
-    text: String,
-}
 
 /// Makes nudges.
 ///
@@ -147,7 +117,7 @@ pub(super) async fn run(context: &Context, nudge: Nudge) -> anyhow::Result<ExitS
 }
 
 impl Nudge {
-    fn rules(&self, session: &Session) -> Rules {
+    fn rules<'s>(&self, session: &'s Session) -> Rules<'s> {
         let config = &session.config;
         let min_interval = if self.force { Duration::ZERO } else { config.nudge.min_interval };
         Rules {
@@ -158,6 +128,7 @@ impl Nudge {
                 None => config.alerts.language,
             },
             urgency: if self.force { Urgency::Forced } else { Urgency::Usual },
+            quiet: config.alerts.quiet.as_ref(),
         }
     }
 
@@ -207,59 +178,16 @@ impl Nudge {
 async fn plan(
     session: &Session,
     nudge: &Nudge,
-    rules: Rules,
+    rules: Rules<'_>,
     chosen: &[Request],
 ) -> anyhow::Result<(Vec<Planned>, Vec<Refusal>)> {
-    let (mut planned, mut refused) = (Vec::new(), Vec::new());
-    for some in chosen.chunks(PAGE as usize) {
-        let ids: Vec<&str> = some.iter().map(|request| request.id.as_str()).collect();
-        let known = session.store().nudge_background(&ids).await?;
-        for request in some {
-            let background = known.get(request.id.as_str()).cloned().unwrap_or_default();
-            let channel = session.config.nudge.channel_of(&request.labels).filter(|_| !nudge.print_only);
-            let way = Way::of(channel, rules.urgency, session.config.alerts.quiet.as_ref(), rules.occasion.now);
-            match worded(request, &background, rules) {
-                Ok(new) => planned.push(Planned { nudge: new, way }),
-                Err(refusal) => refused.push(refusal),
-            }
-        }
-    }
-    for one in &mut planned {
-        one.nudge.channel = match &one.way {
-            Way::Sent(channel) => Some(channel.clone()),
-            Way::Printed | Way::Quiet(_) => None,
-        };
-    }
+    let channel_of = |request: &Request| {
+        let channel = session.config.nudge.channel_of(&request.labels).filter(|_| !nudge.print_only);
+        channel.map(str::to_owned)
+    };
+    let (planned, refused) = nudge::plan(session.store(), rules, &channel_of, chosen).await?;
     tell_ways(&planned);
     Ok((planned, refused))
-}
-
-fn worded(request: &Request, background: &Background, rules: Rules) -> Result<NewNudge, Refusal> {
-    let stage = stage(request).ok_or_else(|| Refusal::nobody(request))?;
-    still_read(request, background.reading())?;
-    let Occasion { now, min_interval, .. } = rules.occasion;
-    soon_after(request.id.as_str(), background.last.map(Time::from_ms), min_interval, now)?;
-    let facts = Facts {
-        stage,
-        account: request.account.as_str(),
-        account_name: background.account_name.as_deref(),
-        program: request.program.as_str(),
-        program_name: background.program_name.as_deref(),
-        since: request.since,
-        now,
-    };
-    Ok(NewNudge {
-        request_id: request.id.to_string(),
-        account: request.account.to_string(),
-        program: request.program.to_string(),
-        state: request.state.as_str(),
-        since: request.since,
-        stage: stage.as_str(),
-        language: rules.language.as_str(),
-        channel: None,
-        title: facts.title(rules.language),
-        text: facts.text(rules.language),
-    })
 }
 
 /// Of what filters name, only what may be nudged is meant; that something was left out is told.
@@ -292,42 +220,14 @@ fn tell_ways(planned: &[Planned]) {
     }
 }
 
-/// Remembers nudges, with the messages that they owe; answers what was said, and why the rest was not. What was
-/// remembered is said, also when the database fails after it.
-async fn write(session: &Session, planned: &[Planned], occasion: Occasion) -> (Vec<Said>, Vec<String>) {
-    let (mut said, mut failures) = (Vec::with_capacity(planned.len()), Vec::new());
-    for some in planned.chunks(PAGE as usize) {
-        let new: Vec<NewNudge> = some.iter().map(|planned| planned.nudge.clone()).collect();
-        let replies = match session.store().nudge(new, occasion, actor::by()).await {
-            Ok(replies) => replies,
-            Err(error) => {
-                failures.push(error.to_string());
-                break;
-            }
-        };
-        for (planned, reply) in some.iter().zip(replies) {
-            let id = planned.nudge.request_id.clone();
-            match reply {
-                Nudged::Written(nudge) => said.push(planned.said(Some(nudge))),
-                Nudged::Moved | Nudged::Unread => failures.push(Refusal::Moved { id }.to_string()),
-                Nudged::TooSoon(last) => {
-                    let (ago, min_interval) = (occasion.now.since(last), occasion.min_interval);
-                    failures.push(Refusal::TooSoon { id, last, ago, min_interval }.to_string());
-                }
-            }
-        }
-    }
-    (said, failures)
+/// Remembers nudges, with the messages that they owe; answers what was said, and why the rest was not.
+async fn write(session: &Session, planned: &[Planned], occasion: Occasion) -> (Vec<DraftedNudge>, Vec<String>) {
+    let Written { said, refused, failed } = session.recorder.by(actor::by()).nudge(planned, occasion).await;
+    let failures = refused.iter().map(ToString::to_string).chain(failed.iter().map(ToString::to_string));
+    (said, failures.collect())
 }
 
-impl Planned {
-    fn said(&self, nudge: Option<String>) -> Said {
-        let NewNudge { request_id, account, program, stage, language, channel, text, .. } = self.nudge.clone();
-        Said { nudge, request_id, account, program, stage, language, channel, text }
-    }
-}
-
-fn print(context: &Context, said: &[Said]) -> anyhow::Result<()> {
+fn print(context: &Context, said: &[DraftedNudge]) -> anyhow::Result<()> {
     if context.format != Format::Table {
         return context.print_rows(&FIELDS, said);
     }
