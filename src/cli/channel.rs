@@ -1,12 +1,9 @@
 //! `amplinkd channel`: list notification channels, send a test message, resend dead letters. No URL or secret is
 //! printed.
 
-mod sample;
-
 use anyhow::bail;
 use serde::Serialize;
 
-pub use self::sample::Event;
 use super::{
     actor,
     context::{Context, ExitStatus, Session, note},
@@ -17,7 +14,11 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     config::ChannelConfig,
-    domain::time::Time,
+    domain::{
+        id::{timed, uuid_v7},
+        text::channel_test::{self, Receiver},
+        time::Time,
+    },
     notify::{Channel, Kind, SendError},
     store::read::{
         alert_views::{ChannelView, DeliveryView},
@@ -28,6 +29,30 @@ use crate::{
 
 /// Rows read at once.
 const PAGE: u32 = 500;
+
+/// What a test message tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Event {
+    /// A firing alert.
+    Alert,
+    /// The same alert, resolved.
+    Resolved,
+    /// A step of a request.
+    Transition,
+    /// A conflict.
+    Conflict,
+}
+
+impl From<Event> for channel_test::Event {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::Alert => Self::Alert,
+            Event::Resolved => Self::Resolved,
+            Event::Transition => Self::Transition,
+            Event::Conflict => Self::Conflict,
+        }
+    }
+}
 
 /// What can be done with channels.
 #[derive(Debug, clap::Subcommand)]
@@ -147,7 +172,7 @@ struct Retried {
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
         Command::List => context.with_view(async |session| list(context, session).await).await?,
-        Command::Test { name, event } => test(context, &name, event).await?,
+        Command::Test { name, event } => test(context, &name, event.into()).await?,
         Command::Retry { name, ids, dry_run: true } => {
             context.with_view(async |session| dead(context, session, &name, &ids).await).await?;
         }
@@ -183,7 +208,7 @@ async fn list(context: &Context, session: &Session) -> anyhow::Result<()> {
     context.print_rows(&TABLE, &rows.into_iter().map(glance).collect::<Vec<_>>())
 }
 
-async fn test(context: &Context, name: &str, event: Event) -> anyhow::Result<()> {
+async fn test(context: &Context, name: &str, event: channel_test::Event) -> anyhow::Result<()> {
     // A name that is wrong needs no secret to be found out.
     known(&context.config()?.alerts.channels, name)?;
     let config = context.config_with_channels()?;
@@ -194,8 +219,15 @@ async fn test(context: &Context, name: &str, event: Event) -> anyhow::Result<()>
         telemetry::start(&config.log)?;
     }
     let clock = SystemClock::new();
-    let message = sample::message(&config.alerts, settings, event, &clock);
     let began = clock.now();
+    let id = uuid_v7(timed(began, u128::from(clock.random()) << u64::BITS)).to_string();
+    let to = Receiver {
+        channel: name,
+        language: settings.language,
+        zone: &config.alerts.zone,
+        link: config.alerts.link.as_deref(),
+    };
+    let message = channel_test::message(to, event, id, began);
     if let Err(wrong) = channel.send(&message, began).await {
         let meaning = match &wrong {
             SendError::Later { .. } => "the daemon would retry it",
@@ -210,7 +242,7 @@ async fn test(context: &Context, name: &str, event: Event) -> anyhow::Result<()>
     }
     let took_ms = u64::try_from(clock.now().since(began).as_millis()).unwrap_or(u64::MAX);
     let (channel, kind) = (name.to_owned(), settings.kind_word());
-    context.print_one(&Tested { channel, kind, event: event.word(), result: "taken", took_ms })
+    context.print_one(&Tested { channel, kind, event: event.as_str(), result: "taken", took_ms })
 }
 
 async fn dead(context: &Context, session: &Session, name: &str, ids: &[Named]) -> anyhow::Result<()> {

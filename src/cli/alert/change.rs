@@ -5,11 +5,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::{
-    civil,
-    tz::{AmbiguousOffset, TimeZone},
-};
-
 use super::{Filters, PAGE, glance, unknown};
 use crate::{
     cli::{
@@ -19,7 +14,7 @@ use crate::{
         named::Named,
     },
     config::parse_duration,
-    domain::{action::By, alert_state::AlertState, time::Time},
+    domain::{action::By, alert_state::AlertState, text::parse::moment_in, time::Time},
     store::read::{alert_views::AlertView, id_suffix::Noun},
 };
 
@@ -139,7 +134,7 @@ pub(super) async fn snooze(context: &Context, snooze: Snooze) -> anyhow::Result<
     change(context, choice, |session| {
         let until = match (wait, until.as_deref()) {
             (Some(wait), _) => session.now() + wait,
-            (None, until) => moment_of(until.unwrap_or_default(), &session.config.alerts.zone)?,
+            (None, until) => moment_in(until.unwrap_or_default(), &session.config.alerts.zone).map_err(Usage)?,
         };
         if until <= session.now() {
             return Err(Usage("this time is in the past: nothing to snooze".to_owned()).into());
@@ -152,21 +147,6 @@ pub(super) async fn snooze(context: &Context, snooze: Snooze) -> anyhow::Result<
 /// Resolves.
 pub(super) async fn resolve(context: &Context, resolve: Resolve) -> anyhow::Result<()> {
     change(context, resolve.choice, |_| Ok(Act::Resolve)).await
-}
-
-/// A moment with an offset, or in this zone. A time that a zone has twice is the first, one that it skips is none.
-fn moment_of(text: &str, zone: &TimeZone) -> anyhow::Result<Time> {
-    if let Ok(at) = text.parse::<jiff::Timestamp>() {
-        return Ok(Time::from_ms(at.as_millisecond()));
-    }
-    let shapes = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"];
-    let local = shapes.iter().find_map(|shape| civil::DateTime::strptime(shape, text).ok());
-    local
-        .map(|local| zone.to_ambiguous_timestamp(local))
-        .filter(|local| !matches!(local.offset(), AmbiguousOffset::Gap { .. }))
-        .and_then(|local| local.earlier().ok())
-        .map(|at| Time::from_ms(at.as_millisecond()))
-        .ok_or_else(|| Usage("expected a time such as 2026-03-05T09:00 or 2026-03-05T09:00:00+08:00".to_owned()).into())
 }
 
 async fn change(
@@ -258,22 +238,4 @@ async fn report(
         note(format!("{} already acknowledged: nothing was changed", ALERTS.counted(as_wished)));
     }
     ALERTS.fail(act.word(), &failures)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_has_an_offset_or_is_in_the_zone_of_the_configuration() {
-        let at = |text| moment_of(text, &crate::domain::time::BEIJING).map(Time::ms).ok();
-        let nine = Some(1_772_672_400_000);
-        assert_eq!(at("2026-03-05T09:00:00+08:00"), nine);
-        assert_eq!(at("2026-03-05T01:00:00Z"), nine);
-        assert_eq!(at("2026-03-05T09:00"), nine);
-        assert_eq!(at("2026-03-05 09:00:00"), nine);
-        for bad in ["", "tomorrow", "09:00", "2026-03-05", "2026-02-30T09:00"] {
-            assert_eq!(at(bad), None, "{bad:?}");
-        }
-    }
 }

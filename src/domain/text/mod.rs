@@ -3,6 +3,7 @@
 
 mod account_alerts;
 mod alert_groups;
+pub mod channel_test;
 mod component_alerts;
 pub mod digest;
 pub mod format;

@@ -2,12 +2,35 @@
 
 use std::time::Duration;
 
+use jiff::{
+    civil,
+    tz::{AmbiguousOffset, TimeZone},
+};
+
 use crate::domain::time::Time;
 
 /// The moment of an RFC 3339 text, as the views write it.
 #[must_use]
 pub fn moment(text: &str) -> Option<Time> {
     Some(Time::from_ms(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()))
+}
+
+/// A moment with an offset, or in this zone. A time that a zone has twice is the first, one that it skips is none.
+///
+/// # Errors
+/// A sentence that says what is expected.
+pub fn moment_in(text: &str, zone: &TimeZone) -> Result<Time, String> {
+    if let Some(at) = moment(text) {
+        return Ok(at);
+    }
+    let shapes = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"];
+    let local = shapes.iter().find_map(|shape| civil::DateTime::strptime(shape, text).ok());
+    local
+        .map(|local| zone.to_ambiguous_timestamp(local))
+        .filter(|local| !matches!(local.offset(), AmbiguousOffset::Gap { .. }))
+        .and_then(|local| local.earlier().ok())
+        .map(|at| Time::from_ms(at.as_millisecond()))
+        .ok_or_else(|| "expected a time such as 2026-03-05T09:00 or 2026-03-05T09:00:00+08:00".to_owned())
 }
 
 /// A span as people write it on a command line or in a query: "90m", "36h", "30d", "4w".
@@ -38,6 +61,19 @@ pub fn span(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_has_an_offset_or_is_in_the_zone_of_the_configuration() {
+        let at = |text| moment_in(text, &crate::domain::time::BEIJING).map(Time::ms).ok();
+        let nine = Some(1_772_672_400_000);
+        assert_eq!(at("2026-03-05T09:00:00+08:00"), nine);
+        assert_eq!(at("2026-03-05T01:00:00Z"), nine);
+        assert_eq!(at("2026-03-05T09:00"), nine);
+        assert_eq!(at("2026-03-05 09:00:00"), nine);
+        for bad in ["", "tomorrow", "09:00", "2026-03-05", "2026-02-30T09:00"] {
+            assert_eq!(at(bad), None, "{bad:?}");
+        }
+    }
 
     #[test]
     fn spans_are_read_as_people_write_them() {
