@@ -74,16 +74,38 @@ impl Operator<'_> {
     /// [`AskError`]: it goes on.
     pub async fn cancel(self, id: &RequestId) -> Result<Cancelled, AskError> {
         let request = self.find(id).await?;
-        if request.state.is_finished() {
-            return Err(AskError::Finished { id: id.clone(), state: request.state.as_str() });
-        }
-        let action = Action::of(ActionKind::Cancel, id.as_str(), &self.by, self.recorder.clock().now());
-        let record = Record { action: Some(action), ..Record::default() };
+        let record = self.cancelling(&request)?;
         let after = self.recorder.observe_by(&self.by, &request, &Observation::CancelAsked, record).await?;
-        if !matches!(after.state, State::Cancelled) {
-            return Err(AskError::Finished { id: id.clone(), state: after.state.as_str() });
+        self.cancelled(&after).await
+    }
+
+    /// [`Self::cancel`] of a request that stands as it was read; nothing is done where it has changed since.
+    ///
+    /// # Errors
+    /// [`AskError`]: it goes on.
+    pub async fn cancel_as_read(self, request: &Request) -> Result<Option<Cancelled>, AskError> {
+        let record = self.cancelling(request)?;
+        match self.recorder.observe_as_read(&self.by, request, &Observation::CancelAsked, &record).await? {
+            Some(after) => self.cancelled(&after).await.map(Some),
+            None => Ok(None),
         }
-        self.recorder.store().wake(&request.account).await?;
+    }
+
+    /// What is written beside a cancel.
+    fn cancelling(&self, request: &Request) -> Result<Record, AskError> {
+        if request.state.is_finished() {
+            return Err(AskError::Finished { id: request.id.clone(), state: request.state.as_str() });
+        }
+        let action = Action::of(ActionKind::Cancel, request.id.as_str(), &self.by, self.recorder.clock().now());
+        Ok(Record { action: Some(action), ..Record::default() })
+    }
+
+    /// What a cancel meant for the request that came of it.
+    async fn cancelled(&self, after: &Request) -> Result<Cancelled, AskError> {
+        if !matches!(after.state, State::Cancelled) {
+            return Err(AskError::Finished { id: after.id.clone(), state: after.state.as_str() });
+        }
+        self.recorder.store().wake(&after.account).await?;
         // An attempt that surely had no effect was given back.
         Ok(if after.attempt == 0 { Cancelled::BeforeTheCall } else { Cancelled::NoLongerFollowed })
     }
@@ -116,7 +138,10 @@ impl Operator<'_> {
     }
 
     /// A request that something is about to be done to.
-    async fn find(&self, id: &RequestId) -> Result<Request, AskError> {
+    ///
+    /// # Errors
+    /// [`AskError::NoRequest`], and when nothing can be read.
+    pub async fn find(&self, id: &RequestId) -> Result<Request, AskError> {
         let store = self.recorder.store();
         if store.imports().await?.iter().any(ImportRow::is_accepted) {
             store.move_line(id.as_str(), self.recorder.clock().now()).await?;

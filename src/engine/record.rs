@@ -175,6 +175,20 @@ impl Recorder {
         self.try_observe_by(None, request, seen, more).await
     }
 
+    /// [`Self::observe_by`] on a request that stands in the database as it was read; nothing where somebody has changed it.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub(super) async fn observe_as_read(
+        &self,
+        by: &By,
+        request: &Request,
+        seen: &Observation,
+        more: &Record,
+    ) -> Result<Option<Request>, StoreError> {
+        Ok(self.observe_once(Some(by), request, seen, more).await?.map(|observed| observed.request))
+    }
+
     async fn try_observe_by(
         &self,
         by: Option<&By>,
@@ -184,20 +198,8 @@ impl Recorder {
     ) -> Result<Observed, StoreError> {
         let mut request = request.clone();
         for _ in 0..=STALE_RETRIES_MAX {
-            let now = self.clock.now();
-            let decision = decide(&request, seen, &self.policy(), now);
-            let (next, mut changed) = change(&request, seen, decision, now);
-            if let (Some(by), Some(change)) = (by, &mut changed) {
-                attribute(change, by);
-            }
-            if changed.is_none() && more.gates.is_empty() && more.opened_gates.is_empty() && more.account.is_none() {
-                return Ok(Observed { request: next, wrote: Wrote::NothingToWrite });
-            }
-            let moved = changed.as_ref().is_some_and(|change| change.transition.is_some());
-            let record = Record { changes: changed.into_iter().collect(), ..more.clone() };
-            if self.write(record).await? == Recorded::Written {
-                let wrote = if moved { Wrote::TheMove } else { Wrote::WithoutAMove };
-                return Ok(Observed { request: next, wrote });
+            if let Some(observed) = self.observe_once(by, &request, seen, &more).await? {
+                return Ok(observed);
             }
             request = self.store.request(&request.id).await?.unwrap_or(request);
         }
@@ -207,6 +209,32 @@ impl Recorder {
             "decision not written: the request was changed concurrently every time"
         );
         Ok(Observed { request, wrote: Wrote::LostEveryRace })
+    }
+
+    /// Decides and writes once; nothing where somebody else wrote first.
+    async fn observe_once(
+        &self,
+        by: Option<&By>,
+        request: &Request,
+        seen: &Observation,
+        more: &Record,
+    ) -> Result<Option<Observed>, StoreError> {
+        let now = self.clock.now();
+        let decision = decide(request, seen, &self.policy(), now);
+        let (next, mut changed) = change(request, seen, decision, now);
+        if let (Some(by), Some(change)) = (by, &mut changed) {
+            attribute(change, by);
+        }
+        if changed.is_none() && more.gates.is_empty() && more.opened_gates.is_empty() && more.account.is_none() {
+            return Ok(Some(Observed { request: next, wrote: Wrote::NothingToWrite }));
+        }
+        let moved = changed.as_ref().is_some_and(|change| change.transition.is_some());
+        let record = Record { changes: changed.into_iter().collect(), ..more.clone() };
+        if self.write(record).await? == Recorded::Stale {
+            return Ok(None);
+        }
+        let wrote = if moved { Wrote::TheMove } else { Wrote::WithoutAMove };
+        Ok(Some(Observed { request: next, wrote }))
     }
 
     /// What a request becomes by an observation, if nobody else changes it.

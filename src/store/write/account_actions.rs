@@ -33,6 +33,7 @@ const SUSPEND: &str = "
     SET state = 'suspended', suspended_by = 'operator', errcode = NULL, errmsg = NULL, since = $2, next_check_at = NULL,
         reread_at = $2, failures = 0, trouble = NULL, unread_since = NULL, asked = 0
     WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND suspended_by IS NOT 'operator'
+      AND (since = $3 OR $3 IS NULL)
     RETURNING account";
 
 // Whoever resumes has mended what was wrong: what was held back for it is held back no more.
@@ -42,6 +43,7 @@ const RESUME: &str = "
         reread_at = $2, failures = 0, trouble = NULL, unread_since = NULL, asked = 1,
         call_failures = 0, calls_refused_since = NULL, call_after = NULL, call_error = NULL
     WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND suspended_by IS NOT NULL
+      AND (since = $3 OR $3 IS NULL)
     RETURNING account";
 
 // The same of an account that is not suspended and whose calls are held back.
@@ -50,6 +52,7 @@ const RELEASE: &str = "
     SET next_check_at = $2, reread_at = $2, asked = 1,
         call_failures = 0, calls_refused_since = NULL, call_after = NULL, call_error = NULL
     WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND suspended_by IS NULL AND calls_refused_since IS NOT NULL
+      AND (since = $3 OR $3 IS NULL)
     RETURNING account";
 
 // One that WeChat suspended is probed now.
@@ -57,6 +60,7 @@ const CHECK: &str = "
     UPDATE account
     SET next_check_at = $2, reread_at = $2, asked = 1
     WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND suspended_by IS NOT 'operator'
+      AND (since = $3 OR $3 IS NULL)
     RETURNING account";
 
 const UNASKED: &str = "
@@ -77,7 +81,23 @@ impl Store {
         by: By,
         now: Time,
     ) -> Result<Vec<String>, StoreError> {
-        self.writer.write(TellAccounts { word, accounts, by, now }).await
+        self.writer.write(TellAccounts { word, accounts, since: None, by, now }).await
+    }
+
+    /// Says a word of an account that has stood as it does since then. Answers whether it changed it.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn tell_account_as_read(
+        &self,
+        word: Word,
+        account: String,
+        since: Time,
+        by: By,
+        now: Time,
+    ) -> Result<bool, StoreError> {
+        let tell = TellAccounts { word, accounts: vec![account], since: Some(since), by, now };
+        Ok(!self.writer.write(tell).await?.is_empty())
     }
 
     /// Those of these accounts for whose look nobody waits, or nobody any more.
@@ -90,6 +110,8 @@ impl Store {
 struct TellAccounts {
     word: Word,
     accounts: Vec<String>,
+    /// Since when they stand as they do; any time where there is none.
+    since: Option<Time>,
     by: By,
     now: Time,
 }
@@ -98,7 +120,7 @@ impl WriteCommand for TellAccounts {
     type Answer = Vec<String>;
 
     async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
-        let Self { word, accounts, by, now } = self;
+        let Self { word, accounts, since, by, now } = self;
         let (kind, statements): (_, &[&'static str]) = match word {
             Word::Suspend => (ActionKind::Suspend, &[SUSPEND]),
             // An account is one or the other.
@@ -107,7 +129,7 @@ impl WriteCommand for TellAccounts {
         };
         let mut changed: Vec<String> = Vec::with_capacity(accounts.len());
         for sql in statements {
-            let query = sqlx::query_scalar(*sql).bind(bulk::json(accounts)).bind(now.ms());
+            let query = sqlx::query_scalar(*sql).bind(bulk::json(accounts)).bind(now.ms()).bind(since.map(Time::ms));
             changed.extend(query.fetch_all(&mut *tx).await?);
         }
         if !changed.is_empty() {

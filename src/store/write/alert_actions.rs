@@ -20,6 +20,7 @@ const ACKNOWLEDGE: &str = "
     SET state = 'acknowledged', acknowledged_at = $2, snoozed_until = NULL, notify_at = NULL, version = version + 1,
         acknowledged_by = $3, note = coalesce($4, note)
     WHERE id IN (SELECT j.value FROM json_each($1) AS j) AND state IN ('firing', 'snoozed')
+      AND (version = $5 OR $5 IS NULL)
     RETURNING id";
 
 // The watch makes it firing again at that time.
@@ -28,6 +29,7 @@ const SNOOZE: &str = "
     SET state = 'snoozed', snoozed_until = $2, notify_at = $2, version = version + 1, snoozed_by = $3,
         note = coalesce($4, note)
     WHERE id IN (SELECT j.value FROM json_each($1) AS j) AND state IN ('firing', 'acknowledged', 'snoozed')
+      AND (version = $5 OR $5 IS NULL)
     RETURNING id";
 
 // Whoever was told of it is told that it is over; who never heard of it needs no word.
@@ -37,6 +39,7 @@ const RESOLVE: &str = "
         notify_at = CASE WHEN reach IS NOT NULL THEN $2 END, version = version + 1, resolved_by = $3,
         note = coalesce($4, note)
     WHERE id IN (SELECT j.value FROM json_each($1) AS j) AND state IN ('firing', 'acknowledged', 'snoozed')
+      AND (version = $5 OR $5 IS NULL)
     RETURNING id";
 
 // How often it was tried stays known; how long it may be tried begins anew.
@@ -55,13 +58,60 @@ const RETRY_SOME: &str = "
 /// Messages made due in one transaction, so that nobody waits long behind it.
 const RETRY_MAX: u32 = 10_000;
 
+const VERSION: &str = "SELECT a.version FROM alert AS a WHERE a.id = $1";
+
+/// What is done to an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlertChange {
+    /// It is taken.
+    Acknowledge,
+    /// It is silent until then.
+    Snooze(Time),
+    /// It is over.
+    Resolve,
+}
+
+impl AlertChange {
+    fn command(self, ids: Vec<String>, version: Option<i64>, by: By, now: Time) -> Change {
+        let (sql, kind, at) = match self {
+            Self::Acknowledge => (ACKNOWLEDGE, ActionKind::Acknowledge, now),
+            Self::Snooze(until) => (SNOOZE, ActionKind::Snooze, until),
+            Self::Resolve => (RESOLVE, ActionKind::Resolve, now),
+        };
+        Change { sql, kind, ids, version, at, by, now }
+    }
+}
+
 impl Store {
+    /// Changes alerts; of one that was read, only where its version is still this. Answers which were changed.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn change_alerts(
+        &self,
+        how: AlertChange,
+        ids: Vec<String>,
+        version: Option<i64>,
+        by: By,
+        now: Time,
+    ) -> Result<Vec<String>, StoreError> {
+        self.writer.write(how.command(ids, version, by, now)).await
+    }
+
+    /// The version of an alert, which every change of it raises.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn alert_version(&self, id: &str) -> Result<Option<i64>, StoreError> {
+        Ok(sqlx::query_scalar(VERSION).bind(id).fetch_optional(self.readers()).await?)
+    }
+
     /// Takes firing and snoozed alerts: nobody is told of them again. Answers which were changed.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn acknowledge(&self, ids: Vec<String>, by: By, now: Time) -> Result<Vec<String>, StoreError> {
-        self.writer.write(Change { sql: ACKNOWLEDGE, kind: ActionKind::Acknowledge, ids, at: now, by, now }).await
+        self.change_alerts(AlertChange::Acknowledge, ids, None, by, now).await
     }
 
     /// Silences open alerts until then. Answers which were changed.
@@ -69,7 +119,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn snooze(&self, ids: Vec<String>, until: Time, by: By, now: Time) -> Result<Vec<String>, StoreError> {
-        self.writer.write(Change { sql: SNOOZE, kind: ActionKind::Snooze, ids, at: until, by, now }).await
+        self.change_alerts(AlertChange::Snooze(until), ids, None, by, now).await
     }
 
     /// Ends open alerts on an operator's word. Answers which were changed.
@@ -77,7 +127,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn resolve_alerts(&self, ids: Vec<String>, by: By, now: Time) -> Result<Vec<String>, StoreError> {
-        self.writer.write(Change { sql: RESOLVE, kind: ActionKind::Resolve, ids, at: now, by, now }).await
+        self.change_alerts(AlertChange::Resolve, ids, None, by, now).await
     }
 
     /// Makes messages of a channel due that were given up: these, or all, the oldest first. Answers how many.
@@ -111,6 +161,8 @@ struct Change {
     sql: &'static str,
     kind: ActionKind,
     ids: Vec<String>,
+    /// The version that they must have; any where there is none.
+    version: Option<i64>,
     /// When it is over, or until when it is silent.
     at: Time,
     by: By,
@@ -121,9 +173,9 @@ impl WriteCommand for Change {
     type Answer = Vec<String>;
 
     async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
-        let Self { sql, kind, ids, at, by, now } = self;
+        let Self { sql, kind, ids, version, at, by, now } = self;
         let query = sqlx::query_scalar(*sql).bind(bulk::json(ids)).bind(at.ms());
-        let query = query.bind(&by.actor.name).bind(&by.reason);
+        let query = query.bind(&by.actor.name).bind(&by.reason).bind(version);
         let changed: Vec<String> = query.fetch_all(&mut *tx).await?;
         action::add(tx, &Action::of_each(*kind, &changed, by, *now)).await?;
         Ok(changed)

@@ -5,7 +5,7 @@ mod accept;
 pub mod account_actions;
 pub mod accounts;
 pub mod action;
-pub(super) mod alert_actions;
+pub mod alert_actions;
 pub mod alerts;
 pub mod api_tokens;
 mod authorization;
