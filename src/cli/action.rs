@@ -104,7 +104,8 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStat
     context
         .with_view(async |session| match command {
             Command::List { actor, subject, action, limit } => {
-                list(context, session, &ActionFilter { actor, subject, action }, limit).await
+                let filter = ActionFilter { actor, subject, action, ..ActionFilter::default() };
+                list(context, session, &filter, limit).await
             }
             Command::Show { id } => match session.store().action_view(id.as_str()).await? {
                 Some(row) => context.print_one(&row),

@@ -228,6 +228,36 @@ pub enum ActionKind {
 }
 
 impl ActionKind {
+    /// All of them.
+    pub const ALL: [Self; 26] = [
+        Self::Request,
+        Self::Cancel,
+        Self::Retry,
+        Self::Nudge,
+        Self::Suspend,
+        Self::Resume,
+        Self::Check,
+        Self::Acknowledge,
+        Self::Snooze,
+        Self::Resolve,
+        Self::RetryDeliveries,
+        Self::TestChannel,
+        Self::OpenGate,
+        Self::RefreshToken,
+        Self::SyncAuthorizers,
+        Self::Audit,
+        Self::Backup,
+        Self::Prune,
+        Self::SignIn,
+        Self::SignOut,
+        Self::AddUser,
+        Self::ChangeUser,
+        Self::ChangePassword,
+        Self::RemoveUser,
+        Self::NewApiToken,
+        Self::RevokeApiToken,
+    ];
+
     /// The word of `v_action.action`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sqlx::{FromRow, QueryBuilder, Sqlite};
+use utoipa::ToSchema;
 
 use crate::store::{Store, StoreError, decode, decode::Table};
 
@@ -9,7 +10,7 @@ use crate::store::{Store, StoreError, decode, decode::Table};
 const ACTION: Table = Table { name: "action", key: &["id"] };
 
 /// A row of `v_action`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct ActionView {
     pub id: String,
@@ -41,6 +42,10 @@ pub struct ActionFilter {
     pub subject: Option<String>,
     /// Only of this kind.
     pub action: Option<String>,
+    /// Only by this door: cli, api or web.
+    pub via: Option<String>,
+    /// Only with the API token of this id.
+    pub token: Option<String>,
 }
 
 const COLUMNS: &str = "
@@ -65,6 +70,8 @@ impl Store {
             (" AND v.subject = ", filter.subject.as_deref()),
             // Not worth an index of its own: the newest are read first.
             (" AND +v.action = ", filter.action.as_deref()),
+            (" AND +v.via = ", filter.via.as_deref()),
+            (" AND +v.token = ", filter.token.as_deref()),
             (" AND v.id < ", before),
         ];
         for (condition, value) in texts {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sqlx::FromRow;
+use utoipa::ToSchema;
 
 use super::action::{self, Action};
 use crate::{
@@ -67,7 +68,7 @@ impl KnownApiToken {
 }
 
 /// A token as people see it.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct ApiTokenView {
     pub id: String,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sqlx::FromRow;
+use utoipa::ToSchema;
 
 use super::action::{self, Action};
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// A user as people see one.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct UserView {
     pub name: String,
@@ -44,6 +45,17 @@ pub enum UserChange {
     Removed,
 }
 
+/// What became of a change that must leave somebody who may manage users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// It is done.
+    Done,
+    /// There is no such user.
+    Unknown,
+    /// It would leave no admin who may sign in: nothing was changed.
+    LastAdmin,
+}
+
 const ADD: &str = "
     INSERT INTO user (name, role, password, created_at, password_at) VALUES (?1, ?2, ?3, ?4, ?4)
     ON CONFLICT (name) DO NOTHING";
@@ -69,6 +81,40 @@ const REMOVE: &str = "DELETE FROM user WHERE name = ?1";
 const END_SESSIONS: &str = "DELETE FROM session WHERE user = ?1";
 
 const REVOKE_TOKENS: &str = "UPDATE api_token SET revoked_at = ?2 WHERE user = ?1 AND revoked_at IS NULL";
+
+// Whether this one is an admin who may sign in, and no other is.
+const IS_LAST_ADMIN: &str = "
+    SELECT 1 FROM user AS u
+    WHERE u.name = ?1 AND u.role = 'admin' AND u.disabled_at IS NULL
+      AND NOT EXISTS (SELECT 1 FROM user AS o WHERE o.name <> ?1 AND o.role = 'admin' AND o.disabled_at IS NULL)";
+
+impl UserChange {
+    /// Whether an admin is none afterwards.
+    const fn takes_admins_away(&self) -> bool {
+        match self {
+            Self::Role(role) => !matches!(role, Role::Admin),
+            Self::Disabled(is_disabled) => *is_disabled,
+            Self::Removed => true,
+            Self::Password(_) => false,
+        }
+    }
+
+    fn write(&self, db: Db<'_>, name: &str, now: Time) -> Result<bool, StoreError> {
+        let is_known = match self {
+            Self::Role(role) => db.execute(SET_ROLE, (name, role.as_str()))?,
+            Self::Password(hash) => db.execute(SET_PASSWORD, (name, hash, now.ms()))?,
+            Self::Disabled(disabled) => db.execute(SET_DISABLED, (name, disabled, now.ms()))?,
+            Self::Removed => {
+                end(db, name, now)?;
+                db.execute(REMOVE, [name])?
+            }
+        } > 0;
+        if matches!(self, Self::Password(_) | Self::Disabled(true)) {
+            end(db, name, now)?;
+        }
+        Ok(is_known)
+    }
+}
 
 impl Store {
     /// Adds a user; whether the name was free.
@@ -105,22 +151,37 @@ impl Store {
         now: Time,
     ) -> Result<bool, StoreError> {
         let write = move |db: Db<'_>| {
-            let is_known = match &change {
-                UserChange::Role(role) => db.execute(SET_ROLE, (&name, role.as_str()))?,
-                UserChange::Password(hash) => db.execute(SET_PASSWORD, (&name, hash, now.ms()))?,
-                UserChange::Disabled(disabled) => db.execute(SET_DISABLED, (&name, disabled, now.ms()))?,
-                UserChange::Removed => {
-                    end(db, &name, now)?;
-                    db.execute(REMOVE, [&name])?
-                }
-            } > 0;
-            if matches!(change, UserChange::Password(_) | UserChange::Disabled(true)) {
-                end(db, &name, now)?;
-            }
+            let is_known = change.write(db, &name, now)?;
             if is_known {
                 action::add_one(db, &action)?;
             }
             Ok(is_known)
+        };
+        self.executor.write(write).await
+    }
+
+    /// Makes changes of a user in their order, all or none; not those that leave no admin who may sign in.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn change_user_but_last_admin(
+        &self,
+        name: String,
+        changes: Vec<(UserChange, Action)>,
+        now: Time,
+    ) -> Result<Changed, StoreError> {
+        let write = move |db: Db<'_>| {
+            let takes_away = changes.iter().any(|(change, _)| change.takes_admins_away());
+            if takes_away && db.first(IS_LAST_ADMIN, [&name], |_| Ok(()))?.is_some() {
+                return Ok(Changed::LastAdmin);
+            }
+            for (change, action) in &changes {
+                if !change.write(db, &name, now)? {
+                    return Ok(Changed::Unknown);
+                }
+                action::add_one(db, action)?;
+            }
+            Ok(Changed::Done)
         };
         self.executor.write(write).await
     }
