@@ -31,7 +31,13 @@ const ARROWS: [(&str, &[&str]); 24] = [
             "metrics", "http", "config", "shutdown",
         ],
     ),
-    ("http", &["domain", "clock", "wechat", "store", "credential", "vault", "engine", "metrics", "config", "shutdown"]),
+    (
+        "http",
+        &[
+            "domain", "clock", "wechat", "store", "notify", "credential", "vault", "engine", "metrics", "config",
+            "shutdown",
+        ],
+    ),
     (
         "selftest",
         &[

@@ -1,32 +1,35 @@
-//! Official accounts: how each is read and called.
+//! Official accounts: how each is read and called, and an operator's word whether it is.
 
 use axum::{
     Json,
     extract::{Path, State},
-    http::header,
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    body::{self, Body, Optional},
+    identity::Caller,
     page::Page,
     params::{self, PageParams},
-    problem::Problem,
+    problem::{Fault, HadCondition, Problem},
     query::{self, Query},
     state::Api,
     tag,
+    text::Text,
     word::Word,
 };
 use crate::{
-    domain::{account::Trouble, id::AccountId},
+    domain::{account::Trouble, action::By, id::AccountId, text::parse::moment},
     engine::wish::AskError,
     store::{
         read::{
             account_page::{AccountFilter, SuspendedBy},
             views::AccountView,
         },
-        write::gates::GateView,
+        write::{account_actions::Word as Standing, gates::GateView},
     },
 };
 
@@ -108,9 +111,98 @@ pub(super) fn appid(text: &str) -> Result<AccountId, Problem> {
 pub(super) async fn show(State(api): State<Api>, Path(text): Path<String>, query: Query) -> Result<Response, Problem> {
     query.done()?;
     let account = appid(&text)?;
+    let row = row(&api, &account).await?;
+    shown(&api, row).await
+}
+
+/// The row of an account.
+async fn row(api: &Api, account: &AccountId) -> Result<AccountView, Problem> {
     let found = api.reading(api.store().account_views(Some(account.as_str()), None, 1)).await?;
-    let row = found.into_iter().next().ok_or_else(|| AskError::NoAccount(account.clone()))?;
-    let gates = api.reading(api.store().gates_of(account.as_str(), api.now())).await?;
+    let row = found.into_iter().find(|row| row.account == account.as_str());
+    row.ok_or_else(|| AskError::NoAccount(account.clone()).into())
+}
+
+async fn shown(api: &Api, row: AccountView) -> Result<Response, Problem> {
+    let gates = api.reading(api.store().gates_of(&row.account, api.now())).await?;
     let tag = tag::tag(&row, &gates);
     Ok(([(header::ETAG, tag)], Json(ShownAccount { row, gates })).into_response())
+}
+
+/// Why an account is suspended.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Suspension {
+    /// Why, for the record; one line
+    #[schema(min_length = 1, max_length = 1000)]
+    reason: String,
+}
+
+/// Suspends an account: no calls are made for it until it is resumed; its requests stay as they are.
+#[utoipa::path(post, path = "/api/v1/accounts/{appid}/suspend", tag = "accounts", request_body = Suspension, params(
+    ("appid" = String, Path, description = "The official account's appid"),
+), responses((status = 200, body = ShownAccount, description = "It is suspended by an operator, now or before")))]
+pub(super) async fn suspend(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(text): Path<String>,
+    headers: HeaderMap,
+    query: Query,
+    Body(Suspension { reason }): Body<Suspension>,
+) -> Result<Response, Problem> {
+    query.done()?;
+    let reason = body::words("reason", Some(&reason))?.ok_or_else(|| {
+        let detail = Text::fixed("expected some words", "请填写原因");
+        Problem::invalid(vec![Fault { pointer: "/reason".to_owned(), detail }])
+    })?;
+    tell(&api, &text, &headers, Standing::Suspend, caller.by().because(Some(reason))).await
+}
+
+/// Why an account is resumed.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Resumption {
+    /// Why, for the record; one line
+    #[schema(max_length = 1000)]
+    reason: Option<String>,
+}
+
+/// Resumes an account, whoever suspended it or whatever held its calls back, and looks at it at once.
+#[utoipa::path(post, path = "/api/v1/accounts/{appid}/resume", tag = "accounts", request_body = Option<Resumption>, params(
+    ("appid" = String, Path, description = "The official account's appid"),
+), responses((status = 200, body = ShownAccount, description = "It is active, now or before")))]
+pub(super) async fn resume(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(text): Path<String>,
+    headers: HeaderMap,
+    query: Query,
+    Optional(Resumption { reason }): Optional<Resumption>,
+) -> Result<Response, Problem> {
+    query.done()?;
+    let by = caller.by().because(body::words("reason", reason.as_deref())?);
+    tell(&api, &text, &headers, Standing::Resume, by).await
+}
+
+/// Says a word of an account and answers what it is then. Under a condition it is said only while the account stands as it
+/// was compared.
+async fn tell(api: &Api, text: &str, headers: &HeaderMap, word: Standing, by: By) -> Result<Response, Problem> {
+    let account = appid(text)?;
+    let before = row(api, &account).await?;
+    tag::check(headers, &before)?;
+    let (store, name, now) = (api.store(), account.to_string(), api.now());
+    let is_changed = match moment(&before.since).filter(|_| headers.contains_key(header::IF_MATCH)) {
+        Some(since) => store.tell_account_as_read(word, name, since, by, now).await?,
+        None => !store.tell_accounts(word, vec![name], by, now).await?.is_empty(),
+    };
+    let after = row(api, &account).await?;
+    let is_so = match word {
+        Standing::Suspend => after.suspended_by.as_deref() == Some("operator"),
+        Standing::Resume => after.suspended_by.is_none(),
+        Standing::Check => true,
+    };
+    if !is_changed && !is_so {
+        let current = serde_json::to_value(after).unwrap_or_default();
+        return Err(Problem::changed(current, HadCondition::of(headers)));
+    }
+    shown(api, after).await
 }

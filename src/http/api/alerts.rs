@@ -88,9 +88,25 @@ pub(super) async fn groups(State(api): State<Api>, query: Query) -> Result<Page<
 pub(super) async fn show(State(api): State<Api>, Path(text): Path<String>, query: Query) -> Result<Response, Problem> {
     query.done()?;
     let id = String::from(requests::id(&text)?);
-    let found = api.reading(api.store().alert_views(std::slice::from_ref(&id))).await?;
-    let row = found.into_iter().next().ok_or_else(|| Problem::of(Word::NotFound))?;
-    let deliveries = api.reading(api.store().deliveries_of_alert(&id)).await?;
+    let row = row(&api, &id).await?;
+    shown(&api, row).await
+}
+
+/// The row of an alert.
+///
+/// # Errors
+/// [`Problem`] when there is none.
+pub(super) async fn row(api: &Api, id: &String) -> Result<AlertView, Problem> {
+    let found = api.reading(api.store().alert_views(std::slice::from_ref(id))).await?;
+    found.into_iter().next().ok_or_else(|| Problem::of(Word::NotFound))
+}
+
+/// An alert with its messages.
+///
+/// # Errors
+/// [`Problem`] when they cannot be read.
+pub(super) async fn shown(api: &Api, row: AlertView) -> Result<Response, Problem> {
+    let deliveries = api.reading(api.store().deliveries_of_alert(&row.id)).await?;
     let tag = tag::tag(&row, &deliveries);
     Ok(([(header::ETAG, tag)], Json(ToldAlert { row, deliveries })).into_response())
 }

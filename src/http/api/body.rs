@@ -14,6 +14,7 @@ use super::{
     text::Text,
     word::Word,
 };
+use crate::domain::action::{self, REASON_MAX};
 
 /// How many times larger a body with many requests may be than another.
 const BATCH: usize = 16;
@@ -25,6 +26,10 @@ pub struct Body<T>(pub T);
 /// A body of sixteen times as many: many requests in one.
 #[derive(Debug)]
 pub struct Batch<T>(pub T);
+
+/// A [`Body`] that may be left out, as all of its members may be.
+#[derive(Debug)]
+pub struct Optional<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
     type Rejection = Problem;
@@ -42,6 +47,32 @@ impl<T: DeserializeOwned> FromRequest<Api> for Batch<T> {
     }
 }
 
+impl<T: DeserializeOwned + Default> FromRequest<Api> for Optional<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let most = api.http.body_bytes as usize;
+        let (parts, body) = request.into_parts();
+        let bytes = to_bytes(body, most).await.map_err(|_| Problem::of(Word::TooLarge))?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        read(Request::from_parts(parts, bytes.into()), most).await.map(Self)
+    }
+}
+
+/// A reason or a note, as the record keeps it.
+///
+/// # Errors
+/// [`Problem`] that names the member.
+pub(super) fn words(member: &str, text: Option<&str>) -> Result<Option<String>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    action::reason(text).map_err(|wrong| {
+        let zh = format!("应为一行文字，不含控制字符，最多 {REASON_MAX} 字节");
+        Problem::invalid(vec![Fault { pointer: format!("/{member}"), detail: Text::new(wrong, zh) }])
+    })
+}
+
 async fn read<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -55,7 +86,7 @@ async fn read<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, P
             Text::new(format!("The body is not valid JSON: {wrong}."), format!("请求体不是合法的 JSON：{wrong}。")),
         )
     })?;
-    T::deserialize(value).map_err(|wrong| Problem::invalid(vec![fault(&wrong.to_string())]))
+    T::deserialize(value).map_err(|wrong| Problem::invalid(vec![fault("", &wrong.to_string())]))
 }
 
 async fn bytes(mut request: Request, most: usize) -> Result<Bytes, Problem> {
@@ -69,11 +100,12 @@ async fn bytes(mut request: Request, most: usize) -> Result<Bytes, Problem> {
     })
 }
 
-/// What serde says, with the member that it names.
-fn fault(wrong: &str) -> Fault {
+/// What serde says of what stands at a place, with the member that it names.
+pub(super) fn fault(at: &str, wrong: &str) -> Fault {
     let is_of_member = ["unknown field", "missing field", "duplicate field"].iter().any(|kind| wrong.starts_with(kind));
     let member = wrong.split('`').nth(1).filter(|_| is_of_member);
-    let pointer = member.map(|member| format!("/{}", member.replace('~', "~0").replace('/', "~1"))).unwrap_or_default();
+    let member = member.map(|member| format!("/{}", member.replace('~', "~0").replace('/', "~1"))).unwrap_or_default();
+    let pointer = format!("{at}{member}");
     Fault { pointer, detail: Text::new(wrong.to_owned(), format!("内容不合法：{wrong}")) }
 }
 
@@ -111,8 +143,8 @@ mod tests {
 
     #[test]
     fn a_mistake_points_at_its_member() {
-        assert_eq!(fault("unknown field `a/b`, expected `name`").pointer, "/a~1b");
-        assert_eq!(fault("missing field `name`").pointer, "/name");
-        assert_eq!(fault("invalid type: integer `7`, expected a string").pointer, "");
+        assert_eq!(fault("", "unknown field `a/b`, expected `name`").pointer, "/a~1b");
+        assert_eq!(fault("/requests/17", "missing field `name`").pointer, "/requests/17/name");
+        assert_eq!(fault("", "invalid type: integer `7`, expected a string").pointer, "");
     }
 }

@@ -48,10 +48,13 @@ async fn all(api: &Api) -> Result<Vec<ChannelView>, Problem> {
 
 async fn one(api: &Api, name: &str) -> Result<ChannelView, Problem> {
     let found = all(api).await?.into_iter().find(|channel| channel.name == name);
-    found.ok_or_else(|| {
-        let (en, zh) = (format!("There is no channel {name:?}."), format!("没有通道 {name:?}。"));
-        Problem::new(Word::NotFound, Text::new(en, zh))
-    })
+    found.ok_or_else(|| unknown(name))
+}
+
+/// That there is no such channel.
+pub(super) fn unknown(name: &str) -> Problem {
+    let (en, zh) = (format!("There is no channel {name:?}."), format!("没有通道 {name:?}。"));
+    Problem::new(Word::NotFound, Text::new(en, zh))
 }
 
 /// One channel.

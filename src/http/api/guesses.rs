@@ -1,4 +1,4 @@
-//! How often somebody may try to sign in: by address, by name and altogether.
+//! How often somebody may try to sign in, by address, by name and altogether; and how often a channel may be tested.
 
 use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
@@ -33,6 +33,30 @@ impl Clock for Stopwatch {
 }
 
 type Keyed = RateLimiter<u64, HashMapStateStore<u64>, Stopwatch, NoOpMiddleware<Duration>>;
+
+/// How often a channel may be tested: once in so long.
+const TEST_EVERY: Duration = Duration::from_secs(10);
+
+/// How often channels may be tested, each by its name; there are as many as are configured.
+#[derive(Debug)]
+pub(super) struct TestLimits {
+    clock: Stopwatch,
+    by_channel: Keyed,
+}
+
+impl TestLimits {
+    pub(super) fn new(clock: &SharedClock) -> Self {
+        let clock = Stopwatch(clock.clone());
+        let quota = Quota::with_period(TEST_EVERY).unwrap_or(Quota::per_minute(NonZeroU32::MIN));
+        Self { by_channel: RateLimiter::hashmap_with_clock(quota, clock.clone()), clock }
+    }
+
+    /// Takes one test; otherwise the seconds until there may be one.
+    pub(super) fn take(&self, channel: &str) -> Result<(), u64> {
+        let checked = self.by_channel.check_key(&xxh3_64(channel.as_bytes()));
+        checked.map_err(|until| until.wait_time_from(self.clock.now()).as_secs() + 1)
+    }
+}
 
 /// How often somebody may try.
 #[derive(Debug)]

@@ -4,11 +4,13 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     accounts,
+    body::Optional,
+    identity::Caller,
     page::Page,
     params::{self, PageParams},
     problem::Problem,
@@ -18,6 +20,7 @@ use super::{
 };
 use crate::{
     domain::{
+        action::ActionKind,
         authorizer::AuthorizerState,
         capacity::{CapacityPlan, Supply},
         gate::GateKind,
@@ -28,7 +31,7 @@ use crate::{
     store::{
         SCHEMA, StoreError,
         read::{audit::Finding, authorizers::AuthorizerView},
-        write::gates::GateView,
+        write::{action::Action, gates::GateView},
     },
 };
 
@@ -51,6 +54,35 @@ pub(super) async fn audit(State(api): State<Api>, query: Query) -> Result<Json<L
     let (ran_at, due_at) = job.map_or((None, None), |job| (job.ran_at, job.due_at));
     let findings = api.engine().findings();
     Ok(Json(LastAudit { ran_at: ran_at.map(rfc3339), due_at: due_at.map(rfc3339), findings }))
+}
+
+/// What an audit found just now.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Audited {
+    /// When it ran.
+    ran_at: String,
+    /// What it found; at most 100 of each rule.
+    findings: Vec<Finding>,
+}
+
+/// Nothing is said of it.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Auditing {}
+
+/// Audits now, as the daemon does by itself: everything that has an index, and the next slice of rows and histories.
+#[utoipa::path(post, path = "/api/v1/audit", tag = "daemon", request_body = Option<Auditing>, responses((status = 200, body = Audited, description = "What it found; nothing when all is well")))]
+pub(super) async fn audit_now(
+    State(api): State<Api>,
+    caller: Caller,
+    query: Query,
+    Optional(Auditing {}): Optional<Auditing>,
+) -> Result<Json<Audited>, Problem> {
+    query.done()?;
+    let now = api.now();
+    api.store().add_action(Action::of_many(ActionKind::Audit, 1, &caller.by(), now)).await?;
+    let findings = api.reporting(api.recorder().audit()).await?;
+    Ok(Json(Audited { ran_at: rfc3339(now), findings }))
 }
 
 /// Which plan.

@@ -5,8 +5,11 @@
 //! [`identity`] by the [`table`] of routes, handlers. One file per noun; what each may use is in [`state`].
 
 mod accounts;
+mod actions;
+mod alert_acts;
 mod alerts;
 pub mod body;
+mod channel_acts;
 mod channels;
 mod conflicts;
 mod cookie;
@@ -17,6 +20,7 @@ mod health;
 pub mod identity;
 mod machine;
 mod measured;
+mod new_requests;
 mod openapi;
 pub mod page;
 mod params;
@@ -25,12 +29,15 @@ mod programs;
 mod pulse;
 pub mod query;
 mod reports;
+mod request_acts;
 mod requests;
 mod sign_in;
 pub mod state;
 pub mod table;
 pub mod tag;
 pub mod text;
+mod tokens;
+mod users;
 pub mod word;
 
 use std::{any::Any, net::SocketAddr, sync::Arc, time::Duration};
@@ -140,29 +147,46 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(sign_in::sign_in, sign_in::sign_out))
         .routes(routes!(sign_in::list, sign_in::end_others))
         .routes(routes!(sign_in::end_one))
-        .routes(routes!(requests::list))
+        .routes(routes!(requests::list, new_requests::create))
+        .routes(routes!(new_requests::batch))
         .routes(routes!(requests::count))
         .routes(routes!(requests::show))
         .routes(routes!(requests::history))
         .routes(routes!(requests::explanation))
+        .routes(routes!(request_acts::cancel))
+        .routes(routes!(request_acts::retry))
+        .routes(routes!(request_acts::nudge))
         .routes(routes!(accounts::list))
         .routes(routes!(accounts::show))
+        .routes(routes!(accounts::suspend))
+        .routes(routes!(accounts::resume))
         .routes(routes!(programs::list))
         .routes(routes!(conflicts::list))
         .routes(routes!(conflicts::show))
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::groups))
         .routes(routes!(alerts::show))
+        .routes(routes!(alert_acts::acknowledge))
+        .routes(routes!(alert_acts::snooze))
+        .routes(routes!(alert_acts::resolve))
         .routes(routes!(channels::list))
         .routes(routes!(channels::show))
         .routes(routes!(channels::deliveries))
+        .routes(routes!(channel_acts::test))
+        .routes(routes!(channel_acts::retry))
         .routes(routes!(reports::approvals))
         .routes(routes!(reports::digest))
-        .routes(routes!(machine::audit))
+        .routes(routes!(machine::audit, machine::audit_now))
         .routes(routes!(machine::plan))
         .routes(routes!(machine::gates))
         .routes(routes!(machine::authorizers))
         .routes(routes!(machine::authorizer))
+        .routes(routes!(actions::list))
+        .routes(routes!(actions::show))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::change, users::remove))
 }
 
 /// The description of the API, as `docs/openapi.json` has it.

@@ -9,7 +9,7 @@ use utoipa::{
 };
 
 use crate::{
-    domain::{account::Trouble, alert_rules::Rule, authorizer::AuthorizerState, gate::GateKind},
+    domain::{account::Trouble, action::ActionKind, alert_rules::Rule, authorizer::AuthorizerState, gate::GateKind},
     store::read::{alert_views::DeliveryState, request_page::STATES},
 };
 
@@ -87,4 +87,8 @@ pub(super) fn authorizer_states() -> RefOr<Schema> {
 
 pub(super) fn delivery_states() -> RefOr<Schema> {
     word(DeliveryState::WORDS).into()
+}
+
+pub(super) fn actions() -> RefOr<Schema> {
+    word(ActionKind::ALL.map(ActionKind::as_str)).into()
 }

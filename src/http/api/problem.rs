@@ -3,7 +3,7 @@
 
 use axum::{
     body::Body,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -11,7 +11,11 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{text::Text, word::Word};
-use crate::{domain::text::Language, engine::wish::AskError, store::StoreError};
+use crate::{
+    domain::{nudge::Refusal, text::Language},
+    engine::wish::AskError,
+    store::StoreError,
+};
 
 /// A problem.
 #[derive(Debug, Clone)]
@@ -105,6 +109,20 @@ impl Problem {
         problem
     }
 
+    /// The same about these values.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Vec<Fault>) -> Self {
+        self.0.faults = faults;
+        self
+    }
+
+    /// The same with the object that stands in the way, as it is now.
+    #[must_use]
+    pub fn with_current(mut self, current: &impl Serialize) -> Self {
+        self.0.current = serde_json::to_value(current).ok();
+        self
+    }
+
     /// More than is allowed; again after so many seconds.
     #[must_use]
     pub fn too_many(seconds: u64) -> Self {
@@ -148,6 +166,14 @@ pub enum HadCondition {
     No,
 }
 
+impl HadCondition {
+    /// By the headers of a request.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        if headers.contains_key(header::IF_MATCH) { Self::Yes } else { Self::No }
+    }
+}
+
 impl IntoResponse for Problem {
     /// An answer without a body: [`super::front`] words it.
     fn into_response(self) -> Response {
@@ -163,6 +189,29 @@ impl IntoResponse for Problem {
         }
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (word, zh) = match &refusal {
+            Refusal::Nobody { id, .. } => {
+                (Word::NobodyToNudge, format!("请求 {id} 无人可催：它当前并不在等待管理员确认。"))
+            }
+            Refusal::Unread { id, account, .. } => (
+                Word::NobodyToNudge,
+                format!("请求 {id} 暂不催办：公众号 {account} 的列表无法读取，不知道是否仍有人需要确认。"),
+            ),
+            Refusal::TooSoon { id, last, min_interval, .. } => (
+                Word::TooSoon,
+                format!(
+                    "请求 {id} 已于 {last} 催办过，{} 之后可再次催办（[nudge] min_interval），或用 `force`。",
+                    *last + *min_interval
+                ),
+            ),
+            Refusal::Moved { id } => (Word::Changed, format!("请求 {id} 刚刚有变化，请重新查看。")),
+        };
+        Self::new(word, Text::new(refusal.to_string().replace("--force does not wait", "`force` does not wait"), zh))
     }
 }
 

@@ -12,7 +12,12 @@ use std::{
 
 use tokio::sync::{Semaphore, watch};
 
-use super::{guesses::SignInLimits, problem::Problem, pulse::Pulse, word::Word};
+use super::{
+    guesses::{SignInLimits, TestLimits},
+    problem::Problem,
+    pulse::Pulse,
+    word::Word,
+};
 use crate::{
     clock::SharedClock,
     config::{Config, Http},
@@ -68,6 +73,7 @@ pub struct Shared {
     /// Whether the loop goes round.
     pub(super) pulse: Pulse,
     pub(super) sign_ins: SignInLimits,
+    pub(super) tests: TestLimits,
     pub(super) passwords: Semaphore,
     metrics: OnceLock<Metrics>,
     reads: Semaphore,
@@ -97,7 +103,7 @@ impl Api {
     /// For this daemon.
     #[must_use]
     pub fn new(engine: Arc<Engine>, config: watch::Receiver<Arc<Config>>, http: Http, shutdown: Shutdown) -> Self {
-        let sign_ins = SignInLimits::new(engine.clock());
+        let (sign_ins, tests) = (SignInLimits::new(engine.clock()), TestLimits::new(engine.clock()));
         Self(Arc::new(Shared {
             metrics: OnceLock::new(),
             engine,
@@ -107,6 +113,7 @@ impl Api {
             failures: AuthFailures::default(),
             pulse: Pulse::default(),
             sign_ins,
+            tests,
             passwords: Semaphore::new(PASSWORDS),
             reads: Semaphore::new(READS),
             reports: Semaphore::new(REPORTS),

@@ -28,12 +28,23 @@ pub struct Route {
 
 const VIEW: Access = Access::May(Role::Viewer, Scope::Read);
 
+/// Who acts on requests, accounts, alerts and channels, and who manages users.
+const ASK: Access = Access::May(Role::Operator, Scope::Requests);
+const STAND: Access = Access::May(Role::Operator, Scope::Accounts);
+const ALERT: Access = Access::May(Role::Operator, Scope::Alerts);
+const TELL: Access = Access::May(Role::Operator, Scope::Channels);
+const MANAGE: Access = Access::May(Role::Admin, Scope::Users);
+
 const fn get(path: &'static str, access: Access) -> Route {
     Route { method: Method::GET, path, access }
 }
 
 const fn post(path: &'static str, access: Access) -> Route {
     Route { method: Method::POST, path, access }
+}
+
+const fn patch(path: &'static str, access: Access) -> Route {
+    Route { method: Method::PATCH, path, access }
 }
 
 const fn delete(path: &'static str, access: Access) -> Route {
@@ -75,6 +86,29 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/gates", VIEW),
     get("/api/v1/authorizers", VIEW),
     get("/api/v1/authorizers/{appid}", VIEW),
+    post("/api/v1/requests", ASK),
+    post("/api/v1/requests/batch", ASK),
+    post("/api/v1/requests/{id}/cancel", ASK),
+    post("/api/v1/requests/{id}/retry", ASK),
+    post("/api/v1/requests/{id}/nudge", ASK),
+    post("/api/v1/accounts/{appid}/suspend", STAND),
+    post("/api/v1/accounts/{appid}/resume", STAND),
+    post("/api/v1/alerts/{id}/acknowledge", ALERT),
+    post("/api/v1/alerts/{id}/snooze", ALERT),
+    post("/api/v1/alerts/{id}/resolve", ALERT),
+    post("/api/v1/channels/{name}/test", TELL),
+    post("/api/v1/channels/{name}/deliveries/retry", TELL),
+    post("/api/v1/audit", Access::May(Role::Operator, Scope::Read)),
+    get("/api/v1/actions", VIEW),
+    get("/api/v1/actions/{id}", VIEW),
+    // Of these, everybody has own ones: the handlers tell whose is whose.
+    get("/api/v1/tokens", Access::Anyone),
+    post("/api/v1/tokens", Access::Anyone),
+    delete("/api/v1/tokens/{id}", Access::Anyone),
+    get("/api/v1/users", MANAGE),
+    post("/api/v1/users", MANAGE),
+    patch("/api/v1/users/{name}", MANAGE),
+    delete("/api/v1/users/{name}", MANAGE),
 ];
 
 /// Who may use this route; `None` where there is none.
@@ -106,6 +140,7 @@ mod tests {
         }
         assert_eq!(access(&Method::HEAD, "/api/v1/requests"), Some(VIEW));
         assert_eq!(access(&Method::POST, "/api/v1/requests/count"), None);
+        assert_eq!(access(&Method::POST, "/api/v1/requests"), Some(ASK));
         assert_eq!(access(&Method::GET, "/api/v1/requests/"), None);
     }
 }

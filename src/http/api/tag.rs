@@ -10,12 +10,13 @@ use crate::{
     engine::approvals::ApprovalRow,
     store::{
         read::{
+            actions::ActionView,
             alert_groups::AlertGroup,
             alert_views::{AlertView, ChannelView, DeliveryView},
             authorizers::AuthorizerView,
             views::{AccountView, ConflictView, ProgramView, RequestView, TransitionView},
         },
-        write::{gates::GateView, sessions::SessionView},
+        write::{api_tokens::ApiTokenView, gates::GateView, sessions::SessionView, users::UserView},
     },
 };
 
@@ -46,8 +47,10 @@ impl Steady for AccountView {
     }
 }
 
+impl Steady for ActionView {}
 impl Steady for AlertView {}
 impl Steady for AlertGroup {}
+impl Steady for ApiTokenView {}
 impl Steady for ApprovalRow {}
 impl Steady for AuthorizerView {}
 impl Steady for ChannelView {}
@@ -57,6 +60,7 @@ impl Steady for GateView {}
 impl Steady for ProgramView {}
 impl Steady for SessionView {}
 impl Steady for TransitionView {}
+impl Steady for UserView {}
 
 impl Decided for RequestView {
     fn decided(&self) -> u64 {
