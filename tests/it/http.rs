@@ -1,10 +1,14 @@
 //! The API of the real binary, spoken to by a plain client: who may do what, what is answered, and what is bounded.
 
+mod acts;
+mod asks;
 mod bounds;
+mod channels;
 mod described;
 mod documented;
 mod identity;
 mod lists;
+mod people;
 
 use std::{
     net::TcpListener,
@@ -28,7 +32,8 @@ use amplinkd::{
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header::HeaderMap};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::Value;
+use serde_json::{Value, json};
+use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::harness::{Log, Process};
 
@@ -157,6 +162,14 @@ impl House {
         self.token(Role::Viewer, &Role::Viewer.scopes()).await
     }
 
+    async fn operator(&self) -> String {
+        self.token(Role::Operator, &Role::Operator.scopes()).await
+    }
+
+    async fn admin(&self) -> String {
+        self.token(Role::Admin, &Role::Admin.scopes()).await
+    }
+
     async fn user(&self, name: &str, role: Role, password: &str) {
         let hash = credential::hash_password(&SecretString::from(password)).unwrap();
         let store = self.store().await;
@@ -170,6 +183,51 @@ impl House {
 
     async fn get(&self, path: &str, token: &str) -> Said {
         Said::of(self.ask(Method::GET, path).bearer_auth(token).send().await.unwrap()).await
+    }
+
+    async fn post(&self, path: &str, token: &str, body: Value) -> Said {
+        self.send(self.ask(Method::POST, path).bearer_auth(token), body).await
+    }
+
+    async fn send(&self, asked: RequestBuilder, body: Value) -> Said {
+        let asked = asked.header("Content-Type", "application/json").body(body.to_string());
+        Said::of(asked.send().await.unwrap()).await
+    }
+
+    /// Without a body.
+    async fn bare(&self, method: Method, path: &str, token: &str) -> Said {
+        Said::of(self.ask(method, path).bearer_auth(token).send().await.unwrap()).await
+    }
+
+    /// Changes the file past everybody.
+    async fn sql(&self, sql: &'static str) {
+        let mut connection = self.connection().await;
+        let statements = sqlx::AssertSqlSafe(crate::past::in_words(sql));
+        sqlx::raw_sql(statements).execute(&mut connection).await.expect(sql);
+        connection.close().await.unwrap();
+    }
+
+    async fn number(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&mut self.connection().await).await.expect(sql)
+    }
+
+    async fn connection(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.path("a.db"));
+        SqliteConnection::connect_with(&options).await.unwrap()
+    }
+
+    /// A new request.
+    async fn request(&self, token: &str, program: &str) -> String {
+        let wish = json!({ "kind": "link", "account": ACCOUNT, "program": program });
+        let said = self.post("/api/v1/requests", token, wish).await;
+        assert_eq!(said.status, StatusCode::CREATED, "{said:?}");
+        said.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Kills the daemon and starts another.
+    async fn killed(&mut self) {
+        self.daemon.take().unwrap().kill();
+        self.daemon = Some(Process::start(self.command("run"), &self.log).await);
     }
 
     async fn sign_in(&self, name: &str, password: &str) -> Said {

@@ -35,6 +35,7 @@ fn bound(said: &Said, place: &str) {
 async fn every_route_knows_its_callers() {
     let house = House::open("").await;
     let (viewer, metrics) = (house.viewer().await, house.token(Role::Viewer, &[Scope::Metrics]).await);
+    let (operator, admin) = (house.operator().await, house.admin().await);
     for route in ROUTES {
         let (path, place) = (at(route.path), format!("{} {}", route.method, route.path));
         let ask = || house.ask(route.method.clone(), &path);
@@ -62,15 +63,25 @@ async fn every_route_knows_its_callers() {
                 let known = (none.problem(), none.header("www-authenticate"));
                 assert_eq!(known, ((401, "unauthenticated".to_owned()), "Bearer"), "{place}");
             }
-            assert!(![401, 403].contains(&by_viewer.status.as_u16()), "{place}: {by_viewer:?}");
+            let least = if let Access::May(role, _) = route.access { role } else { Role::Viewer };
+            let by_operator = said(ask().bearer_auth(&operator)).await;
+            let by_admin = said(ask().bearer_auth(&admin)).await;
+            for (role, said) in [(Role::Viewer, &by_viewer), (Role::Operator, &by_operator), (Role::Admin, &by_admin)] {
+                if role < least {
+                    assert_eq!(said.problem(), (403, "forbidden".to_owned()), "{place}: {role}");
+                } else {
+                    assert!(![401, 403].contains(&said.status.as_u16()), "{place}: {role}: {said:?}");
+                }
+            }
         }
         match route.access {
             Access::Open | Access::Anyone => {}
             Access::May(_, Scope::Metrics) => assert_eq!(by_metrics.status, StatusCode::OK, "{place}: {by_metrics:?}"),
-            Access::May(_, scope) => {
+            Access::May(role, scope) => {
                 assert_eq!(by_metrics.problem(), (403, "forbidden".to_owned()), "{place}");
                 let detail = by_metrics.json()["detail"].as_str().unwrap().to_owned();
-                assert!(detail.contains(scope.as_str()), "{place}: {detail}");
+                let lacks = if role > Role::Viewer { role.as_str() } else { scope.as_str() };
+                assert!(detail.contains(lacks), "{place}: {detail}");
             }
         }
         if route.method != Method::GET {
@@ -90,7 +101,7 @@ async fn what_is_not_there_is_told_as_a_problem_in_the_callers_language() {
     assert_eq!(outside.problem(), (404, "not_found".to_owned()));
     let put = house.ask(Method::PUT, "/api/v1/requests").bearer_auth(&viewer);
     let put = Said::of(put.send().await.unwrap()).await;
-    assert_eq!((put.problem(), put.header("allow")), ((405, "method".to_owned()), "GET, HEAD"));
+    assert_eq!((put.problem(), put.header("allow")), ((405, "method".to_owned()), "GET, HEAD, POST"));
     let chinese = house.ask(Method::GET, "/api/v1/requests?stat=linked").bearer_auth(&viewer);
     let chinese = chinese.header("Accept-Language", "zh-CN,zh;q=0.9,en;q=0.8");
     let chinese = Said::of(chinese.send().await.unwrap()).await;
