@@ -99,6 +99,17 @@ impl Said {
     }
 }
 
+fn with_body(asked: RequestBuilder, body: &Value) -> RequestBuilder {
+    asked.header("Content-Type", "application/json").body(body.to_string())
+}
+
+/// All of these at once.
+async fn at_once(asked: impl Iterator<Item = RequestBuilder>) -> Vec<Said> {
+    let asked: tokio::task::JoinSet<Said> =
+        asked.map(|asked| async move { Said::of(asked.send().await.unwrap()).await }).collect();
+    asked.join_all().await
+}
+
 impl House {
     /// A daemon that calls nobody, with more of `[http]` than its listener.
     async fn open(more: &str) -> Self {
@@ -190,8 +201,7 @@ impl House {
     }
 
     async fn send(&self, asked: RequestBuilder, body: Value) -> Said {
-        let asked = asked.header("Content-Type", "application/json").body(body.to_string());
-        Said::of(asked.send().await.unwrap()).await
+        Said::of(with_body(asked, &body).send().await.unwrap()).await
     }
 
     /// Without a body.

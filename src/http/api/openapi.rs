@@ -201,6 +201,7 @@ fn if_match() -> Parameter {
 /// What a parameter means that has a list of words, and so no text of its own.
 fn meaning(parameter: &str) -> Option<&'static str> {
     Some(match parameter {
+        "action" => "Only of this kind",
         "include" => "What to show beside it; repeated, or with commas",
         "kind" => "Only of this kind",
         "label" => "Only with this label, as NAME=VALUE; repeatable",

@@ -25,8 +25,11 @@ async fn a_request_is_cancelled_as_it_was_read_or_not_at_all() {
     let long = act(&house, &cancel, &operator, None, json!({ "reason": "a\nb" })).await;
     assert_eq!((long.problem().0, &long.json()["errors"][0]["pointer"]), (422, &json!("/reason")));
     // Of twenty who read the same, one decides.
-    let many = (0..20).map(|_| act(&house, &cancel, &operator, Some(&tag), json!({ "reason": "客户已离开" })));
-    let many = futures_util::future::join_all(many).await;
+    let ask = |_| {
+        let asked = house.ask(Method::POST, &cancel).bearer_auth(&operator).header("If-Match", &tag);
+        with_body(asked, &json!({ "reason": "客户已离开" }))
+    };
+    let many = at_once((0..20).map(ask)).await;
     let done: Vec<&Said> = many.iter().filter(|said| said.status == StatusCode::OK).collect();
     assert_eq!(done.len(), 1, "{many:?}");
     assert!(many.iter().all(|said| said.status == StatusCode::OK || said.problem() == (412, "changed".to_owned())));
@@ -80,7 +83,7 @@ async fn only_what_is_finished_is_asked_for_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_has_not_answered_is_reminded_by_the_rules_of_nudges() {
     let quiet = "[alerts]\nquiet_hours = \"00:00-23:59\"\nlanguage = \"en\"\n[[alerts.channel]]\nname = \"shops\"\n\
-                 kind = \"log\"\nevents = []\n[nudge]\nchannels = { \"*\" = \"shops\" }";
+                 kind = \"log\"\nevents = [\"conflict\"]\n[nudge]\nchannels = { \"*\" = \"shops\" }";
     let house = House::open(quiet).await;
     let operator = house.operator().await;
     let id = house.request(&operator, PROGRAM).await;
@@ -193,8 +196,11 @@ async fn an_alert_is_taken_put_off_and_ended_with_a_note() {
     assert_eq!((off.status.as_u16(), &off.json()["state"]), (200, &json!("snoozed")));
     // Of twenty who read the same, one decides.
     let tag = off.header("etag").to_owned();
-    let many =
-        futures_util::future::join_all((0..20).map(|_| on("resolve", Some(&tag), json!({ "note": "mended" })))).await;
+    let ask = |_| {
+        let asked = house.ask(Method::POST, &format!("{path}/resolve")).bearer_auth(&operator).header("If-Match", &tag);
+        with_body(asked, &json!({ "note": "mended" }))
+    };
+    let many = at_once((0..20).map(ask)).await;
     assert_eq!(many.iter().filter(|said| said.status == StatusCode::OK).count(), 1, "{many:?}");
     assert!(many.iter().all(|said| [200, 412].contains(&said.status.as_u16())), "{many:?}");
     for what in ["acknowledge", "resolve"] {

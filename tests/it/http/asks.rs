@@ -38,8 +38,8 @@ async fn a_key_means_one_request_whoever_asks_and_whatever_is_killed() {
     assert_eq!(taken.problem(), (409, "key_taken".to_owned()));
     assert_eq!((&taken.json()["current"]["id"], &taken.json()["errors"][0]["pointer"]), (&body["id"], &json!("/key")));
     // Twenty at once, of whom one is the first.
-    let many = (0..20).map(|_| house.post(PATH, &operator, wish(&program(1), Some("order-8"))));
-    let many = futures_util::future::join_all(many).await;
+    let ask = |_| with_body(house.ask(Method::POST, PATH).bearer_auth(&operator), &wish(&program(1), Some("order-8")));
+    let many = at_once((0..20).map(ask)).await;
     assert_eq!(many.iter().filter(|said| said.status == StatusCode::CREATED).count(), 1);
     assert_eq!(many.iter().filter(|said| said.status == StatusCode::OK).count(), 19);
     assert!(many.iter().all(|said| said.json()["id"] == many[0].json()["id"]));

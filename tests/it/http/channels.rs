@@ -6,7 +6,7 @@ use crate::told::receiver::{Answer, Receiver};
 fn channels(url: &str) -> String {
     format!(
         "[alerts]\nlanguage = \"en\"\n[[alerts.channel]]\nname = \"ops\"\nkind = \"webhook\"\nurl = \"{url}\"\nsecret = \"{}\"\n\
-         events = []\n[[alerts.channel]]\nname = \"book\"\nkind = \"log\"\nevents = []",
+         events = [\"conflict\"]\n[[alerts.channel]]\nname = \"book\"\nkind = \"log\"\nevents = [\"conflict\"]",
         Receiver::secret()
     )
 }
