@@ -34,7 +34,16 @@ const ARROWS: [(&str, &[&str]); 24] = [
     (
         "http",
         &[
-            "domain", "clock", "wechat", "store", "notify", "credential", "vault", "engine", "metrics", "config",
+            "domain",
+            "clock",
+            "wechat",
+            "store",
+            "notify",
+            "credential",
+            "vault",
+            "engine",
+            "metrics",
+            "config",
             "shutdown",
         ],
     ),
