@@ -55,7 +55,7 @@ pub struct DraftedNudge {
     pub account: String,
     /// Its mini program.
     pub program: String,
-    /// Who has not answered: account_admin, program_admin or unlink.
+    /// Who has not answered: `account_admin`, `program_admin` or `unlink`.
     #[schema(value_type = String)]
     pub stage: &'static str,
     /// The language of the words.
