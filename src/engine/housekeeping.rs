@@ -38,7 +38,7 @@ const DRIFT_PART: f64 = 0.25;
 const DRIFT_SPREAD_MAX: Duration = Duration::from_hours(20);
 
 /// How long messages to the outside are kept that nobody is owed any more.
-const KEEP_EVENTS: Duration = Duration::from_hours(24 * 30);
+pub const KEEP_EVENTS: Duration = Duration::from_hours(24 * 30);
 
 /// How long messages are kept that were given up: a person who looks once a quarter still finds them.
 const KEEP_DEAD: Duration = Duration::from_hours(24 * 90);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::domain::message::Message;
+use crate::domain::{message::Message, time::Time};
 
 /// The version of `CloudEvents` that we write
 /// (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#specversion>).
@@ -49,21 +49,48 @@ enum Data<'m> {
     Text(&'m str),
 }
 
+/// An event as machines read it, without words for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BareEvent<'e> {
+    /// Its id.
+    pub id: &'e str,
+    /// Its type.
+    pub kind: &'e str,
+    /// What it is about.
+    pub subject: &'e str,
+    /// Its key of order.
+    pub partition_key: &'e str,
+    /// Its place among all events.
+    pub sequence: i64,
+    /// When it happened.
+    pub at: Time,
+    /// Its data: a JSON object as text.
+    pub data: &'e str,
+}
+
+impl<'m> From<&'m Message> for BareEvent<'m> {
+    fn from(message: &'m Message) -> Self {
+        let Message { id, kind, subject, partition_key, sequence, at, data, .. } = message;
+        Self { id, kind, subject, partition_key, sequence: *sequence, at: *at, data }
+    }
+}
+
 /// The event as a JSON object, in the structured mode of `CloudEvents` 1.0. `partitionkey` and `sequence` are its
 /// extensions: events with the same key come in the order of their sequences.
 #[must_use]
-pub fn cloud_event(message: &Message) -> String {
+pub fn cloud_event<'e>(event: impl Into<BareEvent<'e>>) -> String {
+    let BareEvent { id, kind, subject, partition_key, sequence, at, data } = event.into();
     let event = CloudEvent {
         specversion: SPEC_VERSION,
-        id: &message.id,
+        id,
         source: SOURCE,
-        r#type: &message.kind,
-        subject: &message.subject,
-        time: message.at.to_string(),
+        r#type: kind,
+        subject,
+        time: at.to_string(),
         datacontenttype: DATA_TYPE,
-        partitionkey: &message.partition_key,
-        sequence: format!("{:0SEQUENCE_DIGITS$}", message.sequence),
-        data: serde_json::from_str(&message.data).map_or(Data::Text(&message.data), Data::Json),
+        partitionkey: partition_key,
+        sequence: format!("{sequence:0SEQUENCE_DIGITS$}"),
+        data: serde_json::from_str(data).map_or(Data::Text(data), Data::Json),
     };
     // Texts and numbers always become JSON.
     serde_json::to_string(&event).unwrap_or_default()

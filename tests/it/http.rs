@@ -6,6 +6,7 @@ mod bounds;
 mod channels;
 mod described;
 mod documented;
+mod events;
 mod identity;
 mod lists;
 mod people;

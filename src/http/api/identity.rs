@@ -144,6 +144,19 @@ pub(super) async fn identify(State(api): State<Api>, mut request: Request, next:
     next.run(request).await
 }
 
+/// Whether whoever came with these headers is still the same and may still use a route. While nobody can tell, they may.
+pub(super) async fn still_may(
+    api: &Api,
+    (headers, peer): (&HeaderMap, Option<Peer>),
+    caller: &Caller,
+    access: Access,
+) -> bool {
+    match authenticate(api, headers, peer).await {
+        Ok(now) => now.name == caller.name && now.may(access).is_ok(),
+        Err(problem) => problem.word() != Word::Unauthenticated,
+    }
+}
+
 /// 405 with the methods that the path takes.
 fn not_allowed(path: &str) -> Response {
     let methods = ROUTES.iter().filter(|route| route.path == path).map(|route| &route.method);

@@ -14,6 +14,8 @@ mod channels;
 mod conflicts;
 mod cookie;
 mod cross_site;
+mod events;
+mod feed;
 mod front;
 mod guesses;
 mod health;
@@ -132,7 +134,7 @@ impl Door {
         let Self { listener, api } = self;
         let connections = usize::try_from(api.http.connections).unwrap_or(usize::MAX);
         let serving = server::serve_kept(listener, router(&api), (connections, Patience::default()), shutdown);
-        tokio::join!(serving, health::watch(&api, shutdown));
+        tokio::join!(serving, health::watch(&api, shutdown), feed::run(&api, shutdown));
     }
 }
 
@@ -176,6 +178,7 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(channel_acts::retry))
         .routes(routes!(reports::approvals))
         .routes(routes!(reports::digest))
+        .routes(routes!(events::events))
         .routes(routes!(machine::audit, machine::audit_now))
         .routes(routes!(machine::plan))
         .routes(routes!(machine::gates))

@@ -151,6 +151,9 @@ fn common(path: &str, method: &HttpMethod, operation: &mut Operation) {
     if !is_get && ["/api/v1/requests", "/api/v1/requests/batch"].contains(&path) {
         statuses.push("409");
     }
+    if path == "/api/v1/events" {
+        statuses.push("406");
+    }
     let responses = &mut operation.responses.responses;
     for status in statuses {
         responses.entry(status.to_owned()).or_insert_with(|| RefOr::Ref(Ref::from_response_name(PROBLEM)));

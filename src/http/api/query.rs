@@ -138,9 +138,14 @@ impl Query {
         })
     }
 
+    /// Rows of a page.
+    pub fn limit(&mut self) -> u32 {
+        self.number("limit", LIMITS).unwrap_or(LIMIT)
+    }
+
     /// Which page of a list.
     pub fn page(&mut self) -> Span {
-        let limit = self.number("limit", LIMITS).unwrap_or(LIMIT);
+        let limit = self.limit();
         let after = self.one_by("after", |value| {
             page::key_of(value)
                 .ok_or_else(|| Text::fixed("expected the `next` of a page before", "应为前一页的 `next`"))

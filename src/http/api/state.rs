@@ -13,6 +13,7 @@ use std::{
 use tokio::sync::{Semaphore, watch};
 
 use super::{
+    feed::Feed,
     guesses::{SignInLimits, TestLimits},
     problem::Problem,
     pulse::Pulse,
@@ -76,6 +77,10 @@ pub struct Shared {
     pub(super) tests: TestLimits,
     pub(super) passwords: Semaphore,
     metrics: OnceLock<Metrics>,
+    /// What event streams are fed from.
+    pub(super) feed: Feed,
+    /// One for each stream that there may be.
+    pub(super) streams: Arc<Semaphore>,
     reads: Semaphore,
     reports: Semaphore,
 }
@@ -104,6 +109,7 @@ impl Api {
     #[must_use]
     pub fn new(engine: Arc<Engine>, config: watch::Receiver<Arc<Config>>, http: Http, shutdown: Shutdown) -> Self {
         let (sign_ins, tests) = (SignInLimits::new(engine.clock()), TestLimits::new(engine.clock()));
+        let streams = Arc::new(Semaphore::new(usize::try_from(http.streams).unwrap_or(usize::MAX)));
         Self(Arc::new(Shared {
             metrics: OnceLock::new(),
             engine,
@@ -115,6 +121,8 @@ impl Api {
             sign_ins,
             tests,
             passwords: Semaphore::new(PASSWORDS),
+            feed: Feed::default(),
+            streams,
             reads: Semaphore::new(READS),
             reports: Semaphore::new(REPORTS),
         }))
@@ -150,6 +158,12 @@ impl Shared {
     #[must_use]
     pub fn now(&self) -> Time {
         self.clock().now()
+    }
+
+    /// Event streams that are open now.
+    #[must_use]
+    pub fn open_streams(&self) -> usize {
+        usize::try_from(self.http.streams).unwrap_or(usize::MAX).saturating_sub(self.streams.available_permits())
     }
 
     /// The configuration in force.

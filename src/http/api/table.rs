@@ -34,6 +34,8 @@ const STAND: Access = Access::May(Role::Operator, Scope::Accounts);
 const ALERT: Access = Access::May(Role::Operator, Scope::Alerts);
 const TELL: Access = Access::May(Role::Operator, Scope::Channels);
 const MANAGE: Access = Access::May(Role::Admin, Scope::Users);
+/// Who may follow events, which is asked again while a stream goes on.
+pub(super) const EVENTS: Access = Access::May(Role::Viewer, Scope::Events);
 
 const fn get(path: &'static str, access: Access) -> Route {
     Route { method: Method::GET, path, access }
@@ -81,6 +83,7 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/channels/{name}/deliveries", VIEW),
     get("/api/v1/reports/approvals", VIEW),
     get("/api/v1/reports/digest", VIEW),
+    get("/api/v1/events", EVENTS),
     get("/api/v1/audit", VIEW),
     get("/api/v1/plan", VIEW),
     get("/api/v1/gates", VIEW),

@@ -12,6 +12,7 @@ pub mod authorizers;
 pub mod deferred;
 pub mod digest;
 pub mod due_deliveries;
+pub mod events;
 pub mod id_suffix;
 pub(super) mod illegal_rows;
 pub mod news;
