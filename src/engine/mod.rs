@@ -12,6 +12,7 @@ mod apply_listing;
 pub mod approvals;
 pub mod audit;
 mod bad_row;
+mod bulk;
 pub mod calls;
 pub mod capacity_report;
 mod change;

@@ -52,14 +52,19 @@ struct Filters {
     label: Vec<String>,
 }
 
-/// Accounts, by appid.
-#[utoipa::path(get, path = "/api/v1/accounts", tag = "accounts", params(Filters, PageParams), responses((status = 200, body = Page<AccountView>)))]
-pub(super) async fn list(State(api): State<Api>, mut query: Query) -> Result<Page<AccountView>, Problem> {
-    let filter = AccountFilter {
+/// All of them but labels.
+pub(super) fn filters(query: &mut Query) -> AccountFilter {
+    AccountFilter {
         state: query.word("state", &["active", "suspended"]).map(str::to_owned),
         suspended_by: query.list_by("suspended_by", query::parsed::<SuspendedBy>),
         troubles: query.words("trouble", &Trouble::ALL.map(Trouble::as_str)).into_iter().map(str::to_owned).collect(),
-    };
+    }
+}
+
+/// Accounts, by appid.
+#[utoipa::path(get, path = "/api/v1/accounts", tag = "accounts", params(Filters, PageParams), responses((status = 200, body = Page<AccountView>)))]
+pub(super) async fn list(State(api): State<Api>, mut query: Query) -> Result<Page<AccountView>, Problem> {
+    let filter = filters(&mut query);
     let (labels, span) = (query.labels(), query.page());
     query.done()?;
     let store = api.store();

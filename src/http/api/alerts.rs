@@ -50,17 +50,20 @@ struct Filters {
     request: Option<String>,
 }
 
-/// Alerts, newest first; only open ones unless `state` says otherwise.
-#[utoipa::path(get, path = "/api/v1/alerts", tag = "alerts", params(Filters, PageParams), responses((status = 200, body = Page<AlertView>)))]
-pub(super) async fn list(State(api): State<Api>, mut query: Query) -> Result<Page<AlertView>, Problem> {
-    let filter = AlertFilter {
+pub(super) fn filters(query: &mut Query) -> AlertFilter {
+    AlertFilter {
         states: states(query.word("state", &params::ALERT_STATES)),
         rule: query.word("rule", &Rule::ALL.map(Rule::as_str)).map(str::to_owned),
         reason: query.one_by("reason", |reason| Ok(reason.to_owned())),
         account: query.account("account").map(String::from),
         request: query.id("request").map(String::from),
-    };
-    let span = query.page();
+    }
+}
+
+/// Alerts, newest first; only open ones unless `state` says otherwise.
+#[utoipa::path(get, path = "/api/v1/alerts", tag = "alerts", params(Filters, PageParams), responses((status = 200, body = Page<AlertView>)))]
+pub(super) async fn list(State(api): State<Api>, mut query: Query) -> Result<Page<AlertView>, Problem> {
+    let (filter, span) = (filters(&mut query), query.page());
     query.done()?;
     let rows = api.reading(api.store().alert_page(&filter, span.after.as_deref(), span.rows())).await?;
     Ok(span.page(rows, |row| row.id.clone()))

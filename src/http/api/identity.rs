@@ -69,7 +69,7 @@ impl Caller {
     }
 
     /// Whether they may use a route.
-    fn may(&self, access: Access) -> Result<(), Problem> {
+    pub(super) fn may(&self, access: Access) -> Result<(), Problem> {
         let Access::May(role, scope) = access else { return Ok(()) };
         if self.role < role {
             let (en, zh) = (

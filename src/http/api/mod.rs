@@ -9,6 +9,7 @@ mod actions;
 mod alert_acts;
 mod alerts;
 pub mod body;
+mod bulk;
 mod channel_acts;
 mod channels;
 mod conflicts;
@@ -179,6 +180,7 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(reports::approvals))
         .routes(routes!(reports::digest))
         .routes(routes!(events::events))
+        .routes(routes!(bulk::act))
         .routes(routes!(machine::audit, machine::audit_now))
         .routes(routes!(machine::plan))
         .routes(routes!(machine::gates))

@@ -19,7 +19,8 @@ use super::{
 };
 
 /// Bodies that callers send: their members are required where the type says so.
-const SENT: [&str; 15] = [
+const SENT: [&str; 16] = [
+    "BulkAsked",
     "SignIn",
     "NewRequest",
     "NewRequests",
@@ -153,6 +154,9 @@ fn common(path: &str, method: &HttpMethod, operation: &mut Operation) {
     }
     if path == "/api/v1/events" {
         statuses.push("406");
+    }
+    if path == "/api/v1/actions" && !is_get {
+        statuses.push("409");
     }
     let responses = &mut operation.responses.responses;
     for status in statuses {

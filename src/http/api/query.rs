@@ -4,6 +4,7 @@ use std::{borrow::Cow, convert::Infallible, fmt::Display, ops::RangeInclusive, s
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
 
 use super::{
     page::{self, Span},
@@ -28,6 +29,8 @@ pub struct Query {
     pairs: Vec<(String, String)>,
     known: Vec<&'static str>,
     faults: Vec<Fault>,
+    /// They stand in a body.
+    is_of_body: bool,
 }
 
 impl<S: Sync> FromRequestParts<S> for Query {
@@ -52,6 +55,17 @@ impl Query {
             (decoded(name), decoded(value))
         });
         Self { pairs: pairs.collect(), ..Self::default() }
+    }
+
+    /// The same as members of a body, each with its values.
+    #[must_use]
+    pub fn of_members(members: &Map<String, Value>) -> Self {
+        let values = |value: &Value| -> Vec<String> {
+            value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let pairs =
+            members.iter().flat_map(|(name, value)| values(value).into_iter().map(|value| (name.clone(), value)));
+        Self { pairs: pairs.collect(), is_of_body: true, ..Self::default() }
     }
 
     /// A value that may be given once, in any form.
@@ -167,14 +181,25 @@ impl Query {
 
     /// Adds what only the handler can know to be wrong.
     pub fn wrong(&mut self, name: &str, detail: Text) {
-        self.faults.push(Fault { pointer: format!("?{name}"), detail });
+        let pointer = if self.is_of_body {
+            format!("/filter/{}", name.replace('~', "~0").replace('/', "~1"))
+        } else {
+            format!("?{name}")
+        };
+        self.faults.push(Fault { pointer, detail });
     }
 
     /// Ends the reading.
     ///
     /// # Errors
     /// [`Problem`] of all that was wrong, also what nobody asked for.
-    pub fn done(mut self) -> Result<(), Problem> {
+    pub fn done(self) -> Result<(), Problem> {
+        let faults = self.faults();
+        if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
+    }
+
+    /// All that was wrong, also what nobody asked for.
+    pub(super) fn faults(mut self) -> Vec<Fault> {
         let known = self.known.join(", ");
         for (name, _) in std::mem::take(&mut self.pairs) {
             let detail = if known.is_empty() {
@@ -187,7 +212,7 @@ impl Query {
             };
             self.wrong(&name, detail);
         }
-        if self.faults.is_empty() { Ok(()) } else { Err(Problem::invalid(self.faults)) }
+        self.faults
     }
 
     fn take(&mut self, name: &'static str) -> Vec<String> {

@@ -67,7 +67,7 @@ struct Filters {
     label: Vec<String>,
 }
 
-fn filters(query: &mut Query) -> RequestFilter {
+pub(super) fn filters(query: &mut Query) -> RequestFilter {
     RequestFilter {
         account: query.account("account").map(String::from),
         program: query.program("program").map(String::from),

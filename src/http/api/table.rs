@@ -84,6 +84,8 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/reports/approvals", VIEW),
     get("/api/v1/reports/digest", VIEW),
     get("/api/v1/events", EVENTS),
+    // What its noun needs beside it is asked for where the action is known.
+    post("/api/v1/actions", Access::May(Role::Operator, Scope::Read)),
     get("/api/v1/audit", VIEW),
     get("/api/v1/plan", VIEW),
     get("/api/v1/gates", VIEW),

@@ -178,6 +178,11 @@ fn push(query: &mut QueryBuilder<Sqlite>, filter: &AccountFilter, after: &str, l
     query.push(") ORDER BY account LIMIT ").push_bind(limit).push(") ORDER BY account");
 }
 
+/// Narrows a query of `account AS a` by all of a filter.
+pub(super) fn push_all_narrowing(query: &mut QueryBuilder<Sqlite>, filter: &AccountFilter) {
+    push_narrowing(query, filter, Given::All);
+}
+
 fn push_narrowing(query: &mut QueryBuilder<Sqlite>, filter: &AccountFilter, given: Given) {
     if let Some(state) = &filter.state {
         query.push(" AND a.state = ").push_bind(state.clone());

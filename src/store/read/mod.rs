@@ -9,6 +9,7 @@ pub mod alert_rules;
 pub mod alert_views;
 pub mod audit;
 pub mod authorizers;
+pub mod bulk;
 pub mod deferred;
 pub mod digest;
 pub mod due_deliveries;

@@ -5,6 +5,7 @@ use sqlx::SqliteConnection;
 use super::{
     accounts,
     action::{self, Action},
+    bulk_action::{self, BulkPage},
     import,
     requests::{Accepted, Ask, Sorted, insert, name, sort_out},
     urgency::Urgency,
@@ -29,13 +30,14 @@ struct Accept {
     urgency: Urgency,
     by: By,
     now: Time,
+    page: Option<BulkPage>,
 }
 
 impl WriteCommand for Accept {
     type Answer = Vec<Accepted>;
 
     async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<Accepted>, StoreError> {
-        let Self { requests, urgency, by, now } = self;
+        let Self { requests, urgency, by, now, page } = self;
         let (urgency, now) = (*urgency, *now);
         let asks: Vec<Ask<'_>> = requests.iter().map(Ask::from).collect();
         import::take_up_duplicates(tx, &asks, now).await?;
@@ -43,7 +45,13 @@ impl WriteCommand for Accept {
         let keys: Vec<_> = keyed.iter().map(|(id, wish)| (id.as_str(), wish.key.as_deref())).collect();
         name(tx, &keys).await?;
         insert(tx, &fresh, urgency, now).await?;
-        action::add(tx, &actions(&fresh, by, now)).await?;
+        match page {
+            None => action::add(tx, &actions(&fresh, by, now)).await?,
+            Some(page) => {
+                action::add(tx, &each(&fresh, by, now)).await?;
+                bulk_action::advance(tx, page, accepted.len() as u64).await?;
+            }
+        }
         if urgency == Urgency::Asked && !linked.is_empty() {
             // Links can be removed by anybody at any time: whoever asks by hand is to know soon.
             accounts::make_due(tx, &linked, urgency, now).await?;
@@ -66,7 +74,22 @@ impl Store {
         by: By,
         now: Time,
     ) -> Result<Vec<Accepted>, StoreError> {
-        self.writer.write(Accept { requests, urgency, by, now }).await
+        self.writer.write(Accept { requests, urgency, by, now, page: None }).await
+    }
+
+    /// The same for a page of an action on many, each a deed.
+    ///
+    /// # Errors
+    /// [`StoreError`]: none was written.
+    pub async fn accept_page(
+        &self,
+        requests: Vec<Request>,
+        by: By,
+        now: Time,
+        page: BulkPage,
+    ) -> Result<(), StoreError> {
+        let accept = Accept { requests, urgency: Urgency::InTurn, by, now, page: Some(page) };
+        self.writer.write(accept).await.map(drop)
     }
 }
 
@@ -75,6 +98,10 @@ fn actions(fresh: &[&Request], by: &By, now: Time) -> Vec<Action> {
     if fresh.len() > EACH_MAX {
         return vec![Action::of_many(ActionKind::Request, fresh.len() as u64, by, now)];
     }
+    each(fresh, by, now)
+}
+
+fn each(fresh: &[&Request], by: &By, now: Time) -> Vec<Action> {
     let action = |request: &&Request| match &request.retry_of {
         Some(earlier) => Action::of(ActionKind::Retry, earlier.as_str(), by, now),
         None => Action::of(ActionKind::Request, request.id.as_str(), by, now),

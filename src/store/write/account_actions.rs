@@ -4,6 +4,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     action::{self, Action},
+    bulk_action::{self, BulkPage},
     writer::WriteCommand,
 };
 use crate::{
@@ -81,7 +82,22 @@ impl Store {
         by: By,
         now: Time,
     ) -> Result<Vec<String>, StoreError> {
-        self.writer.write(TellAccounts { word, accounts, since: None, by, now }).await
+        self.writer.write(TellAccounts { word, accounts, since: None, by, now, page: None }).await
+    }
+
+    /// The same for a page of an action on many.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn tell_page(
+        &self,
+        word: Word,
+        accounts: Vec<String>,
+        by: By,
+        now: Time,
+        page: BulkPage,
+    ) -> Result<(), StoreError> {
+        self.writer.write(TellAccounts { word, accounts, since: None, by, now, page: Some(page) }).await.map(drop)
     }
 
     /// Says a word of an account that has stood as it does since then. Answers whether it changed it.
@@ -96,7 +112,7 @@ impl Store {
         by: By,
         now: Time,
     ) -> Result<bool, StoreError> {
-        let tell = TellAccounts { word, accounts: vec![account], since: Some(since), by, now };
+        let tell = TellAccounts { word, accounts: vec![account], since: Some(since), by, now, page: None };
         Ok(!self.writer.write(tell).await?.is_empty())
     }
 
@@ -114,13 +130,14 @@ struct TellAccounts {
     since: Option<Time>,
     by: By,
     now: Time,
+    page: Option<BulkPage>,
 }
 
 impl WriteCommand for TellAccounts {
     type Answer = Vec<String>;
 
     async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
-        let Self { word, accounts, since, by, now } = self;
+        let Self { word, accounts, since, by, now, page } = self;
         let (kind, statements): (_, &[&'static str]) = match word {
             Word::Suspend => (ActionKind::Suspend, &[SUSPEND]),
             // An account is one or the other.
@@ -135,6 +152,9 @@ impl WriteCommand for TellAccounts {
         if !changed.is_empty() {
             sqlx::query(WAKE).bind(bulk::json(&changed)).bind(now.ms()).execute(&mut *tx).await?;
             action::add(tx, &Action::of_each(kind, &changed, by, *now)).await?;
+        }
+        if let Some(page) = page {
+            bulk_action::advance(tx, page, changed.len() as u64).await?;
         }
         Ok(changed)
     }

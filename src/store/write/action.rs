@@ -88,8 +88,13 @@ pub(super) async fn add(tx: &mut SqliteConnection, actions: &[Action]) -> Result
 }
 
 /// [`add`] on the database thread.
+pub(super) fn add_all(db: Db<'_>, actions: &[Action]) -> Result<(), StoreError> {
+    db.bulk(ADD, actions).map(drop)
+}
+
+/// The same of one deed.
 pub(super) fn add_one(db: Db<'_>, action: &Action) -> Result<(), StoreError> {
-    db.bulk(ADD, std::slice::from_ref(action)).map(drop)
+    add_all(db, std::slice::from_ref(action))
 }
 
 impl Store {

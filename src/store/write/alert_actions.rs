@@ -4,6 +4,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     action::{self, Action},
+    bulk_action::{self, BulkPage},
     writer::WriteCommand,
 };
 use crate::{
@@ -78,7 +79,7 @@ impl AlertChange {
             Self::Snooze(until) => (SNOOZE, ActionKind::Snooze, until),
             Self::Resolve => (RESOLVE, ActionKind::Resolve, now),
         };
-        Change { sql, kind, ids, version, at, by, now }
+        Change { sql, kind, ids, version, at, by, now, page: None }
     }
 }
 
@@ -130,6 +131,22 @@ impl Store {
         self.change_alerts(AlertChange::Resolve, ids, None, by, now).await
     }
 
+    /// [`Self::change_alerts`] for a page of an action on many.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn change_alert_page(
+        &self,
+        how: AlertChange,
+        ids: Vec<String>,
+        by: By,
+        now: Time,
+        page: BulkPage,
+    ) -> Result<(), StoreError> {
+        let change = Change { page: Some(page), ..how.command(ids, None, by, now) };
+        self.writer.write(change).await.map(drop)
+    }
+
     /// Makes messages of a channel due that were given up: these, or all, the oldest first. Answers how many.
     ///
     /// # Errors
@@ -167,17 +184,21 @@ struct Change {
     at: Time,
     by: By,
     now: Time,
+    page: Option<BulkPage>,
 }
 
 impl WriteCommand for Change {
     type Answer = Vec<String>;
 
     async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
-        let Self { sql, kind, ids, version, at, by, now } = self;
+        let Self { sql, kind, ids, version, at, by, now, page } = self;
         let query = sqlx::query_scalar(*sql).bind(bulk::json(ids)).bind(at.ms());
         let query = query.bind(&by.actor.name).bind(&by.reason).bind(version);
         let changed: Vec<String> = query.fetch_all(&mut *tx).await?;
         action::add(tx, &Action::of_each(*kind, &changed, by, *now)).await?;
+        if let Some(page) = page {
+            bulk_action::advance(tx, page, changed.len() as u64).await?;
+        }
         Ok(changed)
     }
 }

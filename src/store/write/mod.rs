@@ -11,6 +11,7 @@ pub mod api_tokens;
 mod authorization;
 pub mod authorizer;
 pub mod authorizer_list;
+pub mod bulk_action;
 pub mod chain;
 pub(super) mod channels;
 pub mod claim;

@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 use super::{
     accounts,
     action::{self, Action},
+    bulk_action::{self, BulkDeeds},
     chain::{self, Head, Transition},
     followed,
     gates::{self, Gate, Opening},
@@ -54,6 +55,8 @@ pub struct Record {
     pub reconciled: Option<Time>,
     /// On whose word all of it is.
     pub action: Option<Action>,
+    /// The page of an action on many that it is.
+    pub bulk: Option<BulkDeeds>,
 }
 
 impl Record {
@@ -241,6 +244,10 @@ pub(super) fn write(db: Db<'_>, record: &Record) -> Result<Recorded, StoreError>
     }
     if let Some(action) = &record.action {
         action::add_one(db, action)?;
+    }
+    if let Some(BulkDeeds { actions, page }) = &record.bulk {
+        action::add_all(db, actions)?;
+        bulk_action::advance_on(db, page, actions.len() as u64)?;
     }
     Ok(Recorded::Written)
 }

@@ -1,0 +1,252 @@
+//! Actions on all that filters choose: shown first, then begun with what was shown as their condition, and done by the
+//! daemon in the background, whatever becomes of the caller.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::{
+    accounts, alerts,
+    body::Body,
+    identity::Caller,
+    problem::{Fault, HadCondition, Problem},
+    query::Query,
+    requests,
+    state::Api,
+    table::Access,
+    text::Text,
+    word::Word,
+};
+use crate::{
+    domain::{
+        action::{self, ActionKind, SubjectKind},
+        identity::{Role, Scope},
+        text::parse,
+        time::Time,
+    },
+    store::read::bulk::{BULK, Choice, Filters, Preview, bulk_kind},
+};
+
+/// The value of a filter.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+/// What is to be done to all that the filters choose.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BulkAsked {
+    /// `cancel` or `retry` requests; `acknowledge`, `snooze` or `resolve` alerts; `suspend` or `resume` accounts.
+    action: String,
+    /// The filters of the list, each a text or an array of texts; everything that is given must hold.
+    filter: BTreeMap<String, OneOrMore>,
+    /// Only show what would be touched.
+    #[serde(default)]
+    dry_run: bool,
+    /// The `cutoff` that was shown: nothing newer is touched.
+    cutoff: Option<String>,
+    /// The `digest` that was shown.
+    digest: Option<String>,
+    /// Why, for the record.
+    reason: Option<String>,
+    /// How long alerts are snoozed, such as `4h`.
+    #[serde(rename = "for")]
+    wait: Option<String>,
+    /// Until when alerts are snoozed.
+    until: Option<String>,
+}
+
+/// What an action would touch.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct BulkPreview {
+    /// How many can be changed.
+    count: u64,
+    /// Send it back: nothing newer is touched.
+    cutoff: String,
+    /// The ids of the first ten, or their appids.
+    sample: Vec<String>,
+    /// Send it back: where it is another by then, nothing is done.
+    digest: String,
+}
+
+/// An action that is begun.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct BulkBegun {
+    /// Its id: `/actions/{id}` tells how far it is.
+    id: String,
+    /// How many it touches.
+    count: u64,
+}
+
+impl From<Preview> for BulkPreview {
+    fn from(Preview { count, cutoff, sample, digest }: Preview) -> Self {
+        Self { count, cutoff, sample, digest }
+    }
+}
+
+/// Acts on all that filters choose and that can be changed. With `dry_run` it only shows them; sent again with the `cutoff`
+/// and the `digest` of that, it is begun, and the daemon does it in the background.
+#[utoipa::path(post, path = "/api/v1/actions", tag = "actions", request_body = BulkAsked, responses(
+    (status = 200, body = BulkPreview, description = "What would be touched"),
+    (status = 202, body = BulkBegun, description = "It is begun; Location says where its progress is", headers(
+        ("Location" = String, description = "Where its progress is"),
+    )),
+))]
+pub(super) async fn act(
+    State(api): State<Api>,
+    caller: Caller,
+    query: Query,
+    Body(asked): Body<BulkAsked>,
+) -> Result<Response, Problem> {
+    query.done()?;
+    let mut faults = Vec::new();
+    let kind = kind(&asked.action, &mut faults);
+    if let Some(kind) = kind {
+        caller.may(Access::May(Role::Operator, scope(kind)))?;
+    }
+    let reason = reason(asked.reason.as_deref(), &mut faults);
+    let until = until(&asked, kind, api.now(), &mut faults);
+    let filters = filters(&asked.filter);
+    let shown = if asked.dry_run { None } else { shown(&asked, &mut faults) };
+    let choice = kind.and_then(|kind| choice(kind, &filters, &mut faults));
+    let Some(choice) = choice.filter(|_| faults.is_empty()) else { return Err(Problem::invalid(faults)) };
+    if filters.is_empty() {
+        return Err(Problem::of(Word::FilterEmpty));
+    }
+    if api.reading(api.recorder().are_requests_moved()).await? {
+        return Err(importing());
+    }
+    let Some((cutoff, digest)) = shown else {
+        let preview = api.reporting(api.store().bulk_preview(&choice, None)).await?;
+        return Ok(Json(BulkPreview::from(preview)).into_response());
+    };
+    let preview = api.reporting(api.store().bulk_preview(&choice, Some(cutoff))).await?;
+    if preview.digest != digest {
+        return Err(Problem::changed(json!(BulkPreview::from(preview)), HadCondition::No));
+    }
+    let (by, now, count) = (caller.by().because(reason), api.now(), preview.count);
+    let id = api.store().begin_bulk(&choice, &preview, until, by, now).await?;
+    let headers = [
+        (header::LOCATION, format!("{}/api/v1/actions/{id}", api.http.base_path)),
+        (header::RETRY_AFTER, "1".to_owned()),
+    ];
+    Ok((StatusCode::ACCEPTED, headers, Json(BulkBegun { id, count })).into_response())
+}
+
+fn fault(pointer: &str, detail: Text) -> Fault {
+    Fault { pointer: pointer.to_owned(), detail }
+}
+
+fn kind(word: &str, faults: &mut Vec<Fault>) -> Option<ActionKind> {
+    let kind = bulk_kind(word);
+    if kind.is_none() {
+        let all = BULK.map(ActionKind::as_str).join(", ");
+        let text = Text::new(format!("expected one of {all}"), format!("应为以下之一：{all}"));
+        faults.push(fault("/action", text));
+    }
+    kind
+}
+
+/// The scope that a token needs for it.
+const fn scope(kind: ActionKind) -> Scope {
+    match kind.subject() {
+        SubjectKind::Account => Scope::Accounts,
+        SubjectKind::Alert => Scope::Alerts,
+        _ => Scope::Requests,
+    }
+}
+
+fn reason(text: Option<&str>, faults: &mut Vec<Fault>) -> Option<String> {
+    action::reason(text?).unwrap_or_else(|wrong| {
+        let text = Text::new(wrong, "应为一行文字，最多 1000 字节，不含控制字符");
+        faults.push(fault("/reason", text));
+        None
+    })
+}
+
+/// Until when alerts are to be silent: named by one of two members, and only for a snooze that is begun.
+fn until(asked: &BulkAsked, kind: Option<ActionKind>, now: Time, faults: &mut Vec<Fault>) -> Option<Time> {
+    let is_snooze = kind == Some(ActionKind::Snooze);
+    let wrong = |pointer: &str, en: &'static str, zh: &'static str| Err(fault(pointer, Text::fixed(en, zh)));
+    let found = match (asked.wait.as_deref(), asked.until.as_deref()) {
+        (Some(_), None) if !is_snooze => wrong("/for", "only snooze takes it", "仅 snooze 使用该成员"),
+        (_, Some(_)) if !is_snooze => wrong("/until", "only snooze takes it", "仅 snooze 使用该成员"),
+        (Some(_), Some(_)) => wrong("/until", "excludes for", "与 for 互斥"),
+        (None, None) if is_snooze && !asked.dry_run => {
+            wrong("/for", "for or until is needed: how long to snooze", "须给出 for 或 until：静默多久")
+        }
+        (None, None) => Ok(None),
+        (Some(wait), None) => match parse::span(wait) {
+            Ok(wait) if wait > Duration::ZERO => Ok(Some(now + wait)),
+            _ => wrong("/for", "expected a number with m, h, d or w, such as 4h", "应为数字加 m、h、d 或 w，例如 4h"),
+        },
+        (None, Some(until)) => match parse::moment(until) {
+            Some(until) if until > now => Ok(Some(until)),
+            Some(_) => wrong("/until", "this time has passed", "该时间已过"),
+            None => wrong(
+                "/until",
+                "expected a time with its offset, such as 2026-03-05T09:00:00+08:00",
+                "应为带时区的时间，例如 2026-03-05T09:00:00+08:00",
+            ),
+        },
+    };
+    found.unwrap_or_else(|wrong| {
+        faults.push(wrong);
+        None
+    })
+}
+
+/// The condition on which it is begun.
+fn shown(asked: &BulkAsked, faults: &mut Vec<Fault>) -> Option<(String, String)> {
+    let mut member = |pointer: &str, value: &Option<String>| {
+        if value.is_none() {
+            let text = Text::fixed(
+                "needed: send what the same with dry_run answered",
+                "必须提供：请发送先前 dry_run 所返回的值",
+            );
+            faults.push(fault(pointer, text));
+        }
+        value.clone()
+    };
+    let (cutoff, digest) = (member("/cutoff", &asked.cutoff), member("/digest", &asked.digest));
+    cutoff.zip(digest)
+}
+
+/// The filters that are given, as they are kept: arrays of texts.
+fn filters(given: &BTreeMap<String, OneOrMore>) -> Filters {
+    let values = |value: &OneOrMore| match value {
+        OneOrMore::One(value) => vec![value.clone()],
+        OneOrMore::More(values) => values.clone(),
+    };
+    let given = given.iter().map(|(name, value)| (name.clone(), values(value)));
+    given.filter(|(_, values)| !values.is_empty()).map(|(name, values)| (name, Value::from(values))).collect()
+}
+
+/// What the filters choose, read as strictly as those of the list are.
+fn choice(kind: ActionKind, filters: &Filters, faults: &mut Vec<Fault>) -> Option<Choice> {
+    let mut query = Query::of_members(filters);
+    match kind.subject() {
+        SubjectKind::Account => drop((accounts::filters(&mut query), query.labels())),
+        SubjectKind::Alert => drop(alerts::filters(&mut query)),
+        _ => drop(requests::filters(&mut query)),
+    }
+    faults.extend(query.faults());
+    Choice::of(kind, filters)
+}
+
+/// While requests are moved to where they are looked for, not all of them are found.
+fn importing() -> Problem {
+    let text = Text::fixed("An import is being finished; try again in a moment.", "正在完成一次导入，请稍后重试。");
+    Problem::new(Word::Busy, text)
+}

@@ -1,0 +1,132 @@
+//! Actions on many: begun with all that the daemon needs to do them by itself, and how far each has come, written in the
+//! transaction of the deeds that a page of it is.
+
+use serde_json::json;
+use sqlx::SqliteConnection;
+
+use super::action::Action;
+use crate::{
+    domain::{action::By, time::Time},
+    store::{
+        Store, StoreError,
+        executor::Db,
+        read::bulk::{Choice, Preview},
+        row_id::new_id,
+    },
+};
+
+const BEGIN: &str = "
+    INSERT INTO action (id, at, actor, via, token, address, action, subject_kind, filter, count, reason, arguments,
+                        cutoff)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+
+const ADVANCE: &str = "
+    UPDATE action SET position = ?2, done = done + ?3, failed = failed + ?4 WHERE id = ?1 AND outcome IS NULL";
+
+// What was chosen and could not be changed any more when its turn came has failed, too.
+const FINISH: &str = "
+    UPDATE action
+    SET finished_at = ?2, failed = max(failed, coalesce(count, 0) - done),
+        outcome = CASE WHEN max(failed, coalesce(count, 0) - done) <= 0 THEN 'done'
+                       WHEN done > 0 THEN 'partly' ELSE 'failed' END
+    WHERE id = ?1 AND outcome IS NULL";
+
+/// A page of an action on many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BulkPage {
+    /// The action.
+    pub action: String,
+    /// The key of the last one of the page.
+    pub position: String,
+    /// How many it has.
+    pub count: u64,
+}
+
+impl Store {
+    /// Begins an action on many; answers its id.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it was not begun.
+    pub async fn begin_bulk(
+        &self,
+        choice: &Choice,
+        preview: &Preview,
+        until: Option<Time>,
+        by: By,
+        now: Time,
+    ) -> Result<String, StoreError> {
+        let (id, kind, filter) = (new_id(now), choice.kind(), choice.record().to_owned());
+        let arguments = until.map(|until| json!({ "until": until.ms() }).to_string());
+        let (count, cutoff, begun) =
+            (i64::try_from(preview.count).unwrap_or(i64::MAX), preview.cutoff.clone(), id.clone());
+        let By { actor, reason, filter: _ } = by;
+        let write = move |db: Db<'_>| {
+            let whom = (&actor.name, actor.via.as_str(), &actor.token, &actor.address);
+            let what = (kind.as_str(), kind.subject().as_str(), &filter, count);
+            db.execute(
+                BEGIN,
+                rusqlite::params![
+                    id,
+                    now.ms(),
+                    whom.0,
+                    whom.1,
+                    whom.2,
+                    whom.3,
+                    what.0,
+                    what.1,
+                    what.2,
+                    what.3,
+                    reason,
+                    arguments,
+                    cutoff
+                ],
+            )
+            .map(drop)
+        };
+        self.executor.write(write).await?;
+        Ok(begun)
+    }
+
+    /// Passes a page of which nothing can be done.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn pass_bulk(&self, page: BulkPage) -> Result<(), StoreError> {
+        self.executor.write(move |db| advance_on(db, &page, 0)).await
+    }
+
+    /// Ends an action on many: nothing of it is left.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it still goes on.
+    pub async fn finish_bulk(&self, id: String, now: Time) -> Result<(), StoreError> {
+        self.executor.write(move |db| db.execute(FINISH, (&id, now.ms())).map(drop)).await
+    }
+}
+
+/// How many of a page were not changed.
+fn left_of(page: &BulkPage, done: u64) -> i64 {
+    i64::try_from(page.count.saturating_sub(done)).unwrap_or(i64::MAX)
+}
+
+/// Writes within the transaction of a page that so many of it are changed.
+pub(super) async fn advance(tx: &mut SqliteConnection, page: &BulkPage, done: u64) -> Result<(), StoreError> {
+    let query = sqlx::query(ADVANCE).bind(&page.action).bind(&page.position);
+    query.bind(i64::try_from(done).unwrap_or(i64::MAX)).bind(left_of(page, done)).execute(tx).await?;
+    Ok(())
+}
+
+/// [`advance`] on the database thread.
+pub(super) fn advance_on(db: Db<'_>, page: &BulkPage, done: u64) -> Result<(), StoreError> {
+    let counted = i64::try_from(done).unwrap_or(i64::MAX);
+    db.execute(ADVANCE, (&page.action, &page.position, counted, left_of(page, done))).map(drop)
+}
+
+/// Deeds of a page that are written with the decisions they are.
+#[derive(Debug, Clone)]
+pub struct BulkDeeds {
+    /// One for each that is changed.
+    pub actions: Vec<Action>,
+    /// The page.
+    pub page: BulkPage,
+}
