@@ -25,6 +25,7 @@ use crate::{
         read::bulk::{Choice, Found, UnderWay},
         write::{
             account_actions::Word,
+            alert_actions::AlertChange,
             action::Action,
             bulk_action::{BulkDeeds, BulkPage},
             import::ImportRow,

@@ -3,6 +3,7 @@
 mod acts;
 mod asks;
 mod bounds;
+mod bulk;
 mod channels;
 mod described;
 mod documented;
@@ -128,6 +129,12 @@ impl House {
         let mut house = Self { folder, port, base, client, log: Log::default(), daemon: None };
         house.daemon = Some(Process::start(house.command("run"), &house.log).await);
         house
+    }
+
+    /// Kills the daemon and begins another one.
+    async fn again(&mut self) {
+        drop(self.daemon.take());
+        self.daemon = Some(Process::start(self.command("run"), &self.log).await);
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -85,11 +85,6 @@ impl House {
             events.extend(items);
         }
     }
-
-    async fn again(&mut self) {
-        drop(self.daemon.take());
-        self.daemon = Some(Process::start(self.command("run"), &self.log).await);
-    }
 }
 
 fn program(number: usize) -> String {
