@@ -1,6 +1,6 @@
 //! Joins the other modules: accepts requests, polls due accounts, makes calls, writes decisions.
 //!
-//! [`accept`] is what commands call, [`imports`] the same for many wishes. [`drive`] is the loop: it takes what is due
+//! [`accept`] is what commands call, [`imports`] the same for many wishes, `bulk` for all that filters choose. [`drive`] is the loop: it takes what is due
 //! from the [`due_queue`], has [`poll`] read the list and [`submit`] make calls; both hand what they learned to
 //! [`record`], the only place where a decision becomes a transaction. [`gates`] hold calls back, `holds` says what that
 //! means, an operator may open one ([`open_gate`]), [`housekeeping`] is started by cron, [`audit`] proves that nothing

@@ -79,6 +79,12 @@ impl Store {
         self.place.holds()
     }
 
+    /// The database's file.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        self.place.path()
+    }
+
     /// How writing goes, now and whenever it changes.
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {

@@ -2,6 +2,7 @@
 
 mod acts;
 mod asks;
+mod backups;
 mod bounds;
 mod bulk;
 mod channels;

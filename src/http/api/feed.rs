@@ -24,6 +24,7 @@ use tokio::{
 use super::state::Api;
 use crate::{
     domain::time::Time,
+    metrics::http::OpenStream,
     notify::cloudevents::{BareEvent, cloud_event},
     shutdown::Shutdown,
     store::{StoreError, read::events::LoggedEvent},
@@ -147,6 +148,7 @@ pub(super) struct Follower {
 pub(super) struct EventBody {
     pieces: mpsc::Receiver<Bytes>,
     _place: OwnedSemaphorePermit,
+    _counted: Option<OpenStream>,
 }
 
 impl Follower {
@@ -154,7 +156,8 @@ impl Follower {
     pub(super) fn new(api: &Api, seen: i64, place: OwnedSemaphorePermit) -> (Self, EventBody) {
         let (out, pieces) = mpsc::channel(WAITING);
         let feed = api.feed.0.subscribe();
-        (Self { api: api.clone(), feed, out, seen }, EventBody { pieces, _place: place })
+        let counted = api.metrics().map(|metrics| metrics.http().stream());
+        (Self { api: api.clone(), feed, out, seen }, EventBody { pieces, _place: place, _counted: counted })
     }
 
     /// Sends `first`, then every event, until the client has gone or `end` comes.

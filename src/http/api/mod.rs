@@ -8,6 +8,7 @@ mod accounts;
 mod actions;
 mod alert_acts;
 mod alerts;
+mod backups;
 pub mod body;
 mod bulk;
 mod channel_acts;
@@ -100,6 +101,7 @@ impl Door {
         };
         let listener = listener.context("[http] listen")?;
         let api = Api::new(Arc::clone(engine), config, http.clone(), shutdown.clone());
+        backups::end_lost(&api).await.context("the database cannot be written")?;
         let address = listener.address().map(|address| address.to_string());
         let listens_at = address.unwrap_or_else(|| format!("{:?}", http.listen));
         tracing::info!(
@@ -181,6 +183,7 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(reports::digest))
         .routes(routes!(events::events))
         .routes(routes!(bulk::act))
+        .routes(routes!(backups::list, backups::make))
         .routes(routes!(machine::audit, machine::audit_now))
         .routes(routes!(machine::plan))
         .routes(routes!(machine::gates))

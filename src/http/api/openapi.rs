@@ -155,8 +155,11 @@ fn common(path: &str, method: &HttpMethod, operation: &mut Operation) {
     if path == "/api/v1/events" {
         statuses.push("406");
     }
-    if path == "/api/v1/actions" && !is_get {
+    if ["/api/v1/actions", "/api/v1/backups"].contains(&path) && !is_get {
         statuses.push("409");
+    }
+    if path == "/api/v1/backups" {
+        statuses.push("404");
     }
     let responses = &mut operation.responses.responses;
     for status in statuses {

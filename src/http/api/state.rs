@@ -81,6 +81,8 @@ pub struct Shared {
     pub(super) feed: Feed,
     /// One for each stream that there may be.
     pub(super) streams: Arc<Semaphore>,
+    /// One, for a backup at a time.
+    pub(super) backups: Arc<Semaphore>,
     reads: Semaphore,
     reports: Semaphore,
 }
@@ -123,6 +125,7 @@ impl Api {
             passwords: Semaphore::new(PASSWORDS),
             feed: Feed::default(),
             streams,
+            backups: Arc::new(Semaphore::new(1)),
             reads: Semaphore::new(READS),
             reports: Semaphore::new(REPORTS),
         }))
@@ -158,12 +161,6 @@ impl Shared {
     #[must_use]
     pub fn now(&self) -> Time {
         self.clock().now()
-    }
-
-    /// Event streams that are open now.
-    #[must_use]
-    pub fn open_streams(&self) -> usize {
-        usize::try_from(self.http.streams).unwrap_or(usize::MAX).saturating_sub(self.streams.available_permits())
     }
 
     /// The configuration in force.

@@ -34,6 +34,8 @@ const STAND: Access = Access::May(Role::Operator, Scope::Accounts);
 const ALERT: Access = Access::May(Role::Operator, Scope::Alerts);
 const TELL: Access = Access::May(Role::Operator, Scope::Channels);
 const MANAGE: Access = Access::May(Role::Admin, Scope::Users);
+const BACKUPS: Access = Access::May(Role::Admin, Scope::Backup);
+
 /// Who may follow events, which is asked again while a stream goes on.
 pub(super) const EVENTS: Access = Access::May(Role::Viewer, Scope::Events);
 
@@ -84,6 +86,8 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/reports/approvals", VIEW),
     get("/api/v1/reports/digest", VIEW),
     get("/api/v1/events", EVENTS),
+    get("/api/v1/backups", BACKUPS),
+    post("/api/v1/backups", BACKUPS),
     // What its noun needs beside it is asked for where the action is known.
     post("/api/v1/actions", Access::May(Role::Operator, Scope::Read)),
     get("/api/v1/audit", VIEW),

@@ -159,7 +159,7 @@ impl FileIdentity {
     }
 
     /// Its name.
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::store) fn path(&self) -> &Path {
         &self.path
     }
 

@@ -1,12 +1,16 @@
 //! Actions on many: begun with all that the daemon needs to do them by itself, and how far each has come, written in the
 //! transaction of the deeds that a page of it is.
 
+use rusqlite::params;
 use serde_json::json;
 use sqlx::SqliteConnection;
 
 use super::action::Action;
 use crate::{
-    domain::{action::By, time::Time},
+    domain::{
+        action::{ActionKind, By},
+        time::Time,
+    },
     store::{
         Store, StoreError,
         executor::Db,
@@ -65,7 +69,7 @@ impl Store {
             let what = (kind.as_str(), kind.subject().as_str(), &filter, count);
             db.execute(
                 BEGIN,
-                rusqlite::params![
+                params![
                     id,
                     now.ms(),
                     whom.0,
@@ -101,6 +105,54 @@ impl Store {
     /// [`StoreError`]: it still goes on.
     pub async fn finish_bulk(&self, id: String, now: Time) -> Result<(), StoreError> {
         self.executor.write(move |db| db.execute(FINISH, (&id, now.ms())).map(drop)).await
+    }
+}
+
+const BEGIN_BACKUP: &str = "
+    INSERT INTO action (id, at, actor, via, token, address, action, subject_kind, reason)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+
+const END_BACKUP: &str = "
+    UPDATE action
+    SET finished_at = ?2, outcome = CASE WHEN ?3 THEN 'done' ELSE 'failed' END, count = 1, done = ?3, failed = 1 - ?3
+    WHERE id = ?1 AND outcome IS NULL";
+
+const LOST_BACKUPS: &str = "
+    UPDATE action
+    SET finished_at = ?1, outcome = 'failed', count = 1, failed = 1
+    WHERE outcome IS NULL AND action = 'backup'";
+
+impl Store {
+    /// Writes that a backup is begun; answers the id of that action.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn begin_backup(&self, by: By, now: Time) -> Result<String, StoreError> {
+        let (id, kind) = (new_id(now), ActionKind::Backup);
+        let (begun, By { actor, reason, filter: _ }) = (id.clone(), by);
+        let write = move |db: Db<'_>| {
+            let (via, what, of) = (actor.via.as_str(), kind.as_str(), kind.subject().as_str());
+            let row = params![id, now.ms(), actor.name, via, actor.token, actor.address, what, of, reason];
+            db.execute(BEGIN_BACKUP, row).map(drop)
+        };
+        self.executor.write(write).await?;
+        Ok(begun)
+    }
+
+    /// Writes that a backup was made, or was not.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn end_backup(&self, id: String, is_made: bool, now: Time) -> Result<(), StoreError> {
+        self.executor.write(move |db| db.execute(END_BACKUP, (&id, now.ms(), is_made)).map(drop)).await
+    }
+
+    /// Ends backups that went on when their process died.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was written.
+    pub async fn end_lost_backups(&self, now: Time) -> Result<(), StoreError> {
+        self.executor.write(move |db| db.execute(LOST_BACKUPS, [now.ms()]).map(drop)).await
     }
 }
 

@@ -272,7 +272,8 @@ async fn a_client_that_takes_nothing_holds_up_nobody_and_finds_everything_later(
     let token = house.events_token().await;
     let (mut slow, mut quick) =
         (Stream::open(&house, &token, None).await.unwrap(), Stream::open(&house, &token, None).await.unwrap());
-    let lines: String = (0..12_000).map(|number| format!("wx{:016x},{}\n", number / 50, program(number))).collect();
+    let lines: String =
+        (0..12_000).map(|number| format!("wx{:016x},{}\n", number / 50, program(0xb000_0000 + number))).collect();
     std::fs::write(house.path("many.csv"), format!("account,program\n{lines}")).unwrap();
     house.json("request import many.csv");
     let mut last = 0;
