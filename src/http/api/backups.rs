@@ -99,7 +99,9 @@ fn refused(error: &io::Error) -> Problem {
     Problem::new(Word::Unwritable, Text::new(en, zh))
 }
 
-/// Makes a backup in the folder of `[http] backup_dir`. It is done in the background, one at a time.
+/// Makes a backup in the folder of `[http] backup_dir`.
+///
+/// It is done in the background, one at a time.
 #[utoipa::path(post, path = "/api/v1/backups", tag = "daemon", responses(
     (status = 202, body = BackupBegun, description = "It is begun; Location says where its progress is", headers(
         ("Location" = String, description = "Where its progress is"),

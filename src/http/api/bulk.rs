@@ -95,8 +95,10 @@ impl From<Preview> for BulkPreview {
     }
 }
 
-/// Acts on all that filters choose and that can be changed. With `dry_run` it only shows them; sent again with the `cutoff`
-/// and the `digest` of that, it is begun, and the daemon does it in the background.
+/// Acts on all that filters choose, or shows what that would touch.
+///
+/// With `dry_run` it only shows what can be changed. Sent again with the `cutoff` and the `digest` of that, it is begun, and
+/// the daemon does it in the background. A token needs the scope of what is acted on, too: requests, alerts or accounts.
 #[utoipa::path(post, path = "/api/v1/actions", tag = "actions", request_body = BulkAsked, responses(
     (status = 200, body = BulkPreview, description = "What would be touched"),
     (status = 202, body = BulkBegun, description = "It is begun; Location says where its progress is", headers(

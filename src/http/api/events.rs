@@ -63,9 +63,11 @@ struct EventParams {
     limit: Option<u32>,
 }
 
-/// Every event in its order. With `Accept: text/event-stream` it goes on until the client ends it, for an hour at most:
-/// `id` is the sequence, which `Last-Event-ID` takes; `event` the type; `data` the bytes that webhooks get. An event `reset`
-/// says that some in between are kept no longer.
+/// Every event in its order, as a stream or page by page.
+///
+/// With `Accept: text/event-stream` it goes on until the client ends it, for an hour at most: `id` is the sequence, which
+/// `Last-Event-ID` takes; `event` the type; `data` the bytes that webhooks get. An event `reset` says that some in between
+/// are kept no longer.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", params(
     EventParams,
     ("Last-Event-ID" = Option<String>, Header, description = "Of a stream: as `after`, which it comes before", pattern = "^[0-9]{1,18}$"),

@@ -28,7 +28,8 @@ fn routes() -> String {
         };
         let operation = &described["paths"][route.path][route.method.as_str().to_ascii_lowercase()];
         let path = route.path.strip_prefix("/api/v1").unwrap_or(route.path);
-        let what = operation["summary"].as_str().unwrap_or_default().trim_end_matches('.');
+        let summary = operation["summary"].as_str().unwrap_or_default().replace('\n', " ");
+        let what = summary.trim_end_matches('.');
         rows.push(format!("| `{} {path}` | {who} | {what} |\n", route.method));
     }
     rows.concat()
