@@ -281,8 +281,7 @@ impl Daemon {
         };
         let keep = async {
             let checked = check(&engine, &damage, shutdown);
-            let (imports, actions) = (engine.tend_imports(shutdown), engine.tend_actions(shutdown));
-            tokio::join!(checked, engine.keep_log(shutdown), imports, actions, presence.run(shutdown)).0
+            tokio::join!(checked, engine.keep_log(shutdown), engine.tend(shutdown), presence.run(shutdown)).0
         };
         let keeper = doors.as_ref().map(|doors| doors.keeper().clone());
         let doors = async {

@@ -22,7 +22,10 @@ use crate::{
     shutdown::Shutdown,
     store::{
         Record, Recorded, StoreError,
-        read::bulk::{Choice, Found, UnderWay},
+        read::{
+            bulk::{Choice, Found},
+            bulk_under_way::UnderWay,
+        },
         write::{
             account_actions::Word,
             alert_actions::AlertChange,
@@ -47,6 +50,11 @@ struct Plan {
 }
 
 impl Engine {
+    /// Goes on with imports that somebody left and with actions on many until the end is asked for.
+    pub async fn tend(&self, shutdown: &Shutdown) {
+        tokio::join!(self.tend_imports(shutdown), self.tend_actions(shutdown));
+    }
+
     /// Goes on with actions on many until the end is asked for.
     pub async fn tend_actions(&self, shutdown: &Shutdown) {
         let tend = async {

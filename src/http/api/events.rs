@@ -14,7 +14,8 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    feed::{self, Follower},
+    feed,
+    follow::Follower,
     identity::{self, Caller},
     problem::Problem,
     query::Query,

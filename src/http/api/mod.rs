@@ -18,6 +18,7 @@ mod cookie;
 mod cross_site;
 mod events;
 mod feed;
+mod follow;
 mod front;
 mod guesses;
 mod health;
@@ -137,7 +138,7 @@ impl Door {
         let Self { listener, api } = self;
         let connections = usize::try_from(api.http.connections).unwrap_or(usize::MAX);
         let serving = server::serve_kept(listener, router(&api), (connections, Patience::default()), shutdown);
-        tokio::join!(serving, health::watch(&api, shutdown), feed::run(&api, shutdown));
+        tokio::join!(serving, health::watch(&api, shutdown), follow::run(&api, shutdown));
     }
 }
 

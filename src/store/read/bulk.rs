@@ -8,21 +8,12 @@ use xxhash_rust::xxh3::Xxh3Default;
 use super::{account_page::AccountFilter, alert_views::AlertFilter, request_page::RequestFilter};
 use crate::{
     domain::{
-        action::{ActionKind, Actor, By, SubjectKind, Via},
+        action::{ActionKind, SubjectKind},
         alert_state::AlertState,
         request::Request,
-        time::Time,
     },
-    store::{
-        BadRow, Store, StoreError, bulk,
-        decode::{self, Table},
-        request_row::RequestRow,
-        tables::REQUEST,
-    },
+    store::{BadRow, Store, StoreError, bulk, decode, request_row::RequestRow, tables::REQUEST},
 };
-
-/// The table of actions.
-const ACTION: Table = Table { name: "action", key: &["id"] };
 
 /// Keys that are read at once for a preview.
 const PAGE: u32 = 5_000;
@@ -69,48 +60,6 @@ pub struct Preview {
     pub sample: Vec<String>,
     /// A fingerprint of all of them.
     pub digest: String,
-}
-
-/// An action on many that goes on.
-#[derive(Debug, Clone, FromRow)]
-pub struct UnderWay {
-    /// Its id.
-    pub id: String,
-    actor: String,
-    via: String,
-    token: Option<String>,
-    address: Option<String>,
-    action: String,
-    filter: Option<String>,
-    reason: Option<String>,
-    until: Option<i64>,
-    /// The key up to which it goes.
-    pub cutoff: String,
-    /// The key up to which it has come.
-    pub position: String,
-}
-
-impl UnderWay {
-    /// What it chooses; `None` where that cannot be read any more.
-    #[must_use]
-    pub fn choice(&self) -> Option<Choice> {
-        let filters = serde_json::from_str(self.filter.as_deref()?).ok()?;
-        Choice::of(bulk_kind(&self.action)?, &filters)
-    }
-
-    /// Until when alerts are silent.
-    #[must_use]
-    pub fn until(&self) -> Option<Time> {
-        self.until.map(Time::from_ms)
-    }
-
-    /// On whose word it is.
-    #[must_use]
-    pub fn by(&self) -> By {
-        let via = [Via::Cli, Via::Api, Via::Web].into_iter().find(|via| via.as_str() == self.via).unwrap_or(Via::Api);
-        let (name, token, address) = (self.actor.clone(), self.token.clone(), self.address.clone());
-        By { actor: Actor { name, via, token, address }, reason: self.reason.clone(), filter: self.filter.clone() }
-    }
 }
 
 /// The action on many with this word.
@@ -327,13 +276,6 @@ fn push_accounts(
     query.push(" ORDER BY a.id");
 }
 
-// The oldest first. What has no cutoff is not done page by page.
-const UNDER_WAY: &str = "
-    SELECT a.id, a.actor, a.via, a.token, a.address, a.action, a.filter, a.reason, a.arguments ->> 'until' AS until,
-           a.cutoff, coalesce(a.position, '') AS position
-    FROM action AS a INDEXED BY action_under_way
-    WHERE a.outcome IS NULL AND a.cutoff IS NOT NULL ORDER BY a.id LIMIT 1";
-
 const REQUESTS: &str = "
     SELECT r.id, r.kind, r.account, r.program, r.username, r.notify_users, r.show_profile, r.state, r.outcome_unknown,
            r.deferred_until, r.failure, r.since, r.requested_at, r.finished_at, r.attempt, r.called_at, r.seen_status,
@@ -381,15 +323,6 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Found>, StoreError> {
         Ok(choice.query(after, cutoff, limit).build_query_as().fetch_all(self.readers()).await?)
-    }
-
-    /// The oldest action on many that goes on.
-    ///
-    /// # Errors
-    /// [`StoreError`] when nothing can be read.
-    pub async fn bulk_under_way(&self) -> Result<Option<UnderWay>, StoreError> {
-        let rows = sqlx::query(UNDER_WAY).fetch_all(self.readers()).await?;
-        Ok(rows.first().map(|row| decode::one(row, ACTION)).transpose()?)
     }
 
     /// These requests, in no order; a row that is not legal as what is wrong with it.

@@ -10,6 +10,7 @@ pub mod alert_views;
 pub mod audit;
 pub mod authorizers;
 pub mod bulk;
+pub mod bulk_under_way;
 pub mod deferred;
 pub mod digest;
 pub mod due_deliveries;
