@@ -164,10 +164,10 @@ impl Recorder {
             let (mut changes, mut accounts, mut actions) = (Vec::new(), Vec::new(), Vec::new());
             for request in &requests {
                 let decision = decide(request, &Observation::CancelAsked, &policy, now);
-                let (next, changed) = change(request, &Observation::CancelAsked, decision, now);
-                if let (Some(mut changed), State::Cancelled) = (changed, next.state) {
-                    attribute(&mut changed, by);
-                    changes.push(changed);
+                let (next, step) = change(request, &Observation::CancelAsked, decision, now);
+                if let (Some(mut step), State::Cancelled) = (step, next.state) {
+                    attribute(&mut step, by);
+                    changes.push(step);
                     accounts.push(request.account.to_string());
                     actions.push(Action::of(ActionKind::Cancel, request.id.as_str(), by, now));
                 }

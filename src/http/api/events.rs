@@ -42,7 +42,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// A page of events.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EventPage {
-    /// CloudEvents 1.0, byte for byte as webhooks get them; docs/events.md describes them.
+    /// `CloudEvents` 1.0, byte for byte as webhooks get them; docs/events.md describes them.
     #[schema(value_type = Vec<Object>)]
     items: Vec<Box<RawValue>>,
     /// What to send as `after` for what comes next, also where nothing has come.

@@ -16,7 +16,7 @@ use tokio::{
         broadcast::{self, error::RecvError},
         mpsc,
     },
-    time::{Instant, MissedTickBehavior, interval_at, sleep},
+    time::{MissedTickBehavior, interval, sleep},
 };
 
 use super::{
@@ -93,8 +93,10 @@ impl Follower {
     /// `None` when nobody takes it any more.
     async fn send_all(&mut self, first: String) -> Option<()> {
         self.send(first).await?;
-        let mut silence = interval_at(Instant::now() + SILENCE, SILENCE);
+        let mut silence = interval(SILENCE);
         silence.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first comes at once.
+        silence.tick().await;
         loop {
             self.catch_up().await?;
             loop {
