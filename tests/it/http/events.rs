@@ -59,7 +59,7 @@ impl Stream {
             let block = self.block().await?;
             let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
             if let Some(data) = field("data") {
-                self.last_id = field("id").unwrap().to_owned();
+                field("id").unwrap().clone_into(&mut self.last_id);
                 let id = self.last_id.parse().unwrap();
                 return Some(Heard { id, kind: field("event").unwrap().to_owned(), data: data.to_owned() });
             }
@@ -261,7 +261,7 @@ async fn a_stream_ends_soon_after_its_token_and_is_not_silent_before() {
     let store = house.store().await;
     assert!(store.revoke_api_token(name.clone(), None, by(ActionKind::RevokeApiToken, &name), now()).await.unwrap());
     store.close().await;
-    assert!(timeout(Duration::from_secs(60), stream.next()).await.expect("it ends").is_none());
+    assert!(timeout(Duration::from_mins(1), stream.next()).await.expect("it ends").is_none());
     assert_eq!(timeout(PATIENCE, kept.block()).await.unwrap().as_deref(), Some(":"), "others go on, with a comment");
 }
 
@@ -272,8 +272,8 @@ async fn a_client_that_takes_nothing_holds_up_nobody_and_finds_everything_later(
     let token = house.events_token().await;
     let (mut slow, mut quick) =
         (Stream::open(&house, &token, None).await.unwrap(), Stream::open(&house, &token, None).await.unwrap());
-    let lines: String =
-        (0..12_000).map(|number| format!("wx{:016x},{}\n", number / 50, program(0xb000_0000 + number))).collect();
+    let line = |number: usize| format!("wx{:016x},{}\n", number / 50, program(0xb000_0000 + number));
+    let lines: String = (0..12_000).map(line).collect();
     std::fs::write(house.path("many.csv"), format!("account,program\n{lines}")).unwrap();
     house.json("request import many.csv");
     let mut last = 0;
