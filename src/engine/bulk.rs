@@ -28,8 +28,8 @@ use crate::{
         },
         write::{
             account_actions::Word,
-            alert_actions::AlertChange,
             action::Action,
+            alert_actions::AlertChange,
             bulk_action::{BulkDeeds, BulkPage},
             import::ImportRow,
         },

@@ -3,7 +3,7 @@
 use axum::{
     body::Bytes,
     extract::{DefaultBodyLimit, FromRequest, Request},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -52,12 +52,12 @@ impl<T: DeserializeOwned + Default> FromRequest<Api> for Optional<T> {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let most = api.http.body_bytes as usize;
-        let (parts, body) = request.into_parts();
-        let bytes = to_bytes(body, most).await.map_err(|_| Problem::of(Word::TooLarge))?;
+        let headers = request.headers().clone();
+        let bytes = bytes(request, most).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
-        read(Request::from_parts(parts, bytes.into()), most).await.map(Self)
+        parsed(&headers, &bytes).map(Self)
     }
 }
 
@@ -74,13 +74,24 @@ pub(super) fn words(member: &str, text: Option<&str>) -> Result<Option<String>, 
 }
 
 async fn read<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, Problem> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let headers = request.headers().clone();
+    must_be_json(&headers)?;
+    parsed(&headers, &bytes(request, most).await?)
+}
+
+fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if essence != "application/json" && !(essence.starts_with("application/") && essence.ends_with("+json")) {
-        return Err(Problem::of(Word::MediaType));
+    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+        Ok(())
+    } else {
+        Err(Problem::of(Word::MediaType))
     }
-    let bytes = bytes(request, most).await?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|wrong| {
+}
+
+fn parsed<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Problem> {
+    must_be_json(headers)?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|wrong| {
         Problem::new(
             Word::Malformed,
             Text::new(format!("The body is not valid JSON: {wrong}."), format!("请求体不是合法的 JSON：{wrong}。")),
