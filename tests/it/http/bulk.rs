@@ -12,10 +12,6 @@ use crate::harness::wait_for;
 const PATIENCE: Duration = Duration::from_mins(4);
 
 impl House {
-    async fn operator(&self) -> String {
-        self.token(Role::Operator, &Role::Operator.scopes()).await
-    }
-
     async fn act(&self, token: &str, body: Value) -> Said {
         let asked = self.ask(Method::POST, "/api/v1/actions").bearer_auth(token);
         let asked = asked.header("Content-Type", "application/json").body(body.to_string());
@@ -63,11 +59,6 @@ impl House {
         use sqlx::ConnectOptions as _;
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.path("a.db"));
         sqlx::query_as(sql).fetch_all(&mut options.connect().await.unwrap()).await.unwrap()
-    }
-
-    async fn number(&self, sql: &'static str) -> i64 {
-        let rows: Vec<(i64,)> = self.rows(sql).await;
-        rows[0].0
     }
 
     fn import(&self, count: usize) {

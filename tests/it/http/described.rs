@@ -15,7 +15,7 @@ fn described() -> Value {
 #[test]
 fn every_route_is_described_and_stands_in_the_table() {
     let described = described();
-    let (mut found, mut names) = (BTreeSet::new(), BTreeSet::new());
+    let (mut found, mut operations) = (BTreeSet::new(), BTreeSet::new());
     for (path, item) in described["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             found.insert((method.to_uppercase(), path.clone()));
@@ -23,7 +23,7 @@ fn every_route_is_described_and_stands_in_the_table() {
             let has_text = |text: &Value| text.as_str().is_some_and(|text| !text.is_empty());
             assert!(has_text(&operation["summary"]) && has_text(&operation["operationId"]), "{place}");
             assert!(operation["security"].is_array(), "{place}");
-            assert!(names.insert(operation["operationId"].to_string()), "{place}: its name is another's, too");
+            assert!(operations.insert(operation["operationId"].to_string()), "{place}: its name is another's, too");
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
                 assert!(has_text(&parameter["description"]) && parameter["schema"].is_object(), "{place}: {parameter}");
             }

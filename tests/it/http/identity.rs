@@ -47,8 +47,8 @@ async fn every_route_knows_its_callers() {
         let is_probe = ["/livez", "/readyz"].contains(&route.path);
         let nobody = said(ask()).await;
         let other_host = said(ask().bearer_auth(&viewer).header("Host", "evil.example")).await;
-        let last = if viewer.ends_with('0') { '1' } else { '0' };
-        let wrong = format!("{}{last}", &viewer[..viewer.len() - 1]);
+        let digit = if viewer.ends_with('0') { '1' } else { '0' };
+        let wrong = format!("{}{digit}", &viewer[..viewer.len() - 1]);
         let refused = said(ask().bearer_auth(wrong)).await;
         let by_viewer = said(ask().bearer_auth(&viewer)).await;
         let by_metrics = said(ask().bearer_auth(&metrics)).await;

@@ -22,10 +22,10 @@ async fn a_token_is_shown_once_and_may_no_more_than_its_maker() {
     house.user("root", Role::Admin, "correct horse").await;
     let (lena, root) = (house.session("lena", "correct horse").await, house.session("root", "correct horse").await);
     let make = async |cookie: &str, body: Value| house.by_session(Method::POST, "/api/v1/tokens", cookie, body).await;
-    let made = make(&lena, json!({ "name": "lena-ci", "role": "operator", "scopes": ["requests", "read"] })).await;
-    let token = made.json()["token"].as_str().unwrap().to_owned();
-    assert_eq!((made.status.as_u16(), &made.json()["user"]), (201, &json!("lena")), "{made:?}");
-    assert_eq!(made.json()["scopes"], json!(["read", "requests"]));
+    let new = make(&lena, json!({ "name": "lena-ci", "role": "operator", "scopes": ["requests", "read"] })).await;
+    let token = new.json()["token"].as_str().unwrap().to_owned();
+    assert_eq!((new.status.as_u16(), &new.json()["user"]), (201, &json!("lena")), "{new:?}");
+    assert_eq!(new.json()["scopes"], json!(["read", "requests"]));
     house.request(&token, PROGRAM).await;
     assert_eq!(house.bare(Method::POST, "/api/v1/channels/x/test", &token).await.problem().0, 403);
     for (wrong, status, pointer) in [
@@ -52,9 +52,9 @@ async fn a_token_is_shown_once_and_may_no_more_than_its_maker() {
         403,
         "events, metrics"
     );
-    let made =
+    let new =
         house.post("/api/v1/tokens", &manager, json!({ "name": "b", "scopes": ["read"], "expires": "never" })).await;
-    assert_eq!((&made.json()["user"], &made.json()["expires_at"]), (&json!(null), &json!(null)), "{made:?}");
+    assert_eq!((&new.json()["user"], &new.json()["expires_at"]), (&json!(null), &json!(null)), "{new:?}");
     // An admin makes those of others, within what these may.
     let other = make(&root, json!({ "name": "c", "role": "admin", "user": "lena" })).await;
     assert_eq!((other.problem().0, &other.json()["errors"][0]["pointer"]), (422, &json!("/role")));
@@ -106,8 +106,8 @@ async fn users_are_managed_by_admins_of_whom_one_remains() {
         assert_eq!((said.problem().0, &said.json()["errors"][0]["pointer"]), (422, &json!(pointer)), "{wrong}");
     }
     let lena = house.session("lena", "correct horse").await;
-    let made = house.by_session(Method::POST, "/api/v1/tokens", &lena, json!({ "name": "ci" })).await;
-    let token = made.json()["token"].as_str().unwrap().to_owned();
+    let new = house.by_session(Method::POST, "/api/v1/tokens", &lena, json!({ "name": "ci" })).await;
+    let token = new.json()["token"].as_str().unwrap().to_owned();
     let changed =
         on(Method::PATCH, "/api/v1/users/lena", json!({ "role": "viewer", "password": "another horse" })).await;
     assert_eq!(
