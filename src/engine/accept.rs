@@ -50,7 +50,7 @@ impl Operator<'_> {
     /// [`AskError`]: none was taken.
     pub async fn accept(self, wishes: Vec<Wish>) -> Result<Vec<Accepted>, AskError> {
         if wishes.len() > AT_ONCE_MAX {
-            let Imported { accepted, interrupted } = self.import(wishes, &|_| {}).await?;
+            let Imported { accepted, interrupted } = Box::pin(self.import(wishes, &|_| {})).await?;
             if let Some(error) = interrupted {
                 tracing::warn!(error = %error, "requests are accepted but wait for a running daemon");
             }
@@ -65,7 +65,7 @@ impl Operator<'_> {
     pub(super) async fn accept_at_once(&self, wishes: Vec<Wish>, urgency: Urgency) -> Result<Vec<Accepted>, AskError> {
         let now = self.recorder.clock().now();
         let requests = wishes.into_iter().map(|wish| self.recorder.request_for(wish, now)).collect();
-        Ok(self.recorder.store().accept(requests, urgency, self.by.clone(), now).await?)
+        Ok(Box::pin(self.recorder.store().accept(requests, urgency, self.by.clone(), now)).await?)
     }
 
     /// Stops following a request.

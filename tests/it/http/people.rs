@@ -174,14 +174,17 @@ async fn everybody_sees_their_own_actions_and_an_admin_all() {
         let subjects = said["items"].as_array().unwrap().iter().map(|row| row["subject"].to_string());
         subjects.map(|subject| subject.trim_matches('"').to_owned()).collect()
     };
-    assert_eq!(subjects("/api/v1/actions", &one).await, [mine.clone()]);
+    assert_eq!(subjects("/api/v1/actions", &one).await, std::slice::from_ref(&mine));
     assert_eq!(subjects("/api/v1/actions?action=request", &admin).await, [theirs.clone(), mine.clone()]);
     assert_eq!(subjects(&format!("/api/v1/actions?subject={theirs}"), &one).await, Vec::<String>::new());
     assert_eq!(house.get("/api/v1/actions?actor=root", &one).await.problem(), (403, "forbidden".to_owned()));
     assert_eq!(house.get("/api/v1/actions?action=tpyo", &one).await.problem(), (422, "invalid".to_owned()));
     let page = house.get("/api/v1/actions?action=request&limit=1", &admin).await;
     let next = page.json()["next"].as_str().unwrap().to_owned();
-    assert_eq!(subjects(&format!("/api/v1/actions?action=request&limit=1&after={next}"), &admin).await, [mine.clone()]);
+    assert_eq!(
+        subjects(&format!("/api/v1/actions?action=request&limit=1&after={next}"), &admin).await,
+        std::slice::from_ref(&mine)
+    );
     let action = house.json(&format!("action list --subject {theirs}"))[0].clone();
     let path = format!("/api/v1/actions/{}", action["id"].as_str().unwrap());
     assert_eq!(house.get(&path, &admin).await.json(), action);

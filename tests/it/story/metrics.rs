@@ -309,7 +309,7 @@ async fn prometheus_gets_the_format_that_it_asks_for_and_its_requests_are_counte
                 Limits { connections: 8, request: seconds(10), answer: seconds(10) },
                 &shutdown,
             )
-            .await
+            .await;
         }
     });
     let client = reqwest::Client::new();
