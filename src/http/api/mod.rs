@@ -1,7 +1,7 @@
 //! The HTTP API: a door for programs and people. What it answers are the rows that commands print as JSON; it has no rules
 //! and no SQL of its own, and no pages have more than it.
 //!
-//! From outside inwards: [`front`] (id, name, base path, headers, words of problems), panics, time, `cross_site`,
+//! From outside inwards: `front` (id, name, base path, headers, words of problems), panics, time, `cross_site`,
 //! [`identity`] by the [`table`] of routes, handlers. One file per noun; what each may use is in [`state`].
 
 mod accounts;

@@ -175,7 +175,7 @@ impl HadCondition {
 }
 
 impl IntoResponse for Problem {
-    /// An answer without a body: [`super::front`] words it.
+    /// An answer without a body: `front` words it.
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.0.status;
