@@ -214,6 +214,9 @@ impl RawProxy {
 
     /// As the file would write it.
     pub(super) fn shown(&self, quoted: impl Fn(&str) -> String) -> String {
+        if *self == Self::default() {
+            return "{}".to_owned();
+        }
         let list = |all: &[String]| format!("[{}]", all.iter().map(|one| quoted(one)).collect::<Vec<_>>().join(", "));
         let Self { from, user, groups, operators, admins } = self;
         format!(

@@ -22,7 +22,8 @@ fn users_are_added_changed_and_removed_and_it_is_on_record() {
     told(&desk, "user add lena", "correct horse").refused(1, "there is a user lena already");
     told(&desk, "user add mo", "short\n").refused(2, "at least 8 characters");
     told(&desk, "user add mo", "").refused(2, "at least 8 characters");
-    told(&desk, "user add m,o", "correct horse\n").refused(2, "letters, digits");
+    let no_name = told(&desk, "user add m,o", "correct horse\n");
+    assert_eq!((no_name.code, no_name.err.contains("letters, digits")), (2, true), "{}", no_name.err);
     let users = desk.json("user list");
     assert_eq!((&users[0]["name"], &users[0]["role"]), (&json!("lena"), &json!("admin")));
     assert_eq!((&users[1]["name"], &users[1]["role"]), (&json!("张伟"), &json!("viewer")));
