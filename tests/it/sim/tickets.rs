@@ -107,12 +107,12 @@ async fn a_days_calls_are_limited_per_api() {
 #[tokio::test]
 async fn tickets_may_wait_until_they_are_asked_for() {
     let platform = Platform::begin().await;
-    let other = json!({ "appid": "wxother", "tickets": false, "by_hand": true, "push_to": platform.callback.url });
+    let other = json!({ "appid": "wx00000000000000dd", "tickets": false, "by_hand": true, "push_to": platform.callback.url });
     assert_eq!(platform.post("/_sim/component", &other).await.0, 200);
     platform.pass(Span::hours(1));
     assert!(platform.pushed().await.is_empty());
     let start = async |secret: &str| {
-        let body = json!({ "component_appid": "wxother", "component_secret": secret });
+        let body = json!({ "component_appid": "wx00000000000000dd", "component_secret": secret });
         platform.post("/cgi-bin/component/api_start_push_ticket", &body).await.1
     };
     assert_eq!(start("wrong").await["errcode"], 40125);
