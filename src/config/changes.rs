@@ -145,7 +145,8 @@ impl Loaded {
                 setting.key.split('.').next() == Some(section) && matches!(setting.origin, Origin::File(_))
             })
         };
-        let is_lost = |section: &&str| is_in(self, section) && !is_in(new, section);
+        let is_used = |section: &str| section != "component" || self.config.keeps_tokens();
+        let is_lost = |section: &&str| is_used(section) && is_in(self, section) && !is_in(new, section);
         ["database", "wechat", "tokens", "component"].into_iter().filter(is_lost).collect()
     }
 
