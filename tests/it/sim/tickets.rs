@@ -107,7 +107,8 @@ async fn a_days_calls_are_limited_per_api() {
 #[tokio::test]
 async fn tickets_may_wait_until_they_are_asked_for() {
     let platform = Platform::begin().await;
-    let other = json!({ "appid": "wx00000000000000dd", "tickets": false, "by_hand": true, "push_to": platform.callback.url });
+    let other =
+        json!({ "appid": "wx00000000000000dd", "tickets": false, "by_hand": true, "push_to": platform.callback.url });
     assert_eq!(platform.post("/_sim/component", &other).await.0, 200);
     platform.pass(Span::hours(1));
     assert!(platform.pushed().await.is_empty());
