@@ -14,8 +14,11 @@ use crate::{
         named::Named,
     },
     config::parse_duration,
-    domain::{action::By, alert_state::AlertState, text::parse::moment_in, time::Time},
-    store::read::{alert_views::AlertView, id_suffix::Noun},
+    domain::{action::By, alert_state::AlertState, text::parse::moment_in},
+    store::{
+        read::{alert_views::AlertView, id_suffix::Noun},
+        write::alert_actions::AlertChange,
+    },
 };
 
 /// Acknowledge alerts: they stay open, without repeats or escalation
@@ -91,38 +94,12 @@ impl Choice {
     }
 }
 
-/// What is done to each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Act {
-    Acknowledge,
-    Snooze(Time),
-    Resolve,
-}
-
-impl Act {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Acknowledge => "acknowledge",
-            Self::Snooze(_) => "snooze",
-            Self::Resolve => "resolve",
-        }
-    }
-
-    /// Whether it changes an alert in this state.
-    fn changes(self, state: AlertState) -> bool {
-        match self {
-            Self::Acknowledge => matches!(state, AlertState::Firing | AlertState::Snoozed),
-            Self::Snooze(_) | Self::Resolve => state != AlertState::Resolved,
-        }
-    }
-}
-
 /// Acknowledges.
 ///
 /// # Errors
 /// When any is not known or is over; the others are acknowledged.
 pub(super) async fn ack(context: &Context, ack: Ack) -> anyhow::Result<()> {
-    change(context, ack.choice, |_| Ok(Act::Acknowledge)).await
+    change(context, ack.choice, |_| Ok(AlertChange::Acknowledge)).await
 }
 
 /// Snoozes.
@@ -139,20 +116,20 @@ pub(super) async fn snooze(context: &Context, snooze: Snooze) -> anyhow::Result<
         if until <= session.now() {
             return Err(Usage("this time is in the past: nothing to snooze".to_owned()).into());
         }
-        Ok(Act::Snooze(until))
+        Ok(AlertChange::Snooze(until))
     })
     .await
 }
 
 /// Resolves.
 pub(super) async fn resolve(context: &Context, resolve: Resolve) -> anyhow::Result<()> {
-    change(context, resolve.choice, |_| Ok(Act::Resolve)).await
+    change(context, resolve.choice, |_| Ok(AlertChange::Resolve)).await
 }
 
 async fn change(
     context: &Context,
     choice: Choice,
-    act: impl FnOnce(&Session) -> anyhow::Result<Act>,
+    act: impl FnOnce(&Session) -> anyhow::Result<AlertChange>,
 ) -> anyhow::Result<()> {
     context
         .with_session(Database::unless_dry_run(choice.caution.dry_run), async |session| {
@@ -176,11 +153,7 @@ async fn change(
                 named
             };
             let by = choice.by();
-            let changed = match act {
-                Act::Acknowledge => session.store().acknowledge(ids.clone(), by, session.now()).await?,
-                Act::Snooze(until) => session.store().snooze(ids.clone(), until, by, session.now()).await?,
-                Act::Resolve => session.store().resolve_alerts(ids.clone(), by, session.now()).await?,
-            };
+            let changed = session.store().change_alerts(act, ids.clone(), None, by, session.now()).await?;
             session.note_without_daemon("it is recorded, and channels are told when one starts");
             report(context, session, &ids, &changed, act).await
         })
@@ -188,7 +161,7 @@ async fn change(
 }
 
 /// Everything that the filters name and that can be changed so.
-async fn meant(session: &Session, filters: &Filters, act: Act) -> anyhow::Result<Vec<AlertView>> {
+async fn meant(session: &Session, filters: &Filters, act: AlertChange) -> anyhow::Result<Vec<AlertView>> {
     let mut filter = filters.for_store(session).await?;
     if filters.state.is_some() && !filter.states.iter().any(|state| act.changes(*state)) {
         let state = filters.state.as_deref().unwrap_or_default();
@@ -211,7 +184,7 @@ async fn report(
     session: &Session,
     ids: &[String],
     changed: &[String],
-    act: Act,
+    act: AlertChange,
 ) -> anyhow::Result<()> {
     let rows = session.store().alert_views(ids).await?;
     let is_resolved: HashMap<&str, bool> =

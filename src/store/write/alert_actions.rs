@@ -10,6 +10,7 @@ use super::{
 use crate::{
     domain::{
         action::{ActionKind, By},
+        alert_state::AlertState,
         time::Time,
     },
     store::{Store, StoreError, bulk},
@@ -64,15 +65,34 @@ const VERSION: &str = "SELECT a.version FROM alert AS a WHERE a.id = $1";
 /// What is done to an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlertChange {
-    /// It is taken.
+    /// A firing or snoozed one is taken: nobody is told of it again.
     Acknowledge,
-    /// It is silent until then.
+    /// An open one is silent until then.
     Snooze(Time),
-    /// It is over.
+    /// An open one is over.
     Resolve,
 }
 
 impl AlertChange {
+    /// What it does, as commands say it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Acknowledge => "acknowledge",
+            Self::Snooze(_) => "snooze",
+            Self::Resolve => "resolve",
+        }
+    }
+
+    /// Whether it changes an alert in this state.
+    #[must_use]
+    pub fn changes(self, state: AlertState) -> bool {
+        match self {
+            Self::Acknowledge => matches!(state, AlertState::Firing | AlertState::Snoozed),
+            Self::Snooze(_) | Self::Resolve => state != AlertState::Resolved,
+        }
+    }
+
     fn command(self, ids: Vec<String>, version: Option<i64>, by: By, now: Time) -> Change {
         let (sql, kind, at) = match self {
             Self::Acknowledge => (ACKNOWLEDGE, ActionKind::Acknowledge, now),
@@ -105,30 +125,6 @@ impl Store {
     /// [`StoreError`] when it cannot be read.
     pub async fn alert_version(&self, id: &str) -> Result<Option<i64>, StoreError> {
         Ok(sqlx::query_scalar(VERSION).bind(id).fetch_optional(self.readers()).await?)
-    }
-
-    /// Takes firing and snoozed alerts: nobody is told of them again. Answers which were changed.
-    ///
-    /// # Errors
-    /// [`StoreError`]: nothing was written.
-    pub async fn acknowledge(&self, ids: Vec<String>, by: By, now: Time) -> Result<Vec<String>, StoreError> {
-        self.change_alerts(AlertChange::Acknowledge, ids, None, by, now).await
-    }
-
-    /// Silences open alerts until then. Answers which were changed.
-    ///
-    /// # Errors
-    /// [`StoreError`]: nothing was written.
-    pub async fn snooze(&self, ids: Vec<String>, until: Time, by: By, now: Time) -> Result<Vec<String>, StoreError> {
-        self.change_alerts(AlertChange::Snooze(until), ids, None, by, now).await
-    }
-
-    /// Ends open alerts on an operator's word. Answers which were changed.
-    ///
-    /// # Errors
-    /// [`StoreError`]: nothing was written.
-    pub async fn resolve_alerts(&self, ids: Vec<String>, by: By, now: Time) -> Result<Vec<String>, StoreError> {
-        self.change_alerts(AlertChange::Resolve, ids, None, by, now).await
     }
 
     /// [`Self::change_alerts`] for a page of an action on many.

@@ -1,7 +1,7 @@
 //! What people do with an alert: take it, silence it, end it.
 
 use super::*;
-use amplinkd::domain::action;
+use amplinkd::{domain::action, store::write::alert_actions::AlertChange};
 
 #[tokio::test]
 async fn it_is_told_again_every_day_until_somebody_takes_it() {
@@ -13,8 +13,12 @@ async fn it_is_told_again_every_day_until_somebody_takes_it() {
     let alert = guarded.the("stuck").await;
     assert_eq!(alert.notifications, 3);
     let now = guarded.daemon.clock.now();
-    let changed =
-        guarded.daemon.store().acknowledge(vec![alert.id.clone()], action::By::simulated(), now).await.unwrap();
+    let changed = guarded
+        .daemon
+        .store()
+        .change_alerts(AlertChange::Acknowledge, vec![alert.id.clone()], None, action::By::simulated(), now)
+        .await
+        .unwrap();
     assert_eq!(changed, [alert.id]);
     guarded.run_for(days(5)).await;
     assert_eq!(guarded.told().await.len(), 3, "who has taken it needs no reminder");
@@ -36,7 +40,12 @@ async fn a_snoozed_alert_is_silent_and_comes_back() {
     guarded.run_for(hours(25)).await;
     let alert = guarded.the("stuck").await;
     let now = guarded.daemon.clock.now();
-    guarded.daemon.store().snooze(vec![alert.id.clone()], now + days(3), action::By::simulated(), now).await.unwrap();
+    guarded
+        .daemon
+        .store()
+        .change_alerts(AlertChange::Snooze(now + days(3)), vec![alert.id.clone()], None, action::By::simulated(), now)
+        .await
+        .unwrap();
     guarded.run_for(days(2)).await;
     assert_eq!(guarded.told().await, ["fired"]);
     assert_eq!(guarded.the("stuck").await.state, "snoozed");
@@ -53,7 +62,12 @@ async fn what_an_operator_resolves_is_over_and_stays_so() {
     guarded.run_for(hours(25)).await;
     let alert = guarded.the("stuck").await;
     let now = guarded.daemon.clock.now();
-    guarded.daemon.store().resolve_alerts(vec![alert.id.clone()], action::By::simulated(), now).await.unwrap();
+    guarded
+        .daemon
+        .store()
+        .change_alerts(AlertChange::Resolve, vec![alert.id.clone()], None, action::By::simulated(), now)
+        .await
+        .unwrap();
     guarded.run_for(hours(72)).await;
     assert_eq!(guarded.told().await, ["fired", "resolved"]);
     guarded.restart().await;
