@@ -20,7 +20,7 @@ use crate::{
     },
     store::write::{
         claim::{Claim, ClaimTable, Claimant},
-        component::{ComponentRow, Counted, NewToken},
+        component::{ComponentRow, Counted, NewToken, RefusedTicket},
     },
     wechat::{CallError, Token},
 };
@@ -133,14 +133,14 @@ impl Inner {
         {
             return Ok(kept);
         }
-        let ticket = self.usable_ticket(row)?;
+        let (ticket, made) = self.usable_ticket(row)?;
         if let Some(why) = self.unanswered().holds(self.now()) {
             return Err(Missing::Later(why));
         }
         let claimant = self.claimant(row.generation);
         match self.store.claim(ClaimTable::Component, self.appid(), claimant.clone()).await? {
             Claim::Ours => {
-                let fetched = self.fetch_component_token(&claimant, &ticket).await;
+                let fetched = self.fetch_component_token(&claimant, &ticket, made).await;
                 if fetched.is_err() {
                     self.store.release(ClaimTable::Component, self.appid(), &claimant.by).await?;
                 }
@@ -152,7 +152,12 @@ impl Inner {
         }
     }
 
-    async fn fetch_component_token(&self, claimant: &Claimant, ticket: &SecretString) -> Result<Kept, Missing> {
+    async fn fetch_component_token(
+        &self,
+        claimant: &Claimant,
+        ticket: &SecretString,
+        made: Time,
+    ) -> Result<Kept, Missing> {
         if !self.store.count_component_call(self.appid(), Counted::Call, CALLS_PER_DAY, self.now()).await? {
             return Err(later("the day's own cap of component calls is reached: a token was asked for far too often"));
         }
@@ -170,18 +175,19 @@ impl Inner {
                 self.work.notify_one();
                 Ok(Kept { token: token(issued.token)?, life, generation: claimant.generation + 1 })
             }
-            Err(error) => Err(self.component_call_failed(error).await?),
+            Err(error) => Err(self.token_call_failed(error, made).await?),
         }
     }
 
-    /// What came of a call of the component in place of an answer: it holds back what it concerns.
-    pub(super) async fn component_call_failed(&self, error: CallError) -> Result<Missing, Missing> {
+    /// What came in place of the component's token, asked for with the ticket that was made then: it holds back what it
+    /// concerns.
+    async fn token_call_failed(&self, error: CallError, made: Time) -> Result<Missing, Missing> {
         let CallError::Refused(refusal) = error else {
             self.unanswered().one_more(self.now(), error.to_string());
             return Ok(Missing::Later(error.to_string()));
         };
         *self.unanswered() = Unanswered::default();
-        self.component_refused(refusal).await
+        self.refused(refusal, RefusedTicket::Made(made)).await
     }
 
     pub(super) fn unanswered(&self) -> MutexGuard<'_, Unanswered> {
@@ -191,6 +197,10 @@ impl Inner {
 
     /// `WeChat` refused a call for a reason that lies with the component.
     pub(super) async fn component_refused(&self, refusal: Refusal) -> Result<Missing, Missing> {
+        self.refused(refusal, RefusedTicket::Kept).await
+    }
+
+    async fn refused(&self, refusal: Refusal, ticket: RefusedTicket) -> Result<Missing, Missing> {
         let (now, class) = (self.now(), ComponentRefusal::of(refusal.errcode));
         let held_until = match class {
             // The next ticket, or a person, ends it.
@@ -209,13 +219,13 @@ impl Inner {
             errmsg = refusal.errmsg,
             "WeChat refused the component"
         );
-        let is_of_ticket = class == ComponentRefusal::Ticket;
-        self.store.component_refused(self.appid(), refusal.clone(), (now, held_until), is_of_ticket).await?;
+        let ticket = (class == ComponentRefusal::Ticket).then_some(ticket);
+        self.store.component_refused(self.appid(), refusal.clone(), (now, held_until), ticket).await?;
         Ok(held_back(&refusal))
     }
 
-    /// The ticket, unless nothing is to be tried with it.
-    fn usable_ticket(&self, row: &ComponentRow) -> Result<SecretString, Missing> {
+    /// The ticket and when it was made, unless nothing is to be tried with it.
+    fn usable_ticket(&self, row: &ComponentRow) -> Result<(SecretString, Time), Missing> {
         let now = self.now();
         if let Some(refusal) = &row.refusal {
             match (ComponentRefusal::of(refusal.errcode), row.held_until) {
@@ -230,7 +240,7 @@ impl Inner {
             Some((_, made)) if row.ticket_refused == Some(*made) => {
                 Err(later("the component_verify_ticket was refused: the next push brings another"))
             }
-            Some((sealed, _)) => self.opened(TABLE, "ticket", self.appid(), sealed),
+            Some((sealed, made)) => Ok((self.opened(TABLE, "ticket", self.appid(), sealed)?, *made)),
         }
     }
 

@@ -58,6 +58,15 @@ pub struct NewToken {
     pub life: Life,
 }
 
+/// Which ticket a refusal is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedTicket {
+    /// The one that was made then: the call that was refused carried it.
+    Made(Time),
+    /// The one that is kept: the call carried none.
+    Kept,
+}
+
 /// What a call of the component is counted as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counted {
@@ -130,7 +139,7 @@ const ANSWERED: &str = "
 const TICKET_REFUSED: &str = "
     UPDATE component
     SET ticket_refused = ticket_made, ticketless_since = coalesce(ticketless_since, ?2)
-    WHERE appid = ?1";
+    WHERE appid = ?1 AND (?3 IS NULL OR ticket_made = ?3)";
 
 const ACTED: &str = "
     UPDATE component
@@ -263,7 +272,8 @@ impl Store {
         self.executor.write(move |db| Ok(db.execute(DROP, (&appid, generation))? > 0)).await
     }
 
-    /// Writes what was refused, and until when nothing is tried because of it.
+    /// Writes what was refused, and until when nothing is tried because of it: not if it is about a ticket after which
+    /// another has come.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written.
@@ -272,17 +282,22 @@ impl Store {
         appid: &str,
         refusal: Refusal,
         (now, held_until): (Time, Option<Time>),
-        is_of_ticket: bool,
+        ticket: Option<RefusedTicket>,
     ) -> Result<(), StoreError> {
         let appid = appid.to_owned();
         self.executor
             .write(move |db| {
-                let Refusal { errcode, errmsg } = &refusal;
-                db.execute(REFUSED, (&appid, errcode, errmsg, now.ms(), held_until.map(Time::ms)))?;
-                if is_of_ticket {
-                    db.execute(TICKET_REFUSED, (&appid, now.ms()))?;
+                if let Some(ticket) = ticket {
+                    let made = match ticket {
+                        RefusedTicket::Made(made) => Some(made.ms()),
+                        RefusedTicket::Kept => None,
+                    };
+                    if db.execute(TICKET_REFUSED, (&appid, now.ms(), made))? == 0 {
+                        return Ok(());
+                    }
                 }
-                Ok(())
+                let Refusal { errcode, errmsg } = &refusal;
+                db.execute(REFUSED, (&appid, errcode, errmsg, now.ms(), held_until.map(Time::ms))).map(drop)
             })
             .await
     }

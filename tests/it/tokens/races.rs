@@ -286,3 +286,22 @@ async fn a_foreign_refresher_makes_no_loop_of_refreshes() {
         "the alert is told"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_a_ticket_leaves_the_one_that_came_meanwhile_alone() {
+    let (platform, gate) = Platform::behind_a_gate().await;
+    platform.ticket().await;
+    platform.authorize().await;
+    gate.hold(ComponentApi::ComponentToken, 0);
+    platform.pass(22, 0);
+    let asked = platform.ask();
+    gate.holds_one(ComponentApi::ComponentToken).await;
+
+    platform.ticket().await;
+    gate.release(ComponentApi::ComponentToken);
+
+    asked.await.unwrap().unwrap_err();
+    let component = platform.store.only_component().await.unwrap().unwrap();
+    assert_eq!((component.ticket_refused, component.refusal), (None, None), "61006 was said of the ticket before");
+    assert_eq!(platform.works(&platform.token().await.unwrap()), Ok(()));
+}
