@@ -128,11 +128,11 @@ pub struct CallMeters {
 }
 
 #[derive(Debug)]
-struct ErrcodeCounters([Counter; TABLE.len() + 1]);
+struct ErrcodeCounters(Box<[Counter]>);
 
 impl Default for ErrcodeCounters {
     fn default() -> Self {
-        Self([const { Counter::new() }; TABLE.len() + 1])
+        Self((0..=TABLE.len()).map(|_| Counter::new()).collect())
     }
 }
 
