@@ -18,7 +18,7 @@ use crate::{
     config::{Config, proxy_variables},
     daemon::{self, Daemon, Parts},
     engine::{Engine, Readings, STANDSTILL, presence::Presence},
-    http::{api::Door, doors::Doors},
+    http::{api::Door, doors::Doors, web},
     shutdown::Shutdown,
     store::{Location, Role},
     telemetry,
@@ -95,7 +95,10 @@ async fn start(config: &Config, configs: watch::Receiver<Arc<Config>>, shutdown:
     let daemon = Daemon::open(store, parts).await?;
     let doors = doors.map(|doors| doors.counting_refused_keys(daemon.engine.refused_keys()));
     let door = match &fitted.http {
-        Some(http) => Some(Door::open(http, &daemon.engine, configs, shutdown).await?.measuring(daemon.metrics())),
+        Some(http) => Some({
+            let door = Door::open(http, &daemon.engine, configs, shutdown).await?;
+            door.measuring(daemon.metrics()).with_pages(web::pages())
+        }),
         None => None,
     };
     let presence = Presence::begin(Arc::clone(&daemon.engine)).await;

@@ -10,7 +10,10 @@ use super::{
     wish::AskError,
 };
 use crate::{
-    domain::{id::RequestId, text::parse::moment},
+    domain::{
+        id::RequestId,
+        text::{Language, parse::moment},
+    },
     store::read::views::ConflictFilter,
 };
 
@@ -70,6 +73,23 @@ pub async fn explained(
     let told = |facts: &Facts<'_>| (facts.request.state.as_str().to_owned(), explain(facts));
     let (state, sentences) = with_facts(recorder, id, (daily_budget, zone), told).await?;
     Ok(Explained { id: id.to_string(), state, sentences })
+}
+
+/// The sentences alone, in one language; moments are told in `zone`.
+///
+/// # Errors
+/// [`AskError::NoRequest`], or the database cannot be read.
+pub async fn told(
+    recorder: &Recorder,
+    id: &RequestId,
+    daily_budget: u32,
+    (language, zone): (Language, &TimeZone),
+) -> Result<Vec<String>, AskError> {
+    let tell = |facts: &Facts<'_>| match language {
+        Language::En => explain(facts),
+        Language::Zh => explain_zh(facts),
+    };
+    with_facts(recorder, id, (daily_budget, zone), tell).await
 }
 
 /// Gathers the facts of a request, and tells them.

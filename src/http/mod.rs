@@ -1,5 +1,6 @@
 //! The doors that other systems come in by, over HTTP: `WeChat`'s pushes at the [`callback`], and the platform's own systems
-//! at the [`token_service`], programs and people at the [`api`]; Prometheus reads [`metrics`]. [`server`] bounds what any of them may take: connections, time and bytes.
+//! at the [`token_service`], programs at the [`api`], people at the pages of [`web`]; Prometheus reads [`metrics`].
+//! [`server`] bounds what any of them may take: connections, time and bytes.
 
 pub mod api;
 pub mod callback;
@@ -10,3 +11,4 @@ pub mod metrics;
 pub mod peer;
 pub mod server;
 pub mod token_service;
+pub mod web;

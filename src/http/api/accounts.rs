@@ -53,7 +53,7 @@ struct Filters {
 }
 
 /// All of them but labels.
-pub(super) fn filters(query: &mut Query) -> AccountFilter {
+pub(in crate::http) fn filters(query: &mut Query) -> AccountFilter {
     AccountFilter {
         state: query.word("state", &["active", "suspended"]).map(str::to_owned),
         suspended_by: query.list_by("suspended_by", query::parsed::<SuspendedBy>),
@@ -105,7 +105,7 @@ pub(super) struct ShownAccount {
 }
 
 /// An appid in a path: nothing is at one that is none.
-pub(super) fn appid(text: &str) -> Result<AccountId, Problem> {
+pub(in crate::http) fn appid(text: &str) -> Result<AccountId, Problem> {
     text.parse().map_err(|_| Problem::of(Word::NotFound))
 }
 

@@ -50,7 +50,7 @@ struct Filters {
     request: Option<String>,
 }
 
-pub(super) fn filters(query: &mut Query) -> AlertFilter {
+pub(in crate::http) fn filters(query: &mut Query) -> AlertFilter {
     AlertFilter {
         states: states(query.word("state", &params::ALERT_STATES)),
         rule: query.word("rule", &Rule::ALL.map(Rule::as_str)).map(str::to_owned),
@@ -99,7 +99,7 @@ pub(super) async fn show(State(api): State<Api>, Path(text): Path<String>, query
 ///
 /// # Errors
 /// [`Problem`] when there is none.
-pub(super) async fn row(api: &Api, id: &String) -> Result<AlertView, Problem> {
+pub(in crate::http) async fn row(api: &Api, id: &String) -> Result<AlertView, Problem> {
     let found = api.reading(api.store().alert_views(std::slice::from_ref(id))).await?;
     found.into_iter().next().ok_or_else(|| Problem::of(Word::NotFound))
 }

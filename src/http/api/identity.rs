@@ -15,7 +15,7 @@ use super::{
     cookie, measured,
     problem::Problem,
     state::{Api, AuthFailures},
-    table::{self, Access, ROUTES},
+    table::{self, Access},
     text::Text,
     word::Word,
 };
@@ -144,6 +144,12 @@ pub(super) async fn identify(State(api): State<Api>, mut request: Request, next:
     next.run(request).await
 }
 
+/// Whether these headers bring a session that has not ended.
+pub(in crate::http) async fn has_session(api: &Api, headers: &HeaderMap) -> bool {
+    let Some(digest) = cookie::of(headers).map(credential::digest) else { return false };
+    matches!(api.reading(api.store().session_owner(&digest, api.now())).await, Ok(Some(_)))
+}
+
 /// Whether whoever came with these headers is still the same and may still use a route. While nobody can tell, they may.
 pub(super) async fn still_may(
     api: &Api,
@@ -159,7 +165,7 @@ pub(super) async fn still_may(
 
 /// 405 with the methods that the path takes.
 fn not_allowed(path: &str) -> Response {
-    let methods = ROUTES.iter().filter(|route| route.path == path).map(|route| &route.method);
+    let methods = table::all().filter(|route| route.path == path).map(|route| &route.method);
     let methods: Vec<&str> = methods
         .flat_map(|method| match *method {
             Method::GET => &["GET", "HEAD"][..],

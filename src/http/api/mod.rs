@@ -4,16 +4,16 @@
 //! From outside inwards: `front` (id, name, base path, headers, words of problems), panics, time, `cross_site`,
 //! [`identity`] by the [`table`] of routes, handlers. One file per noun; what each may use is in [`state`].
 
-mod accounts;
-mod actions;
+pub(in crate::http) mod accounts;
+pub(in crate::http) mod actions;
 mod alert_acts;
-mod alerts;
+pub(in crate::http) mod alerts;
 mod backups;
 pub mod body;
 mod bulk;
 mod channel_acts;
-mod channels;
-mod conflicts;
+pub(in crate::http) mod channels;
+pub(in crate::http) mod conflicts;
 mod cookie;
 mod cross_site;
 mod events;
@@ -23,19 +23,19 @@ mod front;
 mod guesses;
 mod health;
 pub mod identity;
-mod machine;
+pub(in crate::http) mod machine;
 mod measured;
 mod new_requests;
 mod openapi;
 pub mod page;
 mod params;
 pub mod problem;
-mod programs;
+pub(in crate::http) mod programs;
 mod pulse;
 pub mod query;
-mod reports;
+pub(in crate::http) mod reports;
 mod request_acts;
-mod requests;
+pub(in crate::http) mod requests;
 mod sign_in;
 pub mod state;
 pub mod table;
@@ -74,11 +74,21 @@ use crate::{
 /// How long a handler may take until its answer begins: less than a connection is kept for it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
+/// Pages for people, served beside the API.
+#[derive(Debug, Clone)]
+pub struct Pages {
+    /// Their routes, which stand in [`table::PAGES`].
+    pub routes: Router<Api>,
+    /// What is put around everything that knows who asks, so that pages tell of problems as pages.
+    pub around: fn(Router, &Api) -> Router,
+}
+
 /// The API with its listener.
 #[derive(Debug)]
 pub struct Door {
     listener: Listener,
     api: Api,
+    pages: Option<Pages>,
 }
 
 impl Door {
@@ -111,7 +121,7 @@ impl Door {
             base_path = http.base_path,
             "the API is listening"
         );
-        Ok(Self { listener, api })
+        Ok(Self { listener, api, pages: None })
     }
 
     /// Where it listens, when that is an address.
@@ -127,6 +137,12 @@ impl Door {
         self
     }
 
+    /// Serves these pages, too.
+    #[must_use]
+    pub fn with_pages(self, pages: Pages) -> Self {
+        Self { pages: Some(pages), ..self }
+    }
+
     /// What its handlers use.
     #[must_use]
     pub const fn api(&self) -> &Api {
@@ -135,9 +151,9 @@ impl Door {
 
     /// Serves until the end is asked for; what is under way then is finished.
     pub async fn run(self, shutdown: &Shutdown) {
-        let Self { listener, api } = self;
+        let Self { listener, api, pages } = self;
         let connections = usize::try_from(api.http.connections).unwrap_or(usize::MAX);
-        let serving = server::serve_kept(listener, router(&api), (connections, Patience::default()), shutdown);
+        let serving = server::serve_kept(listener, router(&api, pages), (connections, Patience::default()), shutdown);
         tokio::join!(serving, health::watch(&api, shutdown), follow::run(&api, shutdown));
     }
 }
@@ -211,9 +227,11 @@ async fn document(State(api): State<Api>) -> Json<OpenApi> {
 }
 
 /// All of it as one service.
-pub fn router(api: &Api) -> Router {
+pub fn router(api: &Api, pages: Option<Pages>) -> Router {
     let (routes, _) = described().split_for_parts();
+    let (pages, around) = pages.map(|pages| (pages.routes, pages.around)).unzip();
     let inside = routes
+        .merge(pages.unwrap_or_default())
         .fallback(async || Problem::of(Word::NotFound))
         .with_state(api.clone())
         .layer(from_fn_with_state(api.clone(), identity::identify))
@@ -221,6 +239,7 @@ pub fn router(api: &Api) -> Router {
         .layer(from_fn(in_time))
         .layer(CatchPanicLayer::custom(panicked as fn(_) -> _))
         .layer(from_fn_with_state(api.clone(), counted));
+    let inside = around.map_or_else(|| inside.clone(), |around| around(inside.clone(), api));
     Router::new().fallback_service(inside).layer(from_fn_with_state(api.clone(), front::front))
 }
 

@@ -137,6 +137,23 @@ impl Problem {
         self.0.word
     }
 
+    /// The status that it comes with.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// What is wrong and what helps.
+    #[must_use]
+    pub fn detail(&self, language: Language) -> &str {
+        self.0.detail.pick(language)
+    }
+
+    /// What is wrong with single values: where each stands, and what is allowed.
+    pub fn faults(&self, language: Language) -> impl Iterator<Item = (&str, &str)> {
+        self.0.faults.iter().map(move |fault| (fault.pointer.as_str(), fault.detail.pick(language)))
+    }
+
     /// Puts it into words.
     pub(super) fn told(&self, language: Language, instance: &str) -> Vec<u8> {
         let Parts { word, status, detail, faults, current, retry_after: _ } = &*self.0;

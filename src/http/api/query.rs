@@ -3,7 +3,7 @@
 use std::{borrow::Cow, convert::Infallible, fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use super::{
@@ -41,6 +41,22 @@ impl<S: Sync> FromRequestParts<S> for Query {
     }
 }
 
+/// The pairs of a query or a form, in their order.
+#[must_use]
+pub fn pairs(query: &str) -> Vec<(String, String)> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
+    });
+    pairs.collect()
+}
+
+/// A value as it stands in a query.
+#[must_use]
+pub fn encoded(value: &str) -> String {
+    utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
+}
+
 fn decoded(text: &str) -> String {
     let text = text.replace('+', " ");
     percent_decode_str(&text).decode_utf8_lossy().into_owned()
@@ -50,11 +66,7 @@ impl Query {
     /// The pairs of a query.
     #[must_use]
     pub fn of(query: &str) -> Self {
-        let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decoded(name), decoded(value))
-        });
-        Self { pairs: pairs.collect(), ..Self::default() }
+        Self { pairs: pairs(query), ..Self::default() }
     }
 
     /// The same as members of a body, each with its values.

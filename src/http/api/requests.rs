@@ -67,7 +67,7 @@ struct Filters {
     label: Vec<String>,
 }
 
-pub(super) fn filters(query: &mut Query) -> RequestFilter {
+pub(in crate::http) fn filters(query: &mut Query) -> RequestFilter {
     RequestFilter {
         account: query.account("account").map(String::from),
         program: query.program("program").map(String::from),
@@ -151,7 +151,7 @@ struct Includes {
 const INCLUDES: [&str; 4] = ["history", "conflicts", "alerts", "nudges"];
 
 /// An id in a path: nothing is at one that is no id.
-pub(super) fn id(text: &str) -> Result<RequestId, Problem> {
+pub(in crate::http) fn id(text: &str) -> Result<RequestId, Problem> {
     text.parse().map_err(|_| Problem::of(Word::NotFound))
 }
 
@@ -159,7 +159,7 @@ pub(super) fn id(text: &str) -> Result<RequestId, Problem> {
 ///
 /// # Errors
 /// [`Problem`] when there is none.
-pub(super) async fn row(api: &Api, id: &RequestId) -> Result<RequestView, Problem> {
+pub(in crate::http) async fn row(api: &Api, id: &RequestId) -> Result<RequestView, Problem> {
     let row = api.reading(api.store().request_view(id.as_str())).await?;
     row.ok_or_else(|| AskError::NoRequest(id.clone()).into())
 }

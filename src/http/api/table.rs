@@ -55,7 +55,32 @@ const fn delete(path: &'static str, access: Access) -> Route {
     Route { method: Method::DELETE, path, access }
 }
 
-/// All of them.
+/// Those of pages for people. They only show: a form asks the API.
+pub const PAGES: &[Route] = &[
+    get("/assets/{name}", Access::Open),
+    get("/favicon.ico", Access::Open),
+    get("/sign-in", Access::Open),
+    get("/", VIEW),
+    get("/search", VIEW),
+    get("/requests", VIEW),
+    get("/requests/{id}", VIEW),
+    get("/accounts", VIEW),
+    get("/accounts/{appid}", VIEW),
+    get("/programs", VIEW),
+    get("/conflicts", VIEW),
+    get("/alerts", VIEW),
+    get("/alerts/{id}", VIEW),
+    get("/channels", VIEW),
+    get("/channels/{name}", VIEW),
+    get("/report", VIEW),
+    get("/plan", VIEW),
+    get("/audit", VIEW),
+    get("/actions", VIEW),
+    get("/actions/{id}", VIEW),
+    get("/me", Access::Anyone),
+];
+
+/// Those of the API.
 pub const ROUTES: &[Route] = &[
     get("/livez", Access::Open),
     get("/readyz", Access::Open),
@@ -120,11 +145,16 @@ pub const ROUTES: &[Route] = &[
     delete("/api/v1/users/{name}", MANAGE),
 ];
 
+/// Every route.
+pub fn all() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().chain(PAGES)
+}
+
 /// Who may use this route; `None` where there is none.
 #[must_use]
 pub fn access(method: &Method, path: &str) -> Option<Access> {
     let method = if *method == Method::HEAD { &Method::GET } else { method };
-    ROUTES.iter().find(|route| route.path == path && route.method == *method).map(|route| route.access)
+    all().find(|route| route.path == path && route.method == *method).map(|route| route.access)
 }
 
 #[cfg(test)]
@@ -133,13 +163,23 @@ mod tests {
 
     #[test]
     fn what_is_open_is_written_out_here_too() {
-        let open: Vec<(&str, &str)> = ROUTES
-            .iter()
+        let open: Vec<(&str, &str)> = all()
             .filter(|route| route.access == Access::Open)
             .map(|route| (route.method.as_str(), route.path))
             .collect();
-        assert_eq!(open, [("GET", "/livez"), ("GET", "/readyz"), ("POST", "/api/v1/session")]);
-        for route in ROUTES {
+        assert_eq!(
+            open,
+            [
+                ("GET", "/livez"),
+                ("GET", "/readyz"),
+                ("POST", "/api/v1/session"),
+                ("GET", "/assets/{name}"),
+                ("GET", "/favicon.ico"),
+                ("GET", "/sign-in")
+            ]
+        );
+        assert!(PAGES.iter().all(|route| route.method == Method::GET), "a page changes nothing");
+        for route in all() {
             if let Access::May(role, scope) = route.access {
                 assert!(role.includes(scope), "{route:?}");
                 let is_read = route.method == Method::GET;

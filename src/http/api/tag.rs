@@ -86,7 +86,7 @@ pub(super) fn of(shown: &impl Serialize) -> u64 {
 }
 
 /// A strong tag of these parts.
-pub(super) fn quoted(parts: &[u64]) -> HeaderValue {
+pub(in crate::http) fn quoted(parts: &[u64]) -> HeaderValue {
     let parts: Vec<String> = parts.iter().map(|part| format!("{part:016x}")).collect();
     HeaderValue::try_from(format!("\"{}\"", parts.join("-"))).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }

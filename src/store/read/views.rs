@@ -233,10 +233,28 @@ impl Store {
 
     /// Open requests that have stood longest in a state that waits for a person.
     pub async fn longest_waiting(&self, limit: u32) -> Result<Vec<RequestView>, StoreError> {
+        // From one stage and the other as many as are wanted of both: neither is sorted.
+        const SQL: &str = "
+            SELECT id FROM (
+                SELECT id, since FROM (
+                    SELECT r.id, r.since FROM request AS r INDEXED BY request_waiting
+                    WHERE r.state = 'awaiting_account_admin' AND r.finished_at IS NULL ORDER BY r.since LIMIT $1)
+                UNION ALL
+                SELECT id, since FROM (
+                    SELECT r.id, r.since FROM request AS r INDEXED BY request_waiting
+                    WHERE r.state = 'awaiting_program_admin' AND r.finished_at IS NULL ORDER BY r.since LIMIT $1))
+            ORDER BY since LIMIT $1";
+        let ids: Vec<String> = sqlx::query_scalar(SQL).bind(limit).fetch_all(self.readers()).await?;
+        let mut rows = self.request_views(&ids).await?;
+        rows.sort_by(|one, other| one.since.cmp(&other.since));
+        Ok(rows)
+    }
+
+    /// The request that was asked for with this key.
+    pub async fn request_by_key(&self, key: &str) -> Result<Option<RequestView>, StoreError> {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
-        query.push(" AND state IN ('awaiting_account_admin', 'awaiting_program_admin') ORDER BY since LIMIT ");
-        query.push_bind(limit);
-        Ok(query.build_query_as().fetch_all(self.readers()).await?)
+        query.push(" AND key = ").push_bind(key);
+        Ok(query.build_query_as().fetch_optional(self.readers()).await?)
     }
 }
 

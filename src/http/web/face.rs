@@ -1,0 +1,171 @@
+//! What every request of a person passes: its language and theme are found out, a form becomes a request of the API, and a
+//! problem becomes a page. What programs ask for passes untouched.
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use flate2::Compression;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{
+    assets,
+    form::{self, Form},
+    shown::ProblemPage,
+    view::{Look, Theme, View},
+};
+use crate::{
+    domain::text::Language,
+    http::api::{problem::Problem, query, state::Api, tag, text, word::Word},
+};
+
+/// How long a browser keeps what was chosen, in seconds: a year.
+const KEPT: u32 = 31_536_000;
+
+/// Parameters that say how a page looks, and not what it shows.
+const OF_LOOK: [&str; 3] = ["lang", "theme", "done"];
+
+/// The layer.
+pub(super) async fn face(State(api): State<Api>, mut request: Request, inside: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    if !is_of_a_person(&path) {
+        return inside.run(request).await;
+    }
+    let (look, chosen) = look(&request);
+    let takes_gzip = assets::takes_gzip(request.headers());
+    let form = match form::FORMS.iter().find_map(|prefix| path.strip_prefix(prefix)).map(str::to_owned) {
+        Some(target) => match form::translated(request, &target, &api).await {
+            Ok((translated, form)) => {
+                request = translated;
+                Some(form)
+            }
+            Err(problem) => return answer(&api, look, (None, false), problem.into_response()).await,
+        },
+        None => {
+            without_look(&mut request);
+            None
+        }
+    };
+    request.extensions_mut().insert(look.clone());
+    let mut response = answer(&api, look, (form, takes_gzip), inside.run(request).await).await;
+    for (name, word) in chosen {
+        let base = if api.http.base_path.is_empty() { "/" } else { &api.http.base_path };
+        let cookie = format!("{name}={word}; Path={base}; Max-Age={KEPT}; SameSite=Lax");
+        response.headers_mut().extend(HeaderValue::try_from(cookie).map(|cookie| (header::SET_COOKIE, cookie)));
+    }
+    response
+}
+
+/// Whether an address is of a page: everything is but what the API, monitoring systems and pages load.
+fn is_of_a_person(path: &str) -> bool {
+    let is_other = ["/api/", "/assets/"].iter().any(|prefix| path.starts_with(prefix));
+    !is_other && !["/livez", "/readyz", "/metrics", "/favicon.ico"].contains(&path)
+}
+
+/// How the page is to look, and what of that was chosen just now.
+fn look(request: &Request) -> (Look, Vec<(&'static str, &'static str)>) {
+    let pairs = query::pairs(request.uri().query().unwrap_or_default());
+    let of = |name: &str| pairs.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str());
+    let (headers, mut chosen) = (request.headers(), Vec::new());
+    let language_of = |word: &str| [Language::En, Language::Zh].into_iter().find(|language| language.as_str() == word);
+    let asked = of("lang").and_then(language_of);
+    chosen.extend(asked.map(|language| ("lang", language.as_str())));
+    let kept = || cookie(headers, "lang").and_then(language_of);
+    let language = asked.or_else(kept).unwrap_or_else(|| text::language(headers));
+    let asked = of("theme").and_then(Theme::from_word);
+    chosen.extend(asked.map(|theme| ("theme", theme.as_str())));
+    let theme = asked.or_else(|| cookie(headers, "theme").and_then(Theme::from_word)).unwrap_or_default();
+    let look = Look {
+        language,
+        theme,
+        done: of("done").map(str::to_owned),
+        path: request.uri().path().to_owned(),
+        query: query_without_look(request.uri()),
+    };
+    (look, chosen)
+}
+
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
+    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(given, _)| *given == name).map(|(_, value)| value)
+}
+
+fn query_without_look(uri: &Uri) -> String {
+    let pairs = uri.query().unwrap_or_default().split('&');
+    // A form sends fields that nobody filled in, too.
+    let kept = pairs.filter(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        !name.is_empty() && !value.is_empty() && !OF_LOOK.contains(&name)
+    });
+    kept.collect::<Vec<_>>().join("&")
+}
+
+fn without_look(request: &mut Request) {
+    let query = query_without_look(request.uri());
+    let joint = if query.is_empty() { "" } else { "?" };
+    if let Ok(uri) = Uri::try_from(format!("{}{joint}{query}", request.uri().path())) {
+        *request.uri_mut() = uri;
+    }
+}
+
+/// An answer as a person gets it.
+async fn answer(api: &Api, look: Look, (form, takes_gzip): (Option<Form>, bool), mut response: Response) -> Response {
+    if form.as_ref().is_some_and(|form| form.is_by_script) {
+        return form::told_to_script(api, response);
+    }
+    let problem = response.extensions_mut().remove::<Problem>().or_else(|| nothing_here(&response));
+    if let Some(problem) = problem {
+        return problem_page(api, look, form.as_ref(), &problem);
+    }
+    match form {
+        Some(form) => form::answered(api, look, form, response).await,
+        None => tagged(response, takes_gzip).await,
+    }
+}
+
+fn nothing_here(response: &Response) -> Option<Problem> {
+    match response.status() {
+        StatusCode::NOT_FOUND => Some(Problem::of(Word::NotFound)),
+        StatusCode::METHOD_NOT_ALLOWED => Some(Problem::of(Word::Method)),
+        _ => None,
+    }
+}
+
+/// A problem as a page; who has not signed in is asked to.
+fn problem_page(api: &Api, look: Look, form: Option<&Form>, problem: &Problem) -> Response {
+    let view = View::new(api, look, None);
+    let is_signing_in = form.is_some_and(|form| form.target == "session");
+    if problem.word() == Word::Unauthenticated && !is_signing_in {
+        let back = form.map_or_else(|| view.here(), |form| form.back.clone());
+        let to = format!("{}?next={}", view.url("/sign-in"), query::encoded(&back));
+        return (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response();
+    }
+    let back = form.map(|form| form.back.clone());
+    let mut response = view.page(&ProblemPage::of(&view, problem, back));
+    *response.status_mut() = problem.status();
+    response
+}
+
+/// A page with its tag, so that one that has not changed is not sent again.
+async fn tagged(response: Response, takes_gzip: bool) -> Response {
+    let is_page =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if !is_page || response.status() != StatusCode::OK {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    // It was made in one piece.
+    let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
+        return Problem::of(Word::Defect).into_response();
+    };
+    parts.headers.insert(header::ETAG, tag::quoted(&[xxh3_64(&bytes)]));
+    if !takes_gzip {
+        return Response::from_parts(parts, bytes.into());
+    }
+    parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, assets::gzip(&bytes, Compression::fast()).into())
+}

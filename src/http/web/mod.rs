@@ -1,0 +1,42 @@
+//! The pages where people look: who must act, since when, and what comes next. They show the rows of the API and ask it for
+//! every change, so that nothing can be done here that a program cannot do.
+//!
+//! From outside inwards: `face` (language, theme, problems as pages), `form` (a form becomes a request of the API), one file
+//! per page with its template in `templates/`. `view` is what every page knows, `words` what things are called.
+
+mod assets;
+mod face;
+mod form;
+mod overview;
+mod request;
+mod requests;
+mod search;
+mod shared;
+mod shown;
+mod sign_in;
+mod view;
+mod words;
+
+use axum::{Extension, Router, middleware::from_fn_with_state, routing::get};
+
+use self::shared::Shared;
+use super::api::{Pages, state::Api};
+
+/// All pages.
+#[must_use]
+pub fn pages() -> Pages {
+    let routes = Router::new()
+        .route("/assets/{name}", get(assets::asset))
+        .route("/favicon.ico", get(assets::icon))
+        .route("/sign-in", get(sign_in::show))
+        .route("/", get(overview::show))
+        .route("/search", get(search::find))
+        .route("/requests", get(requests::list))
+        .route("/requests/{id}", get(request::show))
+        .layer(Extension(Shared::default()));
+    Pages { routes, around }
+}
+
+fn around(inside: Router, api: &Api) -> Router {
+    Router::new().fallback_service(inside).layer(from_fn_with_state(api.clone(), face::face))
+}
