@@ -38,7 +38,7 @@ struct Filters {
 
 /// What people and their programs did, newest first; only the caller's own, unless the caller is an admin.
 #[utoipa::path(get, path = "/api/v1/actions", tag = "actions", params(Filters, PageParams), responses((status = 200, body = Page<ActionView>)))]
-pub(super) async fn list(
+pub(in crate::http) async fn list(
     State(api): State<Api>,
     caller: Caller,
     mut query: Query,
@@ -79,7 +79,7 @@ fn only(caller: &Caller, filter: ActionFilter) -> ActionFilter {
 #[utoipa::path(get, path = "/api/v1/actions/{id}", tag = "actions", params(
     ("id" = String, Path, format = Uuid, description = "The whole id"),
 ), responses((status = 200, body = ActionView)))]
-pub(super) async fn show(
+pub(in crate::http) async fn show(
     State(api): State<Api>,
     caller: Caller,
     Path(text): Path<String>,

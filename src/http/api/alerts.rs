@@ -62,7 +62,7 @@ pub(in crate::http) fn filters(query: &mut Query) -> AlertFilter {
 
 /// Alerts, newest first; only open ones unless `state` says otherwise.
 #[utoipa::path(get, path = "/api/v1/alerts", tag = "alerts", params(Filters, PageParams), responses((status = 200, body = Page<AlertView>)))]
-pub(super) async fn list(State(api): State<Api>, mut query: Query) -> Result<Page<AlertView>, Problem> {
+pub(in crate::http) async fn list(State(api): State<Api>, mut query: Query) -> Result<Page<AlertView>, Problem> {
     let (filter, span) = (filters(&mut query), query.page());
     query.done()?;
     let rows = api.reading(api.store().alert_page(&filter, span.after.as_deref(), span.rows())).await?;
@@ -79,7 +79,7 @@ fn states(word: Option<&str>) -> Vec<AlertState> {
 
 /// Open alerts by what they have in common, the largest groups first, at most 500.
 #[utoipa::path(get, path = "/api/v1/alerts/groups", tag = "alerts", responses((status = 200, body = Page<AlertGroup>)))]
-pub(super) async fn groups(State(api): State<Api>, query: Query) -> Result<Page<AlertGroup>, Problem> {
+pub(in crate::http) async fn groups(State(api): State<Api>, query: Query) -> Result<Page<AlertGroup>, Problem> {
     query.done()?;
     api.reading(api.store().alert_groups(GROUPS_MAX)).await.map(Page::whole)
 }

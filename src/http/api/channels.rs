@@ -23,7 +23,7 @@ use crate::{
 /// Channels with their events, pending messages, dead letters and last error; also those that are configured no longer and
 /// still owed something.
 #[utoipa::path(get, path = "/api/v1/channels", tag = "channels", responses((status = 200, body = Page<ChannelView>)))]
-pub(super) async fn list(State(api): State<Api>, query: Query) -> Result<Page<ChannelView>, Problem> {
+pub(in crate::http) async fn list(State(api): State<Api>, query: Query) -> Result<Page<ChannelView>, Problem> {
     query.done()?;
     all(&api).await.map(Page::whole)
 }
@@ -61,7 +61,7 @@ pub(super) fn unknown(name: &str) -> Problem {
 #[utoipa::path(get, path = "/api/v1/channels/{name}", tag = "channels", params(
     ("name" = String, Path, description = "The channel's name"),
 ), responses((status = 200, body = ChannelView)))]
-pub(super) async fn show(
+pub(in crate::http) async fn show(
     State(api): State<Api>,
     Path(name): Path<String>,
     query: Query,
@@ -76,7 +76,7 @@ pub(super) async fn show(
     ("name" = String, Path, description = "The channel's name"),
     DeliveryParams, PageParams,
 ), responses((status = 200, body = Page<DeliveryView>)))]
-pub(super) async fn deliveries(
+pub(in crate::http) async fn deliveries(
     State(api): State<Api>,
     Path(name): Path<String>,
     mut query: Query,

@@ -36,12 +36,12 @@ pub mod query;
 pub(in crate::http) mod reports;
 mod request_acts;
 pub(in crate::http) mod requests;
-mod sign_in;
+pub(in crate::http) mod sign_in;
 pub mod state;
 pub mod table;
 pub mod tag;
 pub mod text;
-mod tokens;
+pub(in crate::http) mod tokens;
 mod users;
 pub mod word;
 

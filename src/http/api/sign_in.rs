@@ -128,7 +128,11 @@ pub(super) async fn sign_out(State(api): State<Api>, caller: Caller) -> Result<R
 
 /// The caller's own sessions, newest first.
 #[utoipa::path(get, path = "/api/v1/sessions", tag = "session", responses((status = 200, body = Page<SessionView>)))]
-pub(super) async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Page<SessionView>, Problem> {
+pub(in crate::http) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    query: Query,
+) -> Result<Page<SessionView>, Problem> {
     query.done()?;
     if caller.via != Via::Web {
         return Ok(Page::whole(Vec::new()));

@@ -138,7 +138,11 @@ fn is_manager(caller: &Caller) -> bool {
 
 /// The caller's own tokens, or all of an admin's house; those that are revoked last. No token itself is shown.
 #[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", responses((status = 200, body = Page<ApiTokenView>)))]
-pub(super) async fn list(State(api): State<Api>, caller: Caller, query: Query) -> Result<Page<ApiTokenView>, Problem> {
+pub(in crate::http) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    query: Query,
+) -> Result<Page<ApiTokenView>, Problem> {
     query.done()?;
     Own::of(&caller).rows(&api).await.map(Page::whole)
 }

@@ -4,9 +4,14 @@
 //! From outside inwards: `face` (language, theme, problems as pages), `form` (a form becomes a request of the API), one file
 //! per page with its template in `templates/`. `view` is what every page knows, `words` what things are called.
 
+mod actions;
+mod alerts;
 mod assets;
+mod channels;
 mod face;
 mod form;
+mod lists;
+mod me;
 mod overview;
 mod request;
 mod requests;
@@ -33,6 +38,13 @@ pub fn pages() -> Pages {
         .route("/search", get(search::find))
         .route("/requests", get(requests::list))
         .route("/requests/{id}", get(request::show))
+        .route("/alerts", get(alerts::list))
+        .route("/alerts/{id}", get(alerts::show))
+        .route("/channels", get(channels::list))
+        .route("/channels/{name}", get(channels::show))
+        .route("/actions", get(actions::list))
+        .route("/actions/{id}", get(actions::show))
+        .route("/me", get(me::show))
         .layer(Extension(Shared::default()));
     Pages { routes, around }
 }
