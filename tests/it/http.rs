@@ -4,6 +4,7 @@ mod acts;
 mod asks;
 mod backups;
 mod bounds;
+mod browser;
 mod bulk;
 mod channels;
 mod described;

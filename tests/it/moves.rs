@@ -120,7 +120,7 @@ async fn write(connection: &mut SqliteConnection, number: i64, steps: usize) {
         at(0).ms(),
         hex(&hash),
     );
-    sqlx::raw_sql(AssertSqlSafe(request + &history.concat())).execute(connection).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(request + history.concat().as_str())).execute(connection).await.unwrap();
 }
 
 /// What belongs to requests: a conflict, a reminder, messages in two states; and events that are no request's, of which the

@@ -177,6 +177,11 @@ fn problem_of(response: &mut Response) -> Option<Problem> {
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         return Some(problem);
     }
+    // A page tells of its problem itself.
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")) {
+        return None;
+    }
     Some(Problem::of(match response.status() {
         status if !status.is_client_error() && !status.is_server_error() => return None,
         StatusCode::NOT_FOUND => Word::NotFound,

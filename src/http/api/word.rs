@@ -91,7 +91,8 @@ words! {
         "The request has come to its end: there is nothing to cancel.", "该请求已结束，无可取消。";
     /// It is not as it was when it was read.
     Changed = "changed", CONFLICT, "Changed meanwhile", "期间已变化",
-        "It has changed since you read it; `current` has it as it is now.", "读取之后它已变化，`current` 为当前内容。";
+        "It has changed since you read it: look at it again. `current` has it as it is now.",
+        "读取之后它已变化，请重新查看。`current` 为当前内容。";
     /// It was done a short while ago.
     TooSoon = "too_soon", CONFLICT, "Too soon", "过于频繁",
         "This was done a short while ago.", "不久前刚做过。";

@@ -72,6 +72,10 @@ impl AlertPage<'_> {
         self.view.language().pick(&self.row.message_en, &self.row.message_zh)
     }
 
+    fn title(&self) -> String {
+        self.view.group(&self.row.rule, &self.row.reason, &1)
+    }
+
     const fn is_open(&self) -> bool {
         self.row.resolved_at.is_none()
     }

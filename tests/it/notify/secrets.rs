@@ -39,7 +39,7 @@ async fn a_service_that_quotes_us_does_not_give_us_away() {
                 let echo = format!("{:?} {} {:?} {secret}", received.query, received.path, received.headers);
                 let body = match status {
                     200 => serde_json::json!({ "errcode": 7, "code": 7, "errmsg": echo, "msg": echo }).to_string(),
-                    _ => echo.to_uppercase() + &echo,
+                    _ => echo.to_uppercase() + echo.as_str(),
                 };
                 Reply::Status(status, body)
             })
