@@ -25,7 +25,7 @@ use crate::{
     alerting::{
         deliver::{ChannelEndpoint, Deliver},
         evaluator::{self, AlertEvaluator},
-        meters::LastHeard,
+        meters::{DeliveryMeters, LastHeard},
         resend::Resender,
         unwritable_alarm::{Audience, UnwritableAlarm},
     },
@@ -148,6 +148,18 @@ pub async fn drive(
     let engine = Engine::new(store, wechat, clock, settings);
     let driver = Driver::start(Arc::clone(&engine)).await?;
     Ok((engine, driver))
+}
+
+/// What is measured of that half.
+#[must_use]
+pub fn metrics(engine: &Arc<Engine>) -> Metrics {
+    Metrics::new(Sources {
+        engine: Arc::clone(engine),
+        alerting: Arc::default(),
+        deliveries: DeliveryMeters::default(),
+        heartbeat: LastHeard::default(),
+        http: HttpMeters::default(),
+    })
 }
 
 /// The half that tells people.

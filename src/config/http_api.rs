@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -42,6 +42,24 @@ pub struct Http {
     pub streams: u32,
     /// Bytes of a request's body; one of many requests may have 16 times as many.
     pub body_bytes: u32,
+}
+
+impl Http {
+    /// At an address of this machine, with everything else as it is by default.
+    #[must_use]
+    pub fn on_loopback(port: u16) -> Self {
+        let RawHttp { connections, streams, body_bytes, .. } = RawHttp::default();
+        Self {
+            listen: Listen::Tcp((Ipv4Addr::LOCALHOST, port).into()),
+            hosts: Vec::new(),
+            base_path: String::new(),
+            proxy: None,
+            backup_dir: None,
+            connections,
+            streams,
+            body_bytes,
+        }
+    }
 }
 
 /// `[http.proxy]`: whose word is taken for who a user is.

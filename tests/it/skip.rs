@@ -3,6 +3,7 @@
 
 use std::{
     io::Write,
+    process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -13,4 +14,10 @@ pub(crate) fn skipped(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     // Nobody reads it where stderr is closed.
     let _ = writeln!(std::io::stderr(), "skipped {count}: {test}: {why}");
+}
+
+/// Whether this machine has a program, and these arguments please it.
+pub(crate) fn can(program: &str, arguments: &[&str]) -> bool {
+    let ran = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    ran.is_ok_and(|status| status.success())
 }

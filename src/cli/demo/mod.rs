@@ -1,11 +1,13 @@
 //! `amplinkd demo`: the real daemon against the simulator on a fast clock. Only clock and world differ from production.
 
+mod door;
 mod platform;
 mod screen;
 mod world;
 
 use std::{
     io::{self, IsTerminal, Write},
+    net::SocketAddr,
     num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,7 +17,10 @@ use std::{
 use anyhow::Context;
 use tokio::sync::mpsc;
 
-use self::screen::{Frame, Screen};
+use self::{
+    door::Door,
+    screen::{Frame, Screen},
+};
 use crate::{
     cli::{actor, readers::stdout_is_abandoned},
     clock::{Clock, SharedClock, SystemClock},
@@ -44,7 +49,9 @@ const PER_SECOND: NonZeroU32 = NonZeroU32::new(100_000).expect("it is not zero")
 /// Watch it work: the daemon, a simulated WeChat and a few hundred requests on a fast clock
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amplinkd demo\n  amplinkd demo --tokens component\n  amplinkd demo --plain | tee demo.txt\n  amplinkd demo --dir \
+    after_help = "It serves the HTTP API on 127.0.0.1:8750, or the next free port, and prints a line for curl. On a terminal it \
+                        serves until ctrl-C; with --plain or into a pipe it ends once everything is \
+                        settled.\n\nExamples:\n  amplinkd demo\n  amplinkd demo --tokens component\n  amplinkd demo --plain | tee demo.txt\n  amplinkd demo --dir \
                         ./demo && sqlite3 ./demo/amplinkd.db 'select state, count(*) from v_request group by state'"
 )]
 pub struct Demo {
@@ -83,7 +90,7 @@ pub enum Tokens {
     Component,
 }
 
-/// Runs the demo until everything is settled or the end is asked for.
+/// Runs the demo until the end is asked for, elsewhere than on a terminal at most until everything is settled.
 pub async fn run(args: &Demo) -> anyhow::Result<()> {
     telemetry::start(&Log { filter: "off".to_owned(), format: LogFormat::Text })?;
     let shutdown = Shutdown::new();
@@ -107,6 +114,10 @@ pub async fn run(args: &Demo) -> anyhow::Result<()> {
     let door = Recorder::new(store.clone(), Arc::clone(&shared), settings.policy.clone());
     door.by(actor::by()).accept(world::wishes(&sim, args.requests)).await?;
     let (engine, driver) = daemon::drive(store, Arc::clone(&shared), wechat, settings).await?;
+    let door = Door::open(&engine, &shutdown).await?;
+    let stage = Stage { is_live: !args.plain && io::stdout().is_terminal(), api: door.address() };
+    // Nobody may read it, as behind `| head`: the first frame finds out.
+    let _ = door.announce(&mut io::stdout().lock());
 
     let work = driver.spawn(shutdown.clone());
     let (tell, told) = mpsc::unbounded_channel();
@@ -119,13 +130,14 @@ pub async fn run(args: &Demo) -> anyhow::Result<()> {
         authorized
     };
     let shown = async {
-        let frame = show(&engine, args, told, &shutdown).await;
-        (frame, engine.clock().now())
+        let shown = show(&engine, (stage, args.speed), told, &shutdown).await;
+        (shown, engine.clock().now())
     };
-    let ((shown, ended), authorized) = tokio::join!(shown, authorized);
+    let ((shown, ended), authorized, ()) = tokio::join!(shown, authorized, door.run(&engine, &shutdown));
     drop(work.await.context("the loop panicked, which is a defect of amplinkd")?);
     authorized?;
     let frame = shown?;
+    door::close(&engine).await?;
     summary(&engine, &sim, &frame, (began, ended), &folder).await?;
     engine.store().clone().close().await;
     sim.shutdown().await.context("the simulator did not stop cleanly")
@@ -146,15 +158,24 @@ fn settings() -> anyhow::Result<Settings> {
     Ok(Settings { per_second: PER_SECOND, daily_budget: u32::MAX, ..ours })
 }
 
-/// Shows what happens until everything is settled; asks for the end then.
+/// Where the demo is shown.
+#[derive(Debug, Clone, Copy)]
+struct Stage {
+    /// To a person at a terminal, who may want to look around when all is done.
+    is_live: bool,
+    /// Where the API answers.
+    api: SocketAddr,
+}
+
+/// Shows what happens until the end is asked for, elsewhere than on a terminal until everything is settled; asks for the end
+/// then.
 async fn show(
     engine: &Engine,
-    args: &Demo,
+    (stage, speed): (Stage, u32),
     mut told: mpsc::UnboundedReceiver<String>,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Frame> {
-    let is_live = !args.plain && io::stdout().is_terminal();
-    let mut screen = Screen::new(is_live, args.speed);
+    let mut screen = Screen::new(stage.is_live, speed, stage.api);
     let mut tick = tokio::time::interval(FRAME);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut frame = Frame::default();
@@ -177,7 +198,7 @@ async fn show(
             // Nobody reads any more, as behind `| head`.
             break;
         }
-        if frame.open() == 0 {
+        if frame.open() == 0 && !stage.is_live {
             break;
         }
     }
@@ -193,7 +214,7 @@ async fn summary(
     folder: &Folder,
 ) -> anyhow::Result<()> {
     let readings = engine.readings();
-    let passed = duration(ended.since(began));
+    let passed = duration(frame.settled_at().unwrap_or(ended).since(began));
     let ledger = sim.ledger();
     let sent = ledger.iter().filter(|call| call.api == Api::Link && call.effect).count();
     let lost = ledger.iter().filter(|call| call.api == Api::Link && !call.delivered).count();

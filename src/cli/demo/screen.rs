@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write},
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -65,6 +66,8 @@ pub(super) struct Frame {
     readings: Readings,
     before: Readings,
     platform: Option<Platform>,
+    /// Since when nothing is open.
+    settled_at: Option<Time>,
 }
 
 /// The platform, when the daemon keeps the tokens itself.
@@ -91,7 +94,7 @@ impl Frame {
         let store = engine.store();
         let moves = store.latest_events(self.last_move, PLAIN_LINES).await?;
         let now = engine.clock().now();
-        Ok(Self {
+        let next = Self {
             now,
             began: self.began.or(Some(now)),
             counts: store.count_by_state().await?.into_iter().collect(),
@@ -108,7 +111,15 @@ impl Frame {
                     authorizers: store.authorizers_by_state().await?.into_iter().collect(),
                 }),
             },
-        })
+            settled_at: None,
+        };
+        let settled_at = (next.open() == 0).then(|| self.settled_at.unwrap_or(now));
+        Ok(Self { settled_at, ..next })
+    }
+
+    /// Since when every request is settled.
+    pub(super) const fn settled_at(&self) -> Option<Time> {
+        self.settled_at
     }
 
     /// Requests that are not settled.
@@ -132,6 +143,8 @@ pub(super) struct Screen {
     is_live: bool,
     look: Look,
     speed: u32,
+    /// Where the API answers.
+    api: SocketAddr,
     /// Lines of the last frame, to be drawn over.
     drawn: usize,
     recent: Vec<String>,
@@ -139,8 +152,8 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn new(is_live: bool, speed: u32) -> Self {
-        Self { is_live, look: Look::of_stdout(), speed, drawn: 0, recent: Vec::new(), drawn_at: None }
+    pub(super) fn new(is_live: bool, speed: u32, api: SocketAddr) -> Self {
+        Self { is_live, look: Look::of_stdout(), speed, api, drawn: 0, recent: Vec::new(), drawn_at: None }
     }
 
     /// Draws one frame.
@@ -209,6 +222,9 @@ impl Screen {
         let unchanged = frame.readings.unchanged * 100 / frame.readings.polls.max(1);
         #[expect(clippy::cast_precision_loss, reason = "polls of a fifth of a second are few")]
         let rate = polls as f64 / seconds;
+        if frame.settled_at.is_some() {
+            return format!("  everything is settled; the API answers at http://{} until ctrl-C", self.api);
+        }
         format!(
             "  {rate:>6.0} polls/s   {} polls, {unchanged} % unchanged   {} calls   ctrl-C ends",
             frame.readings.polls, frame.readings.calls

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::{ACCOUNT, Desk, OTHER, PROGRAM, SOMEBODY, Said, block_on, process};
 use crate::{
     harness::{Log, Process, until},
-    skip::skipped,
+    skip::{can, skipped},
 };
 
 /// Accounts whose tokens a program prints.
@@ -23,11 +23,6 @@ const ACCOUNTS: usize = 40;
 
 /// Long enough for whoever spins to be seen.
 const A_WHILE: Duration = Duration::from_secs(2);
-
-fn can(program: &str, arguments: &[&str]) -> bool {
-    let ran = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    ran.is_ok_and(|status| status.success())
-}
 
 /// Fields of `/proc/PID/stat` after the name: state first.
 fn stat(pid: &str) -> Vec<String> {

@@ -1,0 +1,118 @@
+//! The demo's door: the HTTP API beside the work, with a token for whoever watches that ends with the demo.
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::watch;
+
+use crate::{
+    cli::actor,
+    config::{Config, Http, proxy_variables},
+    credential::{self, ApiToken},
+    daemon,
+    domain::{action::ActionKind, identity::Role},
+    engine::Engine,
+    http::api,
+    shutdown::Shutdown,
+    store::write::{action::Action, api_tokens::NewApiToken},
+};
+
+/// Where it listens unless something else does.
+const PORT: u16 = 8750;
+
+/// Ports that are tried one after the other before the system names a free one.
+const PORTS: u16 = 50;
+
+/// The name of the token.
+const TOKEN: &str = "demo";
+
+/// The API, listening, and the token that opens it.
+#[derive(Debug)]
+pub(super) struct Door {
+    api: api::Door,
+    address: SocketAddr,
+    token: SecretString,
+}
+
+impl Door {
+    /// Listens at [`PORT`], or the next free one, and makes the token.
+    ///
+    /// # Errors
+    /// Nothing can be listened at, or the token cannot be kept; the sentence says which.
+    pub(super) async fn open(engine: &Arc<Engine>, shutdown: &Shutdown) -> anyhow::Result<Self> {
+        let api = listen(engine, shutdown).await?.measuring(daemon::metrics(engine));
+        let address = api.address().context("the API has no address")?;
+        Ok(Self { api, address, token: token(engine).await? })
+    }
+
+    /// Where people reach it.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Says how to use it, in lines that work as pasted.
+    pub(super) fn announce(&self, out: &mut impl Write) -> io::Result<()> {
+        // Where a proxy is set, curl would ask it for this machine, too.
+        let direct = if proxy_variables().is_empty() { "" } else { " --noproxy '*'" };
+        writeln!(out, "The HTTP API answers until the demo ends (docs/http.md):\n")?;
+        writeln!(
+            out,
+            "  curl -sS{direct} -H 'Authorization: Bearer {}' 'http://{}/api/v1/requests?limit=3'\n",
+            self.token.expose_secret(),
+            self.address
+        )
+    }
+
+    /// Serves until the end is asked for.
+    pub(super) async fn run(self, engine: &Engine, shutdown: &Shutdown) {
+        tokio::join!(self.api.run(shutdown), engine.tend(shutdown));
+    }
+}
+
+/// Ends the token: a database that is kept opens to nobody.
+pub(super) async fn close(engine: &Engine) -> anyhow::Result<()> {
+    let now = engine.clock().now();
+    let action = Action::of(ActionKind::RevokeApiToken, TOKEN, &actor::by(), now);
+    engine.store().revoke_api_token(TOKEN.to_owned(), None, action, now).await?;
+    Ok(())
+}
+
+async fn listen(engine: &Arc<Engine>, shutdown: &Shutdown) -> anyhow::Result<api::Door> {
+    // Nobody changes it: the receiver keeps what it was given.
+    let (_, config) = watch::channel(Arc::new(Config::default()));
+    for port in (PORT..PORT + PORTS).chain([0]) {
+        match api::Door::open(&Http::on_loopback(port), engine, config.clone(), shutdown).await {
+            Err(error) if port > 0 && is_taken(&error) => {}
+            opened => return opened,
+        }
+    }
+    anyhow::bail!("no port of 127.0.0.1 is free")
+}
+
+fn is_taken(error: &anyhow::Error) -> bool {
+    let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    kinds.into_iter().any(|kind| kind == io::ErrorKind::AddrInUse)
+}
+
+async fn token(engine: &Engine) -> anyhow::Result<SecretString> {
+    let (now, by, role) = (engine.clock().now(), actor::by(), Role::Operator);
+    let ApiToken { id, token } = ApiToken::generate();
+    let action = Action::of(ActionKind::NewApiToken, TOKEN, &by, now);
+    let new = NewApiToken {
+        id,
+        name: TOKEN.to_owned(),
+        role,
+        scopes: role.scopes(),
+        digest: credential::digest(token.expose_secret()),
+        user: None,
+        by: by.actor.name,
+        expires_at: None,
+    };
+    engine.store().add_api_token(new, action, now).await?;
+    Ok(token)
+}
