@@ -27,7 +27,7 @@ pub struct Body<T>(pub T);
 #[derive(Debug)]
 pub struct Batch<T>(pub T);
 
-/// A [`Body`] that may be left out, as all of its members may be.
+/// A [`Body`] that may be left out or null, as all of its members may be.
 #[derive(Debug)]
 pub struct Optional<T>(pub T);
 
@@ -57,7 +57,11 @@ impl<T: DeserializeOwned + Default> FromRequest<Api> for Optional<T> {
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
-        parsed(&headers, &bytes).map(Self)
+        must_be_json(&headers)?;
+        match value(&bytes)? {
+            Value::Null => Ok(Self(T::default())),
+            value => object(value, "").map(Self).map_err(|wrong| Problem::invalid(vec![wrong])),
+        }
     }
 }
 
@@ -76,7 +80,8 @@ pub(super) fn words(member: &str, text: Option<&str>) -> Result<Option<String>, 
 async fn read<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, Problem> {
     let headers = request.headers().clone();
     must_be_json(&headers)?;
-    parsed(&headers, &bytes(request, most).await?)
+    let value = value(&bytes(request, most).await?)?;
+    object(value, "").map_err(|wrong| Problem::invalid(vec![wrong]))
 }
 
 fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {
@@ -89,15 +94,24 @@ fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-fn parsed<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Problem> {
-    must_be_json(headers)?;
-    let value: Value = serde_json::from_slice(bytes).map_err(|wrong| {
+fn value(bytes: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(bytes).map_err(|wrong| {
         Problem::new(
             Word::Malformed,
             Text::new(format!("The body is not valid JSON: {wrong}."), format!("请求体不是合法的 JSON：{wrong}。")),
         )
-    })?;
-    T::deserialize(value).map_err(|wrong| Problem::invalid(vec![fault("", &wrong.to_string())]))
+    })
+}
+
+/// What stands at a place as an object. Left alone, serde would take an array of the members' values for one, too.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn object<T: DeserializeOwned>(value: Value, at: &str) -> Result<T, Fault> {
+    if !value.is_object() {
+        return Err(Fault { pointer: at.to_owned(), detail: Text::fixed("expected an object", "应为 JSON 对象") });
+    }
+    T::deserialize(value).map_err(|wrong| fault(at, &wrong.to_string()))
 }
 
 async fn bytes(mut request: Request, most: usize) -> Result<Bytes, Problem> {
@@ -112,7 +126,7 @@ async fn bytes(mut request: Request, most: usize) -> Result<Bytes, Problem> {
 }
 
 /// What serde says of what stands at a place, with the member that it names.
-pub(super) fn fault(at: &str, wrong: &str) -> Fault {
+fn fault(at: &str, wrong: &str) -> Fault {
     let is_of_member = ["unknown field", "missing field", "duplicate field"].iter().any(|kind| wrong.starts_with(kind));
     let member = wrong.split('`').nth(1).filter(|_| is_of_member);
     let member = member.map(|member| format!("/{}", member.replace('~', "~0").replace('/', "~1"))).unwrap_or_default();
@@ -149,6 +163,9 @@ mod tests {
             Err(StatusCode::PAYLOAD_TOO_LARGE)
         );
         assert_eq!(said(json, "{").await, Err(StatusCode::BAD_REQUEST));
+        for no_object in ["[\"a\"]", "[]", "null", "7", "\"a\""] {
+            assert_eq!(said(json, no_object).await, Err(StatusCode::UNPROCESSABLE_ENTITY), "{no_object}");
+        }
         assert_eq!(said(json, "{\"name\":\"a\",\"tpyo\":1}").await, Err(StatusCode::UNPROCESSABLE_ENTITY));
     }
 

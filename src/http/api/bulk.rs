@@ -11,7 +11,13 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        RefOr, Schema,
+        schema::{ObjectBuilder, Type},
+    },
+};
 
 use super::{
     accounts, alerts,
@@ -48,6 +54,7 @@ enum OneOrMore {
 #[serde(deny_unknown_fields)]
 pub(super) struct BulkAsked {
     /// `cancel` or `retry` requests; `acknowledge`, `snooze` or `resolve` alerts; `suspend` or `resume` accounts.
+    #[schema(schema_with = words)]
     action: String,
     /// The filters of the list, each a text or an array of texts; everything that is given must hold.
     filter: BTreeMap<String, OneOrMore>,
@@ -65,6 +72,10 @@ pub(super) struct BulkAsked {
     wait: Option<String>,
     /// Until when alerts are snoozed.
     until: Option<String>,
+}
+
+fn words() -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(BULK.map(ActionKind::as_str))).into()
 }
 
 /// What an action would touch.

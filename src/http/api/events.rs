@@ -82,8 +82,7 @@ pub(super) async fn events(
     let form = form(&parts.headers)?;
     let after = query.one_by("after", sequence);
     let limit = query.limit();
-    let last = parts.headers.get(LAST_EVENT_ID).filter(|_| form == Form::Stream);
-    let last = last.and_then(|last| match sequence(last.to_str().unwrap_or_default()) {
+    let last = parts.headers.get(LAST_EVENT_ID).and_then(|last| match sequence(last.to_str().unwrap_or_default()) {
         Ok(last) => Some(last),
         Err(wrong) => {
             query.wrong("Last-Event-ID", wrong);

@@ -287,9 +287,9 @@ fn wishes(requests: Vec<Value>) -> Result<Vec<Wish>, Problem> {
     let (mut wishes, mut faults) = (Vec::with_capacity(requests.len()), Vec::new());
     for (place, request) in requests.into_iter().enumerate() {
         let at = format!("/requests/{place}");
-        match NewRequest::deserialize(request) {
+        match body::object::<NewRequest>(request, &at) {
             Ok(new) => wishes.extend(new.wish(Reader { at, faults: &mut faults })),
-            Err(wrong) if faults.len() < FAULTS_MAX => faults.push(body::fault(&at, &wrong.to_string())),
+            Err(wrong) if faults.len() < FAULTS_MAX => faults.push(wrong),
             Err(_) => {}
         }
     }

@@ -73,7 +73,7 @@ pub(super) struct NewToken {
 fn scopes() -> RefOr<Schema> {
     let word = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Scope::ALL.map(Scope::as_str)));
     let kinds = SchemaType::from_iter([Type::Array, Type::Null]);
-    ArrayBuilder::new().schema_type(kinds).items(word).into()
+    ArrayBuilder::new().schema_type(kinds).items(word).min_items(Some(1)).into()
 }
 
 /// A token that was made.
