@@ -18,6 +18,7 @@
 //! - [`schedule`]: cron jobs.
 //! - [`metrics`]: what monitoring systems see of a daemon.
 //! - [`http`]: the doors that other systems come in by: `WeChat`'s pushes, and tokens for the platform's own.
+//! - [`remote`]: the client of another daemon's API, for the command line.
 //! - [`daemon`]: puts a daemon together, for the command line, tests and simulations.
 //! - [`cli`]: the command line.
 //! - [`selftest`]: randomized simulations of the daemon, and tests on a real machine.
@@ -38,6 +39,7 @@ pub mod meters;
 pub mod metrics;
 pub mod net;
 pub mod notify;
+pub mod remote;
 pub mod schedule;
 pub mod selftest;
 pub mod shutdown;

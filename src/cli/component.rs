@@ -1,14 +1,10 @@
 //! `amplinkd component`: the platform itself, when the daemon keeps its tokens.
 
 use anyhow::Context as _;
-use serde::Serialize;
 
-use super::{
-    context::{Context, ExitStatus},
-    time_format,
-};
+use super::context::{Context, ExitStatus};
 use crate::{
-    domain::time::Time,
+    engine::component_status::ComponentStatus,
     store::{Store, write::component::ComponentRow},
 };
 
@@ -22,20 +18,6 @@ Example:
 
 WeChat pushes a component_verify_ticket every ten minutes. Without one for twelve hours no token can be fetched.")]
     Status,
-}
-
-/// The component as people see it.
-#[derive(Debug, Serialize)]
-struct Status {
-    appid: String,
-    ticket_at: Option<String>,
-    ticket_age: Option<String>,
-    token_until: Option<String>,
-    generation: i64,
-    errcode: Option<i64>,
-    errmsg: Option<String>,
-    calls_today: i64,
-    lookups_today: i64,
 }
 
 /// The component of the configuration; where that names none, the one that the database knows.
@@ -61,23 +43,9 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStat
     let Command::Status = command;
     context
         .with_view(async |session| {
-            let now = session.now();
             let configured = session.config.component.as_ref().map(|component| component.appid.as_str());
             let row = row(session.store(), configured).await?;
-            let text = |at: Time| time_format::text(at);
-            let (day, calls, lookups) = row.calls;
-            let today = |count| if day == now.beijing_day() { count } else { 0 };
-            context.print_one(&Status {
-                ticket_at: row.ticket_at.map(text),
-                ticket_age: row.ticket_at.map(|at| time_format::age(&text(at), now)),
-                token_until: row.token.as_ref().map(|(_, life)| text(life.until)),
-                generation: row.generation,
-                errcode: row.refusal.as_ref().map(|refusal| refusal.errcode),
-                errmsg: row.refusal.map(|refusal| refusal.errmsg),
-                calls_today: today(calls),
-                lookups_today: today(lookups),
-                appid: row.appid,
-            })
+            context.print_one(&ComponentStatus::of(row, session.now()))
         })
         .await?;
     Ok(ExitStatus::Success)

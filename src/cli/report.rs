@@ -4,6 +4,7 @@
 mod digest;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     time::Duration,
@@ -81,7 +82,7 @@ const FIELDS: [Column; 12] = [
 #[derive(Debug, Serialize)]
 struct TableRow {
     group: String,
-    stage: &'static str,
+    stage: Cow<'static, str>,
     median: Option<String>,
     p90: Option<String>,
     p95: Option<String>,
@@ -112,7 +113,7 @@ const TIMES_BY: [Column; 7] = [
 #[derive(Debug, Serialize)]
 struct NudgeRow {
     group: String,
-    stage: &'static str,
+    stage: Cow<'static, str>,
     nudges: usize,
     effective: String,
     undecided: usize,
@@ -270,7 +271,7 @@ impl TableRow {
     fn of(row: &ApprovalRow) -> Self {
         Self {
             group: row.group.clone().unwrap_or_else(|| "(none)".to_owned()),
-            stage: row.stage,
+            stage: row.stage.clone(),
             median: row.median_seconds.map(worded),
             p90: row.p90_seconds.map(worded),
             p95: row.p95_seconds.map(worded),
@@ -285,7 +286,7 @@ impl NudgeRow {
         let percent = row.nudges_effective_percent.map(|percent| format!(" ({percent}%)")).unwrap_or_default();
         Self {
             group: row.group.clone().unwrap_or_else(|| "(none)".to_owned()),
-            stage: row.stage,
+            stage: row.stage.clone(),
             nudges: row.nudges,
             effective: format!("{}{percent}", row.nudges_effective),
             undecided: row.nudges_undecided,

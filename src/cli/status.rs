@@ -1,24 +1,15 @@
 //! `amplinkd status`: one page for whoever is on call. It only reads the file, with the daemon up or down.
 
-mod figures;
-
 mod page;
-
-mod problems;
 
 mod text;
 
-use std::time::Duration;
-
-use serde::Serialize;
-
-use self::{figures::Figures, problems::Need};
 use super::{
     context::{Context, ExitStatus, Usage},
     output::Format,
     time_format,
 };
-use crate::{domain::text::format::duration, store::write::pace::PaceRow};
+use crate::engine::status::{self, Report, figures::Asked};
 
 /// Show health, open work and required actions on one page; exit code 3 if action is required
 #[derive(Debug, clap::Args)]
@@ -44,56 +35,43 @@ An id after an ellipsis is shortened to its end, which every command accepts.
 Exit codes: 0 no action needed, 1 error, 2 usage error, 3 action required")]
 pub struct Status {}
 
-/// The page as programs read it.
-#[derive(Debug, Serialize)]
-struct Report {
-    at: String,
-    ok: bool,
-    problems: Vec<Need>,
-    #[serde(flatten)]
-    figures: Figures,
-}
-
 /// Prints the page.
 pub async fn run(context: &Context) -> anyhow::Result<ExitStatus> {
-    if context.format == Format::Csv {
-        return Err(Usage("the status is one JSON document: -o json, or -o jsonl for one line".to_owned()).into());
-    }
-    let (now, figures) =
-        context.with_reader(async |session| Ok((session.now(), Figures::read(session).await?))).await?;
-    let problems = problems::of(&figures, now);
-    let ending = if problems.is_empty() { ExitStatus::Success } else { ExitStatus::ProblemsFound };
-    let report = Report { at: time_format::text(now), ok: problems.is_empty(), problems, figures };
-    if context.is_table() {
-        page::print(&report, now, context.look)?;
-    } else {
-        context.print_one(&report)?;
-    }
-    Ok(ending)
+    must_be_a_document(context)?;
+    let report = context
+        .with_reader(async |session| {
+            let channels: Vec<&str> =
+                session.config.alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
+            let asked = Asked {
+                recorder: &session.recorder,
+                path: &session.config.database.path,
+                unread_after: session.config.alerts.unread_after,
+                channels: &channels,
+                now: session.now(),
+            };
+            Ok(status::report(&asked).await?)
+        })
+        .await?;
+    print(context, &report)
 }
 
-/// The plan in two sentences: whether waits are stretched, and how late a look may be by it.
-fn plan_lines(pace: Option<PaceRow>) -> [String; 2] {
-    /// The stretch of the row is in thousandths.
-    const PLAIN: u32 = 1_000;
-    let Some(PaceRow { stretch, late_ms, .. }) = pace else {
-        return ["unknown: no daemon has recorded one".to_owned(), "amplinkd plan computes it".to_owned()];
-    };
-    let first = if stretch <= PLAIN {
-        "every poll is on schedule".to_owned()
+/// Refuses a form that the page does not have.
+///
+/// # Errors
+/// [`Usage`].
+pub(super) fn must_be_a_document(context: &Context) -> Result<(), Usage> {
+    if context.format == Format::Csv {
+        return Err(Usage("the status is one JSON document: -o json, or -o jsonl for one line".to_owned()));
+    }
+    Ok(())
+}
+
+/// Prints a page, and says by the exit code whether it needs a person.
+pub(super) fn print(context: &Context, report: &Report) -> anyhow::Result<ExitStatus> {
+    if context.is_table() {
+        page::print(report, time_format::parse(&report.at).unwrap_or_default(), context.look)?;
     } else {
-        format!(
-            "demand exceeds supply, so every interval is {}.{} times the configured one",
-            stretch / PLAIN,
-            stretch % PLAIN / 100
-        )
-    };
-    let late = Duration::from_millis(u64::try_from(late_ms).unwrap_or(0));
-    let late = Duration::from_secs(late.as_secs());
-    let second = if late.is_zero() {
-        "none is planned to be late".to_owned()
-    } else {
-        format!("a poll may be {} late", duration(late))
-    };
-    [first, second]
+        context.print_one(report)?;
+    }
+    Ok(if report.ok { ExitStatus::Success } else { ExitStatus::ProblemsFound })
 }

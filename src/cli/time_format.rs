@@ -1,12 +1,12 @@
 //! Times for people: "2h" says more at a glance than a date.
 
-use std::{sync::OnceLock, time::Duration};
+use std::sync::OnceLock;
 
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
 pub use crate::domain::text::{
-    format::rfc3339 as text,
+    format::{age, in_one_unit, rfc3339 as text},
     parse::{moment as parse, span},
 };
 use crate::domain::{text::format::moment_as, time::Time};
@@ -17,12 +17,6 @@ static ZONE: OnceLock<TimeZone> = OnceLock::new();
 /// Shows times in this zone from now on. The first one stays: a process has one configuration.
 pub fn show_in(zone: &TimeZone) {
     ZONE.get_or_init(|| zone.clone());
-}
-
-/// How long ago a view's moment was, in one unit: "45s", "59m", "23h", "120d".
-#[must_use]
-pub fn age(text: &str, now: Time) -> String {
-    parse(text).map_or_else(|| "?".to_owned(), |at| in_one_unit(now.since(at)))
 }
 
 /// How long until a view's moment, in one unit; "due" when it has come, nothing when there is none.
@@ -60,16 +54,6 @@ pub(super) fn of_field(field: &str, value: &Value) -> Option<String> {
     let is_moment = ["at", "since", "until"].contains(&field)
         || ["_at", "_since", "_until"].iter().any(|ending| field.ends_with(ending));
     parse(value.as_str().filter(|_| is_moment)?).map(|at| shown(at, "%Y-%m-%d %H:%M:%S %:z"))
-}
-
-fn in_one_unit(span: Duration) -> String {
-    let seconds = span.as_secs();
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m", seconds / 60),
-        3_600..86_400 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod error;
 mod heartbeat;
 mod http_api;
 mod placeholder;
+mod profiles;
 mod retention;
 mod secret;
 mod secret_files;
@@ -47,9 +48,11 @@ pub use self::{
     error::ConfigError,
     heartbeat::Heartbeat,
     http_api::{Http, Metrics, Network, TrustedProxy},
+    profiles::{Profile, RemoteVariables, SERVER_VARIABLE, TOKEN_VARIABLE, profile, token},
     retention::Retention,
     source::{
-        Colours, Loaded, colours, environment, file_of_environment, journal_stream, proxy_variables, user_before_sudo,
+        Colours, Loaded, colours, environment, file_of_environment, journal_stream, proxy_variables,
+        remote_variables, user_before_sudo,
     },
     tokens::{TokenSource, TokenUrl, Tokens},
     value::{Cron, parse_duration},

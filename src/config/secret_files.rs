@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::Loaded;
 
 /// Permissions of users who are neither the owner nor of the group.
-const OTHERS: u32 = 0o007;
+pub(super) const OTHERS: u32 = 0o007;
 
 /// Files of secrets, each with the key that names it.
 #[derive(Debug, Clone, Default)]

@@ -20,6 +20,7 @@ use super::{
     changes::Contents,
     effective::{self, keys},
     error::{self, InFile},
+    profiles::RemoteVariables,
     secret::Secrets,
     text_file,
     unseen::{hidden, hidden_in, with_unseen},
@@ -81,6 +82,12 @@ fn decoded(variable: String, value: OsString) -> Result<(String, String), Config
 #[must_use]
 pub fn file_of_environment() -> Option<PathBuf> {
     std::env::var_os(FILE_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// What this process's environment says about daemons that are reached over HTTP.
+#[must_use]
+pub fn remote_variables() -> RemoteVariables {
+    RemoteVariables::read(|name| std::env::var_os(name))
 }
 
 /// Who became this process's user by `sudo`.

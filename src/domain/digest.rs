@@ -1,10 +1,10 @@
 //! The figures of the daily digest: what ended, what waits and for how long. The store counts them, and
 //! [`super::text::digest`] words them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize, de::Error as _};
 use utoipa::ToSchema;
 
-use super::{alert_rules::Stage, time::Time};
+use super::{alert_rules::Stage, text::parse::moment as moment_of, time::Time};
 
 /// Where one age ends and the next begins, in days, with what people call them.
 pub const AGES: [(Option<u32>, &str, &str); 4] = [
@@ -15,14 +15,14 @@ pub const AGES: [(Option<u32>, &str, &str); 4] = [
 ];
 
 /// The figures of one digest.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Digest {
     /// Since when what is news is counted.
-    #[serde(serialize_with = "moment")]
+    #[serde(serialize_with = "moment", deserialize_with = "read_moment")]
     #[schema(value_type = String)]
     pub since: Time,
     /// When the figures were taken.
-    #[serde(serialize_with = "moment")]
+    #[serde(serialize_with = "moment", deserialize_with = "read_moment")]
     #[schema(value_type = String)]
     pub at: Time,
     /// Requests that came to an end since then, by the word of their end.
@@ -48,7 +48,7 @@ pub struct Digest {
 }
 
 /// How many of one word.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Count {
     /// The word.
     pub word: String,
@@ -57,10 +57,10 @@ pub struct Count {
 }
 
 /// How many wait in one stage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Waiting {
     /// The stage.
-    #[serde(serialize_with = "word")]
+    #[serde(serialize_with = "word", deserialize_with = "read_word")]
     #[schema(value_type = String)]
     pub stage: Stage,
     /// By age, as in [`AGES`].
@@ -76,6 +76,16 @@ fn moment<S: serde::Serializer>(at: &Time, to: S) -> Result<S::Ok, S::Error> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it so")]
 fn word<S: serde::Serializer>(stage: &Stage, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(stage.as_str())
+}
+
+fn read_moment<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Time, D::Error> {
+    let text = String::deserialize(from)?;
+    moment_of(&text).ok_or_else(|| D::Error::custom("expected a moment"))
+}
+
+fn read_word<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Stage, D::Error> {
+    let text = String::deserialize(from)?;
+    Stage::ALL.into_iter().find(|stage| stage.as_str() == text).ok_or_else(|| D::Error::custom("expected a stage"))
 }
 
 impl Digest {

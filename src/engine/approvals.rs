@@ -1,8 +1,8 @@
 //! How long approvals took and what nudges brought about, stage by stage: the rows of the report.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
@@ -14,13 +14,13 @@ use crate::{
 };
 
 /// One stage of one group.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ApprovalRow {
     /// The account or the label's value; none without `--by`, and for requests without the label.
     pub group: Option<String>,
     /// As the reports name it.
     #[schema(value_type = String)]
-    pub stage: &'static str,
+    pub stage: Cow<'static, str>,
     /// Approvals that were measured.
     pub approved: usize,
     /// Half of them took no longer.
@@ -71,7 +71,7 @@ impl ApprovalRow {
         let decided = effect.nudges - effect.undecided;
         Self {
             group,
-            stage: stretch.as_str(),
+            stage: stretch.as_str().into(),
             approved: took.map_or(0, Distribution::count),
             median_seconds: at(50),
             p90_seconds: at(90),

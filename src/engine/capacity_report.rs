@@ -1,6 +1,8 @@
 //! The plan for all accounts as a document, and what to change: demand, capacity, and how late each class will be.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::{
@@ -9,7 +11,7 @@ use crate::domain::{
 };
 
 /// The plan as one document.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CapacityReport {
     /// Polls that all intervals ask for.
     pub demand_per_second: f64,
@@ -42,11 +44,11 @@ pub struct CapacityReport {
 }
 
 /// A class of the plan.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ClassReport {
     /// Its word.
     #[schema(value_type = String)]
-    pub class: &'static str,
+    pub class: Cow<'static, str>,
     /// Accounts of the class.
     pub accounts: u64,
     /// Polls that all intervals ask for.
@@ -90,7 +92,7 @@ pub fn report(plan: &CapacityPlan, supply: Supply, stretch_in_force: Option<f64>
 
 fn row(class: &ClassPlan) -> ClassReport {
     ClassReport {
-        class: class.class.as_str(),
+        class: class.class.as_str().into(),
         accounts: class.accounts,
         demand_per_second: class.demand_per_second,
         demand_per_day: class.demand_per_day(),

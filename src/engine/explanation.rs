@@ -1,7 +1,7 @@
 //! Gathers what is known of one request and has it explained. It reads the database alone.
 
 use jiff::tz::TimeZone;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
@@ -21,7 +21,7 @@ use crate::{
 pub const CONFLICTS_MAX: u32 = 100;
 
 /// What is said of a request, as commands print it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explained {
     /// The request.
     pub id: String,
@@ -32,7 +32,7 @@ pub struct Explained {
 }
 
 /// The same for programs, in both languages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
     /// The request.
     pub id: String,

@@ -52,6 +52,8 @@ mod recent_polls;
 mod reconcile_restored;
 pub mod record;
 pub mod refused_keys;
+pub mod component_status;
+pub mod status;
 pub mod submit;
 pub mod tokens;
 pub mod wish;

@@ -1,7 +1,9 @@
 //! Nudges: reminders for administrators who have not answered. Who may be reminded now and in which words, and the rows that
 //! remember it with the messages they owe.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::operator::Operator;
@@ -45,7 +47,7 @@ pub struct Planned {
 }
 
 /// A nudge with its words.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct DraftedNudge {
     /// Its id in `v_nudge`; null when nothing was recorded.
     pub nudge: Option<String>,
@@ -57,10 +59,10 @@ pub struct DraftedNudge {
     pub program: String,
     /// Who has not answered: `account_admin`, `program_admin` or `unlink`.
     #[schema(value_type = String)]
-    pub stage: &'static str,
+    pub stage: Cow<'static, str>,
     /// The language of the words.
     #[schema(value_type = String)]
-    pub language: &'static str,
+    pub language: Cow<'static, str>,
     /// The channel that it is sent to; null when it is for somebody to pass on.
     pub channel: Option<String>,
     /// The words.
@@ -124,8 +126,8 @@ fn worded(request: &Request, background: &Background, rules: Rules<'_>) -> Resul
         program: request.program.to_string(),
         state: request.state.as_str(),
         since: request.since,
-        stage: stage.as_str(),
-        language: rules.language.as_str(),
+        stage: stage.as_str().into(),
+        language: rules.language.as_str().into(),
         channel: None,
         title: facts.title(rules.language),
         text: facts.text(rules.language),
@@ -145,7 +147,7 @@ impl Planned {
     #[must_use]
     pub fn said(&self, nudge: Option<String>) -> DraftedNudge {
         let NewNudge { request_id, account, program, stage, language, channel, text, .. } = self.nudge.clone();
-        DraftedNudge { nudge, request_id, account, program, stage, language, channel, text }
+        DraftedNudge { nudge, request_id, account, program, stage: stage.into(), language: language.into(), channel, text }
     }
 }
 

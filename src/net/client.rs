@@ -1,7 +1,7 @@
 //! HTTP clients: common settings, bounded bodies, errors in words. No second try, no redirects, and no URL in
 //! an error, because it holds a token.
 
-use std::{error::Error as _, fmt::Write as _, time::Duration};
+use std::{error::Error as _, fmt::Write as _, path::Path, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 
@@ -40,6 +40,15 @@ pub(crate) struct ClientOptions<'a> {
 
 /// A client with these options. The error never shows the proxy's password.
 pub(crate) fn client(options: &ClientOptions<'_>) -> Result<reqwest::Client, String> {
+    builder(options)?.build().map_err(explain)
+}
+
+/// The same, for whoever listens at a socket of this machine: what stands in an address as the host only names it.
+pub(crate) fn client_of_socket(options: &ClientOptions<'_>, socket: &Path) -> Result<reqwest::Client, String> {
+    builder(options)?.unix_socket(socket).build().map_err(explain)
+}
+
+fn builder(options: &ClientOptions<'_>) -> Result<reqwest::ClientBuilder, String> {
     install_tls();
     let mut builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
@@ -62,8 +71,7 @@ pub(crate) fn client(options: &ClientOptions<'_>) -> Result<reqwest::Client, Str
         builder = builder.proxy(proxy.for_reqwest().map_err(explain)?);
     }
     // Plain HTTP works on a machine without any CA certificates, where building a TLS client fails.
-    builder = if options.tls { builder.tls_certs_merge(roots(options.egress)?) } else { builder.tls_certs_only([]) };
-    builder.build().map_err(explain)
+    Ok(if options.tls { builder.tls_certs_merge(roots(options.egress)?) } else { builder.tls_certs_only([]) })
 }
 
 fn roots(egress: &Egress) -> Result<Vec<reqwest::Certificate>, String> {

@@ -6,14 +6,16 @@ use std::{fmt::Write as _, io};
 use anstyle::{AnsiColor, Style};
 
 use super::{
-    Report,
-    figures::{Accounts, Alerts, Audit, Channel, Daemon, Database, Figures, Last, Requests},
-    problems::Need,
     text::{columns, counted, cut, ending, grouped, sized, wrapped},
 };
 use crate::{
     cli::{output::Look, readers::to_stdout, terminal_escape::legible, time_format},
     domain::{gate::GateKind, time::Time},
+    engine::status::{
+        Report,
+        figures::{Accounts, Alerts, Audit, Channel, Daemon, Database, Figures, Last, Requests, Stage},
+        problems::Need,
+    },
 };
 
 /// Characters of the titles on the left, with the space behind them.
@@ -143,7 +145,7 @@ fn database(database: &Database) -> Section {
 }
 
 fn requests(requests: &Requests, now: Time) -> Section {
-    let row = |state: &super::figures::Stage| Row {
+    let row = |state: &Stage| Row {
         what: state.state.to_owned(),
         count: state.count.unsigned_abs(),
         span: state.since.as_deref().map(|since| span(since, now)).unwrap_or_default(),

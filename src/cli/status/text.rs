@@ -2,32 +2,15 @@
 
 use std::fmt::Write as _;
 
+pub(super) use crate::engine::status::words::{counted, grouped};
+
 /// Characters of an id's end: two more than are enough to name it.
 const ENDING: usize = 8;
-
-/// "1 account", "12 accounts", "1,200 accounts".
-pub(super) fn counted(count: u64, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", grouped(count))
-}
 
 /// The end of an id, which names it.
 pub(super) fn ending(id: &str) -> String {
     let from = id.len().saturating_sub(ENDING);
     format!("…{}", id.get(from..).unwrap_or(id))
-}
-
-/// "1,234,567".
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// "4.2 GB": three digits at most, in powers of 1,000.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::parse::moment as parsed;
 use crate::domain::time::Time;
 
 /// A moment in this zone, in a form that `strftime` knows; RFC 3339 where no calendar reaches.
@@ -17,6 +18,24 @@ pub fn moment_as(at: Time, zone: &TimeZone, form: &str) -> String {
 #[must_use]
 pub fn rfc3339(at: Time) -> String {
     jiff::Timestamp::from_millisecond(at.ms()).map_or_else(|_| at.to_string(), |at| format!("{at:.3}"))
+}
+
+/// How long ago a view's moment was, in one unit: "45s", "59m", "23h", "120d".
+#[must_use]
+pub fn age(text: &str, now: Time) -> String {
+    parsed(text).map_or_else(|| "?".to_owned(), |at| in_one_unit(now.since(at)))
+}
+
+/// A span in its largest whole unit.
+#[must_use]
+pub fn in_one_unit(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
 }
 
 /// A moment in this zone, to the minute: "2026-03-10 09:00".

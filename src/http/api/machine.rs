@@ -27,7 +27,10 @@ use crate::{
         policy::Policy,
         text::format::rfc3339,
     },
-    engine::capacity_report::{self, CapacityReport, factor},
+    engine::{
+        capacity_report::{self, CapacityReport, factor},
+        component_status::ComponentStatus,
+    },
     store::{
         SCHEMA, StoreError,
         read::{audit::Finding, authorizers::AuthorizerView},
@@ -169,6 +172,18 @@ pub(super) async fn authorizer(
     row.map(Json).ok_or_else(|| Problem::of(Word::NotFound))
 }
 
+/// The platform's own component: its ticket, its token and the last refusal. Neither ticket nor token is shown.
+#[utoipa::path(get, path = "/api/v1/component", tag = "daemon", responses((status = 200, body = ComponentStatus)))]
+pub(super) async fn component(State(api): State<Api>, query: Query) -> Result<Json<ComponentStatus>, Problem> {
+    query.done()?;
+    let (config, store) = (api.config(), api.store());
+    let row = match &config.component {
+        Some(component) => api.reading(store.component(component.appid.as_str())).await?,
+        None => api.reading(store.only_component()).await?,
+    };
+    row.map(|row| Json(ComponentStatus::of(row, api.now()))).ok_or_else(|| Problem::of(Word::NotFound))
+}
+
 /// What the daemon is and goes by. Nothing of it is a secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Meta {
@@ -181,6 +196,9 @@ pub(super) struct Meta {
     at: String,
     /// The zone of times in messages, as an IANA name; null for one that has none.
     time_zone: Option<String>,
+    /// The language of messages, unless a channel has its own: `en` or `zh`.
+    #[schema(value_type = String)]
+    language: &'static str,
     /// The languages of texts.
     #[schema(value_type = Vec<String>)]
     languages: [&'static str; 2],
@@ -227,6 +245,7 @@ pub(super) async fn meta(State(api): State<Api>, query: Query) -> Result<Json<Me
         schema: SCHEMA,
         at: rfc3339(api.now()),
         time_zone: config.alerts.zone.iana_name().map(str::to_owned),
+        language: config.alerts.language.as_str(),
         languages: ["en", "zh"],
         limits: LimitsOfApi { page: *query::LIMITS.end(), body_bytes: api.http.body_bytes, streams: api.http.streams },
         policy: PolicyInForce {

@@ -38,6 +38,7 @@ mod request_acts;
 pub(in crate::http) mod requests;
 pub(in crate::http) mod sign_in;
 pub mod state;
+mod status;
 pub mod table;
 pub mod tag;
 pub mod text;
@@ -203,6 +204,9 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(backups::list, backups::make))
         .routes(routes!(machine::audit, machine::audit_now))
         .routes(routes!(machine::plan))
+        .routes(routes!(machine::component))
+        .routes(routes!(status::status))
+        .routes(routes!(status::ids))
         .routes(routes!(machine::gates))
         .routes(routes!(machine::authorizers))
         .routes(routes!(machine::authorizer))

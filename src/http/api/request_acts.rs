@@ -161,6 +161,8 @@ pub(super) struct Nudging {
     print_only: bool,
     /// Also soon after another one, and in quiet hours
     force: bool,
+    /// Only answer with the words: nothing is recorded or sent
+    dry_run: bool,
 }
 
 fn languages() -> RefOr<Schema> {
@@ -221,6 +223,9 @@ pub(super) async fn nudge(
     let (planned, refused) = api.reading(plan).await?;
     if let Some(refusal) = refused.into_iter().next() {
         return Err(Problem::from(refusal).with_current(&row));
+    }
+    if let Some(planned) = planned.first().filter(|_| nudging.dry_run) {
+        return Ok(Json(planned.said(None)));
     }
     if planned.iter().any(|planned| matches!(planned.way, Way::Quiet(_))) {
         return Err(Problem::of(Word::QuietHours));

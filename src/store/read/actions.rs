@@ -1,6 +1,6 @@
 //! Who did what, as people see it: `v_action`, a page at a time.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 use utoipa::ToSchema;
 
@@ -10,7 +10,7 @@ use crate::store::{Store, StoreError, decode, decode::Table};
 const ACTION: Table = Table { name: "action", key: &["id"] };
 
 /// A row of `v_action`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct ActionView {
     pub id: String,

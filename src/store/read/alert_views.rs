@@ -1,6 +1,8 @@
 //! Alerts and their messages for people: `v_alert` and `v_delivery`, a page at a time by key.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 use utoipa::ToSchema;
 
@@ -10,7 +12,7 @@ use crate::{
 };
 
 /// A row of `v_alert`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct AlertView {
     pub id: String,
@@ -39,7 +41,7 @@ pub struct AlertView {
 }
 
 /// A row of `v_delivery`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct DeliveryView {
     pub id: String,
@@ -72,14 +74,14 @@ pub struct ChannelFigures {
 }
 
 /// A channel and what it is owed. One without a kind is not configured any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are those of ChannelFigures")]
 pub struct ChannelView {
     pub name: String,
     #[schema(value_type = Option<String>)]
-    pub kind: Option<&'static str>,
+    pub kind: Option<Cow<'static, str>>,
     #[schema(value_type = Vec<String>)]
-    pub events: Vec<&'static str>,
+    pub events: Vec<Cow<'static, str>>,
     pub pending: u64,
     pub dead: u64,
     pub delivered_at: Option<String>,
@@ -87,7 +89,7 @@ pub struct ChannelView {
 }
 
 /// An alert and what became of its messages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ToldAlert {
     /// The alert.
     #[serde(flatten)]
@@ -272,7 +274,9 @@ impl ChannelFigures {
     #[must_use]
     pub fn view(self, configured: Option<(&'static str, Vec<&'static str>)>) -> ChannelView {
         let Self { channel: name, pending, dead, delivered_at, last_error } = self;
-        let (kind, events) = configured.map_or((None, Vec::new()), |(kind, events)| (Some(kind), events));
+        let (kind, events) = configured.map_or((None, Vec::new()), |(kind, events)| {
+            (Some(Cow::Borrowed(kind)), events.into_iter().map(Cow::Borrowed).collect())
+        });
         ChannelView { name, kind, events, pending, dead, delivered_at, last_error }
     }
 

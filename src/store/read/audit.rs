@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, SqliteConnection};
 use utoipa::ToSchema;
 
@@ -20,7 +20,7 @@ use crate::{
 const HISTORIES: u32 = 20_000;
 
 /// One thing that the audit found.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     /// The rule it breaks.
     pub rule: String,

@@ -1,6 +1,6 @@
 //! Authorizers as other systems and people see them: `v_authorizer`, a page at a time; never a secret.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 use utoipa::ToSchema;
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A row of `v_authorizer`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct AuthorizerView {
     pub appid: String,

@@ -1,7 +1,7 @@
 //! The `v_` views a page at a time by key, for lists of any length, and steps as they happen. A page from the middle
 //! costs as much as the first.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
@@ -12,7 +12,7 @@ use crate::store::{Store, StoreError};
 const ACCOUNTS_PAGE: u32 = 100;
 
 /// A step as it is followed live: a row of `v_transition` beside what it is about.
-#[derive(Debug, Clone, PartialEq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, FromRow, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct StepView {
     /// Its place in the order of writing, of all requests.

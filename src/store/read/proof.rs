@@ -1,6 +1,8 @@
 //! One request's history as a document that anybody can verify without us.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::verify::{StepRow, Told};
@@ -42,11 +44,11 @@ const RULE: &str = "hash(row) = SHA-256 of the row as a compact JSON array in UT
                     status, errcode, detail]).";
 
 /// A history with its hashes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Proof {
     /// How the hashes are made.
     #[schema(value_type = String)]
-    rule: &'static str,
+    rule: Cow<'static, str>,
     request: About,
     transitions: Vec<Link>,
     head: HeadOf,
@@ -54,7 +56,7 @@ pub struct Proof {
     pub findings: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 struct About {
     id: String,
     kind: String,
@@ -67,7 +69,7 @@ struct About {
     state: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 struct Link {
     request_id: String,
     seq: i64,
@@ -82,7 +84,7 @@ struct Link {
 }
 
 /// What the request says its last transition is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 struct HeadOf {
     seq: i64,
     hash: String,
@@ -122,7 +124,7 @@ impl Proof {
         findings.extend(told.differs(&replay));
         let head = HeadOf { seq: told.last_seq, hash: hex(&told.chain) };
         let transitions = steps.into_iter().map(Link::from).collect();
-        Self { rule: RULE, request: About::from(told), transitions, head, findings }
+        Self { rule: Cow::Borrowed(RULE), request: About::from(told), transitions, head, findings }
     }
 
     /// The request.

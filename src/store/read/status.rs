@@ -2,8 +2,9 @@
 //!
 //! Times are RFC 3339 strings, as in the views: programs read them as JSON.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
+use utoipa::ToSchema;
 
 use crate::{
     domain::time::Time,
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// The daemon that runs, or else the last one that ran: the row of `v_daemon`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 pub struct DaemonView {
     /// Its process.
     pub pid: i64,
@@ -37,7 +38,7 @@ pub struct Longest {
 }
 
 /// Accounts that cannot be read for one kind of reason.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 pub struct UnreadCause {
     /// The word of `v_account.trouble`.
     pub trouble: String,
@@ -50,7 +51,7 @@ pub struct UnreadCause {
 }
 
 /// Accounts that are suspended by the same hand with the same code.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 pub struct SuspendedCause {
     /// `wechat` or `operator`.
     pub suspended_by: String,
@@ -63,7 +64,7 @@ pub struct SuspendedCause {
 }
 
 /// Accounts whose list can be read and whose calls are refused.
-#[derive(Debug, Clone, Default, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 pub struct CallsHeld {
     /// How many accounts.
     pub count: i64,
@@ -74,7 +75,7 @@ pub struct CallsHeld {
 }
 
 /// Gates that one code has closed.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 pub struct GateFigures {
     /// The word of `v_gate.kind`.
     pub kind: String,

@@ -1,6 +1,6 @@
 //! What people read: the `v_` views, a page at a time.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ use crate::store::{Store, StoreError};
 const PAGE: u32 = 1_000;
 
 /// A row of `v_request`. The first fields are the documented columns, in their order.
-#[derive(Debug, Clone, Default, PartialEq, FromRow, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, FromRow, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct RequestView {
     pub id: String,
@@ -44,7 +44,7 @@ pub struct RequestView {
 }
 
 /// A row of `v_transition`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct TransitionView {
     pub request_id: String,
@@ -60,7 +60,7 @@ pub struct TransitionView {
 }
 
 /// A row of `v_conflict`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct ConflictView {
     pub id: String,
@@ -78,7 +78,7 @@ pub struct ConflictView {
 }
 
 /// A row of `v_account`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, FromRow, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct AccountView {
     pub account: String,
@@ -106,7 +106,7 @@ pub struct AccountView {
 }
 
 /// A row of `v_program`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct ProgramView {
     pub account: String,

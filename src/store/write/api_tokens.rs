@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use utoipa::ToSchema;
 
@@ -68,7 +68,7 @@ impl KnownApiToken {
 }
 
 /// A token as people see it.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct ApiTokenView {
     pub id: String,

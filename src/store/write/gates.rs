@@ -1,6 +1,6 @@
 //! Rows of `gate`: calls that a quota or a block holds back until a time. Which, is decided in the engine.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 use utoipa::ToSchema;
 
@@ -62,7 +62,7 @@ const CLOSE: &str = "
 const OPEN: &str = "DELETE FROM gate WHERE kind = ?1 AND subject = ?2";
 
 /// A row of `v_gate`.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns are described in docs/database.md")]
 pub struct GateView {
     pub kind: String,

@@ -1,6 +1,6 @@
 //! Users who may sign in. Whatever ends a user's trust ends their sessions and tokens in the same transaction.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use utoipa::ToSchema;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A user as people see one.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct UserView {
     pub name: String,

@@ -1,7 +1,7 @@
 //! The arrows between rooms: who may name whom.
 
 /// Which rooms a room may name besides itself. A new room needs a line here and one in `ARCHITECTURE.md`.
-pub(super) const ARROWS: [(&str, &[&str]); 24] = [
+pub(super) const ARROWS: [(&str, &[&str]); 25] = [
     ("domain", &[]),
     ("clock", &["domain"]),
     ("children", &[]),
@@ -18,6 +18,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 24] = [
     ("schedule", &["domain", "clock", "live", "store", "engine", "alerting", "config", "shutdown"]),
     ("metrics", &["domain", "clock", "meters", "wechat", "store", "engine", "alerting", "schedule"]),
     ("sim", &[]),
+    ("remote", &["domain", "clock", "net"]),
     (
         "daemon",
         &[
@@ -68,6 +69,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 24] = [
             "credential",
             "vault",
             "http",
+            "remote",
             "selftest",
             "config",
             "telemetry",

@@ -1,31 +1,35 @@
 //! What on the page needs action, most urgent first, each with the command that shows more.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     figures::{Daemon, Figures},
-    text::counted,
+    words::counted,
 };
 use crate::{
-    cli::time_format,
-    domain::{gate::GateKind, time::Time},
+    domain::{gate::GateKind, text::format::age, time::Time},
 };
 
 /// One thing that a person must do something about.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Need {
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Need {
     /// A word for programs, as the help lists them.
-    pub(super) problem: &'static str,
+    #[schema(value_type = String)]
+    pub problem: Cow<'static, str>,
     /// How many there are of it.
-    pub(super) count: u64,
+    pub count: u64,
     /// A sentence for people.
-    pub(super) text: String,
+    pub text: String,
     /// What to run or do next.
-    pub(super) next: String,
+    pub next: String,
 }
 
 /// Everything that needs a person; nothing when no action is needed.
-pub(super) fn of(figures: &Figures, now: Time) -> Vec<Need> {
+#[must_use]
+pub fn of(figures: &Figures, now: Time) -> Vec<Need> {
     let mut found: Vec<Need> = Vec::new();
     found.extend(daemon(figures, now));
     found.extend(writing(figures, now));
@@ -45,7 +49,7 @@ fn is_taken(figures: &Figures, rules: &[&str]) -> bool {
 }
 
 fn problem(problem: &'static str, count: u64, text: String, next: impl Into<String>) -> Need {
-    Need { problem, count, text, next: next.into() }
+    Need { problem: problem.into(), count, text, next: next.into() }
 }
 
 fn daemon(figures: &Figures, now: Time) -> Option<Need> {
@@ -60,11 +64,11 @@ fn daemon(figures: &Figures, now: Time) -> Option<Need> {
     let none = if running.is_some() { "no daemon runs" } else { "no sign of a daemon" };
     let text = match (&figures.database.copy_made_at, &last.stopped_at, &last.written_at) {
         (Some(made), ..) => {
-            format!("no daemon has started on this restored backup, made {} ago", time_format::age(made, now))
+            format!("no daemon has started on this restored backup, made {} ago", age(made, now))
         }
-        (None, Some(at), _) => format!("{none}: the last one was stopped {} ago", time_format::age(at, now)),
+        (None, Some(at), _) => format!("{none}: the last one was stopped {} ago", age(at, now)),
         (None, None, Some(at)) => {
-            format!("{none}: the last one wrote {} ago and was not stopped cleanly", time_format::age(at, now))
+            format!("{none}: the last one wrote {} ago and was not stopped cleanly", age(at, now))
         }
         (None, None, None) => "no daemon has run on this database yet".to_owned(),
     };
@@ -77,7 +81,7 @@ fn writing(figures: &Figures, now: Time) -> Option<Need> {
         return None;
     }
     let text = match &figures.daemon.last.written_at {
-        Some(at) => format!("the daemon is running but has written nothing for {}", time_format::age(at, now)),
+        Some(at) => format!("the daemon is running but has written nothing for {}", age(at, now)),
         None => "a daemon is running but has written nothing into this file".to_owned(),
     };
     Some(problem("cannot_write", 1, text, "check the disk, whether the file was replaced, and the daemon's log"))
@@ -96,7 +100,7 @@ fn unread(figures: &Figures, now: Time) -> Option<Need> {
         return None;
     }
     let since = unread.causes.iter().map(|cause| cause.since.as_str()).min();
-    let since = since.map(|since| format!(", the first for {}", time_format::age(since, now))).unwrap_or_default();
+    let since = since.map(|since| format!(", the first for {}", age(since, now))).unwrap_or_default();
     let causes: Vec<&str> = unread.causes.iter().map(|cause| cause.trouble.as_str()).collect();
     let text = format!("{} cannot be read{since}: {}", counted(count, "account"), causes.join(", "));
     let next = format!("amplinkd account list --trouble {}", causes.join(","));

@@ -1,15 +1,23 @@
 //! Everything the page shows, read from indexes in a few dozen milliseconds. The field names are a public interface.
 
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
-    cli::{context::Session, time_format},
-    domain::{text::render::wants_a_person, time::Time},
-    engine::presence::SILENT_AFTER,
+    domain::{
+        text::{
+            format::{duration, rfc3339}, parse::moment, render::wants_a_person},
+        time::Time,
+    },
+    engine::{presence::SILENT_AFTER, record::Recorder},
     store::{
-        Store,
+        Store, StoreError,
         read::{
             audit::Finding,
             status::{AlertCount, CallsHeld, DaemonView, GateFigures, SuspendedCause, UnreadCause},
@@ -25,181 +33,198 @@ const OPEN: [&str; 6] =
 /// States in which it has come to its end.
 const FINISHED: [&str; 6] = ["linked", "rejected", "failed", "lapsed", "cancelled", "unlinked"];
 
+/// What the page is about, of what only the configuration knows.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The database.
+    pub recorder: &'a Recorder,
+    /// Where it lies.
+    pub path: &'a Path,
+    /// `[alerts] unread_after`.
+    pub unread_after: Duration,
+    /// The names of the channels that are configured.
+    pub channels: &'a [&'a str],
+    /// The moment of the page.
+    pub now: Time,
+}
+
 /// The whole page.
-#[derive(Debug, Serialize)]
-pub(super) struct Figures {
-    pub(super) daemon: Daemon,
-    pub(super) database: Database,
-    pub(super) requests: Requests,
-    pub(super) accounts: Accounts,
-    pub(super) gates: Vec<GateFigures>,
-    pub(super) alerts: Alerts,
-    pub(super) plan: Plan,
-    pub(super) audit: Audit,
-    pub(super) channels: Vec<Channel>,
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Figures {
+    pub daemon: Daemon,
+    pub database: Database,
+    pub requests: Requests,
+    pub accounts: Accounts,
+    pub gates: Vec<GateFigures>,
+    pub alerts: Alerts,
+    pub plan: Plan,
+    pub audit: Audit,
+    pub channels: Vec<Channel>,
 }
 
 /// Who drives the database.
-#[derive(Debug, Serialize)]
-pub(super) struct Daemon {
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Daemon {
     /// `None` when whoever asks may not look at the lock.
-    pub(super) running: Option<bool>,
+    pub running: Option<bool>,
     /// Of the one that runs, or else of the last one that ran; null when none ever did.
     #[serde(flatten)]
-    pub(super) last: Last,
+    pub last: Last,
 }
 
 /// A daemon's mark. Every field is there for programs, null without a mark.
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Last {
-    pub(super) pid: Option<i64>,
-    pub(super) version: Option<String>,
-    pub(super) started_at: Option<String>,
-    pub(super) written_at: Option<String>,
-    pub(super) stopped_at: Option<String>,
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Last {
+    pub pid: Option<i64>,
+    pub version: Option<String>,
+    pub started_at: Option<String>,
+    pub written_at: Option<String>,
+    pub stopped_at: Option<String>,
 }
 
 /// The file and its disk.
-#[derive(Debug, Serialize)]
-pub(super) struct Database {
-    pub(super) path: PathBuf,
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Database {
+    #[schema(value_type = String)]
+    pub path: PathBuf,
     /// Whether the running daemon could write lately; `None` when none runs, so that nobody has tried.
-    pub(super) writable: Option<bool>,
-    pub(super) bytes: u64,
+    pub writable: Option<bool>,
+    pub bytes: u64,
     /// The write-ahead log beside it.
-    pub(super) log_bytes: u64,
-    pub(super) free_bytes: Option<u64>,
+    pub log_bytes: u64,
+    pub free_bytes: Option<u64>,
     /// When the copy was made that this is, while no daemon has started on it.
-    pub(super) copy_made_at: Option<String>,
+    pub copy_made_at: Option<String>,
 }
 
 /// Requests by state.
-#[derive(Debug, Serialize)]
-pub(super) struct Requests {
-    pub(super) open: i64,
-    pub(super) finished: i64,
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Requests {
+    pub open: i64,
+    pub finished: i64,
     /// Every state, also those that nothing is in.
-    pub(super) states: Vec<Stage>,
+    pub states: Vec<Stage>,
 }
 
 /// Requests in one state.
-#[derive(Debug, Serialize)]
-pub(super) struct Stage {
-    pub(super) state: &'static str,
-    pub(super) count: i64,
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Stage {
+    #[schema(value_type = String)]
+    pub state: Cow<'static, str>,
+    pub count: i64,
     /// Of open states: since when the first of them stands there,
-    pub(super) since: Option<String>,
+    pub since: Option<String>,
     /// and which one it is.
-    pub(super) longest: Option<String>,
+    pub longest: Option<String>,
 }
 
 /// Accounts, and those that stand still.
-#[derive(Debug, Serialize)]
-pub(super) struct Accounts {
-    pub(super) known: i64,
-    pub(super) unread: Unread,
-    pub(super) suspended: Suspended,
-    pub(super) calls_held: CallsHeld,
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Accounts {
+    pub known: i64,
+    pub unread: Unread,
+    pub suspended: Suspended,
+    pub calls_held: CallsHeld,
 }
 
 /// Accounts whose list cannot be read.
-#[derive(Debug, Serialize)]
-pub(super) struct Unread {
-    pub(super) count: i64,
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Unread {
+    pub count: i64,
     /// Of these, for longer than `late_after_seconds`.
-    pub(super) late: i64,
-    pub(super) late_after_seconds: u64,
-    pub(super) causes: Vec<UnreadCause>,
+    pub late: i64,
+    pub late_after_seconds: u64,
+    pub causes: Vec<UnreadCause>,
 }
 
 /// Accounts for which nothing is called.
-#[derive(Debug, Serialize)]
-pub(super) struct Suspended {
-    pub(super) count: i64,
-    pub(super) by_wechat: i64,
-    pub(super) causes: Vec<SuspendedCause>,
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Suspended {
+    pub count: i64,
+    pub by_wechat: i64,
+    pub causes: Vec<SuspendedCause>,
 }
 
 /// Alerts that are not over.
-#[derive(Debug, Serialize)]
-pub(super) struct Alerts {
-    pub(super) open: i64,
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Alerts {
+    pub open: i64,
     /// Firing, and not of a kind that ends by itself.
-    pub(super) need_a_person: i64,
-    pub(super) rules: Vec<OpenAlerts>,
+    pub need_a_person: i64,
+    pub rules: Vec<OpenAlerts>,
 }
 
 /// Open alerts of one rule.
-#[derive(Debug, Default, Serialize)]
-pub(super) struct OpenAlerts {
-    pub(super) rule: String,
-    pub(super) firing: i64,
-    pub(super) acknowledged: i64,
-    pub(super) snoozed: i64,
-    pub(super) need_a_person: i64,
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct OpenAlerts {
+    pub rule: String,
+    pub firing: i64,
+    pub acknowledged: i64,
+    pub snoozed: i64,
+    pub need_a_person: i64,
     /// When the first of them fired.
-    pub(super) fired_at: String,
+    pub fired_at: String,
 }
 
 /// The plan that the daemon works by.
-#[derive(Debug, Serialize)]
-pub(super) struct Plan {
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Plan {
     /// By how much all waits are stretched; `None` while no daemon has written a plan down.
-    pub(super) stretch: Option<f64>,
-    pub(super) late_seconds: Option<i64>,
+    pub stretch: Option<f64>,
+    pub late_seconds: Option<i64>,
     /// Since when the stretch is above 2.
-    pub(super) strained_since: Option<String>,
-    pub(super) lines: Vec<String>,
+    pub strained_since: Option<String>,
+    pub lines: Vec<String>,
 }
 
 /// The last audit by the daemon, and one made just now.
-#[derive(Debug, Serialize)]
-pub(super) struct Audit {
-    pub(super) ran_at: Option<String>,
-    pub(super) due_at: Option<String>,
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Audit {
+    pub ran_at: Option<String>,
+    pub due_at: Option<String>,
     /// How many things the audit finds now, at most a hundred of a rule.
-    pub(super) findings: u64,
-    pub(super) rules: Vec<Broken>,
+    pub findings: u64,
+    pub rules: Vec<Broken>,
 }
 
 /// A rule of the audit that something breaks.
-#[derive(Debug, Serialize)]
-pub(super) struct Broken {
-    pub(super) rule: String,
-    pub(super) count: u64,
-    pub(super) first: Finding,
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Broken {
+    pub rule: String,
+    pub count: u64,
+    pub first: Finding,
 }
 
 /// What a channel is owed.
-#[derive(Debug, Serialize)]
-pub(super) struct Channel {
-    pub(super) name: String,
-    pub(super) configured: bool,
-    pub(super) pending: u64,
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Channel {
+    pub name: String,
+    pub configured: bool,
+    pub pending: u64,
     /// Since when the first of them waits.
-    pub(super) oldest: Option<String>,
-    pub(super) dead: u64,
-    pub(super) delivered_at: Option<String>,
-    pub(super) last_error: Option<String>,
+    pub oldest: Option<String>,
+    pub dead: u64,
+    pub delivered_at: Option<String>,
+    pub last_error: Option<String>,
 }
 
 impl Figures {
     /// Reads them all.
-    pub(super) async fn read(session: &Session) -> anyhow::Result<Self> {
-        let store = session.store();
+    pub async fn read(asked: &Asked<'_>) -> Result<Self, StoreError> {
+        let store = asked.recorder.store();
         let last = store.daemon().await?.map(Last::from).unwrap_or_default();
-        let daemon = Daemon { running: Store::is_driven(&session.config.database.path).ok(), last };
-        let database = Database::of(session, &daemon, store.copy_waiting().await?);
+        let daemon = Daemon { running: Store::is_driven(asked.path).ok(), last };
+        let database = Database::of(asked, &daemon, store.copy_waiting().await?);
         Ok(Self {
             database,
             daemon,
             requests: Requests::read(store).await?,
-            accounts: Accounts::read(session).await?,
-            gates: store.gate_figures(session.now()).await?,
+            accounts: Accounts::read(asked).await?,
+            gates: store.gate_figures(asked.now).await?,
             alerts: Alerts::of(store.count_alerts().await?),
             plan: Plan::of(store.pace().await?),
-            audit: Audit::read(session).await?,
-            channels: Channel::read(session).await?,
+            audit: Audit::read(asked).await?,
+            channels: Channel::read(asked).await?,
         })
     }
 }
@@ -213,9 +238,9 @@ impl From<DaemonView> for Last {
 }
 
 impl Database {
-    fn of(session: &Session, daemon: &Daemon, copy_made_at: Option<String>) -> Self {
-        let path = &session.config.database.path;
-        let is_recent = |at: &str| time_format::parse(at).is_some_and(|at| session.now().since(at) < SILENT_AFTER);
+    fn of(asked: &Asked<'_>, daemon: &Daemon, copy_made_at: Option<String>) -> Self {
+        let path = asked.path;
+        let is_recent = |at: &str| moment(at).is_some_and(|at| asked.now.since(at) < SILENT_AFTER);
         let wrote_lately = daemon.last.written_at.as_deref().is_some_and(is_recent);
         let writable = match daemon.running {
             Some(true) => Some(wrote_lately),
@@ -226,10 +251,10 @@ impl Database {
         let volume = rustix::fs::statvfs(path).ok();
         let free_bytes = volume.map(|volume| volume.f_bavail.saturating_mul(volume.f_frsize));
         Self {
-            path: path.clone(),
+            path: path.to_owned(),
             writable,
             bytes: size(path),
-            log_bytes: session.store().log_bytes(),
+            log_bytes: asked.recorder.store().log_bytes(),
             free_bytes,
             copy_made_at,
         }
@@ -242,14 +267,14 @@ fn size(path: &Path) -> u64 {
 }
 
 impl Requests {
-    async fn read(store: &Store) -> anyhow::Result<Self> {
+    async fn read(store: &Store) -> Result<Self, StoreError> {
         let counts = store.count_by_state().await?;
         let longest = store.longest_in(&OPEN).await?;
         let state = |state: &'static str| {
             let count = counts.iter().find(|(name, _)| name == state).map_or(0, |(_, count)| *count);
             let first = longest.iter().find(|first| first.state == state);
             let since = first.map(|first| first.since.clone());
-            Stage { state, count, since, longest: first.map(|first| first.id.clone()) }
+            Stage { state: state.into(), count, since, longest: first.map(|first| first.id.clone()) }
         };
         let states: Vec<Stage> = OPEN.into_iter().chain(FINISHED).map(state).collect();
         let sum = |states: &[Stage]| states.iter().map(|state| state.count).sum();
@@ -258,13 +283,13 @@ impl Requests {
 }
 
 impl Accounts {
-    async fn read(session: &Session) -> anyhow::Result<Self> {
-        let store = session.store();
+    async fn read(asked: &Asked<'_>) -> Result<Self, StoreError> {
+        let store = asked.recorder.store();
         let causes = store.unread_causes().await?;
-        let late_after = session.config.alerts.unread_after;
+        let late_after = asked.unread_after;
         let unread = Unread {
             count: causes.iter().map(|cause| cause.count).sum(),
-            late: store.count_unread_since(session.now() - late_after).await?,
+            late: store.count_unread_since(asked.now - late_after).await?,
             late_after_seconds: late_after.as_secs(),
             causes,
         };
@@ -307,35 +332,35 @@ impl Plan {
     fn of(pace: Option<PaceRow>) -> Self {
         let stretch = pace.map(|pace| f64::from(pace.stretch) / 1_000.0);
         let late_seconds = pace.map(|pace| pace.late_ms / 1_000);
-        let strained_since = pace.and_then(|pace| pace.strained_since).map(|at| time_format::text(Time::from_ms(at)));
-        Self { stretch, late_seconds, strained_since, lines: super::plan_lines(pace).to_vec() }
+        let strained_since = pace.and_then(|pace| pace.strained_since).map(|at| rfc3339(Time::from_ms(at)));
+        Self { stretch, late_seconds, strained_since, lines: plan_lines(pace).to_vec() }
     }
 }
 
 impl Audit {
-    async fn read(session: &Session) -> anyhow::Result<Self> {
+    async fn read(asked: &Asked<'_>) -> Result<Self, StoreError> {
         let mut rules: Vec<Broken> = Vec::new();
-        for found in session.recorder.audit().await? {
+        for found in asked.recorder.audit().await? {
             match rules.iter_mut().find(|broken| broken.rule == found.rule) {
                 Some(broken) => broken.count += 1,
                 None => rules.push(Broken { rule: found.rule.clone(), count: 1, first: found }),
             }
         }
-        let job = session.store().jobs().await?.into_iter().find(|job| job.name == "audit");
+        let job = asked.recorder.store().jobs().await?.into_iter().find(|job| job.name == "audit");
         let (ran_at, due_at) = job.map_or((None, None), |job| (job.ran_at, job.due_at));
         let findings = rules.iter().map(|broken| broken.count).sum();
-        Ok(Self { ran_at: ran_at.map(time_format::text), due_at: due_at.map(time_format::text), findings, rules })
+        Ok(Self { ran_at: ran_at.map(rfc3339), due_at: due_at.map(rfc3339), findings, rules })
     }
 }
 
 impl Channel {
-    async fn read(session: &Session) -> anyhow::Result<Vec<Self>> {
-        let names: Vec<&str> = session.config.alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
-        let waiting = session.store().waiting_deliveries().await?;
-        let figures = session.store().channel_figures(&names).await?;
+    async fn read(asked: &Asked<'_>) -> Result<Vec<Self>, StoreError> {
+        let names = asked.channels;
+        let waiting = asked.recorder.store().waiting_deliveries().await?;
+        let figures = asked.recorder.store().channel_figures(names).await?;
         let channel = |figures: crate::store::read::alert_views::ChannelFigures| Self {
             configured: names.contains(&figures.channel.as_str()),
-            oldest: waiting.get(&figures.channel).map(|waiting| time_format::text(waiting.oldest)),
+            oldest: waiting.get(&figures.channel).map(|waiting| rfc3339(waiting.oldest)),
             name: figures.channel,
             pending: figures.pending,
             dead: figures.dead,
@@ -344,4 +369,30 @@ impl Channel {
         };
         Ok(figures.into_iter().map(channel).collect())
     }
+}
+
+/// The plan in two sentences: whether waits are stretched, and how late a look may be by it.
+fn plan_lines(pace: Option<PaceRow>) -> [String; 2] {
+    /// The stretch of the row is in thousandths.
+    const PLAIN: u32 = 1_000;
+    let Some(PaceRow { stretch, late_ms, .. }) = pace else {
+        return ["unknown: no daemon has recorded one".to_owned(), "amplinkd plan computes it".to_owned()];
+    };
+    let first = if stretch <= PLAIN {
+        "every poll is on schedule".to_owned()
+    } else {
+        format!(
+            "demand exceeds supply, so every interval is {}.{} times the configured one",
+            stretch / PLAIN,
+            stretch % PLAIN / 100
+        )
+    };
+    let late = Duration::from_millis(u64::try_from(late_ms).unwrap_or(0));
+    let late = Duration::from_secs(late.as_secs());
+    let second = if late.is_zero() {
+        "none is planned to be late".to_owned()
+    } else {
+        format!("a poll may be {} late", duration(late))
+    };
+    [first, second]
 }
