@@ -1,6 +1,6 @@
 //! `amplinkd account`: list accounts; check, suspend and resume them. The daemon makes the calls.
 
-mod change;
+pub(super) mod change;
 
 mod check;
 
@@ -150,13 +150,23 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStat
 }
 
 async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Result<()> {
+    let mut pages = Pages::begin(session, &wanted.filters).await?;
+    print_list(context, wanted, session.now(), async || pages.next(session).await).await
+}
+
+/// Prints a list of accounts, which `next` has page by page until it has none.
+pub(super) async fn print_list(
+    context: &Context,
+    wanted: &List,
+    now: Time,
+    next: impl AsyncFnMut() -> anyhow::Result<Option<Vec<AccountView>>>,
+) -> anyhow::Result<()> {
     let is_table = context.is_table();
     let limit = match wanted.limit.unwrap_or(if is_table { TABLE_ROWS } else { 0 }) {
         0 => usize::MAX,
         limit => limit,
     };
-    let mut pages = Pages::begin(session, &wanted.filters).await?;
-    let (shown, there_are_more) = print(context, session, &mut pages, limit).await?;
+    let (shown, there_are_more) = print(context, now, limit, next).await?;
     context.note_if_empty(shown, nothing(&wanted.filters));
     if is_table && there_are_more {
         note(format!("showing the first {limit}; --limit 0 shows all"));
@@ -166,12 +176,17 @@ async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Re
 
 /// Prints pages of accounts for people, or whole for programs, at most `limit`: how many there were, and whether
 /// there are more.
-async fn print(context: &Context, session: &Session, pages: &mut Pages, limit: usize) -> anyhow::Result<(usize, bool)> {
+async fn print(
+    context: &Context,
+    now: Time,
+    limit: usize,
+    mut next: impl AsyncFnMut() -> anyhow::Result<Option<Vec<AccountView>>>,
+) -> anyhow::Result<(usize, bool)> {
     let is_table = context.is_table();
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
     let mut rows = 0;
     while !printer.reader_gone() {
-        let Some(page) = pages.next(session).await? else { break };
+        let Some(page) = next().await? else { break };
         for row in page {
             if rows == limit {
                 printer.finish()?;
@@ -179,7 +194,7 @@ async fn print(context: &Context, session: &Session, pages: &mut Pages, limit: u
             }
             rows += 1;
             if is_table {
-                printer.row(&TableRow::of(row, session.now()))?;
+                printer.row(&TableRow::of(row, now))?;
             } else {
                 printer.row(&row)?;
             }
@@ -187,6 +202,21 @@ async fn print(context: &Context, session: &Session, pages: &mut Pages, limit: u
     }
     printer.finish()?;
     Ok((rows, false))
+}
+
+/// Prints these accounts as they are now: a table of the first, all for programs.
+pub(super) async fn print_these(
+    context: &Context,
+    now: Time,
+    count: usize,
+    next: impl AsyncFnMut() -> anyhow::Result<Option<Vec<AccountView>>>,
+) -> anyhow::Result<()> {
+    let limit = if context.is_table() { TABLE_ROWS } else { usize::MAX };
+    print(context, now, limit, next).await?;
+    if count > limit {
+        note(format!("showing the first {limit} of {count}"));
+    }
+    Ok(())
 }
 
 /// Why there are no rows.

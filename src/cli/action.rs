@@ -109,7 +109,7 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStat
             }
             Command::Show { id } => match session.store().action_view(id.as_str()).await? {
                 Some(row) => context.print_one(&row),
-                None => anyhow::bail!("there is no action {id}; `amplinkd action list` shows them"),
+                None => anyhow::bail!(unknown(&id)),
             },
         })
         .await?;
@@ -120,10 +120,24 @@ async fn list(context: &Context, session: &Session, filter: &ActionFilter, limit
     let next = async |last: Option<&ActionView>| {
         session.store().action_page(filter, last.map(|last| last.id.as_str()), PAGE).await
     };
-    let glance = |row| TableRow::of(row, session.now());
-    let shown = pages::print(context, (&TABLE, &FIELDS), limit, next, glance).await?;
+    print(context, limit, session.now(), next).await
+}
+
+/// Prints the actions that `next` has after one.
+pub(super) async fn print<E: Into<anyhow::Error>>(
+    context: &Context,
+    limit: Option<u32>,
+    now: Time,
+    next: impl AsyncFnMut(Option<&ActionView>) -> Result<Vec<ActionView>, E>,
+) -> anyhow::Result<()> {
+    let shown = pages::print(context, (&TABLE, &FIELDS), limit, next, |row| TableRow::of(row, now)).await?;
     if shown == 0 {
         note("nobody has done anything of this kind yet");
     }
     Ok(())
+}
+
+/// That there is no such action.
+pub(super) fn unknown(id: &RequestId) -> String {
+    format!("there is no action {id}; `amplinkd action list` shows them")
 }

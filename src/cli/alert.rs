@@ -1,6 +1,6 @@
 //! `amplinkd alert`: list, acknowledge, snooze and resolve alerts. Raising and sending them is the daemon's job.
 
-mod change;
+pub(super) mod change;
 
 mod filters;
 
@@ -138,23 +138,42 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStat
 }
 
 async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Result<()> {
-    let is_table = context.is_table();
-    let mut left = match wanted.limit.unwrap_or(if is_table { TABLE_ROWS } else { 0 }) {
+    let filter = wanted.filters.for_store(session).await?;
+    let next = async |last: Option<&AlertView>, limit| {
+        session.store().alert_page(&filter, last.map(|last| last.id.as_str()), limit).await
+    };
+    print(context, wanted, session.now(), next).await
+}
+
+/// Rows at most, of which 0 is all.
+pub(super) fn bound(context: &Context, limit: Option<u32>) -> u32 {
+    match limit.unwrap_or(if context.is_table() { TABLE_ROWS } else { 0 }) {
         0 => u32::MAX,
         limit => limit,
-    };
-    let filter = wanted.filters.for_store(session).await?;
+    }
+}
+
+/// Prints the alerts that `next` has after one, at most so many at once.
+pub(super) async fn print<E: Into<anyhow::Error>>(
+    context: &Context,
+    wanted: &List,
+    now: Time,
+    mut next: impl AsyncFnMut(Option<&AlertView>, u32) -> Result<Vec<AlertView>, E>,
+) -> anyhow::Result<()> {
+    let is_table = context.is_table();
+    let mut left = bound(context, wanted.limit);
     let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
-    let (mut before, mut shown): (Option<String>, usize) = (None, 0);
+    let (mut last, mut shown): (Option<AlertView>, usize) = (None, 0);
     while left > 0 && !printer.reader_gone() {
-        let page = session.store().alert_page(&filter, before.as_deref(), left.min(PAGE)).await?;
-        let Some(last) = page.last() else { break };
-        before = Some(last.id.clone());
+        let mut page = next(last.as_ref(), left.min(PAGE)).await.map_err(Into::into)?;
+        let Some(end) = page.last() else { break };
+        last = Some(end.clone());
+        page.truncate(left as usize);
         shown += page.len();
         left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
         for row in page {
             if is_table {
-                printer.row(&TableRow::of(row, session.now()))?;
+                printer.row(&TableRow::of(row, now))?;
             } else {
                 printer.row(&row)?;
             }
@@ -162,7 +181,7 @@ async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Re
     }
     printer.finish()?;
     context.note_if_empty(shown, nothing(&wanted.filters));
-    if is_table && left == 0 && !session.store().alert_page(&filter, before.as_deref(), 1).await?.is_empty() {
+    if is_table && left == 0 && !next(last.as_ref(), 1).await.map_err(Into::into)?.is_empty() {
         note("there are more; --limit 0 shows all");
     }
     Ok(())
@@ -178,7 +197,7 @@ const fn nothing(filters: &Filters) -> &'static str {
 }
 
 /// Prints rows for people, or whole for programs.
-fn glance(context: &Context, rows: Vec<AlertView>, now: Time) -> anyhow::Result<()> {
+pub(super) fn glance(context: &Context, rows: Vec<AlertView>, now: Time) -> anyhow::Result<()> {
     if !context.is_table() {
         return context.print_rows(&FIELDS, &rows);
     }
@@ -192,16 +211,21 @@ async fn show(context: &Context, session: &Session, named: &Named) -> anyhow::Re
     let Some(row) = session.store().alert_views(std::slice::from_ref(&id)).await?.into_iter().next() else {
         bail!(unknown(&id));
     };
-    if !context.is_table() {
-        return context.print_one(&ToldAlert { row, deliveries });
-    }
-    context.print_one(&row)?;
-    if deliveries.is_empty() {
-        return Ok(());
-    }
-    context.print_beneath(&DELIVERIES, &deliveries)
+    print_one(context, &ToldAlert { row, deliveries })
 }
 
-fn unknown(id: &str) -> String {
+/// Prints an alert and its messages.
+pub(super) fn print_one(context: &Context, alert: &ToldAlert) -> anyhow::Result<()> {
+    if !context.is_table() {
+        return context.print_one(alert);
+    }
+    context.print_one(&alert.row)?;
+    if alert.deliveries.is_empty() {
+        return Ok(());
+    }
+    context.print_beneath(&DELIVERIES, &alert.deliveries)
+}
+
+pub(super) fn unknown(id: &str) -> String {
     format!("there is no alert {id}; `amplinkd alert list --state all` lists them")
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use secrecy::ExposeSecret as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     actor,
@@ -67,6 +67,13 @@ a viewer read, events and metrics; an operator also requests, accounts, alerts a
 /// For how long a token is good; `None` for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expiry(Option<Duration>);
+
+impl Expiry {
+    /// As the API takes it.
+    pub(super) fn written(self) -> String {
+        self.0.map_or_else(|| "never".to_owned(), |lasts| format!("{}s", lasts.as_secs()))
+    }
+}
 
 fn expiry(text: &str) -> Result<Expiry, String> {
     match text {
@@ -130,21 +137,21 @@ impl TableRow {
 }
 
 /// A token that was made.
-#[derive(Debug, Serialize)]
-struct Made {
+#[derive(Serialize, Deserialize)]
+pub(super) struct Made {
     id: String,
     name: String,
-    role: Role,
-    scopes: Vec<Scope>,
+    role: String,
+    scopes: Vec<String>,
     expires_at: Option<String>,
     token: String,
 }
 
 /// What was done to a token.
 #[derive(Debug, Serialize)]
-struct Done<'d> {
-    api_token: &'d str,
-    done: &'static str,
+pub(super) struct Done<'d> {
+    pub(super) api_token: &'d str,
+    pub(super) done: &'static str,
 }
 
 /// Does what the command says.
@@ -165,7 +172,7 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStat
 }
 
 /// The scopes that are wanted, or all of the role.
-fn allowed(role: Role, mut scopes: Vec<Scope>) -> Result<Vec<Scope>, Usage> {
+pub(super) fn allowed(role: Role, mut scopes: Vec<Scope>) -> Result<Vec<Scope>, Usage> {
     scopes.sort_unstable();
     scopes.dedup();
     if scopes.is_empty() {
@@ -207,7 +214,13 @@ async fn make(
     let is_made = session.store().add_api_token(new, action, now).await?;
     ensure!(is_made, "there is a token {name} already: `amplinkd api-token revoke {name}` ends it");
     let (token, expires_at) = (token.expose_secret().to_owned(), expires_at.map(time_format::text));
-    context.print_one(&Made { id, name, role, scopes, expires_at, token })?;
+    let (role, scopes) = (role.to_string(), words.into_iter().map(str::to_owned).collect());
+    print_made(context, &Made { id, name, role, scopes, expires_at, token })
+}
+
+/// Prints a token that was made, the only time.
+pub(super) fn print_made(context: &Context, made: &Made) -> anyhow::Result<()> {
+    context.print_one(made)?;
     if context.is_table() {
         note("the token is not kept: give it to the program now");
     }
@@ -215,7 +228,11 @@ async fn make(
 }
 
 async fn list(context: &Context, session: &Session) -> anyhow::Result<()> {
-    let tokens = session.store().api_tokens(None).await?;
+    print(context, session.store().api_tokens(None).await?, session.now())
+}
+
+/// Prints tokens, without the tokens themselves.
+pub(super) fn print(context: &Context, tokens: Vec<ApiTokenView>, now: Time) -> anyhow::Result<()> {
     if !context.is_table() {
         return context.print_rows(&FIELDS, &tokens);
     }
@@ -223,7 +240,7 @@ async fn list(context: &Context, session: &Session) -> anyhow::Result<()> {
         note("there are no API tokens; `amplinkd api-token new NAME` makes one");
         return Ok(());
     }
-    let rows: Vec<TableRow> = tokens.into_iter().map(|row| TableRow::of(row, session.now())).collect();
+    let rows: Vec<TableRow> = tokens.into_iter().map(|row| TableRow::of(row, now)).collect();
     context.print_rows(&TABLE, &rows)
 }
 
@@ -231,8 +248,13 @@ async fn revoke(context: &Context, session: &Session, name: &str) -> anyhow::Res
     let now = session.now();
     let action = Action::of(ActionKind::RevokeApiToken, name, &actor::by(), now);
     let is_revoked = session.store().revoke_api_token(name.to_owned(), None, action, now).await?;
-    ensure!(is_revoked, "there is no token {name} that still works; `amplinkd api-token list` shows them");
+    ensure!(is_revoked, unknown(name));
     context.print_one(&Done { api_token: name, done: "revoked" })
+}
+
+/// That there is no such token.
+pub(super) fn unknown(name: &str) -> String {
+    format!("there is no token {name} that still works; `amplinkd api-token list` shows them")
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use super::{
     context::{Context, ExitStatus, note},
     output::Column,
 };
-use crate::{engine::audit::FINDINGS_MAX, store::Store};
+use crate::{
+    engine::audit::FINDINGS_MAX,
+    store::{Store, read::audit::Finding},
+};
 
 /// Check for lost, stalled or inconsistent work; exit code 3 if any is found
 #[derive(Debug, clap::Args)]
@@ -62,14 +65,19 @@ pub async fn run(context: &Context, audit: Audit) -> anyhow::Result<ExitStatus> 
             Ok((found, is_driven))
         })
         .await?;
+    print(context, &findings, is_driven)
+}
+
+/// Prints findings, and says by the exit code whether there are any.
+pub(super) fn print(context: &Context, findings: &[Finding], is_driven: bool) -> anyhow::Result<ExitStatus> {
     if findings.is_empty() {
         if !context.is_table() {
-            context.print_rows(&COLUMNS, &findings)?;
+            context.print_rows(&COLUMNS, findings)?;
         }
         note("no problems found");
         return Ok(ExitStatus::Success);
     }
-    context.print_rows(&COLUMNS, &findings)?;
+    context.print_rows(&COLUMNS, findings)?;
     if !is_driven {
         note("no daemon runs on this database: start it first, since much of this is work it has not done");
     }

@@ -146,10 +146,13 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStat
 async fn show(context: &Context, session: &Session, account: &AccountId) -> anyhow::Result<()> {
     match session.store().authorizer_view(account.as_str()).await? {
         Some(row) => context.print_one(&row),
-        None => anyhow::bail!(
-            "{account} is not known as an authorizer; `amplinkd authorizer sync` reads WeChat's list of them"
-        ),
+        None => anyhow::bail!(unknown(account)),
     }
+}
+
+/// That there is no such authorizer.
+pub(super) fn unknown(account: &AccountId) -> String {
+    format!("{account} is not known as an authorizer; `amplinkd authorizer sync` reads WeChat's list of them")
 }
 
 async fn list(
@@ -161,7 +164,17 @@ async fn list(
     let next = async |last: Option<&AuthorizerView>| {
         session.store().authorizer_page(state, last.map_or("", |last| &last.appid), PAGE).await
     };
-    let glance = |row| TableRow::of(row, session.now());
+    print(context, (state, limit), session.now(), next).await
+}
+
+/// Prints the authorizers that `next` has after one.
+pub(super) async fn print<E: Into<anyhow::Error>>(
+    context: &Context,
+    (state, limit): (Option<AuthorizerState>, Option<u32>),
+    now: Time,
+    next: impl AsyncFnMut(Option<&AuthorizerView>) -> Result<Vec<AuthorizerView>, E>,
+) -> anyhow::Result<()> {
+    let glance = |row| TableRow::of(row, now);
     let shown = pages::print(context, (&TABLE, &FIELDS), limit, next, glance).await?;
     if shown == 0 {
         note(nothing(state));

@@ -153,12 +153,12 @@ struct DeadLetterRow {
 
 /// What came of a test.
 #[derive(Debug, Serialize)]
-struct Tested {
-    channel: String,
-    kind: &'static str,
-    event: &'static str,
-    result: &'static str,
-    took_ms: u64,
+pub(super) struct Tested {
+    pub(super) channel: String,
+    pub(super) kind: String,
+    pub(super) event: String,
+    pub(super) result: &'static str,
+    pub(super) took_ms: u64,
 }
 
 /// What was made due again.
@@ -191,7 +191,11 @@ async fn list(context: &Context, session: &Session) -> anyhow::Result<()> {
         let channel = channels.iter().find(|channel| channel.name == figures.channel);
         figures.view(channel.map(|channel| (channel.kind_word(), channel.event_words())))
     });
-    let rows: Vec<ChannelView> = rows.collect();
+    print(context, rows.collect(), session.now())
+}
+
+/// Prints channels.
+pub(super) fn print(context: &Context, rows: Vec<ChannelView>, now: Time) -> anyhow::Result<()> {
     for row in rows.iter().filter(|row| row.kind.is_none()) {
         note(format!("channel {} is no longer configured; its pending messages are not sent", row.name));
     }
@@ -202,7 +206,7 @@ async fn list(context: &Context, session: &Session) -> anyhow::Result<()> {
         note("no channels: nobody is notified; config/amplinkd.example.toml shows how to add one");
     }
     let glance = |row: ChannelView| {
-        let delivered = row.delivered_at.as_deref().map(|at| format!("{} ago", time_format::age(at, session.now())));
+        let delivered = row.delivered_at.as_deref().map(|at| format!("{} ago", time_format::age(at, now)));
         TableRow { row, delivered }
     };
     context.print_rows(&TABLE, &rows.into_iter().map(glance).collect::<Vec<_>>())
@@ -241,24 +245,37 @@ async fn test(context: &Context, name: &str, event: channel_test::Event) -> anyh
         bail!("channel {name} did not accept the test: {wrong} ({meaning})");
     }
     let took_ms = u64::try_from(clock.now().since(began).as_millis()).unwrap_or(u64::MAX);
-    let (channel, kind) = (name.to_owned(), settings.kind_word());
-    context.print_one(&Tested { channel, kind, event: event.as_str(), result: "taken", took_ms })
+    let (channel, kind, event) = (name.to_owned(), settings.kind_word().to_owned(), event.as_str().to_owned());
+    context.print_one(&Tested { channel, kind, event, result: "taken", took_ms })
 }
 
 async fn dead(context: &Context, session: &Session, name: &str, ids: &[Named]) -> anyhow::Result<()> {
     known(&session.config.alerts.channels, name)?;
     let ids = whole(session, name, ids).await?;
+    let next = async |last: Option<&DeliveryView>| {
+        session.store().given_up(name, last.map_or("", |last| &last.id), PAGE).await
+    };
+    print_dead(context, &ids, session.now(), next).await
+}
+
+/// Prints what was given up, which `next` has after one: these messages, or all.
+pub(super) async fn print_dead<E: Into<anyhow::Error>>(
+    context: &Context,
+    ids: &[String],
+    now: Time,
+    mut next: impl AsyncFnMut(Option<&DeliveryView>) -> Result<Vec<DeliveryView>, E>,
+) -> anyhow::Result<()> {
     let is_table = context.is_table();
     let mut printer = context.printer(if is_table { &DEAD_TABLE[..] } else { &DEAD_FIELDS[..] });
-    let (mut after, mut count) = (String::new(), 0_u64);
+    let (mut last, mut count) = (None, 0_u64);
     loop {
-        let page = session.store().given_up(name, &after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after.clone_from(&last.id);
+        let page = next(last.as_ref()).await.map_err(Into::into)?;
+        let Some(end) = page.last() else { break };
+        last = Some(end.clone());
         for row in page.into_iter().filter(|row| ids.is_empty() || ids.contains(&row.id)) {
             count += 1;
             if is_table {
-                printer.row(&DeadLetterRow::of(row, session.now()))?;
+                printer.row(&DeadLetterRow::of(row, now))?;
             } else {
                 printer.row(&row)?;
             }
@@ -282,10 +299,18 @@ async fn retry(context: &Context, session: &Session, name: String, ids: Vec<Name
     let wanted = ids.len() as u64;
     let some = (!ids.is_empty()).then_some(ids);
     let retried = session.store().retry_deliveries(name.clone(), some, actor::by(), session.now()).await?;
-    context.print_one(&Retried { channel: name.clone(), retried })?;
     if retried > 0 {
         session.note_without_daemon("they are sent when one starts");
     }
+    print_retried(context, &name, retried, wanted)
+}
+
+/// Prints how many messages are due again of those that were wanted by name.
+///
+/// # Errors
+/// Some of these were not given up.
+pub(super) fn print_retried(context: &Context, name: &str, retried: u64, wanted: u64) -> anyhow::Result<()> {
+    context.print_one(&Retried { channel: name.to_owned(), retried })?;
     if retried < wanted {
         let missing = messages(wanted - retried);
         bail!(
@@ -309,8 +334,13 @@ fn known<'c>(channels: &'c [ChannelConfig], name: &str) -> anyhow::Result<&'c Ch
         return Ok(channel);
     }
     let names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
-    match names.as_slice() {
-        [] => bail!("there is no channel {name:?}, nor any other: add an [[alerts.channel]] with this name"),
-        names => bail!("there is no channel {name:?}; the channels are {}", names.join(", ")),
+    bail!(unknown(&names, name))
+}
+
+/// That there is no such channel among these.
+pub(super) fn unknown(names: &[&str], name: &str) -> String {
+    match names {
+        [] => format!("there is no channel {name:?}, nor any other: add an [[alerts.channel]] with this name"),
+        names => format!("there is no channel {name:?}; the channels are {}", names.join(", ")),
     }
 }

@@ -8,7 +8,7 @@ use super::{
     context::{Context, ExitStatus, Session},
     named::Named,
     output::Column,
-    time_format,
+    pages, time_format,
 };
 use crate::{
     domain::{id::AccountId, time::Time},
@@ -40,16 +40,16 @@ pub enum Command {
 pub struct Filters {
     /// Only open conflicts
     #[arg(long, conflicts_with = "resolved")]
-    open: bool,
+    pub(super) open: bool,
     /// Only resolved conflicts
     #[arg(long)]
-    resolved: bool,
+    pub(super) resolved: bool,
     /// Only conflicts of this official account
     #[arg(long)]
-    account: Option<AccountId>,
+    pub(super) account: Option<AccountId>,
     /// Only conflicts of this request
     #[arg(long, value_name = "ID")]
-    request: Option<Named>,
+    pub(super) request: Option<Named>,
 }
 
 const TABLE: [Column; 5] = [
@@ -111,24 +111,20 @@ async fn list(context: &Context, session: &Session, filters: Filters) -> anyhow:
         None => None,
     };
     let filter = ConflictFilter { id: None, request, account, open };
-    let is_filtered = filter != ConflictFilter::default();
-    let is_table = context.is_table();
-    let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
-    let (mut before, mut shown) = (None, 0);
-    while !printer.reader_gone() {
-        let page = session.store().conflict_page(&filter, before.as_deref(), PAGE).await?;
-        let Some(last) = page.last() else { break };
-        before = Some(last.id.clone());
-        shown += page.len();
-        for row in page {
-            if is_table {
-                printer.row(&TableRow::of(row, session.now()))?;
-            } else {
-                printer.row(&row)?;
-            }
-        }
-    }
-    printer.finish()?;
+    let next = async |last: Option<&ConflictView>| {
+        session.store().conflict_page(&filter, last.map(|last| last.id.as_str()), PAGE).await
+    };
+    print(context, session.now(), filter != ConflictFilter::default(), next).await
+}
+
+/// Prints the conflicts that `next` has, page by page.
+pub(super) async fn print<E: Into<anyhow::Error>>(
+    context: &Context,
+    now: Time,
+    is_filtered: bool,
+    next: impl AsyncFnMut(Option<&ConflictView>) -> Result<Vec<ConflictView>, E>,
+) -> anyhow::Result<()> {
+    let shown = pages::print(context, (&TABLE, &FIELDS), Some(0), next, |row| TableRow::of(row, now)).await?;
     context.note_if_empty(shown, nothing(is_filtered));
     Ok(())
 }
@@ -147,7 +143,12 @@ async fn show(context: &Context, session: &Session, named: &Named) -> anyhow::Re
     let filter = ConflictFilter { id: Some(id.clone()), ..ConflictFilter::default() };
     let found = session.store().conflict_page(&filter, None, 1).await?;
     let Some(row) = found.first() else {
-        bail!("there is no conflict {id:?}; `amplinkd conflict list` lists them");
+        bail!(unknown(&id));
     };
     context.print_one(row)
+}
+
+/// That there is no such conflict.
+pub(super) fn unknown(id: &str) -> String {
+    format!("there is no conflict {id:?}; `amplinkd conflict list` lists them")
 }

@@ -173,7 +173,17 @@ async fn list(context: &Context, session: &Session, wanted: &List) -> anyhow::Re
         let after = last.map_or(("", ""), |last| (last.kind.as_str(), last.subject.as_str()));
         session.store().gate_page(&wanted.kinds, after, session.now(), PAGE).await
     };
-    let glance = |row| TableRow::of(row, session.now());
+    print(context, wanted, session.now(), next).await
+}
+
+/// Prints the gates that `next` has after one.
+pub(super) async fn print<E: Into<anyhow::Error>>(
+    context: &Context,
+    wanted: &List,
+    now: Time,
+    next: impl AsyncFnMut(Option<&GateView>) -> Result<Vec<GateView>, E>,
+) -> anyhow::Result<()> {
+    let glance = |row| TableRow::of(row, now);
     let shown = pages::print(context, (&TABLE, &FIELDS), wanted.limit, next, glance).await?;
     context.note_if_empty(shown, nothing(wanted));
     Ok(())

@@ -29,6 +29,7 @@ pub mod plan;
 pub mod program;
 mod readers;
 mod reload;
+mod remote;
 pub mod report;
 pub mod request;
 pub mod run;
@@ -53,7 +54,12 @@ use self::{
     context::{Context, ExitStatus, Usage},
     output::{Format, Look},
 };
-use crate::{children, config::file_of_environment, shutdown::Shutdown, telemetry};
+use crate::{
+    children,
+    config::{file_of_environment, remote_variables},
+    shutdown::Shutdown,
+    telemetry,
+};
 
 /// Something failed.
 const ERROR: u8 = 1;
@@ -89,6 +95,14 @@ pub struct Cli {
         help_heading = "Global options"
     )]
     pub config: Option<PathBuf>,
+
+    /// Act on the daemon at this address over HTTP [default: $AMPLINKD_SERVER, or else this machine's]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    pub server: Option<String>,
+
+    /// The same by a name of ~/.config/amplinkd/profiles.toml
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
+    pub profile: Option<String>,
 
     /// Output format
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table, help_heading = "Global options")]
@@ -235,7 +249,13 @@ async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         return Err(Usage("--excel is for CSV: use it with -o csv".to_owned()).into());
     }
     let look = Look { excel: cli.excel, ..Look::of_stdout() };
+    let place = remote::place((cli.server, cli.profile), cli.config.is_some(), &remote_variables())?;
     let context = Context { config: cli.config.or_else(file_of_environment), format: cli.output, look };
+    if let Some(place) = place
+        && remote::must_be_remote(&cli.command, &place)?
+    {
+        return remote::run(&context, place, cli.command).await;
+    }
     if may_inherit(&cli.command) && children::inherits_orphans() {
         tokio::spawn(children::reap_orphans());
     }

@@ -76,6 +76,26 @@ impl Noun<'_> {
     }
 }
 
+/// The one id among those that were found.
+///
+/// # Errors
+/// When there is none, or more than one; then they are listed.
+pub(super) fn only_one(noun: Noun<'_>, ending: &str, found: &[String]) -> anyhow::Result<RequestId> {
+    let word = noun.word();
+    match found {
+        [] => bail!("there is no {word} whose id ends in {ending}; `{}` lists them", noun.list()),
+        [one] => Ok(one.parse()?),
+        many => {
+            let more = if many.len() > CANDIDATES_MAX { "\n  …" } else { "" };
+            let listed = many.iter().take(CANDIDATES_MAX).map(|id| format!("\n  {id}"));
+            bail!(
+                "more than one {word} has an id ending in {ending}; use more characters:{}{more}",
+                listed.collect::<String>()
+            )
+        }
+    }
+}
+
 impl Session {
     /// The whole id. One that was given whole need not be known: whoever looks for it says so.
     ///
@@ -87,20 +107,7 @@ impl Session {
             Named::Ending(ending) => ending,
         };
         let limit = u32::try_from(CANDIDATES_MAX).unwrap_or(u32::MAX).saturating_add(1);
-        let found = self.store().ids_ending(noun, ending, limit).await?;
-        let word = noun.word();
-        match found.as_slice() {
-            [] => bail!("there is no {word} whose id ends in {ending}; `{}` lists them", noun.list()),
-            [one] => Ok(one.parse()?),
-            many => {
-                let more = if many.len() > CANDIDATES_MAX { "\n  …" } else { "" };
-                let listed = many.iter().take(CANDIDATES_MAX).map(|id| format!("\n  {id}"));
-                bail!(
-                    "more than one {word} has an id ending in {ending}; use more characters:{}{more}",
-                    listed.collect::<String>()
-                )
-            }
-        }
+        only_one(noun, ending, &self.store().ids_ending(noun, ending, limit).await?)
     }
 
     /// [`Session::id_of`] for many, each once, in their order. All are found out before anything is done to any.

@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     domain::{
-        capacity::{CapacityPlan, ClassPlan, Supply},
+        capacity::{CapacityPlan, Supply},
         text::format::duration,
     },
-    engine::capacity_report::{advice, factor, report, summary},
+    engine::capacity_report::{CapacityReport, ClassReport, advice, factor, report, summary, summary_of},
 };
 
 /// Show polling demand, capacity and expected delay by class; exit code 3 if demand exceeds supply
@@ -53,7 +53,7 @@ const COLUMNS: [Column; 8] = [
 /// A row of the table.
 #[derive(Debug, Serialize)]
 struct TableRow {
-    class: &'static str,
+    class: String,
     accounts: u64,
     per_second: String,
     per_day: String,
@@ -75,16 +75,21 @@ async fn show(context: &Context, session: &Session, asked: &Plan) -> anyhow::Res
     let policy = session.config.policy();
     let plan = CapacityPlan::of(&session.store().census(&policy, session.now()).await?, &policy, supply);
     let in_force = session.store().pace().await?.map(|row| factor(row.stretch().thousandths()));
+    print(context, &report(&plan, supply, in_force))
+}
+
+/// Prints a plan, and says by the exit code whether demand is met.
+pub(super) fn print(context: &Context, plan: &CapacityReport) -> anyhow::Result<ExitStatus> {
     if context.is_table() {
         let rows: Vec<TableRow> = plan.classes.iter().map(glance).collect();
         context.print_rows(&COLUMNS[..7], &rows)?;
-        for line in summary(&plan, supply).into_iter().chain(first_looks(&plan)).chain(advice(&plan, supply)) {
+        for line in summary_of(plan).into_iter().chain(first_looks(plan)).chain(plan.advice.clone()) {
             note(line);
         }
     } else {
-        context.print_one(&report(&plan, supply, in_force))?;
+        context.print_one(plan)?;
     }
-    Ok(if plan.is_met() { ExitStatus::Success } else { ExitStatus::ProblemsFound })
+    Ok(if plan.is_met { ExitStatus::Success } else { ExitStatus::ProblemsFound })
 }
 
 /// Says when the accounts of the configured database need more looks than are allowed; nothing when there is none yet.
@@ -108,23 +113,22 @@ pub async fn warn_when_short(context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn glance(class: &ClassPlan) -> TableRow {
-    let words = |span: Duration| duration(Duration::from_secs(span.as_secs()));
+fn glance(class: &ClassReport) -> TableRow {
+    let words = |seconds: u64| duration(Duration::from_secs(seconds));
     TableRow {
-        class: class.class.as_str(),
+        class: class.class.to_string(),
         accounts: class.accounts,
         per_second: format!("{:.1}", class.demand_per_second),
-        per_day: format!("{:.0}", class.demand_per_day()),
-        configured: class.every.map(words),
-        stretched: class.stretched.map(words),
-        late: class.every.map(|_| words(class.late())),
+        per_day: format!("{:.0}", class.demand_per_day),
+        configured: class.every_seconds.map(words),
+        stretched: class.stretched_seconds.map(words),
+        late: class.every_seconds.map(|_| words(class.late_seconds)),
     }
 }
 
 /// How long those wait that nobody has looked at yet, where that is worth a word.
-fn first_looks(plan: &CapacityPlan) -> Option<String> {
-    let wait = Duration::from_secs(plan.first_looks.as_secs());
-    let accounts = plan.unseen;
+fn first_looks(plan: &CapacityReport) -> Option<String> {
+    let (wait, accounts) = (Duration::from_secs(plan.first_looks_seconds), plan.unseen);
     (!wait.is_zero()).then(|| {
         format!(
             "{accounts} accounts wait for their first poll and call: at this rate all are done in {}",

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{
     context::{Context, ExitStatus, Session},
     output::Column,
-    time_format,
+    pages, time_format,
 };
 use crate::{
     domain::{
@@ -112,26 +112,24 @@ async fn list(
     account: Option<&str>,
     program: Option<&str>,
 ) -> anyhow::Result<()> {
-    let is_table = context.is_table();
-    let mut printer = context.printer(if is_table { &TABLE[..] } else { &FIELDS[..] });
-    let (mut after, mut shown) = (String::new(), 0);
-    while !printer.reader_gone() {
-        let page = session.store().program_page(&after, account, program).await?;
-        let Some(last) = page.last() else { break };
-        after.clone_from(&last.account);
-        shown += page.len();
-        for row in page {
-            if is_table {
-                printer.row(&TableRow::of(row, session.now()))?;
-            } else {
-                printer.row(&row)?;
-            }
-        }
-    }
-    printer.finish()?;
-    let why = match (account, program) {
-        (None, None) => "no programs are known; the daemon reads them with the lists of accounts that have requests",
-        (Some(_), _) | (None, Some(_)) => "no program matches; `amplinkd program list` lists all",
+    let next = async |last: Option<&ProgramView>| {
+        session.store().program_page(last.map_or("", |last| &last.account), account, program).await
+    };
+    print(context, session.now(), account.is_some() || program.is_some(), next).await
+}
+
+/// Prints the programs that `next` has, page by page.
+pub(super) async fn print<E: Into<anyhow::Error>>(
+    context: &Context,
+    now: Time,
+    is_filtered: bool,
+    next: impl AsyncFnMut(Option<&ProgramView>) -> Result<Vec<ProgramView>, E>,
+) -> anyhow::Result<()> {
+    let shown = pages::print(context, (&TABLE, &FIELDS), Some(0), next, |row| TableRow::of(row, now)).await?;
+    let why = if is_filtered {
+        "no program matches; `amplinkd program list` lists all"
+    } else {
+        "no programs are known; the daemon reads them with the lists of accounts that have requests"
     };
     context.note_if_empty(shown, why);
     Ok(())

@@ -1,19 +1,14 @@
 //! `amplinkd report`: how long approvals took, and whether nudges helped. It reads the newest settled requests only, so
 //! its cost does not grow with the database.
 
-mod digest;
+pub(super) mod digest;
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-    time::Duration,
-};
+use std::{borrow::Cow, collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use serde::Serialize;
 
 use super::{
-    context::{Context, ExitStatus, Session, Usage, note},
+    context::{Context, ExitStatus, Usage, note},
     output::{self, Column, Format},
     readers,
     request::label,
@@ -21,9 +16,9 @@ use super::{
     time_format,
 };
 use crate::{
-    domain::{id::AccountId, stage_durations::Measured, text::format::duration},
-    engine::approvals::{ApprovalRow, approval_rows},
-    store::read::stage_times::{By, REPORT_REQUESTS, Sample, StageTimes, Tally},
+    domain::{id::AccountId, stage_durations::Measured, text::format::duration, time::Time},
+    engine::approvals::{ApprovalRow, ApprovalsReport, StageHistogram, approvals_report},
+    store::read::stage_times::{By, REPORT_REQUESTS, Sample},
 };
 
 /// Groups in a table: two screens; the other formats have all.
@@ -145,29 +140,64 @@ pub async fn run(context: &Context, report: Report) -> anyhow::Result<ExitStatus
     if report.digest {
         return digest::run(context, report.language.as_deref()).await;
     }
-    let by = by(&report.by)?;
+    let asked = report.checked()?;
     context
         .with_view(async |session| {
             let now = session.now();
             let sample = Sample {
-                account: report.account.as_ref().map(ToString::to_string),
-                labels: report.labels.clone(),
-                since: report.since.map(|span| now - span),
+                account: asked.account.as_ref().map(ToString::to_string),
+                labels: asked.labels.clone(),
+                since: asked.since.map(|span| now - span),
                 until: None,
-                by,
+                by: asked.by.clone(),
                 limit: REPORT_REQUESTS,
             };
             let times = session.store().stage_times(&sample).await?;
             let effects = session.store().nudge_effects(&sample, now).await?;
-            let rows = approval_rows(&times, &effects, &sample.by);
-            if context.format == Format::Table {
-                print(&table(context, session, &sample, &times, &rows)?)
-            } else {
-                context.print_rows(&FIELDS, &rows)
-            }
+            let found = approvals_report(&times, &effects, &sample.by, session.config.nudge.effect_within);
+            print_report(context, &asked, now, &found)
         })
         .await?;
     Ok(ExitStatus::Success)
+}
+
+/// What is measured, and what apart.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    by: By,
+    pub(super) account: Option<AccountId>,
+    pub(super) labels: Vec<(String, String)>,
+    pub(super) since: Option<Duration>,
+}
+
+impl Report {
+    /// What is asked for.
+    ///
+    /// # Errors
+    /// [`Usage`]: `--by` takes other words.
+    pub(super) fn checked(self) -> Result<Asked, Usage> {
+        Ok(Asked { by: by(&self.by)?, account: self.account, labels: self.labels, since: self.since })
+    }
+}
+
+impl Asked {
+    /// `by` as the API takes it.
+    pub(super) fn by_word(&self) -> Option<String> {
+        match &self.by {
+            By::Nothing => None,
+            By::Account => Some("account".to_owned()),
+            By::Label(name) => Some(format!("label:{name}")),
+        }
+    }
+}
+
+/// Prints what was measured.
+pub(super) fn print_report(context: &Context, asked: &Asked, now: Time, found: &ApprovalsReport) -> anyhow::Result<()> {
+    if context.format == Format::Table {
+        print(&table(context, asked, now, found)?)
+    } else {
+        context.print_rows(&FIELDS, &found.items)
+    }
 }
 
 fn by(words: &[String]) -> Result<By, Usage> {
@@ -180,29 +210,22 @@ fn by(words: &[String]) -> Result<By, Usage> {
     }
 }
 
-fn table(
-    context: &Context,
-    session: &Session,
-    sample: &Sample,
-    times: &StageTimes,
-    rows: &[ApprovalRow],
-) -> anyhow::Result<String> {
-    if times.requests == 0 && rows.iter().all(|row| row.nudges == 0) {
-        return Ok(nothing_yet(sample));
+fn table(context: &Context, asked: &Asked, now: Time, found: &ApprovalsReport) -> anyhow::Result<String> {
+    let rows = &found.items;
+    if found.requests == 0 && rows.iter().all(|row| row.nudges == 0) {
+        return Ok(nothing_yet(asked));
     }
-    let is_grouped = sample.by != By::Nothing;
-    let mut text = format!("{}\n\n", heading(sample, times));
+    let is_grouped = asked.by != By::Nothing;
+    let mut text = format!("{}\n\n", heading(asked, now, found));
     let shown: Vec<TableRow> =
         few(rows).filter(|row| !is_grouped || row.approved + row.ended_otherwise > 0).map(TableRow::of).collect();
     text += &drawn(context, if is_grouped { &TIMES_BY } else { &TIMES }, &shown)?;
-    if !is_grouped && let Some(stages) = times.groups.get(&None) {
-        text += &histograms(stages);
-    }
+    text += &histograms(&found.histograms);
     let nudged: Vec<NudgeRow> = few(rows).filter(|row| row.nudges > 0).map(NudgeRow::of).collect();
     if nudged.is_empty() {
         text += "\nNobody was nudged: `amplinkd request nudge ID` drafts a reminder for whoever has not answered.\n";
     } else {
-        let within = duration(session.config.nudge.effect_within);
+        let within = worded(found.effect_within_seconds);
         let _ = writeln!(
             text,
             "\nNudges: how many were followed by an approval in time (now {within}, [nudge] effect_within)\n"
@@ -225,8 +248,8 @@ fn few(rows: &[ApprovalRow]) -> impl Iterator<Item = &ApprovalRow> {
     })
 }
 
-fn nothing_yet(sample: &Sample) -> String {
-    if sample.account.is_none() && sample.labels.is_empty() && sample.since.is_none() {
+fn nothing_yet(asked: &Asked) -> String {
+    if asked.account.is_none() && asked.labels.is_empty() && asked.since.is_none() {
         return "No request has ended yet, so there is nothing to measure.\n\
                 `amplinkd request list --open` shows open requests; come back after the first approvals.\n"
             .to_owned();
@@ -234,26 +257,23 @@ fn nothing_yet(sample: &Sample) -> String {
     "No settled request matches these filters. Without them, `amplinkd report` measures all requests.\n".to_owned()
 }
 
-fn heading(sample: &Sample, times: &StageTimes) -> String {
+fn heading(asked: &Asked, now: Time, found: &ApprovalsReport) -> String {
     let mut of: Vec<String> = Vec::new();
-    of.extend(sample.account.as_ref().map(|account| format!("account {account}")));
-    of.extend(sample.labels.iter().map(|(name, value)| format!("{}={}", legible(name), legible(value))));
-    of.extend(sample.since.map(|since| format!("requested since {}", time_format::to_the_minute(since))));
+    of.extend(asked.account.as_ref().map(|account| format!("account {account}")));
+    of.extend(asked.labels.iter().map(|(name, value)| format!("{}={}", legible(name), legible(value))));
+    of.extend(asked.since.map(|since| format!("requested since {}", time_format::to_the_minute(now - since))));
     let of = if of.is_empty() { String::new() } else { format!(" ({})", of.join(", ")) };
-    let which = if times.is_cut { "the newest " } else { "" };
-    let requests = if times.requests == 1 { "request" } else { "requests" };
-    format!("How long approvals took, in {which}{} settled {requests}{of}", times.requests)
+    let which = if found.is_newest_only { "the newest " } else { "" };
+    let requests = if found.requests == 1 { "request" } else { "requests" };
+    format!("How long approvals took, in {which}{} settled {requests}{of}", found.requests)
 }
 
-fn histograms(stages: &BTreeMap<&'static str, Tally>) -> String {
+fn histograms(stages: &[StageHistogram]) -> String {
     let mut text = String::new();
     for stretch in Measured::ALL {
-        let bars = stages.get(stretch.as_str()).map(|tally| tally.took.histogram()).unwrap_or_default();
-        if bars.is_empty() {
-            continue;
-        }
+        let Some(found) = stages.iter().find(|found| found.stage == stretch.as_str()) else { continue };
         let _ = writeln!(text, "\n{}: {}", stretch.as_str(), stretch.meaning());
-        for bar in bars {
+        for bar in &found.bars {
             let line = format!(
                 "  {:>9}  {} {}",
                 bar.range,

@@ -144,9 +144,9 @@ impl TableRow {
 
 /// What was done to a user.
 #[derive(Debug, Serialize)]
-struct Done<'d> {
-    user: &'d str,
-    done: &'static str,
+pub(super) struct Done<'d> {
+    pub(super) user: &'d str,
+    pub(super) done: &'static str,
 }
 
 /// Does what the command says.
@@ -202,7 +202,7 @@ async fn change(
                 };
                 let action = Action::of(kind, name, &actor::by().because(what), now);
                 let is_known = session.store().change_user(name.to_owned(), change, action, now).await?;
-                ensure!(is_known, "there is no user {name}; `amplinkd user list` shows them");
+                ensure!(is_known, unknown(name));
             }
             context.print_one(&Done { user: name, done })
         })
@@ -211,7 +211,11 @@ async fn change(
 
 async fn list(context: &Context, session: &Session) -> anyhow::Result<()> {
     let now = session.now();
-    let users = session.store().users(now).await?;
+    print(context, session.store().users(now).await?, now)
+}
+
+/// Prints users.
+pub(super) fn print(context: &Context, users: Vec<UserView>, now: Time) -> anyhow::Result<()> {
     if !context.is_table() {
         return context.print_rows(&FIELDS, &users);
     }
@@ -223,8 +227,21 @@ async fn list(context: &Context, session: &Session) -> anyhow::Result<()> {
     context.print_rows(&TABLE, &rows)
 }
 
-/// A new password's hash: from a file, a terminal or standard input.
+/// That there is no such user.
+pub(super) fn unknown(name: &str) -> String {
+    format!("there is no user {name}; `amplinkd user list` shows them")
+}
+
+/// A new password's hash.
 fn new_password(file: Option<&Path>) -> anyhow::Result<String> {
+    Ok(credential::hash_password(&password(file)?)?)
+}
+
+/// A new password from a file, a terminal or standard input.
+///
+/// # Errors
+/// It cannot be read, or is none.
+pub(super) fn password(file: Option<&Path>) -> anyhow::Result<SecretString> {
     let password = match file {
         Some(path) => {
             let text = std::fs::read_to_string(path).map(Zeroizing::new);
@@ -239,7 +256,7 @@ fn new_password(file: Option<&Path>) -> anyhow::Result<String> {
         }
     };
     credential::check_password(password.expose_secret()).map_err(Usage)?;
-    Ok(credential::hash_password(&password)?)
+    Ok(password)
 }
 
 fn first_line(text: &str) -> SecretString {

@@ -51,8 +51,8 @@ pub use self::{
     profiles::{Profile, RemoteVariables, SERVER_VARIABLE, TOKEN_VARIABLE, profile, token},
     retention::Retention,
     source::{
-        Colours, Loaded, colours, environment, file_of_environment, journal_stream, proxy_variables,
-        remote_variables, user_before_sudo,
+        Colours, Loaded, colours, environment, file_of_environment, journal_stream, proxy_variables, remote_variables,
+        user_before_sudo,
     },
     tokens::{TokenSource, TokenUrl, Tokens},
     value::{Cron, parse_duration},

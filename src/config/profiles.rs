@@ -92,9 +92,12 @@ struct RawProfile {
 pub fn profile(file: &Path, name: &str) -> Result<Profile, String> {
     let shown = file.display();
     if !file.exists() {
-        return Err(format!("there is no file of profiles {shown}: make it with a section [{name}], as docs/remote.md shows"));
+        return Err(format!(
+            "there is no file of profiles {shown}: make it with a section [{name}], as docs/remote.md shows"
+        ));
     }
-    let text = text_file::read(file, FILE_MAX, "too large for a file of profiles").map_err(|why| format!("{shown}: {why}"))?;
+    let text =
+        text_file::read(file, FILE_MAX, "too large for a file of profiles").map_err(|why| format!("{shown}: {why}"))?;
     let placed = |wrong: toml::de::Error| match wrong.span() {
         Some(span) => format!("{shown}, line {}: {}", error::place(&text, span.start).0, wrong.message()),
         None => format!("{shown}: {}", wrong.message()),
@@ -175,7 +178,10 @@ mod tests {
         let at = |pairs: &[(&str, &str)]| of(pairs).profiles.map(|path| path.display().to_string());
         assert_eq!(at(&[("HOME", "/h")]).as_deref(), Some("/h/.config/amplinkd/profiles.toml"));
         assert_eq!(at(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "/x")]).as_deref(), Some("/x/amplinkd/profiles.toml"));
-        assert_eq!(at(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "x")]).as_deref(), Some("/h/.config/amplinkd/profiles.toml"));
+        assert_eq!(
+            at(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "x")]).as_deref(),
+            Some("/h/.config/amplinkd/profiles.toml")
+        );
         assert_eq!(at(&[]), None);
         assert_eq!(of(&[("AMPLINKD_SERVER", "")]).server, None);
     }

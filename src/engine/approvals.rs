@@ -1,12 +1,15 @@
 //! How long approvals took and what nudges brought about, stage by stage: the rows of the report.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{borrow::Cow, collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    domain::{distribution::Distribution, stage_durations::Measured},
+    domain::{
+        distribution::{Bar, Distribution},
+        stage_durations::Measured,
+    },
     store::read::{
         nudge_effects::{Effect, Effects},
         stage_times::{By, StageTimes, Tally},
@@ -41,6 +44,63 @@ pub struct ApprovalRow {
     pub nudges_effective_percent: Option<usize>,
     /// From the nudge to the approval.
     pub median_seconds_after_nudge: Option<u64>,
+}
+
+/// All that is measured of approvals, as one document.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ApprovalsReport {
+    /// The rows.
+    pub items: Vec<ApprovalRow>,
+    /// There is one page.
+    pub next: Option<String>,
+    /// Settled requests that were measured.
+    pub requests: usize,
+    /// Whether there are more of them, of which the newest were measured.
+    pub is_newest_only: bool,
+    /// How soon an approval must follow a nudge to count as its effect.
+    pub effect_within_seconds: u64,
+    /// How the times are spread, by stage; none where requests are grouped.
+    pub histograms: Vec<StageHistogram>,
+}
+
+/// How the times of one stage are spread.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct StageHistogram {
+    /// The stage.
+    pub stage: String,
+    /// Its bars, the shortest times first.
+    pub bars: Vec<HistogramBar>,
+}
+
+/// Approvals that took about as long.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct HistogramBar {
+    /// From, inclusive, and to, exclusive: "1h-4h".
+    pub range: String,
+    /// How many fall into it.
+    pub count: u64,
+    /// The same, drawn.
+    pub drawn: String,
+}
+
+/// What was measured and what nudges brought about; `within` is how soon an approval counts as the effect of one.
+#[must_use]
+pub fn approvals_report(times: &StageTimes, effects: &Effects, by: &By, within: Duration) -> ApprovalsReport {
+    let stages = times.groups.get(&None).filter(|_| *by == By::Nothing);
+    let of_stage = |stretch: Measured| {
+        let bars = stages?.get(stretch.as_str())?.took.histogram();
+        let bar = |bar: Bar| HistogramBar { range: bar.range, count: bar.count, drawn: bar.drawn };
+        let (stage, is_shown) = (stretch.as_str().to_owned(), !bars.is_empty());
+        is_shown.then(|| StageHistogram { stage, bars: bars.into_iter().map(bar).collect() })
+    };
+    ApprovalsReport {
+        items: approval_rows(times, effects, by),
+        next: None,
+        requests: times.requests,
+        is_newest_only: times.is_cut,
+        effect_within_seconds: within.as_secs(),
+        histograms: Measured::ALL.into_iter().filter_map(of_stage).collect(),
+    }
 }
 
 /// Every stage of every group that has one; without groups every stage there is.

@@ -105,10 +105,16 @@ fn row(class: &ClassPlan) -> ClassReport {
 /// Demand and supply, in two lines; also for `amplinkd status` and the start of the daemon.
 #[must_use]
 pub fn summary(plan: &CapacityPlan, supply: Supply) -> [String; 2] {
-    let stretch = factor(plan.stretch.thousandths());
-    let kept = if plan.stretch > Stretch::NONE {
+    summary_of(&report(plan, supply, None))
+}
+
+/// The same of a plan as a document.
+#[must_use]
+pub fn summary_of(plan: &CapacityReport) -> [String; 2] {
+    let stretch = plan.stretch;
+    let kept = if stretch > 1.0 {
         format!("every interval is stretched {stretch:.1} times")
-    } else if plan.is_met() {
+    } else if plan.is_met {
         "every interval is as configured".to_owned()
     } else {
         "enough for every interval".to_owned()
@@ -116,11 +122,11 @@ pub fn summary(plan: &CapacityPlan, supply: Supply) -> [String; 2] {
     [
         format!(
             "demand {:.1} polls/s, supply {:.1} polls/s ([wechat] per_second = {}): {kept}",
-            plan.demand_per_second, plan.supply_per_second, supply.per_second
+            plan.demand_per_second, plan.supply_per_second, plan.per_second
         ),
         format!(
             "an unanswered request costs its account {} polls on the first day; [polling] daily_budget = {}",
-            plan.first_day, supply.daily_budget
+            plan.looks_of_the_first_day, plan.daily_budget
         ),
     ]
 }

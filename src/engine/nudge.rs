@@ -147,7 +147,16 @@ impl Planned {
     #[must_use]
     pub fn said(&self, nudge: Option<String>) -> DraftedNudge {
         let NewNudge { request_id, account, program, stage, language, channel, text, .. } = self.nudge.clone();
-        DraftedNudge { nudge, request_id, account, program, stage: stage.into(), language: language.into(), channel, text }
+        DraftedNudge {
+            nudge,
+            request_id,
+            account,
+            program,
+            stage: stage.into(),
+            language: language.into(),
+            channel,
+            text,
+        }
     }
 }
 

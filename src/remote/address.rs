@@ -32,7 +32,8 @@ impl Address {
         if let Some(path) = text.strip_prefix("unix:") {
             return Self::socket(path);
         }
-        let expected = || "expected an address such as https://amplinkd.example or unix:/run/amplinkd/http.sock".to_owned();
+        let expected =
+            || "expected an address such as https://amplinkd.example or unix:/run/amplinkd/http.sock".to_owned();
         let url = Url::parse(text).map_err(|_| expected())?;
         if !["http", "https"].contains(&url.scheme()) {
             return Err(expected());
@@ -102,17 +103,34 @@ mod tests {
     #[test]
     fn an_address_is_safe_or_refused() {
         let shown = |text: &str, plain| Address::parse(text, plain).map(|address| address.to_string());
-        for good in ["https://a.example", "http://127.0.0.1:8750", "http://[::1]:8750", "http://localhost:1", "unix:/run/a.sock"] {
+        for good in [
+            "https://a.example",
+            "http://127.0.0.1:8750",
+            "http://[::1]:8750",
+            "http://localhost:1",
+            "unix:/run/a.sock",
+        ] {
             assert_eq!(shown(good, Plain::Refused).as_deref(), Ok(good));
         }
         assert_eq!(shown("https://a.example/ops/", Plain::Refused).as_deref(), Ok("https://a.example/ops"));
         assert_eq!(shown("https://a.example/api/v1", Plain::Refused).as_deref(), Ok("https://a.example"));
         assert!(shown("http://a.example", Plain::Refused).unwrap_err().contains("insecure = true"));
         assert_eq!(shown("http://a.example", Plain::Allowed).as_deref(), Ok("http://a.example"));
-        for wrong in ["a.example", "ftp://a.example", "https://", "https://u:p@a.example", "https://a.example/?x", "unix:run", ""] {
+        for wrong in [
+            "a.example",
+            "ftp://a.example",
+            "https://",
+            "https://u:p@a.example",
+            "https://a.example/?x",
+            "unix:run",
+            "",
+        ] {
             assert!(Address::parse(wrong, Plain::Allowed).is_err(), "{wrong}");
         }
         assert!(shown("http://localhost.evil.example", Plain::Refused).is_err());
-        assert_eq!(Address::parse("https://a.example/x", Plain::Refused).unwrap().of("/livez"), "https://a.example/x/livez");
+        assert_eq!(
+            Address::parse("https://a.example/x", Plain::Refused).unwrap().of("/livez"),
+            "https://a.example/x/livez"
+        );
     }
 }

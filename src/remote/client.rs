@@ -151,6 +151,15 @@ impl Server {
         }
     }
 
+    /// The status with which a path answers that says no more than that. Nothing is shown of whoever asks.
+    ///
+    /// # Errors
+    /// [`Failure`]: no answer.
+    pub async fn probe(&self, path: &str) -> Result<u16, Failure> {
+        let answered = self.http.get(self.target.address.of(path)).send().await;
+        answered.map(|response| response.status().as_u16()).map_err(|error| self.unreachable(error))
+    }
+
     /// Does something, and answers with what came of it.
     ///
     /// # Errors
@@ -301,13 +310,14 @@ impl Server {
             return Err(Failure::Foreign { server: self.name(), status: status.as_u16(), kind });
         };
         match (status, wait) {
-            (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(wait)) if problem.code != "unwritable" => {
+            (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(wait))
+                if problem.code != "unwritable" =>
+            {
                 Ok(Tried::Later(wait.max(Duration::from_secs(1)), problem.code))
             }
-            (StatusCode::UNAUTHORIZED, _) => Err(Failure::Unauthenticated {
-                server: self.name(),
-                token_file: self.target.token_file.clone(),
-            }),
+            (StatusCode::UNAUTHORIZED, _) => {
+                Err(Failure::Unauthenticated { server: self.name(), token_file: self.target.token_file.clone() })
+            }
             _ => Err(Failure::Refused(Box::new(Refused { token_file: self.target.token_file.clone(), ..problem }))),
         }
     }
@@ -336,7 +346,9 @@ impl Server {
             return Ok(response);
         }
         match self.judged(response).await? {
-            Tried::Answered(_) => Err(Failure::Unreadable { server: self.name(), why: "no stream of events".to_owned() }),
+            Tried::Answered(_) => {
+                Err(Failure::Unreadable { server: self.name(), why: "no stream of events".to_owned() })
+            }
             Tried::Later(wait, code) => Err(Failure::Later { server: self.name(), wait, code }),
             Tried::Lost(why) => Err(Failure::Lost { server: self.name(), why, then: "nothing was changed" }),
         }

@@ -30,7 +30,9 @@ pub enum Failure {
         then: &'static str,
     },
     /// It answers with another address.
-    #[error("{server} redirects (status {status}){to}: give that address instead; a redirect is not followed, since the token would go with it")]
+    #[error(
+        "{server} redirects (status {status}){to}: give that address instead; a redirect is not followed, since the token would go with it"
+    )]
     Redirected {
         /// Whom.
         server: String,
@@ -40,7 +42,9 @@ pub enum Failure {
         to: String,
     },
     /// Somebody else answers.
-    #[error("{server} answers with status {status} and {kind}, which is not amplinkd: is there a proxy or another service at this address, or is [http] base_path missing in it?")]
+    #[error(
+        "{server} answers with status {status} and {kind}, which is not amplinkd: is there a proxy or another service at this address, or is [http] base_path missing in it?"
+    )]
     Foreign {
         /// Whom.
         server: String,

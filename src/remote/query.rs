@@ -1,5 +1,7 @@
 //! Parameters of an address, in the order in which they were given.
 
+use std::{borrow::Cow, collections::BTreeMap};
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What stands in an address as it is (RFC 3986, section 2.3).
@@ -7,7 +9,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// Parameters of an address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Query(Vec<(&'static str, String)>);
+pub struct Query(Vec<(Cow<'static, str>, String)>);
 
 impl Query {
     /// None.
@@ -19,14 +21,14 @@ impl Query {
     /// With this one, where there is a value.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
-        self.0.extend(value.map(|value| (name, value.to_string())));
+        self.0.extend(value.map(|value| (Cow::Borrowed(name), value.to_string())));
         self
     }
 
     /// With this one for each value.
     #[must_use]
     pub fn with_all(mut self, name: &'static str, values: impl IntoIterator<Item = impl ToString>) -> Self {
-        self.0.extend(values.into_iter().map(|value| (name, value.to_string())));
+        self.0.extend(values.into_iter().map(|value| (Cow::Borrowed(name), value.to_string())));
         self
     }
 
@@ -42,17 +44,20 @@ impl Query {
         self.with_all("label", labels.iter().map(|(name, value)| format!("{name}={value}")))
     }
 
+    /// Filters as they are kept for the record: each name with its values.
+    #[must_use]
+    pub fn of_filters(filters: &BTreeMap<String, Vec<String>>) -> Self {
+        let pairs =
+            filters.iter().flat_map(|(name, values)| values.iter().map(|value| (name.clone().into(), value.clone())));
+        Self(pairs.collect())
+    }
+
     /// As it stands behind a path: with its question mark, or nothing.
     #[must_use]
     pub fn written(&self) -> String {
         let pairs = self.0.iter().map(|(name, value)| format!("{name}={}", escaped(value)));
         let joined = pairs.collect::<Vec<_>>().join("&");
         if joined.is_empty() { joined } else { format!("?{joined}") }
-    }
-
-    /// Its parameters, as the filter of an action takes them.
-    pub fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.iter().map(|(name, value)| (*name, value.as_str()))
     }
 }
 

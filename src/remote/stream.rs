@@ -155,7 +155,10 @@ mod tests {
     #[test]
     fn an_event_is_read_from_its_lines() {
         let event = read("id: 42\nevent: amplinkd.request.linked\ndata: {\"a\":\ndata: 1}\n\n");
-        assert_eq!((event.id.as_str(), event.kind.as_str(), event.data.as_str()), ("42", "amplinkd.request.linked", "{\"a\":\n1}"));
+        assert_eq!(
+            (event.id.as_str(), event.kind.as_str(), event.data.as_str()),
+            ("42", "amplinkd.request.linked", "{\"a\":\n1}")
+        );
         assert_eq!(read(": still here\nretry: 3000\n\n"), Event::default());
     }
 }

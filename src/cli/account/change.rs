@@ -1,6 +1,6 @@
 //! `account suspend` and `account resume`: accounts by name, or all that match filters, after a confirmation.
 
-use super::{Filters, TABLE_ROWS, filters::Pages, print, show};
+use super::{Filters, filters::Pages, print_these, show};
 use crate::{
     cli::{
         actor,
@@ -73,17 +73,23 @@ impl Choice {
     }
 }
 
+/// The word by which accounts are suspended.
+pub(in crate::cli) const SUSPEND: Act = Act { word: Word::Suspend, verb: "suspend" };
+
+/// The word by which they are resumed.
+pub(in crate::cli) const RESUME: Act = Act { word: Word::Resume, verb: "resume" };
+
 /// What is said of accounts, in words.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Act {
-    pub(super) word: Word,
+pub(in crate::cli) struct Act {
+    pub(in crate::cli) word: Word,
     /// "suspend", "resume", "check".
-    pub(super) verb: &'static str,
+    pub(in crate::cli) verb: &'static str,
 }
 
 impl Act {
     /// Why it changes nothing of an account; `None` when it does.
-    fn is_idle_for(self, row: &AccountView) -> Option<&'static str> {
+    pub(in crate::cli) fn is_idle_for(self, row: &AccountView) -> Option<&'static str> {
         match (self.word, row.suspended_by.as_deref()) {
             (Word::Suspend, Some("operator")) => Some("is already suspended by an operator: nothing was changed"),
             (Word::Resume, None) if row.calls_refused_since.is_none() => Some("is not suspended: nothing was changed"),
@@ -111,12 +117,12 @@ pub(super) struct Meant {
 /// # Errors
 /// When any account is not known; the others are suspended.
 pub(super) async fn suspend(context: &Context, suspend: Suspend) -> anyhow::Result<()> {
-    change(context, &suspend.choice, Act { word: Word::Suspend, verb: "suspend" }).await
+    change(context, &suspend.choice, SUSPEND).await
 }
 
 /// Resumes.
 pub(super) async fn resume(context: &Context, resume: Resume) -> anyhow::Result<()> {
-    change(context, &resume.choice, Act { word: Word::Resume, verb: "resume" }).await
+    change(context, &resume.choice, RESUME).await
 }
 
 async fn change(context: &Context, choice: &Choice, act: Act) -> anyhow::Result<()> {
@@ -208,13 +214,8 @@ pub(super) async fn tell(session: &Session, act: Act, accounts: &[String], by: &
     Ok(changed)
 }
 
-/// Prints these accounts as they are now: a table of the first, all for programs.
 async fn print_named(context: &Context, session: &Session, accounts: Vec<String>) -> anyhow::Result<()> {
     let count = accounts.len();
-    let limit = if context.is_table() { TABLE_ROWS } else { usize::MAX };
-    print(context, session, &mut Pages::of(accounts), limit).await?;
-    if count > limit {
-        note(format!("showing the first {limit} of {count}"));
-    }
-    Ok(())
+    let mut pages = Pages::of(accounts);
+    print_these(context, session.now(), count, async || pages.next(session).await).await
 }

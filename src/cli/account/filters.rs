@@ -32,7 +32,7 @@ pub struct Filters {
 
 impl Filters {
     /// The same for the record.
-    pub(super) fn record(&self) -> String {
+    pub(in crate::cli) fn record(&self) -> String {
         let Self { state, suspended_by, troubles, labels } = self;
         record_of([
             ("state", state.iter().cloned().collect()),
@@ -43,7 +43,7 @@ impl Filters {
     }
 
     /// Whether nothing was given, so that every account is meant.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::cli) fn is_empty(&self) -> bool {
         let Self { state, suspended_by, troubles, labels } = self;
         state.is_none() && suspended_by.is_empty() && troubles.is_empty() && labels.is_empty()
     }

@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use jiff::tz::TimeZone;
+
 use super::{Filters, PAGE, glance, unknown};
 use crate::{
     cli::{
@@ -14,7 +16,7 @@ use crate::{
         named::Named,
     },
     config::parse_duration,
-    domain::{action::By, alert_state::AlertState, text::parse::moment_in},
+    domain::{action::By, alert_state::AlertState, text::parse::moment_in, time::Time},
     store::{
         read::{alert_views::AlertView, id_suffix::Noun},
         write::alert_actions::AlertChange,
@@ -108,17 +110,28 @@ pub(super) async fn ack(context: &Context, ack: Ack) -> anyhow::Result<()> {
 /// As [`ack`], and when the time is none or has passed.
 pub(super) async fn snooze(context: &Context, snooze: Snooze) -> anyhow::Result<()> {
     let Snooze { choice, wait, until } = snooze;
-    change(context, choice, |session| {
-        let until = match (wait, until.as_deref()) {
-            (Some(wait), _) => session.now() + wait,
-            (None, until) => moment_in(until.unwrap_or_default(), &session.config.alerts.zone).map_err(Usage)?,
-        };
-        if until <= session.now() {
-            return Err(Usage("this time is in the past: nothing to snooze".to_owned()).into());
-        }
-        Ok(AlertChange::Snooze(until))
-    })
-    .await
+    change(context, choice, |session| Ok(snoozed(wait, until.as_deref(), session.now(), &session.config.alerts.zone)?))
+        .await
+}
+
+/// Until when alerts are silent; a time without an offset is in this zone.
+///
+/// # Errors
+/// [`Usage`]: it is no time, or has passed.
+pub(in crate::cli) fn snoozed(
+    wait: Option<Duration>,
+    until: Option<&str>,
+    now: Time,
+    zone: &TimeZone,
+) -> Result<AlertChange, Usage> {
+    let until = match (wait, until) {
+        (Some(wait), _) => now + wait,
+        (None, until) => moment_in(until.unwrap_or_default(), zone).map_err(Usage)?,
+    };
+    if until <= now {
+        return Err(Usage("this time is in the past: nothing to snooze".to_owned()));
+    }
+    Ok(AlertChange::Snooze(until))
 }
 
 /// Resolves.
@@ -160,13 +173,22 @@ async fn change(
         .await
 }
 
+/// Refuses filters that name only what cannot be changed so.
+///
+/// # Errors
+/// [`Usage`].
+pub(in crate::cli) fn must_change_some(filters: &Filters, act: AlertChange) -> Result<(), Usage> {
+    if filters.state.is_some() && !filters.states().iter().any(|state| act.changes(*state)) {
+        let state = filters.state.as_deref().unwrap_or_default();
+        return Err(Usage(format!("cannot {} an alert that is {state}", act.word())));
+    }
+    Ok(())
+}
+
 /// Everything that the filters name and that can be changed so.
 async fn meant(session: &Session, filters: &Filters, act: AlertChange) -> anyhow::Result<Vec<AlertView>> {
     let mut filter = filters.for_store(session).await?;
-    if filters.state.is_some() && !filter.states.iter().any(|state| act.changes(*state)) {
-        let state = filters.state.as_deref().unwrap_or_default();
-        return Err(Usage(format!("cannot {} an alert that is {state}", act.word())).into());
-    }
+    must_change_some(filters, act)?;
     filter.states.retain(|state| act.changes(*state));
     let mut rows: Vec<AlertView> = Vec::new();
     loop {
@@ -187,6 +209,17 @@ async fn report(
     act: AlertChange,
 ) -> anyhow::Result<()> {
     let rows = session.store().alert_views(ids).await?;
+    tell(context, rows, (ids, changed), session.now(), act)
+}
+
+/// Prints what was changed of these alerts, and says why the rest was not.
+pub(in crate::cli) fn tell(
+    context: &Context,
+    rows: Vec<AlertView>,
+    (ids, changed): (&[String], &[String]),
+    now: Time,
+    act: AlertChange,
+) -> anyhow::Result<()> {
     let is_resolved: HashMap<&str, bool> =
         rows.iter().map(|row| (row.id.as_str(), row.state == AlertState::Resolved.as_str())).collect();
     let changed: HashSet<&str> = changed.iter().map(String::as_str).collect();
@@ -204,7 +237,7 @@ async fn report(
     let is_shown = |row: &&AlertView| changed.contains(row.id.as_str()) || as_wished.contains(row.id.as_str());
     let shown: Vec<AlertView> = rows.iter().filter(is_shown).cloned().collect();
     if !shown.is_empty() || !context.is_table() {
-        glance(context, shown, session.now())?;
+        glance(context, shown, now)?;
     }
     let as_wished = as_wished.len();
     if as_wished > 0 {

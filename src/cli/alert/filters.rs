@@ -32,8 +32,13 @@ impl Filters {
         state.is_none() && rule.is_none() && account.is_none() && request.is_none()
     }
 
+    /// The states that are meant.
+    pub(super) fn states(&self) -> Vec<AlertState> {
+        states(self.state.as_deref())
+    }
+
     /// The same for the record.
-    pub(super) fn record(&self) -> String {
+    pub(in crate::cli) fn record(&self) -> String {
         let Self { state, rule, account, request } = self;
         record_of([
             ("state", state.iter().cloned().collect()),

@@ -84,10 +84,10 @@ pub struct Import {
 
 /// What came of a file.
 #[derive(Debug, Serialize)]
-struct Summary {
-    lines: usize,
-    accepted: usize,
-    existing: usize,
+pub(super) struct Summary {
+    pub(super) lines: usize,
+    pub(super) accepted: usize,
+    pub(super) existing: usize,
 }
 
 /// Takes the file's wishes.
@@ -95,9 +95,21 @@ struct Summary {
 /// # Errors
 /// When the file cannot be read, a line is bad, or the database cannot be used: nothing was written.
 pub async fn run(context: &Context, import: Import) -> anyhow::Result<ExitStatus> {
+    let Some((name, checked)) = checked(context, &import)? else { return Ok(ExitStatus::Success) };
+    let lines = checked.wishes.len();
+    let existing = write(context, checked, &name).await?;
+    context.print_one(&Summary { lines, accepted: lines - existing, existing })?;
+    Ok(ExitStatus::Success)
+}
+
+/// The wishes of a file with its name, all of them good; nothing where they were only to be checked.
+///
+/// # Errors
+/// The file cannot be read, or a line is bad.
+pub(super) fn checked(context: &Context, import: &Import) -> anyhow::Result<Option<(String, Checked)>> {
     let Import { file, format, kind, dry_run } = import;
-    let (name, text) = (shown(&file), read_all(&file)?);
-    let shape = format.unwrap_or_else(|| Shape::guess(&file, &text));
+    let (name, text) = (shown(file), read_all(file)?);
+    let shape = (*format).unwrap_or_else(|| Shape::guess(file, &text));
     let lines = read::lines(&text, shape).with_context(|| name.clone())?;
     if lines.len() > LINES_MAX {
         bail!("{name} has {} lines, and the maximum is {LINES_MAX}: split it", lines.len());
@@ -106,7 +118,7 @@ pub async fn run(context: &Context, import: Import) -> anyhow::Result<ExitStatus
         bail!("{name} has no lines: nothing to import");
     }
     let bar = progress(lines.len() as u64, "checking");
-    let checked = check::all(lines, &kind, |done| bar.set_position(done));
+    let checked = check::all(lines, kind, |done| bar.set_position(done));
     bar.finish_and_clear();
     if !checked.bad.is_empty() {
         refuse(&name, &checked)?;
@@ -115,14 +127,12 @@ pub async fn run(context: &Context, import: Import) -> anyhow::Result<ExitStatus
     if checked.fans > 0 {
         note(format!("{} lines have notify_users: WeChat will message every follower of those accounts", checked.fans));
     }
-    if dry_run {
+    if *dry_run {
         note(format!("{lines} lines are valid; nothing was written"));
         context.print_one(&Summary { lines, accepted: 0, existing: 0 })?;
-        return Ok(ExitStatus::Success);
+        return Ok(None);
     }
-    let existing = write(context, checked, &name).await?;
-    context.print_one(&Summary { lines, accepted: lines - existing, existing })?;
-    Ok(ExitStatus::Success)
+    Ok(Some((name, checked)))
 }
 
 /// Writes every wish, all at one moment; how many were there before.
@@ -148,13 +158,18 @@ async fn write(context: &Context, checked: Checked, name: &str) -> anyhow::Resul
         .await;
     bar.finish_and_clear();
     let (lost, taken) = taken?;
+    tell_lost_keys(name, &lost);
+    Ok(taken.iter().filter(|accepted: &&Accepted| accepted.existing).count())
+}
+
+/// Says which keys were not kept, with the numbers of their lines.
+pub(super) fn tell_lost_keys(name: &str, lost: &[(u64, String)]) {
     for (number, lost) in lost.iter().take(LOST_KEYS_TOLD_MAX) {
         note(format!("{name} line {number}: {lost}"));
     }
     if lost.len() > LOST_KEYS_TOLD_MAX {
         note(format!("{} keys were not saved; the first {LOST_KEYS_TOLD_MAX} are above", lost.len()));
     }
-    Ok(taken.iter().filter(|accepted: &&Accepted| accepted.existing).count())
 }
 
 /// Lines whose request was there already under another key, and what is to be said of them.

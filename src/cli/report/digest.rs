@@ -12,7 +12,7 @@ use crate::{
         terminal_escape::legible,
     },
     domain::{
-        digest::AGES,
+        digest::{AGES, Digest},
         text::Language,
         text::{Report, digest::columns},
     },
@@ -30,18 +30,28 @@ pub(super) async fn run(context: &Context, language: Option<&str>) -> anyhow::Re
         .with_view(async |session| {
             let now = session.now();
             let digest = session.store().digest(now - DAY, now).await?;
-            if context.format != Format::Table {
-                return context.print_one(&digest);
-            }
-            let language = match language {
-                Some("en") => Language::En,
-                Some(_) => Language::Zh,
-                None => session.config.alerts.language,
-            };
-            print(&told(context, &digest.words(language), language)?)
+            print_digest(context, &digest, language, session.config.alerts.language)
         })
         .await?;
     Ok(ExitStatus::Success)
+}
+
+/// Prints a digest in a language, or in the usual one.
+pub(in crate::cli) fn print_digest(
+    context: &Context,
+    digest: &Digest,
+    language: Option<&str>,
+    usual: Language,
+) -> anyhow::Result<()> {
+    if context.format != Format::Table {
+        return context.print_one(digest);
+    }
+    let language = match language {
+        Some("en") => Language::En,
+        Some(_) => Language::Zh,
+        None => usual,
+    };
+    print(&told(context, &digest.words(language), language)?)
 }
 
 fn told(context: &Context, words: &Report, language: Language) -> anyhow::Result<String> {

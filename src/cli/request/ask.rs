@@ -69,14 +69,22 @@ pub struct Words {
     pub key: Option<String>,
 }
 
+impl Link {
+    /// A link with its options; says so when every follower is messaged.
+    pub(in crate::cli) fn kind(&self) -> Kind {
+        let Self { notify_users, show_profile, .. } = *self;
+        if notify_users {
+            note("--notify-users: WeChat will message every follower of the account");
+        }
+        Kind::Link(LinkOptions { notify_users: OptIn::from(notify_users), show_profile: OptIn::from(show_profile) })
+    }
+}
+
 /// Takes a wish for a link.
 pub(super) async fn link(context: &Context, wish: Link) -> anyhow::Result<ExitStatus> {
-    let Link { account, program, username, notify_users, show_profile, words } = wish;
-    let options = LinkOptions { notify_users: OptIn::from(notify_users), show_profile: OptIn::from(show_profile) };
-    if notify_users {
-        note("--notify-users: WeChat will message every follower of the account");
-    }
-    take(context, Kind::Link(options), account, program, username, words).await
+    let kind = wish.kind();
+    let Link { account, program, username, words, .. } = wish;
+    take(context, kind, account, program, username, words).await
 }
 
 /// Takes a wish for an unlink.
@@ -93,18 +101,8 @@ async fn take(
     username: Option<Username>,
     words: Words,
 ) -> anyhow::Result<ExitStatus> {
-    if account.as_str() == program.as_str() {
-        return Err(Usage(format!("{account} is both the account and the program: give two different appids")).into());
-    }
-    let mut labels = BTreeMap::new();
-    for (name, value) in words.labels {
-        if labels.insert(name.clone(), value).is_some() {
-            return Err(Usage(format!("the label {name:?} is given twice")).into());
-        }
-    }
-    let key = words.key.clone();
-    let wish = Wish { kind, account, program, username, key: words.key, labels };
-    wish.check().and_then(|()| wish.check_words()).map_err(|wrong| Usage(wrong.to_string()))?;
+    let wish = wish(kind, account, program, username, words)?;
+    let key = wish.key.clone();
     context
         .with_session(Database::MadeIfMissing, async |session| {
             let accepted = session.recorder.by(actor::by()).accept(vec![wish]).await?;
@@ -118,6 +116,31 @@ async fn take(
         .await
 }
 
+/// A wish of what was typed.
+///
+/// # Errors
+/// [`Usage`] when it is none.
+pub(in crate::cli) fn wish(
+    kind: Kind,
+    account: AccountId,
+    program: ProgramId,
+    username: Option<Username>,
+    words: Words,
+) -> Result<Wish, Usage> {
+    if account.as_str() == program.as_str() {
+        return Err(Usage(format!("{account} is both the account and the program: give two different appids")));
+    }
+    let mut labels = BTreeMap::new();
+    for (name, value) in words.labels {
+        if labels.insert(name.clone(), value).is_some() {
+            return Err(Usage(format!("the label {name:?} is given twice")));
+        }
+    }
+    let wish = Wish { kind, account, program, username, key: words.key, labels };
+    wish.check().and_then(|()| wish.check_words()).map_err(|wrong| Usage(wrong.to_string()))?;
+    Ok(wish)
+}
+
 async fn answer(
     session: &Session,
     accepted: &Accepted,
@@ -127,9 +150,14 @@ async fn answer(
     let Some(row) = session.store().request_view(&accepted.id).await? else {
         anyhow::bail!("request {} was written and cannot be found: run `amplinkd db verify`", accepted.id);
     };
-    if !accepted.existing {
-        return Ok(row);
+    if accepted.existing {
+        tell_existing(&row, wanted, key);
     }
+    Ok(row)
+}
+
+/// Says of a request that was there before why nothing new was requested, and what of the wish it does not have.
+pub(in crate::cli) fn tell_existing(row: &RequestView, wanted: Kind, key: Option<&str>) {
     let is_by_key = key.is_some() && row.key.as_deref() == key;
     let shown = row.finished_at.as_deref().map(time_format::to_the_second);
     match &shown {
@@ -146,7 +174,7 @@ async fn answer(
             row.state, row.id
         )),
     }
-    if let Some(lost) = key.and_then(|key| key_lost(key, &row)) {
+    if let Some(lost) = key.and_then(|key| key_lost(key, row)) {
         note(lost);
     }
     if let Kind::Link(options) = wanted
@@ -154,7 +182,6 @@ async fn answer(
     {
         note("the request keeps its original options: --notify-users and --show-profile have no effect now");
     }
-    Ok(row)
 }
 
 /// What is to be said when a request that was there already did not take a key.

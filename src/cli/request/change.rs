@@ -11,7 +11,7 @@ use crate::{
         named::Named,
         sentence,
     },
-    domain::{action::By, id::RequestId},
+    domain::{action::By, id::RequestId, time::Time},
     engine::accept::Cancelled,
     store::read::{id_suffix::Noun, request_page::RequestFilter, views::RequestView},
 };
@@ -81,20 +81,20 @@ impl Choice {
     ///
     /// # Errors
     /// [`Usage`], with `word` for what would be done.
-    pub(super) fn must_name_some(&self, word: &str) -> Result<(), Usage> {
+    pub(in crate::cli) fn must_name_some(&self, word: &str) -> Result<(), Usage> {
         REQUESTS.must_choose(word, Given { names: !self.ids.is_empty(), filters: !self.filters.is_empty() })
     }
 }
 
 /// What is done to each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Act {
+pub(in crate::cli) enum Act {
     Cancel,
     Retry,
 }
 
 impl Act {
-    const fn word(self) -> &'static str {
+    pub(in crate::cli) const fn word(self) -> &'static str {
         match self {
             Self::Cancel => "cancel",
             Self::Retry => "retry",
@@ -104,14 +104,14 @@ impl Act {
 
 /// What came of the changes.
 #[derive(Debug, Default)]
-struct Outcome {
+pub(in crate::cli) struct Outcome {
     /// The requests to show: the cancelled, or the new.
-    ids: Vec<String>,
+    pub(in crate::cli) ids: Vec<String>,
     /// Cancelled after a call.
-    no_longer_followed: usize,
+    pub(in crate::cli) no_longer_followed: usize,
     /// Retries that found an open request.
-    existing: usize,
-    failures: Vec<String>,
+    pub(in crate::cli) existing: usize,
+    pub(in crate::cli) failures: Vec<String>,
 }
 
 /// Cancels.
@@ -162,12 +162,21 @@ async fn change(context: &Context, choice: Choice, act: Act) -> anyhow::Result<E
     Ok(ExitStatus::Success)
 }
 
+/// Refuses filters that name only what cannot be changed so.
+///
+/// # Errors
+/// [`Usage`].
+pub(in crate::cli) fn must_fit(filters: &Filters, act: Act) -> Result<(), Usage> {
+    if (filters.open && act == Act::Retry) || (filters.finished && act == Act::Cancel) {
+        return Err(Usage("cancel takes open requests, retry takes finished ones".to_owned()));
+    }
+    Ok(())
+}
+
 /// Everything that the filters name and that can be changed so.
 async fn meant(session: &Session, filters: &Filters, act: Act) -> anyhow::Result<Vec<RequestView>> {
     let mut filter = RequestFilter { open: Some(act == Act::Cancel), ..filters.for_store() };
-    if (filters.open && act == Act::Retry) || (filters.finished && act == Act::Cancel) {
-        return Err(Usage("cancel takes open requests, retry takes finished ones".to_owned()).into());
-    }
+    must_fit(filters, act)?;
     let mut rows = Vec::new();
     loop {
         let page = session.store().list_requests(&filter, PAGE).await?;
@@ -249,9 +258,25 @@ async fn one(session: &Session, id: &RequestId, act: Act, by: By) -> anyhow::Res
 }
 
 async fn report(context: &Context, session: &Session, outcome: Outcome, act: Act) -> anyhow::Result<()> {
-    let Outcome { ids, no_longer_followed, existing, failures } = outcome;
-    if !ids.is_empty() || !context.is_table() {
-        list::glance(context, in_order(session, &ids).await?, session.now())?;
+    let rows = in_order(session, &outcome.ids).await?;
+    tell(context, rows, &outcome, session.now(), act)
+}
+
+/// Prints what was changed, and says what is to be known of it.
+///
+/// # Errors
+/// When some could not be changed.
+pub(in crate::cli) fn tell(
+    context: &Context,
+    rows: Vec<RequestView>,
+    outcome: &Outcome,
+    now: Time,
+    act: Act,
+) -> anyhow::Result<()> {
+    let Outcome { no_longer_followed, existing, failures, .. } = outcome;
+    let (no_longer_followed, existing) = (*no_longer_followed, *existing);
+    if !rows.is_empty() || !context.is_table() {
+        list::glance(context, rows, now)?;
     }
     if no_longer_followed > 0 {
         note(format!(
@@ -262,7 +287,7 @@ async fn report(context: &Context, session: &Session, outcome: Outcome, act: Act
     if existing > 0 {
         note(format!("{} with a pair that is already open again: the open one is shown", REQUESTS.counted(existing)));
     }
-    REQUESTS.fail(act.word(), &failures)
+    REQUESTS.fail(act.word(), failures)
 }
 
 /// The rows of these requests, each once.

@@ -94,12 +94,23 @@ pub(super) async fn run(context: &Context, list: List) -> anyhow::Result<ExitSta
 }
 
 async fn table(context: &Context, session: &Session, list: &List) -> anyhow::Result<()> {
+    let limit = bound(list.limit.unwrap_or(TABLE_ROWS)).saturating_add(1);
+    let rows = session.store().list_requests(&list.filters.for_store(), limit).await?;
+    print_table(context, list, rows, session.now())
+}
+
+/// Prints a table of these rows, of which there may be more than it shows.
+pub(in crate::cli) fn print_table(
+    context: &Context,
+    list: &List,
+    mut rows: Vec<RequestView>,
+    now: Time,
+) -> anyhow::Result<()> {
     let limit = bound(list.limit.unwrap_or(TABLE_ROWS));
-    let mut rows = session.store().list_requests(&list.filters.for_store(), limit.saturating_add(1)).await?;
     let there_are_more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let shown = rows.len();
-    glance(context, rows, session.now())?;
+    glance(context, rows, now)?;
     context.note_if_empty(shown, nothing(&list.filters));
     if there_are_more {
         note(format!("showing the first {limit}; --limit 0 shows all"));
@@ -117,7 +128,7 @@ fn nothing(filters: &Filters) -> &'static str {
 }
 
 /// Prints rows for people, or whole for programs.
-pub(super) fn glance(context: &Context, rows: Vec<RequestView>, now: Time) -> anyhow::Result<()> {
+pub(in crate::cli) fn glance(context: &Context, rows: Vec<RequestView>, now: Time) -> anyhow::Result<()> {
     if !context.is_table() {
         return context.print_rows(&FIELDS, &rows);
     }
@@ -127,19 +138,39 @@ pub(super) fn glance(context: &Context, rows: Vec<RequestView>, now: Time) -> an
 }
 
 async fn stream(context: &Context, session: &Session, wanted: &List) -> anyhow::Result<()> {
-    let mut left = bound(wanted.limit.unwrap_or(0));
     let mut filter = wanted.filters.for_store();
+    print_rows(context, wanted, async |last, limit| {
+        filter.after = last.map(|last: &RequestView| last.id.clone());
+        session.store().list_requests(&filter, limit).await
+    })
+    .await
+}
+
+/// Prints every row that `next` has after one, at most so many at once.
+pub(in crate::cli) async fn print_rows<E: Into<anyhow::Error>>(
+    context: &Context,
+    wanted: &List,
+    mut next: impl AsyncFnMut(Option<&RequestView>, u32) -> Result<Vec<RequestView>, E>,
+) -> anyhow::Result<()> {
+    let mut left = bound(wanted.limit.unwrap_or(0));
     let mut printer = context.printer(&FIELDS);
+    let mut last: Option<RequestView> = None;
     while left > 0 && !printer.reader_gone() {
-        let page = session.store().list_requests(&filter, left.min(PAGE)).await?;
-        let Some(last) = page.last() else { break };
-        filter.after = Some(last.id.clone());
+        let mut page = next(last.as_ref(), left.min(PAGE)).await.map_err(Into::into)?;
+        page.truncate(left as usize);
+        let Some(end) = page.last() else { break };
+        last = Some(end.clone());
         left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
         for row in &page {
             printer.row(row)?;
         }
     }
     Ok(printer.finish()?)
+}
+
+/// Rows of a table at most.
+pub(in crate::cli) fn rows_of_table(wanted: &List) -> usize {
+    bound(wanted.limit.unwrap_or(TABLE_ROWS)) as usize
 }
 
 /// Zero means all.

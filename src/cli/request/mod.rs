@@ -1,12 +1,12 @@
 //! `amplinkd request`: create, list, explain, cancel and retry requests.
 
 pub(super) mod ask;
-mod change;
-mod filters;
-mod list;
-mod nudge;
-mod show;
-mod watch;
+pub(super) mod change;
+pub(super) mod filters;
+pub(super) mod list;
+pub(super) mod nudge;
+pub(super) mod show;
+pub(super) mod watch;
 
 pub use self::{
     ask::{Link, Unlink},

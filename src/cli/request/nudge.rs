@@ -33,7 +33,7 @@ use crate::{
 const PAGE: u32 = 500;
 
 /// The states in which somebody can be nudged; of `initiated` only unlinks.
-const STATES: [&str; 3] = ["initiated", "awaiting_account_admin", "awaiting_program_admin"];
+pub(in crate::cli) const STATES: [&str; 3] = ["initiated", "awaiting_account_admin", "awaiting_program_admin"];
 
 /// Draft a reminder for the administrator who has not answered, to paste or to send
 #[derive(Debug, clap::Args)]
@@ -227,7 +227,8 @@ async fn write(session: &Session, planned: &[Planned], occasion: Occasion) -> (V
     (said, failures.collect())
 }
 
-fn print(context: &Context, said: &[DraftedNudge]) -> anyhow::Result<()> {
+/// Prints reminders: the words for people, rows for programs.
+pub(in crate::cli) fn print(context: &Context, said: &[DraftedNudge]) -> anyhow::Result<()> {
     if context.format != Format::Table {
         return context.print_rows(&FIELDS, said);
     }

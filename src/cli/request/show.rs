@@ -12,10 +12,14 @@ use crate::{
         time_format,
     },
     domain::id::RequestId,
-    engine::{explanation::explained, wish::AskError},
+    engine::{
+        explanation::{Explained, explained},
+        wish::AskError,
+    },
     store::read::{
         id_suffix::Noun,
-        views::{ConflictFilter, ConflictView, TransitionView},
+        proof::Proof,
+        views::{ConflictFilter, ConflictView, RequestView, TransitionView},
     },
 };
 
@@ -117,19 +121,28 @@ pub(super) async fn show(context: &Context, named: &Named) -> anyhow::Result<Exi
             let id = &session.id_of(Noun::Request, named).await?;
             let row =
                 session.store().request_view(id.as_str()).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
-            context.print_one(&row)?;
-            if context.is_table() {
-                let history = session.store().history(id.as_str()).await?;
-                let steps: Vec<Step<'_>> = history.iter().map(Step::of).collect();
-                context.print_beneath(&STEPS_TABLE, &steps)?;
-                let conflicts = conflicts(session, id).await?;
-                if !conflicts.is_empty() {
-                    context.print_beneath(&CONFLICTS, &conflicts)?;
-                }
-            }
+            let beside = if context.is_table() {
+                Some((session.store().history(id.as_str()).await?, conflicts(session, id).await?))
+            } else {
+                None
+            };
+            print_one(context, &row, beside)?;
             Ok(ExitStatus::Success)
         })
         .await
+}
+
+/// Prints a request, and below its table its history and its conflicts.
+pub(in crate::cli) fn print_one(
+    context: &Context,
+    row: &RequestView,
+    beside: Option<(Vec<TransitionView>, Vec<ConflictView>)>,
+) -> anyhow::Result<()> {
+    context.print_one(row)?;
+    let Some((history, conflicts)) = beside else { return Ok(()) };
+    let steps: Vec<Step<'_>> = history.iter().map(Step::of).collect();
+    context.print_beneath(&STEPS_TABLE, &steps)?;
+    if conflicts.is_empty() { Ok(()) } else { context.print_beneath(&CONFLICTS, &conflicts) }
 }
 
 /// Prints every step of a request.
@@ -147,30 +160,49 @@ pub(super) async fn history(context: &Context, history: &History) -> anyhow::Res
             Ok(steps)
         })
         .await?;
-    if context.is_table() {
-        let steps: Vec<Step<'_>> = steps.iter().map(Step::of).collect();
-        context.print_rows(&STEPS_TABLE, &steps)?;
-    } else {
-        context.print_rows(&STEPS, &steps)?;
-    }
+    print_steps(context, &steps)?;
     Ok(ExitStatus::Success)
 }
 
+/// Prints steps.
+pub(in crate::cli) fn print_steps(context: &Context, steps: &[TransitionView]) -> anyhow::Result<()> {
+    if context.is_table() {
+        let steps: Vec<Step<'_>> = steps.iter().map(Step::of).collect();
+        context.print_rows(&STEPS_TABLE, &steps)
+    } else {
+        context.print_rows(&STEPS, steps)
+    }
+}
+
 async fn proof(context: &Context, named: &Named) -> anyhow::Result<ExitStatus> {
-    let format = match context.format {
-        Format::Table | Format::Json => Format::Json,
-        Format::Jsonl => Format::Jsonl,
-        Format::Csv => {
-            return Err(Usage("a proof is one JSON document: -o json, or -o jsonl for one line".to_owned()).into());
-        }
-    };
+    let proved = in_form_of_a_proof(context)?;
     let proof = context
         .with_view(async |session| {
             let id = session.id_of(Noun::Request, named).await?;
             Ok(session.store().proof(&id).await?.ok_or(AskError::NoRequest(id))?)
         })
         .await?;
-    Context { format, ..context.clone() }.print_one(&proof)?;
+    print_proof(&proved, &proof)
+}
+
+/// The same context in a form that a proof has.
+///
+/// # Errors
+/// [`Usage`]: it has no such form.
+pub(in crate::cli) fn in_form_of_a_proof(context: &Context) -> Result<Context, Usage> {
+    let format = match context.format {
+        Format::Table | Format::Json => Format::Json,
+        Format::Jsonl => Format::Jsonl,
+        Format::Csv => {
+            return Err(Usage("a proof is one JSON document: -o json, or -o jsonl for one line".to_owned()));
+        }
+    };
+    Ok(Context { format, ..context.clone() })
+}
+
+/// Prints a proof, and says by the exit code whether it holds.
+pub(in crate::cli) fn print_proof(context: &Context, proof: &Proof) -> anyhow::Result<ExitStatus> {
+    context.print_one(proof)?;
     if proof.findings.is_empty() {
         return Ok(ExitStatus::Success);
     }
@@ -195,15 +227,21 @@ pub(super) async fn explain(context: &Context, explain: &Explain) -> anyhow::Res
             Ok(explained)
         })
         .await?;
+    print_explained(context, &explained)?;
+    Ok(ExitStatus::Success)
+}
+
+/// Prints sentences for people, or the document.
+pub(in crate::cli) fn print_explained(context: &Context, explained: &Explained) -> anyhow::Result<()> {
     match context.format {
         Format::Table => {
             let width = context.look.width.map_or(LINE, |width| LINE.min(usize::from(width)));
             let lines = explained.sentences.iter().map(|sentence| format!("{}\n", wrapped(sentence, width)));
             to_stdout(lines.collect::<String>().as_bytes())?;
         }
-        Format::Json | Format::Jsonl | Format::Csv => context.print_one(&explained)?,
+        Format::Json | Format::Jsonl | Format::Csv => context.print_one(explained)?,
     }
-    Ok(ExitStatus::Success)
+    Ok(())
 }
 
 /// Broken at spaces so that no line is longer than `width` unless a word is; later lines are indented.

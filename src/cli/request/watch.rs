@@ -118,13 +118,13 @@ async fn settled(session: &Session, only: Option<&RequestId>) -> anyhow::Result<
 }
 
 /// Where steps go: rows for programs, a line each for people, who must not wait for a table to end.
-enum Lines {
+pub(in crate::cli) enum Lines {
     Rows(Box<Printer<'static, io::Stdout>>),
     People { gone: bool },
 }
 
 impl Lines {
-    fn new(context: &Context) -> Self {
+    pub(in crate::cli) fn new(context: &Context) -> Self {
         match context.format {
             Format::Table => Self::People { gone: false },
             format @ (Format::Json | Format::Jsonl | Format::Csv) => {
@@ -133,7 +133,7 @@ impl Lines {
         }
     }
 
-    fn print(&mut self, step: &StepView) -> anyhow::Result<()> {
+    pub(in crate::cli) fn print(&mut self, step: &StepView) -> anyhow::Result<()> {
         match self {
             Self::Rows(printer) => Ok(printer.row(step)?),
             Self::People { gone } => match writeln!(io::stdout(), "{}", line(step)) {
@@ -146,14 +146,14 @@ impl Lines {
         }
     }
 
-    fn reader_gone(&self) -> bool {
+    pub(in crate::cli) fn reader_gone(&self) -> bool {
         match self {
             Self::Rows(printer) => printer.reader_gone(),
             Self::People { gone } => *gone,
         }
     }
 
-    fn finish(self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn finish(self) -> anyhow::Result<()> {
         match self {
             Self::Rows(printer) => Ok(printer.finish()?),
             Self::People { .. } => Ok(()),

@@ -5,9 +5,7 @@ use std::{fmt::Write as _, io};
 
 use anstyle::{AnsiColor, Style};
 
-use super::{
-    text::{columns, counted, cut, ending, grouped, sized, wrapped},
-};
+use super::text::{columns, counted, cut, ending, grouped, sized, wrapped};
 use crate::{
     cli::{output::Look, readers::to_stdout, terminal_escape::legible, time_format},
     domain::{gate::GateKind, time::Time},
@@ -146,7 +144,7 @@ fn database(database: &Database) -> Section {
 
 fn requests(requests: &Requests, now: Time) -> Section {
     let row = |state: &Stage| Row {
-        what: state.state.to_owned(),
+        what: state.state.to_string(),
         count: state.count.unsigned_abs(),
         span: state.since.as_deref().map(|since| span(since, now)).unwrap_or_default(),
         note: state.longest.as_deref().map(ending).unwrap_or_default(),

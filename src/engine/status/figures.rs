@@ -12,7 +12,10 @@ use utoipa::ToSchema;
 use crate::{
     domain::{
         text::{
-            format::{duration, rfc3339}, parse::moment, render::wants_a_person},
+            format::{duration, rfc3339},
+            parse::moment,
+            render::wants_a_person,
+        },
         time::Time,
     },
     engine::{presence::SILENT_AFTER, record::Recorder},

@@ -9,9 +9,7 @@ use super::{
     figures::{Daemon, Figures},
     words::counted,
 };
-use crate::{
-    domain::{gate::GateKind, text::format::age, time::Time},
-};
+use crate::domain::{gate::GateKind, text::format::age, time::Time};
 
 /// One thing that a person must do something about.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse as _, Response},
+};
 use utoipa::IntoParams;
 
-use super::{page::Page, params, problem::Problem, query::Query, state::Api, text::Text};
+use super::{params, problem::Problem, query::Query, state::Api, tag, text::Text};
 use crate::{
     domain::digest::Digest,
-    engine::approvals::{ApprovalRow, approval_rows},
+    engine::approvals::{ApprovalsReport, approvals_report},
     store::{
         StoreError,
         read::stage_times::{By, REPORT_REQUESTS, Sample},
@@ -49,8 +54,8 @@ fn by(word: &str) -> Result<By, Text> {
 }
 
 /// How long approvals took and whether nudges helped, over the newest 20,000 settled requests.
-#[utoipa::path(get, path = "/api/v1/reports/approvals", tag = "reports", params(Filters), responses((status = 200, body = Page<ApprovalRow>)))]
-pub(super) async fn approvals(State(api): State<Api>, mut query: Query) -> Result<Page<ApprovalRow>, Problem> {
+#[utoipa::path(get, path = "/api/v1/reports/approvals", tag = "reports", params(Filters), responses((status = 200, body = ApprovalsReport)))]
+pub(super) async fn approvals(State(api): State<Api>, mut query: Query) -> Result<Response, Problem> {
     let now = api.now();
     let sample = Sample {
         by: query.one_by("by", by).unwrap_or_default(),
@@ -66,7 +71,9 @@ pub(super) async fn approvals(State(api): State<Api>, mut query: Query) -> Resul
         Ok::<_, StoreError>((times, api.store().nudge_effects(&sample, now).await?))
     };
     let (times, effects) = api.reporting(measured).await?;
-    Ok(Page::whole(approval_rows(&times, &effects, &sample.by)))
+    let report = approvals_report(&times, &effects, &sample.by, api.config().nudge.effect_within);
+    let tag = tag::quoted(&[tag::of(&report)]);
+    Ok(([(header::ETAG, tag)], Json(report)).into_response())
 }
 
 /// The daily digest as it would be sent now.

@@ -100,7 +100,9 @@ pub(super) async fn ids(State(api): State<Api>, mut query: Query) -> Result<Json
 fn ending(text: &str) -> Result<String, Text> {
     let is_one = (ENDING_MIN..WHOLE).contains(&text.len())
         && text.bytes().all(|b| b == b'-' || b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    if is_one { Ok(text.to_owned()) } else {
+    if is_one {
+        Ok(text.to_owned())
+    } else {
         Err(Text::fixed("expected the last 6 to 35 characters of an id", "应为 id 的最后 6 到 35 个字符"))
     }
 }

@@ -6,18 +6,15 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::problem::{HadCondition, Problem};
-use crate::{
-    engine::approvals::ApprovalRow,
-    store::{
-        read::{
-            actions::ActionView,
-            alert_groups::AlertGroup,
-            alert_views::{AlertView, ChannelView, DeliveryView},
-            authorizers::AuthorizerView,
-            views::{AccountView, ConflictView, ProgramView, RequestView, TransitionView},
-        },
-        write::{api_tokens::ApiTokenView, gates::GateView, sessions::SessionView, users::UserView},
+use crate::store::{
+    read::{
+        actions::ActionView,
+        alert_groups::AlertGroup,
+        alert_views::{AlertView, ChannelView, DeliveryView},
+        authorizers::AuthorizerView,
+        views::{AccountView, ConflictView, ProgramView, RequestView, TransitionView},
     },
+    write::{api_tokens::ApiTokenView, gates::GateView, sessions::SessionView, users::UserView},
 };
 
 /// What of a row does not move by polls alone.
@@ -51,7 +48,6 @@ impl Steady for ActionView {}
 impl Steady for AlertView {}
 impl Steady for AlertGroup {}
 impl Steady for ApiTokenView {}
-impl Steady for ApprovalRow {}
 impl Steady for AuthorizerView {}
 impl Steady for ChannelView {}
 impl Steady for ConflictView {}
