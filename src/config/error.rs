@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Range, path::PathBuf};
 
-use super::{DEFAULT_FILE, FILE_VARIABLE};
+use super::text_file::{DEFAULT_FILE, FILE_VARIABLE};
 
 /// The longest line that is repeated in an error; a longer one would bury the sentence.
 const EXCERPT_MAX: usize = 160;

@@ -48,23 +48,16 @@ pub use self::{
     error::ConfigError,
     heartbeat::Heartbeat,
     http_api::{Http, Metrics, Network, TrustedProxy},
-    profiles::{Profile, RemoteVariables, SERVER_VARIABLE, TOKEN_VARIABLE, profile, token},
+    profiles::{Profile, RemoteVariables, SERVER_VARIABLE, TOKEN_VARIABLE, profile, remote_variables, token},
     retention::Retention,
     source::{
-        Colours, Loaded, colours, environment, file_of_environment, journal_stream, proxy_variables, remote_variables,
-        user_before_sudo,
+        Colours, Loaded, colours, environment, file_of_environment, journal_stream, proxy_variables, user_before_sudo,
     },
     tokens::{TokenSource, TokenUrl, Tokens},
     value::{Cron, parse_duration},
     wechat_api::Wechat,
 };
 use crate::domain::policy::{Policy, Steps};
-
-/// The file that is taken when none is named.
-pub const DEFAULT_FILE: &str = "amplinkd.toml";
-
-/// The variable that names the file when no `-c` does.
-pub const FILE_VARIABLE: &str = "AMPLINKD_CONFIG";
 
 /// Invitations of one request: each is a message that two people receive.
 const ATTEMPTS_MAX: u32 = 1_000;

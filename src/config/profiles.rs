@@ -42,7 +42,7 @@ pub struct RemoteVariables {
 
 impl RemoteVariables {
     /// Those of this process; an empty value is none.
-    pub(super) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+    fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let folder = path("XDG_CONFIG_HOME").filter(|folder| folder.is_absolute());
         let folder = folder.or_else(|| path("HOME").map(|home| home.join(".config")));
@@ -54,6 +54,12 @@ impl RemoteVariables {
             profiles: folder.map(|folder| folder.join("amplinkd").join("profiles.toml")),
         }
     }
+}
+
+/// What this process's environment says about remote daemons.
+#[must_use]
+pub fn remote_variables() -> RemoteVariables {
+    RemoteVariables::read(|name| std::env::var_os(name))
 }
 
 /// One daemon, and how it is reached.
@@ -109,6 +115,14 @@ pub fn profile(file: &Path, name: &str) -> Result<Profile, String> {
         return Err(format!("there is no profile {name:?} in {shown}; {there}"));
     };
     raw.resolve(file).map_err(|(key, wrong)| format!("{shown}: [{name}] {key}: {wrong}"))
+}
+
+impl Profile {
+    /// A daemon at this address, without a proxy and authorities of its own.
+    #[must_use]
+    pub fn at(server: String, token_file: PathBuf) -> Self {
+        Self { server, token_file, egress: Egress::default(), insecure: false }
+    }
 }
 
 impl RawProfile {

@@ -16,13 +16,12 @@ use toml::{
 };
 
 use super::{
-    Config, ConfigError, DEFAULT_FILE, FILE_VARIABLE, InvalidKey, Origin, RawConfig, Setting,
+    Config, ConfigError, InvalidKey, Origin, RawConfig, Setting,
     changes::Contents,
     effective::{self, keys},
     error::{self, InFile},
-    profiles::RemoteVariables,
     secret::Secrets,
-    text_file,
+    text_file::{self, DEFAULT_FILE, FILE_VARIABLE},
     unseen::{hidden, hidden_in, with_unseen},
 };
 
@@ -82,12 +81,6 @@ fn decoded(variable: String, value: OsString) -> Result<(String, String), Config
 #[must_use]
 pub fn file_of_environment() -> Option<PathBuf> {
     std::env::var_os(FILE_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from)
-}
-
-/// What this process's environment says about daemons that are reached over HTTP.
-#[must_use]
-pub fn remote_variables() -> RemoteVariables {
-    RemoteVariables::read(|name| std::env::var_os(name))
 }
 
 /// Who became this process's user by `sudo`.

@@ -41,21 +41,21 @@ use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::harness::{Log, Process};
 
-const ACCOUNT: &str = "wx00000000000000aa";
-const PROGRAM: &str = "wx00000000000000bb";
+pub(crate) const ACCOUNT: &str = "wx00000000000000aa";
+pub(crate) const PROGRAM: &str = "wx00000000000000bb";
 
 /// A folder with a configuration, a daemon on it, and a client.
-struct House {
-    folder: tempfile::TempDir,
+pub(crate) struct House {
+    pub(crate) folder: tempfile::TempDir,
     port: u16,
-    base: String,
+    pub(crate) base: String,
     client: reqwest::Client,
     log: Log,
-    daemon: Option<Process>,
+    pub(crate) daemon: Option<Process>,
 }
 
 /// A port that nobody listens at, below those that the system gives to connections.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let number = std::process::id() * 16 + NEXT.fetch_add(1, Ordering::Relaxed);
@@ -76,10 +76,10 @@ fn by(kind: ActionKind, subject: &str) -> Action {
 
 /// An answer that was read.
 #[derive(Debug)]
-struct Said {
+pub(crate) struct Said {
     status: StatusCode,
     headers: HeaderMap,
-    text: String,
+    pub(crate) text: String,
 }
 
 impl Said {
@@ -116,7 +116,7 @@ async fn at_once(asked: impl Iterator<Item = RequestBuilder>) -> Vec<Said> {
 
 impl House {
     /// A daemon that calls nobody, with more of `[http]` than its listener.
-    async fn open(more: &str) -> Self {
+    pub(crate) async fn open(more: &str) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
         let base = more.lines().find_map(|line| line.strip_prefix("base_path = \"")?.strip_suffix('"'));
@@ -139,18 +139,18 @@ impl House {
         self.daemon = Some(Process::start(self.command("run"), &self.log).await);
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn command(&self, arguments: &str) -> Command {
+    pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_amplinkd"));
         command.current_dir(self.folder.path()).args(arguments.split_whitespace());
         command
     }
 
     /// What a command prints as JSON; it must go well.
-    fn json(&self, arguments: &str) -> Value {
+    pub(crate) fn json(&self, arguments: &str) -> Value {
         let said = self.command(&format!("{arguments} -o json")).output().unwrap();
         assert!(said.status.success(), "{arguments}: {}", String::from_utf8_lossy(&said.stderr));
         serde_json::from_slice(&said.stdout).unwrap()
@@ -161,7 +161,7 @@ impl House {
     }
 
     /// A token with this role and these scopes.
-    async fn token(&self, role: Role, scopes: &[Scope]) -> String {
+    pub(crate) async fn token(&self, role: Role, scopes: &[Scope]) -> String {
         let ApiToken { id, token } = ApiToken::generate();
         let store = self.store().await;
         let new = NewApiToken {
@@ -179,19 +179,19 @@ impl House {
         token.expose_secret().to_owned()
     }
 
-    async fn viewer(&self) -> String {
+    pub(crate) async fn viewer(&self) -> String {
         self.token(Role::Viewer, &Role::Viewer.scopes()).await
     }
 
-    async fn operator(&self) -> String {
+    pub(crate) async fn operator(&self) -> String {
         self.token(Role::Operator, &Role::Operator.scopes()).await
     }
 
-    async fn admin(&self) -> String {
+    pub(crate) async fn admin(&self) -> String {
         self.token(Role::Admin, &Role::Admin.scopes()).await
     }
 
-    async fn user(&self, name: &str, role: Role, password: &str) {
+    pub(crate) async fn user(&self, name: &str, role: Role, password: &str) {
         let hash = credential::hash_password(&SecretString::from(password)).unwrap();
         let store = self.store().await;
         assert!(store.add_user(name.to_owned(), role, hash, by(ActionKind::AddUser, name), now()).await.unwrap());
@@ -202,11 +202,11 @@ impl House {
         self.client.request(method, format!("{}{path}", self.base))
     }
 
-    async fn get(&self, path: &str, token: &str) -> Said {
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Said {
         Said::of(self.ask(Method::GET, path).bearer_auth(token).send().await.unwrap()).await
     }
 
-    async fn post(&self, path: &str, token: &str, body: Value) -> Said {
+    pub(crate) async fn post(&self, path: &str, token: &str, body: Value) -> Said {
         self.send(self.ask(Method::POST, path).bearer_auth(token), body).await
     }
 
@@ -220,14 +220,14 @@ impl House {
     }
 
     /// Changes the file past everybody.
-    async fn sql(&self, sql: &'static str) {
+    pub(crate) async fn sql(&self, sql: &'static str) {
         let mut connection = self.connection().await;
         let statements = sqlx::AssertSqlSafe(crate::past::in_words(sql));
         sqlx::raw_sql(statements).execute(&mut connection).await.expect(sql);
         connection.close().await.unwrap();
     }
 
-    async fn number(&self, sql: &'static str) -> i64 {
+    pub(crate) async fn number(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&mut self.connection().await).await.expect(sql)
     }
 
@@ -237,7 +237,7 @@ impl House {
     }
 
     /// A new request.
-    async fn request(&self, token: &str, program: &str) -> String {
+    pub(crate) async fn request(&self, token: &str, program: &str) -> String {
         let wish = json!({ "kind": "link", "account": ACCOUNT, "program": program });
         let said = self.post("/api/v1/requests", token, wish).await;
         assert_eq!(said.status, StatusCode::CREATED, "{said:?}");
@@ -245,7 +245,7 @@ impl House {
     }
 
     /// Kills the daemon and starts another.
-    async fn killed(&mut self) {
+    pub(crate) async fn killed(&mut self) {
         self.daemon.take().unwrap().kill();
         self.daemon = Some(Process::start(self.command("run"), &self.log).await);
     }

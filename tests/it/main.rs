@@ -22,6 +22,7 @@ mod million;
 mod moves;
 mod notify;
 mod past;
+mod remote;
 mod schedule;
 mod sim;
 mod simulation;

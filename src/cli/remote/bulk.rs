@@ -30,11 +30,14 @@ pub(super) struct Asked {
     /// To what.
     pub(super) filter: Filters,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    dry_run: bool,
+    /// Set here alone.
+    pub(super) dry_run: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cutoff: Option<String>,
+    /// Set here alone.
+    pub(super) cutoff: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    digest: Option<String>,
+    /// Set here alone.
+    pub(super) digest: Option<String>,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,

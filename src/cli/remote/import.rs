@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     desk::Desk,
-    requests::{NewRequest, path},
+    wire::{NewRequest, path},
 };
 use crate::{
     cli::{

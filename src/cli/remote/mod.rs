@@ -13,9 +13,10 @@ mod place;
 mod reports;
 mod requests;
 mod watch;
+mod wire;
 
 use self::desk::Desk;
-pub use self::place::{Place, place};
+pub(super) use self::place::{Place, place};
 use super::{
     Command, account, authorizer, component,
     context::{Context, ExitStatus, Usage},
@@ -24,7 +25,7 @@ use super::{
 
 /// What a command is called that works on the machine of its daemon alone; `None` for one that the API has, too.
 #[must_use]
-pub fn local_name(command: &Command) -> Option<&'static str> {
+pub(super) fn local_name(command: &Command) -> Option<&'static str> {
     match command {
         Command::Demo(_) => Some("demo"),
         Command::Run(_) => Some("run"),
@@ -79,7 +80,7 @@ const fn is_about_no_daemon(command: &Command) -> bool {
 ///
 /// # Errors
 /// [`Usage`] that says how to have it here.
-pub fn must_be_remote(command: &Command, place: &Place) -> Result<bool, Usage> {
+pub(super) fn must_be_remote(command: &Command, place: &Place) -> Result<bool, Usage> {
     let Some(name) = local_name(command) else { return Ok(true) };
     if place.is_of_environment() && is_about_no_daemon(command) {
         return Ok(false);
@@ -91,7 +92,7 @@ pub fn must_be_remote(command: &Command, place: &Place) -> Result<bool, Usage> {
 ///
 /// # Errors
 /// What the daemon says, or why it cannot be asked.
-pub async fn run(context: &Context, place: Place, command: Command) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(context: &Context, place: Place, command: Command) -> anyhow::Result<ExitStatus> {
     before_asking(context, &command)?;
     let desk = Desk::open(context, place).await?;
     match command {

@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use crate::{
     cli::context::{Usage, note},
     config::{self, Profile, RemoteVariables, SERVER_VARIABLE, TOKEN_VARIABLE},
-    net::egress::Egress,
     remote::{Address, Target, address::Plain},
 };
 
 /// A daemon elsewhere, as it was named.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub(in crate::cli) enum Place {
     /// By `--server`.
     Server(String),
     /// By `--profile`.
@@ -24,7 +23,7 @@ pub enum Place {
 ///
 /// # Errors
 /// [`Usage`]: two are named.
-pub fn place(
+pub(in crate::cli) fn place(
     (server, profile): (Option<String>, Option<String>),
     names_a_file: bool,
     variables: &RemoteVariables,
@@ -51,13 +50,13 @@ pub fn place(
 impl Place {
     /// Whether the environment names it.
     #[must_use]
-    pub const fn is_of_environment(&self) -> bool {
+    pub(in crate::cli) const fn is_of_environment(&self) -> bool {
         matches!(self, Self::Variable(_))
     }
 
     /// How to do without it.
     #[must_use]
-    pub fn without(&self) -> String {
+    pub(in crate::cli) fn without(&self) -> String {
         match self {
             Self::Server(_) => "leave out --server".to_owned(),
             Self::Profile(_) => "leave out --profile".to_owned(),
@@ -90,7 +89,7 @@ fn of_variables(server: String, token_file: Option<PathBuf>) -> Result<Profile, 
              machine of the daemon makes a token"
         ))
     })?;
-    Ok(Profile { server, token_file, egress: Egress::default(), insecure: false })
+    Ok(Profile::at(server, token_file))
 }
 
 fn of_profiles(name: &str, file: Option<PathBuf>) -> Result<Profile, Usage> {

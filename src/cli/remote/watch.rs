@@ -4,7 +4,7 @@ use anyhow::ensure;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{desk::Desk, requests::path};
+use super::{desk::Desk, wire::path};
 use crate::{
     cli::{
         context::{ExitStatus, note},

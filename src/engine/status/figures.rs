@@ -9,13 +9,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::plan::Plan;
 use crate::{
     domain::{
-        text::{
-            format::{duration, rfc3339},
-            parse::moment,
-            render::wants_a_person,
-        },
+        text::{format::rfc3339, parse::moment, render::wants_a_person},
         time::Time,
     },
     engine::{presence::SILENT_AFTER, record::Recorder},
@@ -25,7 +22,6 @@ use crate::{
             audit::Finding,
             status::{AlertCount, CallsHeld, DaemonView, GateFigures, SuspendedCause, UnreadCause},
         },
-        write::pace::PaceRow,
     },
 };
 
@@ -53,6 +49,7 @@ pub struct Asked<'a> {
 
 /// The whole page.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it, and are those of the page")]
 pub struct Figures {
     pub daemon: Daemon,
     pub database: Database,
@@ -77,6 +74,7 @@ pub struct Daemon {
 
 /// A daemon's mark. Every field is there for programs, null without a mark.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it, and are those of the page")]
 pub struct Last {
     pub pid: Option<i64>,
     pub version: Option<String>,
@@ -87,6 +85,7 @@ pub struct Last {
 
 /// The file and its disk.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it, and are those of the page")]
 pub struct Database {
     #[schema(value_type = String)]
     pub path: PathBuf,
@@ -102,6 +101,7 @@ pub struct Database {
 
 /// Requests by state.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it, and are those of the page")]
 pub struct Requests {
     pub open: i64,
     pub finished: i64,
@@ -111,6 +111,7 @@ pub struct Requests {
 
 /// Requests in one state.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it, and are those of the page")]
 pub struct Stage {
     #[schema(value_type = String)]
     pub state: Cow<'static, str>,
@@ -123,6 +124,7 @@ pub struct Stage {
 
 /// Accounts, and those that stand still.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it, and are those of the page")]
 pub struct Accounts {
     pub known: i64,
     pub unread: Unread,
@@ -132,6 +134,7 @@ pub struct Accounts {
 
 /// Accounts whose list cannot be read.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it, and are those of the page")]
 pub struct Unread {
     pub count: i64,
     /// Of these, for longer than `late_after_seconds`.
@@ -142,6 +145,7 @@ pub struct Unread {
 
 /// Accounts for which nothing is called.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it, and are those of the page")]
 pub struct Suspended {
     pub count: i64,
     pub by_wechat: i64,
@@ -150,6 +154,7 @@ pub struct Suspended {
 
 /// Alerts that are not over.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it, and are those of the page")]
 pub struct Alerts {
     pub open: i64,
     /// Firing, and not of a kind that ends by itself.
@@ -159,6 +164,7 @@ pub struct Alerts {
 
 /// Open alerts of one rule.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it, and are those of the page")]
 pub struct OpenAlerts {
     pub rule: String,
     pub firing: i64,
@@ -169,19 +175,9 @@ pub struct OpenAlerts {
     pub fired_at: String,
 }
 
-/// The plan that the daemon works by.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct Plan {
-    /// By how much all waits are stretched; `None` while no daemon has written a plan down.
-    pub stretch: Option<f64>,
-    pub late_seconds: Option<i64>,
-    /// Since when the stretch is above 2.
-    pub strained_since: Option<String>,
-    pub lines: Vec<String>,
-}
-
 /// The last audit by the daemon, and one made just now.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it, and are those of the page")]
 pub struct Audit {
     pub ran_at: Option<String>,
     pub due_at: Option<String>,
@@ -192,6 +188,7 @@ pub struct Audit {
 
 /// A rule of the audit that something breaks.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it, and are those of the page")]
 pub struct Broken {
     pub rule: String,
     pub count: u64,
@@ -200,6 +197,7 @@ pub struct Broken {
 
 /// What a channel is owed.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it, and are those of the page")]
 pub struct Channel {
     pub name: String,
     pub configured: bool,
@@ -331,15 +329,6 @@ impl Alerts {
     }
 }
 
-impl Plan {
-    fn of(pace: Option<PaceRow>) -> Self {
-        let stretch = pace.map(|pace| f64::from(pace.stretch) / 1_000.0);
-        let late_seconds = pace.map(|pace| pace.late_ms / 1_000);
-        let strained_since = pace.and_then(|pace| pace.strained_since).map(|at| rfc3339(Time::from_ms(at)));
-        Self { stretch, late_seconds, strained_since, lines: plan_lines(pace).to_vec() }
-    }
-}
-
 impl Audit {
     async fn read(asked: &Asked<'_>) -> Result<Self, StoreError> {
         let mut rules: Vec<Broken> = Vec::new();
@@ -372,30 +361,4 @@ impl Channel {
         };
         Ok(figures.into_iter().map(channel).collect())
     }
-}
-
-/// The plan in two sentences: whether waits are stretched, and how late a look may be by it.
-fn plan_lines(pace: Option<PaceRow>) -> [String; 2] {
-    /// The stretch of the row is in thousandths.
-    const PLAIN: u32 = 1_000;
-    let Some(PaceRow { stretch, late_ms, .. }) = pace else {
-        return ["unknown: no daemon has recorded one".to_owned(), "amplinkd plan computes it".to_owned()];
-    };
-    let first = if stretch <= PLAIN {
-        "every poll is on schedule".to_owned()
-    } else {
-        format!(
-            "demand exceeds supply, so every interval is {}.{} times the configured one",
-            stretch / PLAIN,
-            stretch % PLAIN / 100
-        )
-    };
-    let late = Duration::from_millis(u64::try_from(late_ms).unwrap_or(0));
-    let late = Duration::from_secs(late.as_secs());
-    let second = if late.is_zero() {
-        "none is planned to be late".to_owned()
-    } else {
-        format!("a poll may be {} late", duration(late))
-    };
-    [first, second]
 }

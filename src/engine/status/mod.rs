@@ -1,6 +1,7 @@
 //! One page about all of it for whoever is on call: figures, and what of them needs a person.
 
 pub mod figures;
+pub mod plan;
 pub mod problems;
 pub mod words;
 

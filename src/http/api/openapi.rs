@@ -214,6 +214,7 @@ fn meaning(parameter: &str) -> Option<&'static str> {
         "include" => "What to show beside it; repeated, or with commas",
         "kind" => "Only of this kind",
         "label" => "Only with this label, as NAME=VALUE; repeatable",
+        "of" => "What the id is of",
         "rule" => "Only of this rule",
         "state" => "Only in this state; where it is a list, repeated, or with commas",
         "suspended_by" => "Only suspended by `operator`, by `wechat`, or by WeChat with one of these codes",

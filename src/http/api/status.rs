@@ -54,10 +54,10 @@ pub(super) struct Ids {
 #[expect(dead_code, reason = "read by name; here for the description")]
 struct IdParams {
     /// What the id is of
-    #[param(schema_with = nouns)]
+    #[param(schema_with = nouns, required = true)]
     of: String,
     /// The end of the id, its last 6 characters or more
-    #[param(pattern = "^[0-9a-f-]{6,35}$")]
+    #[param(pattern = "^[0-9a-f-]{6,35}$", required = true)]
     ending: String,
     /// Of `given_up`: the channel of the message
     channel: Option<String>,
