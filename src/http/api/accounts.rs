@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     body::{self, Body, Optional},
     identity::Caller,
-    page::Page,
+    page::{Page, Span},
     params::{self, PageParams},
     problem::{Fault, HadCondition, Problem},
     query::{self, Query},
@@ -67,13 +67,23 @@ pub(super) async fn list(State(api): State<Api>, mut query: Query) -> Result<Pag
     let filter = filters(&mut query);
     let (labels, span) = (query.labels(), query.page());
     query.done()?;
+    page(&api, &filter, &labels, &span).await
+}
+
+/// A page of the accounts that match.
+pub(in crate::http) async fn page(
+    api: &Api,
+    filter: &AccountFilter,
+    labels: &[(String, String)],
+    span: &Span,
+) -> Result<Page<AccountView>, Problem> {
     let store = api.store();
     let rows = if labels.is_empty() {
-        api.reading(store.account_page(&filter, span.after(), span.rows())).await?
+        api.reading(store.account_page(filter, span.after(), span.rows())).await?
     } else {
-        let names = api.reading(store.accounts_with_labels(&labels)).await?;
+        let names = api.reading(store.accounts_with_labels(labels)).await?;
         let begin = names.partition_point(|name| name.as_str() <= span.after());
-        labelled(&api, &names[begin..], &filter, span.rows() as usize).await?
+        labelled(api, &names[begin..], filter, span.rows() as usize).await?
     };
     Ok(span.page(rows, |row| row.account.clone()))
 }
@@ -121,7 +131,7 @@ pub(super) async fn show(State(api): State<Api>, Path(text): Path<String>, query
 }
 
 /// The row of an account.
-async fn row(api: &Api, account: &AccountId) -> Result<AccountView, Problem> {
+pub(in crate::http) async fn row(api: &Api, account: &AccountId) -> Result<AccountView, Problem> {
     let found = api.reading(api.store().account_views(Some(account.as_str()), None, 1)).await?;
     let row = found.into_iter().find(|row| row.account == account.as_str());
     row.ok_or_else(|| AskError::NoAccount(account.clone()).into())

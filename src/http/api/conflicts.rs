@@ -8,6 +8,15 @@ use axum::{
 use super::{page::Page, params::PageParams, problem::Problem, query::Query, requests, state::Api, word::Word};
 use crate::store::read::views::{ConflictFilter, ConflictView};
 
+pub(in crate::http) fn filters(query: &mut Query) -> ConflictFilter {
+    ConflictFilter {
+        id: None,
+        request: query.id("request").map(String::from),
+        account: query.account("account").map(String::from),
+        open: query.either("open", "resolved"),
+    }
+}
+
 /// Conflicts, newest first.
 #[utoipa::path(get, path = "/api/v1/conflicts", tag = "conflicts", params(
     ("open" = Option<bool>, Query, description = "Only open conflicts"),
@@ -17,13 +26,7 @@ use crate::store::read::views::{ConflictFilter, ConflictView};
     PageParams,
 ), responses((status = 200, body = Page<ConflictView>)))]
 pub(super) async fn list(State(api): State<Api>, mut query: Query) -> Result<Page<ConflictView>, Problem> {
-    let filter = ConflictFilter {
-        id: None,
-        request: query.id("request").map(String::from),
-        account: query.account("account").map(String::from),
-        open: query.either("open", "resolved"),
-    };
-    let span = query.page();
+    let (filter, span) = (filters(&mut query), query.page());
     query.done()?;
     let rows = api.reading(api.store().conflict_page(&filter, span.after.as_deref(), span.rows())).await?;
     Ok(span.page(rows, |row| row.id.clone()))

@@ -85,6 +85,7 @@ pub(super) async fn audit_now(
     let now = api.now();
     api.store().add_action(Action::of_many(ActionKind::Audit, 1, &caller.by(), now)).await?;
     let findings = api.reporting(api.recorder().audit()).await?;
+    api.engine().note_audit(findings.clone());
     Ok(Json(Audited { ran_at: rfc3339(now), findings }))
 }
 
@@ -101,8 +102,18 @@ struct PlanParams {
 /// Polling demand, capacity and expected delay by class.
 #[utoipa::path(get, path = "/api/v1/plan", tag = "daemon", params(PlanParams), responses((status = 200, body = CapacityReport)))]
 pub(super) async fn plan(State(api): State<Api>, mut query: Query) -> Result<Json<CapacityReport>, Problem> {
-    let per_second = query.number("per_second", 1..=1_000_000);
+    let per_second = per_second(&mut query);
     query.done()?;
+    planned(&api, per_second).await.map(Json)
+}
+
+/// The rate to plan with, where it is not the configured one.
+pub(in crate::http) fn per_second(query: &mut Query) -> Option<u32> {
+    query.number("per_second", 1..=1_000_000)
+}
+
+/// The plan for the accounts as they are.
+pub(in crate::http) async fn planned(api: &Api, per_second: Option<u32>) -> Result<CapacityReport, Problem> {
     let config = api.config();
     let per_second = per_second.unwrap_or(config.wechat.per_second);
     let supply = Supply { per_second, daily_budget: config.polling.daily_budget };
@@ -113,7 +124,7 @@ pub(super) async fn plan(State(api): State<Api>, mut query: Query) -> Result<Jso
     };
     let (census, pace) = api.reporting(read).await?;
     let in_force = pace.map(|pace| factor(pace.stretch().thousandths()));
-    Ok(Json(capacity_report::report(&CapacityPlan::of(&census, &policy, supply), supply, in_force)))
+    Ok(capacity_report::report(&CapacityPlan::of(&census, &policy, supply), supply, in_force))
 }
 
 /// Which gates.

@@ -2,7 +2,13 @@
 
 use axum::extract::State;
 
-use super::{page::Page, params::PageParams, problem::Problem, query::Query, state::Api};
+use super::{
+    page::{Page, Span},
+    params::PageParams,
+    problem::Problem,
+    query::Query,
+    state::Api,
+};
 use crate::{
     domain::id::{AccountId, ProgramId},
     store::read::views::ProgramView,
@@ -15,8 +21,22 @@ use crate::{
     PageParams,
 ), responses((status = 200, body = Page<ProgramView>)))]
 pub(super) async fn list(State(api): State<Api>, mut query: Query) -> Result<Page<ProgramView>, Problem> {
-    let (account, program, span) = (query.account("account"), query.program("program"), query.page());
+    let (of, span) = (filters(&mut query), query.page());
     query.done()?;
+    page(&api, &of, &span).await
+}
+
+/// Whose programs, and which program.
+pub(in crate::http) fn filters(query: &mut Query) -> (Option<AccountId>, Option<ProgramId>) {
+    (query.account("account"), query.program("program"))
+}
+
+/// A page of the programs that match.
+pub(in crate::http) async fn page(
+    api: &Api,
+    (account, program): &(Option<AccountId>, Option<ProgramId>),
+    span: &Span,
+) -> Result<Page<ProgramView>, Problem> {
     let of = (account.as_ref().map(AccountId::as_str), program.as_ref().map(ProgramId::as_str));
     let rows = api.reading(api.store().program_rows(of, span.after_pair(), span.rows())).await?;
     Ok(span.page(rows, |row| format!("{} {}", row.account, row.item)))

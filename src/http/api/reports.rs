@@ -12,11 +12,14 @@ use utoipa::IntoParams;
 
 use super::{params, problem::Problem, query::Query, state::Api, tag, text::Text};
 use crate::{
-    domain::digest::Digest,
+    domain::{digest::Digest, time::Time},
     engine::approvals::{ApprovalsReport, approvals_report},
     store::{
         StoreError,
-        read::stage_times::{By, REPORT_REQUESTS, Sample},
+        read::{
+            nudge_effects::Effects,
+            stage_times::{By, REPORT_REQUESTS, Sample, StageTimes},
+        },
     },
 };
 
@@ -56,24 +59,33 @@ fn by(word: &str) -> Result<By, Text> {
 /// How long approvals took and whether nudges helped, over the newest 20,000 settled requests.
 #[utoipa::path(get, path = "/api/v1/reports/approvals", tag = "reports", params(Filters), responses((status = 200, body = ApprovalsReport)))]
 pub(super) async fn approvals(State(api): State<Api>, mut query: Query) -> Result<Response, Problem> {
-    let now = api.now();
-    let sample = Sample {
+    let sample = filters(&mut query, api.now());
+    query.done()?;
+    let (times, effects) = measured(&api, &sample).await?;
+    let report = approvals_report(&times, &effects, &sample.by, api.config().nudge.effect_within);
+    let tag = tag::quoted(&[tag::of(&report)]);
+    Ok(([(header::ETAG, tag)], Json(report)).into_response())
+}
+
+/// What is measured.
+pub(in crate::http) fn filters(query: &mut Query, now: Time) -> Sample {
+    Sample {
         by: query.one_by("by", by).unwrap_or_default(),
         account: query.account("account").map(String::from),
         labels: query.labels(),
         since: query.span("since").map(|span| now - span),
         until: None,
         limit: REPORT_REQUESTS,
+    }
+}
+
+/// How long people took, and what came of nudges.
+pub(in crate::http) async fn measured(api: &Api, sample: &Sample) -> Result<(StageTimes, Effects), Problem> {
+    let read = async {
+        let times = api.store().stage_times(sample).await?;
+        Ok::<_, StoreError>((times, api.store().nudge_effects(sample, api.now()).await?))
     };
-    query.done()?;
-    let measured = async {
-        let times = api.store().stage_times(&sample).await?;
-        Ok::<_, StoreError>((times, api.store().nudge_effects(&sample, now).await?))
-    };
-    let (times, effects) = api.reporting(measured).await?;
-    let report = approvals_report(&times, &effects, &sample.by, api.config().nudge.effect_within);
-    let tag = tag::quoted(&[tag::of(&report)]);
-    Ok(([(header::ETAG, tag)], Json(report)).into_response())
+    api.reporting(read).await
 }
 
 /// The daily digest as it would be sent now.
