@@ -49,6 +49,13 @@ pub(super) fn is_first(view: &View) -> bool {
     query::pairs(&view.look.query).iter().all(|(name, _)| name != "after")
 }
 
+impl View {
+    /// Where the list of this page begins.
+    pub(super) fn first(&self) -> String {
+        address(self, fields(self).iter())
+    }
+}
+
 fn address<'f>(view: &View, fields: impl Iterator<Item = &'f (String, String)>) -> String {
     let pairs: Vec<String> = fields.map(|(name, value)| format!("{name}={}", query::encoded(value))).collect();
     let joint = if pairs.is_empty() { "" } else { "?" };

@@ -4,15 +4,26 @@
 //! From outside inwards: `face` (language, theme, problems as pages), `form` (a form becomes a request of the API), one file
 //! per page with its template in `templates/`. `view` is what every page knows, `words` what things are called.
 
+mod account;
+mod account_told;
+mod accounts;
 mod actions;
 mod alerts;
 mod assets;
+mod audit;
+mod audit_words;
 mod channels;
+mod charts;
+mod conflicts;
 mod face;
+mod filtered;
 mod form;
 mod lists;
 mod me;
 mod overview;
+mod plan;
+mod programs;
+mod report;
 mod request;
 mod requests;
 mod search;
@@ -38,6 +49,13 @@ pub fn pages() -> Pages {
         .route("/search", get(search::find))
         .route("/requests", get(requests::list))
         .route("/requests/{id}", get(request::show))
+        .route("/accounts", get(accounts::list))
+        .route("/accounts/{appid}", get(account::show))
+        .route("/programs", get(programs::list))
+        .route("/conflicts", get(conflicts::list))
+        .route("/report", get(report::show))
+        .route("/plan", get(plan::show))
+        .route("/audit", get(audit::show))
         .route("/alerts", get(alerts::list))
         .route("/alerts/{id}", get(alerts::show))
         .route("/channels", get(channels::list))
