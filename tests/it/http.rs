@@ -12,6 +12,7 @@ mod documented;
 mod events;
 mod identity;
 mod lists;
+mod pages;
 mod people;
 
 use std::{
