@@ -50,6 +50,11 @@ impl Recorder {
         self.audited_at(ended, Histories::All).await
     }
 
+    /// [`Recorder::audit_all`] but for the histories.
+    pub(super) async fn audit_beside_histories(&self) -> Result<Vec<Finding>, StoreError> {
+        self.audited(Histories::Beside).await
+    }
+
     async fn audited(&self, histories: Histories) -> Result<Vec<Finding>, StoreError> {
         self.audited_at(self.clock().now(), histories).await
     }

@@ -50,9 +50,10 @@ struct Plan {
 }
 
 impl Engine {
-    /// Goes on with imports that somebody left and with actions on many until the end is asked for.
+    /// Goes on with imports that somebody left, with actions on many and with audits of everything until the end is asked
+    /// for.
     pub async fn tend(&self, shutdown: &Shutdown) {
-        tokio::join!(self.tend_imports(shutdown), self.tend_actions(shutdown));
+        tokio::join!(self.tend_imports(shutdown), self.tend_actions(shutdown), self.tend_audits(shutdown));
     }
 
     /// Goes on with actions on many until the end is asked for.

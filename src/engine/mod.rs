@@ -56,6 +56,7 @@ pub mod refused_keys;
 pub mod status;
 pub mod submit;
 pub mod tokens;
+pub mod whole_audit;
 pub mod wish;
 mod write_ahead;
 mod write_outage;
@@ -74,7 +75,7 @@ pub use self::recent_polls::LATELY;
 use self::{
     clock_jump::ClockJumps, gates::Gates, in_force::InForce, large_listings::LargeListings,
     latency_histogram::LatencyHistogram, pacing::Pacing, recent_polls::RecentPolls, record::Recorder,
-    refused_keys::RefusedKeys, write_outage::WriteOutage,
+    refused_keys::RefusedKeys, whole_audit::WholeAudit, write_outage::WriteOutage,
 };
 use tokio::sync::watch;
 
@@ -120,6 +121,8 @@ pub struct Engine {
     reload: AtomicBool,
     /// What the last audit found; `None` before the first.
     findings: Mutex<Option<Vec<Finding>>>,
+    /// What the last audit of everything found; `None` before the first.
+    whole_audit: Mutex<Option<WholeAudit>>,
     looks: RecentPolls,
     refused_keys: RefusedKeys,
 }
@@ -214,6 +217,7 @@ impl Engine {
             is_ending,
             reload,
             findings,
+            whole_audit: Mutex::new(None),
             looks,
             refused_keys: RefusedKeys::default(),
         })

@@ -3,6 +3,8 @@
 use axum::{
     Json,
     extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -30,6 +32,7 @@ use crate::{
     engine::{
         capacity_report::{self, CapacityReport, factor},
         component_status::ComponentStatus,
+        whole_audit::WholeAudit,
     },
     store::{
         SCHEMA, StoreError,
@@ -47,6 +50,25 @@ pub(super) struct LastAudit {
     due_at: Option<String>,
     /// What it found in this process; null before the first of it.
     findings: Option<Vec<Finding>>,
+    /// The last audit of everything that was asked for here; null before the first of this process.
+    all: Option<AuditOfAll>,
+}
+
+/// An audit of everything.
+#[derive(Debug, Serialize, ToSchema)]
+struct AuditOfAll {
+    /// The id of the action that it was.
+    action: String,
+    /// When it was done.
+    ran_at: String,
+    /// What it found.
+    findings: Vec<Finding>,
+}
+
+impl From<WholeAudit> for AuditOfAll {
+    fn from(WholeAudit { action, ran_at, findings }: WholeAudit) -> Self {
+        Self { action, ran_at: rfc3339(ran_at), findings }
+    }
 }
 
 /// The findings of the last audit.
@@ -55,8 +77,8 @@ pub(super) async fn audit(State(api): State<Api>, query: Query) -> Result<Json<L
     query.done()?;
     let job = api.reading(api.store().jobs()).await?.into_iter().find(|job| job.name == "audit");
     let (ran_at, due_at) = job.map_or((None, None), |job| (job.ran_at, job.due_at));
-    let findings = api.engine().findings();
-    Ok(Json(LastAudit { ran_at: ran_at.map(rfc3339), due_at: due_at.map(rfc3339), findings }))
+    let (findings, all) = (api.engine().findings(), api.engine().whole_audit().map(AuditOfAll::from));
+    Ok(Json(LastAudit { ran_at: ran_at.map(rfc3339), due_at: due_at.map(rfc3339), findings, all }))
 }
 
 /// What an audit found just now.
@@ -68,25 +90,47 @@ pub(super) struct Audited {
     findings: Vec<Finding>,
 }
 
-/// Nothing is said of it.
+/// How much of it.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Auditing {}
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Auditing {
+    /// Everything, with every row and history, in the background
+    all: bool,
+}
 
-/// Audits now, as the daemon does by itself: everything that has an index, and the next slice of rows and histories.
-#[utoipa::path(post, path = "/api/v1/audit", tag = "daemon", request_body = Option<Auditing>, responses((status = 200, body = Audited, description = "What it found; nothing when all is well")))]
+/// An audit of everything that is begun, or was.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AuditBegun {
+    /// The id of the action: `/actions/{id}` tells how far it is, `/audit` what it found.
+    id: String,
+}
+
+/// Audits now, as the daemon does by itself: everything that has an index, and the next slice of rows and histories; with
+/// `all` everything, in the background.
+#[utoipa::path(post, path = "/api/v1/audit", tag = "daemon", request_body = Option<Auditing>, responses(
+    (status = 200, body = Audited, description = "What it found; nothing when all is well"),
+    (status = 202, body = AuditBegun, description = "An audit of everything is under way; Location says where its progress is", headers(
+        ("Location" = String, description = "Where its progress is"),
+    )),
+))]
 pub(super) async fn audit_now(
     State(api): State<Api>,
     caller: Caller,
     query: Query,
-    Optional(Auditing {}): Optional<Auditing>,
-) -> Result<Json<Audited>, Problem> {
+    Optional(Auditing { all }): Optional<Auditing>,
+) -> Result<Response, Problem> {
     query.done()?;
     let now = api.now();
+    if all {
+        let id = api.store().begin_whole_audit(caller.by(), now).await?;
+        let location = format!("{}/api/v1/actions/{id}", api.http.base_path);
+        let headers = [(header::LOCATION, location), (header::RETRY_AFTER, "1".to_owned())];
+        return Ok((StatusCode::ACCEPTED, headers, Json(AuditBegun { id })).into_response());
+    }
     api.store().add_action(Action::of_many(ActionKind::Audit, 1, &caller.by(), now)).await?;
     let findings = api.reporting(api.recorder().audit()).await?;
     api.engine().note_audit(findings.clone());
-    Ok(Json(Audited { ran_at: rfc3339(now), findings }))
+    Ok(Json(Audited { ran_at: rfc3339(now), findings }).into_response())
 }
 
 /// Which plan.

@@ -298,6 +298,8 @@ pub enum Histories {
     Turn(u64),
     /// All.
     All,
+    /// None: they are compared beside it, slice by slice.
+    Beside,
 }
 
 impl Histories {
@@ -307,6 +309,7 @@ impl Histories {
         match self {
             Self::Turn(turn) => turn % slices..=turn % slices,
             Self::All => 0..=slices - 1,
+            Self::Beside => std::ops::RangeInclusive::new(1, 0),
         }
     }
 }
@@ -327,12 +330,22 @@ impl Store {
             found.extend(decode::legible::<Finding>(&rows, FINDING));
         }
         found.extend(self.scan.search(&mut connection, histories, limit).await?);
-        let requests: i64 = sqlx::query_scalar(COUNT).fetch_one(&mut *connection).await?;
-        for slice in histories.slices(u64::try_from(requests).unwrap_or(0), HISTORIES) {
-            let offset = i64::try_from(slice * u64::from(HISTORIES)).unwrap_or(i64::MAX);
-            found.extend(histories_from(&mut connection, offset, limit).await?);
+        for slice in histories.slices(requests(&mut connection).await?, HISTORIES) {
+            found.extend(histories_from(&mut connection, offset(slice), limit).await?);
         }
         Ok(found)
+    }
+
+    /// How many slices the histories are at the moment.
+    pub async fn history_slices(&self) -> Result<u64, StoreError> {
+        let mut connection = self.readers().acquire().await?;
+        Ok(Histories::All.slices(requests(&mut connection).await?, HISTORIES).end() + 1)
+    }
+
+    /// One slice of the histories, compared with its requests; at most `limit` findings.
+    pub async fn audit_histories(&self, slice: u64, limit: u32) -> Result<Vec<Finding>, StoreError> {
+        let mut connection = self.readers().acquire().await?;
+        histories_from(&mut connection, offset(slice), limit).await
     }
 
     /// What people should have been told: accounts that nobody can read, alerts that nobody was told, requests of which
@@ -364,6 +377,17 @@ impl Store {
     }
 }
 
+async fn requests(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
+    let requests: i64 = sqlx::query_scalar(COUNT).fetch_one(connection).await?;
+    Ok(u64::try_from(requests).unwrap_or(0))
+}
+
+/// Where a slice of histories begins.
+fn offset(slice: u64) -> i64 {
+    i64::try_from(slice * u64::from(HISTORIES)).unwrap_or(i64::MAX)
+}
+
+/// The findings of one slice of histories.
 async fn histories_from(
     connection: &mut SqliteConnection,
     offset: i64,

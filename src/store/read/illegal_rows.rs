@@ -76,7 +76,7 @@ impl Scan {
         let mut found = Vec::new();
         for table in self.tables(connection).await?.iter() {
             match pages {
-                Histories::All => self.all(connection, table, limit, &mut found).await?,
+                Histories::All | Histories::Beside => self.all(connection, table, limit, &mut found).await?,
                 Histories::Turn(turn) => self.some(connection, table, turn, limit, &mut found).await?,
             }
         }

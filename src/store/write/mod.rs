@@ -41,4 +41,5 @@ pub mod token_task;
 pub mod urgency;
 pub mod users;
 pub mod wakeups;
+mod whole_audit;
 pub(super) mod writer;
