@@ -9,6 +9,7 @@ mod bulk;
 mod channels;
 mod described;
 mod documented;
+mod ends;
 mod events;
 mod identity;
 mod lists;

@@ -10,9 +10,10 @@ use axum::{
     middleware::Next as Inside,
     response::{IntoResponse, Response},
 };
-use tracing::Instrument as _;
+use tracing::{Instrument as _, field::Empty};
 
 use super::{
+    health,
     page::{self, Next},
     problem::Problem,
     state::Api,
@@ -20,9 +21,6 @@ use super::{
     word::Word,
 };
 use crate::{domain::text::Language, http::peer::Peer, store::row_id::new_id};
-
-/// Probes answer whatever they are called by, at the root and below the base: whoever probes knows an address alone.
-const PROBES: [&str; 2] = ["/livez", "/readyz"];
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -67,19 +65,48 @@ pub(super) async fn front(State(api): State<Api>, mut request: Request, inside: 
     let response = match enter(&api, &mut request) {
         Ok(()) => {
             let span = tracing::info_span!("http.request", instance = asked.id);
-            inside.run(request).instrument(span).await
+            traced(&asked, inside.run(request)).instrument(span).await
         }
-        Err(problem) => problem.into_response(),
+        Err(problem) => {
+            let response = problem.into_response();
+            // It comes to no route, behind which requests are counted.
+            if let Some(metrics) = api.metrics() {
+                metrics.http().answered(asked.method.as_str(), None, response.status().as_u16());
+            }
+            response
+        }
     };
     asked.finish(response)
+}
+
+/// Has an answer of the API measured as one span. Probes and scrapes come too often to tell anything.
+async fn traced(asked: &Asked, answer: impl Future<Output = Response>) -> Response {
+    if !asked.uri.path().contains("/api/") {
+        return answer.await;
+    }
+    let span = tracing::debug_span!(
+        "api.request",
+        otel.kind = "server",
+        otel.name = Empty,
+        instance = asked.id,
+        http.request.method = %asked.method,
+        http.route = Empty,
+        http.response.status_code = Empty,
+    );
+    let answer = answer.instrument(span.clone()).await;
+    span.record("http.response.status_code", answer.status().as_u16());
+    answer
 }
 
 /// Checks the name and takes the base off the path.
 fn enter(api: &Api, request: &mut Request) -> Result<(), Problem> {
     let path = request.uri().path();
     let below = below(path, &api.http.base_path).map(str::to_owned);
-    let is_probe = PROBES.contains(&path) || below.as_deref().is_some_and(|below| PROBES.contains(&below));
-    if !is_probe && !is_called_rightly(request, &api.http.hosts) {
+    let is_probe =
+        health::PROBES.contains(&path) || below.as_deref().is_some_and(|below| health::PROBES.contains(&below));
+    // What a page of another site must not be shown, a probe under another site's name is not asked for either.
+    let is_bare = is_probe && !health::is_verbose(request.uri().query());
+    if !is_bare && !is_called_rightly(request, &api.http.hosts) {
         return Err(Problem::of(Word::Host));
     }
     match below {

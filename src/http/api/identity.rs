@@ -5,17 +5,17 @@ use std::{convert::Infallible, net::IpAddr};
 
 use axum::{
     extract::{FromRequestParts, MatchedPath, Request, State},
-    http::{HeaderMap, HeaderValue, Method, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, Uri, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use subtle::ConstantTimeEq as _;
 
 use super::{
-    cookie, measured,
+    cookie, health, measured,
     problem::Problem,
     state::{Api, AuthFailures},
-    table::{self, Access},
+    table::{self, Access, VIEW},
     text::Text,
     word::Word,
 };
@@ -119,7 +119,12 @@ pub(super) async fn identify(State(api): State<Api>, mut request: Request, next:
     let access = path.as_deref().and_then(|path| table::access(request.method(), path));
     // The one route that a configuration can open.
     let is_open = path.as_deref() == Some(measured::PATH) && access.is_some() && api.config().metrics.open;
-    let access = if is_open { Some(Access::Open) } else { access };
+    let access = match access {
+        Some(_) if is_open => Some(Access::Open),
+        // The one thing of probes that is not for everybody.
+        Some(Access::Open) if is_verbose_probe(request.uri()) => Some(VIEW),
+        access => access,
+    };
     let is_of_api = path.is_some() || request.uri().path().starts_with("/api/");
     if access == Some(Access::Open) || !is_of_api {
         return next.run(request).await;
@@ -148,6 +153,10 @@ pub(super) async fn identify(State(api): State<Api>, mut request: Request, next:
 pub(in crate::http) async fn has_session(api: &Api, headers: &HeaderMap) -> bool {
     let Some(digest) = cookie::of(headers).map(credential::digest) else { return false };
     matches!(api.reading(api.store().session_owner(&digest, api.now())).await, Ok(Some(_)))
+}
+
+fn is_verbose_probe(uri: &Uri) -> bool {
+    health::PROBES.contains(&uri.path()) && health::is_verbose(uri.query())
 }
 
 /// Whether whoever came with these headers is still the same and may still use a route. While nobody can tell, they may.

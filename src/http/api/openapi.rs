@@ -157,9 +157,11 @@ fn refusals(path: &str, is_get: bool, access: Option<Access>, has_body: bool) ->
     let is_change_of = |paths: &[&str]| !is_get && paths.contains(&path);
     // What needs a role, and what another site sent.
     let is_forbidden = matches!(access, Some(Access::May(..))) || !is_get;
-    let wanted: [(bool, &[&'static str]); 10] = [
+    let wanted: [(bool, &[&'static str]); 11] = [
         (true, &["500", "503"]),
         (!is_probe(path), &["401", "421", "422"]),
+        // Of those who ask for more.
+        (is_probe(path), &["401", "403", "421"]),
         (is_forbidden, &["403"]),
         // What is no text is malformed.
         (path.contains('{'), &["400", "404"]),
@@ -183,16 +185,28 @@ fn texts(operation: &mut Operation) {
         }
     }
     for parameter in operation.parameters.iter_mut().flatten() {
-        if let RefOr::T(parameter) = parameter
-            && parameter.description.is_none()
-        {
+        let RefOr::T(parameter) = parameter else { continue };
+        if parameter.description.is_none() {
             parameter.description = meaning(&parameter.name).map(str::to_owned);
+        }
+        if let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema {
+            object.schema_type = without_null(&object.schema_type);
         }
     }
     if let (Some(name), Some(tag)) = (&mut operation.operation_id, operation.tags.iter().flatten().next())
         && !name.starts_with(tag.as_str())
     {
         *name = format!("{tag}_{name}");
+    }
+}
+
+/// What is left out of a query or a header is absent: neither can hold a null.
+fn without_null(kind: &SchemaType) -> SchemaType {
+    let SchemaType::Array(kinds) = kind else { return kind.clone() };
+    let mut kinds = kinds.iter().filter(|kind| **kind != Type::Null);
+    match (kinds.next(), kinds.next()) {
+        (Some(only), None) => SchemaType::Type(only.clone()),
+        _ => kind.clone(),
     }
 }
 

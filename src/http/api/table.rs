@@ -26,7 +26,8 @@ pub struct Route {
     pub access: Access,
 }
 
-const VIEW: Access = Access::May(Role::Viewer, Scope::Read);
+/// Who reads.
+pub(super) const VIEW: Access = Access::May(Role::Viewer, Scope::Read);
 
 /// Who acts on requests, accounts, alerts and channels, and who manages users.
 const ASK: Access = Access::May(Role::Operator, Scope::Requests);
