@@ -81,9 +81,9 @@ fn every_rule_is_explained_tested_and_leads_to_what_to_do() {
     }
     for alert in alerts {
         let anchor = alert.to_lowercase();
-        assert!(RULES.contains(&format!("/docs/alerts.md#{anchor}\n")), "{alert} has no runbook");
+        assert!(RULES.contains(&format!("runbook_url: docs/alerts.md#{anchor}\n")), "{alert} has no runbook");
         assert!(ALERTS.contains(&format!("\n### {alert}\n")), "docs/alerts.md does not say what to do about {alert}");
-        let fires = RULE_TESTS.contains(&format!("runbook_url: https://amplinkd.example/docs/alerts.md#{anchor}\n"));
+        let fires = RULE_TESTS.contains(&format!("runbook_url: docs/alerts.md#{anchor}\n"));
         assert!(fires, "no test in which {alert} fires");
     }
 }
