@@ -356,5 +356,9 @@ pub fn oddities(config: &Config, proxy_variables: &[String]) -> Vec<String> {
     });
     let client = config.heartbeat.settings().and_then(|settings| HeartbeatClient::new(settings).ok());
     let heartbeat = client.and_then(|client| Some(format!("[heartbeat] url: {}", client.oddity()?)));
-    unused.into_iter().chain(heartbeat).collect()
+    let traces = config.telemetry.endpoint.as_ref().filter(|_| !cfg!(feature = "otel")).map(|_| {
+        "[telemetry] otlp_endpoint: nothing is traced, because this binary was built without the feature otel"
+            .to_owned()
+    });
+    unused.into_iter().chain(heartbeat).chain(traces).collect()
 }

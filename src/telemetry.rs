@@ -4,6 +4,9 @@
 //! Programs that watch lines go by their `event`, a dotted name that stays when the sentence is reworded. Where stderr is
 //! the journal, every line begins with its priority as in `<3>` (sd-daemon(3)), and has no time stamp of its own.
 
+#[cfg(feature = "otel")]
+mod traces;
+
 use std::{
     io::{self, IsTerminal, Write},
     sync::LazyLock,
@@ -15,11 +18,12 @@ use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     fmt::{MakeWriter, writer::BoxMakeWriter},
     layer::SubscriberExt,
+    registry::LookupSpan,
     reload,
     util::SubscriberInitExt,
 };
 
-use crate::config::{Log, LogFormat, journal_stream};
+use crate::config::{Log, LogFormat, Telemetry, journal_stream};
 
 /// Libraries that speak of every statement and connection: only their worries are of interest, unless the operator
 /// names them.
@@ -37,6 +41,9 @@ pub enum TelemetryError {
     /// Nobody listens any more.
     #[error("the filter of the log cannot be changed: {0}")]
     Gone(#[from] reload::Error),
+    /// The collector of traces cannot be called.
+    #[error("[telemetry] otlp_endpoint: {0}")]
+    Traces(String),
     /// Somebody else listens already.
     #[error("logging was started twice: {0}")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
@@ -87,13 +94,55 @@ impl Place {
 /// # Errors
 /// [`TelemetryError`] when the filter is illegal (a checked configuration's never is) or when called twice.
 pub fn start(log: &Log) -> Result<Filter, TelemetryError> {
+    start_with_traces(log, &Telemetry::default()).map(|(filter, _)| filter)
+}
+
+/// The same, and begins to send traces where `[telemetry]` names a collector and this binary can.
+///
+/// # Errors
+/// As [`start`]; and [`TelemetryError::Traces`] when the collector cannot be called, as without certificates.
+pub fn start_with_traces(log: &Log, telemetry: &Telemetry) -> Result<(Filter, Traces), TelemetryError> {
     let (listener, filter) = listener(log, io::stderr, *STDERR)?;
-    listener.try_init()?;
+    let traces = begun(listener, telemetry)?;
     if *STDERR == Place::Journal {
         std::panic::set_hook(Box::new(|panic| say(Level::ERROR, &panic.to_string())));
     }
-    Ok(filter)
+    Ok((filter, traces))
 }
+
+/// Spans on their way to the collector.
+#[cfg(feature = "otel")]
+pub use self::traces::Traces;
+
+/// What a binary without the feature `otel` has of them.
+#[cfg(not(feature = "otel"))]
+#[derive(Debug)]
+pub struct Traces(());
+
+#[cfg(not(feature = "otel"))]
+impl Traces {
+    /// Nothing is on its way.
+    #[expect(clippy::unused_async, reason = "with the feature it waits")]
+    pub async fn finish(self) {}
+}
+
+#[cfg(feature = "otel")]
+fn begun(listener: impl LogListener, telemetry: &Telemetry) -> Result<Traces, TelemetryError> {
+    let (traces, layer) = traces::begin(telemetry).map_err(TelemetryError::Traces)?;
+    listener.with(layer).try_init()?;
+    Ok(traces)
+}
+
+#[cfg(not(feature = "otel"))]
+fn begun(listener: impl LogListener, _: &Telemetry) -> Result<Traces, TelemetryError> {
+    listener.try_init()?;
+    Ok(Traces(()))
+}
+
+/// What writes lines, and lets others listen beside it.
+trait LogListener: Subscriber + for<'s> LookupSpan<'s> + Send + Sync + 'static {}
+
+impl<S: Subscriber + for<'s> LookupSpan<'s> + Send + Sync + 'static> LogListener for S {}
 
 /// Says something beside the log, on stderr, as loud as this level is. What nobody can read is no failure.
 pub fn say(level: Level, text: &str) {
@@ -109,7 +158,7 @@ pub fn is_journal() -> bool {
 }
 
 /// What listens to `tracing`; apart from [`start`] so that a test can listen too.
-fn listener<W>(log: &Log, writer: W, place: Place) -> Result<(impl Subscriber + Send + Sync, Filter), TelemetryError>
+fn listener<W>(log: &Log, writer: W, place: Place) -> Result<(impl LogListener, Filter), TelemetryError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {

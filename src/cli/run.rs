@@ -45,7 +45,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     shutdown.outlive_user_signals().context("cannot listen for signals")?;
     let loaded = Config::inspect(path, crate::config::environment()?)?;
     let config = &loaded.config;
-    let filter = telemetry::start(&config.log)?;
+    let (filter, traces) = telemetry::start_with_traces(&config.log, &config.telemetry)?;
     for oddity in daemon::oddities(config, &proxy_variables()) {
         tracing::warn!(event = "config.odd", oddity, "the configuration works, but may not be what is meant");
     }
@@ -71,6 +71,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let watched = watch(&engine, reload.refusal(), &shutdown);
     let ran = daemon.run(presence, (doors, door), &shutdown);
     let (ran, (), ()) = tokio::join!(ran, watched, reload.run(hangups, &shutdown));
+    traces.finish().await;
     tracing::info!(event = "daemon.ended", readings = ?engine.readings(), "stopped");
     ran
 }

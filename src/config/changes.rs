@@ -31,8 +31,8 @@ const OF_PLATFORM_AT_START: [&str; 6] = [
     "token_service.behind_proxy",
 ];
 
-/// Sections that are read once, at the start: listeners are bound then.
-const SECTIONS_AT_START: [&str; 2] = ["http.", "metrics."];
+/// Sections that are read once, at the start: listeners are bound then, and whoever listens to spans stays.
+const SECTIONS_AT_START: [&str; 3] = ["http.", "metrics.", "telemetry."];
 
 /// Sections that mean something to a daemon that keeps the platform's tokens.
 const OF_PLATFORM: [&str; 4] = ["component.", "callback.", "secrets.", "token_service."];
@@ -174,6 +174,7 @@ impl Loaded {
         };
         new.config.http.clone_from(&self.config.http);
         new.config.metrics = self.config.metrics;
+        new.config.telemetry.clone_from(&self.config.telemetry);
         new.config.log.format = self.config.log.format;
         new
     }

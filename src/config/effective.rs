@@ -11,6 +11,7 @@ use super::{
     heartbeat::RawHeartbeat,
     http_api::{Metrics, RawHttp},
     secret,
+    telemetry::RawTelemetry,
     tokens::{RawTokens, Source, veiled},
     value::duration_text,
     wechat_api::RawWechat,
@@ -71,6 +72,7 @@ fn values(written: &RawConfig) -> Vec<(&'static str, String)> {
         digest,
         nudge,
         log,
+        telemetry,
     } = written;
     let Database { path, mode } = database;
     let RawPolling { steps, daily_budget } = polling;
@@ -114,7 +116,13 @@ fn values(written: &RawConfig) -> Vec<(&'static str, String)> {
             },
         ),
     ]);
+    all.extend(telemetry_values(telemetry));
     all
+}
+
+fn telemetry_values(telemetry: &RawTelemetry) -> [(&'static str, String); 2] {
+    let RawTelemetry { otlp_endpoint, sample_ratio } = telemetry;
+    [("telemetry.otlp_endpoint", otlp_endpoint.clone()), ("telemetry.sample_ratio", format!("{sample_ratio:?}"))]
 }
 
 fn wechat_values(wechat: &RawWechat) -> [(&'static str, String); 7] {

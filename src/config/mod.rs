@@ -3,7 +3,7 @@
 //!
 //! `text_file` reads what people wrote, `source` merges file and environment, `value` parses each kind of value, `secret` those that are never shown, `egress`
 //! the keys of every section that speaks to somebody outside; `wechat_api`, `tokens`, `component`, `alerts`, `channels`, `heartbeat`,
-//! `http_api`, `retention` and `digest` are the sections that need more than their types; `effective` lists the values in effect,
+//! `http_api`, `retention`, `digest` and `telemetry` are the sections that need more than their types; `effective` lists the values in effect,
 //! `changes` what differs between two of them, `error` says where a mistake is, `warnings` what is legal and looks like
 //! one, `placeholder` what nothing expands.
 
@@ -23,6 +23,7 @@ mod retention;
 mod secret;
 mod secret_files;
 mod source;
+mod telemetry;
 mod text_file;
 mod tokens;
 mod unseen;
@@ -53,6 +54,7 @@ pub use self::{
     source::{
         Colours, Loaded, colours, environment, file_of_environment, journal_stream, proxy_variables, user_before_sudo,
     },
+    telemetry::Telemetry,
     tokens::{TokenSource, TokenUrl, Tokens},
     value::{Cron, parse_duration},
     wechat_api::Wechat,
@@ -101,6 +103,8 @@ pub struct Config {
     pub nudge: Nudge,
     /// `[log]`: what is told on stderr.
     pub log: Log,
+    /// `[telemetry]`: where traces go.
+    pub telemetry: Telemetry,
 }
 
 /// `[database]`
@@ -239,6 +243,7 @@ struct RawConfig {
     digest: Digest,
     nudge: digest::RawNudge,
     log: Log,
+    telemetry: telemetry::RawTelemetry,
 }
 
 /// `[polling]` as it is written.
@@ -290,6 +295,7 @@ impl RawConfig {
             digest,
             nudge,
             log,
+            telemetry,
         } = self;
         database.path = folder.join(database.path);
         let steps =
@@ -316,6 +322,7 @@ impl RawConfig {
             heartbeat: heartbeat.resolve(folder, secrets)?,
             digest,
             log,
+            telemetry: telemetry.resolve()?,
         })
     }
 }

@@ -55,6 +55,7 @@ pub async fn count(metrics: &Metrics, request: Request, next: Next) -> Response 
     let route = request.extensions().get::<MatchedPath>().cloned();
     let answer = next.run(request).await;
     let route = route.as_ref().map(MatchedPath::as_str);
+    tracing::Span::current().record("http.route", route.unwrap_or(OTHER_ROUTE));
     metrics.http().answered(method.as_str(), route, answer.status().as_u16());
     if !is_stream(&answer) {
         let took: Duration = metrics.clock().monotonic().saturating_sub(begun);

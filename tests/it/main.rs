@@ -21,6 +21,8 @@ mod metrics_docs;
 mod million;
 mod moves;
 mod notify;
+#[cfg(feature = "otel")]
+mod otel;
 mod past;
 mod remote;
 mod schedule;

@@ -17,6 +17,7 @@ mod rate_limit;
 mod ready;
 mod result_buffer;
 mod retry_policy;
+mod sending;
 mod worker;
 
 use std::{sync::Arc, time::Duration};

@@ -22,11 +22,12 @@ use super::{
     ready::ReadyQueue,
     result_buffer::{ResultBuffer, Tried},
     retry_policy::{Moment, WAIT_MAX, retry_decision},
+    sending::sending,
 };
 use crate::{
     alerting::meters,
     clock::SharedClock,
-    domain::{text::render, time::Time},
+    domain::time::Time,
     notify::SendError,
     shutdown::Shutdown,
     store::{
@@ -38,9 +39,6 @@ use crate::{
 
 /// How often the database is asked what is due.
 pub(super) const TICK: Duration = Duration::from_millis(250);
-
-/// How long one message may take whatever its channel promises: a channel that never ends must not hold its line for ever.
-const SEND_MAX: Duration = Duration::from_mins(5);
 
 /// How long messages under way may take to finish when the daemon ends: longer than a channel's timeout.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -237,16 +235,8 @@ impl ChannelWorker {
 
     fn send(&mut self, parcel: Parcel) {
         self.circuit.begun(parcel.first.seq);
-        let (outlet, clock) = (Arc::clone(&self.seat.outlet), Arc::clone(&self.seat.clock));
-        let (told, meters) = (parcel.event(), self.seat.channels.meters().of(self.name()));
-        let sending = async move {
-            let begun = clock.monotonic();
-            let message = render::message(&told, outlet.language, &outlet.zone, outlet.link.as_deref());
-            let sent = tokio::time::timeout(SEND_MAX, outlet.channel.send(&message, clock.now())).await;
-            meters.took(clock.monotonic().saturating_sub(begun));
-            sent.unwrap_or_else(|_| Err(SendError::Later { why: "it did not end".to_owned(), after: None }))
-        };
-        let task = self.under_way.spawn(sending);
+        let way = (Arc::clone(&self.seat.outlet), Arc::clone(&self.seat.clock));
+        let task = self.under_way.spawn(sending(way, &parcel, self.seat.channels.meters().of(self.name())));
         self.sending.insert(task.id(), parcel);
     }
 

@@ -50,7 +50,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 25] = [
         ],
     ),
     ("config", &["domain", "net", "notify"]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "net"]),
     ("shutdown", &["domain"]),
     (
         "cli",

@@ -94,6 +94,8 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("nudge.channels", "{ '*' = 'ops' }"),
     ("log.filter", "'debug'"),
     ("log.format", "'text'"),
+    ("telemetry.otlp_endpoint", "'http://127.0.0.1:9'"),
+    ("telemetry.sample_ratio", "0.5"),
 ];
 
 /// The rows of the table: each key and what is said of it.
