@@ -100,3 +100,15 @@ fn a_channel_is_tested_through_its_proxy() {
     );
     assert!(!said.err.contains("hush"), "{}", said.err);
 }
+
+#[test]
+#[cfg(not(feature = "otel"))]
+fn a_binary_that_cannot_trace_says_so() {
+    let desk = Desk::new();
+    let config = "[database]\nurl = \"sqlite:a.db\"\n[telemetry]\notlp_endpoint = \"http://127.0.0.1:9\"\n";
+    desk.write("amplinkd.toml", config);
+    let said = desk.run("config check").well();
+    assert!(said.err.contains("[telemetry] otlp_endpoint") && said.err.contains("feature otel"), "{}", said.err);
+    desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:a.db\"\n[telemetry]\nsample_ratio = 0.5\n");
+    assert!(!desk.run("config check").well().err.contains("[telemetry]"));
+}
