@@ -87,7 +87,6 @@ async fn traced(asked: &Asked, answer: impl Future<Output = Response>) -> Respon
     let span = tracing::debug_span!(
         "api.request",
         otel.kind = "server",
-        otel.name = Empty,
         instance = asked.id,
         http.request.method = %asked.method,
         http.route = Empty,
@@ -104,7 +103,7 @@ fn enter(api: &Api, request: &mut Request) -> Result<(), Problem> {
     let below = below(path, &api.http.base_path).map(str::to_owned);
     let is_probe =
         health::PROBES.contains(&path) || below.as_deref().is_some_and(|below| health::PROBES.contains(&below));
-    // What a page of another site must not be shown, a probe under another site's name is not asked for either.
+    // Under another name a probe says nothing but its status: a page that was led here by that name reads no more.
     let is_bare = is_probe && !health::is_verbose(request.uri().query());
     if !is_bare && !is_called_rightly(request, &api.http.hosts) {
         return Err(Problem::of(Word::Host));
