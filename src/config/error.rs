@@ -2,7 +2,11 @@
 
 use std::{fmt, ops::Range, path::PathBuf};
 
-use super::text_file::{DEFAULT_FILE, FILE_VARIABLE};
+/// The file of the configuration that is taken when none is named.
+pub(super) const DEFAULT_FILE: &str = "amplinkd.toml";
+
+/// The variable that names it when no `-c` does.
+pub(super) const FILE_VARIABLE: &str = "AMPLINKD_CONFIG";
 
 /// The longest line that is repeated in an error; a longer one would bury the sentence.
 const EXCERPT_MAX: usize = 160;

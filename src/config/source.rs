@@ -19,9 +19,9 @@ use super::{
     Config, ConfigError, InvalidKey, Origin, RawConfig, Setting,
     changes::Contents,
     effective::{self, keys},
-    error::{self, InFile},
+    error::{self, DEFAULT_FILE, FILE_VARIABLE, InFile},
     secret::Secrets,
-    text_file::{self, DEFAULT_FILE, FILE_VARIABLE},
+    text_file,
     unseen::{hidden, hidden_in, with_unseen},
 };
 

@@ -3,12 +3,6 @@
 
 use std::{io::Read, path::Path};
 
-/// The file of the configuration that is taken when none is named.
-pub(super) const DEFAULT_FILE: &str = "amplinkd.toml";
-
-/// The variable that names it when no `-c` does.
-pub(super) const FILE_VARIABLE: &str = "AMPLINKD_CONFIG";
-
 /// The byte order mark of UTF-8, as a character.
 const MARK: char = '\u{feff}';
 

@@ -7,7 +7,6 @@ use bytes::BytesMut;
 use reqwest::Response;
 
 use super::{client::Server, failure::Failure};
-use crate::net::client::explain;
 
 /// How long to wait before a stream is opened again.
 const COME_BACK: Duration = Duration::from_secs(3);
@@ -53,7 +52,7 @@ impl<'s> Stream<'s> {
         self.server.open("/api/v1/events", "text/event-stream", self.last.as_deref()).await
     }
 
-    /// The next event. It may be dropped while it waits: nothing is lost by that.
+    /// The next event. Whoever waits must not begin anew now and then, or a lost connection never comes back.
     ///
     /// # Errors
     /// [`Failure`] when the daemon cannot be reached for a minute, or does not want to be followed any more.
@@ -72,11 +71,7 @@ impl<'s> Stream<'s> {
             match response.chunk().await {
                 Ok(Some(bytes)) => self.buffer.extend_from_slice(&bytes),
                 // It ends after an hour, with the daemon, or with the connection.
-                Ok(None) => self.response = None,
-                Err(error) => {
-                    let _ = explain(error);
-                    self.response = None;
-                }
+                Ok(None) | Err(_) => self.response = None,
             }
         }
     }

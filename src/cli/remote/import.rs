@@ -83,7 +83,9 @@ fn pieces(wishes: &[Wish]) -> Vec<&[Wish]> {
 fn stopped(failure: &Failure, name: &str, numbers: &[u64], before: usize) -> anyhow::Error {
     let places = failure.refused().map(|refused| refused.errors.as_slice()).unwrap_or_default();
     let line = places.iter().find_map(|fault| {
-        let place: usize = fault.pointer.strip_prefix("/requests/")?.split('/').next()?.parse().ok()?;
+        // The only request of a piece has no number.
+        let pointer = if fault.pointer == "/key" { "/requests/0/key" } else { &fault.pointer };
+        let place: usize = pointer.strip_prefix("/requests/")?.split('/').next()?.parse().ok()?;
         numbers.get(before + place)
     });
     let at = line.map(|line| format!(" line {line}")).unwrap_or_default();

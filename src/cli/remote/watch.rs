@@ -66,10 +66,8 @@ pub(super) async fn run(desk: &Desk<'_>, watch: &Watch) -> anyhow::Result<ExitSt
     if is_settled {
         note("already finished: `amplinkd request history` shows how");
     }
-    while !is_settled && !lines.reader_gone() && !stdout_is_abandoned() {
-        let Some(next) = shutdown.unless_asked(tokio::time::timeout(LOOK_EVERY, stream.next())).await else { break };
-        let Ok(event) = next else { continue };
-        let event = event?;
+    while !is_settled {
+        let Some(event) = next(&mut stream, &lines, &shutdown).await? else { break };
         ensure!(
             event.kind != "reset",
             "the daemon keeps no longer what happened meanwhile: `amplinkd request list` shows how things are"
@@ -80,6 +78,21 @@ pub(super) async fn run(desk: &Desk<'_>, watch: &Watch) -> anyhow::Result<ExitSt
     }
     lines.finish()?;
     Ok(ExitStatus::Success)
+}
+
+/// The next event; none when the end is asked for, or nobody reads any more.
+async fn next(stream: &mut Stream<'_>, lines: &Lines, shutdown: &Shutdown) -> anyhow::Result<Option<Event>> {
+    let mut next = std::pin::pin!(stream.next());
+    loop {
+        if lines.reader_gone() || stdout_is_abandoned() {
+            return Ok(None);
+        }
+        tokio::select! {
+            event = &mut next => return Ok(Some(event?)),
+            () = shutdown.wait() => return Ok(None),
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
 }
 
 /// The step that an event tells of, when it is meant.

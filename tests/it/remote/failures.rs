@@ -36,8 +36,11 @@ impl Strange {
                 thread::spawn(move || {
                     let mut reader = BufReader::new(stream.try_clone().unwrap());
                     let (mut first, mut length) = (String::new(), 0);
-                    if reader.read_line(&mut first).unwrap_or(0) == 0 {
-                        return;
+                    match reader.read_line(&mut first) {
+                        Ok(0) => return,
+                        Ok(_) => {}
+                        // No text: somebody speaks TLS.
+                        Err(_) => return drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")),
                     }
                     loop {
                         let mut line = String::new();
@@ -195,6 +198,18 @@ async fn what_a_token_may_not_do_is_said_with_its_file() {
     far.house.sql("UPDATE api_token SET revoked_at = 1").await;
     let revoked = far.far("request list");
     assert!(revoked.code == 1 && revoked.err.contains("has expired or was revoked"), "{revoked:?}");
+}
+
+#[test]
+fn a_server_without_tls_is_told_from_one_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    write_token(&token, "amplinkd_a_b");
+    let plain = Strange::start(|_, _| meta());
+    let said = Printed::of(at(&plain.base.replace("http:", "https:"), &token, "request list"));
+    assert!(said.code == 1 && said.err.contains("the server speaks no TLS on this port"), "{said:?}");
+    assert!(said.err.contains("nothing was sent"), "{said:?}");
+    assert_eq!(plain.count("GET"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

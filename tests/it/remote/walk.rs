@@ -7,7 +7,7 @@ use amplinkd::cli::Cli;
 use clap::CommandFactory as _;
 
 use super::*;
-use crate::http::{ACCOUNT, PROGRAM};
+use crate::http::ACCOUNT;
 
 /// What works on its machine alone, with arguments that are legal.
 const LOCAL: [(&str, &str); 19] = [
@@ -97,7 +97,11 @@ const AT_A_MOMENT: [&str; 1] = ["audit"];
 fn leaves(command: &clap::Command, path: &str, found: &mut BTreeSet<String>) {
     for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
         let path = format!("{path} {}", below.get_name()).trim().to_owned();
-        if below.has_subcommands() { leaves(below, &path, found) } else { drop(found.insert(path)) }
+        if below.has_subcommands() {
+            leaves(below, &path, found);
+        } else {
+            found.insert(path);
+        }
     }
 }
 
@@ -132,8 +136,8 @@ async fn furnished() -> (Far, [String; 3]) {
         .sql(
             "INSERT INTO conflict (id, request_id, kind, at, our_state)
              SELECT '0197c2d7-0000-7000-8000-0000000000c1', r.id, 'adopted', 1000, 'initiated' FROM request AS r LIMIT 1;
-             INSERT INTO alert (id, key, rule, reason, state, since, fired_at, message_en, message_zh)
-             VALUES ('0197c2d7-0000-7000-8000-0000000000a1', 'k', 'stuck', 'stuck.x', 'acknowledged', 1, 1, 'so', '如此');
+             INSERT INTO alert (id, key, rule, reason, state, since, fired_at, acknowledged_at, message_en, message_zh)
+             VALUES ('0197c2d7-0000-7000-8000-0000000000a1', 'k', 'rejected', 'rejected', 'acknowledged', 1, 1, 1, 'so', '如此');
              INSERT INTO gate (kind, subject, until, errcode, errmsg, at)
              VALUES ('program_month', 'wxbbbb000000000009', 4102444800000, 89007, 'used up', 1);
              INSERT INTO log (id, type, subject, partition_key, at, data)
@@ -221,7 +225,6 @@ async fn what_nobody_knows_is_refused_in_the_same_words() {
     let id = far.house.json("request list --limit 1")[0]["id"].as_str().unwrap().to_owned();
     let still_open = far.far(&format!("request retry {id}"));
     assert!(still_open.code == 1 && still_open.err.contains("is still"), "{still_open:?}");
-    let _ = PROGRAM;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,7 +24,7 @@ async fn a_link_is_asked_for_once_and_the_daemon_is_named_before() {
     assert!(unnamed["key"].as_str().unwrap().starts_with("cli-"), "{unnamed}");
     let taken = far.far(&format!("request link {ACCOUNT} wx00000000000000dd --key order-1"));
     assert!(taken.code == 1 && taken.err.contains("order-1"), "{taken:?}");
-    assert_eq!(far.house.number("SELECT count(*) FROM v_action WHERE action = 'ask' AND via = 'api'").await, 2);
+    assert_eq!(far.house.number("SELECT count(*) FROM request").await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
