@@ -77,32 +77,8 @@ pub(in crate::http) async fn page(
     labels: &[(String, String)],
     span: &Span,
 ) -> Result<Page<AccountView>, Problem> {
-    let store = api.store();
-    let rows = if labels.is_empty() {
-        api.reading(store.account_page(filter, span.after(), span.rows())).await?
-    } else {
-        let names = api.reading(store.accounts_with_labels(labels)).await?;
-        let begin = names.partition_point(|name| name.as_str() <= span.after());
-        labelled(api, &names[begin..], filter, span.rows() as usize).await?
-    };
-    Ok(span.page(rows, |row| row.account.clone()))
-}
-
-/// The first rows of these accounts that match.
-async fn labelled(
-    api: &Api,
-    names: &[String],
-    filter: &AccountFilter,
-    most: usize,
-) -> Result<Vec<AccountView>, Problem> {
-    let mut rows = Vec::new();
-    for some in names.chunks(most) {
-        rows.extend(api.reading(api.store().accounts_named(some, filter)).await?);
-        if rows.len() >= most {
-            break;
-        }
-    }
-    Ok(rows)
+    let read = api.store().look_at_accounts(filter, labels, span.after(), span.rows());
+    Ok(span.page_of(api.reading(read).await?, |row| row.account.clone()))
 }
 
 /// An account and what holds its calls back.

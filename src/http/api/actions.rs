@@ -56,8 +56,8 @@ pub(in crate::http) async fn list(
         let text = Text::fixed("Only an admin sees what others did.", "只有管理员可以查看他人的操作。");
         return Err(Problem::new(Word::Forbidden, text));
     }
-    let rows = api.reading(api.store().action_page(&filter, span.after.as_deref(), span.rows())).await?;
-    Ok(span.page(rows, |row| row.id.clone()))
+    let looked = api.reading(api.store().look_at_actions(&filter, span.after.as_deref(), span.rows())).await?;
+    Ok(span.page_of(looked, |row| row.id.clone()))
 }
 
 /// What is the caller's own: a token's by its id, a person's by name and door, for a program may have the same name.

@@ -65,8 +65,8 @@ pub(in crate::http) fn filters(query: &mut Query) -> AlertFilter {
 pub(in crate::http) async fn list(State(api): State<Api>, mut query: Query) -> Result<Page<AlertView>, Problem> {
     let (filter, span) = (filters(&mut query), query.page());
     query.done()?;
-    let rows = api.reading(api.store().alert_page(&filter, span.after.as_deref(), span.rows())).await?;
-    Ok(span.page(rows, |row| row.id.clone()))
+    let looked = api.reading(api.store().look_at_alerts(&filter, span.after.as_deref(), span.rows())).await?;
+    Ok(span.page_of(looked, |row| row.id.clone()))
 }
 
 fn states(word: Option<&str>) -> Vec<AlertState> {

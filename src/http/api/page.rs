@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::tag::{self, Steady};
+use crate::store::read::window::Looked;
 
 /// Which page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,13 @@ impl Span {
         let next = rows.last().filter(|_| there_are_more).map(|last| cursor(&key(last)));
         Page { items: rows, next }
     }
+
+    /// The same of a page that looked only so far: it may be short although there are more.
+    #[must_use]
+    pub fn page_of<T>(&self, Looked { rows, upto }: Looked<T>, key: impl Fn(&T) -> String) -> Page<T> {
+        let page = self.page(rows, key);
+        Page { next: page.next.or_else(|| upto.map(|upto| cursor(&upto))), ..page }
+    }
 }
 
 /// A page of a list.
@@ -54,7 +62,8 @@ impl Span {
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
-    /// What to send as `after` for the next page; null on the last one.
+    /// What to send as `after` for the next page; null on the last one. A page may be short, or empty, although there are
+    /// more: it looks at so many rows and no further.
     pub next: Option<String>,
 }
 
@@ -127,6 +136,13 @@ mod tests {
         let page = span.page(vec!["a", "b", "c"], |row| (*row).to_owned());
         assert_eq!((page.items, page.next), (vec!["a", "b"], Some(cursor("b"))));
         assert_eq!(span.page(vec!["a", "b"], |row| (*row).to_owned()).next, None);
+        let of = |rows: &[&'static str], upto: Option<&str>| {
+            let looked = Looked { rows: rows.to_vec(), upto: upto.map(str::to_owned) };
+            span.page_of(looked, |row| (*row).to_owned()).next
+        };
+        assert_eq!(of(&["a", "b", "c"], Some("d")), Some(cursor("b")), "the third row is shown by the next page");
+        assert_eq!((of(&["a"], Some("d")), of(&[], Some("d"))), (Some(cursor("d")), Some(cursor("d"))));
+        assert_eq!(of(&["a", "b"], None), None);
         let pair = Span { limit: 2, after: Some("ip all".to_owned()) };
         assert_eq!(pair.after_pair(), ("ip", "all"));
     }

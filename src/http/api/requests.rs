@@ -30,10 +30,11 @@ use crate::{
         proof::Proof,
         request_page::{RequestFilter, STATES},
         views::{ConflictFilter, ConflictView, RequestView, TransitionView},
+        window::Counted,
     },
 };
 
-/// Counted at most: who has more has many.
+/// Counted at most, and rows that are looked at for it: who has more has many.
 const COUNTED_MAX: u32 = 10_000;
 
 /// Alerts and reminders that are shown with a request.
@@ -85,8 +86,8 @@ pub(super) async fn list(State(api): State<Api>, mut query: Query) -> Result<Pag
     let (filter, span) = (filters(&mut query), query.page());
     query.done()?;
     let filter = RequestFilter { after: span.after.clone(), ..filter };
-    let rows = api.reading(api.store().list_requests(&filter, span.rows())).await?;
-    Ok(span.page(rows, |row| row.id.clone()))
+    let looked = api.reading(api.store().look_at_requests(&filter, span.rows())).await?;
+    Ok(span.page_of(looked, |row| row.id.clone()))
 }
 
 /// How many there are, up to a bound.
@@ -94,18 +95,17 @@ pub(super) async fn list(State(api): State<Api>, mut query: Query) -> Result<Pag
 pub(super) struct RequestCount {
     /// How many match, at most 10,000.
     count: u64,
-    /// Whether there are more.
+    /// Whether there may be more: 10,000 were counted, or looked at.
     capped: bool,
 }
 
-/// How many requests match, counted up to 10,000.
+/// How many requests match, counted up to 10,000; where each has to be looked at, of the newest 10,000.
 #[utoipa::path(get, path = "/api/v1/requests/count", tag = "requests", params(Filters), responses((status = 200, body = RequestCount)))]
 pub(super) async fn count(State(api): State<Api>, mut query: Query) -> Result<Json<RequestCount>, Problem> {
     let filter = filters(&mut query);
     query.done()?;
-    let count = api.reading(api.store().count_requests(&filter, COUNTED_MAX + 1)).await?;
-    let most = u64::from(COUNTED_MAX);
-    Ok(Json(RequestCount { count: count.min(most), capped: count > most }))
+    let Counted { count, is_cut } = api.reading(api.store().count_requests(&filter, COUNTED_MAX)).await?;
+    Ok(Json(RequestCount { count, capped: is_cut }))
 }
 
 /// A request, and what was asked for with it.

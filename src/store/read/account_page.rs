@@ -5,7 +5,10 @@ use std::{fmt, str::FromStr};
 
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::views::AccountView;
+use super::{
+    views::AccountView,
+    window::{self, LOOKED_MAX, Looked, Order, Source},
+};
 use crate::store::{Store, StoreError, bulk};
 
 /// Who suspended an account.
@@ -69,9 +72,73 @@ impl Store {
         after: &str,
         limit: u32,
     ) -> Result<Vec<AccountView>, StoreError> {
+        self.accounts_upto((filter, &[]), (after, None), limit).await
+    }
+
+    async fn accounts_upto(
+        &self,
+        (filter, labels): (&AccountFilter, &[(String, String)]),
+        (after, upto): (&str, Option<&str>),
+        limit: u32,
+    ) -> Result<Vec<AccountView>, StoreError> {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(ROWS);
-        push(&mut query, filter, after, limit);
+        push(&mut query, (filter, labels), (after, upto), limit);
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
+    }
+
+    /// Accounts that match after this name and have an open request with all these labels, by name, at most `limit`, as far
+    /// as one page looks.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing can be read.
+    pub async fn look_at_accounts(
+        &self,
+        filter: &AccountFilter,
+        labels: &[(String, String)],
+        after: &str,
+        limit: u32,
+    ) -> Result<Looked<AccountView>, StoreError> {
+        if !labels.is_empty() && self.is_rare(labels).await? {
+            return Ok(Looked { rows: self.labelled(filter, labels, after, limit).await?, upto: None });
+        }
+        let lookup = Lookup::of(filter);
+        let looked = if labels.is_empty() { LOOKED_MAX } else { LABELLED_LOOKED_MAX };
+        let upto = if lookup.is_exact && labels.is_empty() {
+            None
+        } else {
+            window::edge(self.readers(), &lookup.sources, Order::Rising, Some(after), looked).await?
+        };
+        let rows = self.accounts_upto((filter, labels), (after, upto.as_deref()), limit).await?;
+        Ok(Looked { rows, upto })
+    }
+
+    /// Whether so few requests have one of these labels that all of them can be looked at. The first that is, is enough: it
+    /// is by the first that they are found.
+    async fn is_rare(&self, labels: &[(String, String)]) -> Result<bool, StoreError> {
+        let Some((name, value)) = labels.first() else { return Ok(true) };
+        let count: i64 =
+            sqlx::query_scalar(HAVE_LABEL).bind(name).bind(value).bind(RARE + 1).fetch_one(self.readers()).await?;
+        Ok(count <= i64::from(RARE))
+    }
+
+    /// The first rows that match, of accounts that their labels name.
+    async fn labelled(
+        &self,
+        filter: &AccountFilter,
+        labels: &[(String, String)],
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<AccountView>, StoreError> {
+        let names = self.accounts_with_labels(labels).await?;
+        let begin = names.partition_point(|name| name.as_str() <= after);
+        let mut rows = Vec::new();
+        for some in names[begin..].chunks(limit.max(1) as usize) {
+            rows.extend(self.accounts_named(some, filter).await?);
+            if rows.len() >= limit as usize {
+                break;
+            }
+        }
+        Ok(rows)
     }
 
     /// Those of these accounts that are known and match, by name.
@@ -121,6 +188,15 @@ const LABELLED: &str = "
     SELECT DISTINCT r.account FROM request_label AS l CROSS JOIN request AS r ON r.id = l.request_id
     WHERE r.finished_at IS NULL AND l.name = ";
 
+/// Requests with a label that are few enough to be read for one page.
+const RARE: u32 = 2_000;
+
+/// Accounts that one page looks at where the open requests of each are looked at for their labels.
+const LABELLED_LOOKED_MAX: u32 = 500;
+
+const HAVE_LABEL: &str =
+    "SELECT count(*) FROM (SELECT 1 FROM request_label AS l WHERE l.name = $1 AND l.value = $2 LIMIT $3)";
+
 /// What of a filter still has to be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Given {
@@ -129,53 +205,100 @@ enum Given {
     State,
 }
 
-/// Narrows to one page, by the index that has the names in order: each cause has its accounts in order already, and a
-/// page of each holds the page of all.
-fn push(query: &mut QueryBuilder<Sqlite>, filter: &AccountFilter, after: &str, limit: u32) {
+/// A filter as it is looked up: where its accounts lie in the order of their names.
+struct Lookup {
+    sources: Vec<Source>,
+    /// What no index of the sources knows.
+    given: Given,
+    /// They know all of it.
+    is_exact: bool,
+}
+
+const ALL: &str = "account AS a WHERE 1 = 1";
+
+// The word itself and not a parameter: the index holds the suspended ones alone.
+const SUSPENDED: &str = "account AS a INDEXED BY account_suspended WHERE a.state = 'suspended'";
+
+const BY_WECHAT: &str = "account AS a INDEXED BY account_suspended WHERE a.state = 'suspended' AND a.suspended_by = 'wechat'";
+
+const BY_OPERATOR: &str =
+    "account AS a INDEXED BY account_suspended_by WHERE a.suspended_by = 'operator' AND a.errcode IS NULL";
+
+const BY_CODE: &str =
+    "account AS a INDEXED BY account_suspended_by WHERE a.suspended_by = 'wechat' AND a.errcode = ";
+
+const BY_TROUBLE: &str = "account AS a INDEXED BY account_trouble WHERE a.trouble = ";
+
+fn source(from: &'static str) -> Source {
+    Source { from, values: Vec::new(), key: "a.account" }
+}
+
+fn with_value(from: &'static str, value: &str) -> Source {
+    Source { values: vec![("", value.to_owned())], ..source(from) }
+}
+
+impl Lookup {
+    /// Each cause has its accounts in order already, and a page of each holds the page of all.
+    fn of(filter: &AccountFilter) -> Self {
+        let has_state = filter.state.is_some();
+        if !filter.suspended_by.is_empty() {
+            let by = |by: &SuspendedBy| match by {
+                SuspendedBy::Operator => source(BY_OPERATOR),
+                SuspendedBy::Wechat => source(BY_WECHAT),
+                // The column is a number, and makes one of the text.
+                SuspendedBy::Code(code) => with_value(BY_CODE, &code.to_string()),
+            };
+            let is_exact = !has_state && filter.troubles.is_empty() && !filter.suspended_by.contains(&SuspendedBy::Wechat);
+            let sources = filter.suspended_by.iter().map(by).collect();
+            return Self { sources, given: Given::StateAndTrouble, is_exact };
+        }
+        if !filter.troubles.is_empty() {
+            let sources = filter.troubles.iter().map(|trouble| with_value(BY_TROUBLE, trouble)).collect();
+            return Self { sources, given: Given::State, is_exact: !has_state };
+        }
+        match filter.state.as_deref() {
+            Some("suspended") => Self { sources: vec![source(SUSPENDED)], given: Given::State, is_exact: true },
+            _ => Self { sources: vec![source(ALL)], given: Given::State, is_exact: !has_state },
+        }
+    }
+}
+
+/// Narrows to one page behind `after` and up to `upto`, by the indexes that have the names in order.
+fn push(
+    query: &mut QueryBuilder<Sqlite>,
+    (filter, labels): (&AccountFilter, &[(String, String)]),
+    (after, upto): (&str, Option<&str>),
+    limit: u32,
+) {
+    let lookup = Lookup::of(filter);
     query.push("SELECT account FROM (");
-    let end = |query: &mut QueryBuilder<Sqlite>, given: Given| {
-        query.push(" AND a.account > ").push_bind(after.to_owned());
-        push_narrowing(query, filter, given);
-        query.push(" ORDER BY a.account LIMIT ").push_bind(limit);
-    };
-    if filter.suspended_by.is_empty() && filter.troubles.is_empty() {
-        // The word itself and not a parameter: the index holds the suspended ones alone.
-        query.push(match filter.state.as_deref() {
-            Some("suspended") => {
-                "SELECT a.account FROM account AS a INDEXED BY account_suspended WHERE a.state = 'suspended'"
-            }
-            _ => "SELECT a.account FROM account AS a WHERE 1 = 1",
-        });
-        end(query, Given::State);
-    }
-    for (place, by) in filter.suspended_by.iter().enumerate() {
+    for (place, source) in lookup.sources.iter().enumerate() {
         query.push(if place == 0 { "" } else { " UNION ALL " });
-        query.push("SELECT account FROM (SELECT a.account FROM account AS a ");
-        match by {
-            SuspendedBy::Operator => {
-                query.push("INDEXED BY account_suspended_by WHERE a.suspended_by = 'operator' AND a.errcode IS NULL")
-            }
-            SuspendedBy::Wechat => {
-                query.push("INDEXED BY account_suspended WHERE a.state = 'suspended' AND a.suspended_by = 'wechat'")
-            }
-            SuspendedBy::Code(code) => query
-                .push("INDEXED BY account_suspended_by WHERE a.suspended_by = 'wechat' AND a.errcode = ")
-                .push_bind(*code),
-        };
-        end(query, Given::StateAndTrouble);
-        query.push(")");
-    }
-    let troubles = if filter.suspended_by.is_empty() { filter.troubles.as_slice() } else { &[] };
-    for (place, trouble) in troubles.iter().enumerate() {
-        query.push(if place == 0 { "" } else { " UNION ALL " });
-        query.push(
-            "SELECT account FROM (SELECT a.account FROM account AS a INDEXED BY account_trouble WHERE a.trouble = ",
-        );
-        query.push_bind(trouble.clone());
-        end(query, Given::State);
-        query.push(")");
+        query.push("SELECT account FROM (SELECT a.account FROM ");
+        source.push(query);
+        push_narrowing(query, filter, lookup.given);
+        push_labels(query, labels);
+        source.push_span(query, Order::Rising, (Some(after), upto));
+        source.push_order(query, Order::Rising);
+        query.push(" LIMIT ").push_bind(limit).push(")");
     }
     query.push(") ORDER BY account LIMIT ").push_bind(limit).push(") ORDER BY account");
+}
+
+/// Each account by its own open requests.
+fn push_labels(query: &mut QueryBuilder<Sqlite>, labels: &[(String, String)]) {
+    if labels.is_empty() {
+        return;
+    }
+    query.push(
+        " AND EXISTS (SELECT 1 FROM request AS r INDEXED BY request_one_open
+                      WHERE r.account = a.account AND r.finished_at IS NULL",
+    );
+    for (name, value) in labels {
+        query.push(" AND EXISTS (SELECT 1 FROM request_label AS m WHERE m.request_id = r.id AND m.name = ");
+        query.push_bind(name.clone()).push(" AND m.value = ").push_bind(value.clone()).push(")");
+    }
+    query.push(")");
 }
 
 /// Narrows a query of `account AS a` by all of a filter.
@@ -209,41 +332,3 @@ fn push_narrowing(query: &mut QueryBuilder<Sqlite>, filter: &AccountFilter, give
     query.push(")");
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::{Location, Role};
-
-    #[tokio::test]
-    async fn no_page_reads_or_sorts_all_accounts() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
-        let by = |suspended_by: &[SuspendedBy]| AccountFilter {
-            suspended_by: suspended_by.to_vec(),
-            ..AccountFilter::default()
-        };
-        let in_trouble =
-            AccountFilter { troubles: vec!["token".to_owned(), "refused".to_owned()], ..AccountFilter::default() };
-        let suspended = AccountFilter { state: Some("suspended".to_owned()), ..AccountFilter::default() };
-        let all = [SuspendedBy::Operator, SuspendedBy::Wechat, SuspendedBy::Code(61_007)];
-        let filters = [AccountFilter::default(), suspended, in_trouble.clone(), by(&all[..1]), by(&all[2..]), by(&all)];
-        for filter in filters {
-            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
-            query.push(ROWS);
-            push(&mut query, &filter, "wx", 500);
-            let plan: Vec<(i64, i64, i64, String)> = query.build_query_as().fetch_all(store.readers()).await.unwrap();
-            // What is read comes in order and ends with its page; pages alone are sorted: each of a cause, and all together.
-            let reads_all =
-                |step: &str| step == "SCAN a" || step.starts_with("SCAN a USING INDEX account_suspended_by");
-            assert!(!plan.iter().any(|(.., step)| reads_all(step)), "{filter:?}: {plan:#?}");
-            let sorts = plan.iter().filter(|(.., step)| step.contains("TEMP B-TREE")).count();
-            let causes = filter.suspended_by.len().max(filter.troubles.len());
-            assert!(sorts <= causes.max(1), "{filter:?}: {plan:#?}");
-            assert!(store.account_page(&filter, "wx", 500).await.unwrap().is_empty());
-            assert!(store.accounts_named(&["wx".to_owned()], &filter).await.unwrap().is_empty());
-        }
-        let labels = [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())];
-        assert!(store.accounts_with_labels(&labels).await.unwrap().is_empty());
-        store.close().await;
-    }
-}

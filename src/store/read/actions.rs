@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 use utoipa::ToSchema;
 
+use super::window::{self, LOOKED_MAX, Looked, Order, Source};
 use crate::store::{Store, StoreError, decode, decode::Table};
 
 /// The view, as errors name its rows.
@@ -51,7 +52,31 @@ pub struct ActionFilter {
 const COLUMNS: &str = "
     SELECT v.id, v.at, v.actor, v.via, v.token, v.address, v.action, v.subject_kind, v.subject, v.filter, v.count,
            v.reason, v.outcome, v.state, v.done, v.failed, v.\"left\", v.finished_at
-    FROM v_action AS v WHERE 1 = 1";
+    FROM v_action AS v WHERE v.id ";
+
+/// Where the actions of a filter lie in the order of their ids.
+fn source(filter: &ActionFilter) -> Source {
+    let (from, values): (_, Vec<(&str, String)>) = match (&filter.subject, &filter.actor) {
+        (Some(subject), _) => {
+            ("action AS a INDEXED BY action_of_subject WHERE a.subject = ", vec![("", subject.clone())])
+        }
+        (None, Some(actor)) => ("action AS a INDEXED BY action_of_actor WHERE a.actor = ", vec![("", actor.clone())]),
+        (None, None) => ("action AS a WHERE 1 = 1", Vec::new()),
+    };
+    Source { from, values, key: "a.id" }
+}
+
+/// What no index knows: the newest are read first.
+fn rest(filter: &ActionFilter) -> impl Iterator<Item = (&'static str, &str)> {
+    let actor = filter.actor.as_deref().filter(|_| filter.subject.is_some());
+    let texts = [
+        (" AND +a.actor = ", actor),
+        (" AND +a.action = ", filter.action.as_deref()),
+        (" AND +a.via = ", filter.via.as_deref()),
+        (" AND +a.token = ", filter.token.as_deref()),
+    ];
+    texts.into_iter().filter_map(|(condition, value)| Some((condition, value?)))
+}
 
 impl Store {
     /// Actions that match, newest first, at most `limit`, older than the one with the id `before`.
@@ -64,22 +89,42 @@ impl Store {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<ActionView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(COLUMNS);
-        let texts = [
-            (" AND v.actor = ", filter.actor.as_deref()),
-            (" AND v.subject = ", filter.subject.as_deref()),
-            // Not worth an index of its own: the newest are read first.
-            (" AND +v.action = ", filter.action.as_deref()),
-            (" AND +v.via = ", filter.via.as_deref()),
-            (" AND +v.token = ", filter.token.as_deref()),
-            (" AND v.id < ", before),
-        ];
-        for (condition, value) in texts {
-            if let Some(value) = value {
-                query.push(condition).push_bind(value.to_owned());
-            }
+        self.actions_upto(filter, (before, None), limit).await
+    }
+
+    /// The same as far as one page looks.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn look_at_actions(
+        &self,
+        filter: &ActionFilter,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Looked<ActionView>, StoreError> {
+        let upto = if rest(filter).next().is_none() {
+            None
+        } else {
+            window::edge(self.readers(), &[source(filter)], Order::Falling, before, LOOKED_MAX).await?
+        };
+        Ok(Looked { rows: self.actions_upto(filter, (before, upto.as_deref()), limit).await?, upto })
+    }
+
+    async fn actions_upto(
+        &self,
+        filter: &ActionFilter,
+        span: (Option<&str>, Option<&str>),
+        limit: u32,
+    ) -> Result<Vec<ActionView>, StoreError> {
+        let (mut query, source): (QueryBuilder<Sqlite>, _) = (QueryBuilder::new(COLUMNS), source(filter));
+        query.push("IN (SELECT a.id FROM ");
+        source.push(&mut query);
+        for (condition, value) in rest(filter) {
+            query.push(condition).push_bind(value.to_owned());
         }
-        query.push(" ORDER BY v.id DESC LIMIT ").push_bind(limit);
+        source.push_span(&mut query, Order::Falling, span);
+        source.push_order(&mut query, Order::Falling);
+        query.push(" LIMIT ").push_bind(limit).push(") ORDER BY v.id DESC LIMIT ").push_bind(limit);
         Ok(decode::legible(&query.build().fetch_all(self.readers()).await?, ACTION))
     }
 
@@ -89,7 +134,7 @@ impl Store {
     /// [`StoreError`] when it cannot be read.
     pub async fn action_view(&self, id: &str) -> Result<Option<ActionView>, StoreError> {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(COLUMNS);
-        query.push(" AND v.id = ").push_bind(id);
+        query.push("= ").push_bind(id);
         Ok(query.build_query_as().fetch_optional(self.readers()).await?)
     }
 }

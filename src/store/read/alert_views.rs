@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 use utoipa::ToSchema;
 
+use super::window::{self, LOOKED_MAX, Looked, Order, Source};
 use crate::{
     domain::alert_state::AlertState,
     store::{Store, StoreError},
@@ -201,12 +202,37 @@ impl Store {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<AlertView>, StoreError> {
-        if filter.states.is_empty() {
-            return Ok(Vec::new());
-        }
+        self.alerts_upto(filter, (before, None), limit).await
+    }
+
+    async fn alerts_upto(
+        &self,
+        filter: &AlertFilter,
+        span: (Option<&str>, Option<&str>),
+        limit: u32,
+    ) -> Result<Vec<AlertView>, StoreError> {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(ALERTS);
-        push(&mut query, filter, before, limit);
+        push(&mut query, filter, span, limit);
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
+    }
+
+    /// The same as far as one page looks.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing can be read.
+    pub async fn look_at_alerts(
+        &self,
+        filter: &AlertFilter,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Looked<AlertView>, StoreError> {
+        let Lookup { sources, is_exact, .. } = Lookup::of(filter);
+        let upto = if is_exact {
+            None
+        } else {
+            window::edge(self.readers(), &sources, Order::Falling, before, LOOKED_MAX).await?
+        };
+        Ok(Looked { rows: self.alerts_upto(filter, (before, upto.as_deref()), limit).await?, upto })
     }
 
     /// Alerts by their ids, oldest first; without those that are not known.
@@ -294,36 +320,61 @@ fn figures_of(all: &mut Vec<ChannelFigures>, channel: String) -> &mut ChannelFig
     &mut all[at]
 }
 
-/// Narrows a query of `v_alert` to one page, newest first: by the index that has it in order, if one has.
-fn push(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter, before: Option<&str>, limit: u32) {
-    let is_open = filter.states.iter().all(|state| AlertState::OPEN.contains(state));
-    match (&filter.request, &filter.rule) {
-        (Some(_), _) if is_open => {
-            query.push("SELECT l.id FROM alert AS l INDEXED BY alert_of_request WHERE l.resolved_at IS NULL");
-            push_states(query, &filter.states);
-            push_rest(query, filter, before, limit);
-        }
-        (None, Some(_)) if is_open => {
-            query.push("SELECT l.id FROM alert AS l INDEXED BY alert_by_rule WHERE l.resolved_at IS NULL");
-            push_states(query, &filter.states);
-            push_rest(query, filter, before, limit);
-        }
-        // A request has a handful in its life.
-        (Some(_), _) => {
-            query.push("SELECT l.id FROM alert AS l INDEXED BY alert_by_request WHERE 1 = 1");
-            push_states(query, &filter.states);
-            push_rest(query, filter, before, limit);
-        }
-        // Each state has its alerts in order already: a page of each holds the page of all.
-        _ => {
-            for (place, state) in filter.states.iter().enumerate() {
-                query.push(if place == 0 { "" } else { " UNION ALL " });
-                query.push("SELECT id FROM (SELECT l.id FROM alert AS l INDEXED BY alert_by_state WHERE l.state = ");
-                query.push_bind(state.as_str());
-                push_rest(query, filter, before, limit);
-                query.push(")");
+/// A filter as it is looked up: where its alerts lie in the order of their ids.
+struct Lookup {
+    sources: Vec<Source>,
+    /// Each source has one state.
+    is_by_state: bool,
+    /// Their indexes know all of it.
+    is_exact: bool,
+}
+
+fn source(from: &'static str, value: &str) -> Source {
+    Source { from, values: vec![("", value.to_owned())], key: "l.id" }
+}
+
+const BY_REQUEST: &str = "alert AS l INDEXED BY alert_by_request WHERE l.request_id = ";
+
+const BY_ACCOUNT: &str = "alert AS l INDEXED BY alert_of_account WHERE l.account = ";
+
+const BY_RULE: &str = "alert AS l INDEXED BY alert_by_rule WHERE l.resolved_at IS NULL AND l.rule = ";
+
+const BY_STATE: &str = "alert AS l INDEXED BY alert_by_state WHERE l.state = ";
+
+impl Lookup {
+    /// A request has a handful in its life, an account more; a rule or a state may have all there are.
+    fn of(filter: &AlertFilter) -> Self {
+        let AlertFilter { states, rule, account, request, reason } = filter;
+        let is_open = states.iter().all(|state| AlertState::OPEN.contains(state));
+        let one = |source| Self { sources: vec![source], is_by_state: false, is_exact: false };
+        match (request, account, rule) {
+            // It has no others that would have to be read past.
+            (Some(request), ..) => Self { is_exact: true, ..one(source(BY_REQUEST, request)) },
+            (None, Some(account), _) => one(source(BY_ACCOUNT, account)),
+            (None, None, Some(rule)) if is_open => one(source(BY_RULE, rule)),
+            // Each state has its alerts in order already: a page of each holds the page of all.
+            (None, None, rule) => {
+                let sources = states.iter().map(|state| source(BY_STATE, state.as_str())).collect();
+                Self { sources, is_by_state: true, is_exact: rule.is_none() && reason.is_none() }
             }
         }
+    }
+}
+
+/// Narrows a query of `v_alert` to one page, newest first: by the index that has it in order.
+fn push(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter, span: (Option<&str>, Option<&str>), limit: u32) {
+    let lookup = Lookup::of(filter);
+    query.push("SELECT NULL");
+    for source in &lookup.sources {
+        query.push(" UNION ALL SELECT id FROM (SELECT l.id FROM ");
+        source.push(query);
+        if !lookup.is_by_state {
+            push_states(query, &filter.states);
+        }
+        push_rest(query, filter);
+        source.push_span(query, Order::Falling, span);
+        source.push_order(query, Order::Falling);
+        query.push(" LIMIT ").push_bind(limit).push(")");
     }
     query.push(") ORDER BY id DESC LIMIT ").push_bind(limit);
 }
@@ -369,20 +420,18 @@ fn push_states(query: &mut QueryBuilder<Sqlite>, states: &[AlertState]) {
         .push(") AS j)");
 }
 
-fn push_rest(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter, before: Option<&str>, limit: u32) {
+fn push_rest(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter) {
+    // Not by an index of theirs, which would have them in another order.
     let texts = [
-        (" AND l.rule = ", filter.rule.as_deref()),
-        (" AND l.account = ", filter.account.as_deref()),
-        (" AND l.request_id = ", filter.request.as_deref()),
-        (" AND l.reason = ", filter.reason.as_deref()),
-        (" AND l.id < ", before),
+        (" AND +l.rule = ", filter.rule.as_deref()),
+        (" AND +l.account = ", filter.account.as_deref()),
+        (" AND +l.reason = ", filter.reason.as_deref()),
     ];
     for (condition, value) in texts {
         if let Some(value) = value {
             query.push(condition).push_bind(value.to_owned());
         }
     }
-    query.push(" ORDER BY l.id DESC LIMIT ").push_bind(limit);
 }
 
 #[cfg(test)]
@@ -408,7 +457,7 @@ mod tests {
         ] {
             let mut query = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             query.push(ALERTS);
-            push(&mut query, &filter, Some("0197"), 50);
+            push(&mut query, &filter, (Some("0197"), Some("0196")), 50);
             plans.push(query);
             assert!(store.alert_page(&filter, Some("0197"), 50).await.unwrap().is_empty());
         }

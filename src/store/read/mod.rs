@@ -30,3 +30,4 @@ pub mod stage_times;
 pub mod status;
 pub mod verify;
 pub mod views;
+pub mod window;

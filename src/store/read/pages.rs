@@ -76,12 +76,12 @@ const PROGRAM_ROWS: &str = "
 const PROGRAM_ROWS_END: &str = ") AS k CROSS JOIN v_program AS v ON v.account = k.account AND v.item = k.item
     ORDER BY v.account, v.item";
 
-// Through the table, because the view's times are texts and no index knows them.
-const OPEN_CONFLICTS: &str = " AND id IN (SELECT c.id FROM conflict AS c WHERE c.resolved_at IS NULL)";
-
-// The same where nothing else is asked: a page of them, and not all.
+// Through the table, because the view's times are texts and no index knows them; a page of them, and not all.
 const OPEN_CONFLICTS_PAGE: &str = " AND id IN (
     SELECT c.id FROM conflict AS c INDEXED BY conflict_open WHERE c.resolved_at IS NULL AND c.id < ";
+
+const RESOLVED_CONFLICTS_PAGE: &str = " AND id IN (
+    SELECT c.id FROM conflict AS c INDEXED BY conflict_resolved WHERE c.resolved_at IS NOT NULL AND c.id < ";
 
 impl Store {
     /// Every listed program of the next accounts after `after`; none when there are no more.
@@ -143,12 +143,17 @@ impl Store {
             }
         }
         let is_of_one = filter.id.is_some() || filter.request.is_some() || filter.account.is_some();
-        if filter.open == Some(true) && !is_of_one {
-            // After every id there is.
-            query.push(OPEN_CONFLICTS_PAGE).push_bind(before.unwrap_or("g"));
-            query.push(" ORDER BY c.id DESC LIMIT ").push_bind(limit).push(")");
-        } else if let Some(open) = filter.open {
-            query.push(if open { OPEN_CONFLICTS } else { " AND resolved_at IS NOT NULL" });
+        match filter.open {
+            Some(open) if !is_of_one => {
+                query.push(if open { OPEN_CONFLICTS_PAGE } else { RESOLVED_CONFLICTS_PAGE });
+                // After every id there is.
+                query.push_bind(before.unwrap_or("g"));
+                query.push(" ORDER BY c.id DESC LIMIT ").push_bind(limit).push(")");
+            }
+            // One request or account has few.
+            Some(true) => drop(query.push(" AND resolved_at IS NULL")),
+            Some(false) => drop(query.push(" AND resolved_at IS NOT NULL")),
+            None => {}
         }
         query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
         Ok(query.build_query_as().fetch_all(self.readers()).await?)

@@ -1,7 +1,10 @@
 //! One page of a list of requests, found by key before sorting or joining, so that a page from the middle costs no more
 //! than the first.
 
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+
+use super::window::{self, Order, Source};
+use crate::store::StoreError;
 
 /// Every state, in the words of `v_request.state`.
 pub const STATES: [&str; 12] = [
@@ -33,106 +36,179 @@ pub fn label(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Narrows a query of `v_request` to one page, newest first.
-pub(super) fn push(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, limit: u32) {
-    query.push(" AND id IN (");
-    let states = states(filter);
-    if states.as_ref().is_none_or(|states| states.contains(&"requested")) {
-        push_lines(query, filter, limit);
+/// A filter as it is looked up: where its requests lie in the order of their ids, and what has to be read row by row.
+struct Lookup<'f> {
+    sources: Vec<Source>,
+    rest: Rest<'f>,
+}
+
+/// What no index of the sources knows.
+#[derive(Default)]
+struct Rest<'f> {
+    program: Option<&'f str>,
+    states: Option<Vec<&'static str>>,
+    kind: Option<&'f str>,
+    labels: &'f [(String, String)],
+}
+
+impl Rest<'_> {
+    fn is_empty(&self) -> bool {
+        self.program.is_none() && self.states.is_none() && self.kind.is_none() && self.labels.is_empty()
     }
-    match states {
-        // Nothing is asked for that could be.
-        Some(states) if states.is_empty() => {
-            query.push("SELECT NULL");
-        }
-        // A label has its requests in order, too.
-        states if !filter.labels.is_empty() && filter.account.is_none() && filter.program.is_none() => {
-            let (name, value) = &filter.labels[0];
-            query.push(
-                "SELECT id FROM (
-                     SELECT r.id FROM request_label AS l CROSS JOIN request AS r ON r.id = l.request_id WHERE l.name = ",
-            );
-            query.push_bind(name.clone()).push(" AND l.value = ").push_bind(value.clone());
-            if let Some(after) = &filter.after {
-                query.push(" AND l.request_id < ").push_bind(after.clone());
-            }
-            push_states(query, states);
-            push_narrowing(query, filter);
-            query.push(" ORDER BY l.request_id DESC LIMIT ").push_bind(limit).push(")");
-        }
-        // Each state has its requests in order already: a page of each holds the page of all.
-        Some(states) if filter.account.is_none() && filter.program.is_none() => {
-            for (place, state) in states.iter().enumerate() {
-                query.push(if place == 0 { "" } else { " UNION ALL " });
-                query
-                    .push("SELECT id FROM (SELECT r.id FROM request AS r INDEXED BY request_by_state WHERE r.state = ");
-                query.push_bind(*state);
-                push_rest(query, filter, limit);
-                query.push(")");
+
+    fn push(&self, query: &mut QueryBuilder<Sqlite>) {
+        for (condition, value) in [(" AND r.program = ", self.program), (" AND r.kind = ", self.kind)] {
+            if let Some(value) = value {
+                query.push(condition).push_bind(value.to_owned());
             }
         }
-        states => {
-            query.push("SELECT id FROM (SELECT r.id FROM request AS r WHERE 1 = 1");
-            push_states(query, states);
-            push_rest(query, filter, limit);
-            query.push(")");
+        if let Some(states) = &self.states {
+            // Not by its index, which would sort all that stand in these states.
+            query.push(" AND +r.state IN (SELECT j.value FROM json_each(");
+            query.push_bind(crate::store::bulk::json(states)).push(") AS j)");
         }
+        for (name, value) in self.labels {
+            query.push(" AND EXISTS (SELECT 1 FROM request_label AS m WHERE m.request_id = r.id AND m.name = ");
+            query.push_bind(name.clone()).push(" AND m.value = ").push_bind(value.clone()).push(")");
+        }
+    }
+}
+
+fn source(from: &'static str, value: &str) -> Source {
+    Source { from, values: vec![("", value.to_owned())], key: "r.id" }
+}
+
+const BY_ACCOUNT: &str = "request AS r INDEXED BY request_by_account WHERE r.account = ";
+
+const BY_PROGRAM: &str = "request AS r INDEXED BY request_by_program WHERE r.program = ";
+
+const BY_STATE: &str = "request AS r INDEXED BY request_by_state WHERE r.state = ";
+
+// The word itself and not a parameter: the index holds the unlinks alone.
+const UNLINKS: &str = "request AS r INDEXED BY request_unlink_by_state WHERE r.kind = 'unlink' AND r.state = ";
+
+const BY_LABEL: &str = "request_label AS l WHERE l.name = ";
+
+/// The same beside the requests that have the label.
+const LABELLED: &str = "request_label AS l CROSS JOIN request AS r ON r.id = l.request_id WHERE l.name = ";
+
+impl<'f> Lookup<'f> {
+    /// An account has few requests, a program more; a label or a state may have all there are.
+    fn of(filter: &'f RequestFilter) -> Self {
+        let (states, kind, labels) = (states(filter), filter.kind.as_deref(), filter.labels.as_slice());
+        if states.as_ref().is_some_and(Vec::is_empty) {
+            // Nothing is asked for that could be.
+            return Self { sources: Vec::new(), rest: Rest::default() };
+        }
+        if let Some(account) = &filter.account {
+            let rest = Rest { program: filter.program.as_deref(), states, kind, labels };
+            return Self { sources: vec![source(BY_ACCOUNT, account)], rest };
+        }
+        if let Some(program) = &filter.program {
+            return Self { sources: vec![source(BY_PROGRAM, program)], rest: Rest { program: None, states, kind, labels } };
+        }
+        if let Some(((name, value), labels)) = labels.split_first() {
+            let values = vec![("", name.clone()), (" AND l.value = ", value.clone())];
+            let sources = vec![Source { from: BY_LABEL, values, key: "l.request_id" }];
+            return Self { sources, rest: Rest { program: None, states, kind, labels } };
+        }
+        let of_states = |from, states: &[&str]| states.iter().map(|state| source(from, state)).collect();
+        match (kind, states) {
+            (Some("unlink"), states) => {
+                let sources = of_states(UNLINKS, states.as_deref().unwrap_or(&STATES));
+                Self { sources, rest: Rest::default() }
+            }
+            // Each state has its requests in order: a page of each holds the page of all.
+            (kind, Some(states)) => {
+                Self { sources: of_states(BY_STATE, &states), rest: Rest { kind, ..Rest::default() } }
+            }
+            (kind, None) => {
+                let all = Source { from: "request AS r WHERE 1 = 1", values: Vec::new(), key: "r.id" };
+                Self { sources: vec![all], rest: Rest { kind, ..Rest::default() } }
+            }
+        }
+    }
+
+    /// Pushes a source with what no index knows, which asks for the request itself.
+    fn push_from(&self, query: &mut QueryBuilder<Sqlite>, source: &Source) {
+        query.push(if source.from == BY_LABEL { LABELLED } else { source.from });
+        source.push_values(query);
+        self.rest.push(query);
+    }
+}
+
+/// How far a page behind `filter.after` looks; `None` where an index has all that is asked for, or where it looks at all.
+pub(super) async fn edge(
+    readers: &SqlitePool,
+    filter: &RequestFilter,
+    looked: u32,
+) -> Result<Option<String>, StoreError> {
+    let lookup = Lookup::of(filter);
+    if lookup.rest.is_empty() {
+        return Ok(None);
+    }
+    window::edge(readers, &lookup.sources, Order::Falling, filter.after.as_deref(), looked).await
+}
+
+/// Narrows a query of `v_request` to one page, newest first; to ids from `upto` on.
+pub(super) fn push(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, upto: Option<&str>, limit: u32) {
+    query.push(" AND id IN (SELECT NULL");
+    push_lines(query, filter, upto, limit);
+    let lookup = Lookup::of(filter);
+    for source in &lookup.sources {
+        query.push(" UNION ALL SELECT id FROM (SELECT ").push(source.key).push(" AS id FROM ");
+        lookup.push_from(query, source);
+        source.push_span(query, Order::Falling, (filter.after.as_deref(), upto));
+        source.push_order(query, Order::Falling);
+        query.push(" LIMIT ").push_bind(limit).push(")");
     }
     query.push(") ORDER BY id DESC LIMIT ").push_bind(limit);
 }
 
-/// Counts what a query of pages would find, and stops at `most`: whatever is counted comes from an index, in no order.
-pub(super) fn push_count(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, most: u32) {
-    query.push("SELECT count(*) FROM (");
-    let states = states(filter);
-    if states.as_ref().is_none_or(|states| states.contains(&"requested")) {
-        push_lines(query, filter, most);
-    }
-    let is_free = filter.account.is_none() && filter.program.is_none();
-    match states {
-        Some(states) if states.is_empty() => {
-            query.push("SELECT NULL AS id WHERE 1 = 0");
+/// Counts what pages would find, of ids from `upto` on, and stops at `most`: whatever is counted comes in no order.
+pub(super) fn push_count(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, upto: Option<&str>, most: u32) {
+    query.push("SELECT count(*) FROM (SELECT NULL WHERE 1 = 0");
+    push_lines(query, filter, upto, most);
+    let lookup = Lookup::of(filter);
+    for source in &lookup.sources {
+        query.push(" UNION ALL SELECT ").push(source.key).push(" FROM ");
+        if lookup.rest.is_empty() {
+            source.push(query);
+        } else {
+            lookup.push_from(query, source);
         }
-        states if !filter.labels.is_empty() && is_free => {
-            let (name, value) = &filter.labels[0];
-            query.push(
-                "SELECT r.id FROM request_label AS l CROSS JOIN request AS r ON r.id = l.request_id WHERE l.name = ",
-            );
-            query.push_bind(name.clone()).push(" AND l.value = ").push_bind(value.clone());
-            push_states(query, states);
-            push_narrowing(query, filter);
-        }
-        Some(states) if is_free => {
-            for (place, state) in states.iter().enumerate() {
-                query.push(if place == 0 { "" } else { " UNION ALL " });
-                query.push("SELECT r.id FROM request AS r INDEXED BY request_by_state WHERE r.state = ");
-                query.push_bind(*state);
-                push_narrowing(query, filter);
-            }
-        }
-        states => {
-            query.push("SELECT r.id FROM request AS r WHERE 1 = 1");
-            push_states(query, states);
-            push_narrowing(query, filter);
-        }
+        source.push_span(query, Order::Falling, (None, upto));
     }
     query.push(" LIMIT ").push_bind(most).push(")");
 }
 
 /// Requests of an import that wait to be moved to the others. Nearly always there are none, which costs nothing.
-fn push_lines(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, limit: u32) {
+fn push_lines(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, upto: Option<&str>, limit: u32) {
+    if !states(filter).is_none_or(|states| states.contains(&"requested")) {
+        return;
+    }
     query.push(
-        "SELECT id FROM (
+        " UNION ALL SELECT id FROM (
              SELECT r.id FROM import AS i CROSS JOIN import_line AS r ON r.import = i.id AND r.twin IS NULL
              WHERE i.state = 'accepted'",
     );
-    push_columns(query, filter);
+    let texts = [
+        (" AND r.account = ", filter.account.as_deref()),
+        (" AND r.program = ", filter.program.as_deref()),
+        (" AND r.kind = ", filter.kind.as_deref()),
+        (" AND r.id < ", filter.after.as_deref()),
+        (" AND r.id >= ", upto),
+    ];
+    for (condition, value) in texts {
+        if let Some(value) = value {
+            query.push(condition).push_bind(value.to_owned());
+        }
+    }
     for (name, value) in &filter.labels {
         query.push(" AND EXISTS (SELECT 1 FROM json_each(r.labels) AS j WHERE j.key = ");
         query.push_bind(name.clone()).push(" AND j.value = ").push_bind(value.clone()).push(")");
     }
-    push_end(query, filter, limit);
-    query.push(") UNION ALL ");
+    query.push(" ORDER BY r.id DESC LIMIT ").push_bind(limit).push(")");
 }
 
 /// The states that both of the filter's words on them allow; `None` is any. A word that is no state is in none.
@@ -145,43 +221,6 @@ fn states(filter: &RequestFilter) -> Option<Vec<&'static str>> {
     };
     let is_asked = |state: &&str| filter.states.is_empty() || filter.states.iter().any(|asked| asked == state);
     Some(all.into_iter().filter(is_asked).collect())
-}
-
-fn push_states(query: &mut QueryBuilder<Sqlite>, states: Option<Vec<&'static str>>) {
-    if let Some(states) = states {
-        // Not by its index, which would sort all that stand in these states.
-        query.push(" AND +r.state IN (SELECT j.value FROM json_each(");
-        query.push_bind(crate::store::bulk::json(&states)).push(") AS j)");
-    }
-}
-
-fn push_rest(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, limit: u32) {
-    push_narrowing(query, filter);
-    push_end(query, filter, limit);
-}
-
-fn push_end(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, limit: u32) {
-    if let Some(after) = &filter.after {
-        query.push(" AND r.id < ").push_bind(after.clone());
-    }
-    query.push(" ORDER BY r.id DESC LIMIT ").push_bind(limit);
-}
-
-fn push_columns(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter) {
-    let texts = [("account", &filter.account), ("program", &filter.program), ("kind", &filter.kind)];
-    for (column, value) in texts {
-        if let Some(value) = value {
-            query.push(" AND r.").push(column).push(" = ").push_bind(value.clone());
-        }
-    }
-}
-
-fn push_narrowing(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter) {
-    push_columns(query, filter);
-    for (name, value) in &filter.labels {
-        query.push(" AND EXISTS (SELECT 1 FROM request_label AS m WHERE m.request_id = r.id AND m.name = ");
-        query.push_bind(name.clone()).push(" AND m.value = ").push_bind(value.clone()).push(")");
-    }
 }
 
 /// Which requests to list. Everything that is set must hold.
@@ -203,51 +242,3 @@ pub struct RequestFilter {
     pub after: Option<String>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::{Location, Role, Store, read::views::REQUEST_COLUMNS};
-
-    #[tokio::test]
-    async fn no_page_reads_or_sorts_all_requests() {
-        let folder = tempfile::tempdir().unwrap();
-        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
-        let store = Store::open(&location, Role::Tool).await.unwrap();
-        let any = RequestFilter { after: Some("0197".to_owned()), ..RequestFilter::default() };
-        let states = vec!["linked".to_owned(), "requested".to_owned()];
-        let filters = [
-            any.clone(),
-            RequestFilter { open: Some(true), ..any.clone() },
-            RequestFilter { open: Some(false), kind: Some("link".to_owned()), ..any.clone() },
-            RequestFilter { states: states.clone(), ..any.clone() },
-            RequestFilter { states: vec!["linked".to_owned()], open: Some(true), ..any.clone() },
-            RequestFilter { account: Some("wxa".to_owned()), states: states.clone(), ..any.clone() },
-            RequestFilter { program: Some("wxp".to_owned()), open: Some(true), ..any.clone() },
-            RequestFilter { labels: vec![("customer".to_owned(), "42".to_owned())], ..any.clone() },
-            RequestFilter {
-                labels: vec![("customer".to_owned(), "42".to_owned()), ("batch".to_owned(), "7".to_owned())],
-                open: Some(true),
-                ..any.clone()
-            },
-        ];
-        for filter in filters {
-            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
-            query.push(REQUEST_COLUMNS);
-            push(&mut query, &filter, 1_000);
-            let plan: Vec<(i64, i64, i64, String)> = query.build_query_as().fetch_all(store.readers()).await.unwrap();
-            // The outermost sorts one page of each state; what stands below must not sort.
-            let sorts = plan.iter().filter(|(_, parent, _, step)| *parent != 0 && step.contains("TEMP B-TREE")).count();
-            let scans = plan.iter().filter(|(.., step)| {
-                ["SCAN r", "SCAN a", "SCAN l", "SCAN m"].iter().any(|scan| step.starts_with(scan))
-            });
-            assert_eq!((sorts, scans.count()), (0, 0), "{filter:?}: {plan:#?}");
-            assert!(store.list_requests(&filter, 3_000).await.unwrap().is_empty());
-            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
-            push_count(&mut query, &filter, 10_001);
-            let plan: Vec<(i64, i64, i64, String)> = query.build_query_as().fetch_all(store.readers()).await.unwrap();
-            let is_slow = |step: &str| step.contains("TEMP B-TREE") || ["SCAN l", "SCAN m"].contains(&step);
-            assert!(!plan.iter().any(|(.., step)| is_slow(step)), "{filter:?}: {plan:#?}");
-            assert_eq!(store.count_requests(&filter, 10_001).await.unwrap(), 0);
-        }
-    }
-}

@@ -167,7 +167,7 @@ impl Store {
 
     async fn settled(&self, filter: &RequestFilter, limit: usize) -> Result<Vec<Settled>, StoreError> {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(SETTLED);
-        request_page::push(&mut query, filter, u32::try_from(limit).unwrap_or(u32::MAX));
+        request_page::push(&mut query, filter, None, u32::try_from(limit).unwrap_or(u32::MAX));
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
     }
 

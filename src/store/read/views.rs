@@ -5,7 +5,10 @@ use serde_json::{Map, Value};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 use utoipa::ToSchema;
 
-use super::request_page::{self, RequestFilter};
+use super::{
+    request_page::{self, RequestFilter},
+    window::{Counted, LOOKED_MAX, Looked},
+};
 use crate::store::{Store, StoreError};
 
 /// Rows in one page: a read transaction must stay short, or the log cannot be folded into the file.
@@ -156,17 +159,46 @@ impl Store {
     }
 
     async fn request_page(&self, filter: &RequestFilter, limit: u32) -> Result<Vec<RequestView>, StoreError> {
+        self.requests_upto(filter, None, limit).await
+    }
+
+    async fn requests_upto(
+        &self,
+        filter: &RequestFilter,
+        upto: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<RequestView>, StoreError> {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
-        request_page::push(&mut query, filter, limit);
+        request_page::push(&mut query, filter, upto, limit);
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
     }
 
-    /// How many requests match, counted up to `most`.
-    pub async fn count_requests(&self, filter: &RequestFilter, most: u32) -> Result<u64, StoreError> {
+    /// Requests that match, newest first, at most `limit`, as far as one page looks.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing can be read.
+    pub async fn look_at_requests(
+        &self,
+        filter: &RequestFilter,
+        limit: u32,
+    ) -> Result<Looked<RequestView>, StoreError> {
+        let upto = request_page::edge(self.readers(), filter, LOOKED_MAX).await?;
+        Ok(Looked { rows: self.requests_upto(filter, upto.as_deref(), limit).await?, upto })
+    }
+
+    /// How many requests match, counted up to `most`, of which each is one more row to look at.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing can be read.
+    pub async fn count_requests(&self, filter: &RequestFilter, most: u32) -> Result<Counted, StoreError> {
+        let all = RequestFilter { after: None, ..filter.clone() };
+        let upto = request_page::edge(self.readers(), &all, most).await?;
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("");
-        request_page::push_count(&mut query, filter, most);
+        request_page::push_count(&mut query, &all, upto.as_deref(), most.saturating_add(1));
         let count: i64 = query.build_query_scalar().fetch_one(self.readers()).await?;
-        Ok(count.unsigned_abs())
+        let most = u64::from(most);
+        let count = count.unsigned_abs();
+        Ok(Counted { count: count.min(most), is_cut: upto.is_some() || count > most })
     }
 
     /// One request as people see it.
