@@ -23,8 +23,17 @@ pub(crate) fn memory_mb() -> f64 {
     status_mb("VmRSS:")
 }
 
+/// The memory that another process holds now, in MB.
+pub(crate) fn memory_of_mb(process: u32) -> f64 {
+    status_mb_of(&process.to_string(), "VmRSS:")
+}
+
 fn status_mb(field: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status_mb_of("self", field)
+}
+
+fn status_mb_of(process: &str, field: &str) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or("0 kB");
     let kb: f64 = line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0.0);
     kb / 1024.0

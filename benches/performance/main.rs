@@ -1,5 +1,5 @@
 //! `cargo bench`: what a poll, a transition and a start cost, beside the bare calls in the same run; `cargo bench --
-//! growth` the same and more at growing sizes.
+//! growth` the same and more at growing sizes; `cargo bench -- door` what clients of the API wait for.
 //!
 //! The server that stands for `WeChat` is a process of its own, so that CPU time is the daemon's side alone.
 
@@ -21,6 +21,10 @@ mod work;
 mod queries;
 
 mod growth;
+
+mod crowd;
+
+mod door;
 
 use std::{
     path::Path,
@@ -86,6 +90,8 @@ async fn report(args: &[String]) {
     std::fs::create_dir_all(&folder).expect("a folder for the databases");
     if named("growth") {
         growth::report(args, &folder).await;
+    } else if named("door") {
+        door::report(args, &folder).await;
     } else {
         println!("| what | figure |");
         println!("|---|---|");

@@ -14,7 +14,7 @@ use crate::{
         id::RequestId,
         text::{Language, parse::moment},
     },
-    store::read::views::ConflictFilter,
+    store::{Store, read::views::ConflictFilter},
 };
 
 /// Conflicts told of one request: it meets a handful in its life.
@@ -48,14 +48,20 @@ pub struct Explanation {
     pub next_at: Option<String>,
 }
 
-/// Explains a request as of now, in both languages; moments are told in UTC.
+/// Explains a request as of now, in both languages, by what `store` reads; moments are told in UTC.
 ///
 /// # Errors
 /// [`AskError::NoRequest`], or the database cannot be read.
-pub async fn explanation(recorder: &Recorder, id: &RequestId, daily_budget: u32) -> Result<Explanation, AskError> {
-    let row = recorder.store().request_view(id.as_str()).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
+pub async fn explanation(
+    recorder: &Recorder,
+    store: &Store,
+    id: &RequestId,
+    daily_budget: u32,
+) -> Result<Explanation, AskError> {
+    let row = store.request_view(id.as_str()).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
     let told = |facts: &Facts<'_>| (facts.request.state.as_str().to_owned(), explain(facts), explain_zh(facts));
-    let (state, sentences_en, sentences_zh) = with_facts(recorder, id, (daily_budget, &TimeZone::UTC), told).await?;
+    let (state, sentences_en, sentences_zh) =
+        with_facts((recorder, store), id, (daily_budget, &TimeZone::UTC), told).await?;
     let (waiting_on, next_at) = (row.waiting_on, row.next_check_at);
     Ok(Explanation { id: id.to_string(), state, sentences_en, sentences_zh, waiting_on, next_at })
 }
@@ -71,7 +77,7 @@ pub async fn explained(
     zone: &TimeZone,
 ) -> Result<Explained, AskError> {
     let told = |facts: &Facts<'_>| (facts.request.state.as_str().to_owned(), explain(facts));
-    let (state, sentences) = with_facts(recorder, id, (daily_budget, zone), told).await?;
+    let (state, sentences) = with_facts((recorder, recorder.store()), id, (daily_budget, zone), told).await?;
     Ok(Explained { id: id.to_string(), state, sentences })
 }
 
@@ -81,6 +87,7 @@ pub async fn explained(
 /// [`AskError::NoRequest`], or the database cannot be read.
 pub async fn told(
     recorder: &Recorder,
+    store: &Store,
     id: &RequestId,
     daily_budget: u32,
     (language, zone): (Language, &TimeZone),
@@ -89,17 +96,16 @@ pub async fn told(
         Language::En => explain(facts),
         Language::Zh => explain_zh(facts),
     };
-    with_facts(recorder, id, (daily_budget, zone), tell).await
+    with_facts((recorder, store), id, (daily_budget, zone), tell).await
 }
 
 /// Gathers the facts of a request, and tells them.
 async fn with_facts<T>(
-    recorder: &Recorder,
+    (recorder, store): (&Recorder, &Store),
     id: &RequestId,
     (daily_budget, zone): (u32, &TimeZone),
     told: impl FnOnce(&Facts<'_>) -> T,
 ) -> Result<T, AskError> {
-    let store = recorder.store();
     let request = store.request(id).await?.ok_or_else(|| AskError::NoRequest(id.clone()))?;
     let account = store.account_views(Some(request.account.as_str()), None, 1).await?.into_iter().next();
     let next_check = account.as_ref().and_then(|account| moment(account.next_check_at.as_deref()?));

@@ -52,6 +52,8 @@ use self::{
 #[derive(Debug, Clone)]
 pub struct Store {
     readers: SqlitePool,
+    /// Those of the door: nobody who asks there waits for the daemon's own questions, or the daemon for theirs.
+    door: SqlitePool,
     /// What polls ask and write.
     executor: Executor,
     writer: Writer,
@@ -113,9 +115,16 @@ impl Store {
         &self.readers
     }
 
+    /// The same for whoever answers others: it reads through connections of its own.
+    #[must_use]
+    pub fn for_door(&self) -> Self {
+        Self { readers: self.door.clone(), ..self.clone() }
+    }
+
     /// Closes readers, then the writer, so that the write-ahead log is folded into the file; gives the lock back.
     pub async fn close(self) {
         self.readers.close().await;
+        self.door.close().await;
         self.executor.close().await;
         self.writer.close().await;
         drop(self.lock);

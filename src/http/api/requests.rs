@@ -260,5 +260,5 @@ pub(super) async fn explanation(
     query.done()?;
     let id = id(&text)?;
     let budget = api.config().polling.daily_budget;
-    api.reading(explanation::explanation(api.recorder(), &id, budget)).await.map(Json)
+    api.reading(explanation::explanation(api.recorder(), api.store(), &id, budget)).await.map(Json)
 }

@@ -29,10 +29,10 @@ use crate::{
     store::Store,
 };
 
-/// Reads of the database at once: the rest of its readers is for polls and alerting.
+/// Reads of the database at once: as many as leave polls and alerting a core of the two of a small machine most of the time.
 const READS: usize = 2;
 
-/// Reports at once: one reads some ten thousand rows.
+/// Reports at once, beside the reads: one reads some ten thousand rows.
 const REPORTS: usize = 1;
 
 /// Passwords that are compared at once: each takes 19 MiB and a core.
@@ -65,6 +65,7 @@ pub struct Api(Arc<Shared>);
 #[derive(Debug)]
 pub struct Shared {
     engine: Arc<Engine>,
+    store: Store,
     config: watch::Receiver<Arc<Config>>,
     shutdown: Shutdown,
     /// Where it listens and by what bounds; these stay until a restart.
@@ -114,6 +115,7 @@ impl Api {
         let streams = Arc::new(Semaphore::new(usize::try_from(http.streams).unwrap_or(usize::MAX)));
         Self(Arc::new(Shared {
             metrics: OnceLock::new(),
+            store: engine.store().for_door(),
             engine,
             config,
             shutdown,
@@ -139,10 +141,10 @@ impl Shared {
         &self.engine
     }
 
-    /// The database.
+    /// The database, read through connections of the door's own.
     #[must_use]
     pub fn store(&self) -> &Store {
-        self.engine.store()
+        &self.store
     }
 
     /// What writes decisions.
@@ -190,6 +192,6 @@ impl Shared {
     /// [`Problem`] of what was met.
     pub async fn reporting<T, E: Into<Problem>>(&self, read: impl Future<Output = Result<T, E>>) -> Result<T, Problem> {
         let _turn = self.reports.acquire().await.map_err(|_| Problem::of(Word::Ending))?;
-        self.reading(read).await
+        read.await.map_err(Into::into)
     }
 }

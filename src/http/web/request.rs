@@ -71,7 +71,7 @@ pub(super) async fn show(
     let alerts =
         AlertFilter { request: Some(id.to_string()), states: AlertState::ALL.to_vec(), ..AlertFilter::default() };
     let budget = api.config().polling.daily_budget;
-    let told = explanation::told(api.recorder(), &id, budget, (view.language(), view.zone()));
+    let told = explanation::told(api.recorder(), store, &id, budget, (view.language(), view.zone()));
     Ok(view.page(&RequestPage {
         sentences: api.reading(told).await?,
         conflicts: api.reading(store.conflict_page(&of_it, None, BESIDE)).await?,

@@ -60,6 +60,9 @@ const LOG_PAGES: &str = "8000";
 /// Connections for reading: two cores' worth of queries and a slow one beside them.
 const READERS: u32 = 4;
 
+/// The same for the door ([`Store::for_door`]): what it reads at once, a report, and what event streams are fed from.
+const DOOR_READERS: u32 = 4;
+
 /// The first `SQLite` without the WAL-reset corruption (<https://www.sqlite.org/wal.html#walresetbug>).
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
@@ -113,10 +116,10 @@ impl Store {
         if role == Role::Daemon && !is_unchecked {
             check::first(path).await?;
         }
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .test_before_acquire(false)
-            .connect_lazy_with(options.clone().read_only(true).pragma("cache_size", "-2000").pragma("query_only", "1"));
+        let to_read = options.clone().read_only(true).pragma("cache_size", "-2000").pragma("query_only", "1");
+        let pool = |most| SqlitePoolOptions::new().max_connections(most).test_before_acquire(false);
+        let readers = pool(READERS).connect_lazy_with(to_read.clone());
+        let door = pool(DOOR_READERS).connect_lazy_with(to_read);
         let place = FileIdentity::of(path).map_err(|source| OpenError::File { path: path.clone(), source })?;
         let (turn, health) = (Turn::default(), watch::Sender::new(Health::default()));
         let meters = Arc::<CommitMeters>::default();
@@ -130,6 +133,7 @@ impl Store {
         };
         Ok(Self {
             readers,
+            door,
             executor: Executor::start(way, Arc::clone(&turn), health.clone(), Arc::clone(&meters)).map_err(unusable)?,
             writer: Writer::start(connection, options, turn, health, Arc::clone(&meters)),
             meters,

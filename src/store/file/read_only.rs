@@ -63,6 +63,7 @@ impl Store {
         let (turn, health) = (Turn::default(), watch::Sender::new(Health::default()));
         let meters = Arc::<CommitMeters>::default();
         Ok(Self {
+            door: readers.clone(),
             readers,
             executor: Executor::start(
                 Way::to_read(name(path, frozen.is_some()), READ_TIMEOUT),

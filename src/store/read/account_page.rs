@@ -219,13 +219,13 @@ const ALL: &str = "account AS a WHERE 1 = 1";
 // The word itself and not a parameter: the index holds the suspended ones alone.
 const SUSPENDED: &str = "account AS a INDEXED BY account_suspended WHERE a.state = 'suspended'";
 
-const BY_WECHAT: &str = "account AS a INDEXED BY account_suspended WHERE a.state = 'suspended' AND a.suspended_by = 'wechat'";
+const BY_WECHAT: &str =
+    "account AS a INDEXED BY account_suspended WHERE a.state = 'suspended' AND a.suspended_by = 'wechat'";
 
 const BY_OPERATOR: &str =
     "account AS a INDEXED BY account_suspended_by WHERE a.suspended_by = 'operator' AND a.errcode IS NULL";
 
-const BY_CODE: &str =
-    "account AS a INDEXED BY account_suspended_by WHERE a.suspended_by = 'wechat' AND a.errcode = ";
+const BY_CODE: &str = "account AS a INDEXED BY account_suspended_by WHERE a.suspended_by = 'wechat' AND a.errcode = ";
 
 const BY_TROUBLE: &str = "account AS a INDEXED BY account_trouble WHERE a.trouble = ";
 
@@ -248,7 +248,8 @@ impl Lookup {
                 // The column is a number, and makes one of the text.
                 SuspendedBy::Code(code) => with_value(BY_CODE, &code.to_string()),
             };
-            let is_exact = !has_state && filter.troubles.is_empty() && !filter.suspended_by.contains(&SuspendedBy::Wechat);
+            let is_exact =
+                !has_state && filter.troubles.is_empty() && !filter.suspended_by.contains(&SuspendedBy::Wechat);
             let sources = filter.suspended_by.iter().map(by).collect();
             return Self { sources, given: Given::StateAndTrouble, is_exact };
         }
@@ -331,4 +332,3 @@ fn push_narrowing(query: &mut QueryBuilder<Sqlite>, filter: &AccountFilter, give
     }
     query.push(")");
 }
-

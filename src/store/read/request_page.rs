@@ -105,7 +105,10 @@ impl<'f> Lookup<'f> {
             return Self { sources: vec![source(BY_ACCOUNT, account)], rest };
         }
         if let Some(program) = &filter.program {
-            return Self { sources: vec![source(BY_PROGRAM, program)], rest: Rest { program: None, states, kind, labels } };
+            return Self {
+                sources: vec![source(BY_PROGRAM, program)],
+                rest: Rest { program: None, states, kind, labels },
+            };
         }
         if let Some(((name, value), labels)) = labels.split_first() {
             let values = vec![("", name.clone()), (" AND l.value = ", value.clone())];
@@ -241,4 +244,3 @@ pub struct RequestFilter {
     /// Only ids after this one, oldest first; or before it, newest first.
     pub after: Option<String>,
 }
-
