@@ -130,3 +130,26 @@ impl Store {
         drop(self.lock);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_at_the_door_waits_for_the_daemon_or_the_daemon_for_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let store = Store::open(&location, Role::Daemon).await.unwrap();
+        for (busy, other) in [(store.clone(), store.for_door()), (store.for_door(), store.clone())] {
+            let mut taken = Vec::new();
+            for _ in 0..busy.readers().options().get_max_connections() {
+                taken.push(busy.readers().acquire().await.unwrap());
+            }
+            assert!(busy.readers().try_acquire().is_none());
+            assert_eq!(other.newest_event().await.unwrap(), 0);
+        }
+        // With both of them goes the log beside the file.
+        store.close().await;
+        assert!(!folder.path().join("a.db-wal").exists());
+    }
+}

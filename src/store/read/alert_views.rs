@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 use utoipa::ToSchema;
 
-use super::window::{self, LOOKED_MAX, Looked, Order, Source};
-use crate::{
-    domain::alert_state::AlertState,
-    store::{Store, StoreError},
+pub use super::alert_page::AlertFilter;
+use super::{
+    alert_page::{edge, push},
+    window::Looked,
 };
+use crate::store::{Store, StoreError};
 
 /// A row of `v_alert`.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
@@ -126,21 +127,6 @@ impl DeliveryState {
     }
 }
 
-/// Which alerts to list. Everything that is set must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AlertFilter {
-    /// Only in one of these states; each is one.
-    pub states: Vec<AlertState>,
-    /// Only of this rule.
-    pub rule: Option<String>,
-    /// Only this account's.
-    pub account: Option<String>,
-    /// Only this request's.
-    pub request: Option<String>,
-    /// Only of this reason.
-    pub reason: Option<String>,
-}
-
 const ALERTS: &str = "
     SELECT id, key, rule, request_id, account, state, since, fired_at, acknowledged_at, snoozed_until, resolved_at,
            notified_at, notifications, message_en, message_zh, reason, program, resolution, notify_at,
@@ -226,12 +212,7 @@ impl Store {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Looked<AlertView>, StoreError> {
-        let Lookup { sources, is_exact, .. } = Lookup::of(filter);
-        let upto = if is_exact {
-            None
-        } else {
-            window::edge(self.readers(), &sources, Order::Falling, before, LOOKED_MAX).await?
-        };
+        let upto = edge(self.readers(), filter, before).await?;
         Ok(Looked { rows: self.alerts_upto(filter, (before, upto.as_deref()), limit).await?, upto })
     }
 
@@ -320,65 +301,6 @@ fn figures_of(all: &mut Vec<ChannelFigures>, channel: String) -> &mut ChannelFig
     &mut all[at]
 }
 
-/// A filter as it is looked up: where its alerts lie in the order of their ids.
-struct Lookup {
-    sources: Vec<Source>,
-    /// Each source has one state.
-    is_by_state: bool,
-    /// Their indexes know all of it.
-    is_exact: bool,
-}
-
-fn source(from: &'static str, value: &str) -> Source {
-    Source { from, values: vec![("", value.to_owned())], key: "l.id" }
-}
-
-const BY_REQUEST: &str = "alert AS l INDEXED BY alert_by_request WHERE l.request_id = ";
-
-const BY_ACCOUNT: &str = "alert AS l INDEXED BY alert_of_account WHERE l.account = ";
-
-const BY_RULE: &str = "alert AS l INDEXED BY alert_by_rule WHERE l.resolved_at IS NULL AND l.rule = ";
-
-const BY_STATE: &str = "alert AS l INDEXED BY alert_by_state WHERE l.state = ";
-
-impl Lookup {
-    /// A request has a handful in its life, an account more; a rule or a state may have all there are.
-    fn of(filter: &AlertFilter) -> Self {
-        let AlertFilter { states, rule, account, request, reason } = filter;
-        let is_open = states.iter().all(|state| AlertState::OPEN.contains(state));
-        let one = |source| Self { sources: vec![source], is_by_state: false, is_exact: false };
-        match (request, account, rule) {
-            // It has no others that would have to be read past.
-            (Some(request), ..) => Self { is_exact: true, ..one(source(BY_REQUEST, request)) },
-            (None, Some(account), _) => one(source(BY_ACCOUNT, account)),
-            (None, None, Some(rule)) if is_open => one(source(BY_RULE, rule)),
-            // Each state has its alerts in order already: a page of each holds the page of all.
-            (None, None, rule) => {
-                let sources = states.iter().map(|state| source(BY_STATE, state.as_str())).collect();
-                Self { sources, is_by_state: true, is_exact: rule.is_none() && reason.is_none() }
-            }
-        }
-    }
-}
-
-/// Narrows a query of `v_alert` to one page, newest first: by the index that has it in order.
-fn push(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter, span: (Option<&str>, Option<&str>), limit: u32) {
-    let lookup = Lookup::of(filter);
-    query.push("SELECT NULL");
-    for source in &lookup.sources {
-        query.push(" UNION ALL SELECT id FROM (SELECT l.id FROM ");
-        source.push(query);
-        if !lookup.is_by_state {
-            push_states(query, &filter.states);
-        }
-        push_rest(query, filter);
-        source.push_span(query, Order::Falling, span);
-        source.push_order(query, Order::Falling);
-        query.push(" LIMIT ").push_bind(limit).push(")");
-    }
-    query.push(") ORDER BY id DESC LIMIT ").push_bind(limit);
-}
-
 fn push_deliveries(
     query: &mut QueryBuilder<Sqlite>,
     channel: &str,
@@ -413,31 +335,13 @@ fn push_deliveries(
     query.push(") ORDER BY ").push(order[1]);
 }
 
-fn push_states(query: &mut QueryBuilder<Sqlite>, states: &[AlertState]) {
-    query
-        .push(" AND +l.state IN (SELECT j.value FROM json_each(")
-        .push_bind(crate::store::bulk::json(states))
-        .push(") AS j)");
-}
-
-fn push_rest(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter) {
-    // Not by an index of theirs, which would have them in another order.
-    let texts = [
-        (" AND +l.rule = ", filter.rule.as_deref()),
-        (" AND +l.account = ", filter.account.as_deref()),
-        (" AND +l.reason = ", filter.reason.as_deref()),
-    ];
-    for (condition, value) in texts {
-        if let Some(value) = value {
-            query.push(condition).push_bind(value.to_owned());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Location, Role};
+    use crate::{
+        domain::alert_state::AlertState,
+        store::{Location, Role},
+    };
 
     #[tokio::test]
     async fn no_page_reads_all_alerts_or_all_messages() {

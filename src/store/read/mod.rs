@@ -5,6 +5,7 @@ pub mod account_page;
 pub mod actions;
 pub mod affected_accounts;
 pub mod alert_groups;
+mod alert_page;
 pub mod alert_rules;
 pub mod alert_views;
 pub mod audit;

@@ -217,13 +217,19 @@ async fn what_is_kept_no_longer_is_told_by_a_reset() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_are_so_many_and_end_with_the_daemon_at_once() {
-    let mut house = House::open("").await;
+async fn streams_are_so_many_are_counted_and_end_with_the_daemon_at_once() {
+    let mut house = House::open("[metrics]\nopen = true").await;
     let token = house.events_token().await;
+    let is_counted = async |count: usize| {
+        let page = Said::of(house.ask(Method::GET, "/metrics").send().await.unwrap()).await;
+        page.text.lines().any(|line| line == format!("amplinkd_http_event_streams {count}.0"))
+    };
+    assert!(is_counted(0).await);
     let mut streams = Vec::new();
     for _ in 0..64 {
         streams.push(Stream::open(&house, &token, None).await.unwrap());
     }
+    assert!(is_counted(64).await);
     let ask = || house.ask(Method::GET, "/api/v1/events").bearer_auth(&token).header("Accept", "text/event-stream");
     let one_more = Said::of(ask().send().await.unwrap()).await;
     assert_eq!((one_more.problem(), one_more.header("retry-after")), ((503, "busy".to_owned()), "1"));
@@ -237,6 +243,7 @@ async fn streams_are_so_many_and_end_with_the_daemon_at_once() {
     drop(streams.pop());
     let is_free = async || ask().send().await.unwrap().status() == StatusCode::OK;
     assert!(crate::harness::wait_for(PATIENCE, is_free).await);
+    assert!(crate::harness::wait_for(PATIENCE, async || is_counted(63).await).await);
     let clock = SystemClock::new();
     let begun = clock.monotonic();
     let mut daemon = house.daemon.take().unwrap();
@@ -265,23 +272,43 @@ async fn a_stream_ends_soon_after_its_token_and_is_not_silent_before() {
     assert_eq!(timeout(PATIENCE, kept.block()).await.unwrap().as_deref(), Some(":"), "others go on, with a comment");
 }
 
+/// Clients that take nothing.
+const SLOW: usize = 40;
+
+/// What the daemon may hold for all of them, in MB: with all that they were not yet sent it would be several hundred.
+const HELD_MB_MAX: u64 = 100;
+
 /// Nobody who takes nothing holds up the others, or costs more than a few pages.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_takes_nothing_holds_up_nobody_and_finds_everything_later() {
     let house = House::open("").await;
     let token = house.events_token().await;
-    let (mut slow, mut quick) =
-        (Stream::open(&house, &token, None).await.unwrap(), Stream::open(&house, &token, None).await.unwrap());
+    let mut quick = Stream::open(&house, &token, None).await.unwrap();
+    let mut slow = Vec::new();
+    for _ in 0..SLOW {
+        slow.push(Stream::open(&house, &token, None).await.unwrap());
+    }
+    let process = house.daemon.as_ref().unwrap().id();
+    let before = resident_mb(process);
     let line = |number: usize| format!("wx{:016x},{}\n", number / 50, program(0xb000_0000 + number));
     let lines: String = (0..12_000).map(line).collect();
     std::fs::write(house.path("many.csv"), format!("account,program\n{lines}")).unwrap();
     house.json("request import many.csv");
     let mut last = 0;
-    for stream in [&mut quick, &mut slow] {
+    for stream in [&mut quick, &mut slow[0]] {
         for number in 1..=12_000 {
             let heard = stream.next().await.unwrap();
             assert!(number == 1 || heard.id == last + 1, "{} after {last}", heard.id);
             last = heard.id;
         }
+        let held = resident_mb(process).saturating_sub(before);
+        assert!(held < HELD_MB_MAX, "{held} MB more for {SLOW} clients");
     }
+}
+
+/// The memory that a process has (proc(5)), in MB.
+fn resident_mb(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() / 1024
 }
