@@ -115,9 +115,8 @@ fn configure(folder: &Path, url: &str, port: u16, every: Duration) {
     let every = every.as_millis().max(10);
     let config = format!(
         "[database]\nurl = \"sqlite:door.db\"\n[wechat]\nbase_url = \"{url}\"\nper_second = 1000000\n[tokens]\n\
-         source = \"static\"\nstatic = {{ \"*\" = \"{}\" }}\n[polling]\nsteps = [{{ every = \"{every}ms\" }}]\n\
-         daily_budget = 8640000\n[http]\nlisten = \"127.0.0.1:{port}\"\n[metrics]\nopen = true\n",
-        crate::house::token()
+         source = \"http\"\nurl = \"{url}/token/{{account}}\"\n[polling]\nsteps = [{{ every = \"{every}ms\" }}]\n\
+         daily_budget = 8640000\n[http]\nlisten = \"127.0.0.1:{port}\"\n[metrics]\nopen = true\n"
     );
     std::fs::write(folder.join("amplinkd.toml"), config).expect("a configuration");
 }
@@ -279,6 +278,7 @@ const HEAD: &str = "asked | p50 ms | p99 ms | most ms |\n|---|---:|---:|---:|---
 pub(crate) async fn report(args: &[String], folder: &Path) {
     let named = args.iter().find_map(|arg| arg.replace(['_', ','], "").parse().ok());
     let requests: usize = named.unwrap_or(REQUESTS);
+    amplinkd::wechat::install_tls();
     println!("Machine: {}. {requests} requests.\n", machine::description());
     let (server, path) = (Server::spawn(), folder.join("door.db"));
     // What it writes down of its thresholds must be there, or it looks at every request anew.
