@@ -198,7 +198,7 @@ async fn whatever_anybody_reads_is_as_it_was_and_new_steps_come_after_it() {
 #[tokio::test]
 async fn whoever_is_killed_in_the_middle_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
-    let path = old(folder.path(), 20_000).await;
+    let path = old(folder.path(), 8_000).await;
     std::fs::write(folder.path().join("amplinkd.toml"), "[database]\nurl = \"sqlite:a.db\"\n").unwrap();
     let before = shown(&path).await;
     let mut rng = StdRng::seed_from_u64(11);
@@ -209,7 +209,7 @@ async fn whoever_is_killed_in_the_middle_goes_on_where_it_was() {
         let command = command.args(["request", "list", "--limit", "1"]).current_dir(folder.path());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         if kills < 10 {
-            tokio::time::sleep(Duration::from_millis(rng.random_range(30..160))).await;
+            tokio::time::sleep(Duration::from_millis(rng.random_range(20..100))).await;
             if child.try_wait().unwrap().is_none() {
                 child.kill().unwrap();
                 kills += 1;

@@ -15,7 +15,9 @@ fn nothing_but(faults: &[FaultKind]) -> BTreeMap<FaultKind, f64> {
 
 #[tokio::test]
 async fn an_unreadable_list_ends_and_moves_nothing() {
-    for fault in UNREADABLE {
+    for (place, fault) in UNREADABLE.into_iter().enumerate() {
+        // How long it lasts makes no difference to what is unreadable: one of them lasts.
+        let span = if place == 0 { 3 } else { 1 };
         let mut daemon = Daemon::start().await;
         daemon.nobody_answers();
         let link = daemon.link().await;
@@ -26,13 +28,13 @@ async fn an_unreadable_list_ends_and_moves_nothing() {
         daemon.sim.world().place(ACCOUNT, PROGRAM, Phase::AwaitingProgramAdmin, now).unwrap();
         daemon.sim.world().faults.rates = nothing_but(&[fault]);
 
-        daemon.run_for(days(3)).await;
+        daemon.run_for(days(span)).await;
 
         daemon.assert_story(&link, &before).await;
         let account = daemon.account(ACCOUNT).await;
         assert!(account.failures > 9 && account.last_error.is_some(), "{fault:?}: {account:?}");
         let polls = daemon.sim.stats().wxamplinkget;
-        assert!(polls < 400, "{fault:?}: {polls} polls in three days, it backs off");
+        assert!(polls < 130 * span, "{fault:?}: {polls} polls in {span} days, it backs off");
 
         daemon.sim.world().faults.rates = BTreeMap::new();
         daemon.run_for(hours(1)).await;
