@@ -11,8 +11,8 @@ use super::{
     heartbeat::RawHeartbeat,
     http_api::{Metrics, RawHttp},
     secret,
-    telemetry::RawTelemetry,
     tokens::{RawTokens, Source, veiled},
+    traces::RawTelemetry,
     value::duration_text,
     wechat_api::RawWechat,
 };

@@ -3,7 +3,7 @@
 //!
 //! `text_file` reads what people wrote, `source` merges file and environment, `value` parses each kind of value, `secret` those that are never shown, `egress`
 //! the keys of every section that speaks to somebody outside; `wechat_api`, `tokens`, `component`, `alerts`, `channels`, `heartbeat`,
-//! `http_api`, `retention`, `digest` and `telemetry` are the sections that need more than their types; `effective` lists the values in effect,
+//! `http_api`, `retention`, `digest` and `traces` are the sections that need more than their types; `effective` lists the values in effect,
 //! `changes` what differs between two of them, `error` says where a mistake is, `warnings` what is legal and looks like
 //! one, `placeholder` what nothing expands.
 
@@ -17,15 +17,16 @@ mod egress;
 mod error;
 mod heartbeat;
 mod http_api;
+mod log;
 mod placeholder;
 mod profiles;
 mod retention;
 mod secret;
 mod secret_files;
 mod source;
-mod telemetry;
 mod text_file;
 mod tokens;
+mod traces;
 mod unseen;
 mod value;
 mod warnings;
@@ -49,13 +50,14 @@ pub use self::{
     error::ConfigError,
     heartbeat::Heartbeat,
     http_api::{Http, Metrics, Network, TrustedProxy},
+    log::{Log, LogFormat},
     profiles::{Profile, RemoteVariables, SERVER_VARIABLE, TOKEN_VARIABLE, profile, remote_variables, token},
     retention::Retention,
     source::{
         Colours, Loaded, colours, environment, file_of_environment, journal_stream, proxy_variables, user_before_sudo,
     },
-    telemetry::Telemetry,
     tokens::{TokenSource, TokenUrl, Tokens},
+    traces::Telemetry,
     value::{Cron, parse_duration},
     wechat_api::Wechat,
 };
@@ -167,27 +169,6 @@ pub struct Schedule {
     pub digest: Cron,
 }
 
-/// `[log]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// A level, or directives as `tracing` takes them.
-    #[serde(deserialize_with = "value::log_filter")]
-    pub filter: String,
-    /// How a line is written.
-    pub format: LogFormat,
-}
-
-/// How log lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line, for collectors.
-    Json,
-}
-
 impl Default for Database {
     fn default() -> Self {
         Self { path: PathBuf::from("amplinkd.db"), mode: 0o640 }
@@ -215,12 +196,6 @@ impl Default for Schedule {
     }
 }
 
-impl Default for Log {
-    fn default() -> Self {
-        Self { filter: "info".to_owned(), format: LogFormat::Text }
-    }
-}
-
 /// The file as it is written: like [`Config`], before paths and secrets are resolved.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -243,7 +218,7 @@ struct RawConfig {
     digest: Digest,
     nudge: digest::RawNudge,
     log: Log,
-    telemetry: telemetry::RawTelemetry,
+    telemetry: traces::RawTelemetry,
 }
 
 /// `[polling]` as it is written.

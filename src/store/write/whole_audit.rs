@@ -16,8 +16,8 @@ const UNDER_WAY: &str = "
     WHERE a.outcome IS NULL AND a.action = 'audit' ORDER BY a.id LIMIT 1";
 
 const BEGIN: &str = "
-    INSERT INTO action (id, at, actor, via, token, address, action, subject_kind, reason)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    INSERT INTO action (id, at, actor, via, token, address, action, subject_kind, subject, reason)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'all', ?9)";
 
 // What was found is in memory: an audit that a process left is begun anew.
 const RESTART: &str = "UPDATE action SET count = ?2, done = 0, failed = 0 WHERE id = ?1 AND outcome IS NULL";
