@@ -124,18 +124,13 @@ pub(super) fn new_key() -> String {
     format!("cli-{}", uuid_v7(timed(clock.now(), u128::from(clock.random()) << u64::BITS)))
 }
 
-/// A failure of one of several, in words.
-pub(super) fn worded(failure: &Failure) -> String {
-    failure.to_string()
-}
-
 /// Goes on where only this one failed, and ends where the daemon cannot be asked for the next one either.
 ///
 /// # Errors
 /// The failure, when it concerns all.
 pub(super) fn of_one(failure: Failure) -> anyhow::Result<String> {
     if failure.refused().is_some_and(|refused| refused.code != "forbidden") {
-        Ok(worded(&failure))
+        Ok(failure.to_string())
     } else {
         bail!(failure)
     }
