@@ -341,8 +341,8 @@ async fn memory(daemon: &Daemon, asker: &Asker) {
     let before = daemon.memory_mb();
     let mut streams = Vec::new();
     for _ in 0..STREAMS {
-        let asked = asker.client.get(format!("{}/api/v1/events", asker.base)).header(AUTHORIZATION, &asker.token);
-        let answer = asked.header("accept", "text/event-stream").send().await.expect("a stream");
+        let stream = asker.client.get(format!("{}/api/v1/events", asker.base)).header(AUTHORIZATION, &asker.token);
+        let answer = stream.header("accept", "text/event-stream").send().await.expect("a stream");
         assert_eq!(answer.status(), StatusCode::OK);
         streams.push(answer);
     }
@@ -360,18 +360,18 @@ async fn memory(daemon: &Daemon, asker: &Asker) {
 async fn beside_an_action(asker: &Asker) {
     let filter = json!({ "label": "batch=7" });
     let shown = asker.act(&json!({ "action": "cancel", "filter": filter, "dry_run": true })).await;
-    let begin = json!({ "action": "cancel", "filter": filter, "cutoff": shown["cutoff"], "digest": shown["digest"] });
-    let began = Instant::now();
-    let begun = asker.act(&begin).await;
-    let (path, mut done) = (format!("/actions/{}", begun["id"].as_str().expect("an id")), Value::Null);
+    let body = json!({ "action": "cancel", "filter": filter, "cutoff": shown["cutoff"], "digest": shown["digest"] });
+    let watch = Instant::now();
+    let action = asker.act(&body).await;
+    let (path, mut done) = (format!("/actions/{}", action["id"].as_str().expect("an id")), Value::Null);
     let took = ask_all(asker, PAUSE, async {
-        while done["state"] != "finished" && began.elapsed() < Duration::from_mins(5) {
+        while done["state"] != "finished" && watch.elapsed() < Duration::from_mins(5) {
             tokio::time::sleep(Duration::from_millis(100)).await;
             done = asker.ask(&path).await;
         }
     })
     .await;
-    let (count, seconds) = (&shown["count"], began.elapsed().as_secs_f64());
+    let (count, seconds) = (&shown["count"], watch.elapsed().as_secs_f64());
     println!("\nbeside an action on {count} requests, {} done in {seconds:.1} s | {HEAD}", done["done"]);
     print_by_kind(&took);
 }

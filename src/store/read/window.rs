@@ -205,6 +205,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "a filter takes it so")]
     fn some(text: &str) -> Option<String> {
         Some(text.to_owned())
     }
@@ -232,7 +233,7 @@ mod tests {
         each(&[&|_| {}, &|filter| filter.kind = some("link"), &|filter| filter.kind = some("unlink")]);
         each(&[&|_| {}, &|filter| filter.open = Some(true), &|filter| filter.open = Some(false)]);
         each(&[&|_| {}, &|filter| filter.states = vec!["cancelled".to_owned()], &|filter| {
-            filter.states = vec!["linked".to_owned(), "requested".to_owned()]
+            filter.states = vec!["linked".to_owned(), "requested".to_owned()];
         }]);
         each(&[
             &|_| {},
