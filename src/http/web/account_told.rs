@@ -68,7 +68,7 @@ impl Told<'_> {
         let since = self.at(&self.account.since);
         let mut told = vec![self.say(
             format!("An operator has suspended this account since {since}: it is neither polled nor called until somebody resumes it."),
-            format!("该公众号自 {since} 起被人工暂停：恢复之前不轮询也不调用。"),
+            format!("该公众号自 {since}起被人工暂停：恢复之前不轮询也不调用。"),
         )];
         if let Some(ActionView { actor, reason: Some(reason), .. }) = self.suspension {
             told.push(self.say(format!("{actor} gave the reason: {reason}"), format!("{actor} 填写的原因：{reason}")));
@@ -84,7 +84,7 @@ impl Told<'_> {
         let (since, next) = (self.at(&self.account.since), self.next(self.account.next_check_at.as_deref()));
         let mut told = vec![self.say(
             format!("WeChat has refused us access to this account since {since}: nothing is called for it."),
-            format!("微信自 {since} 起拒绝我们访问该公众号：在此期间不进行任何调用。"),
+            format!("微信自 {since}起拒绝我们访问该公众号：在此期间不进行任何调用。"),
         )];
         told.extend(self.account.errcode.map(|code| self.meant(code, self.account.errmsg.as_deref())));
         told.push(self.say(
@@ -145,7 +145,7 @@ impl Told<'_> {
         let mut told = vec![
             self.say(
                 format!("Its list has not been readable since {since}: {seen}."),
-                format!("其列表自 {since} 起无法读取：{seen_zh}。"),
+                format!("其列表自 {since}起无法读取：{seen_zh}。"),
             ),
             self.say(format!("{who}."), format!("{who_zh}。")),
         ];
@@ -174,7 +174,7 @@ impl Told<'_> {
         let times = self.account.call_failures;
         Some(self.say(
             format!("Calls of this account have been refused since {since}, {times} in a row, the last one with: {error}. They are made again {next}; resuming the account makes them at once."),
-            format!("该公众号的调用自 {since} 起被拒绝（连续 {times} 次），最近一次：{error}。下次调用：{next}；点“恢复”会立即重试。"),
+            format!("该公众号的调用自 {since}起被拒绝（连续 {times} 次），最近一次：{error}。下次调用：{next}；点“恢复”会立即重试。"),
         ))
     }
 
@@ -220,7 +220,7 @@ impl Told<'_> {
         let since = self.at(self.account.emptied_since.as_deref()?);
         Some(self.say(
             format!("Since {since} its list has shown nothing of all that stood in it. That is not believed at once and ends nothing yet: see whether the account gets a token of its own."),
-            format!("自 {since} 起其列表突然清空。暂不采信，也不据此结束任何请求：请检查 token 是否属于该公众号。"),
+            format!("自 {since}起其列表突然清空。暂不采信，也不据此结束任何请求：请检查 token 是否属于该公众号。"),
         ))
     }
 
@@ -228,7 +228,7 @@ impl Told<'_> {
         let since = self.at(self.account.overfull_since.as_deref()?);
         Some(self.say(
             format!("Since {since} its list has held more items than are remembered: those of requests are found all the same, the rest is not shown below."),
-            format!("自 {since} 起其列表超出可记录的条数：不影响请求的跟踪，超出部分不在下方显示。"),
+            format!("自 {since}起其列表超出可记录的条数：不影响请求的跟踪，超出部分不在下方显示。"),
         ))
     }
 }
