@@ -6,7 +6,7 @@ use axum::{extract::State, response::Response};
 use super::view::View;
 use crate::{
     domain::text::format::rfc3339,
-    engine::audit::FINDINGS_MAX,
+    engine::{audit::FINDINGS_MAX, whole_audit::WholeAudit},
     http::api::{problem::Problem, query::Query, state::Api},
     store::read::{
         actions::{ActionFilter, ActionView},
@@ -20,9 +20,18 @@ struct AuditPage<'p> {
     view: &'p View,
     /// Nothing before the first audit of this process.
     findings: Option<Vec<Rule>>,
+    /// The last audit of everything.
+    whole: Option<Whole>,
     jobs: Vec<Job>,
     /// Who asked for an audit last.
     asked: Option<ActionView>,
+}
+
+/// An audit of every row and history.
+struct Whole {
+    action: String,
+    ran_at: String,
+    rules: Vec<Rule>,
 }
 
 /// All that breaks one rule.
@@ -67,7 +76,12 @@ pub(super) async fn show(State(api): State<Api>, view: View, query: Query) -> Re
     let asked = ActionFilter { action: Some("audit".to_owned()), ..ActionFilter::default() };
     let asked = api.reading(api.store().action_page(&asked, None, 1)).await?.pop();
     let findings = api.engine().findings().map(by_rule);
-    Ok(view.page(&AuditPage { findings, jobs: jobs.collect(), asked, view: &view }))
+    let whole = api.engine().whole_audit().map(|WholeAudit { action, ran_at, findings }| Whole {
+        action,
+        ran_at: rfc3339(ran_at),
+        rules: by_rule(findings),
+    });
+    Ok(view.page(&AuditPage { findings, whole, jobs: jobs.collect(), asked, view: &view }))
 }
 
 fn by_rule(findings: Vec<Finding>) -> Vec<Rule> {

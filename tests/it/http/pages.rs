@@ -172,7 +172,7 @@ async fn what_is_wrong_is_told_as_a_page() {
     let house = House::open("").await;
     let cookie = house.seat("vera", Role::Viewer).await;
     for (path, status, told) in [
-        ("/accounts/wx0000000000000404", 404, "not_found"),
+        ("/accounts/wx0000000000000404", 404, "account_unknown"),
         ("/accounts/nonsense", 404, "not_found"),
         ("/accounts?trouble=ip", 422, "token, refused, unreadable, unreachable"),
         ("/accounts?stat=active", 422, "there are state, suspended_by, trouble, label, limit, after"),
@@ -245,7 +245,8 @@ async fn one_account_is_suspended_and_resumed_as_it_was_seen() {
     let page = house.page(&path, &cookie).await.text;
     assert!(page.contains("A monthly quota of this account is used up (errcode 89017"), "{page}");
     let tag = hidden(&page, "_tag").replace("&#34;", "\"");
-    let without = house.form(&format!("{does}/suspend"), &cookie, &[("_back", &path), ("_tag", &tag)]).await;
+    let blank = [("_back", path.as_str()), ("_tag", tag.as_str()), ("reason", " ")];
+    let without = house.form(&format!("{does}/suspend"), &cookie, &blank).await;
     assert_eq!(without.status, StatusCode::UNPROCESSABLE_ENTITY, "a reason is needed: {without:?}");
     let fields = [("_back", path.as_str()), ("_tag", tag.as_str()), ("reason", "it was sold")];
     let done = house.form(&format!("{does}/suspend"), &cookie, &fields).await;
@@ -274,7 +275,14 @@ async fn an_audit_is_run_by_a_button_and_its_findings_are_shown() {
         "{page}"
     );
     house.populated().await;
+    house.sql("UPDATE request SET finished_at = 1790000000000").await;
     assert_eq!(run().await.status, StatusCode::SEE_OTHER);
     let page = house.page("/audit?lang=zh", &cookie).await.text;
     assert!(page.contains("请求已推进而冲突仍未解决") && page.contains("conflict_left_open"), "{page}");
+
+    let begun = house.form("/do/audit", &cookie, &[("_back", "/audit"), ("all!", "1")]).await;
+    let action = begun.header("location").to_owned();
+    assert!(begun.status == StatusCode::SEE_OTHER && action.starts_with("/actions/"), "{begun:?}");
+    let is_done = async || house.page("/audit", &cookie).await.text.contains(&format!("href=\"{action}\""));
+    assert!(wait_for(PATIENCE, is_done).await, "{}", house.log.tail());
 }
