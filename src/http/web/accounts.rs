@@ -22,7 +22,7 @@ struct AccountsPage<'p> {
 
 /// An account and what is wrong with it, if anything is.
 struct Row<'p> {
-    row: &'p AccountView,
+    account: &'p AccountView,
     standing: Standing<'p>,
     used: i64,
 }
@@ -53,7 +53,7 @@ pub(super) async fn list(State(api): State<Api>, view: View, mut query: Query) -
     let (filter, labels, span) = (accounts::filters(&mut query), query.labels(), query.page());
     query.done()?;
     let Page { items, next } = accounts::page(&api, &filter, &labels, &span).await?;
-    let row = |row| Row { row, standing: standing(&view, row), used: used_today(&view, row) };
+    let row = |account| Row { account, standing: standing(&view, account), used: used_today(&view, account) };
     Ok(view.page(&AccountsPage {
         rows: items.iter().map(row).collect(),
         budget: api.config().polling.daily_budget,

@@ -4,6 +4,13 @@
 //! From outside inwards: `face` (language, theme, problems as pages), `form` (a form becomes a request of the API), one file
 //! per page with its template in `templates/`. `view` is what every page knows, `words` what things are called.
 
+#![expect(
+    clippy::unused_self,
+    clippy::trivially_copy_pass_by_ref,
+    clippy::ref_option,
+    reason = "templates call methods, and hand them references"
+)]
+
 mod account;
 mod account_told;
 mod accounts;
