@@ -98,7 +98,7 @@ async fn start(config: &Config, configs: watch::Receiver<Arc<Config>>, shutdown:
     let door = match &fitted.http {
         Some(http) => Some({
             let door = Door::open(http, &daemon.engine, configs, shutdown).await?;
-            door.measuring(daemon.metrics()).with_pages(web::pages())
+            door.measuring(daemon.metrics()).with_pages(web::pages(None))
         }),
         None => None,
     };

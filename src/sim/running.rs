@@ -9,6 +9,7 @@ use std::{
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use super::{
+    admin::{By, NoSuchMove},
     call_log::{CallLogEntry, Stats},
     courier,
     faults::Faults,
@@ -69,6 +70,17 @@ impl Sim {
     #[must_use]
     pub fn token_url(&self) -> String {
         format!("{}/token", self.url())
+    }
+
+    /// An administrator, for whoever plays them: says yes or no for an account's link to a program, now.
+    #[must_use]
+    pub fn played(&self) -> impl Fn(&str, &str, By, bool) -> Result<(), NoSuchMove> + Send + Sync + use<> {
+        let shared = self.shared.clone();
+        move |account, program, by, agrees| {
+            let mut world = shared.world();
+            let now = shared.now(&world);
+            if agrees { world.approve(account, program, by, now) } else { world.refuse(account, program, by, now) }
+        }
     }
 
     /// The world, locked. Hold it for a moment and never across an await: every call waits for it.

@@ -1,4 +1,5 @@
-//! The demo's door: the HTTP API beside the work, with a token for whoever watches that ends with the demo.
+//! The demo's door: pages and the HTTP API beside the work, with a link and a token for whoever watches, which end with the
+//! demo.
 
 use std::{
     io::{self, Write},
@@ -17,9 +18,16 @@ use crate::{
     daemon,
     domain::{action::ActionKind, identity::Role},
     engine::Engine,
-    http::api,
+    http::{
+        api,
+        web::{
+            self,
+            demo::{Answer, Demo, Play, Says, Side},
+        },
+    },
     shutdown::Shutdown,
-    store::write::{action::Action, api_tokens::NewApiToken},
+    sim::{By, Sim},
+    store::write::{action::Action, api_tokens::NewApiToken, users::UserChange},
 };
 
 /// Where it listens unless something else does.
@@ -28,8 +36,8 @@ const PORT: u16 = 8750;
 /// Ports that are tried one after the other before the system names a free one.
 const PORTS: u16 = 50;
 
-/// The name of the token.
-const TOKEN: &str = "demo";
+/// The name of the token and of the user.
+const NAME: &str = "demo";
 
 /// The API, listening, and the token that opens it.
 #[derive(Debug)]
@@ -37,6 +45,8 @@ pub(super) struct Door {
     api: api::Door,
     address: SocketAddr,
     token: SecretString,
+    /// What the link to the pages is made of; it works once.
+    ticket: SecretString,
 }
 
 impl Door {
@@ -44,10 +54,13 @@ impl Door {
     ///
     /// # Errors
     /// Nothing can be listened at, or the token cannot be kept; the sentence says which.
-    pub(super) async fn open(engine: &Arc<Engine>, shutdown: &Shutdown) -> anyhow::Result<Self> {
-        let api = listen(engine, shutdown).await?.measuring(daemon::metrics(engine));
+    pub(super) async fn open(engine: &Arc<Engine>, sim: &Sim, shutdown: &Shutdown) -> anyhow::Result<Self> {
+        user(engine).await?;
+        let ticket = credential::session_secret();
+        let demo = Demo::new(ticket.clone(), NAME.to_owned(), play(sim));
+        let api = listen(engine, shutdown).await?.measuring(daemon::metrics(engine)).with_pages(web::pages(Some(demo)));
         let address = api.address().context("the API has no address")?;
-        Ok(Self { api, address, token: token(engine).await? })
+        Ok(Self { api, address, token: token(engine).await?, ticket })
     }
 
     /// Where people reach it.
@@ -59,6 +72,8 @@ impl Door {
     pub(super) fn announce(&self, out: &mut impl Write) -> io::Result<()> {
         // Where a proxy is set, curl would ask it for this machine, too.
         let direct = if proxy_variables().is_empty() { "" } else { " --noproxy '*'" };
+        writeln!(out, "Open the dashboard; the link signs you in, once:\n")?;
+        writeln!(out, "  http://{}/enter/{}\n", self.address, self.ticket.expose_secret())?;
         writeln!(out, "The HTTP API answers until the demo ends (docs/http.md):\n")?;
         writeln!(
             out,
@@ -74,12 +89,35 @@ impl Door {
     }
 }
 
-/// Ends the token: a database that is kept opens to nobody.
+/// Ends token and user: a database that is kept opens to nobody.
 pub(super) async fn close(engine: &Engine) -> anyhow::Result<()> {
     let now = engine.clock().now();
-    let action = Action::of(ActionKind::RevokeApiToken, TOKEN, &actor::by(), now);
-    engine.store().revoke_api_token(TOKEN.to_owned(), None, action, now).await?;
+    let action = Action::of(ActionKind::RevokeApiToken, NAME, &actor::by(), now);
+    engine.store().revoke_api_token(NAME.to_owned(), None, action, now).await?;
+    let action = Action::of(ActionKind::RemoveUser, NAME, &actor::by(), now);
+    engine.store().change_user(NAME.to_owned(), UserChange::Removed, action, now).await?;
     Ok(())
+}
+
+/// Somebody to sign in as, with a password that nobody knows.
+async fn user(engine: &Engine) -> anyhow::Result<()> {
+    let now = engine.clock().now();
+    let password = credential::hash_password(&credential::session_secret()).context("no password can be made")?;
+    let action = Action::of(ActionKind::AddUser, NAME, &actor::by(), now);
+    engine.store().add_user(NAME.to_owned(), Role::Operator, password, action, now).await?;
+    Ok(())
+}
+
+/// Administrators answer when somebody at the pages says so.
+fn play(sim: &Sim) -> Box<Play> {
+    let played = sim.played();
+    Box::new(move |answer: &Answer| {
+        let by = match answer.by {
+            Side::Account => By::AccountAdmin,
+            Side::Program => By::ProgramAdmin,
+        };
+        played(&answer.account, &answer.program, by, answer.says == Says::Yes).map_err(|wrong| wrong.to_string())
+    })
 }
 
 async fn listen(engine: &Arc<Engine>, shutdown: &Shutdown) -> anyhow::Result<api::Door> {
@@ -102,10 +140,10 @@ fn is_taken(error: &anyhow::Error) -> bool {
 async fn token(engine: &Engine) -> anyhow::Result<SecretString> {
     let (now, by, role) = (engine.clock().now(), actor::by(), Role::Operator);
     let ApiToken { id, token } = ApiToken::generate();
-    let action = Action::of(ActionKind::NewApiToken, TOKEN, &by, now);
+    let action = Action::of(ActionKind::NewApiToken, NAME, &by, now);
     let new = NewApiToken {
         id,
-        name: TOKEN.to_owned(),
+        name: NAME.to_owned(),
         role,
         scopes: role.scopes(),
         digest: credential::digest(token.expose_secret()),

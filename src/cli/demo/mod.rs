@@ -114,7 +114,7 @@ pub async fn run(args: &Demo) -> anyhow::Result<()> {
     let door = Recorder::new(store.clone(), Arc::clone(&shared), settings.policy.clone());
     door.by(actor::by()).accept(world::wishes(&sim, args.requests)).await?;
     let (engine, driver) = daemon::drive(store, Arc::clone(&shared), wechat, settings).await?;
-    let door = Door::open(&engine, &shutdown).await?;
+    let door = Door::open(&engine, &sim, &shutdown).await?;
     let stage = Stage { is_live: !args.plain && io::stdout().is_terminal(), api: door.address() };
     // Nobody may read it, as behind `| head`: the first frame finds out.
     let _ = door.announce(&mut io::stdout().lock());

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use axum::{
     extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -25,7 +25,10 @@ use super::{
 };
 use crate::{
     credential,
-    domain::action::{ActionKind, Actor, By, Via},
+    domain::{
+        action::{ActionKind, Actor, By, Via},
+        time::Time,
+    },
     store::write::{
         action::Action,
         sessions::{LASTS, NewSession, SessionView},
@@ -69,9 +72,8 @@ pub(super) async fn sign_in(
         let text = Text::fixed("The name or the password is wrong.", "用户名或密码错误。");
         return Err(Problem::new(Word::Unauthenticated, text));
     }
-    let secret = begin(&api, name, address, &headers).await?;
-    let cookie = cookie::set(secret.expose_secret(), LASTS.as_secs(), &api.http.base_path, &headers);
     let mut response = StatusCode::NO_CONTENT.into_response();
+    let cookie = begin(&api, name, (address, &headers), api.now()).await?;
     response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
     Ok(response)
 }
@@ -87,9 +89,13 @@ async fn is_right(api: &Api, password: SecretString, known: Option<UserPassword>
     tokio::task::spawn_blocking(compare).await.map_err(|_| Problem::of(Word::Defect))
 }
 
-/// Begins a session in place of the one that the browser had.
-async fn begin(api: &Api, user: String, address: Option<IpAddr>, headers: &HeaderMap) -> Result<SecretString, Problem> {
-    let now = api.now();
+/// Begins a session in place of the one that the browser had, as if it were this moment, and answers with its cookie.
+pub(in crate::http) async fn begin(
+    api: &Api,
+    user: String,
+    (address, headers): (Option<IpAddr>, &HeaderMap),
+    now: Time,
+) -> Result<Option<HeaderValue>, Problem> {
     let actor =
         Actor { name: user.clone(), via: Via::Web, token: None, address: address.map(|address| address.to_string()) };
     let by = By::new(actor);
@@ -110,7 +116,7 @@ async fn begin(api: &Api, user: String, address: Option<IpAddr>, headers: &Heade
     };
     let action = Action::of(ActionKind::SignIn, session.id.clone(), &by, now);
     api.store().begin_session(session, action, now).await?;
-    Ok(secret)
+    Ok(cookie::set(secret.expose_secret(), LASTS.as_secs(), &api.http.base_path, headers))
 }
 
 /// Signs out: the session ends, and the cookie is taken away.

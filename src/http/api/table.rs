@@ -81,6 +81,13 @@ pub const PAGES: &[Route] = &[
     get("/me", Access::Anyone),
 ];
 
+/// Those that only a demo mounts.
+pub const DEMO: &[Route] = &[
+    get("/enter/{ticket}", Access::Open),
+    post("/enter/{ticket}", Access::Open),
+    post("/demo/answer", Access::May(Role::Operator, Scope::Requests)),
+];
+
 /// Those of the API.
 pub const ROUTES: &[Route] = &[
     get("/livez", Access::Open),
@@ -151,7 +158,7 @@ pub const ROUTES: &[Route] = &[
 
 /// Every route.
 pub fn all() -> impl Iterator<Item = &'static Route> {
-    ROUTES.iter().chain(PAGES)
+    ROUTES.iter().chain(PAGES).chain(DEMO)
 }
 
 /// Who may use this route; `None` where there is none.
@@ -179,7 +186,9 @@ mod tests {
                 ("POST", "/api/v1/session"),
                 ("GET", "/assets/{name}"),
                 ("GET", "/favicon.ico"),
-                ("GET", "/sign-in")
+                ("GET", "/sign-in"),
+                ("GET", "/enter/{ticket}"),
+                ("POST", "/enter/{ticket}"),
             ]
         );
         assert!(PAGES.iter().all(|route| route.method == Method::GET), "a page changes nothing");

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     assets,
     form::{self, Form},
-    shown::ProblemPage,
+    shown::{self, ProblemPage},
     view::{Look, Theme, View},
 };
 use crate::{
@@ -34,14 +34,14 @@ pub(super) async fn face(State(api): State<Api>, mut request: Request, inside: N
         return inside.run(request).await;
     }
     let (look, chosen) = look(&request);
-    let takes_gzip = assets::takes_gzip(request.headers());
+    let takes = Takes::of(request.headers());
     let form = match form::FORMS.iter().find_map(|prefix| path.strip_prefix(prefix)).map(str::to_owned) {
         Some(target) => match form::translated(request, &target, &api).await {
             Ok((translated, form)) => {
                 request = translated;
                 Some(form)
             }
-            Err(problem) => return answer(&api, look, (None, false), problem.into_response()).await,
+            Err(problem) => return answer(&api, look, (None, takes), problem.into_response()).await,
         },
         None => {
             without_look(&mut request);
@@ -49,13 +49,27 @@ pub(super) async fn face(State(api): State<Api>, mut request: Request, inside: N
         }
     };
     request.extensions_mut().insert(look.clone());
-    let mut response = answer(&api, look, (form, takes_gzip), inside.run(request).await).await;
+    let mut response = answer(&api, look, (form, takes), inside.run(request).await).await;
     for (name, word) in chosen {
         let base = if api.http.base_path.is_empty() { "/" } else { &api.http.base_path };
         let cookie = format!("{name}={word}; Path={base}; Max-Age={KEPT}; SameSite=Lax");
         response.headers_mut().extend(HeaderValue::try_from(cookie).map(|cookie| (header::SET_COOKIE, cookie)));
     }
     response
+}
+
+/// What a browser reads. Programs that ask for no page are told of problems as the API tells them.
+#[derive(Debug, Clone, Copy)]
+struct Takes {
+    html: bool,
+    gzip: bool,
+}
+
+impl Takes {
+    fn of(headers: &HeaderMap) -> Self {
+        let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        Self { html: accepts.contains("text/html"), gzip: assets::takes_gzip(headers) }
+    }
 }
 
 /// Whether an address is of a page: everything is but what the API, monitoring systems and pages load.
@@ -112,17 +126,18 @@ fn without_look(request: &mut Request) {
 }
 
 /// An answer as a person gets it.
-async fn answer(api: &Api, look: Look, (form, takes_gzip): (Option<Form>, bool), mut response: Response) -> Response {
+async fn answer(api: &Api, look: Look, (form, takes): (Option<Form>, Takes), response: Response) -> Response {
     if form.as_ref().is_some_and(|form| form.is_by_script) {
         return form::told_to_script(api, response);
     }
-    let problem = response.extensions_mut().remove::<Problem>().or_else(|| nothing_here(&response));
-    if let Some(problem) = problem {
+    let is_told_as_page = takes.html || form.is_some();
+    let problem = response.extensions().get::<Problem>().cloned().or_else(|| nothing_here(&response));
+    if let Some(problem) = problem.filter(|_| is_told_as_page) {
         return problem_page(api, look, form.as_ref(), &problem);
     }
     match form {
-        Some(form) => form::answered(api, look, form, response).await,
-        None => tagged(response, takes_gzip).await,
+        Some(form) => shown::after(api, look, form, response).await,
+        None => tagged(response, takes.gzip).await,
     }
 }
 

@@ -8,22 +8,15 @@
 use axum::{
     body::{Body, to_bytes},
     extract::Request,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, Uri, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value, json};
 
-use super::{
-    shown,
-    view::{Look, View},
-};
 use crate::http::api::{problem::Problem, query, state::Api, word::Word};
 
 /// Where forms are sent to.
 pub(super) const FORMS: [&str; 1] = ["/do/"];
-
-/// The most that an answer of the API to a form may hold.
-const ANSWER_MAX: usize = 1 << 20;
 
 /// What is known of a form when the API has answered.
 #[derive(Debug, Clone, Default)]
@@ -102,29 +95,7 @@ fn put(body: &mut Map<String, Value>, name: &str, value: String) {
     }
 }
 
-/// The page after a form: what was made, or the one that it stood on, or what is to be shown.
-pub(super) async fn answered(api: &Api, look: Look, form: Form, response: Response) -> Response {
-    let (parts, body) = response.into_parts();
-    let view = View::new(api, look, None);
-    if let Some(show) = &form.show {
-        let Ok(bytes) = to_bytes(body, ANSWER_MAX).await else { return Problem::of(Word::Defect).into_response() };
-        let said = serde_json::from_slice(&bytes).unwrap_or_default();
-        return shown::page(&view, show, &form, &said);
-    }
-    let made = parts.headers.get(header::LOCATION).and_then(|made| made.to_str().ok()).and_then(page_of);
-    let done = form.target.rsplit('/').next().unwrap_or_default();
-    let to = match made {
-        Some(made) => view.url(made),
-        None if done == "session" => view.url(&form.back),
-        None => {
-            let joint = if form.back.contains('?') { '&' } else { '?' };
-            view.url(&format!("{}{joint}done={}", form.back, query::encoded(done)))
-        }
-    };
-    with_cookies((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response(), &parts.headers)
-}
-
-fn with_cookies(mut response: Response, from: &HeaderMap) -> Response {
+pub(super) fn with_cookies(mut response: Response, from: &HeaderMap) -> Response {
     for cookie in from.get_all(header::SET_COOKIE) {
         response.headers_mut().append(header::SET_COOKIE, cookie.clone());
     }
@@ -132,7 +103,7 @@ fn with_cookies(mut response: Response, from: &HeaderMap) -> Response {
 }
 
 /// The page of what the API has made.
-fn page_of(made: &str) -> Option<&str> {
+pub(super) fn page_of(made: &str) -> Option<&str> {
     let (_, below) = made.split_once("/api/v1")?;
     ["/requests/", "/actions/"].iter().any(|prefix| below.starts_with(prefix)).then_some(below)
 }

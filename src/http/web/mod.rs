@@ -22,6 +22,7 @@ mod audit_words;
 mod channels;
 mod charts;
 mod conflicts;
+pub mod demo;
 mod face;
 mod filtered;
 mod form;
@@ -42,12 +43,12 @@ mod words;
 
 use axum::{Extension, Router, middleware::from_fn_with_state, routing::get};
 
-use self::shared::Shared;
+use self::{demo::Demo, shared::Shared};
 use super::api::{Pages, state::Api};
 
-/// All pages.
+/// All pages, and what a demo adds to them.
 #[must_use]
-pub fn pages() -> Pages {
+pub fn pages(demo: Option<Demo>) -> Pages {
     let routes = Router::new()
         .route("/assets/{name}", get(assets::asset))
         .route("/favicon.ico", get(assets::icon))
@@ -71,6 +72,10 @@ pub fn pages() -> Pages {
         .route("/actions/{id}", get(actions::show))
         .route("/me", get(me::show))
         .layer(Extension(Shared::default()));
+    let routes = match demo {
+        Some(demo) => routes.merge(demo::routes()).layer(Extension(demo)),
+        None => routes,
+    };
     Pages { routes, around }
 }
 

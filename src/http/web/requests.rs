@@ -45,8 +45,8 @@ pub(super) async fn list(State(api): State<Api>, view: View, mut query: Query) -
     let (filter, span) = (requests::filters(&mut query), query.page());
     query.done()?;
     let asked = RequestFilter { after: span.after.clone(), ..filter.clone() };
-    let rows = api.reading(api.store().list_requests(&asked, span.rows())).await?;
-    let Page { items, next } = span.page(rows, |row| row.id.clone());
+    let looked = api.reading(api.store().look_at_requests(&asked, span.rows())).await?;
+    let Page { items, next } = span.page_of(looked, |row| row.id.clone());
     let presets = [
         (view.t("Open", "进行中"), "open=true"),
         (view.t("Account's admin", "待公众号管理员"), "state=awaiting_account_admin"),

@@ -1,11 +1,21 @@
-//! What is shown in place of the page that a form stood on: a problem, and answers that are read and not kept.
+//! What is shown after a form: the page that it stood on, or in its place a problem, or an answer that is read and not kept.
 
 use askama::Template;
-use axum::response::Response;
+use axum::{
+    body::to_bytes,
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
 use serde_json::Value;
 
-use super::{form::Form, view::View};
-use crate::http::api::problem::Problem;
+use super::{
+    form::{self, Form},
+    view::{Look, View},
+};
+use crate::http::api::{problem::Problem, query, state::Api, word::Word};
+
+/// The most that an answer of the API to a form may hold.
+const ANSWER_MAX: usize = 1 << 20;
 
 /// A problem as a page.
 #[derive(Template)]
@@ -120,4 +130,26 @@ fn preview<'p>(view: &'p View, form: &'p Form, said: &'p Value) -> PreviewPage<'
         },
         back: &form.back,
     }
+}
+
+/// The page after a form: what was made, or the one that it stood on, or what is to be shown.
+pub(super) async fn after(api: &Api, look: Look, form: Form, response: Response) -> Response {
+    let (parts, body) = response.into_parts();
+    let view = View::new(api, look, None);
+    if let Some(show) = &form.show {
+        let Ok(bytes) = to_bytes(body, ANSWER_MAX).await else { return Problem::of(Word::Defect).into_response() };
+        let said = serde_json::from_slice(&bytes).unwrap_or_default();
+        return page(&view, show, &form, &said);
+    }
+    let made = parts.headers.get(header::LOCATION).and_then(|made| made.to_str().ok()).and_then(form::page_of);
+    let done = form.target.rsplit('/').next().unwrap_or_default();
+    let to = match made {
+        Some(made) => view.url(made),
+        None if done == "session" => view.url(&form.back),
+        None => {
+            let joint = if form.back.contains('?') { '&' } else { '?' };
+            view.url(&format!("{}{joint}done={}", form.back, query::encoded(done)))
+        }
+    };
+    form::with_cookies((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response(), &parts.headers)
 }

@@ -9,7 +9,7 @@ use axum::{
 };
 use jiff::tz::TimeZone;
 
-use super::assets;
+use super::{assets, demo::Demo};
 use crate::{
     domain::{
         event::{AlertPhase, ConflictPhase, EventType},
@@ -65,6 +65,8 @@ pub(super) struct View {
     base: String,
     zone: TimeZone,
     pub(super) now: Time,
+    /// Whether administrators can be played.
+    pub(super) is_demo: bool,
 }
 
 impl FromRequestParts<Api> for View {
@@ -72,14 +74,15 @@ impl FromRequestParts<Api> for View {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let look = parts.extensions.get::<Look>().cloned().ok_or_else(|| Problem::of(Word::Defect))?;
-        Ok(Self::new(api, look, parts.extensions.get::<Caller>().cloned()))
+        let is_demo = parts.extensions.get::<Demo>().is_some();
+        Ok(Self { is_demo, ..Self::new(api, look, parts.extensions.get::<Caller>().cloned()) })
     }
 }
 
 impl View {
     pub(super) fn new(api: &Api, look: Look, caller: Option<Caller>) -> Self {
         let zone = api.config().alerts.zone.clone();
-        Self { look, caller, base: api.http.base_path.clone(), zone, now: api.now() }
+        Self { look, caller, base: api.http.base_path.clone(), zone, now: api.now(), is_demo: false }
     }
 
     pub(super) const fn language(&self) -> Language {

@@ -172,6 +172,7 @@ impl View {
             "suspend" => self.t("Suspended.", "已暂停。"),
             "resume" => self.t("Resumed.", "已恢复。"),
             "audit" => self.t("The audit has run.", "已完成审计。"),
+            "answer" => self.t("Answered. The next poll will see it.", "已答复，下次轮询即可看到。"),
             _ => self.t("Done.", "已完成。"),
         })
     }
