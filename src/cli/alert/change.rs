@@ -209,13 +209,13 @@ async fn report(
     act: AlertChange,
 ) -> anyhow::Result<()> {
     let rows = session.store().alert_views(ids).await?;
-    tell(context, rows, (ids, changed), session.now(), act)
+    tell(context, &rows, (ids, changed), session.now(), act)
 }
 
 /// Prints what was changed of these alerts, and says why the rest was not.
 pub(in crate::cli) fn tell(
     context: &Context,
-    rows: Vec<AlertView>,
+    rows: &[AlertView],
     (ids, changed): (&[String], &[String]),
     now: Time,
     act: AlertChange,

@@ -132,7 +132,7 @@ async fn change(desk: &Desk<'_>, choice: Choice, act: AlertChange) -> anyhow::Re
         }
     }
     let after = rows(desk, &ids).await?;
-    let told = change::tell(desk.context, after, (&ids, &changed), desk.now, act);
+    let told = change::tell(desk.context, &after, (&ids, &changed), desk.now, act);
     ALERTS.fail(act.word(), &failures)?;
     told.map(|()| ExitStatus::Success)
 }

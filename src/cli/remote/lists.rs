@@ -5,6 +5,7 @@ use anyhow::bail;
 use super::desk::Desk;
 use crate::{
     cli::{action, authorizer, conflict, context::ExitStatus, gate, pages, program},
+    domain::authorizer::AuthorizerState,
     remote::{Query, query::escaped},
     store::read::{actions::ActionView, authorizers::AuthorizerView, id_suffix::Noun, views::ConflictView},
 };
@@ -59,7 +60,7 @@ pub(super) async fn gates(desk: &Desk<'_>, wanted: &gate::List) -> anyhow::Resul
 pub(super) async fn authorizers(desk: &Desk<'_>, command: authorizer::Command) -> anyhow::Result<ExitStatus> {
     match command {
         authorizer::Command::List { state, limit } => {
-            let query = Query::new().with("state", state.map(|state| state.as_str()));
+            let query = Query::new().with("state", state.map(AuthorizerState::as_str));
             let mut rows = desk.pages("/api/v1/authorizers", query, pages::bound(desk.context, limit));
             authorizer::print(desk.context, (state, limit), desk.now, async |_| rows.next().await).await?;
         }

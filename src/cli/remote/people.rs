@@ -12,6 +12,7 @@ use crate::{
         context::{ExitStatus, note},
         user,
     },
+    domain::identity::Role,
     remote::{Pages, Query, Repeat, query::escaped},
 };
 
@@ -61,7 +62,7 @@ pub(super) async fn users(desk: &Desk<'_>, command: user::Command) -> anyhow::Re
         }
         user::Command::Change { name, role, disable, enable } => {
             let disabled = (disable || enable).then_some(disable);
-            let patch = UserPatch { role: role.map(|role| role.as_str()), disabled, password: None };
+            let patch = UserPatch { role: role.map(Role::as_str), disabled, password: None };
             change(desk, &name, &patch, "changed").await?;
         }
         user::Command::Password { name, password_file } => {
