@@ -123,7 +123,7 @@ impl TableRow {
         let (state, since, cause, why) = match (row.state.as_str(), &row.unread_since, &row.calls_refused_since) {
             ("suspended", ..) => {
                 let code = row.errcode.map(|code| format!(" {code}")).unwrap_or_default();
-                let cause = row.suspended_by.map(|by| by + &code);
+                let cause = row.suspended_by.map(|by| by + code.as_str());
                 ("suspended", &row.since, cause, row.errmsg)
             }
             (_, Some(unread), _) => ("unread", unread, row.trouble, row.last_error),

@@ -96,7 +96,7 @@ pub struct Cli {
     )]
     pub config: Option<PathBuf>,
 
-    /// Act on the daemon at this address over HTTP [default: $AMPLINKD_SERVER, or else this machine's]
+    /// Act on the daemon at this address over HTTP [default: `$AMPLINKD_SERVER`, or else this machine's]
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     pub server: Option<String>,
 
@@ -260,7 +260,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         tokio::spawn(children::reap_orphans());
     }
     match cli.command {
-        Command::Demo(command) => demo::run(&command).await.map(|()| ExitStatus::Success),
+        Command::Demo(command) => Box::pin(demo::run(&command)).await.map(|()| ExitStatus::Success),
         Command::Run(run::Run {}) => Box::pin(run::run(context.config.as_deref())).await.map(|()| ExitStatus::Success),
         Command::Request(command) => request::run(&context, command).await,
         Command::Account(command) => account::run(&context, command).await,

@@ -128,7 +128,7 @@ pub fn one<T: Serialize>(out: &mut impl Write, format: Format, look: Look, objec
             let Row(fields) = Row::of(object)?;
             let names = fields.iter().map(|(name, _)| name.clone());
             mark(look).to_owned()
-                + &csv_line(names)?
+                + csv_line(names)?.as_str()
                 + &csv_line(fields.iter().map(|(_, value)| spreadsheet_cell(value, look)))?
         }
     };
@@ -175,7 +175,7 @@ impl<'c, W: Write> Printer<'c, W> {
                     row.get(column.field).map_or_else(String::new, |value| spreadsheet_cell(value, self.look))
                 };
                 let fields = self.columns.iter().map(value);
-                self.send(&(header + &csv_line(fields)?))
+                self.send(&(header + csv_line(fields)?.as_str()))
             }
         }
     }
@@ -209,7 +209,7 @@ impl<'c, W: Write> Printer<'c, W> {
     }
 
     fn csv_header(&self) -> io::Result<String> {
-        Ok(mark(self.look).to_owned() + &csv_line(self.columns.iter().map(|column| column.field.to_owned()))?)
+        Ok(mark(self.look).to_owned() + csv_line(self.columns.iter().map(|column| column.field.to_owned()))?.as_str())
     }
 
     fn table(&self) -> String {

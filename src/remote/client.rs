@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How long a call may take. A handler has 30 seconds until its answer begins.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 
 /// How long a stream may last: the daemon ends it after an hour.
 const STREAM_WITHIN: Duration = Duration::from_hours(2);

@@ -151,10 +151,15 @@ fn told(refused: &Refused) -> String {
     for fault in &refused.errors {
         let place = fault.pointer.trim_start_matches(['?', '/']);
         let detail = sentence(&fault.detail);
-        said += &if place.is_empty() { format!("; {detail}") } else { format!("; {place}: {detail}") };
+        said.push_str("; ");
+        if !place.is_empty() {
+            said.push_str(place);
+            said.push_str(": ");
+        }
+        said.push_str(&detail);
     }
     match refused.code.as_str() {
-        "forbidden" => said += &format!(" (the token in {})", refused.token_file.display()),
+        "forbidden" => return format!("{said} (the token in {})", refused.token_file.display()),
         "not_found" if refused.detail.starts_with("There is nothing") => {
             said += ": the daemon may be older than this command, or [http] base_path is missing in its address";
         }

@@ -14,14 +14,22 @@ struct Page<T> {
     next: Option<String>,
 }
 
+/// Which page comes next.
+#[derive(Debug, Default)]
+enum Next {
+    First,
+    After(String),
+    #[default]
+    None,
+}
+
 /// Where in a list we are.
 #[derive(Debug)]
 pub struct Pages<'s> {
     server: &'s Server,
     path: String,
     query: Query,
-    /// Of the next page; `None` after the last one.
-    after: Option<Option<String>>,
+    next: Next,
 }
 
 impl<'s> Pages<'s> {
@@ -34,7 +42,7 @@ impl<'s> Pages<'s> {
     /// A list that comes in one piece.
     #[must_use]
     pub fn whole(server: &'s Server, path: &str, query: Query) -> Self {
-        Self { server, path: path.to_owned(), query, after: Some(None) }
+        Self { server, path: path.to_owned(), query, next: Next::First }
     }
 
     /// The next rows; none after the last page.
@@ -42,12 +50,17 @@ impl<'s> Pages<'s> {
     /// # Errors
     /// [`Failure`]; then the list is over.
     pub async fn next<T: DeserializeOwned>(&mut self) -> Result<Vec<T>, Failure> {
-        let Some(after) = self.after.take() else { return Ok(Vec::new()) };
+        let after = match std::mem::take(&mut self.next) {
+            Next::First => None,
+            Next::After(after) => Some(after),
+            Next::None => return Ok(Vec::new()),
+        };
         let query = self.query.clone().with("after", after);
         let Page { items, next } = self.server.get(&self.path, &query).await?;
-        self.after = next.map(Some);
+        let is_last = next.is_none();
+        self.next = next.map_or(Next::None, Next::After);
         // An empty page in the middle is not the end.
-        if items.is_empty() && self.after.is_some() { Box::pin(self.next()).await } else { Ok(items) }
+        if items.is_empty() && !is_last { Box::pin(self.next()).await } else { Ok(items) }
     }
 
     /// All that are left.

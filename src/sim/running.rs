@@ -73,7 +73,6 @@ impl Sim {
     }
 
     /// An administrator, for whoever plays them: says yes or no for an account's link to a program, now.
-    #[must_use]
     pub fn played(&self) -> impl Fn(&str, &str, By, bool) -> Result<(), NoSuchMove> + Send + Sync + use<> {
         let shared = self.shared.clone();
         move |account, program, by, agrees| {

@@ -71,7 +71,7 @@ pub(super) fn kept_without(errmsg: &str, secrets: &[&str]) -> String {
     }
     let tail = tail(&whole);
     let cut = unended(clip(&whole, ERRMSG_CHARS_MAX - tail.chars().count()));
-    unended(cut + &tail)
+    unended(cut + tail.as_str())
 }
 
 /// The explanation of a fault as it may be shown, without the secrets it may quote.

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
 use crate::{
+    alerting::evaluator::AlertEvaluator,
     cli::actor,
     config::{Config, Http, proxy_variables},
     credential::{self, ApiToken},
@@ -84,9 +85,17 @@ impl Door {
     }
 
     /// Serves until the end is asked for.
-    pub(super) async fn run(self, engine: &Engine, shutdown: &Shutdown) {
-        tokio::join!(self.api.run(shutdown), engine.tend(shutdown));
+    pub(super) async fn run(self, engine: &Engine, alerts: AlertEvaluator, shutdown: &Shutdown) {
+        tokio::join!(self.api.run(shutdown), engine.tend(shutdown), alerts.run(shutdown));
     }
+}
+
+/// What finds out what people must know; it is told on pages alone, for the demo has no channels.
+pub(super) async fn alerts(engine: &Arc<Engine>) -> anyhow::Result<AlertEvaluator> {
+    let config = Config::default();
+    let settings = daemon::alerting(&config);
+    let alerting = daemon::Alerting::start(engine, settings, Vec::new(), config.alerts.give_up_after).await?;
+    Ok(alerting.evaluator)
 }
 
 /// Ends token and user: a database that is kept opens to nobody.

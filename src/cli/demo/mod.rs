@@ -119,6 +119,7 @@ pub async fn run(args: &Demo) -> anyhow::Result<()> {
     // Nobody may read it, as behind `| head`: the first frame finds out.
     let _ = door.announce(&mut io::stdout().lock());
 
+    let alerts = door::alerts(&engine).await?;
     let work = driver.spawn(shutdown.clone());
     let (tell, told) = mpsc::unbounded_channel();
     let authorized = async {
@@ -133,7 +134,7 @@ pub async fn run(args: &Demo) -> anyhow::Result<()> {
         let shown = show(&engine, (stage, args.speed), told, &shutdown).await;
         (shown, engine.clock().now())
     };
-    let ((shown, ended), authorized, ()) = tokio::join!(shown, authorized, door.run(&engine, &shutdown));
+    let ((shown, ended), authorized, ()) = tokio::join!(shown, authorized, door.run(&engine, alerts, &shutdown));
     drop(work.await.context("the loop panicked, which is a defect of amplinkd")?);
     authorized?;
     let frame = shown?;

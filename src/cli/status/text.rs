@@ -74,7 +74,7 @@ pub(super) fn wrapped(text: &str, width: usize, first: &str, rest: &str) -> Stri
         line.push_str(word);
         is_empty = false;
     }
-    all + &line
+    all + line.as_str()
 }
 
 #[cfg(test)]

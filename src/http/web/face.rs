@@ -35,18 +35,17 @@ pub(super) async fn face(State(api): State<Api>, mut request: Request, inside: N
     }
     let (look, chosen) = look(&request);
     let takes = Takes::of(request.headers());
-    let form = match form::FORMS.iter().find_map(|prefix| path.strip_prefix(prefix)).map(str::to_owned) {
-        Some(target) => match form::translated(request, &target, &api).await {
+    let form = if let Some(target) = path.strip_prefix(form::FORMS) {
+        match form::translated(request, target, &api).await {
             Ok((translated, form)) => {
                 request = translated;
                 Some(form)
             }
             Err(problem) => return answer(&api, look, (None, takes), problem.into_response()).await,
-        },
-        None => {
-            without_look(&mut request);
-            None
         }
+    } else {
+        without_look(&mut request);
+        None
     };
     request.extensions_mut().insert(look.clone());
     let mut response = answer(&api, look, (form, takes), inside.run(request).await).await;

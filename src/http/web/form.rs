@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::http::api::{problem::Problem, query, state::Api, word::Word};
 
 /// Where forms are sent to.
-pub(super) const FORMS: [&str; 1] = ["/do/"];
+pub(super) const FORMS: &str = "/do/";
 
 /// What is known of a form when the API has answered.
 #[derive(Debug, Clone, Default)]

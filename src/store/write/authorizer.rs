@@ -4,7 +4,8 @@ use rusqlite::Row;
 
 use super::{
     authorization::{gone, judge, resume},
-    component::{NewToken, life},
+    component::NewToken,
+    component_row::life,
     programs,
 };
 use crate::{

@@ -18,6 +18,7 @@ pub mod claim;
 pub mod clock_correction;
 pub mod component;
 mod component_mend;
+mod component_row;
 pub mod daemon_mark;
 pub mod deliveries;
 pub(super) mod drift;

@@ -8,7 +8,7 @@ use reqwest::Method;
 use super::*;
 use crate::harness::wait_for;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PASSWORD: &str = "a long password of a test";
 
 /// What must never come out as a tag.

@@ -102,9 +102,9 @@ async fn accounts_alerts_users_and_tokens_are_changed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_is_imported_in_pieces_and_again_without_harm() {
     let far = Far::open(AT_REST).await;
-    let lines: String = (0..5_200).map(|n| format!("{ACCOUNT},wx{n:016},k{n}\n")).collect();
+    let lines: Vec<String> = (0..5_200).map(|n| format!("{ACCOUNT},wx{n:016},k{n}\n")).collect();
     let file = far.house.path("links.csv");
-    std::fs::write(&file, format!("account,program,key\n{lines}")).unwrap();
+    std::fs::write(&file, format!("account,program,key\n{}", lines.concat())).unwrap();
     let import = format!("request import {} -o json", file.display());
     let first = far.far(&import);
     assert_eq!(first.json(), serde_json::json!({ "lines": 5200, "accepted": 5200, "existing": 0 }), "{first:?}");

@@ -49,7 +49,7 @@ impl Browser {
     pub(super) async fn open(base: &str, scripts: Scripts) -> Option<Self> {
         let Some((driver, browser)) = found(&["chromedriver"]).zip(found(&["chromium", "google-chrome"])) else {
             assert!(
-                std::env::var("AMPLINKD_BROWSER").as_deref() != Ok("required"),
+                std::env::var_os("AMPLINKD_BROWSER").is_none_or(|how| how != "required"),
                 "chromium and chromedriver are required"
             );
             skipped("there is no chromium with a chromedriver");
@@ -112,9 +112,8 @@ impl Browser {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
-        if waited.await.is_err() {
-            panic!("it did not come about on {}:\n{}", self.url().await, self.text().await);
-        }
+        let is_over = waited.await.is_err();
+        assert!(!is_over, "it did not come about on {}:\n{}", self.url().await, self.text().await);
     }
 
     /// What the page says.
