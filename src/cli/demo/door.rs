@@ -23,7 +23,7 @@ use crate::{
         api,
         web::{
             self,
-            demo::{Answer, Demo, Play, Says, Side},
+            played::{Answer, Demo, Play, Says, Side},
         },
     },
     shutdown::Shutdown,

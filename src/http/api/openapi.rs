@@ -170,7 +170,7 @@ fn refusals(path: &str, is_get: bool, access: Option<Access>, has_body: bool) ->
         (is_act(path), &["409", "412"]),
         (is_change_of(&["/api/v1/requests", "/api/v1/requests/batch", "/api/v1/actions", "/api/v1/backups"]), &["409"]),
         (path == "/api/v1/events", &["406"]),
-        (path == "/api/v1/backups", &["404"]),
+        (["/api/v1/backups", "/api/v1/component"].contains(&path), &["404"]),
     ];
     wanted.into_iter().filter(|(is_wanted, _)| *is_wanted).flat_map(|(_, statuses)| statuses).copied().collect()
 }

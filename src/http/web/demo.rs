@@ -1,10 +1,6 @@
 //! What only a demo has: a link that signs in once, and a panel on which its administrators are played.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use askama::Template;
 use axum::{
@@ -14,92 +10,16 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-use subtle::ConstantTimeEq as _;
 
-use super::{form, view::View};
+use super::{
+    form,
+    played::{Answer, Demo},
+    view::View,
+};
 use crate::http::api::{identity::Origin, problem::Problem, sign_in, state::Api, text::Text, word::Word};
 
 /// A demo's clock is so fast that no session would last: theirs begin this far ahead.
 const AHEAD: Duration = Duration::from_hours(100 * 365 * 24);
-
-/// An administrator's answer.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Answer {
-    /// The official account.
-    pub account: String,
-    /// The mini program.
-    pub program: String,
-    /// Whose administrator answers.
-    pub by: Side,
-    /// What they say.
-    pub says: Says,
-    /// The page to come back to.
-    #[serde(rename = "_back", default)]
-    back: String,
-}
-
-/// Whose administrator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Side {
-    /// The account's.
-    Account,
-    /// The program's.
-    Program,
-}
-
-/// What an administrator says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Says {
-    /// They agree.
-    Yes,
-    /// They refuse.
-    No,
-}
-
-/// Has an administrator of the demo's world answer; what is wrong when none can.
-pub type Play = dyn Fn(&Answer) -> Result<(), String> + Send + Sync;
-
-/// What a demo adds to the pages.
-#[derive(Clone)]
-pub struct Demo(Arc<Parts>);
-
-struct Parts {
-    ticket: Mutex<Option<SecretString>>,
-    user: String,
-    play: Box<Play>,
-}
-
-impl fmt::Debug for Demo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Demo").field("user", &self.0.user).finish_non_exhaustive()
-    }
-}
-
-impl Demo {
-    /// Whoever brings the ticket first is this user.
-    #[must_use]
-    pub fn new(ticket: SecretString, user: String, play: Box<Play>) -> Self {
-        Self(Arc::new(Parts { ticket: Mutex::new(Some(ticket)), user, play }))
-    }
-
-    fn is_ticket(&self, shown: &str) -> bool {
-        let ticket = self.0.ticket.lock().unwrap_or_else(PoisonError::into_inner);
-        ticket.as_ref().is_some_and(|ticket| ticket.expose_secret().as_bytes().ct_eq(shown.as_bytes()).into())
-    }
-
-    fn take(&self, shown: &str) -> bool {
-        let is_ticket = self.is_ticket(shown);
-        if is_ticket {
-            *self.0.ticket.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        }
-        is_ticket
-    }
-}
 
 pub(super) fn routes() -> Router<Api> {
     Router::new().route("/enter/{ticket}", get(show).post(enter)).route("/demo/answer", post(answer))
@@ -139,14 +59,14 @@ async fn enter(
     if !demo.take(&ticket) {
         return Err(used_up());
     }
-    let cookie = sign_in::begin(&api, demo.0.user.clone(), (address, &headers), api.now() + AHEAD).await?;
+    let cookie = sign_in::begin(&api, demo.user(), (address, &headers), api.now() + AHEAD).await?;
     let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, view.url("/"))]).into_response();
     response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
     Ok(response)
 }
 
 async fn answer(Extension(demo): Extension<Demo>, view: View, Form(answer): Form<Answer>) -> Result<Response, Problem> {
-    (demo.0.play)(&answer).map_err(|wrong| {
+    demo.play(&answer).map_err(|wrong| {
         let zh = format!("该管理员目前没有待答复的邀请：{wrong}。");
         Problem::new(Word::Changed, Text::new(format!("That administrator has nothing to answer now: {wrong}."), zh))
     })?;

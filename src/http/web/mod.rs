@@ -22,7 +22,7 @@ mod audit_words;
 mod channels;
 mod charts;
 mod conflicts;
-pub mod demo;
+mod demo;
 mod face;
 mod filtered;
 mod form;
@@ -30,6 +30,7 @@ mod lists;
 mod me;
 mod overview;
 mod plan;
+pub mod played;
 mod programs;
 mod report;
 mod request;
@@ -43,7 +44,7 @@ mod words;
 
 use axum::{Extension, Router, middleware::from_fn_with_state, routing::get};
 
-use self::{demo::Demo, shared::Shared};
+use self::{played::Demo, shared::Shared};
 use super::api::{Pages, state::Api};
 
 /// All pages, and what a demo adds to them.

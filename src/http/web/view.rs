@@ -9,7 +9,7 @@ use axum::{
 };
 use jiff::tz::TimeZone;
 
-use super::{assets, demo::Demo};
+use super::{assets, played::Demo};
 use crate::{
     domain::{
         event::{AlertPhase, ConflictPhase, EventType},

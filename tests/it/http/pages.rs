@@ -95,7 +95,8 @@ impl House {
     }
 
     async fn page(&self, path: &str, cookie: &str) -> Said {
-        Said::of(self.ask(Method::GET, path).header("Cookie", cookie).send().await.unwrap()).await
+        let asked = self.ask(Method::GET, path).header("Cookie", cookie).header("Accept", "text/html");
+        Said::of(asked.send().await.unwrap()).await
     }
 
     async fn form(&self, path: &str, cookie: &str, fields: &[(&str, &str)]) -> Said {
