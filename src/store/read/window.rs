@@ -320,7 +320,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_page_of_alerts_actions_or_conflicts_reads_them_all() {
-        let watched = Watched::open(80_000).await;
+        let watched = Watched::open(200_000).await;
         let store = &watched.store;
         let [half, quarter] = [12_000, 6_000];
         let (open, resolved) = (AlertState::OPEN.to_vec(), vec![AlertState::Resolved]);
@@ -364,7 +364,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_page_of_accounts_reads_them_all() {
-        let watched = Watched::open(80_000).await;
+        let watched = Watched::open(200_000).await;
         let (store, all) = (&watched.store, AccountFilter::default());
         let state = |state: &str| AccountFilter { state: some(state), ..AccountFilter::default() };
         let by = |by: &[SuspendedBy]| AccountFilter { suspended_by: by.to_vec(), ..AccountFilter::default() };
