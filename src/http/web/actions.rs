@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 
-use super::{lists, view::View};
+use super::{filtered::Filtered, view::View};
 use crate::{
     domain::identity::Role,
     http::api::{actions, identity::Caller, problem::Problem, query::Query, state::Api},
@@ -19,9 +19,7 @@ use crate::{
 struct ActionsPage<'p> {
     view: &'p View,
     rows: Vec<ActionView>,
-    chips: Vec<lists::Chip>,
-    next: Option<String>,
-    is_first: bool,
+    list: Filtered,
     /// Others' actions are shown to an admin alone.
     is_own: bool,
 }
@@ -35,15 +33,7 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let is_own = caller.role < Role::Admin;
     let rows = actions::list(State(api), caller, query).await?;
-    let fields = lists::fields(&view);
-    Ok(view.page(&ActionsPage {
-        rows: rows.items,
-        chips: lists::chips(&view, &fields),
-        next: lists::next(&view, &fields, rows.next),
-        is_first: lists::is_first(&view),
-        is_own,
-        view: &view,
-    }))
+    Ok(view.page(&ActionsPage { rows: rows.items, list: Filtered::of(&view, &[], rows.next), is_own, view: &view }))
 }
 
 #[derive(Template)]

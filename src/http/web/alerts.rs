@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 
-use super::{lists, view::View};
+use super::{filtered::Filtered, view::View};
 use crate::{
     http::api::{alerts, problem::Problem, query::Query, requests, state::Api, tag},
     store::read::{
@@ -21,11 +21,7 @@ struct AlertsPage<'p> {
     view: &'p View,
     groups: Vec<AlertGroup>,
     rows: Vec<AlertView>,
-    presets: Vec<lists::Preset>,
-    chips: Vec<lists::Chip>,
-    fields: Vec<(String, String)>,
-    next: Option<String>,
-    is_first: bool,
+    list: Filtered,
 }
 
 impl AlertsPage<'_> {
@@ -45,15 +41,10 @@ pub(super) async fn list(State(api): State<Api>, view: View, query: Query) -> Re
         (view.t("Snoozed", "已静默"), "state=snoozed"),
         (view.t("Resolved", "已解决"), "state=resolved"),
     ];
-    let fields = lists::fields(&view);
     Ok(view.page(&AlertsPage {
         groups: groups.items,
         rows: rows.items,
-        presets: lists::presets(&view, &presets),
-        chips: lists::chips(&view, &fields),
-        next: lists::next(&view, &fields, rows.next),
-        is_first: lists::is_first(&view),
-        fields,
+        list: Filtered::of(&view, &presets, rows.next),
         view: &view,
     }))
 }

@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 
-use super::{lists, view::View};
+use super::{filtered::Filtered, view::View};
 use crate::{
     http::api::{channels, problem::Problem, query::Query, state::Api},
     store::read::alert_views::{ChannelView, DeliveryView},
@@ -32,9 +32,7 @@ struct ChannelPage<'p> {
     view: &'p View,
     row: ChannelView,
     deliveries: Vec<DeliveryView>,
-    presets: Vec<lists::Preset>,
-    next: Option<String>,
-    is_first: bool,
+    list: Filtered,
 }
 
 /// One channel with its messages.
@@ -53,9 +51,7 @@ pub(super) async fn show(
     ];
     Ok(view.page(&ChannelPage {
         row,
-        presets: lists::presets(&view, &presets),
-        next: lists::next(&view, &lists::fields(&view), deliveries.next),
-        is_first: lists::is_first(&view),
+        list: Filtered::of(&view, &presets, deliveries.next),
         deliveries: deliveries.items,
         view: &view,
     }))

@@ -1,9 +1,22 @@
-//! A list with filters, as its page draws it around the rows.
+//! A list with filters, as its page draws it around the rows: presets, the filters in force, and the way to the next page. All
+//! of it stands in the address.
 
-use super::{
-    lists::{self, Chip, Preset},
-    view::View,
-};
+use super::view::View;
+use crate::http::api::query;
+
+/// A list that people ask for again and again.
+pub(super) struct Preset {
+    pub(super) what: &'static str,
+    pub(super) query: &'static str,
+    pub(super) is_here: bool,
+}
+
+/// A filter in force, and the page without it.
+pub(super) struct Chip {
+    pub(super) name: String,
+    pub(super) value: String,
+    pub(super) without: String,
+}
 
 /// What stands around the rows of a list.
 pub(super) struct Filtered {
@@ -18,12 +31,12 @@ pub(super) struct Filtered {
 impl Filtered {
     /// Around this page of a list. A preset is what it is called and its query; `next` is the cursor of the next page.
     pub(super) fn of(view: &View, presets: &[(&'static str, &'static str)], next: Option<String>) -> Self {
-        let fields = lists::fields(view);
+        let fields = fields(view);
         Self {
-            presets: lists::presets(view, presets),
-            chips: lists::chips(view, &fields),
-            next: lists::next(view, &fields, next),
-            is_first: lists::is_first(view),
+            presets: drawn(view, presets),
+            chips: chips(view, &fields),
+            next: following(view, &fields, next),
+            is_first: is_first(view),
             fields,
         }
     }
@@ -38,4 +51,49 @@ impl Filtered {
         let values = self.fields.iter().filter(|(given, _)| given == name);
         values.flat_map(|(_, values)| values.split(',')).any(|given| given == value)
     }
+}
+
+/// The filters of this page, as forms and links carry them on.
+fn fields(view: &View) -> Vec<(String, String)> {
+    let is_of_page = |name: &str| ["after", "limit"].contains(&name);
+    query::pairs(&view.look.query).into_iter().filter(|(name, _)| !is_of_page(name)).collect()
+}
+
+/// Presets, of which one may be the page itself.
+fn drawn(view: &View, presets: &[(&'static str, &'static str)]) -> Vec<Preset> {
+    let here = &view.look.query;
+    presets.iter().map(|(what, query)| Preset { what, query, is_here: here == query }).collect()
+}
+
+/// The filters in force.
+fn chips(view: &View, fields: &[(String, String)]) -> Vec<Chip> {
+    let chip = |(at, (name, value)): (usize, &(String, String))| {
+        let others = fields.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, field)| field);
+        Chip { name: name.clone(), value: value.clone(), without: address(view, others) }
+    };
+    fields.iter().enumerate().map(chip).collect()
+}
+
+/// The next page.
+fn following(view: &View, fields: &[(String, String)], after: Option<String>) -> Option<String> {
+    let after = ("after".to_owned(), after?);
+    Some(address(view, fields.iter().chain([&after])))
+}
+
+/// Whether this is the first page of its list.
+fn is_first(view: &View) -> bool {
+    query::pairs(&view.look.query).iter().all(|(name, _)| name != "after")
+}
+
+impl View {
+    /// Where the list of this page begins.
+    pub(super) fn first(&self) -> String {
+        address(self, fields(self).iter())
+    }
+}
+
+fn address<'f>(view: &View, fields: impl Iterator<Item = &'f (String, String)>) -> String {
+    let pairs: Vec<String> = fields.map(|(name, value)| format!("{name}={}", query::encoded(value))).collect();
+    let joint = if pairs.is_empty() { "" } else { "?" };
+    view.url(&format!("{}{joint}{}", view.look.path, pairs.join("&")))
 }

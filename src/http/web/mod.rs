@@ -26,7 +26,6 @@ mod demo;
 mod face;
 mod filtered;
 mod form;
-mod lists;
 mod me;
 mod overview;
 mod plan;

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{extract::State, response::Response};
 
-use super::{lists, view::View};
+use super::{filtered::Filtered, view::View};
 use crate::{
     http::api::{page::Page, problem::Problem, query::Query, requests, state::Api},
     store::read::{
@@ -18,12 +18,7 @@ struct RequestsPage<'p> {
     view: &'p View,
     rows: &'p [RequestView],
     filter: &'p RequestFilter,
-    presets: Vec<lists::Preset>,
-    chips: Vec<lists::Chip>,
-    /// The filters, for forms.
-    fields: Vec<(String, String)>,
-    next: Option<String>,
-    is_first: bool,
+    list: Filtered,
 }
 
 impl RequestsPage<'_> {
@@ -55,15 +50,10 @@ pub(super) async fn list(State(api): State<Api>, view: View, mut query: Query) -
         (view.t("Failed or refused", "失败或被拒"), "state=failed,rejected,lapsed"),
         (view.t("All", "全部"), ""),
     ];
-    let fields = lists::fields(&view);
     Ok(view.page(&RequestsPage {
         rows: &items,
         filter: &filter,
-        presets: lists::presets(&view, &presets),
-        chips: lists::chips(&view, &fields),
-        next: lists::next(&view, &fields, next),
-        is_first: span.after.is_none(),
-        fields,
+        list: Filtered::of(&view, &presets, next),
         view: &view,
     }))
 }

@@ -35,7 +35,7 @@ impl View {
             "delivered" => self.t("Delivered", "已送达"),
             "dead" => self.t("Given up", "已放弃"),
             "running" => self.t("Running", "进行中"),
-            "done" => self.t("Done", "已完成"),
+            "done" | "finished" => self.t("Done", "已完成"),
             "authorized" => self.t("Authorized", "已授权"),
             "unauthorized" => self.t("Withdrawn", "已取消授权"),
             other => other,
@@ -45,7 +45,7 @@ impl View {
     /// How a state looks: good, bad, waiting for somebody, or neither.
     pub(super) fn tone(&self, word: &str) -> &'static str {
         match word {
-            "linked" | "unlinked" | "active" | "resolved" | "delivered" | "done" | "authorized" => "good",
+            "linked" | "unlinked" | "active" | "resolved" | "delivered" | "done" | "finished" | "authorized" => "good",
             "rejected" | "failed" | "firing" | "dead" | "suspended" | "unread" | "unauthorized" => "bad",
             "awaiting_account_admin"
             | "awaiting_program_admin"

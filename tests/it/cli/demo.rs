@@ -91,6 +91,63 @@ fn the_demo_answers_the_line_that_it_prints_and_ends_its_token() {
 }
 
 #[test]
+fn the_link_of_the_demo_signs_in_once_and_its_administrators_are_played() {
+    if !can("curl", &["--version"]) {
+        return skipped("there is no curl");
+    }
+    let desk = Desk::new();
+    let mut demo = desk.process("demo --plain --requests 20 --speed 1000");
+    let mut demo = Shown(demo.stdout(Stdio::piped()).spawn().expect("it starts"));
+    let mut lines = BufReader::new(demo.0.stdout.take().expect("its words"));
+    let mut line = String::new();
+    while !line.contains("/enter/") {
+        line.clear();
+        assert!(lines.read_line(&mut line).is_ok_and(|read| read > 0), "it ended without a link");
+    }
+    let link = line.trim().to_owned();
+    let base = link.split("/enter/").next().expect("an address").to_owned();
+    let jar = desk.folder.path().join("jar");
+    let curl = |rest: &str| {
+        let jar = jar.display();
+        shell(&format!("curl -sS --noproxy '*' -H 'Accept: text/html' -b {jar} -c {jar} -w '%{{http_code}}' {rest}"))
+    };
+    // Whoever only looks at the link uses nothing up.
+    for _ in 0..2 {
+        assert!(curl(&link).ends_with("200"));
+    }
+    assert!(curl(&format!("{base}/")).ends_with("303"), "nobody has signed in yet");
+    assert!(curl(&format!("-X POST {link}")).ends_with("303"));
+    assert!(curl(&format!("-X POST {link}")).ends_with("404"), "it works once");
+    let overview = curl(&format!("{base}/"));
+    assert!(overview.ends_with("200") && overview.contains("Who is waited for"), "{overview}");
+    let waiting = (0..LOOKS).find_map(|_| {
+        thread::sleep(LOOK);
+        let rows: Value = serde_json::from_str(
+            curl(&format!("'{base}/api/v1/requests?state=awaiting_account_admin'")).strip_suffix("200")?,
+        )
+        .ok()?;
+        rows["items"].as_array()?.last().cloned()
+    });
+    let waiting = waiting.expect("somebody is waited for");
+    let played = |says: &str| {
+        let fields = [("account", &waiting["account"]), ("program", &waiting["program"])]
+            .map(|(name, value)| format!("-d {name}={}", value.as_str().expect("a text")));
+        curl(&format!("{} -d by=account -d says={says} -d _back=/ {base}/demo/answer", fields.join(" ")))
+    };
+    assert!(played("no").ends_with("303"));
+    let again = played("yes");
+    assert!(again.ends_with("409"), "nothing is left to answer: {again}");
+    let id = waiting["id"].as_str().expect("an id");
+    let is_seen = (0..LOOKS).any(|_| {
+        thread::sleep(LOOK);
+        let row = curl(&format!("{base}/api/v1/requests/{id}"));
+        serde_json::from_str::<Value>(row.strip_suffix("200").unwrap_or_default())
+            .is_ok_and(|row| row["state"] == "lapsed")
+    });
+    assert!(is_seen, "the account's administrator said no");
+}
+
+#[test]
 fn the_demo_takes_the_next_free_port() {
     let desk = Desk::new();
     // It may be taken by a demo beside this test, which is as well.

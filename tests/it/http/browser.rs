@@ -35,6 +35,8 @@ impl House {
                  UPDATE request SET state = 'awaiting_program_admin', since = since - 7200000, attempt = 1 WHERE program = 'wx0000000000000002';
                  UPDATE request SET state = 'rejected', finished_at = since, attempt = 1, seen_status = 3
                  WHERE program = 'wx0000000000000005';
+                 INSERT INTO account (account, state, since, trouble, failures, last_error, unread_since)
+                 VALUES ('wx00000000000000c2', 'active', 1790000000000, 'token', 3, 'no token came', 1790000000000);
                  INSERT INTO alert (id, key, rule, reason, request_id, account, program, state, since, fired_at, message_en,
                                     message_zh)
                  SELECT '0197c2d6-0000-7000-8000-000000000001', 'rejected/' || r.id, 'rejected', 'rejected.program_admin', r.id,

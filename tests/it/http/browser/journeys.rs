@@ -77,3 +77,21 @@ async fn all_of_it_goes_by_keyboard_alone() {
     browser.until(async || browser.url().await.ends_with(&ids[1])).await;
     browser.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_not_read_is_found_and_says_why_in_both_languages() {
+    let (house, _) = House::lived_in().await;
+    let Some(browser) = house.signed_in(Scripts::Off).await else { return };
+    for (look, unread, why) in [("lang=en&theme=dark", "unread", "token"), ("lang=zh&theme=light", "无法读取", "token")]
+    {
+        browser.go(&format!("/?{look}")).await;
+        browser.says(unread).await;
+        browser.click("#machine ~ dl a[href*='trouble=token']").await;
+        browser.until(async || browser.url().await.contains("trouble=token")).await;
+        browser.click("tbody a[href*='wx00000000000000c2']").await;
+        browser.until(async || browser.url().await.ends_with("/accounts/wx00000000000000c2")).await;
+        browser.says(why).await;
+        browser.says("no token came").await;
+    }
+    browser.close().await;
+}
