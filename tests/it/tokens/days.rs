@@ -144,14 +144,14 @@ impl Days {
         let now = self.platform.now();
         if self.dice.random_bool(1.0 / 3.0) {
             self.platform.sim.world().revoke(&account, now).unwrap();
-            self.platform.taken_up().await;
+            self.platform.taken_up_in_time().await;
             self.platform.pass(0, 1);
             let now = self.platform.now();
             self.platform.sim.world().authorize(&account, AuthorizerKind::Account, None, now).unwrap();
         } else {
             self.platform.sim.world().reauthorize(&account, None, now).unwrap();
         }
-        self.platform.taken_up().await;
+        self.platform.taken_up_in_time().await;
         self.events.push((account, now));
         self.asked.events += 1;
     }
