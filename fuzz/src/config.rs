@@ -233,6 +233,7 @@ fn written_again(loaded: &Loaded) {
             "body_bytes",
             "proxy",
             "open",
+            "sample_ratio",
         ];
         let is_bare = bare.iter().any(|key| setting.key.ends_with(&format!(".{key}")));
         let value = if is_bare { setting.value.clone() } else { Value::String(setting.value.clone()).to_string() };

@@ -106,7 +106,9 @@ async fn read(response: reqwest::Response) -> Value {
 }
 
 fn keys(item: &Value) -> Vec<&str> {
-    item.as_object().unwrap().keys().map(String::as_str).collect()
+    let mut keys: Vec<&str> = item.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
 }
 
 #[tokio::test]
