@@ -24,6 +24,7 @@ if (["done", "lang", "theme"].some((name) => address.searchParams.has(name))) {
 
 let tag = null;
 let asking = false;
+let again = false;
 
 // Whether a change would move something under the reader's hand.
 function atWork() {
@@ -34,13 +35,16 @@ function atWork() {
 }
 
 async function refresh() {
+  if (asking) again = true;
   if (asking || document.hidden || !signedIn || main().dataset.live === "none") return;
   asking = true;
   try {
-    const headers = tag ? { "If-None-Match": tag } : {};
+    const headers = tag ? { Accept: "text/html", "If-None-Match": tag } : { Accept: "text/html" };
     const answer = await fetch(location.href, { headers, redirect: "manual", cache: "no-store" });
-    showAway(false);
-    if (answer.type === "opaqueredirect") return location.reload();
+    // A proxy says so where the daemon is away.
+    showAway([502, 503, 504].includes(answer.status));
+    // Signed out, or gone.
+    if (answer.type === "opaqueredirect" || [401, 403, 404].includes(answer.status)) return location.reload();
     if (answer.status !== 200) return;
     const known = tag;
     tag = answer.headers.get("ETag");
@@ -55,6 +59,8 @@ async function refresh() {
     showAway(true);
   } finally {
     asking = false;
+    if (again) changed();
+    again = false;
   }
 }
 
@@ -65,11 +71,7 @@ function mainOf(text) {
 // Whether a page says what is shown already; ages alone are no news for a list.
 function same(text) {
   const other = mainOf(text);
-  const words = (of) => {
-    const copy = of.cloneNode(true);
-    for (const gone of copy.querySelectorAll("time, .banner")) gone.remove();
-    return copy.textContent.replace(/\s+/g, " ");
-  };
+  const words = (of) => [...of.querySelectorAll("tbody a, .chip, .empty")].map((one) => (one.href ?? "") + one.textContent).join();
   return other !== null && words(other) === words(main()) && main().dataset.live === "ask";
 }
 
@@ -94,11 +96,15 @@ function showAway(is) {
 const channel = "BroadcastChannel" in window ? new BroadcastChannel("amplinkd" + base) : null;
 let stream = null;
 let release = null;
+let turn = null;
 let soon = null;
+let late = null;
 
+// Soon, however fast events come; and once more when they have ended, for figures may be a second old.
 function changed() {
-  clearTimeout(soon);
-  soon = setTimeout(refresh, 500);
+  soon ??= setTimeout(() => { soon = null; refresh(); }, 700);
+  clearTimeout(late);
+  late = setTimeout(refresh, 3000);
 }
 
 channel?.addEventListener("message", ({ data }) => {
@@ -128,18 +134,21 @@ function listen() {
 }
 
 function lead() {
-  if (!signedIn || document.hidden || release) return;
+  if (!signedIn || document.hidden || release || turn) return;
+  turn = new AbortController();
   const hold = () => new Promise((done) => {
     if (document.hidden) return done();
     release = done;
     listen();
   });
   // Without locks (a page that did not come over TLS) every tab has a stream of its own.
-  if (navigator.locks) navigator.locks.request("amplinkd" + base, hold);
+  if (navigator.locks) navigator.locks.request("amplinkd" + base, { signal: turn.signal }, hold).catch(() => {});
   else hold();
 }
 
 function rest() {
+  turn?.abort();
+  turn = null;
   stream?.close();
   stream = null;
   release?.();
@@ -162,7 +171,9 @@ setInterval(() => { if (away && !away.hidden) refresh(); }, 3000);
 
 document.addEventListener("submit", async (event) => {
   const form = event.target;
-  const is = form.method === "post" && new URL(form.action).pathname.startsWith(base + "/do/");
+  // Not `form.action`, which is a field of that name where there is one.
+  const target = form.getAttribute("action") ?? "";
+  const is = form.getAttribute("method") === "post" && new URL(target, location.href).pathname.startsWith(base + "/do/");
   if (!is || form.querySelector("[name=_show]")) return;
   event.preventDefault();
   const button = form.querySelector("button");
@@ -170,11 +181,11 @@ document.addEventListener("submit", async (event) => {
   button.setAttribute("aria-busy", "true");
   try {
     const body = new URLSearchParams(new FormData(form));
-    const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+    const answer = await fetch(target, { method: "POST", body, headers: { Accept: "application/json" } });
     const said = await answer.json();
     if (!answer.ok) return complain(form, [said.detail, ...(said.errors ?? []).map((wrong) => wrong.detail)].join(" "));
     const back = new URL(base + (body.get("_back") ?? "/"), location.href);
-    if (!form.action.endsWith("/session")) back.searchParams.set("done", new URL(form.action).pathname.split("/").pop());
+    if (!target.endsWith("/session")) back.searchParams.set("done", new URL(target, location.href).pathname.split("/").pop());
     location.assign(said.location ?? back);
   } catch {
     showAway(true);
@@ -199,6 +210,7 @@ function complain(form, text) {
 
 let at = -1;
 let before = "";
+let pressed = 0;
 const rows = () => [...main().querySelectorAll("table.rows tbody tr, .groups > li")];
 
 function mark() {
@@ -221,8 +233,9 @@ document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") event.target.blur();
     return;
   }
-  const was = before;
+  const was = Date.now() - pressed < 1500 ? before : "";
   before = event.key;
+  pressed = Date.now();
   if (was === "g" && places[event.key]) return location.assign(base + places[event.key]);
   if (event.key === "/") {
     event.preventDefault();

@@ -57,7 +57,7 @@ impl Door {
     /// Nothing can be listened at, or the token cannot be kept; the sentence says which.
     pub(super) async fn open(engine: &Arc<Engine>, sim: &Sim, shutdown: &Shutdown) -> anyhow::Result<Self> {
         user(engine).await?;
-        let ticket = credential::session_secret();
+        let ticket = ticket();
         let demo = Demo::new(ticket.clone(), NAME.to_owned(), play(sim));
         let api = listen(engine, shutdown).await?.measuring(daemon::metrics(engine)).with_pages(web::pages(Some(demo)));
         let address = api.address().context("the API has no address")?;
@@ -69,12 +69,17 @@ impl Door {
         self.address
     }
 
+    /// Where the dashboard is entered; it works once.
+    pub(super) fn link(&self) -> String {
+        format!("http://{}/enter/{}", self.address, self.ticket.expose_secret())
+    }
+
     /// Says how to use it, in lines that work as pasted.
     pub(super) fn announce(&self, out: &mut impl Write) -> io::Result<()> {
         // Where a proxy is set, curl would ask it for this machine, too.
         let direct = if proxy_variables().is_empty() { "" } else { " --noproxy '*'" };
         writeln!(out, "Open the dashboard; the link signs you in, once:\n")?;
-        writeln!(out, "  http://{}/enter/{}\n", self.address, self.ticket.expose_secret())?;
+        writeln!(out, "  {}\n", self.link())?;
         writeln!(out, "The HTTP API answers until the demo ends (docs/http.md):\n")?;
         writeln!(
             out,
@@ -106,6 +111,13 @@ pub(super) async fn close(engine: &Engine) -> anyhow::Result<()> {
     let action = Action::of(ActionKind::RemoveUser, NAME, &actor::by(), now);
     engine.store().change_user(NAME.to_owned(), UserChange::Removed, action, now).await?;
     Ok(())
+}
+
+/// Half of a session's secret: 128 bits, in a link that fits a terminal.
+fn ticket() -> SecretString {
+    let secret = credential::session_secret();
+    let secret = secret.expose_secret();
+    SecretString::from(secret.get(..32).unwrap_or(secret))
 }
 
 /// Somebody to sign in as, with a password that nobody knows.

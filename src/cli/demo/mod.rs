@@ -115,7 +115,7 @@ pub async fn run(args: &Demo) -> anyhow::Result<()> {
     door.by(actor::by()).accept(world::wishes(&sim, args.requests)).await?;
     let (engine, driver) = daemon::drive(store, Arc::clone(&shared), wechat, settings).await?;
     let door = Door::open(&engine, &sim, &shutdown).await?;
-    let stage = Stage { is_live: !args.plain && io::stdout().is_terminal(), api: door.address() };
+    let stage = Stage { is_live: !args.plain && io::stdout().is_terminal(), api: door.address(), link: door.link() };
     // Nobody may read it, as behind `| head`: the first frame finds out.
     let _ = door.announce(&mut io::stdout().lock());
 
@@ -160,12 +160,14 @@ fn settings() -> anyhow::Result<Settings> {
 }
 
 /// Where the demo is shown.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Stage {
     /// To a person at a terminal, who may want to look around when all is done.
     is_live: bool,
     /// Where the API answers.
     api: SocketAddr,
+    /// Where the dashboard is entered, once.
+    link: String,
 }
 
 /// Shows what happens until the end is asked for, elsewhere than on a terminal until everything is settled; asks for the end
@@ -176,7 +178,7 @@ async fn show(
     mut told: mpsc::UnboundedReceiver<String>,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Frame> {
-    let mut screen = Screen::new(stage.is_live, speed, stage.api);
+    let mut screen = Screen::new(stage.is_live, speed, (stage.api, stage.link));
     let mut tick = tokio::time::interval(FRAME);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut frame = Frame::default();

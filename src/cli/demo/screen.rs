@@ -145,6 +145,8 @@ pub(super) struct Screen {
     speed: u32,
     /// Where the API answers.
     api: SocketAddr,
+    /// Where the dashboard is entered.
+    link: String,
     /// Lines of the last frame, to be drawn over.
     drawn: usize,
     recent: Vec<String>,
@@ -152,8 +154,8 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn new(is_live: bool, speed: u32, api: SocketAddr) -> Self {
-        Self { is_live, look: Look::of_stdout(), speed, api, drawn: 0, recent: Vec::new(), drawn_at: None }
+    pub(super) fn new(is_live: bool, speed: u32, (api, link): (SocketAddr, String)) -> Self {
+        Self { is_live, look: Look::of_stdout(), speed, api, link, drawn: 0, recent: Vec::new(), drawn_at: None }
     }
 
     /// Draws one frame.
@@ -212,6 +214,8 @@ impl Screen {
         lines.push(String::new());
         lines.extend(frame.platform.as_ref().map(|platform| platform.line(frame.now)));
         lines.push(self.pace(frame));
+        // Where a terminal is low, the lines at its foot are those that are seen.
+        lines.push(format!("  dashboard: {}", self.link));
         lines
     }
 

@@ -190,6 +190,14 @@ fn not_allowed(path: &str) -> Response {
     response
 }
 
+/// Who asks, where somebody does who has signed in.
+pub(in crate::http) async fn caller(api: &Api, headers: &HeaderMap, peer: Option<Peer>) -> Option<Caller> {
+    if cookie::of(headers).is_none() && api.http.proxy.is_none() {
+        return None;
+    }
+    authenticate(api, headers, peer).await.ok()
+}
+
 async fn authenticate(api: &Api, headers: &HeaderMap, peer: Option<Peer>) -> Result<Caller, Problem> {
     let from = origin(headers, peer, api.http.proxy.as_ref());
     if let Some(token) = bearer(headers) {

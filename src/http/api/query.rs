@@ -23,6 +23,9 @@ use crate::{
 pub(super) const LIMITS: RangeInclusive<u32> = 1..=500;
 const LIMIT: u32 = 50;
 
+/// Labels of one filter: each is another join.
+const LABELS_MAX: usize = 20;
+
 /// What is still to be read of the query, and what was wrong so far.
 #[derive(Debug, Default)]
 pub struct Query {
@@ -152,6 +155,11 @@ impl Query {
     /// Labels as `NAME=VALUE`, each repeated: a value may hold a comma.
     pub fn labels(&mut self) -> Vec<(String, String)> {
         let values = self.take("label");
+        if values.len() > LABELS_MAX {
+            let (en, zh) = (format!("at most {LABELS_MAX} labels"), format!("最多 {LABELS_MAX} 个标签"));
+            self.wrong("label", Text::new(en, zh));
+            return Vec::new();
+        }
         self.read("label", values, |value| {
             request_page::label(value).map_err(|wrong| Text::new(wrong, "应为标签 NAME=VALUE，例如 shop=12"))
         })

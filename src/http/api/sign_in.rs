@@ -1,7 +1,7 @@
 //! Signing in and out: a name and a password become a session. Whoever guesses is slowed down, and learns nothing from how
 //! long an answer takes.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use axum::{
     extract::{Path, State},
@@ -25,10 +25,7 @@ use super::{
 };
 use crate::{
     credential,
-    domain::{
-        action::{ActionKind, Actor, By, Via},
-        time::Time,
-    },
+    domain::action::{ActionKind, Actor, By, Via},
     store::write::{
         action::Action,
         sessions::{LASTS, NewSession, SessionView},
@@ -73,7 +70,7 @@ pub(super) async fn sign_in(
         return Err(Problem::new(Word::Unauthenticated, text));
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
-    let cookie = begin(&api, name, (address, &headers), api.now()).await?;
+    let cookie = begin(&api, name, (address, &headers), Duration::ZERO).await?;
     response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
     Ok(response)
 }
@@ -89,13 +86,14 @@ async fn is_right(api: &Api, password: SecretString, known: Option<UserPassword>
     tokio::task::spawn_blocking(compare).await.map_err(|_| Problem::of(Word::Defect))
 }
 
-/// Begins a session in place of the one that the browser had, as if it were this moment, and answers with its cookie.
+/// Begins a session in place of the one that the browser had, and answers with its cookie. It lasts longer by `more`.
 pub(in crate::http) async fn begin(
     api: &Api,
     user: String,
     (address, headers): (Option<IpAddr>, &HeaderMap),
-    now: Time,
+    more: Duration,
 ) -> Result<Option<HeaderValue>, Problem> {
+    let now = api.now();
     let actor =
         Actor { name: user.clone(), via: Via::Web, token: None, address: address.map(|address| address.to_string()) };
     let by = By::new(actor);
@@ -115,7 +113,7 @@ pub(in crate::http) async fn begin(
         agent: agent.map(|agent| agent.chars().take(AGENT_MAX).collect()),
     };
     let action = Action::of(ActionKind::SignIn, session.id.clone(), &by, now);
-    api.store().begin_session(session, action, now).await?;
+    api.store().begin_session(session, action, now + more).await?;
     Ok(cookie::set(secret.expose_secret(), LASTS.as_secs(), &api.http.base_path, headers))
 }
 

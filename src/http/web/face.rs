@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     domain::text::Language,
-    http::api::{problem::Problem, query, state::Api, tag, text, word::Word},
+    http::{
+        api::{identity, problem::Problem, query, state::Api, tag, text, word::Word},
+        peer::Peer,
+    },
 };
 
 /// How long a browser keeps what was chosen, in seconds: a year.
@@ -35,26 +38,45 @@ pub(super) async fn face(State(api): State<Api>, mut request: Request, inside: N
     }
     let (look, chosen) = look(&request);
     let takes = Takes::of(request.headers());
+    let who = Who { headers: request.headers().clone(), peer: request.extensions().get::<Peer>().copied() };
     let form = if let Some(target) = path.strip_prefix(form::FORMS) {
         match form::translated(request, target, &api).await {
             Ok((translated, form)) => {
                 request = translated;
                 Some(form)
             }
-            Err(problem) => return answer(&api, look, (None, takes), problem.into_response()).await,
+            Err(problem) => return answer(&api, (look, &who), (None, takes), problem.into_response()).await,
         }
     } else {
         without_look(&mut request);
         None
     };
     request.extensions_mut().insert(look.clone());
-    let mut response = answer(&api, look, (form, takes), inside.run(request).await).await;
+    let mut response = answer(&api, (look, &who), (form, takes), inside.run(request).await).await;
     for (name, word) in chosen {
         let base = if api.http.base_path.is_empty() { "/" } else { &api.http.base_path };
         let cookie = format!("{name}={word}; Path={base}; Max-Age={KEPT}; SameSite=Lax");
         response.headers_mut().extend(HeaderValue::try_from(cookie).map(|cookie| (header::SET_COOKIE, cookie)));
     }
     response
+}
+
+/// Who sent a request, as its headers say.
+#[derive(Debug)]
+struct Who {
+    headers: HeaderMap,
+    peer: Option<Peer>,
+}
+
+impl Who {
+    /// What a page after the request knows; after a form, it stands where the form stood.
+    async fn view(&self, api: &Api, look: Look, form: Option<&Form>) -> View {
+        let look = match form {
+            Some(form) => look.at(&form.back),
+            None => look,
+        };
+        View::new(api, look, identity::caller(api, &self.headers, self.peer).await)
+    }
 }
 
 /// What a browser reads. Programs that ask for no page are told of problems as the API tells them.
@@ -125,17 +147,23 @@ fn without_look(request: &mut Request) {
 }
 
 /// An answer as a person gets it.
-async fn answer(api: &Api, look: Look, (form, takes): (Option<Form>, Takes), response: Response) -> Response {
+async fn answer(
+    api: &Api,
+    (look, who): (Look, &Who),
+    (form, takes): (Option<Form>, Takes),
+    response: Response,
+) -> Response {
     if form.as_ref().is_some_and(|form| form.is_by_script) {
         return form::told_to_script(api, response);
     }
     let is_told_as_page = takes.html || form.is_some();
     let problem = response.extensions().get::<Problem>().cloned().or_else(|| nothing_here(&response));
     if let Some(problem) = problem.filter(|_| is_told_as_page) {
-        return problem_page(api, look, form.as_ref(), &problem);
+        let view = who.view(api, look, form.as_ref()).await;
+        return problem_page(&view, form.as_ref(), &problem);
     }
     match form {
-        Some(form) => shown::after(api, look, form, response).await,
+        Some(form) => shown::after(&who.view(api, look, Some(&form)).await, form, response).await,
         None => tagged(response, takes.gzip).await,
     }
 }
@@ -149,8 +177,7 @@ fn nothing_here(response: &Response) -> Option<Problem> {
 }
 
 /// A problem as a page; who has not signed in is asked to.
-fn problem_page(api: &Api, look: Look, form: Option<&Form>, problem: &Problem) -> Response {
-    let view = View::new(api, look, None);
+fn problem_page(view: &View, form: Option<&Form>, problem: &Problem) -> Response {
     let is_signing_in = form.is_some_and(|form| form.target == "session");
     if problem.word() == Word::Unauthenticated && !is_signing_in {
         let back = form.map_or_else(|| view.here(), |form| form.back.clone());
@@ -158,7 +185,7 @@ fn problem_page(api: &Api, look: Look, form: Option<&Form>, problem: &Problem) -
         return (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response();
     }
     let back = form.map(|form| form.back.clone());
-    let mut response = view.page(&ProblemPage::of(&view, problem, back));
+    let mut response = view.page(&ProblemPage::of(view, problem, back));
     *response.status_mut() = problem.status();
     response
 }

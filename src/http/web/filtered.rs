@@ -4,6 +4,9 @@
 use super::view::View;
 use crate::http::api::query;
 
+/// Filters that a page repeats: more are in force, and nobody reads them.
+const FIELDS_MAX: usize = 40;
+
 /// A list that people ask for again and again.
 pub(super) struct Preset {
     pub(super) what: &'static str,
@@ -55,8 +58,14 @@ impl Filtered {
 
 /// The filters of this page, as forms and links carry them on.
 fn fields(view: &View) -> Vec<(String, String)> {
-    let is_of_page = |name: &str| ["after", "limit"].contains(&name);
-    query::pairs(&view.look.query).into_iter().filter(|(name, _)| !is_of_page(name)).collect()
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for field in query::pairs(&view.look.query) {
+        let is_of_page = ["after", "limit"].contains(&field.0.as_str());
+        if !is_of_page && fields.len() < FIELDS_MAX && !fields.contains(&field) {
+            fields.push(field);
+        }
+    }
+    fields
 }
 
 /// Presets, of which one may be the page itself.
@@ -77,7 +86,8 @@ fn chips(view: &View, fields: &[(String, String)]) -> Vec<Chip> {
 /// The next page.
 fn following(view: &View, fields: &[(String, String)], after: Option<String>) -> Option<String> {
     let after = ("after".to_owned(), after?);
-    Some(address(view, fields.iter().chain([&after])))
+    let limit = query::pairs(&view.look.query).into_iter().find(|(name, _)| name == "limit");
+    Some(address(view, fields.iter().chain(&limit).chain([&after])))
 }
 
 /// Whether this is the first page of its list.

@@ -72,7 +72,10 @@ pub(super) async fn translated(request: Request, target: &str, api: &Api) -> Res
 
 /// A page of ours: whatever else is given is none.
 pub(super) fn own(path: &str) -> String {
-    let is_own = path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\r', '\n', '\t']);
+    let is_own = path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains('\\')
+        && path.bytes().all(|byte| byte.is_ascii_graphic());
     if is_own { path.to_owned() } else { "/".to_owned() }
 }
 

@@ -30,6 +30,19 @@ impl RequestsPage<'_> {
         STATES
     }
 
+    /// What can be done to some of these at least.
+    fn actions(&self) -> &'static [&'static str] {
+        match self.filter.open {
+            Some(true) => &["cancel"],
+            Some(false) => &["retry"],
+            None => &["cancel", "retry"],
+        }
+    }
+
+    fn more_labels(&self) -> &[(String, String)] {
+        self.filter.labels.get(1..).unwrap_or_default()
+    }
+
     fn labels(&self) -> String {
         self.filter.labels.first().map(|(name, value)| format!("{name}={value}")).unwrap_or_default()
     }

@@ -15,7 +15,7 @@ use crate::{
         state::Api,
         text::Text,
     },
-    store::read::views::RequestView,
+    store::read::{id_suffix::Noun, views::RequestView},
 };
 
 /// Goes to what the text names.
@@ -35,6 +35,15 @@ async fn place(api: &Api, text: &str) -> Result<Option<String>, Problem> {
         let is_request = api.reading(api.store().request_view(id.as_str())).await?.is_some();
         let noun = if is_request { "requests" } else { "alerts" };
         return Ok(Some(format!("/{noun}/{id}")));
+    }
+    let ending = lower.trim_start_matches('…');
+    if ending.len() >= 6 && ending.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        for (noun, path) in [(Noun::Request, "requests"), (Noun::Alert, "alerts")] {
+            let found = api.reading(api.store().ids_ending(noun, ending, 2)).await?;
+            if let [id] = found.as_slice() {
+                return Ok(Some(format!("/{path}/{id}")));
+            }
+        }
     }
     if text.parse::<AccountId>().is_ok() {
         let is_account = !api.reading(api.store().account_views(Some(text), None, 1)).await?.is_empty();

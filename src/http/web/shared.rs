@@ -1,6 +1,13 @@
-//! What all tabs share: the figures of the overview are read by one at a time, at most every fifteen seconds, whoever asks.
+//! What all tabs share: the figures of the overview, read by one at a time however many ask for them. What takes long to read is
+//! shown for fifteen seconds.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::sync::Mutex;
 
@@ -19,8 +26,13 @@ use crate::{
     },
 };
 
-/// How old figures may be that are shown at once.
-const FRESH: Duration = Duration::from_secs(15);
+/// How old figures may be that are shown at once, at most, and as a multiple of how long it took to read them: where that is
+/// quick, they are those of now.
+const FRESH_MAX: Duration = Duration::from_secs(15);
+const FRESH_FACTOR: u32 = 20;
+
+/// Figures that take no longer are waited for.
+const QUICK: Duration = Duration::from_millis(200);
 
 /// How old figures may be that are shown while newer ones are read.
 const USABLE: Duration = Duration::from_mins(5);
@@ -70,42 +82,64 @@ impl Figures {
 #[derive(Debug)]
 struct Last {
     at: Duration,
+    took: Duration,
     figures: Arc<Figures>,
 }
 
 /// Keeps the figures.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Shared(Arc<Mutex<Option<Last>>>);
+pub(super) struct Shared(Arc<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    last: Mutex<Option<Last>>,
+    is_renewed: AtomicBool,
+}
 
 impl Shared {
-    /// The figures of now or of fifteen seconds ago; while newer ones are read, those of before.
+    /// The figures of now, or of at most fifteen seconds ago; where reading takes long, those of before while newer ones are
+    /// read.
     ///
     /// # Errors
     /// [`Problem`] when they cannot be read and were not lately.
     pub(super) async fn figures(&self, api: &Api) -> Result<Arc<Figures>, Problem> {
-        let mut last = self.0.lock().await;
-        let now = api.clock().monotonic();
-        match &*last {
-            Some(Last { at, figures }) if now.saturating_sub(*at) < FRESH => return Ok(Arc::clone(figures)),
-            Some(Last { at, figures }) if now.saturating_sub(*at) < USABLE => {
+        let mut last = self.0.last.lock().await;
+        if let Some(Last { at, took, figures }) = &*last {
+            let age = api.clock().monotonic().saturating_sub(*at);
+            if age < FRESH_MAX.min(*took * FRESH_FACTOR) {
+                return Ok(Arc::clone(figures));
+            }
+            if *took > QUICK && age < USABLE {
                 let figures = Arc::clone(figures);
                 self.renew(api);
                 return Ok(figures);
             }
-            Some(_) | None => {}
         }
-        let figures = Arc::new(api.reporting(Figures::read(api)).await?);
-        *last = Some(Last { at: api.clock().monotonic(), figures: Arc::clone(&figures) });
+        let read = read(api).await?;
+        let figures = Arc::clone(&read.figures);
+        *last = Some(read);
         Ok(figures)
     }
 
     /// Reads newer ones beside whoever asks; not twice at once.
     fn renew(&self, api: &Api) {
+        if self.0.is_renewed.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let (shared, api) = (self.clone(), api.clone());
         drop(tokio::spawn(async move {
-            let Ok(figures) = api.reporting(Figures::read(&api)).await else { return };
-            let mut last = shared.0.lock().await;
-            *last = Some(Last { at: api.clock().monotonic(), figures: Arc::new(figures) });
+            if let Ok(read) = read(&api).await {
+                *shared.0.last.lock().await = Some(read);
+            }
+            shared.0.is_renewed.store(false, Ordering::Relaxed);
         }));
     }
+}
+
+/// Reads them, and measures how long that takes.
+async fn read(api: &Api) -> Result<Last, Problem> {
+    let before = api.clock().monotonic();
+    let figures = Arc::new(api.reporting(Figures::read(api)).await?);
+    let at = api.clock().monotonic();
+    Ok(Last { at, took: at.saturating_sub(before), figures })
 }

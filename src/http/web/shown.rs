@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::{
     form::{self, Form},
-    view::{Look, View},
+    view::View,
 };
-use crate::http::api::{problem::Problem, query, state::Api, word::Word};
+use crate::http::api::{problem::Problem, query, word::Word};
 
 /// The most that an answer of the API to a form may hold.
 const ANSWER_MAX: usize = 1 << 20;
@@ -35,10 +35,21 @@ impl<'p> ProblemPage<'p> {
         let language = view.language();
         let fault =
             |(pointer, detail): (&str, &str)| (pointer.trim_start_matches(['/', '?']).to_owned(), detail.to_owned());
+        // What the API says to programs is no help to people.
+        let detail = match problem.word() {
+            Word::Changed if problem.detail(language) == Word::Changed.detail().pick(language) => {
+                view.t("Somebody or something was faster: look at it again.", "已有其他人或系统先行更改，请重新查看。")
+            }
+            Word::Invalid | Word::Malformed | Word::MediaType => {
+                view.t("Something is missing or not as it must be.", "有内容缺失或不符合要求。")
+            }
+            Word::TooMany => view.t("That was too often: try again in a moment.", "操作过于频繁，请稍后再试。"),
+            _ => problem.detail(language),
+        };
         Self {
             view,
             title: problem.word().title().pick(language).to_owned(),
-            detail: problem.detail(language).to_owned(),
+            detail: detail.to_owned(),
             faults: problem.faults(language).map(fault).collect(),
             code: problem.word().as_str(),
             back,
@@ -133,13 +144,12 @@ fn preview<'p>(view: &'p View, form: &'p Form, said: &'p Value) -> PreviewPage<'
 }
 
 /// The page after a form: what was made, or the one that it stood on, or what is to be shown.
-pub(super) async fn after(api: &Api, look: Look, form: Form, response: Response) -> Response {
+pub(super) async fn after(view: &View, form: Form, response: Response) -> Response {
     let (parts, body) = response.into_parts();
-    let view = View::new(api, look, None);
     if let Some(show) = &form.show {
         let Ok(bytes) = to_bytes(body, ANSWER_MAX).await else { return Problem::of(Word::Defect).into_response() };
         let said = serde_json::from_slice(&bytes).unwrap_or_default();
-        return page(&view, show, &form, &said);
+        return page(view, show, &form, &said);
     }
     let made = parts.headers.get(header::LOCATION).and_then(|made| made.to_str().ok()).and_then(form::page_of);
     let done = form.target.rsplit('/').next().unwrap_or_default();

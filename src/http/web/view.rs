@@ -33,6 +33,14 @@ pub(super) struct Look {
     pub(super) query: String,
 }
 
+impl Look {
+    /// The same on another page.
+    pub(super) fn at(self, page: &str) -> Self {
+        let (path, query) = page.split_once('?').unwrap_or((page, ""));
+        Self { path: path.to_owned(), query: query.to_owned(), ..self }
+    }
+}
+
 /// Light or dark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Theme {

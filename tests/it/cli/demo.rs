@@ -99,12 +99,12 @@ fn the_link_of_the_demo_signs_in_once_and_its_administrators_are_played() {
     let mut demo = desk.process("demo --plain --requests 20 --speed 1000");
     let mut demo = Shown(demo.stdout(Stdio::piped()).spawn().expect("it starts"));
     let mut lines = BufReader::new(demo.0.stdout.take().expect("its words"));
-    let mut line = String::new();
-    while !line.contains("/enter/") {
-        line.clear();
-        assert!(lines.read_line(&mut line).is_ok_and(|read| read > 0), "it ended without a link");
+    let mut said = String::new();
+    while !said.contains("/enter/") {
+        said.clear();
+        assert!(lines.read_line(&mut said).is_ok_and(|read| read > 0), "it ended without a link");
     }
-    let link = line.trim().to_owned();
+    let link = said.trim().to_owned();
     let base = link.split("/enter/").next().expect("an address").to_owned();
     let jar = desk.folder.path().join("jar");
     let curl = |rest: &str| {

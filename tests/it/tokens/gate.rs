@@ -25,7 +25,7 @@ use tokio::{
 use crate::harness::wait_for;
 
 /// How long an answer is waited for that is to be kept back.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 pub(super) struct Gate {
     shared: Arc<Shared>,
