@@ -64,7 +64,10 @@ async fn every_page_fits_a_phone_and_a_wall() {
         for page in pages(&ids) {
             browser.go(&page).await;
             let wide = browser.script("return document.documentElement.scrollWidth").await;
-            assert!(wide.as_u64().unwrap() <= u64::from(width), "{page} is {wide} wide on {width}");
+            let widest = "return [...document.querySelectorAll('body *')]
+                .filter((one) => one.getBoundingClientRect().right > screen.width + 1).map((one) => one.outerHTML.slice(0, 200))";
+            let is_fit = wide.as_u64().unwrap() <= u64::from(width);
+            assert!(is_fit, "{page} is {wide} wide on {width}: {}", browser.script(widest).await);
         }
     }
     browser.close().await;
