@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use thirtyfour::{By, ChromiumLikeCapabilities as _, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver, WebElement};
 
@@ -27,14 +28,24 @@ pub(super) struct Browser {
     pub(super) driver: WebDriver,
     pub(super) base: String,
     process: Child,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver ends its browsers.
         let _ = self.process.kill();
         let _ = self.process.wait();
+        // A driver that is killed leaves its browser, which is known by its profile.
+        let profile = self.profile.path().to_str().unwrap_or_default().to_owned();
+        let running = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        for entry in running {
+            let is_ours = std::fs::read(entry.path().join("cmdline"))
+                .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&profile));
+            let number = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+            if let Some(pid) = number.filter(|_| is_ours) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
     }
 }
 
@@ -94,7 +105,7 @@ impl Browser {
             tokio::time::sleep(Duration::from_millis(200)).await;
             begun = WebDriver::new(&server, capabilities.clone()).await;
         }
-        Some(Self { driver: begun.unwrap(), base: base.to_owned(), process, _profile: profile })
+        Some(Self { driver: begun.unwrap(), base: base.to_owned(), process, profile })
     }
 
     pub(super) async fn go(&self, path: &str) {
