@@ -53,10 +53,6 @@ impl AccountPage<'_> {
         self.row.suspended_by.is_some() || self.row.calls_refused_since.is_some()
     }
 
-    fn message<'m>(&self, alert: &'m AlertView) -> &'m str {
-        self.view.language().pick(&alert.message_en, &alert.message_zh)
-    }
-
     /// How much of the day's budget is used, in thousandths.
     fn used_part(&self) -> i64 {
         (self.used * 1_000 / i64::from(self.budget.max(1))).min(1_000)

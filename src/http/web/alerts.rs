@@ -24,12 +24,6 @@ struct AlertsPage<'p> {
     list: Filtered,
 }
 
-impl AlertsPage<'_> {
-    fn message<'m>(&self, alert: &'m AlertView) -> &'m str {
-        self.view.language().pick(&alert.message_en, &alert.message_zh)
-    }
-}
-
 /// The list.
 pub(super) async fn list(State(api): State<Api>, view: View, query: Query) -> Result<Response, Problem> {
     let rows = alerts::list(State(api.clone()), query).await?;
@@ -59,10 +53,6 @@ struct AlertPage<'p> {
 }
 
 impl AlertPage<'_> {
-    fn message(&self) -> &str {
-        self.view.language().pick(&self.row.message_en, &self.row.message_zh)
-    }
-
     fn title(&self) -> String {
         self.view.group(&self.row.rule, &self.row.reason, &1)
     }

@@ -84,17 +84,21 @@ fn put(body: &mut Map<String, Value>, name: &str, value: String) {
         return;
     }
     if let Some(member) = name.strip_prefix("filter.") {
-        let filter = body.entry("filter").or_insert_with(|| json!({}));
-        if let Some(values) = filter.as_object_mut().map(|filter| filter.entry(member).or_insert_with(|| json!([]))) {
-            values.as_array_mut().into_iter().for_each(|values| values.push(value.clone().into()));
+        if let Some(filter) = body.entry("filter").or_insert_with(|| json!({})).as_object_mut() {
+            push(filter, member, value);
         }
     } else if let Some(member) = name.strip_suffix("[]") {
-        let values = body.entry(member).or_insert_with(|| json!([]));
-        values.as_array_mut().into_iter().for_each(|values| values.push(value.clone().into()));
+        push(body, member, value);
     } else if let Some(member) = name.strip_suffix('!') {
         body.insert(member.to_owned(), Value::Bool(true));
     } else {
         body.insert(name.to_owned(), value.into());
+    }
+}
+
+fn push(object: &mut Map<String, Value>, member: &str, value: String) {
+    if let Some(values) = object.entry(member).or_insert_with(|| json!([])).as_array_mut() {
+        values.push(value.into());
     }
 }
 

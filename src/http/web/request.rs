@@ -50,10 +50,6 @@ impl RequestPage<'_> {
         ["awaiting_account_admin", "awaiting_program_admin"].contains(&self.row.state.as_str())
             || (self.row.state == "initiated" && self.row.kind == "unlink")
     }
-
-    fn message<'m>(&self, alert: &'m AlertView) -> &'m str {
-        self.view.language().pick(&alert.message_en, &alert.message_zh)
-    }
 }
 
 /// The page.

@@ -78,7 +78,7 @@ impl Figures {
     }
 }
 
-/// The last figures, when they were read on the stopwatch, and by which event.
+/// The last figures, when they were read on the stopwatch, and how long that took.
 #[derive(Debug)]
 struct Last {
     at: Duration,

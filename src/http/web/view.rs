@@ -19,6 +19,7 @@ use crate::{
         time::Time,
     },
     http::api::{identity::Caller, problem::Problem, state::Api, word::Word},
+    store::read::alert_views::AlertView,
 };
 
 /// How a page is to look, as its address and its cookies say.
@@ -144,6 +145,11 @@ impl View {
 
     pub(super) fn name(&self) -> &str {
         self.caller.as_ref().map_or("", |caller| &caller.name)
+    }
+
+    /// What an alert says.
+    pub(super) fn message<'a>(&self, alert: &'a AlertView) -> &'a str {
+        self.language().pick(&alert.message_en, &alert.message_zh)
     }
 
     /// A moment of a view, to the minute in the operators' zone.
