@@ -195,9 +195,16 @@ impl Memory {
         }
     }
 
-    /// The token that was refused, once, and on whose word.
-    pub(super) fn take_doubt(&mut self, appid: &str) -> Option<(Token, Doubt)> {
-        self.doubted.remove(appid)
+    /// The token that is said to be refused, and on whose word.
+    pub(super) fn doubted(&self, appid: &str) -> Option<(Token, Doubt)> {
+        self.doubted.get(appid).cloned()
+    }
+
+    /// What was said of this token has been seen to.
+    pub(super) fn settle(&mut self, appid: &str, token: &Token) {
+        if self.doubted.get(appid).is_some_and(|(doubted, _)| doubted == token) {
+            self.doubted.remove(appid);
+        }
     }
 
     /// Those that have ended go; when none has, a tenth of all.
@@ -245,6 +252,6 @@ mod tests {
         memory.doubt(APPID, &dead.token, Doubt::Met);
         memory.keep(APPID, dead.clone(), memory.changes(), now);
         assert!(memory.fresh(APPID, now).is_none());
-        assert_eq!(memory.take_doubt(APPID), Some((dead.token, Doubt::Met)));
+        assert_eq!(memory.doubted(APPID), Some((dead.token, Doubt::Met)));
     }
 }

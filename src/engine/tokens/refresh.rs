@@ -157,11 +157,16 @@ impl Inner {
         };
         let row = row.map_err(|bad| Missing::Later(bad.to_string()))?;
         let mut kept = self.kept_of(&row)?;
-        let doubted = self.memory().take_doubt(appid);
-        if let Some((refused, by)) = doubted
-            && let Some(same) = kept.take_if(|kept| kept.token == refused)
-        {
-            kept = self.after_doubt(appid, same, by).await?;
+        let doubted = self.memory().doubted(appid);
+        if let Some((refused, by)) = doubted {
+            let mut is_settled = true;
+            if let Some(same) = kept.take_if(|kept| kept.token == refused) {
+                kept = self.after_doubt(appid, same, by).await?;
+                is_settled = by == Doubt::Told || kept.is_none();
+            }
+            if is_settled {
+                self.memory().settle(appid, &refused);
+            }
         }
         match kept {
             Some(kept) if kept.life.freshness(self.now()) == Freshness::Fresh => Ok(Tried::Kept(kept)),
@@ -180,7 +185,7 @@ impl Inner {
     }
 
     /// What is left of a token that is said to be refused. On `WeChat`'s word it is gone; on a caller's it is renewed now
-    /// and serves until then. Either at most once a minute.
+    /// and serves until then. Either at most once a minute; what `WeChat` said is asked about again after it.
     async fn after_doubt(&self, appid: &str, kept: Kept, by: Doubt) -> Result<Option<Kept>, Missing> {
         let (now, generation) = (self.now(), kept.generation);
         match by {

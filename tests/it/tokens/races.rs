@@ -288,6 +288,29 @@ async fn a_foreign_refresher_makes_no_loop_of_refreshes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_refusal_in_one_minute_is_seen_to_after_it() {
+    let platform = Platform::new().await;
+    platform.sim.world().switches.token_dies_on_refresh_of_another = true;
+    platform.ticket().await;
+    platform.authorize().await;
+    let foreign = format!("{}/token?appid={ACCOUNT}&renew=1", platform.sim.url());
+    let mut refused = Vec::new();
+    for _ in 0..2 {
+        let token = platform.keeper.get(&account()).await.unwrap();
+        assert!(reqwest::get(&foreign).await.unwrap().status().is_success());
+        assert!(platform.works(&text(&token)).is_err());
+        platform.keeper.refused(ACCOUNT, &token);
+        refused.push(text(&token));
+        platform.clock.advance(Duration::from_secs(10));
+    }
+    assert_eq!(platform.token().await.unwrap(), refused[1], "no other is fetched within the minute");
+    platform.pass(0, 7);
+    let renewed = platform.token().await.unwrap();
+    assert!(!refused.contains(&renewed), "a token is used again minutes after WeChat refused it");
+    assert_eq!(platform.works(&renewed), Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_a_ticket_leaves_the_one_that_came_meanwhile_alone() {
     let (platform, gate) = Platform::behind_a_gate().await;
     platform.ticket().await;
