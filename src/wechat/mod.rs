@@ -90,7 +90,8 @@ impl Wechat {
         match self.timed(Api::Listing, self.client.listing(&token)).await {
             Err(refused) if token_is_bad(&refused) => {
                 let token = self.renewed(account, &token, refused).await?;
-                self.timed(Api::Listing, self.client.listing(&token)).await
+                let answered = self.timed(Api::Listing, self.client.listing(&token)).await;
+                self.unless_refused(account, &token, answered)
             }
             answered => answered,
         }
@@ -119,7 +120,8 @@ impl Wechat {
         match self.timed(Api::Link, self.client.link(token, program, options)).await {
             Err(refused) if token_is_bad(&refused) => {
                 let token = self.renewed(account, token, refused).await?;
-                self.timed(Api::Link, self.client.link(&token, program, options)).await
+                let answered = self.timed(Api::Link, self.client.link(&token, program, options)).await;
+                self.unless_refused(account, &token, answered)
             }
             answered => answered,
         }
@@ -131,7 +133,8 @@ impl Wechat {
         match self.timed(Api::Unlink, self.client.unlink(token, program)).await {
             Err(refused) if token_is_bad(&refused) => {
                 let token = self.renewed(account, token, refused).await?;
-                self.timed(Api::Unlink, self.client.unlink(&token, program)).await
+                let answered = self.timed(Api::Unlink, self.client.unlink(&token, program)).await;
+                self.unless_refused(account, &token, answered)
             }
             answered => answered,
         }
@@ -154,7 +157,20 @@ impl Wechat {
     async fn renewed(&self, account: &AccountId, bad: &Token, refused: CallError) -> Result<Token, CallError> {
         self.tokens.invalidate(account, bad);
         let token = self.token_for(account).await?;
-        if token == *bad { Err(refused) } else { Ok(token) }
+        if token == *bad { self.unless_refused(account, bad, Err(refused)) } else { Ok(token) }
+    }
+
+    /// What the call with the token that came in its place is answered; one that is refused as well serves no later call.
+    fn unless_refused<T>(
+        &self,
+        account: &AccountId,
+        token: &Token,
+        answered: Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        if answered.as_ref().is_err_and(token_is_bad) {
+            self.tokens.invalidate(account, token);
+        }
+        answered
     }
 }
 
