@@ -49,9 +49,11 @@ async fn a_component_token_that_is_refused_to_a_refresh_costs_one_renewal_and_on
         platform.sim.world().switches.component_token_expired = code;
         platform.ticket().await;
         platform.authorize().await;
+        let called = |api| platform.called(api);
+        // Its name is learned beside, and would find out first that the component's token has ended.
+        assert!(wait_for(PATIENCE, async || called(ComponentApi::AuthorizerInfo) > 0).await);
         platform.pass(0, 5);
         let refused = platform.keeper.get(&account()).await.unwrap();
-        let called = |api| platform.called(api);
         let (components, refreshes) = (called(ComponentApi::ComponentToken), called(ComponentApi::AuthorizerToken));
         platform.sim.world().expire_component_tokens(platform.now()).unwrap();
         platform.keeper.refused(ACCOUNT, &refused);
