@@ -70,7 +70,7 @@ pub(super) struct Runner {
     steps: u64,
     kills: u64,
     watched: Duration,
-    /// Accounts that cannot be read: since when by their rows, and since when that is known, on the stopwatch.
+    /// Accounts that cannot be read: since when by their rows, and until when that need not be told, on the stopwatch.
     unread: BTreeMap<String, (Option<String>, Duration)>,
     /// Whether a process died since the last look.
     is_disturbed: bool,
@@ -212,10 +212,8 @@ impl Runner {
         self.unread
             .retain(|account, (since, _)| unread.get(account.as_str()).is_some_and(|view| view.unread_since == *since));
         for (account, view) in unread {
-            let (_, known) = self.unread.entry(account.to_owned()).or_insert((view.unread_since.clone(), now));
-            if now.saturating_sub(*known) < TOLD_WITHIN {
-                continue;
-            }
+            let within = now + TOLD_WITHIN;
+            let (_, until) = self.unread.entry(account.to_owned()).or_insert((view.unread_since.clone(), within));
             let trouble = view.trouble.as_deref().unwrap_or_default();
             let keys = [
                 format!("account_unreadable/{account}"),
@@ -226,7 +224,10 @@ impl Runner {
                 format!("ticket_missing/{COMPONENT}"),
                 format!("component_refused/{COMPONENT}"),
             ];
-            if readable(store.alerts_known_by(&keys).await).is_empty() {
+            if !readable(store.alerts_known_by(&keys).await).is_empty() {
+                // When what it was told together with is over, as a platform that is refused, it is looked at again first.
+                *until = within;
+            } else if now >= *until {
                 return broken("an account that cannot be read is told", format!("nobody was told of {view:?}"));
             }
         }
