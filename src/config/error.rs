@@ -151,9 +151,9 @@ fn may_hold_secret(text: &str, number: usize, key: &str) -> bool {
         "proxy",
     ];
     let line = line.to_ascii_lowercase();
-    // In a text that is no TOML nobody knows whose address an address is.
-    let lost_address = key.is_empty() && line.contains("://");
-    among_secrets || below_secrets || lost_address || speaks_of_secrets.iter().any(|word| line.contains(word))
+    // An address may name a password; in a text that is no TOML nobody knows whose it is.
+    let is_address = line.contains("://") && (key.is_empty() || line.contains('@') || key.starts_with("database"));
+    among_secrets || below_secrets || is_address || speaks_of_secrets.iter().any(|word| line.contains(word))
 }
 
 /// Whether a line where secrets belong begins with one of the keys there that are none, and holds nothing else.

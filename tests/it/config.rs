@@ -119,6 +119,8 @@ fn no_error_and_no_debug_shows_a_secret() {
         "tokens = \"hush\"\n",
         "[token.static]\nwx0123456789abcdef = \"hush\"\n",
         "[wechat]\nsecret = \"hush\"\n",
+        "[database]\nurl = \"postgres://amplinkd:hush@db.example/amplinkd\"\n",
+        "[database]\nurls = [\"postgres://amplinkd:hush@db.example/amplinkd\"]\n",
         "[[alerts.channel]]\nname = \"a\"\nkind = \"slack\"\nurl = \"ftp://hush\"\n",
         "[[alerts.channel]]\nname = \"a\"\nkind = \"slack\"\nurl = \"https://hush\n",
         "[[alerts.channel]]\nname = \"a\"\nkind = \"slack\"\nurl = [\"hush\"]\n",
