@@ -3,18 +3,18 @@
 use axum::{
     Json,
     extract::{Path, State},
-    http::{HeaderMap, header},
+    http::header,
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    body::{self, Body, Optional},
-    identity::Caller,
+    acting::Acting,
+    body::{Body, Optional},
     page::{Page, Span},
     params::{self, PageParams},
-    problem::{Fault, HadCondition, Problem},
+    problem::{Fault, Problem},
     query::{self, Query},
     state::Api,
     tag,
@@ -134,18 +134,15 @@ pub(super) struct Suspension {
 ), responses((status = 200, body = ShownAccount, description = "It is suspended by an operator, now or before")))]
 pub(super) async fn suspend(
     State(api): State<Api>,
-    caller: Caller,
-    Path(text): Path<String>,
-    headers: HeaderMap,
-    query: Query,
+    acting: Acting,
     Body(Suspension { reason }): Body<Suspension>,
 ) -> Result<Response, Problem> {
-    query.done()?;
-    let reason = body::words("reason", Some(&reason))?.ok_or_else(|| {
+    let by = acting.by("reason", Some(&reason))?;
+    if by.reason.is_none() {
         let detail = Text::fixed("expected some words", "请填写原因");
-        Problem::invalid(vec![Fault { pointer: "/reason".to_owned(), detail }])
-    })?;
-    tell(&api, &text, &headers, Standing::Suspend, caller.by().because(Some(reason))).await
+        return Err(Problem::invalid(vec![Fault { pointer: "/reason".to_owned(), detail }]));
+    }
+    tell(&api, &acting, Standing::Suspend, by).await
 }
 
 /// Why an account is resumed.
@@ -163,25 +160,20 @@ pub(super) struct Resumption {
 ), responses((status = 200, body = ShownAccount, description = "It is active, now or before")))]
 pub(super) async fn resume(
     State(api): State<Api>,
-    caller: Caller,
-    Path(text): Path<String>,
-    headers: HeaderMap,
-    query: Query,
+    acting: Acting,
     Optional(Resumption { reason }): Optional<Resumption>,
 ) -> Result<Response, Problem> {
-    query.done()?;
-    let by = caller.by().because(body::words("reason", reason.as_deref())?);
-    tell(&api, &text, &headers, Standing::Resume, by).await
+    tell(&api, &acting, Standing::Resume, acting.by("reason", reason.as_deref())?).await
 }
 
 /// Says a word of an account and answers what it is then. Under a condition it is said only while the account stands as it
 /// was compared.
-async fn tell(api: &Api, text: &str, headers: &HeaderMap, word: Standing, by: By) -> Result<Response, Problem> {
-    let account = appid(text)?;
+async fn tell(api: &Api, acting: &Acting, word: Standing, by: By) -> Result<Response, Problem> {
+    let account = appid(&acting.named)?;
     let before = row(api, &account).await?;
-    tag::check(headers, &before)?;
+    acting.check(&before)?;
     let (store, name, now) = (api.store(), account.to_string(), api.now());
-    let is_changed = match moment(&before.since).filter(|_| headers.contains_key(header::IF_MATCH)) {
+    let is_changed = match moment(&before.since).filter(|_| acting.has_condition()) {
         Some(since) => store.tell_account_as_read(word, name, since, by, now).await?,
         None => !store.tell_accounts(word, vec![name], by, now).await?.is_empty(),
     };
@@ -192,8 +184,7 @@ async fn tell(api: &Api, text: &str, headers: &HeaderMap, word: Standing, by: By
         Standing::Check => true,
     };
     if !is_changed && !is_so {
-        let current = serde_json::to_value(after).unwrap_or_default();
-        return Err(Problem::changed(current, HadCondition::of(headers)));
+        return Err(acting.changed(&after));
     }
     shown(api, after).await
 }

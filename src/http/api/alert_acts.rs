@@ -2,23 +2,17 @@
 
 use std::time::Duration;
 
-use axum::{
-    extract::{Path, State},
-    http::HeaderMap,
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
+    acting::Acting,
     alerts,
-    body::{self, Body, Optional},
-    identity::Caller,
-    problem::{Fault, HadCondition, Problem},
-    query::Query,
+    body::{Body, Optional},
+    problem::{Fault, Problem},
     requests,
     state::Api,
-    tag,
     text::Text,
     word::Word,
 };
@@ -63,15 +57,10 @@ pub(super) struct Snoozing {
 ), responses((status = 200, body = ToldAlert, description = "It is acknowledged, now or before")))]
 pub(super) async fn acknowledge(
     State(api): State<Api>,
-    caller: Caller,
-    Path(text): Path<String>,
-    headers: HeaderMap,
-    query: Query,
+    acting: Acting,
     Optional(Note { note }): Optional<Note>,
 ) -> Result<Response, Problem> {
-    query.done()?;
-    let by = caller.by().because(body::words("note", note.as_deref())?);
-    change(&api, &text, &headers, AlertChange::Acknowledge, by).await
+    change(&api, &acting, AlertChange::Acknowledge, acting.by("note", note.as_deref())?).await
 }
 
 /// Puts an alert off: nobody is told of it until then.
@@ -80,16 +69,12 @@ pub(super) async fn acknowledge(
 ), responses((status = 200, body = ToldAlert, description = "It is snoozed")))]
 pub(super) async fn snooze(
     State(api): State<Api>,
-    caller: Caller,
-    Path(text): Path<String>,
-    headers: HeaderMap,
-    query: Query,
+    acting: Acting,
     Body(snoozing): Body<Snoozing>,
 ) -> Result<Response, Problem> {
-    query.done()?;
-    let by = caller.by().because(body::words("note", snoozing.note.as_deref())?);
+    let by = acting.by("note", snoozing.note.as_deref())?;
     let until = snoozing.until(&api).map_err(|fault| Problem::invalid(vec![fault]))?;
-    change(&api, &text, &headers, AlertChange::Snooze(until), by).await
+    change(&api, &acting, AlertChange::Snooze(until), by).await
 }
 
 impl Snoozing {
@@ -123,25 +108,20 @@ impl Snoozing {
 ), responses((status = 200, body = ToldAlert, description = "It is resolved")))]
 pub(super) async fn resolve(
     State(api): State<Api>,
-    caller: Caller,
-    Path(text): Path<String>,
-    headers: HeaderMap,
-    query: Query,
+    acting: Acting,
     Optional(Note { note }): Optional<Note>,
 ) -> Result<Response, Problem> {
-    query.done()?;
-    let by = caller.by().because(body::words("note", note.as_deref())?);
-    change(&api, &text, &headers, AlertChange::Resolve, by).await
+    change(&api, &acting, AlertChange::Resolve, acting.by("note", note.as_deref())?).await
 }
 
 /// Changes an alert as it was compared, and answers what it is then.
-async fn change(api: &Api, text: &str, headers: &HeaderMap, how: AlertChange, by: By) -> Result<Response, Problem> {
-    let id = String::from(requests::id(text)?);
+async fn change(api: &Api, acting: &Acting, how: AlertChange, by: By) -> Result<Response, Problem> {
+    let id = String::from(requests::id(&acting.named)?);
     for _ in 0..LOOKS_MAX {
         // Before the row: what changes between the two is found out below.
         let version = api.reading(api.store().alert_version(&id)).await?;
         let row = alerts::row(api, &id).await?;
-        tag::check(headers, &row)?;
+        acting.check(&row)?;
         if row.state == "resolved" {
             return Err(Problem::of(Word::Over).with_current(&row));
         }
@@ -155,6 +135,5 @@ async fn change(api: &Api, text: &str, headers: &HeaderMap, how: AlertChange, by
             return alerts::shown(api, row).await;
         }
     }
-    let current = serde_json::to_value(alerts::row(api, &id).await?).unwrap_or_default();
-    Err(Problem::changed(current, HadCondition::of(headers)))
+    Err(acting.changed(&alerts::row(api, &id).await?))
 }

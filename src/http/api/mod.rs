@@ -5,6 +5,7 @@
 //! [`identity`] by the [`table`] of routes, handlers. One file per noun; what each may use is in [`state`].
 
 pub(in crate::http) mod accounts;
+mod acting;
 pub(in crate::http) mod actions;
 mod alert_acts;
 pub(in crate::http) mod alerts;

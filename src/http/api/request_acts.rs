@@ -4,8 +4,8 @@ use std::{slice, time::Duration};
 
 use axum::{
     Json,
-    extract::{Path, State},
-    http::{HeaderMap, header},
+    extract::State,
+    http::header,
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -18,11 +18,10 @@ use utoipa::{
 };
 
 use super::{
-    body::{self, Optional},
-    identity::Caller,
+    acting::Acting,
+    body::Optional,
     new_requests::{self, AnsweredRequest},
-    problem::{Fault, HadCondition, Problem},
-    query::Query,
+    problem::{Fault, Problem},
     requests::{self, Beside},
     state::Api,
     tag,
@@ -74,19 +73,14 @@ pub(super) struct CancelledRequest {
 ), responses((status = 200, body = CancelledRequest, description = "It is cancelled, now or before")))]
 pub(super) async fn cancel(
     State(api): State<Api>,
-    caller: Caller,
-    Path(text): Path<String>,
-    headers: HeaderMap,
-    query: Query,
+    acting: Acting,
     Optional(Reason { reason }): Optional<Reason>,
 ) -> Result<Response, Problem> {
-    query.done()?;
-    let id = requests::id(&text)?;
-    let by = caller.by().because(body::words("reason", reason.as_deref())?);
-    let operator = api.recorder().by(by);
+    let id = requests::id(&acting.named)?;
+    let operator = api.recorder().by(acting.by("reason", reason.as_deref())?);
     for _ in 0..LOOKS_MAX {
         let (request, row) = look(&api, &operator, &id).await?;
-        tag::check(&headers, &row)?;
+        acting.check(&row)?;
         if row.state == "cancelled" {
             let how = if row.attempt == 0 { Cancelled::BeforeTheCall } else { Cancelled::NoLongerFollowed };
             return Ok(cancelled(row, how));
@@ -98,7 +92,7 @@ pub(super) async fn cancel(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(moved(&api, &id, &headers).await?)
+    Err(acting.changed(&requests::row(&api, &id).await?))
 }
 
 /// A request and its row; the row may be newer.
@@ -116,12 +110,6 @@ fn cancelled(row: RequestView, how: Cancelled) -> Response {
     ([(header::ETAG, tag)], Json(CancelledRequest { row, effect })).into_response()
 }
 
-/// That it was changed each time it was looked at.
-async fn moved(api: &Api, id: &RequestId, headers: &HeaderMap) -> Result<Problem, Problem> {
-    let row = requests::row(api, id).await?;
-    Ok(Problem::changed(serde_json::to_value(row).unwrap_or_default(), HadCondition::of(headers)))
-}
-
 /// Asks again for what a finished request was for.
 #[utoipa::path(post, path = "/api/v1/requests/{id}/retry", tag = "requests", request_body = Option<Reason>, params(
     ("id" = String, Path, format = Uuid, description = "The whole id"),
@@ -131,18 +119,13 @@ async fn moved(api: &Api, id: &RequestId, headers: &HeaderMap) -> Result<Problem
 ))]
 pub(super) async fn retry(
     State(api): State<Api>,
-    caller: Caller,
-    Path(text): Path<String>,
-    headers: HeaderMap,
-    query: Query,
+    acting: Acting,
     Optional(Reason { reason }): Optional<Reason>,
 ) -> Result<Response, Problem> {
-    query.done()?;
-    let id = requests::id(&text)?;
-    let by = caller.by().because(body::words("reason", reason.as_deref())?);
-    let operator = api.recorder().by(by);
+    let id = requests::id(&acting.named)?;
+    let operator = api.recorder().by(acting.by("reason", reason.as_deref())?);
     let (_, row) = look(&api, &operator, &id).await?;
-    tag::check(&headers, &row)?;
+    acting.check(&row)?;
     match operator.retry(&id).await {
         Ok(accepted) => new_requests::answer(&api, accepted).await,
         Err(error @ AskError::StillOpen { .. }) => Err(Problem::from(error).with_current(&row)),
@@ -194,17 +177,13 @@ impl Nudging {
 ), responses((status = 200, body = DraftedNudge)))]
 pub(super) async fn nudge(
     State(api): State<Api>,
-    caller: Caller,
-    Path(text): Path<String>,
-    headers: HeaderMap,
-    query: Query,
+    acting: Acting,
     Optional(nudging): Optional<Nudging>,
 ) -> Result<Json<DraftedNudge>, Problem> {
-    query.done()?;
-    let (id, config, now) = (requests::id(&text)?, api.config(), api.now());
-    let operator = api.recorder().by(caller.by());
+    let (id, config, now) = (requests::id(&acting.named)?, api.config(), api.now());
+    let operator = api.recorder().by(acting.caller.by());
     let (request, row) = look(&api, &operator, &id).await?;
-    tag::check(&headers, &row)?;
+    acting.check(&row)?;
     let rules = Rules {
         occasion: Occasion {
             now,
