@@ -1,7 +1,5 @@
 //! What is done to one alert: somebody takes it, puts it off, or says that it is over.
 
-use std::time::Duration;
-
 use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -10,15 +8,13 @@ use super::{
     acting::Acting,
     alerts,
     body::{Body, Optional},
-    problem::{Fault, Problem},
-    requests,
+    problem::Problem,
+    requests, snoozed,
     state::Api,
-    text::Text,
     word::Word,
 };
 use crate::{
-    config::parse_duration,
-    domain::{action::By, text::parse::moment_in, time::Time},
+    domain::action::By,
     store::{
         read::alert_views::{AlertView, ToldAlert},
         write::alert_actions::AlertChange,
@@ -73,33 +69,10 @@ pub(super) async fn snooze(
     Body(snoozing): Body<Snoozing>,
 ) -> Result<Response, Problem> {
     let by = acting.by("note", snoozing.note.as_deref())?;
-    let until = snoozing.until(&api).map_err(|fault| Problem::invalid(vec![fault]))?;
+    let until = snoozed::until(snoozing.wait.as_deref(), snoozing.until.as_deref(), &api);
+    let until =
+        until.and_then(|until| until.ok_or_else(snoozed::missing)).map_err(|wrong| Problem::invalid(vec![wrong]))?;
     change(&api, &acting, AlertChange::Snooze(until), by).await
-}
-
-impl Snoozing {
-    fn until(&self, api: &Api) -> Result<Time, Fault> {
-        let fault = |member: &str, detail| Fault { pointer: format!("/{member}"), detail };
-        let now = api.now();
-        match (self.wait.as_deref(), self.until.as_deref()) {
-            (Some(wait), None) => {
-                let wait: Duration = parse_duration(wait)
-                    .map_err(|wrong| fault("for", Text::new(wrong, "应为时长，例如 4h 或 2d，最长十年")))?;
-                Ok(now + wait)
-            }
-            (None, Some(until)) => {
-                let until = moment_in(until, &api.config().alerts.zone)
-                    .map_err(|wrong| fault("until", Text::new(wrong, "应为时间，例如 2026-03-05T09:00:00+08:00")))?;
-                let is_past = until <= now;
-                let past = Text::fixed("this time has passed: nothing to snooze", "该时间已过，无需推迟");
-                if is_past { Err(fault("until", past)) } else { Ok(until) }
-            }
-            (Some(_), Some(_)) => {
-                Err(fault("until", Text::fixed("excludes `for`: give one of them", "与 `for` 互斥，请只给一个")))
-            }
-            (None, None) => Err(fault("for", Text::fixed("expected `for` or `until`", "应给出 `for` 或 `until`"))),
-        }
-    }
 }
 
 /// Ends an alert; one whose cause persists fires again only when the cause starts again.

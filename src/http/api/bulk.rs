@@ -1,7 +1,7 @@
 //! Actions on all that filters choose: shown first, then begun with what was shown as their condition, and done by the
 //! daemon in the background, whatever becomes of the caller.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use axum::{
     Json,
@@ -25,7 +25,7 @@ use super::{
     identity::Caller,
     problem::{Fault, HadCondition, Problem},
     query::Query,
-    requests,
+    requests, snoozed,
     state::Api,
     table::Access,
     text::Text,
@@ -35,7 +35,6 @@ use crate::{
     domain::{
         action::{self, ActionKind, SubjectKind},
         identity::{Role, Scope},
-        text::parse,
         time::Time,
     },
     store::read::bulk::{BULK, Choice, Filters, Preview, bulk_kind},
@@ -67,10 +66,10 @@ pub(super) struct BulkAsked {
     digest: Option<String>,
     /// Why, for the record.
     reason: Option<String>,
-    /// How long alerts are snoozed, such as `4h`.
+    /// How long alerts are snoozed, such as 4h or 2d.
     #[serde(rename = "for")]
     wait: Option<String>,
-    /// Until when alerts are snoozed.
+    /// Until when alerts are snoozed; a time without an offset is in the time zone of `[alerts]`.
     until: Option<String>,
 }
 
@@ -129,7 +128,7 @@ pub(super) async fn act(
         caller.may(Access::May(Role::Operator, scope(kind)))?;
     }
     let reason = reason(asked.reason.as_deref(), &mut faults);
-    let until = until(&asked, kind, api.now(), &mut faults);
+    let until = until(&asked, kind, &api, &mut faults);
     let filters = filters(&asked.filter);
     let shown = if asked.dry_run { None } else { shown(&asked, &mut faults) };
     let choice = kind.and_then(|kind| choice(kind, &filters, &mut faults));
@@ -191,28 +190,14 @@ fn reason(text: Option<&str>, faults: &mut Vec<Fault>) -> Option<String> {
 /// Until when alerts are to be silent: named by one of two members, and only for a snooze that is begun.
 fn until(asked: &BulkAsked, kind: Option<ActionKind>, now: Time, faults: &mut Vec<Fault>) -> Option<Time> {
     let is_snooze = kind == Some(ActionKind::Snooze);
-    let wrong = |pointer: &str, en: &'static str, zh: &'static str| Err(fault(pointer, Text::fixed(en, zh)));
     let found = match (asked.wait.as_deref(), asked.until.as_deref()) {
-        (Some(_), None) if !is_snooze => wrong("/for", "only snooze takes it", "仅 snooze 使用该成员"),
-        (_, Some(_)) if !is_snooze => wrong("/until", "only snooze takes it", "仅 snooze 使用该成员"),
-        (Some(_), Some(_)) => wrong("/until", "excludes for", "与 for 互斥"),
-        (None, None) if is_snooze && !asked.dry_run => {
-            wrong("/for", "for or until is needed: how long to snooze", "须给出 for 或 until：静默多久")
-        }
+        (None, None) if is_snooze && !asked.dry_run => Err(snoozed::missing()),
+        (wait, until) if is_snooze => snoozed::until(wait, until, api),
         (None, None) => Ok(None),
-        (Some(wait), None) => match parse::span(wait) {
-            Ok(wait) if wait > Duration::ZERO => Ok(Some(now + wait)),
-            _ => wrong("/for", "expected a number with m, h, d or w, such as 4h", "应为数字加 m、h、d 或 w，例如 4h"),
-        },
-        (None, Some(until)) => match parse::moment(until) {
-            Some(until) if until > now => Ok(Some(until)),
-            Some(_) => wrong("/until", "this time has passed", "该时间已过"),
-            None => wrong(
-                "/until",
-                "expected a time with its offset, such as 2026-03-05T09:00:00+08:00",
-                "应为带时区的时间，例如 2026-03-05T09:00:00+08:00",
-            ),
-        },
+        (wait, _) => {
+            let pointer = if wait.is_some() { "/for" } else { "/until" };
+            Err(fault(pointer, Text::fixed("only snooze takes it", "仅 snooze 使用该成员")))
+        }
     };
     found.unwrap_or_else(|wrong| {
         faults.push(wrong);

@@ -38,6 +38,7 @@ pub(in crate::http) mod reports;
 mod request_acts;
 pub(in crate::http) mod requests;
 pub(in crate::http) mod sign_in;
+mod snoozed;
 pub mod state;
 mod status;
 pub mod table;
