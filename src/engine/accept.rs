@@ -61,6 +61,17 @@ impl Operator<'_> {
         self.accept_at_once(wishes, urgency).await
     }
 
+    /// Whether [`Self::accept`] would take these wishes at this moment.
+    ///
+    /// # Errors
+    /// [`AskError`]: it would not, and why.
+    pub async fn check(self, wishes: Vec<Wish>) -> Result<(), AskError> {
+        check_all(&wishes)?;
+        let now = self.recorder.clock().now();
+        let requests: Vec<Request> = wishes.into_iter().map(|wish| self.recorder.request_for(wish, now)).collect();
+        Ok(self.recorder.store().check_keys(&requests).await?)
+    }
+
     /// Takes wishes in one transaction.
     pub(super) async fn accept_at_once(&self, wishes: Vec<Wish>, urgency: Urgency) -> Result<Vec<Accepted>, AskError> {
         let now = self.recorder.clock().now();

@@ -88,6 +88,9 @@ pub(super) struct NewRequests {
     /// The requests, at most 10,000
     #[schema(schema_with = many)]
     requests: Vec<Value>,
+    /// Only check them: nothing is written, and the answer is empty
+    #[serde(default)]
+    dry_run: bool,
 }
 
 fn many() -> RefOr<Schema> {
@@ -261,7 +264,7 @@ pub(super) async fn batch(
     caller: Caller,
     headers: HeaderMap,
     query: Query,
-    Batch(NewRequests { requests }): Batch<NewRequests>,
+    Batch(NewRequests { requests, dry_run }): Batch<NewRequests>,
 ) -> Result<Json<Vec<AcceptedRequest>>, Problem> {
     query.done()?;
     if headers.contains_key(KEY_HEADER) {
@@ -272,6 +275,14 @@ pub(super) async fn batch(
         return Err(Problem::invalid(vec![Fault { pointer: String::new(), detail: text }]));
     }
     let wishes = wishes(requests)?;
+    if dry_run {
+        let keys = keys_of(&wishes);
+        let checked = api.recorder().by(caller.by()).check(wishes).await;
+        return match checked {
+            Ok(()) => Ok(Json(Vec::new())),
+            Err(error) => Err(not_taken(&api, error, &keys).await?),
+        };
+    }
     // A caller who goes away leaves nothing half done.
     let taken = tokio::spawn(async move { accept(&api, &caller, wishes).await }).await;
     let accepted = taken.map_err(|_| Problem::of(Word::Defect))??;
@@ -318,20 +329,28 @@ fn doubled(wishes: &[Wish]) -> Option<Fault> {
     None
 }
 
-/// Takes wishes; one whose key stands for another request is shown that request.
+fn keys_of(wishes: &[Wish]) -> Vec<Option<String>> {
+    wishes.iter().map(|wish| wish.key.clone()).collect()
+}
+
+/// Takes wishes.
 async fn accept(api: &Api, caller: &Caller, wishes: Vec<Wish>) -> Result<Vec<Accepted>, Problem> {
-    let keys: Vec<Option<String>> = wishes.iter().map(|wish| wish.key.clone()).collect();
-    let error = match api.recorder().by(caller.by()).accept(wishes).await {
-        Ok(accepted) => return Ok(accepted),
-        Err(error) => error,
-    };
-    let AskError::Store(StoreError::KeyTaken { key, id, .. }) = &error else { return Err(error.into()) };
+    let keys = keys_of(&wishes);
+    match api.recorder().by(caller.by()).accept(wishes).await {
+        Ok(accepted) => Ok(accepted),
+        Err(error) => Err(not_taken(api, error, &keys).await?),
+    }
+}
+
+/// Why wishes with these keys are not taken; one whose key stands for another request is shown that request.
+async fn not_taken(api: &Api, error: AskError, keys: &[Option<String>]) -> Result<Problem, Problem> {
+    let AskError::Store(StoreError::KeyTaken { key, id, .. }) = &error else { return Ok(error.into()) };
     let place = keys.iter().position(|mine| mine.as_ref() == Some(key)).unwrap_or_default();
     let pointer = if keys.len() == 1 { "/key".to_owned() } else { format!("/requests/{place}/key") };
     let current = api.reading(api.store().request_view(id)).await?;
     let fault = Fault { pointer, detail: Word::KeyTaken.detail() };
     let problem = Problem::from(error).with_faults(vec![fault]);
-    Err(match current {
+    Ok(match current {
         Some(row) => problem.with_current(&row),
         None => problem,
     })

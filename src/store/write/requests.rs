@@ -142,6 +142,19 @@ impl Store {
         Ok(row.map(Request::try_from).transpose()?)
     }
 
+    /// Whether the keys of these are free, or belong to requests for the same.
+    ///
+    /// # Errors
+    /// [`StoreError::KeyTaken`] of the first that is not; another when nothing can be read.
+    pub async fn check_keys(&self, new: &[Request]) -> Result<(), StoreError> {
+        let asks: Vec<Ask<'_>> = new.iter().map(Ask::from).collect();
+        let asks = bulk::json(&asks);
+        let mut connection = self.readers().acquire().await?;
+        let taken = twins(&mut connection, sqlx::query_as(KEY_TWINS).bind(&asks)).await?;
+        let first = taken.iter().filter_map(|(line, twin)| Some((line, twin.is_of_another(&new[*line])?)));
+        first.min_by_key(|(line, _)| **line).map_or(Ok(()), |(_, error)| Err(error))
+    }
+
     /// Requests whose call was out when the last process ended, a page after `after`.
     pub async fn calling(&self, after: &str, limit: u32) -> Result<Vec<String>, StoreError> {
         let rows = sqlx::query(CALLING).bind(after).bind(limit).fetch_all(self.readers()).await?;

@@ -127,6 +127,18 @@ async fn many_are_taken_all_or_none() {
         house.post(batch, &operator, wishes(vec![wish(&program(50), None), wish(&program(51), Some("a"))])).await;
     assert_eq!(taken.problem(), (409, "key_taken".to_owned()));
     assert_eq!(taken.json()["errors"][0]["pointer"], "/requests/1/key");
+    // The same is found where it is only checked; what could be taken is not.
+    let checked =
+        async |wishes: Vec<Value>| house.post(batch, &operator, json!({ "requests": wishes, "dry_run": true })).await;
+    let mut later: Vec<Value> = (60..64).map(|number| wish(&program(number), None)).collect();
+    assert_eq!((checked(later.clone()).await.status.as_u16(), checked(later.clone()).await.json()), (200, json!([])));
+    later.push(wish(&program(64), Some("a")));
+    let dry = checked(later).await;
+    assert_eq!(
+        (dry.problem(), &dry.json()["errors"][0]["pointer"]),
+        ((409, "key_taken".to_owned()), &json!("/requests/4/key"))
+    );
+    assert_eq!(checked(vec![wish(&program(2), Some("a"))]).await.json(), json!([]), "it is that request");
     let twice = wishes(vec![wish(&program(52), Some("b")), wish(&program(53), Some("b"))]);
     assert_eq!(house.post(batch, &operator, twice).await.json()["errors"][0]["pointer"], "/requests/1/key");
     let asked = house.ask(Method::POST, batch).bearer_auth(&operator).header("Idempotency-Key", "c");
