@@ -88,13 +88,15 @@ pub struct By {
     pub reason: Option<String>,
     /// The filters that chose what it is done to, as a JSON object.
     pub filter: Option<String>,
+    /// The action on many that it is a part of.
+    pub part_of: Option<String>,
 }
 
 impl By {
     /// On this one's word, without a reason.
     #[must_use]
     pub const fn new(actor: Actor) -> Self {
-        Self { actor, reason: None, filter: None }
+        Self { actor, reason: None, filter: None, part_of: None }
     }
 
     /// On the word of nobody who exists: of a simulation or a test.

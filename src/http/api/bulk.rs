@@ -40,6 +40,12 @@ use crate::{
     store::read::bulk::{BULK, Choice, Filters, Preview, bulk_kind},
 };
 
+/// How many of what is chosen a preview names, unless it is told how many.
+const NAMED: usize = 10;
+
+/// How many it names at most.
+const NAMED_MAX: usize = 10_000;
+
 /// The value of a filter.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(untagged)]
@@ -60,6 +66,9 @@ pub(super) struct BulkAsked {
     /// Only show what would be touched.
     #[serde(default)]
     dry_run: bool,
+    /// How many of them a preview names; 10 when it is left out.
+    #[schema(maximum = 10_000)]
+    sample: Option<usize>,
     /// The `cutoff` that was shown: nothing newer is touched.
     cutoff: Option<String>,
     /// The `digest` that was shown.
@@ -84,7 +93,7 @@ pub(super) struct BulkPreview {
     count: u64,
     /// Send it back: nothing newer is touched.
     cutoff: String,
-    /// The ids of the first ten, or their appids.
+    /// The ids of the first ten, or of as many as were asked for, or their appids.
     sample: Vec<String>,
     /// Send it back: where it is another by then, nothing is done.
     digest: String,
@@ -130,6 +139,7 @@ pub(super) async fn act(
     let reason = reason(asked.reason.as_deref(), &mut faults);
     let until = until(&asked, kind, &api, &mut faults);
     let filters = filters(&asked.filter);
+    let named = named(asked.sample, &mut faults);
     let shown = if asked.dry_run { None } else { shown(&asked, &mut faults) };
     let choice = kind.and_then(|kind| choice(kind, &filters, &mut faults));
     let Some(choice) = choice.filter(|_| faults.is_empty()) else { return Err(Problem::invalid(faults)) };
@@ -140,10 +150,10 @@ pub(super) async fn act(
         return Err(importing());
     }
     let Some((cutoff, digest)) = shown else {
-        let preview = api.reporting(api.store().bulk_preview(&choice, None)).await?;
+        let preview = api.reporting(api.store().bulk_preview(&choice, None, named)).await?;
         return Ok(Json(BulkPreview::from(preview)).into_response());
     };
-    let preview = api.reporting(api.store().bulk_preview(&choice, Some(cutoff))).await?;
+    let preview = api.reporting(api.store().bulk_preview(&choice, Some(cutoff), named)).await?;
     if preview.digest != digest {
         return Err(Problem::changed(json!(BulkPreview::from(preview)), HadCondition::No));
     }
@@ -187,8 +197,8 @@ fn reason(text: Option<&str>, faults: &mut Vec<Fault>) -> Option<String> {
     })
 }
 
-/// Until when alerts are to be silent: named by one of two members, and only for a snooze that is begun.
-fn until(asked: &BulkAsked, kind: Option<ActionKind>, now: Time, faults: &mut Vec<Fault>) -> Option<Time> {
+/// Until when alerts are to be silent: said of a snooze alone, and of one that is begun always.
+fn until(asked: &BulkAsked, kind: Option<ActionKind>, api: &Api, faults: &mut Vec<Fault>) -> Option<Time> {
     let is_snooze = kind == Some(ActionKind::Snooze);
     let found = match (asked.wait.as_deref(), asked.until.as_deref()) {
         (None, None) if is_snooze && !asked.dry_run => Err(snoozed::missing()),
@@ -203,6 +213,16 @@ fn until(asked: &BulkAsked, kind: Option<ActionKind>, now: Time, faults: &mut Ve
         faults.push(wrong);
         None
     })
+}
+
+/// How many of what is chosen are named.
+fn named(asked: Option<usize>, faults: &mut Vec<Fault>) -> usize {
+    let named = asked.unwrap_or(NAMED);
+    if named > NAMED_MAX {
+        let (en, zh) = (format!("expected at most {NAMED_MAX}"), format!("最多 {NAMED_MAX}"));
+        faults.push(fault("/sample", Text::new(en, zh)));
+    }
+    named
 }
 
 /// The condition on which it is begun.

@@ -146,6 +146,9 @@ pub const ROUTES: &[Route] = &[
     post("/api/v1/audit", Access::May(Role::Operator, Scope::Read)),
     get("/api/v1/actions", VIEW),
     get("/api/v1/actions/{id}", VIEW),
+    get("/api/v1/actions/{id}/requests", VIEW),
+    get("/api/v1/actions/{id}/alerts", VIEW),
+    get("/api/v1/actions/{id}/accounts", VIEW),
     // Of these, everybody has own ones: the handlers tell whose is whose.
     get("/api/v1/tokens", Access::Anyone),
     post("/api/v1/tokens", Access::Anyone),

@@ -18,9 +18,6 @@ use crate::{
 /// Keys that are read at once for a preview.
 const PAGE: u32 = 5_000;
 
-/// How many of what is chosen a preview names.
-const SAMPLE: usize = 10;
-
 /// The values of filters by their names, as they are kept with an action.
 pub type Filters = Map<String, Value>;
 
@@ -56,7 +53,7 @@ pub struct Preview {
     pub count: u64,
     /// Nothing that is newer is touched.
     pub cutoff: String,
-    /// The names of the first.
+    /// The names of the first, as many as were asked for.
     pub sample: Vec<String>,
     /// A fingerprint of all of them.
     pub digest: String,
@@ -283,11 +280,16 @@ const REQUESTS: &str = "
     FROM json_each($1) AS j CROSS JOIN request AS r ON r.id = j.value";
 
 impl Store {
-    /// What an action would touch up to `cutoff`, or up to what is newest now.
+    /// What an action would touch up to `cutoff`, or up to what is newest now; at most `named` of it by name.
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read.
-    pub async fn bulk_preview(&self, choice: &Choice, cutoff: Option<String>) -> Result<Preview, StoreError> {
+    pub async fn bulk_preview(
+        &self,
+        choice: &Choice,
+        cutoff: Option<String>,
+        named: usize,
+    ) -> Result<Preview, StoreError> {
         let cutoff = match cutoff {
             Some(cutoff) => cutoff,
             None => sqlx::query_scalar(choice.newest()).fetch_one(self.readers()).await?,
@@ -307,7 +309,7 @@ impl Store {
                 hash.update(found.key.as_bytes());
                 hash.update(b"\n");
             }
-            sample.extend(page.into_iter().map(|found| found.name).take(SAMPLE.saturating_sub(sample.len())));
+            sample.extend(page.into_iter().map(|found| found.name).take(named.saturating_sub(sample.len())));
         }
         Ok(Preview { count, cutoff, sample, digest: format!("{:032x}", hash.digest128()) })
     }

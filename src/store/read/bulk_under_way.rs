@@ -52,7 +52,8 @@ impl UnderWay {
     pub fn by(&self) -> By {
         let via = [Via::Cli, Via::Api, Via::Web].into_iter().find(|via| via.as_str() == self.via).unwrap_or(Via::Api);
         let (name, token, address) = (self.actor.clone(), self.token.clone(), self.address.clone());
-        By { actor: Actor { name, via, token, address }, reason: self.reason.clone(), filter: self.filter.clone() }
+        let (reason, filter) = (self.reason.clone(), self.filter.clone());
+        By { actor: Actor { name, via, token, address }, reason, filter, part_of: Some(self.id.clone()) }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod authorizers;
 pub mod bulk;
 pub mod bulk_under_way;
+mod deeds;
 pub mod deferred;
 pub mod digest;
 pub mod due_deliveries;

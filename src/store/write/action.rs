@@ -1,6 +1,7 @@
 //! Who did what: rows of `action`, written in the transaction of the deed.
 
 use serde::Serialize;
+use serde_json::json;
 use sqlx::SqliteConnection;
 
 use crate::{
@@ -27,6 +28,7 @@ pub struct Action {
     filter: Option<String>,
     count: u64,
     reason: Option<String>,
+    arguments: Option<String>,
 }
 
 impl Action {
@@ -55,7 +57,7 @@ impl Action {
     }
 
     fn new(kind: ActionKind, (subject, count): (Option<String>, u64), by: &By, now: Time) -> Self {
-        let By { actor, reason, filter } = by.clone();
+        let By { actor, reason, filter, part_of } = by.clone();
         Self {
             id: new_id(now),
             at: now.ms(),
@@ -69,17 +71,18 @@ impl Action {
             filter,
             count,
             reason,
+            arguments: part_of.map(|whole| json!({ "part_of": whole }).to_string()),
         }
     }
 }
 
 const ADD: &str = "
     INSERT INTO action (id, at, actor, via, token, address, action, subject_kind, subject, filter, count, reason,
-                        outcome, finished_at, done)
+                        arguments, outcome, finished_at, done)
     SELECT j.value ->> 'id', j.value ->> 'at', j.value ->> 'actor', j.value ->> 'via', j.value ->> 'token',
            j.value ->> 'address', j.value ->> 'action', j.value ->> 'subject_kind', j.value ->> 'subject',
            j.value ->> 'filter', j.value ->> 'count', j.value ->> 'reason',
-           'done', j.value ->> 'at', j.value ->> 'count'
+           j.value ->> 'arguments', 'done', j.value ->> 'at', j.value ->> 'count'
     FROM jsonb_each(?1) AS j";
 
 /// Writes deeds within the transaction that does them.

@@ -63,7 +63,7 @@ impl Store {
         let arguments = until.map(|until| json!({ "until": until.ms() }).to_string());
         let (count, cutoff, begun) =
             (i64::try_from(preview.count).unwrap_or(i64::MAX), preview.cutoff.clone(), id.clone());
-        let By { actor, reason, filter: _ } = by;
+        let By { actor, reason, .. } = by;
         let write = move |db: Db<'_>| {
             let whom = (&actor.name, actor.via.as_str(), &actor.token, &actor.address);
             let what = (kind.as_str(), kind.subject().as_str(), &filter, count);
@@ -129,7 +129,7 @@ impl Store {
     /// [`StoreError`]: nothing was written.
     pub async fn begin_backup(&self, by: By, now: Time) -> Result<String, StoreError> {
         let (id, kind) = (new_id(now), ActionKind::Backup);
-        let (begun, By { actor, reason, filter: _ }) = (id.clone(), by);
+        let (begun, By { actor, reason, .. }) = (id.clone(), by);
         let write = move |db: Db<'_>| {
             let (via, what, of) = (actor.via.as_str(), kind.as_str(), kind.subject().as_str());
             let row = params![id, now.ms(), actor.name, via, actor.token, actor.address, what, of, reason];

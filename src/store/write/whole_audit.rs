@@ -29,7 +29,7 @@ impl Store {
     /// [`StoreError`]: it was not begun.
     pub async fn begin_whole_audit(&self, by: By, now: Time) -> Result<String, StoreError> {
         let (id, kind) = (new_id(now), ActionKind::Audit);
-        let By { actor, reason, filter: _ } = by;
+        let By { actor, reason, .. } = by;
         let write = move |db: Db<'_>| {
             if let Some(id) = db.first(UNDER_WAY, [], |row| row.get(0))? {
                 return Ok(id);

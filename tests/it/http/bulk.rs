@@ -222,6 +222,56 @@ async fn accounts_and_alerts_are_acted_on_by_their_own_filters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_action_changed_is_listed_for_whoever_may_see_it() {
+    let house = House::open("").await;
+    let (token, other) = (house.operator().await, house.operator().await);
+    let link = |number: usize| {
+        let asked = house.json(&format!("request link wx{number:016x} {PROGRAM} --label shop={}", number % 2));
+        asked["id"].as_str().unwrap().to_owned()
+    };
+    let ids: Vec<String> = (0..12).map(link).collect();
+    let chosen: Vec<&String> = ids.iter().step_by(2).collect();
+    let names = |said: &Said, member: &str| -> Vec<String> {
+        said.json()["items"].as_array().unwrap().iter().map(|row| row[member].as_str().unwrap().to_owned()).collect()
+    };
+    let finished = async |action: &str, filter: Value| {
+        let (_, body) = house.shown(&token, action, filter).await;
+        let id = house.begun(&token, body).await;
+        house.finished(&id).await;
+        id
+    };
+    let preview = json!({ "action": "cancel", "filter": { "open": "true" }, "dry_run": true, "sample": 11 });
+    assert_eq!(house.act(&token, preview).await.json()["sample"].as_array().unwrap().len(), 11);
+    let cancel = finished("cancel", json!({ "label": "shop=0" })).await;
+    // What the same caller does later is none of it, by the same filters neither.
+    house.post(&format!("/api/v1/requests/{}/cancel", ids[1]), &token, json!({})).await;
+    link(12);
+    finished("cancel", json!({ "label": "shop=0" })).await;
+    let path = format!("/api/v1/actions/{cancel}/requests");
+    let first = house.get(&format!("{path}?limit=4"), &token).await;
+    let rest = house.get(&format!("{path}?limit=4&after={}", first.json()["next"].as_str().unwrap()), &token).await;
+    assert_eq!([names(&first, "id"), names(&rest, "id")].concat(), chosen.into_iter().cloned().collect::<Vec<_>>());
+    assert_eq!((&first.json()["items"][0]["state"], &rest.json()["next"]), (&json!("cancelled"), &json!(null)));
+    for none in ["alerts", "accounts"] {
+        let said = house.get(&format!("/api/v1/actions/{cancel}/{none}"), &token).await;
+        assert_eq!(said.json(), json!({ "items": [], "next": null }), "{none}");
+    }
+    // Of a retry the new ones; each is shown as it is now.
+    let retry = finished("retry", json!({ "label": "shop=0", "state": "cancelled" })).await;
+    let again = house.get(&format!("/api/v1/actions/{retry}/requests"), &token).await.json();
+    assert_eq!(again["items"].as_array().unwrap().len(), 7, "{again}");
+    let new = again["items"].as_array().unwrap();
+    assert!(new.iter().any(|row| row["retry_of"] == ids[0].as_str() && row["state"] == "requested"), "{again}");
+    let suspend = finished("suspend", json!({ "state": "active", "label": "shop=1" })).await;
+    let accounts = house.get(&format!("/api/v1/actions/{suspend}/accounts"), &token).await;
+    assert_eq!(names(&accounts, "account").len(), 5, "{accounts:?}");
+    for path in [path.as_str(), "/api/v1/actions/0197c2d7-0000-7000-8000-0000000000a1/requests"] {
+        assert_eq!(house.get(path, &other).await.problem(), (404, "not_found".to_owned()), "{path}");
+    }
+    assert_eq!(names(&house.get(&path, &house.admin().await).await, "id").len(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_legal_is_named_and_a_token_needs_the_scope_of_what_it_does() {
     let house = House::open("").await;
     let token = house.operator().await;
@@ -239,6 +289,7 @@ async fn what_is_not_legal_is_named_and_a_token_needs_the_scope_of_what_it_does(
         (with("dry_run", json!(false)), "/cutoff"),
         (with("until", json!("2999-01-01T00:00:00Z")), "/until"),
         (with("reason", json!("a\nb")), "/reason"),
+        (with("sample", json!(10_001)), "/sample"),
         (with("tpyo", json!(1)), "/tpyo"),
         (json!({ "action": "snooze", "filter": { "rule": "stuck" }, "cutoff": "a", "digest": "b" }), "/for"),
         (json!({ "action": "snooze", "filter": { "rule": "stuck" }, "for": "soon", "dry_run": true }), "/for"),
