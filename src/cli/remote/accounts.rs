@@ -4,7 +4,7 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::{
-    bulk::{self, Asked},
+    bulk::{self, Asked, Came, Nouns},
     desk::{Desk, of_one},
 };
 use crate::{
@@ -57,22 +57,13 @@ async fn list(desk: &Desk<'_>, wanted: &account::List) -> anyhow::Result<()> {
         let page: Vec<AccountView> = pages.next().await?;
         Ok((!page.is_empty()).then_some(page))
     };
-    account::print_list(desk.context, wanted, desk.now, next).await
-}
-
-/// Prints these accounts, by name.
-async fn print_these(desk: &Desk<'_>, names: &[String]) -> anyhow::Result<()> {
-    let mut rows = Vec::with_capacity(names.len());
-    for name in names {
-        rows.extend(find(desk, name).await?);
-    }
-    rows.sort_by(|a: &AccountView, b| a.account.cmp(&b.account));
-    print_rows(desk, rows).await
+    account::print_list(desk.context, wanted, desk.now(), next).await
 }
 
 async fn print_rows(desk: &Desk<'_>, rows: Vec<AccountView>) -> anyhow::Result<()> {
     let (count, mut rows) = (rows.len(), Some(rows));
-    account::print_these(desk.context, desk.now, count, async || Ok(rows.take().filter(|rows| !rows.is_empty()))).await
+    account::print_these(desk.context, desk.now(), count, async || Ok(rows.take().filter(|rows| !rows.is_empty())))
+        .await
 }
 
 async fn change(desk: &Desk<'_>, choice: Choice, act: Act) -> anyhow::Result<ExitStatus> {
@@ -81,8 +72,24 @@ async fn change(desk: &Desk<'_>, choice: Choice, act: Act) -> anyhow::Result<Exi
     if given.filters {
         let filter = bulk::filters(&choice.filters.record());
         let asked = Asked { action: act.verb, filter, reason: choice.reason, ..Asked::default() };
-        let show = async |names: Vec<String>| print_these(desk, &names).await;
-        return bulk::run(desk, asked, (ACCOUNTS, act.verb, choice.caution), show).await;
+        let nouns = Nouns {
+            things: ACCOUNTS,
+            word: act.verb,
+            list: "accounts",
+            all: None,
+            name: |row: &AccountView| &row.account,
+        };
+        match bulk::run(desk, asked, nouns, choice.caution).await? {
+            Came::Shown(rows) => print_rows(desk, rows).await?,
+            Came::Changed(mut rows, failures) => {
+                rows.sort_by(|a, b| a.account.cmp(&b.account));
+                if !rows.is_empty() || !desk.context.is_table() {
+                    print_rows(desk, rows).await?;
+                }
+                ACCOUNTS.fail(act.verb, &failures)?;
+            }
+        }
+        return Ok(ExitStatus::Success);
     }
     let (mut rows, mut meant, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     for account in &choice.accounts {

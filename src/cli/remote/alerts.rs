@@ -4,7 +4,7 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::{
-    bulk::{self, Asked},
+    bulk::{self, Asked, Came, Nouns},
     desk::{Desk, of_one},
 };
 use crate::{
@@ -46,7 +46,7 @@ pub(super) async fn run(desk: &Desk<'_>, command: Command) -> anyhow::Result<Exi
         }
         Command::Ack(ack) => return change(desk, ack.choice, AlertChange::Acknowledge).await,
         Command::Snooze(snooze) => {
-            let act = change::snoozed(snooze.wait, snooze.until.as_deref(), desk.now, &desk.zone)?;
+            let act = change::snoozed(snooze.wait, snooze.until.as_deref(), desk.now(), &desk.zone)?;
             return change(desk, snooze.choice, act).await;
         }
         Command::Resolve(resolve) => return change(desk, resolve.choice, AlertChange::Resolve).await,
@@ -79,7 +79,7 @@ async fn list(desk: &Desk<'_>, wanted: &alert::List) -> anyhow::Result<()> {
         let rest = left.split_off(left.len().min(limit as usize));
         Ok::<_, anyhow::Error>(std::mem::replace(&mut left, rest))
     };
-    alert::print(desk.context, wanted, desk.now, next).await
+    alert::print(desk.context, wanted, desk.now(), next).await
 }
 
 /// The API's word.
@@ -105,14 +105,24 @@ async fn change(desk: &Desk<'_>, choice: Choice, act: AlertChange) -> anyhow::Re
         change::must_change_some(&choice.filters, act)?;
         let filter = whole(desk, &choice.filters).await?;
         let asked = Asked { action: word(act), filter, reason: choice.note, until: until(act), ..Asked::default() };
-        let show = async |ids: Vec<String>| alert::glance(desk.context, rows(desk, &ids).await?, desk.now);
-        return bulk::run(desk, asked, (ALERTS, act.word(), choice.caution), show).await;
+        let nouns =
+            Nouns { things: ALERTS, word: act.word(), list: "alerts", all: None, name: |row: &AlertView| &row.id };
+        match bulk::run(desk, asked, nouns, choice.caution).await? {
+            Came::Shown(rows) => alert::glance(desk.context, rows, desk.now())?,
+            Came::Changed(mut rows, failures) => {
+                rows.sort_by(|a, b| a.id.cmp(&b.id));
+                let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
+                change::tell(desk.context, &rows, (&ids, &ids), desk.now(), act)?;
+                ALERTS.fail(act.word(), &failures)?;
+            }
+        }
+        return Ok(ExitStatus::Success);
     }
     let ids: Vec<String> = desk.ids_of(Noun::Alert, &choice.ids).await?.into_iter().map(String::from).collect();
     let before = rows(desk, &ids).await?;
     if choice.caution.dry_run {
         note("nothing was changed");
-        alert::glance(desk.context, before, desk.now)?;
+        alert::glance(desk.context, rows(desk, &ids).await?, desk.now())?;
         return Ok(ExitStatus::Success);
     }
     desk.name_server();
@@ -132,7 +142,7 @@ async fn change(desk: &Desk<'_>, choice: Choice, act: AlertChange) -> anyhow::Re
         }
     }
     let after = rows(desk, &ids).await?;
-    let told = change::tell(desk.context, &after, (&ids, &changed), desk.now, act);
+    let told = change::tell(desk.context, &after, (&ids, &changed), desk.now(), act);
     ALERTS.fail(act.word(), &failures)?;
     told.map(|()| ExitStatus::Success)
 }
@@ -143,6 +153,6 @@ async fn rows(desk: &Desk<'_>, ids: &[String]) -> anyhow::Result<Vec<AlertView>>
     for id in ids {
         rows.extend(find(desk, id).await?.map(|told| told.row));
     }
-    rows.sort_by(|a: &AlertView, b| b.id.cmp(&a.id));
+    rows.sort_by(|a: &AlertView, b| a.id.cmp(&b.id));
     Ok(rows)
 }

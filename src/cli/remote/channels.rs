@@ -47,7 +47,7 @@ struct Retried {
 /// Does what a command says.
 pub(super) async fn run(desk: &Desk<'_>, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
-        Command::List => channel::print(desk.context, all(desk).await?, desk.now)?,
+        Command::List => channel::print(desk.context, all(desk).await?, desk.now())?,
         Command::Test { name, event } => test(desk, &name, event.into()).await?,
         Command::Retry { name, ids, dry_run: true } => dead(desk, &name, &ids).await?,
         Command::Retry { name, ids, dry_run: false } => retry(desk, &name, &ids).await?,
@@ -88,7 +88,7 @@ async fn dead(desk: &Desk<'_>, name: &str, ids: &[Named]) -> anyhow::Result<()> 
     let ids = whole(desk, name, ids).await?;
     let path = format!("{CHANNELS}/{}/deliveries", escaped(name));
     let mut pages = desk.pages(&path, Query::new().with("state", Some("dead")), usize::MAX);
-    channel::print_dead(desk.context, &ids, desk.now, async |_| pages.next().await).await
+    channel::print_dead(desk.context, &ids, desk.now(), async |_| pages.next().await).await
 }
 
 async fn retry(desk: &Desk<'_>, name: &str, ids: &[Named]) -> anyhow::Result<()> {

@@ -1,7 +1,7 @@
 //! What every command at a daemon elsewhere begins with: the daemon is asked what it is, which finds out a wrong address and a
 //! wrong token, and says its time and its zone.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::bail;
 use jiff::tz::TimeZone;
@@ -40,8 +40,9 @@ struct Meta {
 pub(super) struct Desk<'c> {
     pub(super) context: &'c Context,
     pub(super) server: Server,
-    /// The daemon's time when it was asked.
-    pub(super) now: Time,
+    /// The daemon's time when it was asked, and what this machine's stopwatch showed then.
+    asked_at: (Time, Duration),
+    clock: Arc<SystemClock>,
     /// The zone of its messages.
     pub(super) zone: TimeZone,
     /// The language of its messages.
@@ -73,8 +74,14 @@ impl<'c> Desk<'c> {
         let zone = meta.time_zone.and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC);
         time_format::show_in(&zone);
         let language = if meta.language.as_deref() == Some("zh") { Language::Zh } else { Language::En };
-        let now = time_format::parse(&meta.at).unwrap_or_else(|| clock.now());
-        Ok(Self { context, server, now, zone, language })
+        let asked_at = (time_format::parse(&meta.at).unwrap_or_else(|| clock.now()), clock.monotonic());
+        Ok(Self { context, server, asked_at, clock, zone, language })
+    }
+
+    /// The daemon's time.
+    pub(super) fn now(&self) -> Time {
+        let (now, since) = self.asked_at;
+        now + self.clock.monotonic().saturating_sub(since)
     }
 
     /// Says which daemon is about to be changed.

@@ -16,7 +16,7 @@ pub(super) async fn programs(desk: &Desk<'_>, command: program::Command) -> anyh
     let is_filtered = account.is_some() || program.is_some();
     let query = Query::new().with("account", account).with("program", program);
     let mut rows = desk.pages("/api/v1/programs", query, usize::MAX);
-    program::print(desk.context, desk.now, is_filtered, async |_| rows.next().await).await?;
+    program::print(desk.context, desk.now(), is_filtered, async |_| rows.next().await).await?;
     Ok(ExitStatus::Success)
 }
 
@@ -45,14 +45,14 @@ async fn list_conflicts(desk: &Desk<'_>, filters: conflict::Filters) -> anyhow::
     let query = Query::new().with_flag("open", open).with_flag("resolved", resolved);
     let query = query.with("account", account).with("request", request);
     let mut rows = desk.pages("/api/v1/conflicts", query, usize::MAX);
-    conflict::print(desk.context, desk.now, is_filtered, async |_| rows.next().await).await
+    conflict::print(desk.context, desk.now(), is_filtered, async |_| rows.next().await).await
 }
 
 /// What holds calls back.
 pub(super) async fn gates(desk: &Desk<'_>, wanted: &gate::List) -> anyhow::Result<ExitStatus> {
     let query = Query::new().with_all("kind", &wanted.kinds);
     let mut rows = desk.pages("/api/v1/gates", query, pages::bound(desk.context, wanted.limit));
-    gate::print(desk.context, wanted, desk.now, async |_| rows.next().await).await?;
+    gate::print(desk.context, wanted, desk.now(), async |_| rows.next().await).await?;
     Ok(ExitStatus::Success)
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn authorizers(desk: &Desk<'_>, command: authorizer::Command) -
         authorizer::Command::List { state, limit } => {
             let query = Query::new().with("state", state.map(AuthorizerState::as_str));
             let mut rows = desk.pages("/api/v1/authorizers", query, pages::bound(desk.context, limit));
-            authorizer::print(desk.context, (state, limit), desk.now, async |_| rows.next().await).await?;
+            authorizer::print(desk.context, (state, limit), desk.now(), async |_| rows.next().await).await?;
         }
         authorizer::Command::Show { account } => {
             match desk.server.find::<AuthorizerView>(&format!("/api/v1/authorizers/{account}")).await? {
@@ -81,7 +81,7 @@ pub(super) async fn actions(desk: &Desk<'_>, command: action::Command) -> anyhow
         action::Command::List { actor, subject, action, limit } => {
             let query = Query::new().with("actor", actor).with("subject", subject).with("action", action);
             let mut rows = desk.pages("/api/v1/actions", query, pages::bound(desk.context, limit));
-            action::print(desk.context, limit, desk.now, async |_| rows.next().await).await?;
+            action::print(desk.context, limit, desk.now(), async |_| rows.next().await).await?;
         }
         action::Command::Show { id } => {
             match desk.server.find::<ActionView>(&format!("/api/v1/actions/{}", escaped(id.as_str()))).await? {

@@ -58,7 +58,7 @@ pub(super) async fn users(desk: &Desk<'_>, command: user::Command) -> anyhow::Re
             desk.context.print_one(&user::Done { user: &name, done: "added" })?;
         }
         user::Command::List => {
-            user::print(desk.context, Pages::whole(&desk.server, USERS, Query::new()).rest().await?, desk.now)?;
+            user::print(desk.context, Pages::whole(&desk.server, USERS, Query::new()).rest().await?, desk.now())?;
         }
         user::Command::Change { name, role, disable, enable } => {
             let disabled = (disable || enable).then_some(disable);
@@ -109,7 +109,7 @@ pub(super) async fn tokens(desk: &Desk<'_>, command: api_token::Command) -> anyh
             api_token::print_made(desk.context, &made)?;
         }
         api_token::Command::List => {
-            api_token::print(desk.context, Pages::whole(&desk.server, TOKENS, Query::new()).rest().await?, desk.now)?;
+            api_token::print(desk.context, Pages::whole(&desk.server, TOKENS, Query::new()).rest().await?, desk.now())?;
         }
         api_token::Command::Revoke { name } => {
             desk.name_server();

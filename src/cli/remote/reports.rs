@@ -73,7 +73,7 @@ pub(super) async fn report(desk: &Desk<'_>, asked: report::Report) -> anyhow::Re
         .with_labels(&asked.labels)
         .with("since", asked.since.map(|since| format!("{}m", since.as_secs() / 60)));
     let found: ApprovalsReport = desk.server.get("/api/v1/reports/approvals", &query).await?;
-    report::print_report(desk.context, &asked, desk.now, &found)?;
+    report::print_report(desk.context, &asked, desk.now(), &found)?;
     Ok(ExitStatus::Success)
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    bulk::{self, Asked},
+    bulk::{self, Asked, Came, Nouns},
     desk::{Desk, new_key, of_one},
     import, watch,
     wire::{NewRequest, path},
@@ -131,7 +131,7 @@ async fn list_all(desk: &Desk<'_>, wanted: &list::List) -> anyhow::Result<()> {
         }
         rows.extend(page);
     }
-    list::print_table(desk.context, wanted, rows, desk.now)
+    list::print_table(desk.context, wanted, rows, desk.now())
 }
 
 async fn show_one(desk: &Desk<'_>, id: &RequestId) -> anyhow::Result<()> {
@@ -177,7 +177,7 @@ async fn change(desk: &Desk<'_>, choice: Choice, act: Act) -> anyhow::Result<Exi
     let ids: Vec<String> = desk.ids_of(Noun::Request, &choice.ids).await?.into_iter().map(String::from).collect();
     if choice.caution.dry_run {
         note("nothing was changed");
-        list::glance(desk.context, rows(desk, &ids).await?, desk.now)?;
+        list::glance(desk.context, rows(desk, &ids).await?, desk.now())?;
         return Ok(ExitStatus::Success);
     }
     desk.name_server();
@@ -191,7 +191,7 @@ async fn change(desk: &Desk<'_>, choice: Choice, act: Act) -> anyhow::Result<Exi
     bar.finish_and_clear();
     found.sort_by(|a: &RequestView, b| a.id.cmp(&b.id));
     found.dedup_by(|a, b| a.id == b.id);
-    change::tell(desk.context, found, &outcome, desk.now, act)?;
+    change::tell(desk.context, found, &outcome, desk.now(), act)?;
     Ok(ExitStatus::Success)
 }
 
@@ -235,15 +235,24 @@ async fn change_all(desk: &Desk<'_>, choice: Choice, act: Act) -> anyhow::Result
         reason: choice.reason,
         ..Asked::default()
     };
-    let show = async |ids: Vec<String>| list::glance(desk.context, in_sample(desk, &ids).await?, desk.now);
-    bulk::run(desk, asked, (REQUESTS, act.word(), choice.caution), show).await
-}
-
-/// Rows as lists have them: newest first.
-async fn in_sample(desk: &Desk<'_>, ids: &[String]) -> anyhow::Result<Vec<RequestView>> {
-    let mut rows = rows(desk, ids).await?;
-    rows.reverse();
-    Ok(rows)
+    let all = if act == Act::Cancel { "open" } else { "finished" };
+    let nouns = Nouns {
+        things: REQUESTS,
+        word: act.word(),
+        list: "requests",
+        all: Some(all),
+        name: |row: &RequestView| &row.id,
+    };
+    match bulk::run(desk, asked, nouns, choice.caution).await? {
+        Came::Shown(rows) => list::glance(desk.context, rows, desk.now())?,
+        Came::Changed(mut rows, failures) => {
+            rows.sort_by(|a, b| a.id.cmp(&b.id));
+            let called = rows.iter().filter(|row| act == Act::Cancel && row.attempt > 0).count();
+            let outcome = Outcome { no_longer_followed: called, failures, ..Outcome::default() };
+            change::tell(desk.context, rows, &outcome, desk.now(), act)?;
+        }
+    }
+    Ok(ExitStatus::Success)
 }
 
 async fn remind(desk: &Desk<'_>, wanted: &nudge::Nudge) -> anyhow::Result<()> {
