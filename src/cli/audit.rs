@@ -65,11 +65,16 @@ pub async fn run(context: &Context, audit: Audit) -> anyhow::Result<ExitStatus> 
             Ok((found, is_driven))
         })
         .await?;
-    print(context, &findings, is_driven)
+    print(context, findings, is_driven)
 }
 
-/// Prints findings, and says by the exit code whether there are any.
-pub(super) fn print(context: &Context, findings: &[Finding], is_driven: bool) -> anyhow::Result<ExitStatus> {
+/// What is found by comparing histories with their requests, which a daemon does before everything else.
+const OF_HISTORIES: [&str; 3] = ["state_without_history", "state_differs", "chain_broken"];
+
+/// Prints findings, those of histories last, and says by the exit code whether there are any.
+pub(super) fn print(context: &Context, mut findings: Vec<Finding>, is_driven: bool) -> anyhow::Result<ExitStatus> {
+    findings.sort_by_key(|found| OF_HISTORIES.contains(&found.rule.as_str()));
+    let findings = findings.as_slice();
     if findings.is_empty() {
         if !context.is_table() {
             context.print_rows(&COLUMNS, findings)?;

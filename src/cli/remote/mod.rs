@@ -112,7 +112,7 @@ pub(super) async fn run(context: &Context, place: Place, command: Command) -> an
         Command::Plan(plan) => reports::plan(&desk, &plan).await,
         Command::Status(_) => reports::status(&desk).await,
         Command::Health(_) => reports::health(&desk).await,
-        Command::Audit(_) => reports::audit(&desk).await,
+        Command::Audit(asked) => reports::audit(&desk, &asked).await,
         Command::Demo(_)
         | Command::Run(_)
         | Command::Gate(gate::Command::Open(_))
@@ -132,9 +132,6 @@ pub(super) async fn run(context: &Context, place: Place, command: Command) -> an
 fn before_asking(context: &Context, command: &Command) -> Result<(), Usage> {
     match command {
         Command::Status(_) => super::status::must_be_a_document(context),
-        Command::Audit(audit) if audit.all => {
-            Err(Usage("--all works on this machine alone: a daemon elsewhere answers its last audit".to_owned()))
-        }
         Command::Request(request::Command::History(history)) if history.proof => {
             request::show::in_form_of_a_proof(context).map(drop)
         }

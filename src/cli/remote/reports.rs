@@ -1,9 +1,9 @@
-//! Documents about all of it: status, health, the last audit, plan, reports, the platform's component.
+//! Documents about all of it: status, health, audit, plan, reports, the platform's component.
 
 use anyhow::{Context as _, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::desk::Desk;
+use super::{bulk, desk::Desk};
 use crate::{
     cli::{
         audit,
@@ -14,16 +14,44 @@ use crate::{
     engine::{
         approvals::ApprovalsReport, capacity_report::CapacityReport, component_status::ComponentStatus, status::Report,
     },
-    remote::{Query, Server},
+    remote::{Query, Repeat, Server},
     store::read::audit::Finding,
 };
 
-/// The last audit of a daemon.
+/// How much is audited.
+#[derive(Debug, Serialize)]
+struct Auditing {
+    all: bool,
+}
+
+/// What an audit found just now.
+#[derive(Debug, Deserialize)]
+struct Audited {
+    findings: Vec<Finding>,
+}
+
+/// An audit of everything that is under way.
+#[derive(Debug, Deserialize)]
+struct Begun {
+    id: String,
+}
+
+/// The last audits of a daemon.
 #[derive(Debug, Deserialize)]
 struct LastAudit {
     ran_at: Option<String>,
     findings: Option<Vec<Finding>>,
+    all: Option<AuditOfAll>,
 }
+
+/// The last audit of everything.
+#[derive(Debug, Deserialize)]
+struct AuditOfAll {
+    action: String,
+    findings: Vec<Finding>,
+}
+
+const AUDIT: &str = "/api/v1/audit";
 
 /// One page about all of it.
 pub(super) async fn status(desk: &Desk<'_>) -> anyhow::Result<ExitStatus> {
@@ -43,14 +71,39 @@ pub(super) async fn health(desk: &Desk<'_>) -> anyhow::Result<ExitStatus> {
     }
 }
 
-/// What the daemon's last audit found.
-pub(super) async fn audit(desk: &Desk<'_>) -> anyhow::Result<ExitStatus> {
-    let LastAudit { ran_at, findings } = desk.server.get("/api/v1/audit", &Query::new()).await?;
-    let findings = findings.context("the daemon has made no audit since it started: ask again in a few minutes")?;
-    if let Some(at) = ran_at {
-        note(format!("of the daemon's audit at {}", time_format::to_the_second(&at)));
+/// What an audit finds now. Whoever may not have one made is shown what the daemon's last one found.
+pub(super) async fn audit(desk: &Desk<'_>, asked: &audit::Audit) -> anyhow::Result<ExitStatus> {
+    if asked.all {
+        return audit_all(desk).await;
     }
-    audit::print(desk.context, &findings, true)
+    match desk.server.post::<Audited>(AUDIT, &Auditing { all: false }, Repeat::Once).await {
+        Ok(Audited { findings }) => audit::print(desk.context, findings, true),
+        Err(failure) if failure.is("forbidden") => last_audit(desk).await,
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+async fn last_audit(desk: &Desk<'_>) -> anyhow::Result<ExitStatus> {
+    let LastAudit { ran_at, findings, .. } = desk.server.get(AUDIT, &Query::new()).await?;
+    let findings = findings.context("the daemon has made no audit since it started: ask again in a few minutes")?;
+    let itself = ran_at.map(|at| format!("; by itself it audited at {}", time_format::to_the_second(&at)));
+    note(format!(
+        "this token may not have an audit made: shown is what the daemon found last{}",
+        itself.unwrap_or_default()
+    ));
+    audit::print(desk.context, findings, true)
+}
+
+/// Has everything audited by the daemon, and waits for it.
+async fn audit_all(desk: &Desk<'_>) -> anyhow::Result<ExitStatus> {
+    let Begun { id } = desk.server.post(AUDIT, &Auditing { all: true }, Repeat::Once).await?;
+    note(format!("action {id}: the daemon goes on with it also without this command"));
+    bulk::finished(desk, &id, "auditing").await?;
+    let LastAudit { all, .. } = desk.server.get(AUDIT, &Query::new()).await?;
+    let found = all.filter(|all| all.action == id);
+    let found = found
+        .context("the daemon was restarted, or audited again, before it could be asked what it found: try again")?;
+    audit::print(desk.context, found.findings, true)
 }
 
 /// Demand, capacity and delay.
