@@ -1,5 +1,6 @@
 //! `request import`: the lines of a file, checked as on this machine, in pieces that the API takes. Each piece is all or
-//! none; a file that is imported again goes on where it stopped, for what is there already is found by key and pair.
+//! none, and all of them are checked before the first is sent; a file that is imported again goes on where it stopped, for
+//! what is there already is found by key and pair.
 
 use anyhow::anyhow;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,8 @@ const KEYS_MAX: usize = 100;
 #[derive(Debug, Serialize)]
 struct Piece<'p> {
     requests: &'p [NewRequest<'p>],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dry_run: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -45,16 +48,26 @@ pub(super) async fn run(desk: &Desk<'_>, import: &Import) -> anyhow::Result<Exit
         return Ok(ExitStatus::Success);
     };
     desk.name_server();
-    if wishes.len() > PIECE {
-        note(format!("{} lines go in pieces of {PIECE}: each is taken whole or not at all", wishes.len()));
+    let pieces = pieces(&wishes);
+    if pieces.len() > 1 {
+        note(format!(
+            "{} lines are checked, then go in {} pieces: each is taken whole or not at all",
+            wishes.len(),
+            pieces.len()
+        ));
+        // What would be refused in a later piece is found out before anything is written.
+        let mut checked = 0;
+        for piece in &pieces {
+            let sent = send(desk, piece, true).await;
+            sent.map_err(|failure| stopped(&failure, (&name, &numbers), checked, 0))?;
+            checked += piece.len();
+        }
     }
     let bar = progress(wishes.len() as u64, "sending");
     let mut taken: Vec<Accepted> = Vec::with_capacity(wishes.len());
-    for piece in pieces(&wishes) {
-        let requests: Vec<NewRequest<'_>> = piece.iter().map(NewRequest::of).collect();
-        let sent = desk.server.post("/api/v1/requests/batch", &Piece { requests: &requests }, Repeat::Once).await;
-        let accepted: Vec<Accepted> = sent.map_err(|failure| stopped(&failure, &name, &numbers, taken.len()))?;
-        taken.extend(accepted);
+    for piece in pieces {
+        let sent = send(desk, piece, false).await;
+        taken.extend(sent.map_err(|failure| stopped(&failure, (&name, &numbers), taken.len(), taken.len()))?);
         bar.set_position(taken.len() as u64);
     }
     bar.finish_and_clear();
@@ -62,6 +75,12 @@ pub(super) async fn run(desk: &Desk<'_>, import: &Import) -> anyhow::Result<Exit
     let existing = taken.iter().filter(|accepted| accepted.existing).count();
     desk.context.print_one(&Summary { lines: taken.len(), accepted: taken.len() - existing, existing })?;
     Ok(ExitStatus::Success)
+}
+
+/// Has a piece taken, or only checked.
+async fn send(desk: &Desk<'_>, piece: &[Wish], dry_run: bool) -> Result<Vec<Accepted>, Failure> {
+    let requests: Vec<NewRequest<'_>> = piece.iter().map(NewRequest::of).collect();
+    desk.server.post("/api/v1/requests/batch", &Piece { requests: &requests, dry_run }, Repeat::Once).await
 }
 
 /// The wishes in pieces of a bearable size.
@@ -79,8 +98,8 @@ fn pieces(wishes: &[Wish]) -> Vec<&[Wish]> {
     pieces
 }
 
-/// Why it stopped, at which line, and what stands.
-fn stopped(failure: &Failure, name: &str, numbers: &[u64], before: usize) -> anyhow::Error {
+/// Why it stopped, at which line, and what stands: `before` is the place of the piece, `taken` how many are accepted.
+fn stopped(failure: &Failure, (name, numbers): (&str, &[u64]), before: usize, taken: usize) -> anyhow::Error {
     let places = failure.refused().map(|refused| refused.errors.as_slice()).unwrap_or_default();
     let line = places.iter().find_map(|fault| {
         // The only request of a piece has no number.
@@ -89,8 +108,10 @@ fn stopped(failure: &Failure, name: &str, numbers: &[u64], before: usize) -> any
         numbers.get(before + place)
     });
     let at = line.map(|line| format!(" line {line}")).unwrap_or_default();
-    let stands = match before {
-        0 => "nothing before it was sent".to_owned(),
+    let stands = match taken {
+        // An answer that is lost says by itself what may have been done.
+        0 if failure.refused().is_some() => "nothing was written".to_owned(),
+        0 => "nothing before it was written".to_owned(),
         count => format!(
             "the {count} lines before it are accepted; importing the file again goes on from there, since it counts them as \
              existing"
