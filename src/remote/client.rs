@@ -84,11 +84,14 @@ impl fmt::Debug for Server {
 }
 
 /// A call that may be made more than once.
-struct Call<'c> {
-    method: Method,
-    url: String,
-    body: Option<&'c [u8]>,
-    repeat: Repeat,
+pub(super) struct Call<'c> {
+    pub(super) method: Method,
+    /// With its parameters.
+    pub(super) path: String,
+    pub(super) body: Option<&'c [u8]>,
+    /// The tag that the object must have.
+    pub(super) condition: Option<&'c str>,
+    pub(super) repeat: Repeat,
 }
 
 /// An answer that is one of ours.
@@ -96,6 +99,8 @@ struct Call<'c> {
 pub struct Answer {
     /// Whether it says that something is new (201).
     pub is_new: bool,
+    /// The tag of the object that it shows, where that has one.
+    pub tag: Option<String>,
     /// What it says; empty where there is nothing to say.
     pub body: Bytes,
 }
@@ -135,8 +140,9 @@ impl Server {
     /// # Errors
     /// [`Failure`].
     pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &Query) -> Result<T, Failure> {
-        let answer = self.call(Method::GET, path, query, None, Repeat::Once).await?;
-        self.read(&answer)
+        let path = format!("{path}{}", query.written());
+        let call = Call { method: Method::GET, path, body: None, condition: None, repeat: Repeat::Once };
+        self.read(&self.call(call).await?)
     }
 
     /// The same; nothing where the daemon says that there is no such thing.
@@ -146,7 +152,7 @@ impl Server {
     pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {
         match self.get(path, &Query::new()).await {
             Ok(found) => Ok(Some(found)),
-            Err(failure) if failure.is("not_found") || failure.is("account_unknown") => Ok(None),
+            Err(failure) if failure.is_of_nothing() => Ok(None),
             Err(failure) => Err(failure),
         }
     }
@@ -207,7 +213,7 @@ impl Server {
         repeat: Repeat,
     ) -> Result<Answer, Failure> {
         let body = sent.map(|sent| serde_json::to_vec(sent).unwrap_or_default());
-        self.call(method, path, &Query::new(), body.as_deref(), repeat).await
+        self.call(Call { method, path: path.to_owned(), body: body.as_deref(), condition: None, repeat }).await
     }
 
     /// What an answer says.
@@ -219,16 +225,7 @@ impl Server {
             .map_err(|wrong| Failure::Unreadable { server: self.name(), why: wrong.to_string() })
     }
 
-    async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        query: &Query,
-        body: Option<&[u8]>,
-        repeat: Repeat,
-    ) -> Result<Answer, Failure> {
-        let url = self.target.address.of(&format!("{path}{}", query.written()));
-        let call = Call { method, url, body, repeat };
+    pub(super) async fn call(&self, call: Call<'_>) -> Result<Answer, Failure> {
         let (mut tries, mut was_lost) = (1, false);
         loop {
             match self.once(&call).await? {
@@ -262,12 +259,15 @@ impl Server {
     async fn once(&self, call: &Call<'_>) -> Result<Tried, Failure> {
         let mut request = self
             .http
-            .request(call.method.clone(), &call.url)
+            .request(call.method.clone(), self.target.address.of(&call.path))
             .bearer_auth(self.target.token.expose_secret())
             .header(header::ACCEPT, "application/json")
             .header(header::ACCEPT_LANGUAGE, "en");
         if let Some(body) = call.body {
             request = request.header(header::CONTENT_TYPE, "application/json").body(body.to_vec());
+        }
+        if let Some(condition) = call.condition {
+            request = request.header(header::IF_MATCH, condition);
         }
         let response = match request.send().await {
             Ok(response) => response,
@@ -289,6 +289,7 @@ impl Server {
         }
         let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let wait = asked.and_then(|value| retry_after(value, self.clock.now()));
+        let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
         let bytes = match body(response, BODY_MAX).await {
             Ok(bytes) => bytes,
             Err(BodyFault::TooLong(max)) => {
@@ -297,7 +298,7 @@ impl Server {
             Err(BodyFault::Broken(error)) => return Ok(Tried::Lost(explain(error))),
         };
         if status.is_success() && (kind == "application/json" || status == StatusCode::NO_CONTENT) {
-            return Ok(Tried::Answered(Answer { is_new: status == StatusCode::CREATED, body: bytes }));
+            return Ok(Tried::Answered(Answer { is_new: status == StatusCode::CREATED, tag, body: bytes }));
         }
         self.refused(status, &kind, &bytes, wait)
     }

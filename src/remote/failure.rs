@@ -145,6 +145,13 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Whether it says that there is no such thing.
+    pub(super) fn is_of_nothing(&self) -> bool {
+        self.is("not_found") || self.is("account_unknown")
+    }
+}
+
 /// A problem in the manner of a command line.
 fn told(refused: &Refused) -> String {
     let mut said = sentence(&refused.detail);

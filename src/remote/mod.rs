@@ -8,6 +8,7 @@ pub mod client;
 pub mod failure;
 pub mod pages;
 pub mod query;
+pub mod seen;
 pub mod stream;
 
 pub use self::{
@@ -16,5 +17,6 @@ pub use self::{
     failure::Failure,
     pages::Pages,
     query::Query,
+    seen::Seen,
     stream::{Event, Stream},
 };

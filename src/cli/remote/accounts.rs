@@ -18,12 +18,15 @@ use crate::{
     },
     domain::id::AccountId,
     engine::wish::AskError,
-    remote::{Query, Repeat},
+    remote::{Failure, Query, Seen},
     store::read::views::AccountView,
 };
 
 /// What the API is told of a suspension that nobody gave a reason for.
 const NO_REASON: &str = "from the command line";
+
+/// How often an account is looked at that changes while it is decided on.
+const LOOKS_MAX: u32 = 3;
 
 #[derive(Debug, Serialize)]
 struct Reason<'r> {
@@ -35,8 +38,8 @@ pub(super) async fn run(desk: &Desk<'_>, command: Command) -> anyhow::Result<Exi
     match command {
         Command::List(wanted) => list(desk, &wanted).await?,
         Command::Show { account } => {
-            let row = find(desk, account.as_str()).await?.ok_or(AskError::NoAccount(account))?;
-            desk.context.print_one(&row)?;
+            let seen = look(desk, account.as_str()).await?.ok_or(AskError::NoAccount(account))?;
+            desk.context.print_one(&seen.row)?;
         }
         Command::Suspend(suspend) => return change(desk, suspend.choice, SUSPEND).await,
         Command::Resume(resume) => return change(desk, resume.choice, RESUME).await,
@@ -45,8 +48,8 @@ pub(super) async fn run(desk: &Desk<'_>, command: Command) -> anyhow::Result<Exi
     Ok(ExitStatus::Success)
 }
 
-async fn find(desk: &Desk<'_>, account: &str) -> anyhow::Result<Option<AccountView>> {
-    Ok(desk.server.find(&format!("/api/v1/accounts/{account}")).await?)
+async fn look(desk: &Desk<'_>, account: &str) -> Result<Option<Seen<AccountView>>, Failure> {
+    desk.server.look(&format!("/api/v1/accounts/{account}")).await
 }
 
 async fn list(desk: &Desk<'_>, wanted: &account::List) -> anyhow::Result<()> {
@@ -93,49 +96,64 @@ async fn change(desk: &Desk<'_>, choice: Choice, act: Act) -> anyhow::Result<Exi
     }
     let (mut rows, mut meant, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     for account in &choice.accounts {
-        let Some(row) = find(desk, account.as_str()).await? else {
+        let Some(seen) = look(desk, account.as_str()).await? else {
             failures.push(AskError::NoAccount(account.clone()).to_string());
             continue;
         };
-        match act.is_idle_for(&row) {
-            None => meant.push(row),
-            Some(why) => {
-                note(format!("{account} {why}"));
-                rows.push(row);
-            }
+        if idle(&seen, act) {
+            rows.push(seen.row);
+        } else {
+            meant.push(seen);
         }
     }
     if choice.caution.dry_run {
         note(format!("{} to {}; nothing was changed", ACCOUNTS.counted(meant.len()), act.verb));
-        print_rows(desk, meant).await?;
+        print_rows(desk, meant.into_iter().map(|seen| seen.row).collect()).await?;
         ACCOUNTS.fail(act.verb, &failures)?;
         return Ok(ExitStatus::Success);
     }
     desk.name_server();
-    for row in meant {
-        rows.extend(one(desk, &row.account, choice.reason.as_deref(), act, &mut failures).await?);
+    for seen in meant {
+        match one(desk, seen, choice.reason.as_deref(), act).await {
+            Ok(row) => rows.push(row),
+            Err(failure) => failures.push(of_one(failure)?),
+        }
     }
     shown(desk, &choice.accounts, rows).await?;
     ACCOUNTS.fail(act.verb, &failures)?;
     Ok(ExitStatus::Success)
 }
 
-/// Says the word of one.
+/// Whether nothing is to be done to this one; then it is said why.
+fn idle(seen: &Seen<AccountView>, act: Act) -> bool {
+    let why = act.is_idle_for(&seen.row);
+    if let Some(why) = why {
+        note(format!("{} {why}", seen.row.account));
+    }
+    why.is_some()
+}
+
+/// Says the word of one that was looked at; one that has changed since is looked at again.
 async fn one(
     desk: &Desk<'_>,
-    account: &str,
+    mut seen: Seen<AccountView>,
     reason: Option<&str>,
     act: Act,
-    failures: &mut Vec<String>,
-) -> anyhow::Result<Option<AccountView>> {
+) -> Result<AccountView, Failure> {
     let reason = Reason { reason: reason.or((act.verb == SUSPEND.verb).then_some(NO_REASON)) };
-    match desk.server.post(&format!("/api/v1/accounts/{account}/{}", act.verb), &reason, Repeat::Once).await {
-        Ok(row) => Ok(Some(row)),
-        Err(failure) => {
-            failures.push(of_one(failure)?);
-            Ok(None)
+    let path = format!("/api/v1/accounts/{}/{}", seen.row.account, act.verb);
+    for _ in 1..LOOKS_MAX {
+        match desk.server.post_as_seen(&path, &reason, &seen).await {
+            Err(failure) if failure.is("changed") => {}
+            done => return done,
+        }
+        let Some(again) = look(desk, &seen.row.account).await? else { break };
+        seen = again;
+        if idle(&seen, act) {
+            return Ok(seen.row);
         }
     }
+    desk.server.post_as_seen(&path, &reason, &seen).await
 }
 
 /// One that was named alone is shown whole, more as a list.

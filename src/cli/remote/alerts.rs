@@ -18,7 +18,7 @@ use crate::{
         named::Named,
     },
     domain::text::format::rfc3339,
-    remote::{Query, Repeat},
+    remote::{Failure, Query},
     store::{
         read::{
             alert_views::{AlertView, ToldAlert},
@@ -27,6 +27,9 @@ use crate::{
         write::alert_actions::AlertChange,
     },
 };
+
+/// How often an alert is looked at that changes while it is decided on.
+const LOOKS_MAX: u32 = 3;
 
 #[derive(Debug, Serialize)]
 struct Act<'n> {
@@ -119,25 +122,19 @@ async fn change(desk: &Desk<'_>, choice: Choice, act: AlertChange) -> anyhow::Re
         return Ok(ExitStatus::Success);
     }
     let ids: Vec<String> = desk.ids_of(Noun::Alert, &choice.ids).await?.into_iter().map(String::from).collect();
-    let before = rows(desk, &ids).await?;
     if choice.caution.dry_run {
         note("nothing was changed");
         alert::glance(desk.context, rows(desk, &ids).await?, desk.now())?;
         return Ok(ExitStatus::Success);
     }
     desk.name_server();
-    let as_wished = |id: &str| {
-        let row = before.iter().find(|row| row.id == id);
-        act == AlertChange::Acknowledge && row.is_some_and(|row| row.state == "acknowledged")
-    };
     let asked = Act { until: until(act), note: choice.note.as_deref() };
     let (mut changed, mut failures) = (Vec::new(), Vec::new());
-    for id in ids.iter().filter(|id| !as_wished(id)) {
-        let path = format!("/api/v1/alerts/{id}/{}", word(act));
-        match desk.server.post::<ToldAlert>(&path, &asked, Repeat::Once).await {
-            Ok(_) => changed.push(id.clone()),
+    for id in &ids {
+        match one(desk, id, &asked, act).await {
+            Ok(true) => changed.push(id.clone()),
             // Told below, in the words of this machine's command.
-            Err(failure) if failure.is("over") || failure.is("not_found") => {}
+            Ok(false) => {}
             Err(failure) => failures.push(of_one(failure)?),
         }
     }
@@ -147,7 +144,27 @@ async fn change(desk: &Desk<'_>, choice: Choice, act: AlertChange) -> anyhow::Re
     told.map(|()| ExitStatus::Success)
 }
 
-/// Rows by their ids, newest first as lists have them; one that is not known is left out.
+/// Looks at one and changes it as it was seen; whether it was changed. One that changes meanwhile is looked at again.
+async fn one(desk: &Desk<'_>, id: &str, asked: &Act<'_>, act: AlertChange) -> Result<bool, Failure> {
+    let path = format!("/api/v1/alerts/{id}");
+    let mut looks = 1;
+    loop {
+        let Some(seen) = desk.server.look::<ToldAlert>(&path).await? else { return Ok(false) };
+        let state = seen.row.row.state.as_str();
+        if state == "resolved" || (act == AlertChange::Acknowledge && state == "acknowledged") {
+            return Ok(false);
+        }
+        let done = desk.server.post_as_seen::<ToldAlert, _>(&format!("{path}/{}", word(act)), asked, &seen).await;
+        match done {
+            Ok(_) => return Ok(true),
+            Err(failure) if failure.is("changed") && looks < LOOKS_MAX => looks += 1,
+            Err(failure) if failure.is("over") || failure.is("not_found") => return Ok(false),
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+/// Rows by their ids, oldest first; one that is not known is left out.
 async fn rows(desk: &Desk<'_>, ids: &[String]) -> anyhow::Result<Vec<AlertView>> {
     let mut rows = Vec::with_capacity(ids.len());
     for id in ids {
