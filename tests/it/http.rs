@@ -119,12 +119,19 @@ async fn at_once(asked: impl Iterator<Item = RequestBuilder>) -> Vec<Said> {
 impl House {
     /// A daemon that calls nobody, with more of `[http]` than its listener.
     pub(crate) async fn open(more: &str) -> Self {
+        Self::beside("base_url = \"http://127.0.0.1:9\"", &[ACCOUNT], more).await
+    }
+
+    /// The same with another `[wechat]`, and tokens of these accounts.
+    pub(crate) async fn beside(wechat: &str, accounts: &[&str], more: &str) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
         let base = more.lines().find_map(|line| line.strip_prefix("base_path = \"")?.strip_suffix('"'));
+        let tokens: Vec<String> = accounts.iter().map(|account| format!("{account} = \"t\"")).collect();
+        let tokens = tokens.join(", ");
         let config = format!(
-            "[database]\nurl = \"sqlite:a.db\"\n[wechat]\nbase_url = \"http://127.0.0.1:9\"\n[tokens]\n\
-             source = \"static\"\nstatic = {{ {ACCOUNT} = \"t\" }}\n[log]\nformat = \"json\"\n\
+            "[database]\nurl = \"sqlite:a.db\"\n[wechat]\n{wechat}\n[tokens]\n\
+             source = \"static\"\nstatic = {{ {tokens} }}\n[log]\nformat = \"json\"\n\
              [http]\nlisten = \"127.0.0.1:{port}\"\n{more}\n"
         );
         std::fs::write(folder.path().join("amplinkd.toml"), config).unwrap();

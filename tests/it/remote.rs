@@ -1,6 +1,7 @@
 //! Commands against a daemon over HTTP: as on its machine, or refused in words.
 
 mod failures;
+mod parity;
 mod places;
 mod streams;
 mod walk;
@@ -41,7 +42,10 @@ struct Far {
 
 impl Far {
     async fn open(more: &str) -> Self {
-        let house = House::open(more).await;
+        Self::of(House::open(more).await).await
+    }
+
+    async fn of(house: House) -> Self {
         let token = house.token(Role::Admin, &Role::Admin.scopes()).await;
         write_token(&house.path("token"), &token);
         Self { house, token }
