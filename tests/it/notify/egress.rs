@@ -1,8 +1,8 @@
 //! Stories of the way out: servers with certificates of an intranet, and a proxy that alone can find their names. WeChat,
 //! the token service, every kind of channel and the heartbeat go the same way.
 
-mod authority;
-mod proxy;
+pub(crate) mod authority;
+pub(crate) mod proxy;
 
 use std::{net::SocketAddr, sync::Arc};
 

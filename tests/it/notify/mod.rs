@@ -21,7 +21,7 @@ pub(crate) mod smtp;
 
 mod alertmanager;
 
-mod egress;
+pub(crate) mod egress;
 
 mod email;
 

@@ -14,14 +14,17 @@ use crate::http::{ACCOUNT, PROGRAM, free_port};
 enum Does {
     /// It answers: status line and headers, and a body.
     Answers(String, String),
+    /// It answers, and hangs up after half of the body.
+    Breaks(String, String),
     /// It hangs up.
     HangsUp,
 }
 
-/// A server that answers each request by a rule, and remembers their first lines and bodies.
+/// A server that answers each request by a rule, and remembers their first lines and bodies, and their conditions.
 struct Strange {
     base: String,
     asked: Arc<Mutex<Vec<(String, String)>>>,
+    conditions: Arc<Mutex<Vec<String>>>,
 }
 
 impl Strange {
@@ -29,10 +32,12 @@ impl Strange {
         let listener = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let asked: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
-        let (kept, rule) = (Arc::clone(&asked), Arc::new(rule));
+        let conditions: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (kept, rule, known) = (Arc::clone(&asked), Arc::new(rule), Arc::clone(&conditions));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (mut stream, kept, rule) = (stream.unwrap(), Arc::clone(&kept), Arc::clone(&rule));
+                let known = Arc::clone(&known);
                 thread::spawn(move || {
                     let mut reader = BufReader::new(stream.try_clone().unwrap());
                     let (mut first, mut length) = (String::new(), 0);
@@ -48,6 +53,9 @@ impl Strange {
                         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
                             length = value.trim().parse().unwrap();
                         }
+                        if let Some(tag) = line.to_ascii_lowercase().strip_prefix("if-match:") {
+                            known.lock().unwrap().push(tag.trim().to_owned());
+                        }
                         if line.trim().is_empty() {
                             break;
                         }
@@ -60,17 +68,20 @@ impl Strange {
                         kept.push((line.clone(), String::from_utf8(body).unwrap()));
                         kept.iter().filter(|(asked, _)| *asked == line).count()
                     };
-                    if let Does::Answers(head, body) = rule(&line, count) {
-                        let length = body.len();
-                        let _ = write!(
-                            stream,
-                            "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-                        );
-                    }
+                    let (head, body, sent) = match rule(&line, count) {
+                        Does::Answers(head, body) => (head, body.clone(), body),
+                        Does::Breaks(head, body) => (head, body.clone(), body[..body.len() / 2].to_owned()),
+                        Does::HangsUp => return,
+                    };
+                    let length = body.len();
+                    let _ = write!(
+                        stream,
+                        "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{sent}"
+                    );
                 });
             }
         });
-        Self { base, asked }
+        Self { base, asked, conditions }
     }
 
     fn count(&self, line: &str) -> usize {
@@ -136,6 +147,97 @@ fn whoever_answers_instead_is_named() {
     assert!(
         !first(|| Does::Answers("302 Found\r\nLocation: /x?token=abc".into(), String::new()), list).err.contains("abc")
     );
+}
+
+/// A command at a server whose `/meta` is a daemon's.
+fn behind_meta(answer: impl Fn(&str, usize) -> Does + Send + Sync + 'static, arguments: &str) -> (Printed, Strange) {
+    let server = Strange::start(move |line, count| if line.contains("/meta") { meta() } else { answer(line, count) });
+    let folder = tempfile::tempdir().unwrap();
+    write_token(&folder.path().join("token"), "amplinkd_a_b");
+    (Printed::of(at(&server.base, &folder.path().join("token"), arguments)), server)
+}
+
+#[test]
+fn what_is_refused_is_said_once_in_plain_words() {
+    let invalid = || {
+        let body = r#"{"type":"/problems/invalid","title":"t","status":422,"detail":"Some of it is not valid.","instance":"i",
+                       "code":"invalid","errors":[{"pointer":"?kind","detail":"expected one of ip, account"}]}"#;
+        Does::Answers("422 Unprocessable Content\r\nContent-Type: application/problem+json".into(), body.into())
+    };
+    let (said, server) = behind_meta(move |_, _| invalid(), "gate list -o json");
+    assert_eq!((said.code, said.out.as_str(), server.count("GET /api/v1/gates")), (1, "", 1), "{said:?}");
+    assert!(said.err.contains("amplinkd: some of it is not valid; kind: expected one of ip, account\n"), "{said:?}");
+    // Whoever reads this must do something first, so that nothing is waited for.
+    let unwritable = |_: &str, _: usize| {
+        problem("503 Service Unavailable", "\r\nRetry-After: 5", "unwritable", "The disk is full: make room.")
+    };
+    let (said, server) = behind_meta(unwritable, &format!("request link {ACCOUNT} {PROGRAM}"));
+    assert_eq!((said.code, said.out.as_str(), server.count("POST /api/v1/requests")), (1, "", 1), "{said:?}");
+    assert!(said.err.contains("amplinkd: the disk is full: make room\n"), "{said:?}");
+    // One that ends is asked again a few times, and not for ever.
+    let ending =
+        |_: &str, _: usize| problem("503 Service Unavailable", "\r\nRetry-After: 1", "ending", "It is stopping.");
+    let (said, server) = behind_meta(ending, "gate list -o json");
+    assert_eq!((said.code, server.count("GET /api/v1/gates")), (1, 4), "{said:?}");
+    assert!(said.err.contains("asks to wait 1 second"), "{said:?}");
+}
+
+#[test]
+fn an_answer_that_is_cut_off_is_no_answer() {
+    let cut = |_: &str, _: usize| {
+        Does::Breaks("200 OK\r\nContent-Type: application/json".into(), "{\"items\":[],\"next\":null}".into())
+    };
+    let (said, server) = behind_meta(cut, "gate list -o json");
+    assert_eq!((said.code, said.out.as_str(), server.count("GET /api/v1/gates")), (1, "", 2), "{said:?}");
+    assert!(said.err.contains("no answer came") && said.err.contains("nothing was changed"), "{said:?}");
+    let once = move |line: &str, count: usize| {
+        if count == 1 { cut(line, count) } else { json("200 OK", "{\"items\":[],\"next\":null}") }
+    };
+    let (said, _) = behind_meta(once, "gate list -o json");
+    assert_eq!((said.code, said.out.as_str()), (0, "[]\n"), "{said:?}");
+    assert!(said.err.contains("asking once more"), "{said:?}");
+    let (said, server) = behind_meta(cut, "api-token new ci");
+    assert_eq!((said.code, server.count("POST")), (1, 1), "{said:?}");
+    assert!(said.err.contains("it may have been done; look before you run it again"), "{said:?}");
+}
+
+/// An alert with this state, under a tag.
+fn alert(tag: &str, state: &str) -> Does {
+    let row = serde_json::json!({
+        "id": ALERT, "key": "k", "rule": "rejected", "request_id": null, "account": ACCOUNT, "state": state,
+        "since": "2026-03-01T12:00:00.000Z", "fired_at": "2026-03-01T12:00:00.000Z", "acknowledged_at": null,
+        "snoozed_until": null, "resolved_at": null, "notified_at": null, "notifications": 0, "message_en": "so",
+        "message_zh": "\u{5982}\u{6b64}", "reason": "rejected", "program": null, "resolution": null, "notify_at": null,
+        "acknowledged_by": null, "snoozed_by": null, "resolved_by": null, "note": null, "deliveries": []
+    });
+    Does::Answers(format!("200 OK\r\nContent-Type: application/json\r\nETag: \"{tag}\""), row.to_string())
+}
+
+const ALERT: &str = "0197c2d7-0000-7000-8000-0000000000a1";
+
+#[test]
+fn what_changed_since_it_was_seen_is_looked_at_again() {
+    let changed = || problem("412 Precondition Failed", "", "changed", "It has changed since: look again.");
+    // The first try meets a change; the second is of what is there then.
+    let (said, server) = behind_meta(
+        move |line, count| match (line.starts_with("POST"), count) {
+            (true, 1) => changed(),
+            (true, _) => alert("c", "acknowledged"),
+            (false, 1) => alert("a", "firing"),
+            (false, 2) => alert("b", "firing"),
+            (false, _) => alert("c", "acknowledged"),
+        },
+        &format!("alert ack {ALERT} -o json"),
+    );
+    assert_eq!((said.code, &said.json()[0]["state"]), (0, &"acknowledged".into()), "{said:?}");
+    assert_eq!(*server.conditions.lock().unwrap(), ["\"a\"", "\"b\""]);
+    // One that never rests is left as it is, and that is said.
+    let (said, server) = behind_meta(
+        move |line, _| if line.starts_with("POST") { changed() } else { alert("a", "firing") },
+        &format!("alert ack {ALERT}"),
+    );
+    assert_eq!((said.code, server.count("POST")), (1, 3), "{said:?}");
+    assert!(said.err.contains("it has changed since: look again"), "{said:?}");
 }
 
 #[test]

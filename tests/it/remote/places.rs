@@ -1,6 +1,10 @@
 //! Which daemon is meant: by an option, a profile or a variable; and what is refused before anything is sent.
 
 use super::*;
+use crate::notify::egress::{
+    authority::Authority,
+    proxy::{CorporateProxy, Manner, PASSWORD, USER},
+};
 
 struct Home(tempfile::TempDir);
 
@@ -66,4 +70,80 @@ async fn a_profile_and_a_variable_lead_to_a_daemon() {
     assert_eq!(home.says(&variables, "user list -o json"), want);
     let help = home.says(&[], "request list --help").out;
     assert!(help.contains("--server <URL>") && help.contains("--profile <NAME>"), "{help}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_the_intranet_is_trusted_by_its_file() {
+    let far = Far::open("").await;
+    let token = far.house.path("token").display().to_string();
+    let behind = far.house.base.trim_start_matches("http://").parse().unwrap();
+    let (ours, theirs) = (Authority::new("intranet"), Authority::new("somebody else"));
+    let at = ours.issue(&["127.0.0.1"]).wrap(behind).await;
+    let profile =
+        |name: &str, more: &str| format!("[{name}]\nserver = \"https://{at}\"\ntoken_file = \"{token}\"\n{more}\n");
+    let home = Home::with(
+        &[
+            profile("good", "ca_file = \"ours.pem\""),
+            profile("other", "ca_file = \"theirs.pem\""),
+            profile("none", ""),
+            profile("missing", "ca_file = \"nowhere.pem\""),
+            profile("wrong", "ca_file = \"good.token\""),
+        ]
+        .concat(),
+    );
+    std::fs::write(home.0.path().join(".config/amplinkd/ours.pem"), &ours.pem).unwrap();
+    std::fs::write(home.0.path().join(".config/amplinkd/theirs.pem"), &theirs.pem).unwrap();
+    far.house.request(&far.token, crate::http::PROGRAM).await;
+    let there = home.says(&[], "--profile good request list --state requested -o json");
+    assert_eq!((there.code, there.json()[0]["program"].as_str()), (0, Some(crate::http::PROGRAM)), "{there:?}");
+    for (name, code, words) in [
+        ("other", 1, "nobody trusted issued the server's certificate"),
+        ("none", 1, "nobody trusted issued the server's certificate"),
+        ("missing", 2, "ca_file"),
+        ("wrong", 2, "no certificate"),
+    ] {
+        let said = home.says(&[], &format!("--profile {name} request list"));
+        assert!(said.code == code && said.out.is_empty() && said.err.contains(words), "{name}: {said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_behind_a_proxy_is_reached_through_it() {
+    let far = Far::open("hosts = [\"intranet.example\"]").await;
+    let token = far.house.path("token").display().to_string();
+    let behind = far.house.base.trim_start_matches("http://").parse().unwrap();
+    let authority = Authority::new("intranet");
+    let tls = authority.issue(&["intranet.example"]).wrap(behind).await;
+    let proxy = CorporateProxy::start(Manner::Friendly, tls).await;
+    let closed = CorporateProxy::start(Manner::Answers("403 Forbidden"), tls).await;
+    let profile = |name: &str, proxy: &str| {
+        format!(
+            "[{name}]\nserver = \"https://intranet.example\"\ntoken_file = \"{token}\"\nca_file = \"ca.pem\"\n{proxy}\n"
+        )
+    };
+    let password = PASSWORD.replace('/', "%2F").replace('@', "%40").replace(':', "%3A");
+    let home = Home::with(
+        &[
+            profile("good", "proxy_file = \"proxy\""),
+            profile("stranger", &format!("proxy = \"http://{USER}:hush@{}\"", proxy.address)),
+            profile("closed", &format!("proxy = \"http://{}\"", closed.address)),
+            profile("both", "proxy_file = \"proxy\"\nproxy = \"http://127.0.0.1:9\""),
+        ]
+        .concat(),
+    );
+    let folder = home.0.path().join(".config/amplinkd");
+    std::fs::write(folder.join("ca.pem"), &authority.pem).unwrap();
+    std::fs::write(folder.join("proxy"), format!("http://{USER}:{password}@{}\n", proxy.address)).unwrap();
+    let want = far.near("user list -o json");
+    assert_eq!(home.says(&[], "--profile good user list -o json"), want);
+    assert!(proxy.log().iter().all(|line| line.starts_with("CONNECT intranet.example:443 ")), "{:?}", proxy.log());
+    for (name, code, words) in [
+        ("stranger", 1, "the proxy wants a user and a password"),
+        ("closed", 1, "the proxy opens no tunnel"),
+        ("both", 2, "not both"),
+    ] {
+        let said = home.says(&[], &format!("--profile {name} user list"));
+        assert!(said.code == code && said.out.is_empty() && said.err.contains(words), "{name}: {said:?}");
+        assert!(!said.err.contains("hush") && !said.err.contains(PASSWORD), "{said:?}");
+    }
 }

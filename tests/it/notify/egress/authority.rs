@@ -15,17 +15,17 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 /// The authority.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// Its certificate, as a `ca_file` holds it.
-    pub(super) pem: String,
+    pub(crate) pem: String,
 }
 
 /// A certificate of a server, with its key.
-pub(super) struct Identity {
+pub(crate) struct Identity {
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
-    pub(super) pem: String,
+    pub(crate) pem: String,
 }
 
 fn params(names: &[&str]) -> CertificateParams {
@@ -33,7 +33,7 @@ fn params(names: &[&str]) -> CertificateParams {
 }
 
 impl Authority {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let (mut params, key) = (params(&[]), KeyPair::generate().unwrap());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -42,7 +42,7 @@ impl Authority {
     }
 
     /// A certificate for these names.
-    pub(super) fn issue(&self, names: &[&str]) -> Identity {
+    pub(crate) fn issue(&self, names: &[&str]) -> Identity {
         self.issue_as(&params(names))
     }
 
@@ -80,7 +80,7 @@ impl Identity {
     }
 
     /// TLS from the first byte in front of the plain service at `behind`; its port.
-    pub(super) async fn wrap(self, behind: SocketAddr) -> SocketAddr {
+    pub(crate) async fn wrap(self, behind: SocketAddr) -> SocketAddr {
         let acceptor = self.acceptor();
         serve(move |stream| {
             let acceptor = acceptor.clone();
@@ -128,7 +128,7 @@ async fn hear(stream: &mut BufStream<impl AsyncRead + AsyncWrite + Unpin>) -> St
 }
 
 /// A listener that gives each connection to `work`.
-pub(super) async fn serve<F: Future<Output = ()> + Send + 'static>(
+pub(crate) async fn serve<F: Future<Output = ()> + Send + 'static>(
     work: impl Fn(TcpStream) -> F + Send + 'static,
 ) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

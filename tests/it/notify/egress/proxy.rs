@@ -15,12 +15,12 @@ use tokio::{
 use super::authority::serve;
 
 /// Its one user.
-pub(super) const USER: &str = "link-user";
-pub(super) const PASSWORD: &str = "hunter2/@:";
+pub(crate) const USER: &str = "link-user";
+pub(crate) const PASSWORD: &str = "hunter2/@:";
 
 /// How it treats its callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(crate) enum Manner {
     /// Lets those through whom it knows.
     Friendly,
     /// Answers CONNECT with this status.
@@ -30,21 +30,21 @@ pub(super) enum Manner {
 }
 
 /// The proxy: where it listens, and the first line of each request.
-pub(super) struct CorporateProxy {
-    pub(super) address: SocketAddr,
+pub(crate) struct CorporateProxy {
+    pub(crate) address: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
 }
 
 impl CorporateProxy {
     /// Every host and port is the service at `behind`.
-    pub(super) async fn start(manner: Manner, behind: SocketAddr) -> Self {
+    pub(crate) async fn start(manner: Manner, behind: SocketAddr) -> Self {
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let shared = Arc::clone(&log);
         let address = serve(move |stream| pass(stream, manner, behind, Arc::clone(&shared))).await;
         Self { address, log }
     }
 
-    pub(super) fn log(&self) -> Vec<String> {
+    pub(crate) fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
 
