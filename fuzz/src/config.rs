@@ -27,7 +27,7 @@ const SECRET_VARIABLES: [&str; 5] = [
 ];
 
 /// Keys that hide secrets or name what hides one: they cannot be written down from what is shown.
-const VEILED: [&str; 14] = [
+const VEILED: [&str; 16] = [
     "tokens.",
     "wechat.proxy",
     "wechat.ca_file",
@@ -42,6 +42,8 @@ const VEILED: [&str; 14] = [
     "digest.channels",
     "nudge.channels",
     "http.proxy",
+    "telemetry.proxy",
+    "telemetry.ca_file",
 ];
 
 /// Every property of one configuration.

@@ -120,9 +120,16 @@ fn values(written: &RawConfig) -> Vec<(&'static str, String)> {
     all
 }
 
-fn telemetry_values(telemetry: &RawTelemetry) -> [(&'static str, String); 2] {
-    let RawTelemetry { otlp_endpoint, sample_ratio } = telemetry;
-    [("telemetry.otlp_endpoint", otlp_endpoint.clone()), ("telemetry.sample_ratio", format!("{sample_ratio:?}"))]
+fn telemetry_values(telemetry: &RawTelemetry) -> [(&'static str, String); 5] {
+    let RawTelemetry { otlp_endpoint, sample_ratio, proxy: _, proxy_file: _, ca_file: _ } = telemetry;
+    let [proxy, proxy_file, ca_file] = telemetry.egress().shown();
+    [
+        ("telemetry.otlp_endpoint", otlp_endpoint.clone()),
+        ("telemetry.sample_ratio", format!("{sample_ratio:?}")),
+        ("telemetry.proxy", proxy),
+        ("telemetry.proxy_file", proxy_file),
+        ("telemetry.ca_file", ca_file),
+    ]
 }
 
 fn wechat_values(wechat: &RawWechat) -> [(&'static str, String); 7] {

@@ -74,6 +74,8 @@ impl Config {
             sides.push((format!("channel {}", channel.name), channel.url.clone(), &channel.egress));
         }
         sides.push(("[heartbeat]".to_owned(), self.heartbeat.url.clone(), &self.heartbeat.egress));
+        let collector = self.telemetry.endpoint.as_ref().map(|endpoint| SecretString::from(endpoint.as_str()));
+        sides.push(("[telemetry]".to_owned(), collector, &self.telemetry.egress));
         let leaves = |url: &SecretString| !is_this_machine(url.expose_secret());
         let direct =
             sides.into_iter().filter(|(_, url, egress)| egress.proxy.is_none() && url.as_ref().is_some_and(leaves));

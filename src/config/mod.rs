@@ -297,7 +297,7 @@ impl RawConfig {
             heartbeat: heartbeat.resolve(folder, secrets)?,
             digest,
             log,
-            telemetry: telemetry.resolve()?,
+            telemetry: telemetry.resolve(folder, secrets)?,
         })
     }
 }

@@ -1,9 +1,17 @@
 //! `[telemetry]`: where traces go, in a binary that was built with the feature `otel`.
 
+use std::path::Path;
+
 use reqwest::Url;
+use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::InvalidKey;
+use super::{
+    InvalidKey,
+    egress::RawEgress,
+    secret::{self, Secrets},
+};
+use crate::net::egress::Egress;
 
 /// `[telemetry]`
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -12,6 +20,8 @@ pub struct Telemetry {
     pub endpoint: Option<Url>,
     /// The share of polls and of calls to `WeChat` that is traced, from 0 to 1.
     pub sample_ratio: f64,
+    /// The way to the collector.
+    pub egress: Egress,
 }
 
 /// `[telemetry]` as it is written.
@@ -20,16 +30,26 @@ pub struct Telemetry {
 pub(super) struct RawTelemetry {
     pub(super) otlp_endpoint: String,
     pub(super) sample_ratio: f64,
+    #[serde(deserialize_with = "secret::text")]
+    pub(super) proxy: Option<SecretString>,
+    pub(super) proxy_file: String,
+    pub(super) ca_file: String,
 }
 
 impl RawTelemetry {
-    pub(super) fn resolve(&self) -> Result<Telemetry, InvalidKey> {
+    pub(super) fn egress(&self) -> RawEgress<'_> {
+        RawEgress { proxy: self.proxy.as_ref(), proxy_file: &self.proxy_file, ca_file: &self.ca_file }
+    }
+
+    /// Reads the files of the way out.
+    pub(super) fn resolve(&self, folder: &Path, secrets: Secrets) -> Result<Telemetry, InvalidKey> {
         let invalid = |key: &str, wrong: &str| InvalidKey { key: format!("telemetry.{key}"), wrong: wrong.to_owned() };
         if !(0.0..=1.0).contains(&self.sample_ratio) {
             return Err(invalid("sample_ratio", "expected a share from 0.0 (none) to 1.0 (all)"));
         }
         let endpoint = endpoint(&self.otlp_endpoint).map_err(|wrong| invalid("otlp_endpoint", wrong))?;
-        Ok(Telemetry { endpoint, sample_ratio: self.sample_ratio })
+        let egress = self.egress().resolve(folder, secrets).map_err(|(key, wrong)| invalid(key, &wrong))?;
+        Ok(Telemetry { endpoint, sample_ratio: self.sample_ratio, egress })
     }
 }
 
@@ -50,7 +70,7 @@ mod tests {
 
     fn resolved(text: &str) -> Result<Telemetry, String> {
         let raw: RawTelemetry = toml::from_str(text).unwrap();
-        raw.resolve().map_err(|bad| bad.key)
+        raw.resolve(Path::new("/nowhere"), Secrets::Read).map_err(|bad| bad.key)
     }
 
     #[test]
@@ -64,5 +84,8 @@ mod tests {
         for bad in ["-0.1", "1.5", "nan", "inf"] {
             assert_eq!(resolved(&format!("sample_ratio = {bad}")).unwrap_err(), "telemetry.sample_ratio", "{bad}");
         }
+        assert!(resolved("proxy = 'http://proxy.example:3128'").unwrap().egress.proxy.is_some());
+        assert_eq!(resolved("proxy = 'socks5://proxy.example'").unwrap_err(), "telemetry.proxy");
+        assert_eq!(resolved("ca_file = 'none.pem'").unwrap_err(), "telemetry.ca_file");
     }
 }

@@ -79,7 +79,7 @@ where
     let Some(endpoint) = &telemetry.endpoint else { return Ok((Traces(None), None)) };
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_http_client(Courier::new(endpoint.scheme() == "https")?)
+        .with_http_client(Courier::new(endpoint.scheme() == "https", &telemetry.egress)?)
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(format!("{}/{PATH}", endpoint.as_str().trim_end_matches('/')))
         .with_timeout(TIMEOUT)
@@ -144,13 +144,13 @@ struct Courier {
 }
 
 impl Courier {
-    fn new(tls: bool) -> Result<Self, String> {
+    fn new(tls: bool, egress: &Egress) -> Result<Self, String> {
         let client = client::client(&ClientOptions {
             timeout: TIMEOUT,
             connect_timeout: TIMEOUT,
             idle_timeout: TIMEOUT,
             idle_per_host: 1,
-            egress: &Egress::default(),
+            egress,
             tls,
         })?;
         Ok(Self { client, runtime: Handle::current(), is_told: Arc::default() })

@@ -139,6 +139,7 @@ fn no_error_and_no_debug_shows_a_secret() {
         "[wechat]\nproxy = [\"http://user:hush@proxy.example\"]\n",
         "[tokens]\nproxy = \"http://user:hush@proxy.example/x\"\n",
         "[heartbeat]\nproxy = \"http://user:hush@\"\n",
+        "[telemetry]\nproxy = \"http://user:hush@\"\n",
         "[[alerts.channel]]\nname = \"a\"\nkind = \"slack\"\nurl = \"https://h\"\nproxy = \"hush:3128\"\n",
         "[heartbeat]\nuri = \"hush\"\n",
         "heartbeat = \"https://hush\"\n",
@@ -344,14 +345,17 @@ fn the_way_out_of_every_section_is_read_and_its_password_is_never_shown() {
     let keys = "proxy = \"http://user:hush@proxy.example\"\nca_file = \"ca.pem\"\n";
     let from_file = "proxy_file = \"proxy\"\nca_file = \"ca.pem\"\n";
     let channel = "[[alerts.channel]]\nname = \"a\"\nkind = \"slack\"\nurl = \"https://h.example/hush\"\n";
-    let text = format!("[wechat]\n{keys}[tokens]\n{from_file}[heartbeat]\n{keys}{channel}{from_file}");
+    let text = format!(
+        "[wechat]\n{keys}[tokens]\n{from_file}[heartbeat]\n{keys}{channel}{from_file}[telemetry]\n{keys}otlp_endpoint = \"https://traces.example\"\n"
+    );
     let loaded = load(&text).unwrap();
     assert!(!format!("{loaded:?}").contains("hush"), "{loaded:?}");
     assert_eq!(value(&loaded, "wechat.proxy").0, "http://(hidden)@proxy.example:80");
     assert_eq!(value(&loaded, "tokens.proxy").0, "(in its file)");
     assert_eq!(value(&loaded, "heartbeat.ca_file"), ("ca.pem".to_owned(), Origin::File(9)));
-    let Config { wechat, tokens, heartbeat, alerts, .. } = &loaded.config;
-    for egress in [&wechat.egress, &tokens.egress, &heartbeat.egress, &alerts.channels[0].egress] {
+    let Config { wechat, tokens, heartbeat, alerts, telemetry, .. } = &loaded.config;
+    let channel_egress = &alerts.channels[0].egress;
+    for egress in [&wechat.egress, &tokens.egress, &heartbeat.egress, channel_egress, &telemetry.egress] {
         assert!(egress.proxy.is_some() && format!("{:?}", egress.authorities) == "1 certificates", "{egress:?}");
     }
     assert!(loaded.config.direct_sides().is_empty());

@@ -16,7 +16,13 @@ use axum::{Router, body::Bytes, extract::State, http::Uri};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{Log, Process, wait_for};
+use crate::{
+    harness::{Log, Process, wait_for},
+    notify::egress::{
+        authority::Authority,
+        proxy::{CorporateProxy, Manner, PASSWORD, USER},
+    },
+};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const ACCOUNT: &str = "wx00000000000000aa";
@@ -61,17 +67,28 @@ fn holds(sent: &Sent, text: &str) -> bool {
 
 /// A daemon that traces into a collector, and what that gets of one request to the API, one message and many polls.
 async fn traced(ratio: &str) -> (Sent, String, Log) {
+    let (port, sent) = collector().await;
+    let (token, log) =
+        traced_to(&sent, port, &format!("otlp_endpoint = \"http://127.0.0.1:{port}\"\nsample_ratio = {ratio}"), &[])
+            .await;
+    (sent, token, log)
+}
+
+/// The same with this `[telemetry]`, and files beside the configuration; messages go to the port of whoever is sent to.
+async fn traced_to(sent: &Sent, port: u16, telemetry: &str, files: &[(&str, &str)]) -> (String, Log) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
     let sim = Sim::start(SimConfig { seed: 5, now: Arc::new(now_ms), faults: Faults::none() }).await.unwrap();
-    let (port, sent) = collector().await;
     let http = free_port();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
     let config = format!(
         "[database]\nurl = \"sqlite:a.db\"\n[wechat]\nbase_url = \"{}\"\n[tokens]\nurl = \"{}?appid={{account}}\"\n
          [polling]\nsteps = [ {{ every = \"1s\" }} ]\n[http]\nlisten = \"127.0.0.1:{http}\"\n
          [[alerts.channel]]\nname = \"hook\"\nkind = \"webhook\"\nevents = [\"transition\"]\n
          url = \"http://127.0.0.1:{port}/hush/address\"\nsecret = \"whsec_aHVzaC1odXNoLWh1c2gtaHVzaC1odXNoLWh1c2gtaHVzaA==\"\n
-         [telemetry]\notlp_endpoint = \"http://127.0.0.1:{port}\"\nsample_ratio = {ratio}\n",
+         [log]\nformat = \"json\"\n[telemetry]\n{telemetry}\n",
         sim.url(),
         sim.token_url()
     );
@@ -100,7 +117,7 @@ async fn traced(ratio: &str) -> (Sent, String, Log) {
     assert!(daemon.end().success(), "{}", log.tail());
     // What is looked at is what was traced, not the message itself.
     sent.lock().unwrap().retain(|(path, _)| path != "/hush/address");
-    (sent, token, log)
+    (token, log)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,4 +152,33 @@ async fn no_poll_is_traced_unless_a_share_is_asked_for() {
     for text in ["engine.poll", "wechat.listing", "wechat.link"] {
         assert!(!holds(&sent, text), "{text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_of_the_intranet_is_reached_by_its_proxy_and_its_authority() {
+    let (port, sent) = collector().await;
+    let authority = Authority::new("intranet");
+    let tls = authority.issue(&["traces.intranet.example"]).wrap(([127, 0, 0, 1], port).into()).await;
+    let proxy = CorporateProxy::start(Manner::Friendly, tls).await;
+    let password = PASSWORD.replace('/', "%2F").replace('@', "%40").replace(':', "%3A");
+    let way = format!("http://{USER}:{password}@{}", proxy.address);
+    let telemetry =
+        "otlp_endpoint = \"https://traces.intranet.example/otlp\"\nproxy_file = \"proxy\"\nca_file = \"ca.pem\"";
+    let (_, log) = traced_to(&sent, port, telemetry, &[("proxy", &way), ("ca.pem", &authority.pem)]).await;
+    assert!(holds(&sent, "api.request"), "{}", log.tail());
+    assert!(sent.lock().unwrap().iter().all(|(path, _)| path == "/otlp/v1/traces"));
+    let asked = proxy.log();
+    assert!(asked.iter().all(|line| line.starts_with("CONNECT traces.intranet.example:443 ")), "{asked:?}");
+    // Without the authority nothing arrives, which is said once, without the password.
+    sent.lock().unwrap().clear();
+    let telemetry = telemetry.replace("\nca_file = \"ca.pem\"", "");
+    let (_, log) = traced_to(&sent, port, &telemetry, &[("proxy", &way)]).await;
+    assert!(!holds(&sent, "api.request"), "{}", log.tail());
+    assert_eq!(log.count("telemetry.not_sent"), 1, "{}", log.tail());
+    let told = log.lines().join("");
+    assert!(
+        told.contains("nobody trusted issued the server's certificate") && !told.contains(PASSWORD),
+        "{}",
+        log.tail()
+    );
 }
