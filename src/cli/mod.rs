@@ -16,6 +16,7 @@ pub mod context;
 pub mod db;
 pub mod demo;
 pub mod gate;
+mod groups;
 pub mod health;
 pub mod heartbeat;
 pub mod import;
@@ -47,7 +48,7 @@ pub mod user;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{FromArgMatches as _, Parser};
 use tracing::Level;
 
 use self::{
@@ -213,7 +214,7 @@ pub enum ConfigCommand {
 /// The whole program: reads the command line, does what it says, and says how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parsed() {
         Ok(cli) => cli,
         Err(wrong) => {
             // Help goes to stdout, mistakes to stderr; a reader who has gone misses nothing.
@@ -233,6 +234,13 @@ pub fn main() -> ExitCode {
             ExitCode::from(if error.is::<Usage>() { USAGE } else { ERROR })
         }
     }
+}
+
+/// What the command line says.
+fn parsed() -> Result<Cli, clap::Error> {
+    let mut command = groups::command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches(&matches).map_err(|wrong| wrong.format(&mut command))
 }
 
 fn begin(cli: Cli) -> anyhow::Result<ExitStatus> {
