@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::{extract::State, http::Uri};
 
-use super::{problem::Problem, state::Api, text::Text, word::Word};
+use super::{pairs::pairs, problem::Problem, state::Api, text::Text, word::Word};
 use crate::shutdown::Shutdown;
 
 /// Probes answer whatever they are called by, at the root and below the base: whoever probes knows an address alone.
@@ -27,8 +27,8 @@ type Check = (&'static str, bool);
 
 /// Whether a query asks a probe for more than its status, which is for those who may read.
 pub(super) fn is_verbose(query: Option<&str>) -> bool {
-    let mut pairs = query.unwrap_or_default().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.any(|(name, value)| name == "verbose" && !["false", "0"].contains(&value))
+    let pairs = pairs(query.unwrap_or_default());
+    pairs.iter().any(|(name, value)| name == "verbose" && !["false", "0"].contains(&value.as_str()))
 }
 
 /// Whether the main loop goes round. It never asks the disk: a full one is no reason to end.

@@ -29,6 +29,7 @@ mod measured;
 mod new_requests;
 mod openapi;
 pub mod page;
+pub mod pairs;
 mod params;
 pub mod problem;
 pub(in crate::http) mod programs;

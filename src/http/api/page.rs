@@ -9,7 +9,10 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::tag::{self, Steady};
+use super::{
+    pairs,
+    tag::{self, Steady},
+};
 use crate::store::read::window::Looked;
 
 /// Which page.
@@ -94,10 +97,9 @@ impl<T: Steady> IntoResponse for Page<T> {
 
 /// Where the next page is, as a value of the header `Link`: the same address with another `after`.
 pub(super) fn link(uri: &Uri, Next(cursor): &Next, headers: &mut HeaderMap) {
-    let kept = uri.query().unwrap_or_default().split('&');
-    let kept: Vec<&str> = kept.filter(|pair| !pair.is_empty() && !pair.starts_with("after=")).collect();
+    let kept = pairs::without(uri.query().unwrap_or_default(), |name, _| name == "after");
     let joint = if kept.is_empty() { "" } else { "&" };
-    let link = format!("<{}?{}{joint}after={cursor}>; rel=\"next\"", uri.path(), kept.join("&"));
+    let link = format!("<{}?{kept}{joint}after={cursor}>; rel=\"next\"", uri.path());
     if let Ok(link) = link.parse() {
         headers.insert(header::LINK, link);
     }
@@ -155,6 +157,7 @@ mod tests {
             headers[header::LINK].to_str().unwrap().to_owned()
         };
         assert_eq!(linked("/x/api/v1/requests"), "</x/api/v1/requests?after=61>; rel=\"next\"");
+        assert_eq!(linked("/r?%61fter=60&open=true"), "</r?open=true&after=61>; rel=\"next\"");
         assert_eq!(linked("/r?open=true&after=60&limit=2"), "</r?open=true&limit=2&after=61>; rel=\"next\"");
     }
 }

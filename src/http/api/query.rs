@@ -3,9 +3,9 @@
 use std::{borrow::Cow, convert::Infallible, fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 
+pub use super::pairs::{encoded, pairs, without};
 use super::{
     page::{self, Span},
     problem::{Fault, Problem},
@@ -42,27 +42,6 @@ impl<S: Sync> FromRequestParts<S> for Query {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self::of(parts.uri.query().unwrap_or_default()))
     }
-}
-
-/// The pairs of a query or a form, in their order.
-#[must_use]
-pub fn pairs(query: &str) -> Vec<(String, String)> {
-    let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decoded(name), decoded(value))
-    });
-    pairs.collect()
-}
-
-/// A value as it stands in a query.
-#[must_use]
-pub fn encoded(value: &str) -> String {
-    utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
-}
-
-fn decoded(text: &str) -> String {
-    let text = text.replace('+', " ");
-    percent_decode_str(&text).decode_utf8_lossy().into_owned()
 }
 
 impl Query {
