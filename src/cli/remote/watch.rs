@@ -9,7 +9,10 @@ use crate::{
     cli::{
         context::{ExitStatus, note},
         readers::stdout_is_abandoned,
-        request::{Watch, watch::Lines},
+        request::{
+            Watch,
+            watch::{self, Lines},
+        },
     },
     domain::id::RequestId,
     engine::wish::AskError,
@@ -53,6 +56,7 @@ struct History {
 
 /// Prints steps until it is asked to end, its reader has gone, or the one request has settled.
 pub(super) async fn run(desk: &Desk<'_>, watch: &Watch) -> anyhow::Result<ExitStatus> {
+    watch::must_be_of_steps(&watch.filters)?;
     let shutdown = Shutdown::new();
     shutdown.listen()?;
     let only = match &watch.until_settled {

@@ -175,7 +175,7 @@ pub(in crate::cli) fn must_fit(filters: &Filters, act: Act) -> Result<(), Usage>
 
 /// Everything that the filters name and that can be changed so.
 async fn meant(session: &Session, filters: &Filters, act: Act) -> anyhow::Result<Vec<RequestView>> {
-    let mut filter = RequestFilter { open: Some(act == Act::Cancel), ..filters.for_store() };
+    let mut filter = RequestFilter { open: Some(act == Act::Cancel), ..filters.for_store(session.now()) };
     must_fit(filters, act)?;
     let mut rows = Vec::new();
     loop {

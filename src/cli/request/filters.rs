@@ -2,16 +2,21 @@
 
 use crate::{
     cli::many::record_of,
-    domain::id::{AccountId, ProgramId},
+    domain::{
+        id::{AccountId, ProgramId},
+        text::parse::{When, when},
+        time::Time,
+    },
     store::read::{
         pages::StepView,
-        request_page::{OPEN_STATES, RequestFilter, STATES, label},
+        request_page::{OPEN_STATES, RequestFilter, STATES, Standing, label},
     },
 };
 
 /// Which requests; everything that is given must hold.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Which requests (all conditions must match)")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Filters {
     /// Only requests of this official account
     #[arg(long)]
@@ -34,13 +39,25 @@ pub struct Filters {
     /// Only requests with this label; repeatable
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
+    /// Only requests that came to their state so long ago at most, such as 24h, or at this time or later
+    #[arg(long, value_name = "SPAN|TIME", value_parser = when)]
+    pub since: Option<When>,
+    /// Only requests that came to their state longer ago than this, such as 3d, or before this time
+    #[arg(long, value_name = "SPAN|TIME", value_parser = when)]
+    pub until: Option<When>,
+    /// Only requests whose account cannot be read or is suspended, so that they may stand elsewhere by now
+    #[arg(long, conflicts_with = "read")]
+    pub unread: bool,
+    /// Only requests whose account is read
+    #[arg(long)]
+    pub read: bool,
 }
 
 impl Filters {
     /// Whether nothing was given, so that every request is meant.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { account, program, states, kind, open, finished, labels } = self;
+        let Self { account, program, states, kind, open, finished, labels, since, until, unread, read } = self;
         account.is_none()
             && program.is_none()
             && states.is_empty()
@@ -48,12 +65,22 @@ impl Filters {
             && !open
             && !finished
             && labels.is_empty()
+            && since.is_none()
+            && until.is_none()
+            && !unread
+            && !read
+    }
+
+    /// Whether it is asked for what is known of where a request stands, and not of a step.
+    #[must_use]
+    pub const fn has_standing(&self) -> bool {
+        self.since.is_some() || self.until.is_some() || self.unread || self.read
     }
 
     /// The same for the record.
     #[must_use]
     pub fn record(&self) -> String {
-        let Self { account, program, states, kind, open, finished, labels } = self;
+        let Self { account, program, states, kind, open, finished, labels, since, until, unread, read } = self;
         let flag = |is_set: bool| is_set.then(|| "true".to_owned()).into_iter().collect();
         record_of([
             ("account", account.iter().map(ToString::to_string).collect()),
@@ -63,12 +90,16 @@ impl Filters {
             ("open", flag(*open)),
             ("finished", flag(*finished)),
             ("label", labels.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+            ("since", since.iter().map(ToString::to_string).collect()),
+            ("until", until.iter().map(ToString::to_string).collect()),
+            ("unread", flag(*unread)),
+            ("read", flag(*read)),
         ])
     }
 
-    /// The same as the store takes it.
+    /// The same as the store takes it, for whoever asks now.
     #[must_use]
-    pub fn for_store(&self) -> RequestFilter {
+    pub fn for_store(&self, now: Time) -> RequestFilter {
         RequestFilter {
             account: self.account.as_ref().map(ToString::to_string),
             program: self.program.as_ref().map(ToString::to_string),
@@ -76,6 +107,11 @@ impl Filters {
             kind: self.kind.clone(),
             open: (self.open || self.finished).then_some(self.open),
             labels: self.labels.clone(),
+            standing: Standing {
+                since: self.since.map(|when| when.seen_from(now)),
+                until: self.until.map(|when| when.seen_from(now)),
+                is_read: (self.unread || self.read).then_some(self.read),
+            },
             after: None,
         }
     }
@@ -100,10 +136,7 @@ impl Filters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{
-        request::{Failure, Outcome, State},
-        time::Time,
-    };
+    use crate::domain::request::{Failure, Outcome, State};
 
     #[test]
     fn the_words_are_those_of_the_domain_the_open_ones_first() {

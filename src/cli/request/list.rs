@@ -25,6 +25,7 @@ const TABLE_ROWS: u32 = 50;
 Examples:
   amplinkd request list --open
   amplinkd request list --state failed,lapsed --label shop=12
+  amplinkd request list --state rejected --since 24h
   amplinkd request list --account wx0123456789abcdef -o csv > requests.csv
 
 In the table AGE is how long a request has been in its state, NEXT when its account is polled next. \
@@ -95,7 +96,7 @@ pub(super) async fn run(context: &Context, list: List) -> anyhow::Result<ExitSta
 
 async fn table(context: &Context, session: &Session, list: &List) -> anyhow::Result<()> {
     let limit = bound(list.limit.unwrap_or(TABLE_ROWS)).saturating_add(1);
-    let rows = session.store().list_requests(&list.filters.for_store(), limit).await?;
+    let rows = session.store().list_requests(&list.filters.for_store(session.now()), limit).await?;
     print_table(context, list, rows, session.now())
 }
 
@@ -138,7 +139,7 @@ pub(in crate::cli) fn glance(context: &Context, rows: Vec<RequestView>, now: Tim
 }
 
 async fn stream(context: &Context, session: &Session, wanted: &List) -> anyhow::Result<()> {
-    let mut filter = wanted.filters.for_store();
+    let mut filter = wanted.filters.for_store(session.now());
     print_rows(context, wanted, async |last, limit| {
         filter.after = last.map(|last: &RequestView| last.id.clone());
         session.store().list_requests(&filter, limit).await

@@ -156,7 +156,7 @@ impl Nudge {
                 Usage("nudge takes requests that wait for an administrator, not finished ones".to_owned()).into()
             );
         }
-        let mut filter = RequestFilter { open: Some(true), ..filters.for_store() };
+        let mut filter = RequestFilter { open: Some(true), ..filters.for_store(session.now()) };
         if filter.states.is_empty() {
             filter.states = STATES.map(str::to_owned).to_vec();
         }

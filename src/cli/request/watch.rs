@@ -8,7 +8,7 @@ use std::{
 use super::filters::Filters;
 use crate::{
     cli::{
-        context::{Context, ExitStatus, Session, note},
+        context::{Context, ExitStatus, Session, Usage, note},
         named::Named,
         output::{Column, Format, Printer},
         readers::stdout_is_abandoned,
@@ -61,8 +61,21 @@ const FIELDS: [Column; 13] = [
     Column::hidden("labels"),
 ];
 
+/// Refuses filters that no step has an answer to.
+///
+/// # Errors
+/// [`Usage`].
+pub(in crate::cli) fn must_be_of_steps(filters: &Filters) -> Result<(), Usage> {
+    if filters.has_standing() {
+        let wrong = "watch prints steps as they happen: --since, --until, --read and --unread are for `request list`";
+        return Err(Usage(wrong.to_owned()));
+    }
+    Ok(())
+}
+
 /// Prints steps until it is asked to end, its reader has gone, or the one request has settled.
 pub(super) async fn run(context: &Context, watch: Watch) -> anyhow::Result<ExitStatus> {
+    must_be_of_steps(&watch.filters)?;
     let shutdown = Shutdown::new();
     shutdown.listen()?;
     context.with_view(async |session| follow(context, session, &watch, &shutdown).await).await?;

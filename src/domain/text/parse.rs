@@ -1,6 +1,6 @@
 //! What people and views write about time, read.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use jiff::{
     civil,
@@ -56,6 +56,54 @@ pub fn span(text: &str) -> Result<Duration, String> {
         return Err("expected a span above zero and of at most ten years".to_owned());
     }
     Ok(span)
+}
+
+/// A moment as people and programs name it: by itself, or by how long ago it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// This very moment.
+    At(Time),
+    /// So long before whoever reads it.
+    Ago(Duration),
+}
+
+impl When {
+    /// The moment, for somebody who reads it now.
+    #[must_use]
+    pub fn seen_from(self, now: Time) -> Time {
+        match self {
+            Self::At(at) => at,
+            Self::Ago(span) => now - span,
+        }
+    }
+}
+
+impl fmt::Display for When {
+    /// As [`when`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(at) => at.fmt(f),
+            Self::Ago(span) => {
+                let units = [(86_400, 'd'), (3_600, 'h')];
+                let whole = units.into_iter().find(|(seconds, _)| span.as_secs().is_multiple_of(*seconds));
+                let (seconds, unit) = whole.unwrap_or((60, 'm'));
+                write!(f, "{}{unit}", span.as_secs() / seconds)
+            }
+        }
+    }
+}
+
+/// A moment with an offset, or a span such as "24h".
+///
+/// # Errors
+/// A sentence that says what is expected.
+pub fn when(text: &str) -> Result<When, String> {
+    if let Some(at) = moment(text) {
+        return Ok(When::At(at));
+    }
+    span(text)
+        .map(When::Ago)
+        .map_err(|_| "expected how long ago, such as 24h or 7d, or a time such as 2026-03-05T09:00:00+08:00".to_owned())
 }
 
 #[cfg(test)]

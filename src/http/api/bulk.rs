@@ -35,6 +35,7 @@ use crate::{
     domain::{
         action::{self, ActionKind, SubjectKind},
         identity::{Role, Scope},
+        text::{format::rfc3339, parse},
         time::Time,
     },
     store::read::bulk::{BULK, Choice, Filters, Preview, bulk_kind},
@@ -138,10 +139,10 @@ pub(super) async fn act(
     }
     let reason = reason(asked.reason.as_deref(), &mut faults);
     let until = until(&asked, kind, &api, &mut faults);
-    let filters = filters(&asked.filter);
+    let filters = filters(&asked.filter, kind, api.now());
     let named = named(asked.sample, &mut faults);
     let shown = if asked.dry_run { None } else { shown(&asked, &mut faults) };
-    let choice = kind.and_then(|kind| choice(kind, &filters, &mut faults));
+    let choice = kind.and_then(|kind| choice(kind, &filters, api.now(), &mut faults));
     let Some(choice) = choice.filter(|_| faults.is_empty()) else { return Err(Problem::invalid(faults)) };
     if filters.is_empty() {
         return Err(Problem::of(Word::FilterEmpty));
@@ -241,23 +242,31 @@ fn shown(asked: &BulkAsked, faults: &mut Vec<Fault>) -> Option<(String, String)>
     cutoff.zip(digest)
 }
 
-/// The filters that are given, as they are kept: arrays of texts.
-fn filters(given: &BTreeMap<String, OneOrMore>) -> Filters {
-    let values = |value: &OneOrMore| match value {
-        OneOrMore::One(value) => vec![value.clone()],
-        OneOrMore::More(values) => values.clone(),
+/// The filters that are given, as they are kept: arrays of texts. How long ago something was becomes a moment: it is meant as
+/// of now, and an action goes on.
+fn filters(given: &BTreeMap<String, OneOrMore>, kind: Option<ActionKind>, now: Time) -> Filters {
+    let is_of_requests = kind.is_some_and(|kind| kind.subject() == SubjectKind::Request);
+    let kept = |name: &str, value: &String| match parse::when(value) {
+        Ok(when) if is_of_requests && ["since", "until"].contains(&name) => rfc3339(when.seen_from(now)),
+        _ => value.clone(),
     };
-    let given = given.iter().map(|(name, value)| (name.clone(), values(value)));
+    let values = |name: &str, value: &OneOrMore| -> Vec<String> {
+        match value {
+            OneOrMore::One(value) => vec![kept(name, value)],
+            OneOrMore::More(values) => values.iter().map(|value| kept(name, value)).collect(),
+        }
+    };
+    let given = given.iter().map(|(name, value)| (name.clone(), values(name, value)));
     given.filter(|(_, values)| !values.is_empty()).map(|(name, values)| (name, Value::from(values))).collect()
 }
 
 /// What the filters choose, read as strictly as those of the list are.
-fn choice(kind: ActionKind, filters: &Filters, faults: &mut Vec<Fault>) -> Option<Choice> {
+fn choice(kind: ActionKind, filters: &Filters, now: Time, faults: &mut Vec<Fault>) -> Option<Choice> {
     let mut query = Query::of_members(filters);
     match kind.subject() {
         SubjectKind::Account => drop((accounts::filters(&mut query), query.labels())),
         SubjectKind::Alert => drop(alerts::filters(&mut query)),
-        _ => drop(requests::filters(&mut query)),
+        _ => drop(requests::filters(&mut query, now)),
     }
     faults.extend(query.faults());
     Choice::of(kind, filters)

@@ -74,8 +74,10 @@ pub(super) fn finished(mut api: OpenApi) -> OpenApi {
         .content("application/problem+json", problem)
         .build();
     let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("amplinkd_<id>_<secret>");
-    let session =
-        ApiKey::Cookie(ApiKeyValue::with_description("amplinkd", "A session; behind TLS it is called __Host-amplinkd"));
+    let session = ApiKey::Cookie(ApiKeyValue::with_description(
+        "amplinkd",
+        "A session; behind TLS it is called __Host-amplinkd",
+    ));
     let mut schemas = Vec::new();
     ProblemBody::schemas(&mut schemas);
     schemas.push((PROBLEM.to_owned(), ProblemBody::schema()));
@@ -230,9 +232,13 @@ fn meaning(parameter: &str) -> Option<&'static str> {
         "label" => "Only with this label, as NAME=VALUE; repeatable",
         "of" => "What the id is of",
         "rule" => "Only of this rule",
+        "since" => {
+            "Only requests that came to their state so long ago at most, such as `24h`, or at this time or later"
+        }
         "state" => "Only in this state; where it is a list, repeated, or with commas",
         "suspended_by" => "Only suspended by `operator`, by `wechat`, or by WeChat with one of these codes",
         "trouble" => "Only accounts whose list cannot be read, for one of these reasons",
+        "until" => "Only requests that came to their state longer ago than this, such as `3d`, or before this time",
         _ => return None,
     })
 }

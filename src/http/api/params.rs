@@ -3,8 +3,8 @@
 use utoipa::{
     IntoParams,
     openapi::{
-        RefOr, Schema,
-        schema::{ArrayBuilder, ObjectBuilder, Type},
+        KnownFormat, RefOr, Schema, SchemaFormat,
+        schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, Type},
     },
 };
 
@@ -47,6 +47,13 @@ pub(super) fn kinds() -> RefOr<Schema> {
 pub(super) fn labels() -> RefOr<Schema> {
     let label = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[^=]+=.*$"));
     ArrayBuilder::new().items(label).into()
+}
+
+pub(super) fn when() -> RefOr<Schema> {
+    let span = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9]+[mhdw]$"));
+    let moment =
+        ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+    AnyOfBuilder::new().item(span).item(moment).into()
 }
 
 pub(super) fn includes() -> RefOr<Schema> {

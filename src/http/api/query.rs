@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::{
         id::{AccountId, ProgramId, RequestId},
-        text::parse,
+        text::parse::{self, When},
     },
     store::read::request_page,
 };
@@ -148,6 +148,14 @@ impl Query {
     pub fn span(&mut self, name: &'static str) -> Option<Duration> {
         self.one_by(name, |value| {
             parse::span(value).map_err(|wrong| Text::new(wrong, "应为数字加 m、h、d 或 w，例如 30d，最长十年"))
+        })
+    }
+
+    /// A moment, or how long ago one was.
+    pub fn when(&mut self, name: &'static str) -> Option<When> {
+        self.one_by(name, |value| {
+            parse::when(value)
+                .map_err(|wrong| Text::new(wrong, "应为多久以前，例如 24h、7d，或时间，例如 2026-03-05T09:00:00+08:00"))
         })
     }
 

@@ -19,7 +19,7 @@ use super::{
     word::Word,
 };
 use crate::{
-    domain::{alert_state::AlertState, id::RequestId},
+    domain::{alert_state::AlertState, id::RequestId, time::Time},
     engine::{
         explanation::{self, CONFLICTS_MAX, Explanation},
         wish::AskError,
@@ -28,7 +28,7 @@ use crate::{
         alert_views::{AlertFilter, AlertView},
         nudge_effects::NudgeView,
         proof::Proof,
-        request_page::{RequestFilter, STATES},
+        request_page::{RequestFilter, STATES, Standing},
         views::{ConflictFilter, ConflictView, RequestView, TransitionView},
         window::Counted,
     },
@@ -66,9 +66,20 @@ struct Filters {
     /// Only requests with this label, as NAME=VALUE; repeatable
     #[param(schema_with = params::labels, required = false)]
     label: Vec<String>,
+    /// Only requests that came to their state so long ago at most, such as `24h`, or at this time or later
+    #[param(schema_with = params::when, required = false)]
+    since: String,
+    /// Only requests that came to their state longer ago than this, such as `3d`, or before this time
+    #[param(schema_with = params::when, required = false)]
+    until: String,
+    /// Only requests whose account cannot be read or is suspended, so that they may stand elsewhere by now
+    unread: Option<bool>,
+    /// Only requests whose account is read; excludes `unread`
+    read: Option<bool>,
 }
 
-pub(in crate::http) fn filters(query: &mut Query) -> RequestFilter {
+/// The filters of the list, for whoever asks now.
+pub(in crate::http) fn filters(query: &mut Query, now: Time) -> RequestFilter {
     RequestFilter {
         account: query.account("account").map(String::from),
         program: query.program("program").map(String::from),
@@ -76,6 +87,11 @@ pub(in crate::http) fn filters(query: &mut Query) -> RequestFilter {
         kind: query.word("kind", &KINDS).map(str::to_owned),
         open: query.either("open", "finished"),
         labels: query.labels(),
+        standing: Standing {
+            since: query.when("since").map(|when| when.seen_from(now)),
+            until: query.when("until").map(|when| when.seen_from(now)),
+            is_read: query.either("unread", "read").map(|is_unread| !is_unread),
+        },
         after: None,
     }
 }
@@ -83,7 +99,7 @@ pub(in crate::http) fn filters(query: &mut Query) -> RequestFilter {
 /// Requests, newest first.
 #[utoipa::path(get, path = "/api/v1/requests", tag = "requests", params(Filters, PageParams), responses((status = 200, body = Page<RequestView>)))]
 pub(super) async fn list(State(api): State<Api>, mut query: Query) -> Result<Page<RequestView>, Problem> {
-    let (filter, span) = (filters(&mut query), query.page());
+    let (filter, span) = (filters(&mut query, api.now()), query.page());
     query.done()?;
     let filter = RequestFilter { after: span.after.clone(), ..filter };
     let looked = api.reading(api.store().look_at_requests(&filter, span.rows())).await?;
@@ -102,7 +118,7 @@ pub(super) struct RequestCount {
 /// How many requests match, counted up to 10,000; where each has to be looked at, of the newest 10,000.
 #[utoipa::path(get, path = "/api/v1/requests/count", tag = "requests", params(Filters), responses((status = 200, body = RequestCount)))]
 pub(super) async fn count(State(api): State<Api>, mut query: Query) -> Result<Json<RequestCount>, Problem> {
-    let filter = filters(&mut query);
+    let filter = filters(&mut query, api.now());
     query.done()?;
     let Counted { count, is_cut } = api.reading(api.store().count_requests(&filter, COUNTED_MAX)).await?;
     Ok(Json(RequestCount { count, capped: is_cut }))

@@ -50,7 +50,7 @@ impl RequestsPage<'_> {
 
 /// The page.
 pub(super) async fn list(State(api): State<Api>, view: View, mut query: Query) -> Result<Response, Problem> {
-    let (filter, span) = (requests::filters(&mut query), query.page());
+    let (filter, span) = (requests::filters(&mut query, api.now()), query.page());
     query.done()?;
     let asked = RequestFilter { after: span.after.clone(), ..filter.clone() };
     let looked = api.reading(api.store().look_at_requests(&asked, span.rows())).await?;

@@ -5,12 +5,17 @@ use serde_json::{Map, Value};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::{account_page::AccountFilter, alert_views::AlertFilter, request_page::RequestFilter};
+use super::{
+    account_page::AccountFilter,
+    alert_views::AlertFilter,
+    request_page::{RequestFilter, Standing},
+};
 use crate::{
     domain::{
         action::{ActionKind, SubjectKind},
         alert_state::AlertState,
         request::Request,
+        text::parse,
     },
     store::{BadRow, Store, StoreError, bulk, decode, request_row::RequestRow, tables::REQUEST},
 };
@@ -103,6 +108,13 @@ fn labels(filters: &Filters) -> Vec<(String, String)> {
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
+/// Moments stand for themselves in what is kept: an action goes on for longer than it takes to ask for it.
+fn standing(filters: &Filters) -> Standing {
+    let moment = |name| one(filters, name).as_deref().and_then(parse::moment);
+    let is_read = (is(filters, "read") || is(filters, "unread")).then(|| is(filters, "read"));
+    Standing { since: moment("since"), until: moment("until"), is_read }
+}
+
 impl Choice {
     /// What these filters choose for this action, which are legal; `None` where it is nothing that is done to many.
     #[must_use]
@@ -115,6 +127,7 @@ impl Choice {
                 kind: one(filters, "kind"),
                 open: (is(filters, "open") || is(filters, "finished")).then(|| is(filters, "open")),
                 labels: labels(filters),
+                standing: standing(filters),
                 after: None,
             }),
             SubjectKind::Alert => Chosen::Alerts(AlertFilter {
@@ -145,6 +158,13 @@ impl Choice {
     #[must_use]
     pub fn record(&self) -> &str {
         &self.record
+    }
+
+    /// The filters but for moments, which move on from a look to a deed that ask for the same; what they choose is looked at.
+    fn steady(&self) -> String {
+        let mut filters: Filters = serde_json::from_str(&self.record).unwrap_or_default();
+        filters.retain(|name, _| !["since", "until"].contains(&name.as_str()));
+        Value::Object(filters).to_string()
     }
 
     const fn newest(&self) -> &'static str {
@@ -220,6 +240,7 @@ fn push_requests(
         query.push(" AND EXISTS (SELECT 1 FROM request_label AS m WHERE m.request_id = r.id AND m.name = ");
         query.push_bind(name.clone()).push(" AND m.value = ").push_bind(value.clone()).push(")");
     }
+    filter.standing.push(query, "r.since");
     if is_retry {
         // What was reached needs no second try, unless somebody says so; an old failure was perhaps tried again.
         if filter.states.is_empty() {
@@ -295,7 +316,7 @@ impl Store {
             None => sqlx::query_scalar(choice.newest()).fetch_one(self.readers()).await?,
         };
         let (mut count, mut sample, mut hash) = (0, Vec::new(), Xxh3Default::new());
-        for part in [choice.kind.as_str(), &choice.record, &cutoff] {
+        for part in [choice.kind.as_str(), &choice.steady(), &cutoff] {
             hash.update(part.as_bytes());
             hash.update(b"\n");
         }

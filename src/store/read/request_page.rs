@@ -4,7 +4,7 @@
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
 use super::window::{self, Order, Source};
-use crate::store::StoreError;
+use crate::{domain::time::Time, store::StoreError};
 
 /// Every state, in the words of `v_request.state`.
 pub const STATES: [&str; 12] = [
@@ -49,11 +49,44 @@ struct Rest<'f> {
     states: Option<Vec<&'static str>>,
     kind: Option<&'f str>,
     labels: &'f [(String, String)],
+    standing: Standing,
 }
+
+/// How long requests stand where they do, and whether that is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Only those that have come to their state then or later.
+    pub since: Option<Time>,
+    /// Only those that came to their state before then.
+    pub until: Option<Time>,
+    /// Only those whose account is read, or else those whose account cannot be read or is suspended.
+    pub is_read: Option<bool>,
+}
+
+impl Standing {
+    /// Pushes the conditions; `since` is the column of when a row of `r` came to its state.
+    pub(super) fn push(self, query: &mut QueryBuilder<Sqlite>, since: &'static str) {
+        for (sign, moment) in [(" >= ", self.since), (" < ", self.until)] {
+            if let Some(moment) = moment {
+                query.push(" AND ").push(since).push(sign).push_bind(moment.ms());
+            }
+        }
+        if let Some(is_read) = self.is_read {
+            query.push(if is_read { " AND NOT EXISTS (" } else { " AND EXISTS (" }).push(UNREAD);
+        }
+    }
+}
+
+const UNREAD: &str = "SELECT NULL FROM account AS a
+    WHERE a.account = r.account AND (a.unread_since IS NOT NULL OR a.suspended_by IS NOT NULL))";
 
 impl Rest<'_> {
     fn is_empty(&self) -> bool {
-        self.program.is_none() && self.states.is_none() && self.kind.is_none() && self.labels.is_empty()
+        self.program.is_none()
+            && self.states.is_none()
+            && self.kind.is_none()
+            && self.labels.is_empty()
+            && self.standing == Standing::default()
     }
 
     fn push(&self, query: &mut QueryBuilder<Sqlite>) {
@@ -71,6 +104,7 @@ impl Rest<'_> {
             query.push(" AND EXISTS (SELECT 1 FROM request_label AS m WHERE m.request_id = r.id AND m.name = ");
             query.push_bind(name.clone()).push(" AND m.value = ").push_bind(value.clone()).push(")");
         }
+        self.standing.push(query, "r.since");
     }
 }
 
@@ -96,38 +130,39 @@ impl<'f> Lookup<'f> {
     /// An account has few requests, a program more; a label or a state may have all there are.
     fn of(filter: &'f RequestFilter) -> Self {
         let (states, kind, labels) = (states(filter), filter.kind.as_deref(), filter.labels.as_slice());
+        let standing = filter.standing;
         if states.as_ref().is_some_and(Vec::is_empty) {
             // Nothing is asked for that could be.
             return Self { sources: Vec::new(), rest: Rest::default() };
         }
         if let Some(account) = &filter.account {
-            let rest = Rest { program: filter.program.as_deref(), states, kind, labels };
+            let rest = Rest { program: filter.program.as_deref(), states, kind, labels, standing };
             return Self { sources: vec![source(BY_ACCOUNT, account)], rest };
         }
         if let Some(program) = &filter.program {
             return Self {
                 sources: vec![source(BY_PROGRAM, program)],
-                rest: Rest { program: None, states, kind, labels },
+                rest: Rest { program: None, states, kind, labels, standing },
             };
         }
         if let Some(((name, value), labels)) = labels.split_first() {
             let values = vec![("", name.clone()), (" AND l.value = ", value.clone())];
             let sources = vec![Source { from: BY_LABEL, values, key: "l.request_id" }];
-            return Self { sources, rest: Rest { program: None, states, kind, labels } };
+            return Self { sources, rest: Rest { program: None, states, kind, labels, standing } };
         }
         let of_states = |from, states: &[&str]| states.iter().map(|state| source(from, state)).collect();
         match (kind, states) {
             (Some("unlink"), states) => {
                 let sources = of_states(UNLINKS, states.as_deref().unwrap_or(&STATES));
-                Self { sources, rest: Rest::default() }
+                Self { sources, rest: Rest { standing, ..Rest::default() } }
             }
             // Each state has its requests in order: a page of each holds the page of all.
             (kind, Some(states)) => {
-                Self { sources: of_states(BY_STATE, &states), rest: Rest { kind, ..Rest::default() } }
+                Self { sources: of_states(BY_STATE, &states), rest: Rest { kind, standing, ..Rest::default() } }
             }
             (kind, None) => {
                 let all = Source { from: "request AS r WHERE 1 = 1", values: Vec::new(), key: "r.id" };
-                Self { sources: vec![all], rest: Rest { kind, ..Rest::default() } }
+                Self { sources: vec![all], rest: Rest { kind, standing, ..Rest::default() } }
             }
         }
     }
@@ -211,6 +246,7 @@ fn push_lines(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, upto: Op
         query.push(" AND EXISTS (SELECT 1 FROM json_each(r.labels) AS j WHERE j.key = ");
         query.push_bind(name.clone()).push(" AND j.value = ").push_bind(value.clone()).push(")");
     }
+    filter.standing.push(query, "r.requested_at");
     query.push(" ORDER BY r.id DESC LIMIT ").push_bind(limit).push(")");
 }
 
@@ -241,6 +277,8 @@ pub struct RequestFilter {
     pub open: Option<bool>,
     /// Only those with these labels.
     pub labels: Vec<(String, String)>,
+    /// Only those that stand so long, and so.
+    pub standing: Standing,
     /// Only ids after this one, oldest first; or before it, newest first.
     pub after: Option<String>,
 }

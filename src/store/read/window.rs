@@ -116,14 +116,14 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::alert_state::AlertState,
+        domain::{alert_state::AlertState, time::Time},
         store::{
             Location, Role, Store,
             read::{
                 account_page::{AccountFilter, SuspendedBy},
                 actions::ActionFilter,
                 alert_views::AlertFilter,
-                request_page::RequestFilter,
+                request_page::{RequestFilter, Standing},
                 views::{ConflictFilter, RequestView},
             },
         },
@@ -131,6 +131,9 @@ mod tests {
 
     /// Requests, alerts, conflicts, accounts and actions, each.
     const ROWS: u64 = 24_000;
+
+    /// Requests, from the oldest, that came to their state at 3; all others did at 1.
+    const SETTLED: usize = 6;
 
     /// Instructions of `SQLite` between two counts.
     const STRIDE: u16 = 100;
@@ -149,6 +152,7 @@ mod tests {
                CASE WHEN n < 10 THEN printf('wxq%d', n) ELSE printf('wxp%d', n % 4 * n) END, 0, 0,
                CASE WHEN n < 3 THEN 'requested' WHEN n < 10 THEN 'cancelled' ELSE 'linked' END, 0, 1, 1,
                CASE WHEN n >= 3 THEN 1 END, 0, 0, '{}', 1, 1, zeroblob(32) FROM n;
+        UPDATE request SET since = 3 WHERE row <= 6;
         INSERT INTO request_label (name, value, request_id) SELECT 'all', '1', id FROM request;
         INSERT INTO request_label (name, value, request_id) SELECT 'few', '1', id FROM request ORDER BY id LIMIT 7;
         INSERT INTO conflict (id, request_id, kind, at, our_state, resolved_at, resolution)
@@ -242,6 +246,15 @@ mod tests {
             &|filter| filter.labels = vec![label("few", "1")],
             &|filter| filter.labels = vec![label("all", "1"), label("none", "1")],
         ]);
+        // How long they stand there, of some that an index has and of some that none has.
+        let plain = all.clone().into_iter().filter(|filter| filter.labels.is_empty() && filter.account.is_none());
+        let standing = [
+            Standing { since: Some(Time::from_ms(2)), ..Standing::default() },
+            Standing { until: Some(Time::from_ms(2)), is_read: Some(false), ..Standing::default() },
+            Standing { is_read: Some(true), ..Standing::default() },
+        ];
+        let stand = |filter: RequestFilter| standing.map(|standing| RequestFilter { standing, ..filter.clone() });
+        all.extend(plain.flat_map(stand).collect::<Vec<_>>());
         all
     }
 
@@ -254,6 +267,9 @@ mod tests {
             && (filter.states.is_empty() || filter.states.contains(&row.state))
             && filter.open.is_none_or(|open| open == row.finished_at.is_none())
             && filter.labels.iter().all(has)
+            && filter.standing.since.is_none_or(|_| number < SETTLED)
+            && filter.standing.until.is_none_or(|_| number >= SETTLED)
+            && filter.standing.is_read.is_none_or(|is_read| is_read == (row.account.as_str() >= "wxa23990"))
     }
 
     #[tokio::test]
