@@ -10,6 +10,7 @@ use axum::{
 use super::{
     account_told::Told,
     accounts::{Standing, standing, used_today},
+    overview::SEEN,
     view::View,
 };
 use crate::{
@@ -55,7 +56,7 @@ impl AccountPage<'_> {
 
     /// How much of the day's budget is used, in thousandths.
     fn used_part(&self) -> i64 {
-        (self.used * 1_000 / i64::from(self.budget.max(1))).min(1_000)
+        (self.used * 1_000 / i64::from(self.budget.max(1))).clamp(SEEN.cast_signed(), 1_000)
     }
 }
 

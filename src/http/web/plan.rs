@@ -5,7 +5,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::{extract::State, response::Response};
 
-use super::view::View;
+use super::{overview::SEEN, view::View};
 use crate::{
     engine::capacity_report::{CapacityReport, ClassReport},
     http::api::{machine, problem::Problem, query::Query, state::Api},
@@ -65,7 +65,10 @@ pub(super) async fn show(State(api): State<Api>, view: View, mut query: Query) -
     query.done()?;
     let report = machine::planned(&api, per_second).await?;
     let most = report.supply_per_second.max(report.demand_per_second).max(f64::MIN_POSITIVE);
-    let row = |row: &'_ ClassReport| whole(row.demand_per_second * 1_000.0 / most);
+    let row = |row: &'_ ClassReport| match whole(row.demand_per_second * 1_000.0 / most) {
+        part if row.demand_per_second > 0.0 => part.max(SEEN),
+        part => part,
+    };
     Ok(view.page(&PlanPage {
         sentences: sentences(&view, &report),
         advice: advice(&view, &report),

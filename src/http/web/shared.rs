@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::Mutex;
 
 use crate::{
-    domain::digest::Digest,
+    domain::digest::{Count, Digest},
     http::api::{problem::Problem, state::Api},
     store::{
         StoreError,
@@ -48,6 +48,8 @@ const LONGEST: u32 = 8;
 #[derive(Debug)]
 pub(super) struct Figures {
     pub(super) digest: Digest,
+    /// What came to an end in the last day and still stands there.
+    pub(super) ended: Vec<Count>,
     pub(super) groups: Vec<AlertGroup>,
     pub(super) longest: Vec<RequestView>,
     pub(super) accounts: i64,
@@ -65,6 +67,7 @@ impl Figures {
         let names: Vec<&str> = config.alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
         Ok(Self {
             digest: store.digest(now - DAY, now).await?,
+            ended: store.ended_since(now - DAY).await?,
             groups: store.alert_groups(GROUPS).await?,
             longest: store.longest_waiting(LONGEST).await?,
             accounts: store.count_accounts().await?,

@@ -33,6 +33,14 @@ const NEWS: &str = "
             AND CASE WHEN json_valid(m.data) THEN m.data ->> 'kind' END = 'vanished') AS n
     GROUP BY n.word ORDER BY count DESC, n.word";
 
+// Of requests whose last step it was: what has moved on is listed elsewhere.
+const ENDED: &str = "
+    SELECT r.state AS word, count(*) AS count
+    FROM log AS l INDEXED BY log_ended CROSS JOIN request AS r ON r.row = l.request
+    WHERE l.to_state >= 6 AND l.at >= $1 AND l.step = r.last_seq AND r.since >= $1
+      AND (r.state <> 'unlinked' OR r.kind = 'unlink')
+    GROUP BY r.state ORDER BY count DESC, word";
+
 const WAITING: &str = "
     SELECT r.state, r.kind, a.unread_since IS NOT NULL OR a.suspended_by IS NOT NULL AS is_unread, count(*) FILTER (WHERE r.since > $1) AS first,
            count(*) FILTER (WHERE r.since <= $1 AND r.since > $2) AS second,
@@ -111,6 +119,12 @@ impl Store {
         })
     }
 
+    /// How many requests came to an end since then and still stand there, by the word of their end. Links that are no more are
+    /// not among them.
+    pub async fn ended_since(&self, since: Time) -> Result<Vec<Count>, StoreError> {
+        self.words_since(ENDED, since).await
+    }
+
     async fn words(&self, sql: &'static str) -> Result<Vec<Count>, StoreError> {
         Ok(counts(&sqlx::query(sql).fetch_all(self.readers()).await?))
     }
@@ -169,7 +183,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
         let store = Store::open(&location, Role::Tool).await.unwrap();
-        for sql in [NEWS, WAITING, DEFERRED, STUCK, CONFLICTS, FIRING, DEAD] {
+        for sql in [NEWS, ENDED, WAITING, DEFERRED, STUCK, CONFLICTS, FIRING, DEAD] {
             let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
             let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(plan).fetch_all(store.readers()).await.unwrap();
             // These two indexes hold nothing but what is counted, and `n` is what two others found.
