@@ -49,7 +49,7 @@ impl<'p> ProblemPage<'p> {
         Self {
             view,
             title: problem.word().title().pick(language).to_owned(),
-            detail: detail.to_owned(),
+            detail: view.told(detail),
             faults: problem.faults(language).map(fault).collect(),
             code: problem.word().as_str(),
             back,

@@ -27,7 +27,7 @@ use crate::{
 pub(super) struct Look {
     pub(super) language: Language,
     pub(super) theme: Theme,
-    /// What was done just now, as the address says.
+    /// What was done just now, as the answer to it has left with the browser.
     pub(super) done: Option<String>,
     /// The path below the base, and the query, without what the look is made of.
     pub(super) path: String,
@@ -217,5 +217,15 @@ impl View {
                 Problem::of(Word::Defect).into_response()
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl View {
+    /// What a page in this language knows.
+    pub(super) fn of_test(language: Language) -> Self {
+        let look = Look { language, theme: Theme::Auto, done: None, path: "/".to_owned(), query: String::new() };
+        let now = Time::from_ms(1_790_000_000_000);
+        Self { look, caller: None, base: String::new(), zone: TimeZone::UTC, now, is_demo: false }
     }
 }

@@ -38,6 +38,7 @@ impl View {
             "done" | "finished" => self.t("Done", "已完成"),
             "authorized" => self.t("Authorized", "已授权"),
             "unauthorized" => self.t("Withdrawn", "已取消授权"),
+            "unknown" => self.t("Not known yet", "尚不清楚"),
             other => other,
         }
     }
@@ -100,6 +101,7 @@ impl View {
             "account_admin" => self.t("account's administrator", "公众号管理员"),
             "program_admin" => self.t("program's administrator", "小程序管理员"),
             "wechat" => self.t("WeChat", "微信"),
+            "us" => "amplinkd",
             "quota" => self.t("next month's quota", "下月额度"),
             other => other,
         }
@@ -134,30 +136,6 @@ impl View {
     /// The themes there are.
     pub(super) fn themes(&self) -> [(&'static str, &'static str); 3] {
         [("auto", self.t("system", "跟随系统")), ("light", self.t("light", "浅色")), ("dark", self.t("dark", "深色"))]
-    }
-
-    /// What is done to many.
-    pub(super) fn action<'w>(&self, word: &'w str) -> &'w str {
-        match word {
-            "cancel" => self.t("Cancel", "取消"),
-            "retry" => self.t("Send again", "重新发送"),
-            "nudge" => self.t("Remind", "催办"),
-            "acknowledge" => self.t("Acknowledge", "确认"),
-            "snooze" => self.t("Snooze", "静默"),
-            "resolve" => self.t("Resolve", "解决"),
-            "suspend" => self.t("Suspend", "暂停"),
-            "resume" => self.t("Resume", "恢复"),
-            other => other,
-        }
-    }
-
-    /// What an action is done to.
-    pub(super) fn subject(&self, word: &str) -> &'static str {
-        match word {
-            "accounts" => self.t("accounts", "个公众号"),
-            "alerts" => self.t("alerts", "条告警"),
-            _ => self.t("requests", "个请求"),
-        }
     }
 
     /// What was done just now.
@@ -214,7 +192,7 @@ impl View {
             Status::AwaitingProgramAdmin => self.state("awaiting_program_admin").to_owned(),
             Status::Rejected => self.t("Refused", "已拒绝").to_owned(),
             Status::AwaitingAccountAdmin => self.state("awaiting_account_admin").to_owned(),
-            Status::Other(other) => format!("status {other}"),
+            Status::Other(other) => self.language().pick(format!("status {other}"), format!("状态 {other}")),
         }
     }
 

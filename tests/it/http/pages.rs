@@ -1,6 +1,7 @@
 //! Pages of accounts, programs, conflicts, reports, the plan and the audit, as a browser without script gets them: whatever
 //! WeChat or people write comes out as text, and every form asks the API.
 
+mod chinese;
 mod figures;
 
 use std::{collections::BTreeSet, time::Duration};
