@@ -13,10 +13,10 @@ const unfold = () => { if (menu) menu.open = wide.matches; };
 wide.addEventListener("change", unfold);
 unfold();
 
-// What was done just now is told once.
+// What was chosen is kept; an address that is passed on does not choose for others.
 const address = new URL(location.href);
-if (["done", "lang", "theme"].some((name) => address.searchParams.has(name))) {
-  for (const name of ["done", "lang", "theme"]) address.searchParams.delete(name);
+if (["lang", "theme"].some((name) => address.searchParams.has(name))) {
+  for (const name of ["lang", "theme"]) address.searchParams.delete(name);
   history.replaceState(null, "", address);
 }
 
@@ -76,11 +76,9 @@ function same(text) {
 }
 
 async function put(text) {
-  const open = [...main().querySelectorAll("details[open] > summary")].map((summary) => summary.textContent);
+  const open = [...main().querySelectorAll("details[open]")].map((one) => one.id);
   await htmx.swap({ text, target: main(), select: "#main", swap: "outerMorph" });
-  for (const summary of main().querySelectorAll("details > summary")) {
-    if (open.includes(summary.textContent)) summary.parentElement.open = true;
-  }
+  for (const one of main().querySelectorAll("details")) if (open.includes(one.id)) one.open = true;
   mark();
 }
 
@@ -184,9 +182,7 @@ document.addEventListener("submit", async (event) => {
     const answer = await fetch(target, { method: "POST", body, headers: { Accept: "application/json" } });
     const said = await answer.json();
     if (!answer.ok) return complain(form, [said.detail, ...(said.errors ?? []).map((wrong) => wrong.detail)].join(" "));
-    const back = new URL(base + (body.get("_back") ?? "/"), location.href);
-    if (!target.endsWith("/session")) back.searchParams.set("done", new URL(target, location.href).pathname.split("/").pop());
-    location.assign(said.location ?? back);
+    location.assign(said.location ?? base + (body.get("_back") ?? "/"));
   } catch {
     showAway(true);
     complain(form, away?.textContent ?? "The daemon cannot be reached.");

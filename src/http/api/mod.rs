@@ -15,7 +15,7 @@ mod bulk;
 mod channel_acts;
 pub(in crate::http) mod channels;
 pub(in crate::http) mod conflicts;
-mod cookie;
+pub(in crate::http) mod cookie;
 mod cross_site;
 mod events;
 mod feed;

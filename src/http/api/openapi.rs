@@ -76,7 +76,7 @@ pub(super) fn finished(mut api: OpenApi) -> OpenApi {
     let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("amplinkd_<id>_<secret>");
     let session = ApiKey::Cookie(ApiKeyValue::with_description(
         "amplinkd",
-        "A session; behind TLS it is called __Host-amplinkd",
+        "A session; its name ends in the port where one is in the address, as in amplinkd-8750, and begins with __Host- behind TLS",
     ));
     let mut schemas = Vec::new();
     ProblemBody::schemas(&mut schemas);

@@ -119,12 +119,12 @@ pub(in crate::http) async fn begin(
 
 /// Signs out: the session ends, and the cookie is taken away.
 #[utoipa::path(delete, path = "/api/v1/session", tag = "session", responses((status = 204, description = "Signed out")))]
-pub(super) async fn sign_out(State(api): State<Api>, caller: Caller) -> Result<Response, Problem> {
+pub(super) async fn sign_out(State(api): State<Api>, caller: Caller, headers: HeaderMap) -> Result<Response, Problem> {
     if let Some(id) = caller.session.clone() {
         end(&api, &caller, id).await?;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
-    for cookie in cookie::cleared(&api.http.base_path).into_iter().flatten() {
+    for cookie in cookie::cleared(&api.http.base_path, &headers).into_iter().flatten() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     Ok(response)

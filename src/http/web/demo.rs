@@ -65,13 +65,18 @@ async fn enter(
     Ok(response)
 }
 
-async fn answer(Extension(demo): Extension<Demo>, view: View, Form(answer): Form<Answer>) -> Result<Response, Problem> {
+async fn answer(
+    State(api): State<Api>,
+    Extension(demo): Extension<Demo>,
+    view: View,
+    headers: HeaderMap,
+    Form(answer): Form<Answer>,
+) -> Result<Response, Problem> {
     demo.play(&answer).map_err(|wrong| {
         let zh = format!("该管理员目前没有待答复的邀请：{wrong}。");
         Problem::new(Word::Changed, Text::new(format!("That administrator has nothing to answer now: {wrong}."), zh))
     })?;
-    let back = form::own(&answer.back);
-    let joint = if back.contains('?') { '&' } else { '?' };
-    let to = view.url(&format!("{back}{joint}done=answer"));
-    Ok((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response())
+    let to = view.url(&form::own(&answer.back));
+    let response = (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response();
+    Ok(form::tell_done(response, Some("answer"), (&api.http.base_path, &headers)))
 }

@@ -2,8 +2,9 @@
 //! problem becomes a page. What programs ask for passes untouched.
 
 use axum::{
+    body::{Body, HttpBody as _},
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     domain::text::Language,
     http::{
-        api::{identity, problem::Problem, query, state::Api, tag, text, word::Word},
+        api::{cookie, identity, problem::Problem, query, state::Api, tag, text, word::Word},
         peer::Peer,
     },
 };
@@ -28,7 +29,7 @@ use crate::{
 const KEPT: u32 = 31_536_000;
 
 /// Parameters that say how a page looks, and not what it shows.
-const OF_LOOK: [&str; 3] = ["lang", "theme", "done"];
+const OF_LOOK: [&str; 2] = ["lang", "theme"];
 
 /// The layer.
 pub(super) async fn face(State(api): State<Api>, mut request: Request, inside: Next) -> Response {
@@ -36,7 +37,13 @@ pub(super) async fn face(State(api): State<Api>, mut request: Request, inside: N
     if !is_of_a_person(&path) {
         return inside.run(request).await;
     }
+    // The tag and the length of a page are those of its bytes, which are made for HEAD, too.
+    let is_head = *request.method() == Method::HEAD;
+    if is_head {
+        *request.method_mut() = Method::GET;
+    }
     let (look, chosen) = look(&request);
+    let is_told = look.done.is_some();
     let takes = Takes::of(request.headers());
     let who = Who { headers: request.headers().clone(), peer: request.extensions().get::<Peer>().copied() };
     let form = if let Some(target) = path.strip_prefix(form::FORMS) {
@@ -58,6 +65,18 @@ pub(super) async fn face(State(api): State<Api>, mut request: Request, inside: N
         let cookie = format!("{name}={word}; Path={base}; Max-Age={KEPT}; SameSite=Lax");
         response.headers_mut().extend(HeaderValue::try_from(cookie).map(|cookie| (header::SET_COOKIE, cookie)));
     }
+    if is_told {
+        let told = cookie::tell_done("", &api.http.base_path, &who.headers);
+        response.headers_mut().extend(told.map(|cookie| (header::SET_COOKIE, cookie)));
+    }
+    if is_head { without_body(response) } else { response }
+}
+
+fn without_body(mut response: Response) -> Response {
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    *response.body_mut() = Body::empty();
     response
 }
 
@@ -107,35 +126,36 @@ fn look(request: &Request) -> (Look, Vec<(&'static str, &'static str)>) {
     let language_of = |word: &str| [Language::En, Language::Zh].into_iter().find(|language| language.as_str() == word);
     let asked = of("lang").and_then(language_of);
     chosen.extend(asked.map(|language| ("lang", language.as_str())));
-    let kept = || cookie(headers, "lang").and_then(language_of);
+    let kept = || kept_word(headers, "lang").and_then(language_of);
     let language = asked.or_else(kept).unwrap_or_else(|| text::language(headers));
     let asked = of("theme").and_then(Theme::from_word);
     chosen.extend(asked.map(|theme| ("theme", theme.as_str())));
-    let theme = asked.or_else(|| cookie(headers, "theme").and_then(Theme::from_word)).unwrap_or_default();
+    let theme = asked.or_else(|| kept_word(headers, "theme").and_then(Theme::from_word)).unwrap_or_default();
     let look = Look {
         language,
         theme,
-        done: of("done").map(str::to_owned),
+        done: cookie::done(headers).filter(|word| !word.is_empty() && is_navigation(headers)).map(str::to_owned),
         path: request.uri().path().to_owned(),
         query: query_without_look(request.uri()),
     };
     (look, chosen)
 }
 
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+/// Whether a browser is on its way to a page, and not a script that looks whether it has changed.
+fn is_navigation(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-mode").is_none_or(|mode| mode == "navigate")
+}
+
+fn kept_word<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
     let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(given, _)| *given == name).map(|(_, value)| value)
 }
 
 fn query_without_look(uri: &Uri) -> String {
-    let pairs = uri.query().unwrap_or_default().split('&');
     // A form sends fields that nobody filled in, too.
-    let kept = pairs.filter(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        !name.is_empty() && !value.is_empty() && !OF_LOOK.contains(&name)
-    });
-    kept.collect::<Vec<_>>().join("&")
+    let is_left_out = |name: &str, value: &str| value.is_empty() || OF_LOOK.contains(&name);
+    query::without(uri.query().unwrap_or_default(), is_left_out)
 }
 
 fn without_look(request: &mut Request) {
@@ -153,8 +173,8 @@ async fn answer(
     (form, takes): (Option<Form>, Takes),
     response: Response,
 ) -> Response {
-    if form.as_ref().is_some_and(|form| form.is_by_script) {
-        return form::told_to_script(api, response);
+    if let Some(form) = form.as_ref().filter(|form| form.is_by_script) {
+        return form::told_to_script(api, form, &who.headers, response);
     }
     let is_told_as_page = takes.html || form.is_some();
     let problem = response.extensions().get::<Problem>().cloned().or_else(|| nothing_here(&response));
@@ -163,7 +183,10 @@ async fn answer(
         return problem_page(&view, form.as_ref(), &problem);
     }
     match form {
-        Some(form) => shown::after(&who.view(api, look, Some(&form)).await, form, response).await,
+        Some(form) => {
+            let tell = (api.http.base_path.as_str(), &who.headers);
+            shown::after(&who.view(api, look, Some(&form)).await, form, tell, response).await
+        }
         None => tagged(response, takes.gzip).await,
     }
 }

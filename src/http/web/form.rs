@@ -13,7 +13,7 @@ use axum::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::http::api::{problem::Problem, query, state::Api, word::Word};
+use crate::http::api::{cookie, problem::Problem, query, state::Api, word::Word};
 
 /// Where forms are sent to.
 pub(super) const FORMS: &str = "/do/";
@@ -116,13 +116,31 @@ pub(super) fn page_of(made: &str) -> Option<&str> {
 }
 
 /// The same for the script of a page: a problem stays one, and what was made is named.
-pub(super) fn told_to_script(api: &Api, response: Response) -> Response {
+pub(super) fn told_to_script(api: &Api, form: &Form, browser: &HeaderMap, response: Response) -> Response {
     if response.extensions().get::<Problem>().is_some() {
         return response;
     }
     let made = response.headers().get(header::LOCATION).and_then(|made| made.to_str().ok()).and_then(page_of);
     let location = made.map(|made| format!("{}{made}", api.http.base_path));
-    with_cookies(axum::Json(json!({ "location": location })).into_response(), response.headers())
+    let done = if made.is_none() { form.done() } else { None };
+    let told = axum::Json(json!({ "location": location })).into_response();
+    tell_done(with_cookies(told, response.headers()), done, (&api.http.base_path, browser))
+}
+
+/// Has the next page of this browser tell what was done.
+pub(super) fn tell_done(mut response: Response, done: Option<&str>, (base, browser): (&str, &HeaderMap)) -> Response {
+    let cookie = done.and_then(|done| cookie::tell_done(done, base, browser));
+    response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+    response
+}
+
+impl Form {
+    /// The word of what it did; who signs in or out sees that.
+    pub(super) fn done(&self) -> Option<&str> {
+        let word = self.target.rsplit('/').next().filter(|word| *word != "session")?;
+        // A session or a token is ended by its id.
+        Some(if word.bytes().all(|byte| byte.is_ascii_lowercase()) { word } else { "done" })
+    }
 }
 
 #[cfg(test)]

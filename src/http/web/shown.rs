@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     body::to_bytes,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use serde_json::Value;
@@ -12,7 +12,7 @@ use super::{
     form::{self, Form},
     view::View,
 };
-use crate::http::api::{problem::Problem, query, word::Word};
+use crate::http::api::{problem::Problem, word::Word};
 
 /// The most that an answer of the API to a form may hold.
 const ANSWER_MAX: usize = 1 << 20;
@@ -143,8 +143,9 @@ fn preview<'p>(view: &'p View, form: &'p Form, said: &'p Value) -> PreviewPage<'
     }
 }
 
-/// The page after a form: what was made, or the one that it stood on, or what is to be shown.
-pub(super) async fn after(view: &View, form: Form, response: Response) -> Response {
+/// The page after a form: what was made, or the one that it stood on, or what is to be shown. `tell` is where and for whom a
+/// word of what was done is kept until then.
+pub(super) async fn after(view: &View, form: Form, tell: (&str, &HeaderMap), response: Response) -> Response {
     let (parts, body) = response.into_parts();
     if let Some(show) = &form.show {
         let Ok(bytes) = to_bytes(body, ANSWER_MAX).await else { return Problem::of(Word::Defect).into_response() };
@@ -152,14 +153,7 @@ pub(super) async fn after(view: &View, form: Form, response: Response) -> Respon
         return page(view, show, &form, &said);
     }
     let made = parts.headers.get(header::LOCATION).and_then(|made| made.to_str().ok()).and_then(form::page_of);
-    let done = form.target.rsplit('/').next().unwrap_or_default();
-    let to = match made {
-        Some(made) => view.url(made),
-        None if done == "session" => view.url(&form.back),
-        None => {
-            let joint = if form.back.contains('?') { '&' } else { '?' };
-            view.url(&format!("{}{joint}done={}", form.back, query::encoded(done)))
-        }
-    };
-    form::with_cookies((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response(), &parts.headers)
+    let (to, done) = made.map_or_else(|| (form.back.as_str(), form.done()), |made| (made, None));
+    let response = (StatusCode::SEE_OTHER, [(header::LOCATION, view.url(to))]).into_response();
+    form::tell_done(form::with_cookies(response, &parts.headers), done, tell)
 }

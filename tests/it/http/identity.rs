@@ -52,8 +52,9 @@ async fn every_route_knows_its_callers() {
         let refused = said(ask().bearer_auth(wrong)).await;
         let by_viewer = said(ask().bearer_auth(&viewer)).await;
         let by_metrics = said(ask().bearer_auth(&metrics)).await;
-        let cookie = said(ask().header("Cookie", "amplinkd=00")).await;
-        let cross = ask().header("Cookie", "amplinkd=00").header("Sec-Fetch-Site", "cross-site");
+        let forged = format!("amplinkd-{}=00", house.port);
+        let cookie = said(ask().header("Cookie", &forged)).await;
+        let cross = ask().header("Cookie", &forged).header("Sec-Fetch-Site", "cross-site");
         let cross = said(cross).await;
         assert_eq!(other_host.status.as_u16() == 421, !is_probe, "{place}: {other_host:?}");
         if route.access == Access::Open {
@@ -126,7 +127,10 @@ async fn people_sign_in_and_out_and_a_new_password_ends_their_sessions() {
         let said = house.sign_in("lena", "correct horse").await;
         assert_eq!(said.status, StatusCode::NO_CONTENT, "{said:?}");
         let cookie = said.header("set-cookie");
-        assert!(cookie.starts_with("amplinkd=") && cookie.contains("; HttpOnly; SameSite=Lax"), "{cookie}");
+        assert!(
+            cookie.starts_with(&format!("amplinkd-{}=", house.port)) && cookie.contains("; HttpOnly; SameSite=Lax"),
+            "{cookie}"
+        );
         cookie.split(';').next().unwrap().to_owned()
     };
     let with = async |method: Method, path: &str, cookie: &str| {
