@@ -78,6 +78,9 @@ use crate::{
 /// How long a handler may take until its answer begins: less than a connection is kept for it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
+/// How long it may take to make a page of an answer.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
+
 /// Pages for people, served beside the API.
 #[derive(Debug, Clone)]
 pub struct Pages {
@@ -249,8 +252,17 @@ pub fn router(api: &Api, pages: Option<Pages>) -> Router {
         .layer(from_fn(in_time))
         .layer(CatchPanicLayer::custom(panicked as fn(_) -> _))
         .layer(from_fn_with_state(api.clone(), counted));
-    let inside = around.map_or_else(|| inside.clone(), |around| around(inside.clone(), api));
+    let inside = around
+        .map_or_else(|| inside.clone(), |around| guarded(around(inside.clone(), api), ANSWER_WITHIN + TOLD_WITHIN));
     Router::new().fallback_service(inside).layer(from_fn_with_state(api.clone(), front::front))
+}
+
+/// What is put around the handlers may panic and wait no more than they may. It has a little more time, in which it makes a page
+/// of what they say.
+fn guarded(inside: Router, limit: Duration) -> Router {
+    inside
+        .layer(from_fn(move |request: Request, next: Next| within(limit, next.run(request))))
+        .layer(CatchPanicLayer::custom(panicked as fn(_) -> _))
 }
 
 /// Counts what is asked, where it is measured.
@@ -262,8 +274,11 @@ async fn counted(State(api): State<Api>, request: Request, next: Next) -> Respon
 }
 
 async fn in_time(request: Request, next: Next) -> Response {
-    let answered = tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await;
-    answered.unwrap_or_else(|_| Problem::of(Word::Busy).into_response())
+    within(ANSWER_WITHIN, next.run(request)).await
+}
+
+async fn within(limit: Duration, answer: impl Future<Output = Response>) -> Response {
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Problem::of(Word::Busy).into_response())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
@@ -272,4 +287,30 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
         panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
     tracing::error!(event = "http.panicked", what, "a handler panicked, which is a defect of amplinkd");
     Problem::of(Word::Defect).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::StatusCode, middleware::from_fn};
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(1);
+
+    type Told = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    /// What an answer comes to behind this.
+    async fn told(around: fn(Request, Next) -> Told) -> StatusCode {
+        let inside = Router::new().fallback(async || "a page").layer(from_fn(around));
+        TowerToHyperService::new(guarded(inside, LIMIT)).call(Request::new(Body::empty())).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn what_stands_around_the_handlers_is_bounded_as_they_are() {
+        assert_eq!(told(|request, next| Box::pin(next.run(request))).await, StatusCode::OK);
+        assert_eq!(told(|_, _| Box::pin(async { panic!("a page") })).await, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(told(|_, _| Box::pin(std::future::pending())).await, StatusCode::SERVICE_UNAVAILABLE);
+    }
 }
