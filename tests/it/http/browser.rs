@@ -10,7 +10,7 @@ mod looks;
 mod outages;
 
 use super::*;
-use chrome::{Browser, Scripts};
+use chrome::{Browser, ENTER, ESCAPE, Scripts, TAB};
 
 const USER: &str = "li.hua";
 const PASSWORD: &str = "correct horse battery";

@@ -16,6 +16,11 @@ use crate::skip::skipped;
 /// How long anything on a page may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Keys as the driver takes them.
+pub(super) const TAB: &str = "\u{e004}";
+pub(super) const ENTER: &str = "\u{e007}";
+pub(super) const ESCAPE: &str = "\u{e00c}";
+
 /// Whether pages may run scripts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scripts {
@@ -140,9 +145,14 @@ impl Browser {
         self.until(async || self.text().await.contains(words)).await;
     }
 
+    /// Whether the page has an element.
+    pub(super) async fn has(&self, css: &str) -> bool {
+        self.driver.find(By::Css(css)).await.is_ok()
+    }
+
     /// Waits for an element.
     pub(super) async fn sees(&self, css: &str) -> WebElement {
-        self.until(async || self.driver.find(By::Css(css)).await.is_ok()).await;
+        self.until(async || self.has(css).await).await;
         self.driver.find(By::Css(css)).await.unwrap()
     }
 
@@ -161,6 +171,19 @@ impl Browser {
         for key in keys.as_ref().chars() {
             self.driver.action_chain().send_keys(key.to_string()).perform().await.unwrap();
         }
+    }
+
+    /// Goes from one thing to the next until the focus is on this, as far as a patient person would.
+    pub(super) async fn tab_to(&self, css: &str) {
+        self.sees(css).await;
+        for _ in 0..120 {
+            self.press(TAB).await;
+            let is_there = format!("return document.activeElement.matches({})", json!(css));
+            if self.script(&is_there).await == true {
+                return;
+            }
+        }
+        panic!("{css} has no place in the order of {}", self.url().await);
     }
 
     /// What a script returns. The driver runs it, whatever the page may.

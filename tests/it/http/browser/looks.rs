@@ -118,3 +118,75 @@ async fn hostile_text_is_only_text() {
     assert_eq!(browser.complaints().await, Vec::<String>::new());
     browser.close().await;
 }
+
+/// What of a page, in parts that are not for acting, is seen; and what of that is written in the colour of paper.
+const SEEN: &str = "
+    const acting = 'form, .acts, .tabs, .filters, .pager, .bulk, .hidden, .copy-it, [hidden]';
+    const seen = [...document.querySelectorAll('main *')].filter((one) =>
+      !one.closest(acting) && one.textContent.trim() !== '' && one.getClientRects().length > 0 &&
+      getComputedStyle(one).visibility === 'visible');
+    const light = (one) => {
+      const [red, green, blue] = getComputedStyle(one).color.match(/[\\d.]+/g).map((part) => {
+        const share = part / 255;
+        return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+      });
+      return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+    };
+    const words = (one) => one.tagName + ' ' + one.textContent.trim().slice(0, 60);
+    return [seen.map(words), seen.filter((one) => 1.05 / (light(one) + 0.05) < 3).map(words)]";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paper_has_all_that_a_screen_has_and_it_can_be_read() {
+    let (house, ids) = House::lived_in().await;
+    let Some(browser) = house.signed_in(Scripts::On).await else { return };
+    let media = async |media: &str| browser.command("Emulation.setEmulatedMedia", json!({ "media": media })).await;
+    for page in pages(&ids) {
+        let joint = if page.contains('?') { '&' } else { '?' };
+        media("screen").await;
+        browser.go(&format!("{page}{joint}theme=dark")).await;
+        browser.sees("h1").await;
+        let screen: (Vec<String>, Vec<String>) = serde_json::from_value(browser.script(SEEN).await).unwrap();
+        assert!(!screen.1.is_empty(), "{page} is dark");
+        media("print").await;
+        let paper: (Vec<String>, Vec<String>) = serde_json::from_value(browser.script(SEEN).await).unwrap();
+        let missing: Vec<&String> = screen.0.iter().filter(|words| !paper.0.contains(words)).collect();
+        assert!(missing.is_empty(), "{page} loses {missing:?}");
+        assert!(paper.1.is_empty(), "{page} cannot be read on paper: {:?}", paper.1);
+    }
+    browser.go("/").await;
+    let printed = browser.command("Page.printToPDF", json!({ "printBackground": false })).await;
+    assert!(printed["data"].as_str().is_some_and(|data| data.len() > 10_000), "{printed}");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forced_colours_take_nothing_away() {
+    let (house, ids) = House::lived_in().await;
+    let Some(browser) = house.signed_in(Scripts::On).await else { return };
+    let forced = json!({ "features": [{ "name": "forced-colors", "value": "active" }] });
+    browser.command("Emulation.setEmulatedMedia", forced).await;
+    // What is a shape without a word in it: parts of bars, marks, and the row that the keys are at.
+    let lost = "
+        const look = (one, of) => getComputedStyle(one, of);
+        const ground = look(document.body).backgroundColor;
+        const all = (css) => [...document.querySelectorAll(css)];
+        const words = (one) => one.outerHTML.slice(0, 120);
+        return [
+          ...all('svg.bar rect, svg.chart rect').filter((one) => look(one).fill === ground),
+          ...all('.legend span').filter((one) => [ground, 'rgba(0, 0, 0, 0)'].includes(look(one).backgroundColor)),
+          ...all('.chip, .banner:not([hidden]), .card, button').filter((one) => look(one).borderTopStyle === 'none'),
+          ...all('.steps li:not(.gap)').filter((one) => look(one, '::before').borderTopColor === ground),
+          ...all('tbody tr.at').filter((one) => look(one).outlineStyle === 'none'),
+        ].map(words)";
+    for page in pages(&ids) {
+        browser.go(&page).await;
+        browser.sees("h1").await;
+        assert_eq!(browser.script("return matchMedia('(forced-colors: active)').matches").await, true);
+        browser.press("j").await;
+        assert_eq!(browser.script(lost).await, json!([]), "{page}");
+    }
+    browser.go("/requests").await;
+    browser.press("j").await;
+    browser.sees("tbody tr.at").await;
+    browser.close().await;
+}

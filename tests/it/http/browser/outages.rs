@@ -38,6 +38,27 @@ async fn an_open_page_shows_what_happens_and_a_list_says_that_it_is_old() {
     assert_eq!(browser.script(count).await, before, "nothing moves under the reader's hand");
     browser.click("#fresh a").await;
     browser.until(async || browser.script(count).await != before).await;
+
+    // What was opened stays open while its words change.
+    house.sql("UPDATE alert SET state = 'acknowledged', acknowledged_at = since").await;
+    browser.go("/").await;
+    browser.click("#others > summary").await;
+    browser.says("(1)").await;
+    house
+        .sql(
+            "INSERT INTO alert (id, key, rule, reason, state, since, fired_at, acknowledged_at, message_en, message_zh)
+             SELECT '0197c2d6-0000-7000-8000-000000000002', 'k', rule, 'stuck.account_admin', state, since, fired_at,
+                    acknowledged_at, 'a', 'b' FROM alert",
+        )
+        .await;
+    house.json(&format!("request cancel {}", ids[4]));
+    browser.says("(2)").await;
+    assert_eq!(browser.script("return document.getElementById('others').open").await, true);
+
+    // Whoever is signed out elsewhere is asked who they are as soon as something happens.
+    house.sql("DELETE FROM session").await;
+    house.json(&format!("request link {ACCOUNT} wx00000000000000fe"));
+    browser.until(async || browser.url().await.contains("/sign-in?next=")).await;
     browser.close().await;
 }
 
