@@ -160,14 +160,15 @@ impl Wechat {
         if token == *bad { self.unless_refused(account, bad, Err(refused)) } else { Ok(token) }
     }
 
-    /// What the call with the token that came in its place is answered; one that is refused as well serves no later call.
+    /// What the call with the token that came in its place is answered; one that is refused as well serves no later call
+    /// where this process keeps the tokens. A service outside is asked for one more at the next call: once a call is enough.
     fn unless_refused<T>(
         &self,
         account: &AccountId,
         token: &Token,
         answered: Result<T, CallError>,
     ) -> Result<T, CallError> {
-        if answered.as_ref().is_err_and(token_is_bad) {
+        if self.tokens.are_asked_for() && answered.as_ref().is_err_and(token_is_bad) {
             self.tokens.invalidate(account, token);
         }
         answered

@@ -323,7 +323,6 @@ async fn a_bad_token_is_renewed_once_per_call() {
         panic!("t2 and t3 are bad")
     };
     assert_eq!(refusal.errcode, 42_001);
-    assert_eq!(wechat.tokens().kept(), 0, "what was refused in its place serves no later call either");
 }
 
 #[tokio::test]
