@@ -20,6 +20,11 @@ use crate::harness::wait_for;
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Platform {
+    /// The authorizer's name is asked for, which is done beside: later it might find out first that a token has ended.
+    pub(super) async fn name_asked(&self) {
+        assert!(wait_for(PATIENCE, async || self.called(ComponentApi::AuthorizerInfo) > 0).await);
+    }
+
     pub(super) async fn row(&self) -> AuthorizerRow {
         self.store.authorizer(ACCOUNT).await.unwrap().unwrap().unwrap()
     }
@@ -125,6 +130,7 @@ async fn a_refresh_that_gives_its_claim_back_leaves_that_of_a_trade_alone() {
     let (platform, gate) = Platform::behind_a_gate().await;
     platform.ticket().await;
     platform.authorize().await;
+    platform.name_asked().await;
     platform.pass(0, 5);
     // A refresh whose answer is 42001, which gives the claim back when it comes.
     let refused = platform.keeper.get(&account()).await.unwrap();

@@ -50,8 +50,7 @@ async fn a_component_token_that_is_refused_to_a_refresh_costs_one_renewal_and_on
         platform.ticket().await;
         platform.authorize().await;
         let called = |api| platform.called(api);
-        // Its name is learned beside, and would find out first that the component's token has ended.
-        assert!(wait_for(PATIENCE, async || called(ComponentApi::AuthorizerInfo) > 0).await);
+        platform.name_asked().await;
         platform.pass(0, 5);
         let refused = platform.keeper.get(&account()).await.unwrap();
         let (components, refreshes) = (called(ComponentApi::ComponentToken), called(ComponentApi::AuthorizerToken));
