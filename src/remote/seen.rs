@@ -8,6 +8,9 @@ use super::{
     failure::Failure,
 };
 
+/// How often an object is looked at that changes while it is decided on.
+pub const LOOKS_MAX: u32 = 3;
+
 /// An object as it was seen.
 #[derive(Debug, Clone)]
 pub struct Seen<T> {

@@ -18,15 +18,12 @@ use crate::{
     },
     domain::id::AccountId,
     engine::wish::AskError,
-    remote::{Failure, Query, Seen},
+    remote::{Failure, Query, Seen, seen::LOOKS_MAX},
     store::read::views::AccountView,
 };
 
 /// What the API is told of a suspension that nobody gave a reason for.
 const NO_REASON: &str = "from the command line";
-
-/// How often an account is looked at that changes while it is decided on.
-const LOOKS_MAX: u32 = 3;
 
 #[derive(Debug, Serialize)]
 struct Reason<'r> {
@@ -142,18 +139,18 @@ async fn one(
 ) -> Result<AccountView, Failure> {
     let reason = Reason { reason: reason.or((act.verb == SUSPEND.verb).then_some(NO_REASON)) };
     let path = format!("/api/v1/accounts/{}/{}", seen.row.account, act.verb);
-    for _ in 1..LOOKS_MAX {
+    let mut looks = 1;
+    loop {
         match desk.server.post_as_seen(&path, &reason, &seen).await {
-            Err(failure) if failure.is("changed") => {}
+            Err(failure) if failure.is("changed") && looks < LOOKS_MAX => looks += 1,
             done => return done,
         }
-        let Some(again) = look(desk, &seen.row.account).await? else { break };
+        let Some(again) = look(desk, &seen.row.account).await? else { continue };
         seen = again;
         if idle(&seen, act) {
             return Ok(seen.row);
         }
     }
-    desk.server.post_as_seen(&path, &reason, &seen).await
 }
 
 /// One that was named alone is shown whole, more as a list.

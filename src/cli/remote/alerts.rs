@@ -18,7 +18,7 @@ use crate::{
         named::Named,
     },
     domain::text::format::rfc3339,
-    remote::{Failure, Query},
+    remote::{Failure, Query, seen::LOOKS_MAX},
     store::{
         read::{
             alert_views::{AlertView, ToldAlert},
@@ -27,9 +27,6 @@ use crate::{
         write::alert_actions::AlertChange,
     },
 };
-
-/// How often an alert is looked at that changes while it is decided on.
-const LOOKS_MAX: u32 = 3;
 
 #[derive(Debug, Serialize)]
 struct Act<'n> {

@@ -159,12 +159,11 @@ impl Inner {
         let mut kept = self.kept_of(&row)?;
         let doubted = self.memory().doubted(appid);
         if let Some((refused, by)) = doubted {
-            let mut is_settled = true;
             if let Some(same) = kept.take_if(|kept| kept.token == refused) {
                 kept = self.after_doubt(appid, same, by).await?;
-                is_settled = by == Doubt::Told || kept.is_none();
             }
-            if is_settled {
+            let stays = by == Doubt::Met && kept.as_ref().is_some_and(|kept| kept.token == refused);
+            if !stays {
                 self.memory().settle(appid, &refused);
             }
         }
