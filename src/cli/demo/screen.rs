@@ -248,19 +248,24 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// A transition as one line.
+/// An event as one line.
 fn told(event: &EventView) -> Option<String> {
     let data: Value = serde_json::from_str(&event.data).ok()?;
     let word = |name: &str| data.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     // A day and a time tell enough; the year does not change while one watches.
     let when = moment_as(Time::from_ms(event.at), &BEIJING, "%m-%d %H:%M %:z");
-    match word("to") {
-        to if !to.is_empty() => {
+    let pair = || format!("{} + {}", word("account"), word("program"));
+    let (_, kind) = event.kind.split_once('.')?;
+    let told = match kind.split_once('.')? {
+        ("request", _) => {
             let code = data.get("errcode").and_then(Value::as_i64).map_or_else(String::new, |code| format!(" {code}"));
-            Some(format!("{when}  {} + {}  {to} ({}{code})", word("account"), word("program"), word("cause")))
+            format!("{}  {} ({}{code})", pair(), word("to"), word("cause"))
         }
-        _ => Some(format!("{when}  {} + {}  conflict: {}", word("account"), word("program"), word("kind"))),
-    }
+        ("conflict", came) => format!("{}  conflict {came}: {}", pair(), word("kind")),
+        ("alert", came) => format!("alert {came}: {}", word("title_en")),
+        _ => return None,
+    };
+    Some(format!("{when}  {told}"))
 }
 
 fn waits(request: &RequestView, now: Time) -> String {

@@ -200,6 +200,7 @@ fn the_demo_of_a_platform_ends_by_itself_and_its_database_can_be_asked() {
     assert_eq!(said.code, 0, "{}", said.err);
     assert!(said.out.contains("Everything is settled"), "{}", said.out);
     assert!(said.out.contains("authorizes the platform") && said.out.contains("account tokens"), "{}", said.out);
+    assert!(!said.out.contains("  +  "), "an event is shown by names that it does not have: {}", said.out);
     desk.write("amplinkd.toml", "[database]\nurl = \"sqlite:kept/amplinkd.db\"\n");
     let listed = desk.json("authorizer list");
     let authorized = listed.as_array().expect("rows").iter().filter(|row| row["state"] == "authorized").count();
