@@ -2,7 +2,7 @@
 
 use sqlx::FromRow;
 
-use super::{BadRow, decode::Cells};
+use super::{BadRow, decode::Cells, sql::CellError};
 use crate::domain::{
     account::{AccountState, Budget, Calls, Status, SuspendedBy, Trouble},
     errcode::Refusal,
@@ -34,7 +34,7 @@ pub(super) struct AccountRow {
 
 impl AccountRow {
     /// The columns of [`select_accounts`], in their order.
-    pub(super) fn read(cells: &mut Cells<'_, '_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(cells: &mut Cells<'_>) -> Result<Self, CellError> {
         Ok(Self {
             account: cells.next()?,
             id: cells.next()?,

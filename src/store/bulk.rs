@@ -2,22 +2,20 @@
 //! about as much as ten rows (`docs/performance.md`), so rows are passed as one JSON array.
 
 use serde::Serialize;
-use sqlx::SqliteConnection;
 
-use super::StoreError;
+use super::{
+    StoreError,
+    sql::{self, Tx},
+};
 
 /// Rows in one statement: bounds the text that is built for it.
 pub(super) const CHUNK: usize = 5_000;
 
 /// Runs `sql` for all `rows`; it reads them from `json_each($1)`. Answers how many rows it changed.
-pub(super) async fn execute<T: Serialize>(
-    tx: &mut SqliteConnection,
-    sql: &'static str,
-    rows: &[T],
-) -> Result<u64, StoreError> {
+pub(super) async fn execute<T: Serialize>(tx: &mut Tx<'_>, sql: &'static str, rows: &[T]) -> Result<u64, StoreError> {
     let mut changed = 0;
     for chunk in rows.chunks(CHUNK) {
-        changed += sqlx::query(sql).bind(json(chunk)).execute(&mut *tx).await?.rows_affected();
+        changed += sql::query(sql).bind(json(chunk)).execute(&mut *tx).await?;
     }
     Ok(changed)
 }
@@ -25,7 +23,7 @@ pub(super) async fn execute<T: Serialize>(
 /// [`execute`], but what the database refuses because of a row that somebody changed past us holds up no other: the places
 /// in `rows` of those that were refused. A statement that fails leaves nothing behind, so the halves can be tried alone.
 pub(super) async fn execute_apart<T: Serialize>(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx<'_>,
     sql: &'static str,
     rows: &[T],
 ) -> Result<(u64, Vec<usize>), StoreError> {
@@ -34,9 +32,9 @@ pub(super) async fn execute_apart<T: Serialize>(
     for first in (0..rows.len()).step_by(CHUNK) {
         waiting.push(first..rows.len().min(first + CHUNK));
         while let Some(part) = waiting.pop() {
-            let done = sqlx::query(sql).bind(json(&rows[part.clone()])).execute(&mut *tx).await;
+            let done = sql::query(sql).bind(json(&rows[part.clone()])).execute(&mut *tx).await;
             match done.map_err(StoreError::from) {
-                Ok(done) => changed += done.rows_affected(),
+                Ok(done) => changed += done,
                 Err(error) if !error.is_of_one_row() => return Err(error),
                 Err(error) if part.len() == 1 => {
                     tracing::error!(

@@ -10,10 +10,12 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use rusqlite::types::{FromSql, ValueRef};
-use sqlx::{Column, Decode, FromRow, Row, Sqlite, Type, TypeInfo, ValueRef as _, sqlite::SqliteRow};
+use sqlx::{Decode, Postgres, Sqlite, Type};
 
-use super::{BadRow, StoreError};
+use super::{
+    BadRow, StoreError,
+    sql::{Cell, CellError, Row, RowRef, Shape, Value},
+};
 
 /// Characters of a value that an error shows: enough to find it, however long it is.
 const SHOWN_MAX: usize = 80;
@@ -36,40 +38,31 @@ pub(super) struct Table {
 }
 
 /// Every row as a value, in their order; or which of its columns holds what it must not.
-pub(super) fn rows<T>(rows: &[SqliteRow], table: Table) -> Vec<Result<T, BadRow>>
-where
-    T: for<'r> FromRow<'r, SqliteRow>,
-{
+pub(super) fn rows<T: Shape>(rows: &[Row], table: Table) -> Vec<Result<T, BadRow>> {
     rows.iter().map(|row| one(row, table)).collect()
 }
 
 /// The rows that can be read. The others are told, each once.
-pub(super) fn legible<T>(rows: &[SqliteRow], table: Table) -> Vec<T>
-where
-    T: for<'r> FromRow<'r, SqliteRow>,
-{
+pub(super) fn legible<T: Shape>(rows: &[Row], table: Table) -> Vec<T> {
     rows.iter().filter_map(|row| one(row, table).inspect_err(tell).ok()).collect()
 }
 
 /// A row as a value, or what is wrong with it.
-pub(super) fn one<T>(row: &SqliteRow, table: Table) -> Result<T, BadRow>
-where
-    T: for<'r> FromRow<'r, SqliteRow>,
-{
-    T::from_row(row).map_err(|error| {
+pub(super) fn one<T: Shape>(row: &Row, table: Table) -> Result<T, BadRow> {
+    row.read().map_err(|error| {
         let column = column_of(&error, row);
-        let value = column.as_deref().map_or_else(|| error.to_string(), |column| shown(row, column));
+        let value = column.as_deref().map_or_else(|| error.to_string(), |column| shown_in(row, column));
         BadRow { table: table.name, id: key_of(row, table), column: column.unwrap_or_default().into(), value }
     })
 }
 
 /// One column of a row whose other columns may hold anything; `None` when it holds something else, or nothing: read
 /// alone, NULL would be an empty text or 0.
-pub(super) fn column<'r, T>(row: &'r SqliteRow, name: &str) -> Option<T>
+pub(super) fn column<'r, T>(row: &'r Row, name: &str) -> Option<T>
 where
-    T: Decode<'r, Sqlite> + Type<Sqlite>,
+    T: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>,
 {
-    row.try_get::<Option<T>, _>(name).ok().flatten()
+    row.get::<Option<T>>(name).ok().flatten()
 }
 
 /// Tells of a bad row, once until something else is wrong with it.
@@ -116,21 +109,21 @@ pub(super) fn apart<T>(
 }
 
 /// The columns of a row of the database thread, one after the other, in the order of the statement.
-pub(super) struct Cells<'r, 's> {
-    row: &'r rusqlite::Row<'s>,
+pub(super) struct Cells<'r> {
+    row: RowRef<'r>,
     place: usize,
 }
 
-impl Cells<'_, '_> {
+impl Cells<'_> {
     /// The next one.
-    pub(super) fn next<T: FromSql>(&mut self) -> rusqlite::Result<T> {
+    pub(super) fn next<T: Cell>(&mut self) -> Result<T, CellError> {
         let place = self.place;
         self.place += 1;
         self.row.get(place)
     }
 
     /// Leaves some out.
-    pub(super) fn skip(&mut self, columns: usize) {
+    pub(super) const fn skip(&mut self, columns: usize) {
         self.place += columns;
     }
 }
@@ -138,20 +131,15 @@ impl Cells<'_, '_> {
 /// A row of the database thread as a value, or which of its columns holds what it must not. The columns of the table's key
 /// come first.
 pub(super) fn cells<T>(
-    row: &rusqlite::Row<'_>,
+    row: RowRef<'_>,
     table: Table,
-    read: impl FnOnce(&mut Cells<'_, '_>) -> rusqlite::Result<T>,
+    read: impl FnOnce(&mut Cells<'_>) -> Result<T, CellError>,
 ) -> Result<T, BadRow> {
     read(&mut Cells { row, place: 0 }).map_err(|error| {
-        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
-        let id = (0..table.key.len()).map(|place| cell(row, place)).collect::<Vec<_>>().join("/");
-        let (column, value) = match &error {
-            FromSqlConversionFailure(place, ..) | IntegralValueOutOfRange(place, _) | InvalidColumnType(place, ..) => {
-                (row.as_ref().column_name(*place).unwrap_or_default().to_owned(), cell(row, *place))
-            }
-            _ => (String::new(), error.to_string()),
-        };
-        BadRow { table: table.name, id, column: column.into(), value }
+        let cell = |place| shown(row.name_of(place), &row.value(place));
+        let id = (0..table.key.len()).map(cell).collect::<Vec<_>>().join("/");
+        let column = row.name_of(error.place).to_owned();
+        BadRow { table: table.name, id, column: column.into(), value: cell(error.place) }
     })
 }
 
@@ -160,50 +148,29 @@ pub(super) fn legible_cells<T>(rows: Vec<Result<T, BadRow>>) -> Vec<T> {
     rows.into_iter().filter_map(|row| row.inspect_err(tell).ok()).collect()
 }
 
-fn cell(row: &rusqlite::Row<'_>, place: usize) -> String {
-    if row.as_ref().column_name(place).is_ok_and(|name| SEALED.contains(&name)) {
-        return NOT_SEALED.to_owned();
-    }
-    let text = match row.get_ref(place) {
-        Err(_) | Ok(ValueRef::Null) => "nothing".to_owned(),
-        Ok(ValueRef::Integer(number)) => number.to_string(),
-        Ok(ValueRef::Real(number)) => number.to_string(),
-        Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
-    };
-    shortened(text)
-}
-
 /// The name of a row as its key tells it.
-fn key_of(row: &SqliteRow, table: Table) -> String {
-    table.key.iter().map(|column| shown(row, column)).collect::<Vec<_>>().join("/")
+fn key_of(row: &Row, table: Table) -> String {
+    table.key.iter().map(|column| shown_in(row, column)).collect::<Vec<_>>().join("/")
 }
 
 /// Which column an error is about; tuples know columns by their place alone.
-fn column_of(error: &sqlx::Error, row: &SqliteRow) -> Option<String> {
+fn column_of(error: &sqlx::Error, row: &Row) -> Option<String> {
     let (sqlx::Error::ColumnDecode { index, .. } | sqlx::Error::ColumnNotFound(index)) = error else { return None };
     let name = index.trim_matches('"');
     match name.parse::<usize>() {
-        Ok(place) => row.columns().get(place).map(|column| column.name().to_owned()),
+        Ok(place) => row.name_of(place).map(str::to_owned),
         Err(_) => Some(name.to_owned()),
     }
 }
 
-/// What a column holds, whatever that is.
-fn shown(row: &SqliteRow, column: &str) -> String {
-    let Ok(raw) = row.try_get_raw(column) else { return "nothing".to_owned() };
-    if SEALED.contains(&column) {
-        return NOT_SEALED.to_owned();
-    }
-    let kind = raw.type_info().name().to_owned();
-    let text = match kind.as_str() {
-        _ if raw.is_null() => "nothing".to_owned(),
-        "INTEGER" => row.try_get_unchecked::<i64, _>(column).map_or(kind, |number| number.to_string()),
-        "REAL" => row.try_get_unchecked::<f64, _>(column).map_or(kind, |number| number.to_string()),
-        _ => row
-            .try_get_unchecked::<Vec<u8>, _>(column)
-            .map_or(kind, |bytes| String::from_utf8_lossy(&bytes).into_owned()),
-    };
-    shortened(text)
+/// What a column of a row holds, whatever that is.
+fn shown_in(row: &Row, column: &str) -> String {
+    row.place_of(column).map_or_else(|| "nothing".to_owned(), |place| shown(column, &row.value(place)))
+}
+
+/// What a column holds, as people are told of it.
+fn shown(column: &str, value: &Value) -> String {
+    if SEALED.contains(&column) { NOT_SEALED.to_owned() } else { shortened(value.to_string()) }
 }
 
 fn shortened(text: String) -> String {
@@ -222,9 +189,10 @@ impl BadRow {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{Connection, SqliteConnection};
+    use sqlx::{Connection, FromRow, SqliteConnection};
 
     use super::*;
+    use crate::store::sql;
 
     const THING: Table = Table { name: "thing", key: &["kind", "number"] };
 
@@ -235,10 +203,10 @@ mod tests {
         text: Option<String>,
     }
 
-    async fn things(values: &str) -> Vec<SqliteRow> {
+    async fn things(values: &str) -> Vec<Row> {
         let mut memory = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         let sql = format!("SELECT column1 AS kind, column2 AS number, column3 AS text FROM (VALUES {values})");
-        sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut memory).await.unwrap()
+        sql::query(sql).fetch_all(&mut memory).await.unwrap()
     }
 
     #[tokio::test]

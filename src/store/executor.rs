@@ -13,9 +13,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{
-    CachedStatement, Connection, OpenFlags, OptionalExtension, Params, Row, TransactionBehavior, config::DbConfig,
-};
+use rusqlite::{CachedStatement, Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 use serde::Serialize;
 use tokio::sync::{
     Mutex,
@@ -23,7 +21,12 @@ use tokio::sync::{
     oneshot, watch,
 };
 
-use super::{StoreError, bulk, health, health::Health, meters::CommitMeters};
+use super::{
+    StoreError, bulk, health,
+    health::Health,
+    meters::CommitMeters,
+    sql::{Arg, Args, CellError, RowRef},
+};
 
 /// Pieces in one transaction: enough to make the sync cheap, few enough to answer soon.
 const GROUP: usize = 512;
@@ -57,22 +60,16 @@ impl Way {
 /// The connection, as pieces of work see it. Every statement is kept ready after its first use; its parameters are `?1`,
 /// `?2`, …: to `SQLite` a `$2` is a name, and the first one that it meets is the first.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Db<'c>(&'c Connection);
+pub(super) enum Db<'c> {
+    Sqlite(&'c Connection),
+}
 
 impl<'c> Db<'c> {
-    fn prepare(self, sql: &'static str) -> Result<CachedStatement<'c>, StoreError> {
-        let statement = self.0.prepare_cached(sql)?;
-        debug_assert!(
-            (1..=statement.parameter_count())
-                .all(|place| statement.parameter_name(place).is_none_or(|name| name.starts_with('?'))),
-            "its parameters are names, and bound by the order in which they first appear: {sql}"
-        );
-        Ok(statement)
-    }
-
     /// Runs a statement; the number of rows it changed.
-    pub(super) fn execute(self, sql: &'static str, params: impl Params) -> Result<usize, StoreError> {
-        Ok(self.prepare(sql)?.execute(params)?)
+    pub(super) fn execute<'q>(self, sql: &'static str, args: impl Args<'q>) -> Result<usize, StoreError> {
+        match self {
+            Self::Sqlite(connection) => Ok(bound(connection, sql, args.values().as_ref())?.raw_execute()?),
+        }
     }
 
     /// Runs a statement once for many rows, which it reads as JSON from `?1`; not at all where there is none.
@@ -81,30 +78,62 @@ impl<'c> Db<'c> {
     }
 
     /// The first row, when there is one.
-    pub(super) fn first<T>(
+    pub(super) fn first<'q, T>(
         self,
         sql: &'static str,
-        params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+        args: impl Args<'q>,
+        read: impl FnOnce(RowRef<'_>) -> Result<T, CellError>,
     ) -> Result<Option<T>, StoreError> {
-        Ok(self.prepare(sql)?.query_row(params, read).optional()?)
+        match self {
+            Self::Sqlite(connection) => {
+                let mut statement = bound(connection, sql, args.values().as_ref())?;
+                let mut rows = statement.raw_query();
+                Ok(rows.next()?.map(|row| read(RowRef::Sqlite(row))).transpose()?)
+            }
+        }
     }
 
     /// Every row.
-    pub(super) fn all<T>(
+    pub(super) fn all<'q, T>(
         self,
         sql: &'static str,
-        params: impl Params,
-        mut read: impl FnMut(&Row<'_>) -> T,
+        args: impl Args<'q>,
+        mut read: impl FnMut(RowRef<'_>) -> T,
     ) -> Result<Vec<T>, StoreError> {
-        let mut statement = self.prepare(sql)?;
-        let mut rows = statement.query(params)?;
         let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            found.push(read(row));
+        match self {
+            Self::Sqlite(connection) => {
+                let mut statement = bound(connection, sql, args.values().as_ref())?;
+                let mut rows = statement.raw_query();
+                while let Some(row) = rows.next()? {
+                    found.push(read(RowRef::Sqlite(row)));
+                }
+            }
         }
         Ok(found)
     }
+}
+
+/// A statement that is ready to run with these values.
+fn bound<'c>(
+    connection: &'c Connection,
+    sql: &'static str,
+    args: &[Arg<'_>],
+) -> Result<CachedStatement<'c>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    debug_assert!(
+        (1..=statement.parameter_count())
+            .all(|place| statement.parameter_name(place).is_none_or(|name| name.starts_with('?'))),
+        "its parameters are names, and bound by the order in which they first appear: {sql}"
+    );
+    // A value that is forgotten would be NULL.
+    if args.len() != statement.parameter_count() {
+        return Err(rusqlite::Error::InvalidParameterCount(args.len(), statement.parameter_count()).into());
+    }
+    for (place, arg) in args.iter().enumerate() {
+        statement.raw_bind_parameter(place + 1, arg)?;
+    }
+    Ok(statement)
 }
 
 /// Work, its result and whoever waits for it.
@@ -263,7 +292,7 @@ impl Slot {
             let outcome = self.with(|db| piece.run(db));
             self.answer(vec![(piece, outcome)]);
         } else if !pieces.is_empty() {
-            let begun = self.with(|db| db.execute("BEGIN", []).map(drop));
+            let begun = self.with(|db| db.execute("BEGIN", ()).map(drop));
             let read = |mut piece: Box<dyn Piece>| {
                 let outcome = begun.clone().and_then(|()| self.with(|db| piece.run(db)));
                 (piece, outcome)
@@ -272,7 +301,7 @@ impl Slot {
             self.answer(done);
             if self.connection.as_ref().is_some_and(|connection| !connection.is_autocommit()) {
                 // A read that could not be ended is ended with its connection.
-                let _ = self.with(|db| db.execute("COMMIT", []).map(drop)).inspect_err(|_| self.connection = None);
+                let _ = self.with(|db| db.execute("COMMIT", ()).map(drop)).inspect_err(|_| self.connection = None);
             }
         }
     }
@@ -323,7 +352,7 @@ impl Slot {
     }
 
     fn with<T>(&mut self, work: impl FnOnce(Db<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let done = self.connect().and_then(|connection| work(Db(connection)));
+        let done = self.connect().and_then(|connection| work(Db::Sqlite(connection)));
         if done.as_ref().is_err_and(StoreError::is_of_disk) {
             self.connection = None;
         }
@@ -342,7 +371,7 @@ impl Slot {
 fn transact(connection: &mut Connection, pieces: &mut [Box<dyn Piece>]) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for piece in pieces {
-        piece.run(Db(&transaction))?;
+        piece.run(Db::Sqlite(&transaction))?;
     }
     Ok(transaction.commit()?)
 }

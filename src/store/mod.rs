@@ -17,12 +17,12 @@ pub mod read;
 mod request_row;
 pub mod row_id;
 mod skipped_accounts;
+mod sql;
 mod tables;
 pub mod write;
 
 use std::sync::Arc;
 
-use sqlx::SqlitePool;
 use tokio::sync::watch;
 
 use crate::clock::SharedClock;
@@ -45,15 +45,16 @@ use self::{
     file::{frozen::FileVersion, open, wal},
     meters::{CommitMeters, Queue},
     read::illegal_rows,
+    sql::Pool,
     write::writer::Writer,
 };
 
 /// The open database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    readers: SqlitePool,
+    readers: Pool,
     /// Those of the door: nobody who asks there waits for the daemon's own questions, or the daemon for theirs.
-    door: SqlitePool,
+    door: Pool,
     /// What polls ask and write.
     executor: Executor,
     writer: Writer,
@@ -111,7 +112,7 @@ impl Store {
     }
 
     /// The connections for reading.
-    pub(crate) const fn readers(&self) -> &SqlitePool {
+    const fn readers(&self) -> &Pool {
         &self.readers
     }
 
@@ -142,10 +143,11 @@ mod tests {
         let store = Store::open(&location, Role::Daemon).await.unwrap();
         for (busy, other) in [(store.clone(), store.for_door()), (store.for_door(), store.clone())] {
             let mut taken = Vec::new();
-            for _ in 0..busy.readers().options().get_max_connections() {
-                taken.push(busy.readers().acquire().await.unwrap());
+            let Pool::Sqlite(pool) = busy.readers() else { unreachable!("it is a file") };
+            for _ in 0..pool.options().get_max_connections() {
+                taken.push(pool.acquire().await.unwrap());
             }
-            assert!(busy.readers().try_acquire().is_none());
+            assert!(pool.try_acquire().is_none());
             assert_eq!(other.newest_event().await.unwrap(), 0);
         }
         // With both of them goes the log beside the file.

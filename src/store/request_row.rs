@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde::Serialize;
 use sqlx::FromRow;
 
-use super::{BadRow, decode::Cells, write::chain::Head};
+use super::{BadRow, decode::Cells, sql::CellError, write::chain::Head};
 use crate::domain::{
     errcode::Refusal,
     history::{Identity, hex},
@@ -174,7 +174,7 @@ fn optional<T: std::str::FromStr>(text: Option<&str>) -> Result<Option<T>, &str>
 
 impl RequestRow {
     /// The columns of the statements of [`super::write::requests`], in their order.
-    pub(super) fn read(cells: &mut Cells<'_, '_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(cells: &mut Cells<'_>) -> Result<Self, CellError> {
         Ok(Self {
             id: cells.next()?,
             kind: cells.next()?,

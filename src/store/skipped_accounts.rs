@@ -6,12 +6,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use sqlx::sqlite::SqliteRow;
-
 use super::{
     Store, StoreError,
     account_row::{Account, AccountRow, select_accounts},
     bulk, decode,
+    sql::{self, Row},
     tables::ACCOUNT,
 };
 
@@ -59,7 +58,7 @@ impl Store {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        match sqlx::query(BY_ROW).bind(bulk::json(&rows.iter().collect::<Vec<_>>())).fetch_all(self.readers()).await {
+        match sql::query(BY_ROW).bind(bulk::json(&rows.iter().collect::<Vec<_>>())).fetch_all(self.readers()).await {
             // Those that are still not legal are noted anew.
             Ok(found) => Ok(self.legal(&found)),
             Err(error) => {
@@ -70,8 +69,8 @@ impl Store {
     }
 
     /// The accounts whose rows are legal. The others are told of, and left out until they are.
-    pub(super) fn legal(&self, rows: &[SqliteRow]) -> Vec<Account> {
-        let read = |row: &SqliteRow| match decode::one::<AccountRow>(row, ACCOUNT).and_then(Account::try_from) {
+    pub(super) fn legal(&self, rows: &[Row]) -> Vec<Account> {
+        let read = |row: &Row| match decode::one::<AccountRow>(row, ACCOUNT).and_then(Account::try_from) {
             Ok(account) => Some(account),
             Err(bad) => {
                 decode::tell(&bad);

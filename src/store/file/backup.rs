@@ -3,10 +3,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use sqlx::{
-    Connection, FromRow, SqliteConnection,
-    sqlite::{SqliteConnectOptions, SqliteRow},
-};
+use sqlx::{Connection, FromRow, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
     domain::{
@@ -20,6 +17,7 @@ use crate::{
         executor::Db,
         file::location::lone_reader,
         request_row::RequestRow,
+        sql::{self, Flag, Row},
         tables::REQUEST,
         write::import,
     },
@@ -143,6 +141,7 @@ struct RestoredRow {
     #[sqlx(flatten)]
     request: RequestRow,
     fate: Option<String>,
+    #[sqlx(try_from = "Flag")]
     knows_rejection: bool,
 }
 
@@ -242,15 +241,15 @@ impl Store {
 
     /// Whether the database is a copy that was put back and that no daemon has reconciled yet.
     pub async fn copied(&self) -> Result<Option<Copied>, StoreError> {
-        let Some(row) = sqlx::query(COPY).fetch_optional(self.readers()).await? else { return Ok(None) };
+        let Some(row) = sql::query(COPY).fetch_optional(self.readers()).await? else { return Ok(None) };
         let (made, restored) = decode::one(&row, MARKS).inspect_err(decode::tell).unwrap_or((0, None));
         Ok(Some(Copied { made_at: Time::from_ms(made), restored_at: restored.map(Time::from_ms) }))
     }
 
     /// Requests that the copy may know less of than `WeChat` does, a page after `after`.
     pub async fn to_reconcile(&self, after: &str, limit: u32) -> Result<Vec<RestoredRequest>, StoreError> {
-        let rows = sqlx::query(TO_RECONCILE).bind(after).bind(limit).fetch_all(self.readers()).await?;
-        let unsure = |row: &SqliteRow| match decode::one::<RestoredRow>(row, REQUEST) {
+        let rows = sql::query(TO_RECONCILE).bind(after).bind(limit).fetch_all(self.readers()).await?;
+        let unsure = |row: &Row| match decode::one::<RestoredRow>(row, REQUEST) {
             Ok(row) => Some(RestoredRequest::from(row)),
             Err(bad) => Some(RestoredRequest::unreadable(decode::column(row, "id")?, bad)),
         };
@@ -279,16 +278,16 @@ impl From<RestoredRow> for RestoredRequest {
 
 /// Everything that the copy may know too little of is decided: every account's list is read anew, and the mark goes.
 pub(in crate::store) fn reconciled(db: Db<'_>, now: Time) -> Result<(), StoreError> {
-    for row in db.all(WITH_LISTS, [], |row| row.get::<_, i64>(0))? {
+    for row in db.all(WITH_LISTS, (), |row| row.get::<i64>(0))? {
         let row = row?;
         decode::apart("account", row, db.execute(REREAD, [row]))?;
     }
-    for row in db.all(OPEN, [], |row| row.get::<_, i64>(0))? {
+    for row in db.all(OPEN, (), |row| row.get::<i64>(0))? {
         let row = row?;
         decode::apart("account", row, db.execute(LOOK, [row, now.ms()]))?;
     }
-    db.execute(UNSALVAGE, [])?;
-    db.execute(UNMARK, []).map(drop)
+    db.execute(UNSALVAGE, ())?;
+    db.execute(UNMARK, ()).map(drop)
 }
 
 /// A connection of its own to a file that nobody drives.

@@ -35,6 +35,7 @@ use crate::store::{
     meters::CommitMeters,
     read::illegal_rows::Scan,
     skipped_accounts::SkippedAccounts,
+    sql::Pool,
     write::writer::Writer,
 };
 
@@ -118,8 +119,8 @@ impl Store {
         }
         let to_read = options.clone().read_only(true).pragma("cache_size", "-2000").pragma("query_only", "1");
         let pool = |most| SqlitePoolOptions::new().max_connections(most).test_before_acquire(false);
-        let readers = pool(READERS).connect_lazy_with(to_read.clone());
-        let door = pool(DOOR_READERS).connect_lazy_with(to_read);
+        let readers = Pool::Sqlite(pool(READERS).connect_lazy_with(to_read.clone()));
+        let door = Pool::Sqlite(pool(DOOR_READERS).connect_lazy_with(to_read));
         let place = FileIdentity::of(path).map_err(|source| OpenError::File { path: path.clone(), source })?;
         let (turn, health) = (Turn::default(), watch::Sender::new(Health::default()));
         let meters = Arc::<CommitMeters>::default();

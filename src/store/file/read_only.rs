@@ -20,6 +20,7 @@ use crate::store::{
     meters::CommitMeters,
     read::illegal_rows::Scan,
     skipped_accounts::SkippedAccounts,
+    sql::Pool,
     write::writer::Writer,
 };
 
@@ -58,7 +59,8 @@ impl Store {
             }
             version => return Err(OpenError::Outdated { path: path.to_owned(), version }),
         }
-        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.clone());
+        let readers =
+            Pool::Sqlite(SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.clone()));
         let place = FileIdentity::of(path).map_err(|source| unreadable(path, source))?;
         let (turn, health) = (Turn::default(), watch::Sender::new(Health::default()));
         let meters = Arc::<CommitMeters>::default();

@@ -3,13 +3,14 @@
 
 use std::{fmt, str::FromStr};
 
-use sqlx::{QueryBuilder, Sqlite};
-
 use super::{
     views::AccountView,
     window::{self, LOOKED_MAX, Looked, Order, Source},
 };
-use crate::store::{Store, StoreError, bulk};
+use crate::store::{
+    Store, StoreError, bulk,
+    sql::{self, QueryBuilder},
+};
 
 /// Who suspended an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +82,7 @@ impl Store {
         (after, upto): (&str, Option<&str>),
         limit: u32,
     ) -> Result<Vec<AccountView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(ROWS);
+        let mut query: QueryBuilder = QueryBuilder::new(ROWS);
         push(&mut query, (filter, labels), (after, upto), limit);
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
     }
@@ -117,7 +118,7 @@ impl Store {
     async fn is_rare(&self, labels: &[(String, String)]) -> Result<bool, StoreError> {
         let Some((name, value)) = labels.first() else { return Ok(true) };
         let count: i64 =
-            sqlx::query_scalar(HAVE_LABEL).bind(name).bind(value).bind(RARE + 1).fetch_one(self.readers()).await?;
+            sql::query_scalar(HAVE_LABEL).bind(name).bind(value).bind(RARE + 1).fetch_one(self.readers()).await?;
         Ok(count <= i64::from(RARE))
     }
 
@@ -147,7 +148,7 @@ impl Store {
         names: &[String],
         filter: &AccountFilter,
     ) -> Result<Vec<AccountView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(ROWS);
+        let mut query: QueryBuilder = QueryBuilder::new(ROWS);
         query.push("SELECT a.account FROM json_each(").push_bind(bulk::json(names));
         query.push(") AS j CROSS JOIN account AS a ON a.account = j.value WHERE 1 = 1");
         push_narrowing(&mut query, filter, Given::All);
@@ -173,7 +174,7 @@ impl Store {
     /// a label has its requests in the order of their ids.
     pub async fn accounts_with_labels(&self, labels: &[(String, String)]) -> Result<Vec<String>, StoreError> {
         let Some(((name, value), rest)) = labels.split_first() else { return Ok(Vec::new()) };
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(LABELLED);
+        let mut query: QueryBuilder = QueryBuilder::new(LABELLED);
         query.push_bind(name).push(" AND l.value = ").push_bind(value);
         for (name, value) in rest {
             query.push(" AND EXISTS (SELECT 1 FROM request_label AS m WHERE m.request_id = r.id AND m.name = ");
@@ -266,7 +267,7 @@ impl Lookup {
 
 /// Narrows to one page behind `after` and up to `upto`, by the indexes that have the names in order.
 fn push(
-    query: &mut QueryBuilder<Sqlite>,
+    query: &mut QueryBuilder,
     (filter, labels): (&AccountFilter, &[(String, String)]),
     (after, upto): (&str, Option<&str>),
     limit: u32,
@@ -287,7 +288,7 @@ fn push(
 }
 
 /// Each account by its own open requests.
-fn push_labels(query: &mut QueryBuilder<Sqlite>, labels: &[(String, String)]) {
+fn push_labels(query: &mut QueryBuilder, labels: &[(String, String)]) {
     if labels.is_empty() {
         return;
     }
@@ -303,11 +304,11 @@ fn push_labels(query: &mut QueryBuilder<Sqlite>, labels: &[(String, String)]) {
 }
 
 /// Narrows a query of `account AS a` by all of a filter.
-pub(super) fn push_all_narrowing(query: &mut QueryBuilder<Sqlite>, filter: &AccountFilter) {
+pub(super) fn push_all_narrowing(query: &mut QueryBuilder, filter: &AccountFilter) {
     push_narrowing(query, filter, Given::All);
 }
 
-fn push_narrowing(query: &mut QueryBuilder<Sqlite>, filter: &AccountFilter, given: Given) {
+fn push_narrowing(query: &mut QueryBuilder, filter: &AccountFilter, given: Given) {
     if let Some(state) = &filter.state {
         query.push(" AND a.state = ").push_bind(state.clone());
     }

@@ -1,11 +1,11 @@
 //! Who did what, as people see it: `v_action`, a page at a time.
 
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, QueryBuilder, Sqlite};
+use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use super::window::{self, LOOKED_MAX, Looked, Order, Source};
-use crate::store::{Store, StoreError, decode, decode::Table};
+use crate::store::{Store, StoreError, decode, decode::Table, sql::QueryBuilder};
 
 /// The view, as errors name its rows.
 const ACTION: Table = Table { name: "action", key: &["id"] };
@@ -116,7 +116,7 @@ impl Store {
         span: (Option<&str>, Option<&str>),
         limit: u32,
     ) -> Result<Vec<ActionView>, StoreError> {
-        let (mut query, source): (QueryBuilder<Sqlite>, _) = (QueryBuilder::new(COLUMNS), source(filter));
+        let (mut query, source): (QueryBuilder, _) = (QueryBuilder::new(COLUMNS), source(filter));
         query.push("IN (SELECT a.id FROM ");
         source.push(&mut query);
         for (condition, value) in rest(filter) {
@@ -133,7 +133,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn action_view(&self, id: &str) -> Result<Option<ActionView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(COLUMNS);
+        let mut query: QueryBuilder = QueryBuilder::new(COLUMNS);
         query.push("= ").push_bind(id);
         Ok(query.build_query_as().fetch_optional(self.readers()).await?)
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use sqlx::FromRow;
 use utoipa::ToSchema;
 
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, sql};
 
 /// Open alerts of one reason and state.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, ToSchema)]
@@ -34,23 +34,21 @@ const GROUPS: &str = "
 impl Store {
     /// Open alerts by what they have in common, the largest groups first, at most `limit`.
     pub async fn alert_groups(&self, limit: u32) -> Result<Vec<AlertGroup>, StoreError> {
-        Ok(sqlx::query_as(GROUPS).bind(limit).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(GROUPS).bind(limit).fetch_all(self.readers()).await?)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{QueryBuilder, Sqlite};
-
     use super::*;
-    use crate::store::{Location, Role};
+    use crate::store::{Location, Role, sql::QueryBuilder};
 
     #[tokio::test]
     async fn groups_are_counted_along_the_index_of_open_alerts() {
         let folder = tempfile::tempdir().unwrap();
         let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
         let store = Store::open(&location, Role::Tool).await.unwrap();
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(["EXPLAIN QUERY PLAN ", GROUPS].concat());
+        let mut query: QueryBuilder = QueryBuilder::new(["EXPLAIN QUERY PLAN ", GROUPS].concat());
         let steps: Vec<(i64, i64, i64, String)> = query.build_query_as().fetch_all(store.readers()).await.unwrap();
         assert!(steps.iter().any(|(.., step)| step.contains("USING INDEX alert_open")), "{steps:#?}");
         assert!(store.alert_groups(50).await.unwrap().is_empty());

@@ -1,9 +1,13 @@
 //! One page of a list of alerts, found by key before anything is read of them.
 
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
-
 use super::window::{self, LOOKED_MAX, Order, Source};
-use crate::{domain::alert_state::AlertState, store::StoreError};
+use crate::{
+    domain::alert_state::AlertState,
+    store::{
+        StoreError,
+        sql::{Pool, QueryBuilder},
+    },
+};
 
 /// Which alerts to list. Everything that is set must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,7 +67,7 @@ impl Lookup {
 
 /// How far a page behind `before` looks; `None` where an index has all that is asked for, or where it looks at all.
 pub(super) async fn edge(
-    readers: &SqlitePool,
+    readers: &Pool,
     filter: &AlertFilter,
     before: Option<&str>,
 ) -> Result<Option<String>, StoreError> {
@@ -75,12 +79,7 @@ pub(super) async fn edge(
 }
 
 /// Narrows a query of `v_alert` to one page, newest first: by the index that has it in order.
-pub(super) fn push(
-    query: &mut QueryBuilder<Sqlite>,
-    filter: &AlertFilter,
-    span: (Option<&str>, Option<&str>),
-    limit: u32,
-) {
+pub(super) fn push(query: &mut QueryBuilder, filter: &AlertFilter, span: (Option<&str>, Option<&str>), limit: u32) {
     let lookup = Lookup::of(filter);
     query.push("SELECT NULL");
     for source in &lookup.sources {
@@ -97,14 +96,14 @@ pub(super) fn push(
     query.push(") ORDER BY id DESC LIMIT ").push_bind(limit);
 }
 
-fn push_states(query: &mut QueryBuilder<Sqlite>, states: &[AlertState]) {
+fn push_states(query: &mut QueryBuilder, states: &[AlertState]) {
     query
         .push(" AND +l.state IN (SELECT j.value FROM json_each(")
         .push_bind(crate::store::bulk::json(states))
         .push(") AS j)");
 }
 
-fn push_rest(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter) {
+fn push_rest(query: &mut QueryBuilder, filter: &AlertFilter) {
     // Not by an index of theirs, which would have them in another order.
     let texts = [
         (" AND +l.rule = ", filter.rule.as_deref()),

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::{FromRow, Row as _};
+use sqlx::FromRow;
 
 use crate::{
     domain::{
@@ -17,6 +17,7 @@ use crate::{
         Store, StoreError, bulk, decode,
         executor::Db,
         request_row::RequestRow,
+        sql,
         tables::{ACCOUNT, REQUEST},
         write::alerts::{ALERT, AlertRow},
     },
@@ -195,12 +196,12 @@ impl ReadingColumns {
 impl Store {
     /// Requests that must be looked at again by now.
     pub async fn rechecks(&self, now: i64, limit: u32) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar(VIGILS).bind(now).bind(limit).fetch_all(self.readers()).await?)
+        Ok(sql::query_scalar(VIGILS).bind(now).bind(limit).fetch_all(self.readers()).await?)
     }
 
     /// When the next request must be looked at again.
     pub async fn next_recheck(&self) -> Result<Option<i64>, StoreError> {
-        Ok(sqlx::query_scalar(NEXT_VIGIL).fetch_one(self.readers()).await?)
+        Ok(sql::query_scalar(NEXT_VIGIL).fetch_one(self.readers()).await?)
     }
 
     /// Requests for the same pairs that have an open alert: what happens to the one may concern the other.
@@ -216,10 +217,11 @@ impl Store {
     pub async fn subjects(&self, requests: &[String]) -> Result<Vec<Subject>, StoreError> {
         let ids = bulk::json(requests);
         let mut connection = self.readers().acquire().await?;
-        let found = sqlx::query(REQUESTS).bind(&ids).fetch_all(&mut *connection).await?;
-        let open = sqlx::query(CONFLICTS).bind(&ids).fetch_all(&mut *connection).await?;
-        let succeeded: Vec<String> = sqlx::query_scalar(SUCCEEDED).bind(&ids).fetch_all(&mut *connection).await?;
-        let readings = sqlx::query(READINGS).bind(&ids).fetch_all(&mut *connection).await?;
+        let mut tx = connection.tx();
+        let found = sql::query(REQUESTS).bind(&ids).fetch_all(&mut tx).await?;
+        let open = sql::query(CONFLICTS).bind(&ids).fetch_all(&mut tx).await?;
+        let succeeded: Vec<String> = sql::query_scalar(SUCCEEDED).bind(&ids).fetch_all(&mut tx).await?;
+        let readings = sql::query(READINGS).bind(&ids).fetch_all(&mut tx).await?;
         let readings: HashMap<String, Reading> = decode::legible::<ReadingRow>(&readings, ACCOUNT)
             .into_iter()
             .map(|row| (row.id, row.reading.reading()))
@@ -247,22 +249,19 @@ impl Store {
 
     /// Which of these, by key and beginning, were told and over, and have had no other end since.
     pub async fn ended_alerts(&self, begun: &[(&str, i64)]) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar(ENDED).bind(bulk::json(begun)).fetch_all(self.readers()).await?)
+        Ok(sql::query_scalar(ENDED).bind(bulk::json(begun)).fetch_all(self.readers()).await?)
     }
 
     /// Alerts of these requests that are not over.
     pub async fn open_alerts_of(&self, requests: &[String]) -> Result<Vec<AlertRow>, StoreError> {
-        Ok(decode::legible(
-            &sqlx::query(OF_REQUESTS).bind(bulk::json(requests)).fetch_all(self.readers()).await?,
-            ALERT,
-        ))
+        Ok(decode::legible(&sql::query(OF_REQUESTS).bind(bulk::json(requests)).fetch_all(self.readers()).await?, ALERT))
     }
 
     /// Alerts of no request that are not over: at most `limit` after the one with this id.
     pub async fn standing_alerts(&self, after: &str, limit: u32) -> Result<StandingPage, StoreError> {
-        let found = sqlx::query(STANDING).bind(after).bind(limit).fetch_all(self.readers()).await?;
+        let found = sql::query(STANDING).bind(after).bind(limit).fetch_all(self.readers()).await?;
         let is_whole = found.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-        let last = found.last().filter(|_| is_whole).and_then(|row| row.try_get("id").ok());
+        let last = found.last().filter(|_| is_whole).and_then(|row| row.get("id").ok());
         Ok(StandingPage { alerts: decode::legible(&found, ALERT), last })
     }
 
@@ -271,25 +270,25 @@ impl Store {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(decode::legible(&sqlx::query(BY_KEY).bind(bulk::json(keys)).fetch_all(self.readers()).await?, ALERT))
+        Ok(decode::legible(&sql::query(BY_KEY).bind(bulk::json(keys)).fetch_all(self.readers()).await?, ALERT))
     }
 
     /// Open alerts that channels with this `after`, in milliseconds, were notified of: at most `limit`, after this key.
     pub async fn told_alerts(&self, age: i64, after: &str, limit: u32) -> Result<StandingPage, StoreError> {
-        let found = sqlx::query(TOLD).bind(age).bind(after).bind(limit).fetch_all(self.readers()).await?;
+        let found = sql::query(TOLD).bind(age).bind(after).bind(limit).fetch_all(self.readers()).await?;
         let is_whole = found.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-        let last = found.last().filter(|_| is_whole).and_then(|row| row.try_get("key").ok());
+        let last = found.last().filter(|_| is_whole).and_then(|row| row.get("key").ok());
         Ok(StandingPage { alerts: decode::legible(&found, ALERT), last })
     }
 
     /// The keys of what is told of many accounts as one.
     pub async fn open_crowds(&self) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar(CROWDS).fetch_all(self.readers()).await?)
+        Ok(sql::query_scalar(CROWDS).fetch_all(self.readers()).await?)
     }
 
     /// Reasons of which something is to be told, and when the first of each is.
     pub async fn reasons_to_tell(&self) -> Result<Vec<(String, i64)>, StoreError> {
-        Ok(decode::legible(&sqlx::query(DUE_REASONS).fetch_all(self.readers()).await?, ALERT))
+        Ok(decode::legible(&sql::query(DUE_REASONS).fetch_all(self.readers()).await?, ALERT))
     }
 
     /// Alerts of one reason to be told up to `within`; of those that were silenced, up to `now`.
@@ -300,7 +299,7 @@ impl Store {
         now: i64,
         limit: u32,
     ) -> Result<Vec<AlertRow>, StoreError> {
-        let query = sqlx::query(TO_TELL).bind(reason).bind(within).bind(now).bind(limit);
+        let query = sql::query(TO_TELL).bind(reason).bind(within).bind(now).bind(limit);
         Ok(decode::legible(&query.fetch_all(self.readers()).await?, ALERT))
     }
 }

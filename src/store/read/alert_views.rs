@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, QueryBuilder, Sqlite};
+use sqlx::FromRow;
 use utoipa::ToSchema;
 
 pub use super::alert_page::AlertFilter;
@@ -11,7 +11,10 @@ use super::{
     alert_page::{edge, push},
     window::Looked,
 };
-use crate::store::{Store, StoreError};
+use crate::store::{
+    Store, StoreError,
+    sql::{self, QueryBuilder},
+};
 
 /// A row of `v_alert`.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize, Deserialize, ToSchema)]
@@ -197,7 +200,7 @@ impl Store {
         span: (Option<&str>, Option<&str>),
         limit: u32,
     ) -> Result<Vec<AlertView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(ALERTS);
+        let mut query: QueryBuilder = QueryBuilder::new(ALERTS);
         push(&mut query, filter, span, limit);
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
     }
@@ -218,7 +221,7 @@ impl Store {
 
     /// Alerts by their ids, oldest first; without those that are not known.
     pub async fn alert_views(&self, ids: &[String]) -> Result<Vec<AlertView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(ALERTS);
+        let mut query: QueryBuilder = QueryBuilder::new(ALERTS);
         query
             .push("SELECT j.value FROM json_each(")
             .push_bind(crate::store::bulk::json(ids))
@@ -228,12 +231,12 @@ impl Store {
 
     /// What became of the messages about one alert, oldest first.
     pub async fn deliveries_of_alert(&self, alert: &str) -> Result<Vec<DeliveryView>, StoreError> {
-        Ok(sqlx::query_as(DELIVERIES_OF_ALERT).bind(alert).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(DELIVERIES_OF_ALERT).bind(alert).fetch_all(self.readers()).await?)
     }
 
     /// Messages that were given up on a channel, oldest first, at most `limit`, after the one with the id `after`.
     pub async fn given_up(&self, channel: &str, after: &str, limit: u32) -> Result<Vec<DeliveryView>, StoreError> {
-        Ok(sqlx::query_as(DEAD).bind(channel).bind(after).bind(limit).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(DEAD).bind(channel).bind(after).bind(limit).fetch_all(self.readers()).await?)
     }
 
     /// Messages of a channel in one state, at most `limit`: those that wait by when they are tried next, given up ones oldest
@@ -245,7 +248,7 @@ impl Store {
         after: Option<(i64, String)>,
         limit: u32,
     ) -> Result<Vec<DeliveryView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(DELIVERIES);
+        let mut query: QueryBuilder = QueryBuilder::new(DELIVERIES);
         push_deliveries(&mut query, channel, state, after, limit);
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
     }
@@ -256,7 +259,7 @@ impl Store {
         for (channel, waiting) in self.waiting_deliveries().await? {
             figures_of(&mut all, channel).pending = waiting.pending;
         }
-        let dead: Vec<(String, i64)> = sqlx::query_as(DEAD_COUNTS).fetch_all(self.readers()).await?;
+        let dead: Vec<(String, i64)> = sql::query_as(DEAD_COUNTS).fetch_all(self.readers()).await?;
         for (channel, count) in dead {
             figures_of(&mut all, channel).dead = count.unsigned_abs();
         }
@@ -272,7 +275,7 @@ impl Store {
     }
 
     async fn of_channel(&self, sql: &'static str, channel: &str) -> Result<Option<String>, StoreError> {
-        Ok(sqlx::query_scalar(sql).bind(channel).fetch_optional(self.readers()).await?)
+        Ok(sql::query_scalar(sql).bind(channel).fetch_optional(self.readers()).await?)
     }
 }
 
@@ -302,7 +305,7 @@ fn figures_of(all: &mut Vec<ChannelFigures>, channel: String) -> &mut ChannelFig
 }
 
 fn push_deliveries(
-    query: &mut QueryBuilder<Sqlite>,
+    query: &mut QueryBuilder,
     channel: &str,
     state: DeliveryState,
     after: Option<(i64, String)>,
@@ -350,7 +353,7 @@ mod tests {
         let store = Store::open(&location, Role::Tool).await.unwrap();
         let open = AlertFilter { states: AlertState::OPEN.to_vec(), ..AlertFilter::default() };
         let some = |text: &str| Some(text.to_owned());
-        let mut plans: Vec<QueryBuilder<Sqlite>> = Vec::new();
+        let mut plans: Vec<QueryBuilder> = Vec::new();
         for filter in [
             open.clone(),
             AlertFilter { rule: some("stuck"), ..open.clone() },

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
         OpenError, Store, StoreError, bulk,
         decode::{self, Table},
         file::lock,
+        sql::{self, Tx},
     },
 };
 
@@ -324,14 +325,15 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Finding>, StoreError> {
         let mut connection = self.readers().acquire().await?;
+        let mut tx = connection.tx();
         let mut found: Vec<Finding> = Vec::new();
         for rule in INDEXED {
-            let rows = sqlx::query(rule).bind(overdue_before).bind(limit).fetch_all(&mut *connection).await?;
+            let rows = sql::query(rule).bind(overdue_before).bind(limit).fetch_all(&mut tx).await?;
             found.extend(decode::legible::<Finding>(&rows, FINDING));
         }
-        found.extend(self.scan.search(&mut connection, histories, limit).await?);
-        for slice in histories.slices(requests(&mut connection).await?, HISTORIES) {
-            found.extend(histories_from(&mut connection, offset(slice), limit).await?);
+        found.extend(self.scan.search(&mut tx, histories, limit).await?);
+        for slice in histories.slices(requests(&mut tx).await?, HISTORIES) {
+            found.extend(histories_from(&mut tx, offset(slice), limit).await?);
         }
         Ok(found)
     }
@@ -339,30 +341,33 @@ impl Store {
     /// How many slices the histories are at the moment.
     pub async fn history_slices(&self) -> Result<u64, StoreError> {
         let mut connection = self.readers().acquire().await?;
-        Ok(Histories::All.slices(requests(&mut connection).await?, HISTORIES).end() + 1)
+        let mut tx = connection.tx();
+        Ok(Histories::All.slices(requests(&mut tx).await?, HISTORIES).end() + 1)
     }
 
     /// One slice of the histories, compared with its requests; at most `limit` findings.
     pub async fn audit_histories(&self, slice: u64, limit: u32) -> Result<Vec<Finding>, StoreError> {
         let mut connection = self.readers().acquire().await?;
-        histories_from(&mut connection, offset(slice), limit).await
+        let mut tx = connection.tx();
+        histories_from(&mut tx, offset(slice), limit).await
     }
 
     /// What people should have been told: accounts that nobody can read, alerts that nobody was told, requests of which
     /// nobody found out whether they must be told; at most `limit` of each.
     pub async fn audit_telling(&self, telling: &Telling, limit: u32) -> Result<Vec<Finding>, StoreError> {
         let mut connection = self.readers().acquire().await?;
-        let unread = sqlx::query(UNREAD).bind(telling.unread_before.ms()).bind(limit).bind(UNREAD_MAX);
-        let mut found: Vec<Finding> = decode::legible(&unread.fetch_all(&mut *connection).await?, FINDING);
+        let mut tx = connection.tx();
+        let unread = sql::query(UNREAD).bind(telling.unread_before.ms()).bind(limit).bind(UNREAD_MAX);
+        let mut found: Vec<Finding> = decode::legible(&unread.fetch_all(&mut tx).await?, FINDING);
         let rules = telling.rules.as_ref().map(|rules| bulk::json(rules));
-        let untold = sqlx::query(ALERT_UNTOLD).bind(telling.due_before.ms()).bind(limit).bind(rules);
-        found.extend(decode::legible::<Finding>(&untold.fetch_all(&mut *connection).await?, FINDING));
+        let untold = sql::query(ALERT_UNTOLD).bind(telling.due_before.ms()).bind(limit).bind(rules);
+        found.extend(decode::legible::<Finding>(&untold.fetch_all(&mut tx).await?, FINDING));
         let words: Vec<&str> = Stage::ALL.iter().map(|stage| stage.as_str()).chain(["unread"]).collect();
         let words = bulk::json(&words);
         for Aged { state, since_after, since_before } in &telling.aged {
-            let query = sqlx::query(AGED_UNCHECKED).bind(state).bind(since_after.ms()).bind(since_before.ms());
+            let query = sql::query(AGED_UNCHECKED).bind(state).bind(since_after.ms()).bind(since_before.ms());
             let query = query.bind(AGED_MAX).bind(&words).bind(limit);
-            found.extend(decode::legible::<Finding>(&query.fetch_all(&mut *connection).await?, FINDING));
+            found.extend(decode::legible::<Finding>(&query.fetch_all(&mut tx).await?, FINDING));
         }
         Ok(found)
     }
@@ -377,8 +382,8 @@ impl Store {
     }
 }
 
-async fn requests(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
-    let requests: i64 = sqlx::query_scalar(COUNT).fetch_one(connection).await?;
+async fn requests(connection: &mut Tx<'_>) -> Result<u64, StoreError> {
+    let requests: i64 = sql::query_scalar(COUNT).fetch_one(connection).await?;
     Ok(u64::try_from(requests).unwrap_or(0))
 }
 
@@ -388,12 +393,8 @@ fn offset(slice: u64) -> i64 {
 }
 
 /// The findings of one slice of histories.
-async fn histories_from(
-    connection: &mut SqliteConnection,
-    offset: i64,
-    limit: u32,
-) -> Result<Vec<Finding>, StoreError> {
-    let rows = sqlx::query(HISTORY).bind(HISTORIES).bind(offset).bind(limit).fetch_all(connection).await?;
+async fn histories_from(connection: &mut Tx<'_>, offset: i64, limit: u32) -> Result<Vec<Finding>, StoreError> {
+    let rows = sql::query(HISTORY).bind(HISTORIES).bind(offset).bind(limit).fetch_all(connection).await?;
     Ok(decode::legible(&rows, FINDING))
 }
 
@@ -411,8 +412,8 @@ mod tests {
             (AGED_UNCHECKED, "SEARCH i USING INDEX request_waiting (state=? AND since>? AND since<?)"),
             (ALERT_UNTOLD, "SEARCH e USING COVERING INDEX alert_to_tell (reason=? AND notify_at>? AND notify_at<?)"),
         ] {
-            let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
-            let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(plan).fetch_all(store.readers()).await.unwrap();
+            let plan = format!("EXPLAIN QUERY PLAN {sql}");
+            let plan: Vec<(i64, i64, i64, String)> = sql::query_as(plan).fetch_all(store.readers()).await.unwrap();
             assert!(plan.iter().any(|(.., step)| step == wanted), "{plan:#?}");
             assert!(!plan.iter().any(|(.., step)| step.contains("TEMP B-TREE")), "it sorts nothing: {plan:#?}");
         }

@@ -1,12 +1,16 @@
 //! Authorizers as other systems and people see them: `v_authorizer`, a page at a time; never a secret.
 
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, QueryBuilder, Sqlite};
+use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use crate::{
     domain::{authorizer::AuthorizerState, time::Time},
-    store::{Store, StoreError, decode, tables::AUTHORIZER},
+    store::{
+        Store, StoreError, decode,
+        sql::{self, Flag, QueryBuilder},
+        tables::AUTHORIZER,
+    },
 };
 
 /// A row of `v_authorizer`.
@@ -16,6 +20,7 @@ pub struct AuthorizerView {
     pub appid: String,
     pub state: String,
     pub since: String,
+    #[sqlx(try_from = "Flag")]
     pub has_link_permission: bool,
     /// "yes", "no", or "unknown" while nothing of its permissions has been heard.
     pub links: String,
@@ -43,7 +48,7 @@ impl Store {
         after: &str,
         limit: u32,
     ) -> Result<Vec<AuthorizerView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(COLUMNS);
+        let mut query: QueryBuilder = QueryBuilder::new(COLUMNS);
         query.push("> ").push_bind(after);
         if let Some(state) = state {
             query.push(" AND v.state = ").push_bind(state.as_str());
@@ -58,7 +63,7 @@ impl Store {
     /// [`StoreError`] when they cannot be read.
     pub async fn authorizers_by_state(&self) -> Result<Vec<(String, i64)>, StoreError> {
         const BY_STATE: &str = "SELECT a.state, count(*) FROM authorizer AS a GROUP BY a.state";
-        Ok(decode::legible(&sqlx::query(BY_STATE).fetch_all(self.readers()).await?, AUTHORIZER))
+        Ok(decode::legible(&sql::query(BY_STATE).fetch_all(self.readers()).await?, AUTHORIZER))
     }
 
     /// How many authorizers' tokens died early between these moments, and one of them.
@@ -69,7 +74,7 @@ impl Store {
         const KILLED: &str = "
             SELECT count(*), min(a.appid) FROM authorizer AS a INDEXED BY authorizer_killed WHERE a.killed_at > $1 AND a.killed_at <= $2";
         let (count, example): (i64, Option<String>) =
-            sqlx::query_as(KILLED).bind(after.ms()).bind(until.ms()).fetch_one(self.readers()).await?;
+            sql::query_as(KILLED).bind(after.ms()).bind(until.ms()).fetch_one(self.readers()).await?;
         Ok((count.unsigned_abs(), example))
     }
 
@@ -78,7 +83,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn authorizer_view(&self, appid: &str) -> Result<Option<AuthorizerView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(COLUMNS);
+        let mut query: QueryBuilder = QueryBuilder::new(COLUMNS);
         query.push("= ").push_bind(appid);
         Ok(query.build_query_as().fetch_optional(self.readers()).await?)
     }

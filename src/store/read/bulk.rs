@@ -2,7 +2,7 @@
 //! whether it is counted, shown or changed.
 
 use serde_json::{Map, Value};
-use sqlx::{FromRow, QueryBuilder, Sqlite};
+use sqlx::FromRow;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::{
@@ -17,7 +17,12 @@ use crate::{
         request::Request,
         text::parse,
     },
-    store::{BadRow, Store, StoreError, bulk, decode, request_row::RequestRow, tables::REQUEST},
+    store::{
+        BadRow, Store, StoreError, bulk, decode,
+        request_row::RequestRow,
+        sql::{self, QueryBuilder},
+        tables::REQUEST,
+    },
 };
 
 /// Keys that are read at once for a preview.
@@ -176,8 +181,8 @@ impl Choice {
     }
 
     /// Everything after `after` up to `cutoff` that is chosen and can be changed, in its order.
-    fn query(&self, after: &str, cutoff: &str, limit: u32) -> QueryBuilder<Sqlite> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("");
+    fn query(&self, after: &str, cutoff: &str, limit: u32) -> QueryBuilder {
+        let mut query: QueryBuilder = QueryBuilder::new("");
         match &self.chosen {
             Chosen::Requests(filter) => push_requests(&mut query, self.kind, filter, (after, cutoff)),
             Chosen::Alerts(filter) => push_alerts(&mut query, filter, (after, cutoff)),
@@ -201,7 +206,7 @@ fn alert_states(word: Option<&str>, kind: ActionKind) -> Vec<AlertState> {
     asked.into_iter().filter(changes).collect()
 }
 
-fn push_texts<const N: usize>(query: &mut QueryBuilder<Sqlite>, texts: [(&'static str, &Option<String>); N]) {
+fn push_texts<const N: usize>(query: &mut QueryBuilder, texts: [(&'static str, &Option<String>); N]) {
     for (condition, value) in texts {
         if let Some(value) = value {
             query.push(condition).push_bind(value.clone());
@@ -209,16 +214,11 @@ fn push_texts<const N: usize>(query: &mut QueryBuilder<Sqlite>, texts: [(&'stati
     }
 }
 
-fn push_in(query: &mut QueryBuilder<Sqlite>, column: &'static str, words: &[&str]) {
+fn push_in(query: &mut QueryBuilder, column: &'static str, words: &[&str]) {
     query.push(column).push(" IN (SELECT j.value FROM json_each(").push_bind(bulk::json(words)).push(") AS j)");
 }
 
-fn push_requests(
-    query: &mut QueryBuilder<Sqlite>,
-    kind: ActionKind,
-    filter: &RequestFilter,
-    (after, cutoff): (&str, &str),
-) {
+fn push_requests(query: &mut QueryBuilder, kind: ActionKind, filter: &RequestFilter, (after, cutoff): (&str, &str)) {
     query.push("SELECT r.id AS key, r.id AS name FROM request AS r WHERE r.id > ").push_bind(after.to_owned());
     query.push(" AND r.id <= ").push_bind(cutoff.to_owned());
     let is_retry = kind == ActionKind::Retry;
@@ -254,7 +254,7 @@ fn push_requests(
     query.push(" ORDER BY r.id");
 }
 
-fn push_alerts(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter, (after, cutoff): (&str, &str)) {
+fn push_alerts(query: &mut QueryBuilder, filter: &AlertFilter, (after, cutoff): (&str, &str)) {
     query.push("SELECT l.id AS key, l.id AS name FROM alert AS l WHERE l.id > ").push_bind(after.to_owned());
     query.push(" AND l.id <= ").push_bind(cutoff.to_owned());
     let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
@@ -270,7 +270,7 @@ fn push_alerts(query: &mut QueryBuilder<Sqlite>, filter: &AlertFilter, (after, c
 }
 
 fn push_accounts(
-    query: &mut QueryBuilder<Sqlite>,
+    query: &mut QueryBuilder,
     kind: ActionKind,
     (filter, labels): (&AccountFilter, &[(String, String)]),
     (after, cutoff): (&str, &str),
@@ -313,7 +313,7 @@ impl Store {
     ) -> Result<Preview, StoreError> {
         let cutoff = match cutoff {
             Some(cutoff) => cutoff,
-            None => sqlx::query_scalar(choice.newest()).fetch_one(self.readers()).await?,
+            None => sql::query_scalar(choice.newest()).fetch_one(self.readers()).await?,
         };
         let (mut count, mut sample, mut hash) = (0, Vec::new(), Xxh3Default::new());
         for part in [choice.kind.as_str(), &choice.steady(), &cutoff] {
@@ -353,7 +353,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn requests_of(&self, ids: &[String]) -> Result<Vec<Result<Request, BadRow>>, StoreError> {
-        let rows = sqlx::query(REQUESTS).bind(bulk::json(ids)).fetch_all(self.readers()).await?;
+        let rows = sql::query(REQUESTS).bind(bulk::json(ids)).fetch_all(self.readers()).await?;
         let rows = decode::rows::<RequestRow>(&rows, REQUEST);
         Ok(rows.into_iter().map(|row| row.and_then(Request::try_from)).collect())
     }

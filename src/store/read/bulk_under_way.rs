@@ -8,7 +8,7 @@ use crate::{
         action::{Actor, By, Via},
         time::Time,
     },
-    store::{Store, StoreError, decode, decode::Table},
+    store::{Store, StoreError, decode, decode::Table, sql},
 };
 
 /// The table of actions.
@@ -70,7 +70,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn bulk_under_way(&self) -> Result<Option<UnderWay>, StoreError> {
-        let rows = sqlx::query(UNDER_WAY).fetch_all(self.readers()).await?;
+        let rows = sql::query(UNDER_WAY).fetch_all(self.readers()).await?;
         Ok(rows.first().map(|row| decode::one(row, ACTION)).transpose()?)
     }
 }

@@ -6,7 +6,7 @@ use crate::{
         id::{timed, uuid_v7},
         time::Time,
     },
-    store::{Store, StoreError, bulk},
+    store::{Store, StoreError, bulk, sql},
 };
 
 // A deed is done by whoever began the action, and while it goes on: what was done before and since is not looked at.
@@ -31,9 +31,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn deeds_of(&self, action: &str, after: &str, limit: u32) -> Result<Vec<Found>, StoreError> {
-        let ended: Option<Option<i64>> = sqlx::query_scalar(ENDED).bind(action).fetch_optional(self.readers()).await?;
+        let ended: Option<Option<i64>> = sql::query_scalar(ENDED).bind(action).fetch_optional(self.readers()).await?;
         let upto = ended.flatten().map(|ended| uuid_v7(timed(Time::from_ms(ended + 1), 0)).to_string());
-        let query = sqlx::query_as(DEEDS).bind(action).bind(after.max(action));
+        let query = sql::query_as(DEEDS).bind(action).bind(after.max(action));
         // Above all ids while it goes on.
         Ok(query.bind(upto.as_deref().unwrap_or("g")).bind(limit).fetch_all(self.readers()).await?)
     }
@@ -43,6 +43,6 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn retries_of(&self, old: &[String], action: &str) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar(RETRIES).bind(bulk::json(old)).bind(action).fetch_all(self.readers()).await?)
+        Ok(sql::query_scalar(RETRIES).bind(bulk::json(old)).bind(action).fetch_all(self.readers()).await?)
     }
 }

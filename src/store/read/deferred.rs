@@ -5,7 +5,7 @@ use crate::{
         id::{AccountId, ProgramId},
         request::Request,
     },
-    store::{BadRow, Store, StoreError, request_row::RequestRow},
+    store::{BadRow, Store, StoreError, request_row::RequestRow, sql},
 };
 
 /// Whose month it is.
@@ -49,7 +49,7 @@ impl Store {
             MonthOf::Program(program) => (OF_PROGRAM, program.as_str()),
             MonthOf::Account(account) => (OF_ACCOUNT, account.as_str()),
         };
-        let query = sqlx::query_as(sql).bind(subject).bind(code).bind(after).bind(limit);
+        let query = sql::query_as(sql).bind(subject).bind(code).bind(after).bind(limit);
         let rows: Vec<RequestRow> = query.fetch_all(self.readers()).await?;
         Ok(rows.into_iter().map(|row| (row.id().to_owned(), Request::try_from(row))).collect())
     }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::{FromRow, sqlite::SqliteRow};
+use sqlx::FromRow;
 
 use crate::{
     domain::time::Time,
     store::{
         BadRow, Store, StoreError, bulk,
         decode::{self, Table},
+        sql::{self, Flag, Row},
     },
 };
 
@@ -42,6 +43,7 @@ pub struct DueDelivery {
     /// Of these, in a row, the ones that the service refused.
     pub refusals: i64,
     /// Whether the response to the last try was not understood.
+    #[sqlx(try_from = "Flag")]
     pub was_unconfirmed: bool,
     /// When the delivery was made, milliseconds UTC.
     pub created_at: i64,
@@ -185,7 +187,7 @@ impl Store {
         due: Due<'_>,
         limit: u32,
     ) -> Result<Vec<DueDelivery>, StoreError> {
-        let query = sqlx::query(DUE).bind(channel).bind(from).bind(to).bind(due.attempts_max);
+        let query = sql::query(DUE).bind(channel).bind(from).bind(to).bind(due.attempts_max);
         Ok(legal(&query.bind(places(due.passed)).bind(limit).fetch_all(self.readers()).await?))
     }
 
@@ -197,7 +199,7 @@ impl Store {
         now: Time,
         passed: &BTreeSet<i64>,
     ) -> Result<Vec<DueDelivery>, StoreError> {
-        let query = sqlx::query(HEADS).bind(channel).bind(bulk::json(keys)).bind(now.ms()).bind(places(passed));
+        let query = sql::query(HEADS).bind(channel).bind(bulk::json(keys)).bind(now.ms()).bind(places(passed));
         Ok(legal(&query.fetch_all(self.readers()).await?))
     }
 
@@ -209,7 +211,7 @@ impl Store {
         now: Time,
         passed: &BTreeSet<i64>,
     ) -> Result<Vec<DueDelivery>, StoreError> {
-        let query = sqlx::query(URGENT).bind(channel).bind(bulk::json(rules)).bind(now.ms()).bind(places(passed));
+        let query = sql::query(URGENT).bind(channel).bind(bulk::json(rules)).bind(now.ms()).bind(places(passed));
         Ok(legal(&query.fetch_all(self.readers()).await?))
     }
 
@@ -220,7 +222,7 @@ impl Store {
         (key, seq): (&str, i64),
         now: Time,
     ) -> Result<Option<DueDelivery>, StoreError> {
-        let query = sqlx::query(BEHIND).bind(channel).bind(key).bind(seq).bind(now.ms());
+        let query = sql::query(BEHIND).bind(channel).bind(key).bind(seq).bind(now.ms());
         Ok(legal(&query.fetch_all(self.readers()).await?).pop())
     }
 
@@ -232,7 +234,7 @@ impl Store {
         limit: u32,
         passed: &BTreeSet<i64>,
     ) -> Result<Vec<DueDelivery>, StoreError> {
-        let query = sqlx::query(REMINDERS).bind(channel).bind(now.ms()).bind(limit).bind(places(passed));
+        let query = sql::query(REMINDERS).bind(channel).bind(now.ms()).bind(limit).bind(places(passed));
         Ok(legal(&query.fetch_all(self.readers()).await?))
     }
 
@@ -243,14 +245,14 @@ impl Store {
         attempts: i64,
         limit: u32,
     ) -> Result<BTreeSet<i64>, StoreError> {
-        let query = sqlx::query(PASSED).bind(channel).bind(attempts).bind(limit);
+        let query = sql::query(PASSED).bind(channel).bind(attempts).bind(limit);
         let found = decode::legible(&query.fetch_all(self.readers()).await?, OF_CHANNEL).into_iter();
         Ok(found.map(|(seq,): (i64,)| seq).collect())
     }
 
     /// When a channel is to be sent something next; `None`: nothing waits.
     pub async fn next_delivery(&self, channel: &str, passed: &BTreeSet<i64>) -> Result<Option<Time>, StoreError> {
-        let next = sqlx::query(NEXT).bind(channel).bind(places(passed)).fetch_all(self.readers()).await?;
+        let next = sql::query(NEXT).bind(channel).bind(places(passed)).fetch_all(self.readers()).await?;
         Ok(decode::legible(&next, OF_CHANNEL).pop().map(|(next,)| Time::from_ms(next)))
     }
 }
@@ -261,7 +263,7 @@ fn places(places: &BTreeSet<i64>) -> String {
 }
 
 /// The rows that are legal: one that somebody changed delays only itself and what comes after it under its key.
-fn legal(rows: &[SqliteRow]) -> Vec<DueDelivery> {
+fn legal(rows: &[Row]) -> Vec<DueDelivery> {
     let counted = |due: DueDelivery| {
         let wrong = [("attempts", due.attempts), ("refusals", due.refusals)].into_iter().find(|(_, count)| *count < 0);
         match wrong {
@@ -275,8 +277,6 @@ fn legal(rows: &[SqliteRow]) -> Vec<DueDelivery> {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::Row;
-
     use super::*;
     use crate::store::{Location, Role};
 
@@ -286,10 +286,10 @@ mod tests {
         let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
         let store = Store::open(&location, Role::Tool).await.unwrap();
         for statement in [DUE, HEADS, URGENT, BEHIND, REMINDERS, PASSED, NEXT] {
-            let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-            let query = sqlx::query(plan).bind("a").bind("[]").bind(1).bind("[]").bind("[]").bind(1);
+            let plan = format!("EXPLAIN QUERY PLAN {statement}");
+            let query = sql::query(plan).bind("a").bind("[]").bind(1).bind("[]").bind("[]").bind(1);
             let rows = query.fetch_all(store.readers()).await.unwrap();
-            let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+            let steps: Vec<String> = rows.iter().map(|row| row.get("detail").unwrap()).collect();
             let is_slow = |step: &String| step.contains("TEMP B-TREE") || step.starts_with("SCAN o");
             assert!(!steps.iter().any(is_slow), "{statement}\n{steps:#?}");
         }

@@ -1,11 +1,11 @@
 //! Events in the order of the commits, for whoever follows all of them: a page after a sequence, and how far back they are
 //! all there.
 
-use sqlx::{FromRow, Row as _};
+use sqlx::FromRow;
 
 use crate::{
     domain::time::Time,
-    store::{Store, StoreError, decode, decode::Table},
+    store::{Store, StoreError, decode, decode::Table, sql},
 };
 
 /// The table behind the view.
@@ -56,8 +56,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read. A row that somebody made unreadable is left out, and told of.
     pub async fn events_after(&self, seq: i64, limit: u32) -> Result<EventSlice, StoreError> {
-        let rows = sqlx::query(EVENTS).bind(seq).bind(limit).fetch_all(self.readers()).await?;
-        let upto = rows.last().map(|row| row.try_get("seq")).transpose()?;
+        let rows = sql::query(EVENTS).bind(seq).bind(limit).fetch_all(self.readers()).await?;
+        let upto = rows.last().map(|row| row.get("seq")).transpose()?;
         Ok(EventSlice { events: decode::legible(&rows, EVENT), upto, is_full: rows.len() >= limit as usize })
     }
 
@@ -66,7 +66,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn newest_event(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar(NEWEST).fetch_one(self.readers()).await?)
+        Ok(sql::query_scalar(NEWEST).fetch_one(self.readers()).await?)
     }
 
     /// The sequence of the first event from this one on; `None` when there is none.
@@ -96,7 +96,7 @@ impl Store {
     }
 
     async fn first_row_from(&self, seq: i64) -> Result<Option<(i64, i64)>, StoreError> {
-        Ok(sqlx::query_as(FIRST_FROM).bind(seq).fetch_optional(self.readers()).await?)
+        Ok(sql::query_as(FIRST_FROM).bind(seq).fetch_optional(self.readers()).await?)
     }
 }
 

@@ -3,7 +3,7 @@
 //! This scans an index of ids, 80 ms with a million requests: a person can wait for that, while an index of endings
 //! would slow down every accepted request.
 
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, sql};
 
 /// What an id is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +35,10 @@ impl Store {
     /// Ids that end so, oldest first, at most `limit`. The ending consists of hexadecimal digits and dashes.
     pub async fn ids_ending(&self, noun: Noun<'_>, ending: &str, limit: u32) -> Result<Vec<String>, StoreError> {
         let query = match noun {
-            Noun::Request => sqlx::query_scalar(REQUESTS).bind(ending).bind(limit),
-            Noun::Alert => sqlx::query_scalar(ALERTS).bind(ending).bind(limit),
-            Noun::Conflict => sqlx::query_scalar(CONFLICTS).bind(ending).bind(limit),
-            Noun::GivenUp(channel) => sqlx::query_scalar(GIVEN_UP).bind(ending).bind(limit).bind(channel),
+            Noun::Request => sql::query_scalar(REQUESTS).bind(ending).bind(limit),
+            Noun::Alert => sql::query_scalar(ALERTS).bind(ending).bind(limit),
+            Noun::Conflict => sql::query_scalar(CONFLICTS).bind(ending).bind(limit),
+            Noun::GivenUp(channel) => sql::query_scalar(GIVEN_UP).bind(ending).bind(limit).bind(channel),
         };
         Ok(query.fetch_all(self.readers()).await?)
     }
@@ -46,17 +46,15 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{QueryBuilder, Sqlite};
-
     use super::*;
-    use crate::store::{Location, Role};
+    use crate::store::{Location, Role, sql::QueryBuilder};
 
     #[tokio::test]
     async fn an_ending_reads_ids_alone() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
         for sql in [REQUESTS, ALERTS, CONFLICTS] {
-            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
+            let mut query: QueryBuilder = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             let steps: Vec<(i64, i64, i64, String)> =
                 query.push(sql).build_query_as().fetch_all(store.readers()).await.unwrap();
             assert!(steps[0].3.contains("USING COVERING INDEX"), "{sql}\n{steps:#?}");

@@ -6,8 +6,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, TypeInfo, ValueRef, sqlite::SqliteRow};
-
 use super::{
     audit::{Finding, Histories},
     schema_checks::{self, Rules},
@@ -15,6 +13,7 @@ use super::{
 use crate::store::{
     StoreError,
     decode::{self, SEALED, Table},
+    sql::{self, QueryBuilder, Row, Tx},
 };
 
 /// Rows of one table in one audit: a few milliseconds. A table of fewer is read whole each time.
@@ -69,7 +68,7 @@ impl Scan {
     /// Illegal rows of the next page of every table, or of all pages; at most `limit`.
     pub(super) async fn search(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Tx<'_>,
         pages: Histories,
         limit: u32,
     ) -> Result<Vec<Finding>, StoreError> {
@@ -98,7 +97,7 @@ impl Scan {
 
     async fn all(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Tx<'_>,
         table: &Searched,
         limit: u32,
         found: &mut Vec<Finding>,
@@ -114,7 +113,7 @@ impl Scan {
 
     async fn some(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Tx<'_>,
         table: &Searched,
         turn: u64,
         limit: u32,
@@ -141,14 +140,14 @@ impl Scan {
     /// What is wrong on one page. Answers where the next one begins; `None` after the last.
     async fn page(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Tx<'_>,
         table: &Searched,
         from: Place,
         limit: u32,
         found: &mut Vec<Finding>,
     ) -> Result<Place, StoreError> {
         let end = end_of_page(connection, table, &from).await?;
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT 'bad_row' AS rule, ");
+        let mut query: QueryBuilder = QueryBuilder::new("SELECT 'bad_row' AS rule, ");
         query.push(&table.says).push(" FROM ").push(&table.table).push(" WHERE (").push(&table.wrong).push(")");
         beyond(&mut query, table, " > ", &from);
         beyond(&mut query, table, " <= ", &end);
@@ -166,7 +165,7 @@ impl Scan {
         Ok(end)
     }
 
-    async fn tables(&self, connection: &mut SqliteConnection) -> Result<Arc<Vec<Searched>>, StoreError> {
+    async fn tables(&self, connection: &mut Tx<'_>) -> Result<Arc<Vec<Searched>>, StoreError> {
         let known = Arc::clone(&self.progress().tables);
         if !known.is_empty() {
             return Ok(known);
@@ -183,8 +182,8 @@ impl Scan {
 }
 
 /// The last key of the page that begins there; `None` when no full page is left.
-async fn end_of_page(connection: &mut SqliteConnection, table: &Searched, from: &Place) -> Result<Place, StoreError> {
-    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT ");
+async fn end_of_page(connection: &mut Tx<'_>, table: &Searched, from: &Place) -> Result<Place, StoreError> {
+    let mut query: QueryBuilder = QueryBuilder::new("SELECT ");
     query.push(&table.key).push(" FROM ").push(&table.table).push(" WHERE 1 = 1");
     beyond(&mut query, table, " > ", from);
     query.push(" ORDER BY ").push(&table.key).push(" LIMIT 1 OFFSET ").push_bind(PAGE - 1);
@@ -193,9 +192,9 @@ async fn end_of_page(connection: &mut SqliteConnection, table: &Searched, from: 
 }
 
 /// Some place in a table of more than a page.
-async fn somewhere(connection: &mut SqliteConnection, table: &Searched, turn: u64) -> Result<Place, StoreError> {
+async fn somewhere(connection: &mut Tx<'_>, table: &Searched, turn: u64) -> Result<Place, StoreError> {
     let Some(low) = end_of_page(connection, table, &None).await? else { return Ok(None) };
-    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT ");
+    let mut query: QueryBuilder = QueryBuilder::new("SELECT ");
     query.push(&table.key).push(" FROM ").push(&table.table);
     // The last one: in the other direction for each of its columns.
     let backward = table.key.replace(", ", " DESC, ");
@@ -229,7 +228,7 @@ fn text_between(low: &str, high: &str, turn: u64) -> String {
 }
 
 /// Adds that the key lies on this side of a place.
-fn beyond(query: &mut QueryBuilder<Sqlite>, table: &Searched, side: &str, place: &Place) {
+fn beyond(query: &mut QueryBuilder, table: &Searched, side: &str, place: &Place) {
     let Some(values) = place else { return };
     query.push(" AND (").push(&table.key).push(")").push(side).push("(");
     for (at, value) in values.iter().enumerate() {
@@ -247,15 +246,12 @@ fn beyond(query: &mut QueryBuilder<Sqlite>, table: &Searched, side: &str, place:
 }
 
 impl Value {
-    fn of(row: &SqliteRow, at: usize) -> Self {
-        let kind = row
-            .try_get_raw(at)
-            .map(|raw| if raw.is_null() { String::new() } else { raw.type_info().name().to_owned() });
-        match kind.as_deref() {
-            Ok("INTEGER") => row.try_get_unchecked(at).map_or(Self::Null, Self::Integer),
-            Ok("TEXT") => row.try_get_unchecked(at).map_or(Self::Null, Self::Text),
-            Ok("BLOB") => row.try_get_unchecked(at).map_or(Self::Null, Self::Blob),
-            Ok(_) | Err(_) => Self::Null,
+    fn of(row: &Row, at: usize) -> Self {
+        match row.value(at) {
+            sql::Value::Integer(number) => Self::Integer(number),
+            sql::Value::Text(text) => Self::Text(text),
+            sql::Value::Blob(bytes) => Self::Blob(bytes),
+            sql::Value::Null | sql::Value::Real(_) => Self::Null,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
         Store, StoreError, codes,
         decode::{self, Cells},
         executor::Db,
+        sql::CellError,
     },
 };
 
@@ -51,7 +52,7 @@ pub struct StepNews {
 
 impl StepNews {
     /// Nothing of a message, and of a row with words that this version does not know.
-    fn read(cells: &mut Cells<'_, '_>, to: Option<i64>, at: Time) -> rusqlite::Result<Option<Self>> {
+    fn read(cells: &mut Cells<'_>, to: Option<i64>, at: Time) -> Result<Option<Self>, CellError> {
         let (kind, from, cause): (Option<String>, Option<i64>, Option<i64>) =
             (cells.next()?, cells.next()?, cells.next()?);
         let (entered, via): (Option<i64>, Option<String>) = (cells.next()?, cells.next()?);
@@ -70,7 +71,7 @@ impl StepNews {
 const EVENT: decode::Table = decode::Table { name: "log", key: &["seq"] };
 
 impl News {
-    fn read(cells: &mut Cells<'_, '_>) -> rusqlite::Result<Self> {
+    fn read(cells: &mut Cells<'_>) -> Result<Self, CellError> {
         let (seq, at) = (cells.next()?, Time::from_ms(cells.next()?));
         let (state, hash): (Option<i64>, Option<Vec<u8>>) = (cells.next()?, cells.next()?);
         let (id, kind): (Option<String>, Option<String>) = (cells.next()?, cells.next()?);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sqlx::{FromRow, QueryBuilder, Sqlite};
+use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use super::stage_times::{By, Sample};
@@ -13,6 +13,7 @@ use crate::{
     store::{
         Store, StoreError,
         decode::{self, Table},
+        sql::{self, Flag, JsonText, QueryBuilder},
     },
 };
 
@@ -43,6 +44,7 @@ pub struct NudgeView {
     pub at: String,
     pub approved_at: Option<String>,
     pub approved_within_seconds: Option<i64>,
+    #[sqlx(try_from = "Flag")]
     pub effective: bool,
     pub effect_within_seconds: i64,
     pub text: String,
@@ -74,9 +76,10 @@ struct EffectRow {
     at: i64,
     effect_ms: i64,
     approved_at: Option<i64>,
+    #[sqlx(try_from = "Flag")]
     waits: bool,
     account: String,
-    #[sqlx(json)]
+    #[sqlx(try_from = "JsonText")]
     labels: Map<String, Value>,
 }
 
@@ -86,7 +89,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn nudges_of(&self, request: &str, limit: u32) -> Result<Vec<NudgeView>, StoreError> {
-        Ok(sqlx::query_as(OF_REQUEST).bind(request).bind(limit).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(OF_REQUEST).bind(request).bind(limit).fetch_all(self.readers()).await?)
     }
 
     /// What came of the newest nudges, at most as many as the sample allows requests; its `until` means nothing here.
@@ -94,7 +97,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn nudge_effects(&self, sample: &Sample, now: Time) -> Result<Effects, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(EFFECTS);
+        let mut query: QueryBuilder = QueryBuilder::new(EFFECTS);
         query.push_bind(i64::try_from(sample.limit).unwrap_or(i64::MAX)).push(EFFECTS_OF);
         query.push_bind(sample.since.map_or(i64::MIN, Time::ms));
         if let Some(account) = &sample.account {

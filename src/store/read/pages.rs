@@ -3,10 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sqlx::{FromRow, QueryBuilder, Sqlite};
+use sqlx::FromRow;
 
 use super::views::{ConflictFilter, ConflictView, ProgramView};
-use crate::store::{Store, StoreError};
+use crate::store::{
+    Store, StoreError,
+    sql::{self, JsonText, QueryBuilder},
+};
 
 /// Accounts in one page of programs: an account lists a few dozen programs, so that this is some thousand rows.
 const ACCOUNTS_PAGE: u32 = 100;
@@ -30,7 +33,7 @@ pub struct StepView {
     pub kind: String,
     pub account: String,
     pub program: String,
-    #[sqlx(json)]
+    #[sqlx(try_from = "JsonText")]
     pub labels: Map<String, Value>,
 }
 
@@ -96,11 +99,11 @@ impl Store {
             Some(_) => return Ok(Vec::new()),
             None => {
                 let sql = if program.is_some() { ACCOUNTS_OF_PROGRAM } else { PROGRAM_ACCOUNTS };
-                let query = sqlx::query_scalar(sql).bind(after).bind(ACCOUNTS_PAGE).bind(program);
+                let query = sql::query_scalar(sql).bind(after).bind(ACCOUNTS_PAGE).bind(program);
                 query.fetch_all(self.readers()).await?
             }
         };
-        Ok(sqlx::query_as(PROGRAMS)
+        Ok(sql::query_as(PROGRAMS)
             .bind(crate::store::bulk::json(&accounts))
             .bind(program)
             .fetch_all(self.readers())
@@ -114,7 +117,7 @@ impl Store {
         after: (&str, &str),
         limit: u32,
     ) -> Result<Vec<ProgramView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(PROGRAM_ROWS);
+        let mut query: QueryBuilder = QueryBuilder::new(PROGRAM_ROWS);
         push_programs(&mut query, (account, program), after, limit);
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
     }
@@ -126,7 +129,7 @@ impl Store {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<ConflictView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
+        let mut query: QueryBuilder = QueryBuilder::new(
             "SELECT id, request_id, account, program, kind, errcode, at, our_state, their_status, resolved_at,
                     resolution, errmsg
              FROM v_conflict WHERE 1 = 1",
@@ -161,17 +164,17 @@ impl Store {
 
     /// The number of the last event, 0 when there is none: where to begin to follow steps.
     pub async fn last_event(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar(LAST_EVENT).fetch_one(self.readers()).await?)
+        Ok(sql::query_scalar(LAST_EVENT).fetch_one(self.readers()).await?)
     }
 
     /// The steps of events after number `after` up to `last`, in the order of writing.
     pub async fn steps_between(&self, after: i64, last: i64) -> Result<Vec<StepView>, StoreError> {
-        Ok(sqlx::query_as(STEPS).bind(after).bind(last).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(STEPS).bind(after).bind(last).fetch_all(self.readers()).await?)
     }
 }
 
 fn push_programs<'q>(
-    query: &mut QueryBuilder<Sqlite>,
+    query: &mut QueryBuilder,
     (account, program): (Option<&'q str>, Option<&'q str>),
     after: (&'q str, &'q str),
     limit: u32,
@@ -199,7 +202,7 @@ mod tests {
             format!("SELECT id FROM v_conflict WHERE 1 = 1{OPEN_CONFLICTS_PAGE}'g' ORDER BY c.id DESC LIMIT 50)");
         let indexed = [(open.as_str(), "conflict_open"), (ACCOUNTS_OF_PROGRAM, "program_by_program")];
         for (sql, index) in indexed {
-            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
+            let mut query: QueryBuilder = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             let steps: Vec<(i64, i64, i64, String)> =
                 query.push(sql).build_query_as().fetch_all(store.readers()).await.unwrap();
             let reads_all = steps.iter().any(|(.., step)| step.starts_with("SCAN") && !step.contains("USING"));
@@ -209,7 +212,7 @@ mod tests {
         assert!(store.conflict_page(&open, None, 50).await.unwrap().is_empty());
         let (account, program) = (Some("wx0123456789abcdef"), Some("wxfedcba9876543210"));
         for of in [(None, None), (account, None), (None, program), (account, program)] {
-            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(["EXPLAIN QUERY PLAN ", PROGRAM_ROWS].concat());
+            let mut query: QueryBuilder = QueryBuilder::new(["EXPLAIN QUERY PLAN ", PROGRAM_ROWS].concat());
             push_programs(&mut query, of, ("wx", "gh"), 50);
             let steps: Vec<(i64, i64, i64, String)> = query.build_query_as().fetch_all(store.readers()).await.unwrap();
             let is_slow = |step: &str| step == "SCAN p" || step == "SCAN a";

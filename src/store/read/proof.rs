@@ -12,7 +12,7 @@ use crate::{
         id::RequestId,
         time::Time,
     },
-    store::{Store, StoreError, bulk},
+    store::{Store, StoreError, bulk, sql},
 };
 
 const REQUESTS: &str = "
@@ -99,10 +99,11 @@ impl Store {
     /// The histories of these requests, by id, all as of one moment; one that is not there is left out.
     pub async fn proofs(&self, ids: &[String]) -> Result<Vec<Proof>, StoreError> {
         let ids = bulk::json(ids);
-        let mut moment = self.readers().begin().await?;
-        let requests: Vec<Told> = sqlx::query_as(REQUESTS).bind(&ids).fetch_all(&mut *moment).await?;
-        let steps: Vec<StepRow> = sqlx::query_as(STEPS).bind(&ids).fetch_all(&mut *moment).await?;
-        moment.commit().await?;
+        let mut moment = self.readers().snapshot().await?;
+        let mut tx = moment.tx();
+        let requests: Vec<Told> = sql::query_as(REQUESTS).bind(&ids).fetch_all(&mut tx).await?;
+        let steps: Vec<StepRow> = sql::query_as(STEPS).bind(&ids).fetch_all(&mut tx).await?;
+        moment.end().await?;
         let mut steps = steps.into_iter().peekable();
         let proof = |told: Told| {
             let mut own = Vec::new();

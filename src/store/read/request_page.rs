@@ -1,10 +1,14 @@
 //! One page of a list of requests, found by key before sorting or joining, so that a page from the middle costs no more
 //! than the first.
 
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
-
 use super::window::{self, Order, Source};
-use crate::{domain::time::Time, store::StoreError};
+use crate::{
+    domain::time::Time,
+    store::{
+        StoreError,
+        sql::{Pool, QueryBuilder},
+    },
+};
 
 /// Every state, in the words of `v_request.state`.
 pub const STATES: [&str; 12] = [
@@ -65,7 +69,7 @@ pub struct Standing {
 
 impl Standing {
     /// Pushes the conditions; `since` is the column of when a row of `r` came to its state.
-    pub(super) fn push(self, query: &mut QueryBuilder<Sqlite>, since: &'static str) {
+    pub(super) fn push(self, query: &mut QueryBuilder, since: &'static str) {
         for (sign, moment) in [(" >= ", self.since), (" < ", self.until)] {
             if let Some(moment) = moment {
                 query.push(" AND ").push(since).push(sign).push_bind(moment.ms());
@@ -89,7 +93,7 @@ impl Rest<'_> {
             && self.standing == Standing::default()
     }
 
-    fn push(&self, query: &mut QueryBuilder<Sqlite>) {
+    fn push(&self, query: &mut QueryBuilder) {
         for (condition, value) in [(" AND r.program = ", self.program), (" AND r.kind = ", self.kind)] {
             if let Some(value) = value {
                 query.push(condition).push_bind(value.to_owned());
@@ -168,7 +172,7 @@ impl<'f> Lookup<'f> {
     }
 
     /// Pushes a source with what no index knows, which asks for the request itself.
-    fn push_from(&self, query: &mut QueryBuilder<Sqlite>, source: &Source) {
+    fn push_from(&self, query: &mut QueryBuilder, source: &Source) {
         query.push(if source.from == BY_LABEL { LABELLED } else { source.from });
         source.push_values(query);
         self.rest.push(query);
@@ -176,11 +180,7 @@ impl<'f> Lookup<'f> {
 }
 
 /// How far a page behind `filter.after` looks; `None` where an index has all that is asked for, or where it looks at all.
-pub(super) async fn edge(
-    readers: &SqlitePool,
-    filter: &RequestFilter,
-    looked: u32,
-) -> Result<Option<String>, StoreError> {
+pub(super) async fn edge(readers: &Pool, filter: &RequestFilter, looked: u32) -> Result<Option<String>, StoreError> {
     let lookup = Lookup::of(filter);
     if lookup.rest.is_empty() {
         return Ok(None);
@@ -189,7 +189,7 @@ pub(super) async fn edge(
 }
 
 /// Narrows a query of `v_request` to one page, newest first; to ids from `upto` on.
-pub(super) fn push(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, upto: Option<&str>, limit: u32) {
+pub(super) fn push(query: &mut QueryBuilder, filter: &RequestFilter, upto: Option<&str>, limit: u32) {
     query.push(" AND id IN (SELECT NULL");
     push_lines(query, filter, upto, limit);
     let lookup = Lookup::of(filter);
@@ -204,7 +204,7 @@ pub(super) fn push(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, upt
 }
 
 /// Counts what pages would find, of ids from `upto` on, and stops at `most`: whatever is counted comes in no order.
-pub(super) fn push_count(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, upto: Option<&str>, most: u32) {
+pub(super) fn push_count(query: &mut QueryBuilder, filter: &RequestFilter, upto: Option<&str>, most: u32) {
     query.push("SELECT count(*) FROM (SELECT NULL WHERE 1 = 0");
     push_lines(query, filter, upto, most);
     let lookup = Lookup::of(filter);
@@ -221,7 +221,7 @@ pub(super) fn push_count(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilte
 }
 
 /// Requests of an import that wait to be moved to the others. Nearly always there are none, which costs nothing.
-fn push_lines(query: &mut QueryBuilder<Sqlite>, filter: &RequestFilter, upto: Option<&str>, limit: u32) {
+fn push_lines(query: &mut QueryBuilder, filter: &RequestFilter, upto: Option<&str>, limit: u32) {
     if !states(filter).is_none_or(|states| states.contains(&"requested")) {
         return;
     }

@@ -2,9 +2,12 @@
 //! beyond them, times are plausible, names are names and JSON is JSON. Tables of later migrations are covered
 //! automatically.
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
-use crate::store::StoreError;
+use crate::store::{
+    StoreError,
+    sql::{self, Flag, Tx},
+};
 
 /// The last moment that any column may hold, milliseconds: the year 2200. Nothing here waits for longer than ten years.
 const LATEST_MS: i64 = 7_258_118_400_000;
@@ -65,16 +68,17 @@ pub(super) struct Rules {
 struct Column {
     name: String,
     kind: String,
+    #[sqlx(try_from = "Flag")]
     is_needed: bool,
     pk: i64,
 }
 
 /// The rules of every table.
-pub(super) async fn rules(connection: &mut SqliteConnection) -> Result<Vec<Rules>, StoreError> {
-    let tables: Vec<(String, String)> = sqlx::query_as(TABLES).fetch_all(&mut *connection).await?;
+pub(super) async fn rules(connection: &mut Tx<'_>) -> Result<Vec<Rules>, StoreError> {
+    let tables: Vec<(String, String)> = sql::query_as(TABLES).fetch_all(&mut *connection).await?;
     let mut rules = Vec::with_capacity(tables.len());
     for (table, sql) in tables {
-        let columns: Vec<Column> = sqlx::query_as(COLUMNS).bind(&table).fetch_all(&mut *connection).await?;
+        let columns: Vec<Column> = sql::query_as(COLUMNS).bind(&table).fetch_all(&mut *connection).await?;
         rules.push(of_table(table, &sql, &columns));
     }
     Ok(rules)

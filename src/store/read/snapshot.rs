@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
-
 use crate::{
     domain::{
         gate::GateKind,
         request::{KIND_WORDS, StateKind},
         time::Time,
     },
-    store::{Store, StoreError, bulk, write::housekeeping::JobRow},
+    store::{
+        Store, StoreError, bulk,
+        sql::{self, Shape, Tx},
+        write::housekeeping::JobRow,
+    },
 };
 
 /// States in which a request waits, but for `initiated`, in which links and unlinks wait for different people.
@@ -181,34 +183,34 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: the database cannot be read.
     pub async fn snapshot(&self, limits: Limits) -> Result<Snapshot, StoreError> {
-        let mut tx = self.readers().begin().await?;
+        let mut moment = self.readers().snapshot().await?;
+        let mut tx = moment.tx();
         let mut snapshot = Snapshot { taken_at: limits.now, ..Snapshot::default() };
         snapshot.read_requests(&mut tx).await?;
         snapshot.read_accounts(&mut tx, limits).await?;
         snapshot.read_alerts(&mut tx, limits.now).await?;
         snapshot.read_deliveries(&mut tx).await?;
-        (snapshot.newest_event, snapshot.read_event) = sqlx::query_as(EVENTS).fetch_one(&mut *tx).await?;
+        (snapshot.newest_event, snapshot.read_event) = sql::query_as(EVENTS).fetch_one(&mut tx).await?;
         let job = |(name, ran, due): (String, Option<i64>, Option<i64>)| JobRow {
             name,
             ran_at: ran.map(Time::from_ms),
             due_at: due.map(Time::from_ms),
         };
         snapshot.jobs = rows(&mut tx, JOBS).await?.into_iter().map(job).collect();
-        // Nothing was written: to end it is all there is.
-        tx.rollback().await?;
+        moment.end().await?;
         Ok(snapshot)
     }
 }
 
-async fn rows<T>(tx: &mut SqliteConnection, sql: &'static str) -> Result<Vec<T>, StoreError>
+async fn rows<T>(tx: &mut Tx<'_>, sql: &'static str) -> Result<Vec<T>, StoreError>
 where
-    T: for<'r> FromRow<'r, sqlx::sqlite::SqliteRow> + Send + Unpin,
+    T: Shape + Send + Unpin,
 {
-    Ok(sqlx::query_as(AssertSqlSafe(sql)).fetch_all(tx).await?)
+    Ok(sql::query_as(sql).fetch_all(tx).await?)
 }
 
 impl Snapshot {
-    async fn read_requests(&mut self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
+    async fn read_requests(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let [links, unlinks] = &mut self.requests;
         let mut unlinking = None;
         for (state, count, since) in rows::<(String, i64, i64)>(tx, UNLINKS).await? {
@@ -221,11 +223,11 @@ impl Snapshot {
             links[state as usize] = count.unsigned_abs().saturating_sub(unlinks[state as usize]);
         }
         let initiating = StateKind::Initiating as usize;
-        let calling: i64 = sqlx::query_scalar(CALLING).fetch_one(&mut *tx).await?;
+        let calling: i64 = sql::query_scalar(CALLING).fetch_one(&mut *tx).await?;
         self.outcome_unknown = (links[initiating] + unlinks[initiating]).saturating_sub(calling.unsigned_abs());
-        let initiated: Option<i64> = sqlx::query_scalar(OLDEST_INITIATED).fetch_optional(&mut *tx).await?;
+        let initiated: Option<i64> = sql::query_scalar(OLDEST_INITIATED).fetch_optional(&mut *tx).await?;
         let oldest: Vec<(String, Option<i64>)> =
-            sqlx::query_as(OLDEST).bind(bulk::json(&WAITING.map(StateKind::as_str))).fetch_all(&mut *tx).await?;
+            sql::query_as(OLDEST).bind(bulk::json(&WAITING.map(StateKind::as_str))).fetch_all(&mut *tx).await?;
         let of =
             |state: StateKind| oldest.iter().find(|(word, _)| word == state.as_str()).and_then(|(_, since)| *since);
         let us = [of(StateKind::Requested), of(StateKind::Initiating)].into_iter().flatten().min();
@@ -235,21 +237,21 @@ impl Snapshot {
         Ok(())
     }
 
-    async fn read_accounts(&mut self, tx: &mut SqliteConnection, limits: Limits) -> Result<(), StoreError> {
+    async fn read_accounts(&mut self, tx: &mut Tx<'_>, limits: Limits) -> Result<(), StoreError> {
         let count = |count: i64| count.unsigned_abs();
         let before = limits.overdue_before.ms();
-        self.overdue = count(sqlx::query_scalar(OVERDUE).bind(before).fetch_one(&mut *tx).await?);
-        let oldest: Option<i64> = sqlx::query_scalar(OLDEST_DUE).fetch_one(&mut *tx).await?;
+        self.overdue = count(sql::query_scalar(OVERDUE).bind(before).fetch_one(&mut *tx).await?);
+        let oldest: Option<i64> = sql::query_scalar(OLDEST_DUE).fetch_one(&mut *tx).await?;
         self.oldest_due = oldest.map(Time::from_ms);
-        self.without_token = count(sqlx::query_scalar(WITHOUT_TOKEN).fetch_one(&mut *tx).await?);
+        self.without_token = count(sql::query_scalar(WITHOUT_TOKEN).fetch_one(&mut *tx).await?);
         let today = limits.now.beijing_day();
-        self.budget_exhausted = count(sqlx::query_scalar(BUDGET_EXHAUSTED).bind(today).fetch_one(&mut *tx).await?);
+        self.budget_exhausted = count(sql::query_scalar(BUDGET_EXHAUSTED).bind(today).fetch_one(&mut *tx).await?);
         Ok(())
     }
 
-    async fn read_alerts(&mut self, tx: &mut SqliteConnection, now: Time) -> Result<(), StoreError> {
+    async fn read_alerts(&mut self, tx: &mut Tx<'_>, now: Time) -> Result<(), StoreError> {
         let kinds = bulk::json(&GateKind::ALL.map(GateKind::as_str));
-        let gates: Vec<(String, i64)> = sqlx::query_as(GATES).bind(kinds).bind(now.ms()).fetch_all(&mut *tx).await?;
+        let gates: Vec<(String, i64)> = sql::query_as(GATES).bind(kinds).bind(now.ms()).fetch_all(&mut *tx).await?;
         self.gates = gates.into_iter().map(|(kind, count)| (kind, count.unsigned_abs())).collect();
         let alerts = rows::<(String, String, i64)>(tx, ALERTS).await?;
         self.alerts = alerts.into_iter().map(|(rule, state, count)| ((rule, state), count.unsigned_abs())).collect();
@@ -258,7 +260,7 @@ impl Snapshot {
         Ok(())
     }
 
-    async fn read_deliveries(&mut self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
+    async fn read_deliveries(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         for (channel, count, oldest) in rows::<(String, i64, i64)>(tx, PENDING).await? {
             let owed = self.owed.entry(channel).or_default();
             (owed.pending, owed.oldest) = (count.unsigned_abs(), Some(Time::from_ms(oldest)));
@@ -272,10 +274,8 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{QueryBuilder, Sqlite};
-
     use super::*;
-    use crate::store::{Location, Role};
+    use crate::store::{Location, Role, sql::QueryBuilder};
 
     #[tokio::test]
     async fn no_figure_reads_a_row_of_every_request_account_alert_or_delivery() {
@@ -299,7 +299,7 @@ mod tests {
             EVENTS,
         ];
         for sql in statements {
-            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
+            let mut query: QueryBuilder = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             let steps: Vec<(i64, i64, i64, String)> =
                 query.push(sql).build_query_as().fetch_all(store.readers()).await.unwrap();
             // A covering index of what is counted may be read to its end; the list of words and the row of the

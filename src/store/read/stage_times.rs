@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value};
-use sqlx::{FromRow, QueryBuilder, Sqlite};
+use sqlx::FromRow;
 
 use super::request_page::{self, RequestFilter};
 use crate::{
@@ -13,7 +13,10 @@ use crate::{
         stage_durations::{Ended, Measured, life_ended, stage_ended},
         time::Time,
     },
-    store::{Store, StoreError, bulk},
+    store::{
+        Store, StoreError, bulk,
+        sql::{self, JsonText, QueryBuilder},
+    },
 };
 
 /// Settled requests that are looked at for one report, the newest: a second's work, however many there are.
@@ -104,7 +107,7 @@ struct Settled {
     kind: String,
     account: String,
     requested_at: i64,
-    #[sqlx(json)]
+    #[sqlx(try_from = "JsonText")]
     labels: Map<String, Value>,
 }
 
@@ -166,7 +169,7 @@ impl Store {
     }
 
     async fn settled(&self, filter: &RequestFilter, limit: usize) -> Result<Vec<Settled>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(SETTLED);
+        let mut query: QueryBuilder = QueryBuilder::new(SETTLED);
         request_page::push(&mut query, filter, None, u32::try_from(limit).unwrap_or(u32::MAX));
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
     }
@@ -174,7 +177,7 @@ impl Store {
     async fn measure(&self, page: &[Settled], sample: &Sample, gathered: &mut Gathered) -> Result<(), StoreError> {
         let until = sample.until.map_or(i64::MAX, Time::ms);
         let ids: Vec<&str> = page.iter().map(|request| request.id.as_str()).collect();
-        let moves: Vec<Move> = sqlx::query_as(MOVES).bind(bulk::json(&ids)).fetch_all(self.readers()).await?;
+        let moves: Vec<Move> = sql::query_as(MOVES).bind(bulk::json(&ids)).fetch_all(self.readers()).await?;
         for one in moves.iter().filter(|one| one.entered_at < until) {
             let Some(request) = usize::try_from(one.place).ok().and_then(|place| page.get(place)) else { continue };
             for (stretch, how, took) in ended(request, one) {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     domain::time::Time,
-    store::{Store, StoreError, bulk},
+    store::{Store, StoreError, bulk, sql},
 };
 
 /// The daemon that runs, or else the last one that ran: the row of `v_daemon`.
@@ -164,68 +164,66 @@ const COPY: &str = "
 impl Store {
     /// The daemon that runs or ran last; `None` when none ever did.
     pub async fn daemon(&self) -> Result<Option<DaemonView>, StoreError> {
-        Ok(sqlx::query_as(DAEMON).fetch_optional(self.readers()).await?)
+        Ok(sql::query_as(DAEMON).fetch_optional(self.readers()).await?)
     }
 
     /// The request that has stood longest in each of these states; open ones.
     pub async fn longest_in(&self, states: &[&str]) -> Result<Vec<Longest>, StoreError> {
-        Ok(sqlx::query_as(LONGEST).bind(bulk::json(states)).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(LONGEST).bind(bulk::json(states)).fetch_all(self.readers()).await?)
     }
 
     /// How many accounts are known.
     pub async fn count_accounts(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar(ACCOUNTS).fetch_one(self.readers()).await?)
+        Ok(sql::query_scalar(ACCOUNTS).fetch_one(self.readers()).await?)
     }
 
     /// Accounts that cannot be read, by cause.
     pub async fn unread_causes(&self) -> Result<Vec<UnreadCause>, StoreError> {
-        Ok(sqlx::query_as(UNREAD).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(UNREAD).fetch_all(self.readers()).await?)
     }
 
     /// How many accounts could not be read since then, or longer.
     pub async fn count_unread_since(&self, since: Time) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar(UNREAD_SINCE).bind(since.ms()).fetch_one(self.readers()).await?)
+        Ok(sql::query_scalar(UNREAD_SINCE).bind(since.ms()).fetch_one(self.readers()).await?)
     }
 
     /// Suspended accounts, by cause.
     pub async fn suspended_causes(&self) -> Result<Vec<SuspendedCause>, StoreError> {
-        Ok(sqlx::query_as(SUSPENDED).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(SUSPENDED).fetch_all(self.readers()).await?)
     }
 
     /// Accounts whose calls are held back because they were refused.
     pub async fn calls_held(&self) -> Result<CallsHeld, StoreError> {
-        Ok(sqlx::query_as(CALLS_HELD).fetch_one(self.readers()).await?)
+        Ok(sql::query_as(CALLS_HELD).fetch_one(self.readers()).await?)
     }
 
     /// Closed gates, by cause.
     pub async fn gate_figures(&self, now: Time) -> Result<Vec<GateFigures>, StoreError> {
-        Ok(sqlx::query_as(GATES).bind(now.ms()).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(GATES).bind(now.ms()).fetch_all(self.readers()).await?)
     }
 
     /// Open alerts, by reason and state.
     pub async fn count_alerts(&self) -> Result<Vec<AlertCount>, StoreError> {
-        Ok(sqlx::query_as(ALERTS).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(ALERTS).fetch_all(self.readers()).await?)
     }
 
     /// When the copy was made that this database is, while no daemon has started on it.
     pub async fn copy_waiting(&self) -> Result<Option<String>, StoreError> {
-        Ok(sqlx::query_scalar(COPY).fetch_optional(self.readers()).await?)
+        Ok(sql::query_scalar(COPY).fetch_optional(self.readers()).await?)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{QueryBuilder, Sqlite};
-
     use super::*;
-    use crate::store::{Location, Role};
+    use crate::store::{Location, Role, sql::QueryBuilder};
 
     #[tokio::test]
     async fn no_figure_reads_a_row_of_every_request_account_or_alert() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
         for sql in [LONGEST, ACCOUNTS, UNREAD, UNREAD_SINCE, SUSPENDED, CALLS_HELD, ALERTS] {
-            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
+            let mut query: QueryBuilder = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             let steps: Vec<(i64, i64, i64, String)> =
                 query.push(sql).build_query_as().fetch_all(store.readers()).await.unwrap();
             // A covering index of what is counted may be read to its end; the subquery of the alerts is few rows.

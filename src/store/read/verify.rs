@@ -10,7 +10,11 @@ use crate::{
         history::{Identity, Replay, Step, hex},
         time::Time,
     },
-    store::{Store, StoreError, file::location::lone_reader},
+    store::{
+        Store, StoreError,
+        file::location::lone_reader,
+        sql::{self, Tx},
+    },
 };
 
 /// Requests replayed in one read: a few milliseconds in which the log cannot be folded into the file.
@@ -77,7 +81,10 @@ impl Store {
         let mut found = structure(&mut connection).await?;
         let mut after = String::new();
         while found.len() < limit {
-            let Some(last) = replay_page(&mut connection, &after, &mut found).await? else { break };
+            let mut moment = connection.begin().await?;
+            let page = replay_page(&mut Tx::Sqlite(&mut moment), &after, &mut found).await?;
+            moment.commit().await?;
+            let Some(last) = page else { break };
             after = last;
         }
         found.truncate(limit);
@@ -100,16 +107,10 @@ async fn structure(connection: &mut SqliteConnection) -> Result<Vec<Damage>, Sto
 }
 
 /// Replays the requests after `after`, all as of one moment; answers the last of them, none at the end.
-async fn replay_page(
-    connection: &mut SqliteConnection,
-    after: &str,
-    found: &mut Vec<Damage>,
-) -> Result<Option<String>, StoreError> {
-    let mut moment = connection.begin().await?;
-    let requests: Vec<Told> = sqlx::query_as(REQUESTS).bind(after).bind(PAGE).fetch_all(&mut *moment).await?;
+async fn replay_page(tx: &mut Tx<'_>, after: &str, found: &mut Vec<Damage>) -> Result<Option<String>, StoreError> {
+    let requests: Vec<Told> = sql::query_as(REQUESTS).bind(after).bind(PAGE).fetch_all(&mut *tx).await?;
     let Some(last) = requests.last().map(|request| request.id.clone()) else { return Ok(None) };
-    let steps: Vec<StepRow> = sqlx::query_as(STEPS).bind(after).bind(&last).fetch_all(&mut *moment).await?;
-    moment.commit().await?;
+    let steps: Vec<StepRow> = sql::query_as(STEPS).bind(after).bind(&last).fetch_all(&mut *tx).await?;
     let mut steps = steps.iter().peekable();
     for request in &requests {
         let identity = request.identity();

@@ -2,14 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sqlx::{FromRow, QueryBuilder, Sqlite};
+use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use super::{
     request_page::{self, RequestFilter},
     window::{Counted, LOOKED_MAX, Looked},
 };
-use crate::store::{Store, StoreError};
+use crate::store::{
+    Store, StoreError,
+    sql::{self, Flag, JsonText, QueryBuilder},
+};
 
 /// Rows in one page: a read transaction must stay short, or the log cannot be folded into the file.
 const PAGE: u32 = 1_000;
@@ -29,17 +32,20 @@ pub struct RequestView {
     pub requested_at: String,
     pub finished_at: Option<String>,
     pub attempt: i64,
+    #[sqlx(try_from = "Flag")]
     pub outcome_unknown: bool,
     pub errcode: Option<i64>,
     pub errmsg: Option<String>,
     pub next_check_at: Option<String>,
     pub retry_of: Option<String>,
-    #[sqlx(json)]
+    #[sqlx(try_from = "JsonText")]
     #[schema(value_type = std::collections::HashMap<String, String>)]
     pub labels: Map<String, Value>,
     pub failure: Option<String>,
     pub key: Option<String>,
+    #[sqlx(try_from = "Flag")]
     pub notify_users: bool,
+    #[sqlx(try_from = "Flag")]
     pub show_profile: bool,
     pub seen_status: Option<i64>,
     pub called_at: Option<String>,
@@ -168,7 +174,7 @@ impl Store {
         upto: Option<&str>,
         limit: u32,
     ) -> Result<Vec<RequestView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
+        let mut query: QueryBuilder = QueryBuilder::new(REQUEST_COLUMNS);
         request_page::push(&mut query, filter, upto, limit);
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
     }
@@ -193,7 +199,7 @@ impl Store {
     pub async fn count_requests(&self, filter: &RequestFilter, most: u32) -> Result<Counted, StoreError> {
         let all = RequestFilter { after: None, ..filter.clone() };
         let upto = request_page::edge(self.readers(), &all, most).await?;
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("");
+        let mut query: QueryBuilder = QueryBuilder::new("");
         request_page::push_count(&mut query, &all, upto.as_deref(), most.saturating_add(1));
         let count: i64 = query.build_query_scalar().fetch_one(self.readers()).await?;
         let most = u64::from(most);
@@ -203,14 +209,14 @@ impl Store {
 
     /// One request as people see it.
     pub async fn request_view(&self, id: &str) -> Result<Option<RequestView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
+        let mut query: QueryBuilder = QueryBuilder::new(REQUEST_COLUMNS);
         query.push(" AND id = ").push_bind(id);
         Ok(query.build_query_as().fetch_optional(self.readers()).await?)
     }
 
     /// Many requests as people see them, in no order.
     pub async fn request_views(&self, ids: &[String]) -> Result<Vec<RequestView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
+        let mut query: QueryBuilder = QueryBuilder::new(REQUEST_COLUMNS);
         query.push(" AND id IN (SELECT j.value FROM json_each(");
         query.push_bind(crate::store::bulk::json(ids)).push(") AS j)");
         Ok(query.build_query_as().fetch_all(self.readers()).await?)
@@ -221,7 +227,7 @@ impl Store {
         const SQL: &str = "
             SELECT request_id, seq, from_state, to_state, at, cause, status, errcode, detail, hash
             FROM v_transition WHERE request_id = $1 ORDER BY seq";
-        Ok(sqlx::query_as(SQL).bind(id).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(SQL).bind(id).fetch_all(self.readers()).await?)
     }
 
     /// Conflicts, newest first, at most `limit`: all or the unresolved ones, of all requests or of one.
@@ -236,7 +242,7 @@ impl Store {
         program: Option<&str>,
         limit: u32,
     ) -> Result<Vec<ProgramView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
+        let mut query: QueryBuilder = QueryBuilder::new(
             "SELECT account, program, username, status, nickname, headimg_url, email, source, selected,
                     nearby_display_status, released, copy_verify_status, func_infos, first_seen_at, last_seen_at,
                     gone_at, status_since, item
@@ -254,13 +260,13 @@ impl Store {
     /// How many requests stand in each state.
     pub async fn count_by_state(&self) -> Result<Vec<(String, i64)>, StoreError> {
         const SQL: &str = "SELECT state, count(*) FROM request GROUP BY state ORDER BY state";
-        Ok(sqlx::query_as(SQL).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(SQL).fetch_all(self.readers()).await?)
     }
 
     /// The latest events after a sequence number, newest first.
     pub async fn latest_events(&self, after: i64, limit: u32) -> Result<Vec<EventView>, StoreError> {
         const SQL: &str = "SELECT seq, type, subject, at, data FROM outbox WHERE seq > $1 ORDER BY seq DESC LIMIT $2";
-        Ok(sqlx::query_as(SQL).bind(after).bind(limit).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(SQL).bind(after).bind(limit).fetch_all(self.readers()).await?)
     }
 
     /// Open requests that have stood longest in a state that waits for a person.
@@ -276,7 +282,7 @@ impl Store {
                     SELECT r.id, r.since FROM request AS r INDEXED BY request_waiting
                     WHERE r.state = 'awaiting_program_admin' AND r.finished_at IS NULL ORDER BY r.since LIMIT $1))
             ORDER BY since LIMIT $1";
-        let ids: Vec<String> = sqlx::query_scalar(SQL).bind(limit).fetch_all(self.readers()).await?;
+        let ids: Vec<String> = sql::query_scalar(SQL).bind(limit).fetch_all(self.readers()).await?;
         let mut rows = self.request_views(&ids).await?;
         rows.sort_by(|one, other| one.since.cmp(&other.since));
         Ok(rows)
@@ -284,7 +290,7 @@ impl Store {
 
     /// The request that was asked for with this key.
     pub async fn request_by_key(&self, key: &str) -> Result<Option<RequestView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(REQUEST_COLUMNS);
+        let mut query: QueryBuilder = QueryBuilder::new(REQUEST_COLUMNS);
         query.push(" AND key = ").push_bind(key);
         Ok(query.build_query_as().fetch_optional(self.readers()).await?)
     }

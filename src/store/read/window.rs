@@ -1,9 +1,10 @@
 //! Pages of what no index has together: a page looks at so many rows and no further, and says how far it has come, so that
 //! an answer is soon there whatever is asked for. A page may be short, or empty, and the next one goes on.
 
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
-
-use crate::store::StoreError;
+use crate::store::{
+    StoreError,
+    sql::{Pool, QueryBuilder},
+};
 
 /// Rows that one page looks at, at most, where each has to be read to know whether it matches.
 pub(super) const LOOKED_MAX: u32 = 6_000;
@@ -46,12 +47,12 @@ pub(super) struct Source {
 
 impl Source {
     /// Pushes the table, and the conditions that its index knows.
-    pub(super) fn push(&self, query: &mut QueryBuilder<Sqlite>) {
+    pub(super) fn push(&self, query: &mut QueryBuilder) {
         query.push(self.from);
         self.push_values(query);
     }
 
-    pub(super) fn push_values(&self, query: &mut QueryBuilder<Sqlite>) {
+    pub(super) fn push_values(&self, query: &mut QueryBuilder) {
         for (before, value) in &self.values {
             query.push(*before).push_bind(value.clone());
         }
@@ -60,7 +61,7 @@ impl Source {
     /// Pushes what the page is of: behind `after`, and no further than `upto`.
     pub(super) fn push_span(
         &self,
-        query: &mut QueryBuilder<Sqlite>,
+        query: &mut QueryBuilder,
         order: Order,
         (after, upto): (Option<&str>, Option<&str>),
     ) {
@@ -75,7 +76,7 @@ impl Source {
         }
     }
 
-    pub(super) fn push_order(&self, query: &mut QueryBuilder<Sqlite>, order: Order) {
+    pub(super) fn push_order(&self, query: &mut QueryBuilder, order: Order) {
         query.push(" ORDER BY ").push(self.key).push(if order == Order::Rising { "" } else { " DESC" });
     }
 }
@@ -83,7 +84,7 @@ impl Source {
 /// The key up to which a page behind `after` looks, so that at most `looked` rows of all sources are looked at; `None` where
 /// that is all there is.
 pub(super) async fn edge(
-    readers: &SqlitePool,
+    readers: &Pool,
     sources: &[Source],
     order: Order,
     after: Option<&str>,
@@ -92,7 +93,7 @@ pub(super) async fn edge(
     let each = looked / u32::try_from(sources.len()).unwrap_or(u32::MAX).max(1);
     // The nearest of all: behind it one of them has rows that nobody looked at.
     let nearest = if order == Order::Rising { "min" } else { "max" };
-    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT ");
+    let mut query: QueryBuilder = QueryBuilder::new("SELECT ");
     query.push(nearest).push("(key) FROM (SELECT NULL AS key");
     for source in sources {
         query.push(" UNION ALL SELECT key FROM (SELECT ").push(source.key).push(" AS key FROM ");
@@ -195,7 +196,7 @@ mod tests {
                     Ok(())
                 })
             });
-            let store = Store { readers: pool.connect_lazy_with(options), ..store };
+            let store = Store { readers: Pool::Sqlite(pool.connect_lazy_with(options)), ..store };
             Self { most, _folder: folder, store, steps }
         }
 

@@ -1,7 +1,5 @@
 //! New requests: those that exist already are answered with what exists, the others are inserted.
 
-use sqlx::SqliteConnection;
-
 use super::{
     accounts,
     action::{self, Action},
@@ -18,7 +16,7 @@ use crate::{
         request::Request,
         time::Time,
     },
-    store::{Store, StoreError},
+    store::{Store, StoreError, sql::Tx},
 };
 
 /// So many new requests at once are a deed each.
@@ -36,7 +34,7 @@ struct Accept {
 impl WriteCommand for Accept {
     type Answer = Vec<Accepted>;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<Accepted>, StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<Vec<Accepted>, StoreError> {
         let Self { requests, urgency, by, now, page } = self;
         let (urgency, now) = (*urgency, *now);
         let asks: Vec<Ask<'_>> = requests.iter().map(Ask::from).collect();

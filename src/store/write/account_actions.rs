@@ -1,7 +1,5 @@
 //! Operator actions on many accounts at once: suspend, resume, check. The daemon notices within a second.
 
-use sqlx::SqliteConnection;
-
 use super::{
     action::{self, Action},
     bulk_action::{self, BulkPage},
@@ -12,7 +10,10 @@ use crate::{
         action::{ActionKind, By},
         time::Time,
     },
-    store::{Store, StoreError, bulk},
+    store::{
+        Store, StoreError, bulk,
+        sql::{self, Tx},
+    },
 };
 
 /// Accounts changed in one transaction: some tens of milliseconds of the writer's time.
@@ -118,7 +119,7 @@ impl Store {
 
     /// Those of these accounts for whose look nobody waits, or nobody any more.
     pub async fn accounts_unasked(&self, accounts: &[String]) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar(UNASKED).bind(bulk::json(accounts)).fetch_all(self.readers()).await?)
+        Ok(sql::query_scalar(UNASKED).bind(bulk::json(accounts)).fetch_all(self.readers()).await?)
     }
 }
 
@@ -136,7 +137,7 @@ struct TellAccounts {
 impl WriteCommand for TellAccounts {
     type Answer = Vec<String>;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<Vec<String>, StoreError> {
         let Self { word, accounts, since, by, now, page } = self;
         let (kind, statements): (_, &[&'static str]) = match word {
             Word::Suspend => (ActionKind::Suspend, &[SUSPEND]),
@@ -146,11 +147,11 @@ impl WriteCommand for TellAccounts {
         };
         let mut changed: Vec<String> = Vec::with_capacity(accounts.len());
         for sql in statements {
-            let query = sqlx::query_scalar(*sql).bind(bulk::json(accounts)).bind(now.ms()).bind(since.map(Time::ms));
+            let query = sql::query_scalar(*sql).bind(bulk::json(accounts)).bind(now.ms()).bind(since.map(Time::ms));
             changed.extend(query.fetch_all(&mut *tx).await?);
         }
         if !changed.is_empty() {
-            sqlx::query(WAKE).bind(bulk::json(&changed)).bind(now.ms()).execute(&mut *tx).await?;
+            sql::query(WAKE).bind(bulk::json(&changed)).bind(now.ms()).execute(&mut *tx).await?;
             action::add(tx, &Action::of_each(kind, &changed, by, *now)).await?;
         }
         if let Some(page) = page {

@@ -1,9 +1,6 @@
 //! Rows of `account`: whether we may call, when we look next, what the last listing was. The due time of
 //! an account with an open request is never lost.
 
-use rusqlite::params;
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
-
 use super::urgency::Urgency;
 use crate::{
     domain::{id::AccountId, time::Time},
@@ -12,6 +9,7 @@ use crate::{
         account_row::{AccountRow, AccountUpdate, UpdateRow, select_accounts},
         bulk, decode,
         executor::Db,
+        sql::{self, Row, Tx, args},
         tables::ACCOUNT,
     },
 };
@@ -137,10 +135,10 @@ impl Store {
     /// [`StoreError`] when nothing can be read.
     pub async fn due_accounts(&self, after: (i64, i64), limit: u32) -> Result<DuePage, StoreError> {
         let (due, row) = after;
-        let mut page = sqlx::query(DUE_AT).bind(due).bind(row).bind(limit).fetch_all(self.readers()).await?;
+        let mut page = sql::query(DUE_AT).bind(due).bind(row).bind(limit).fetch_all(self.readers()).await?;
         let rest = limit.saturating_sub(u32::try_from(page.len()).unwrap_or(limit));
         if rest > 0 {
-            page.extend(sqlx::query(DUE_LATER).bind(due).bind(rest).fetch_all(self.readers()).await?);
+            page.extend(sql::query(DUE_LATER).bind(due).bind(rest).fetch_all(self.readers()).await?);
         }
         let is_full = u32::try_from(page.len()).unwrap_or(limit) >= limit;
         Ok(DuePage { next: page.last().filter(|_| is_full).and_then(place), accounts: self.legal(&page) })
@@ -151,7 +149,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn accounts(&self, names: &[String]) -> Result<Vec<Account>, StoreError> {
-        Ok(self.legal(&sqlx::query(BY_NAME).bind(bulk::json(names)).fetch_all(self.readers()).await?))
+        Ok(self.legal(&sql::query(BY_NAME).bind(bulk::json(names)).fetch_all(self.readers()).await?))
     }
 
     /// Writes, ahead of the polls they announce, when each account is due next and what its budget is then. Answers the rows
@@ -168,7 +166,7 @@ impl Store {
 
 /// The place of a row in the order of due times. Whatever is no number comes after all numbers, and nothing after it is
 /// legal.
-fn place(row: &SqliteRow) -> Option<(i64, i64)> {
+fn place(row: &Row) -> Option<(i64, i64)> {
     let (due, id) = (decode::column::<i64>(row, "next_check_at"), decode::column(row, "id")?);
     match due {
         Some(due) => Some((due, id)),
@@ -199,7 +197,7 @@ pub(super) fn update(db: Db<'_>, update: &AccountUpdate) -> Result<(), StoreErro
     }
     db.execute(
         UPDATE,
-        params![
+        args![
             row.account,
             row.next,
             row.asked,
@@ -232,12 +230,12 @@ pub(super) fn known(db: Db<'_>, account: &AccountId) -> Result<Option<Account>, 
 
 /// Makes accounts due now, and known when they were not.
 pub(super) async fn make_due(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx<'_>,
     accounts: &[&str],
     urgency: Urgency,
     now: Time,
 ) -> Result<(), StoreError> {
-    sqlx::query(MAKE_DUE).bind(bulk::json(accounts)).bind(now.ms()).bind(urgency.flag()).execute(tx).await?;
+    sql::query(MAKE_DUE).bind(bulk::json(accounts)).bind(now.ms()).bind(urgency.flag()).execute(tx).await?;
     Ok(())
 }
 
@@ -251,17 +249,15 @@ pub(super) fn wake(db: Db<'_>, accounts: &[(String, bool)], now: Time) -> Result
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{QueryBuilder, Sqlite};
-
     use super::*;
-    use crate::store::{Location, Role};
+    use crate::store::{Location, Role, sql::QueryBuilder};
 
     #[tokio::test]
     async fn a_page_of_a_start_begins_where_the_last_one_ended_and_not_at_the_beginning_of_its_moment() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
         for (sql, wanted) in [(DUE_AT, "(next_check_at=? AND rowid>?)"), (DUE_LATER, "(next_check_at>?)")] {
-            let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("EXPLAIN QUERY PLAN ");
+            let mut query: QueryBuilder = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             let steps: Vec<(i64, i64, i64, String)> =
                 query.push(sql).build_query_as().fetch_all(store.readers()).await.unwrap();
             assert!(steps.len() == 1 && steps[0].3.ends_with(wanted), "it must not sort either: {steps:#?}");

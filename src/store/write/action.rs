@@ -2,14 +2,13 @@
 
 use serde::Serialize;
 use serde_json::json;
-use sqlx::SqliteConnection;
 
 use crate::{
     domain::{
         action::{ActionKind, By},
         time::Time,
     },
-    store::{Store, StoreError, bulk, executor::Db, row_id::new_id},
+    store::{Store, StoreError, bulk, executor::Db, row_id::new_id, sql::Tx},
 };
 
 /// A deed that is done.
@@ -86,7 +85,7 @@ const ADD: &str = "
     FROM jsonb_each(?1) AS j";
 
 /// Writes deeds within the transaction that does them.
-pub(super) async fn add(tx: &mut SqliteConnection, actions: &[Action]) -> Result<(), StoreError> {
+pub(super) async fn add(tx: &mut Tx<'_>, actions: &[Action]) -> Result<(), StoreError> {
     bulk::execute(tx, ADD, actions).await.map(drop)
 }
 

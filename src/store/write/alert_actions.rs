@@ -1,7 +1,5 @@
 //! Operator actions on alerts and dead letters: acknowledge, snooze, resolve, resend.
 
-use sqlx::SqliteConnection;
-
 use super::{
     action::{self, Action},
     bulk_action::{self, BulkPage},
@@ -13,7 +11,10 @@ use crate::{
         alert_state::AlertState,
         time::Time,
     },
-    store::{Store, StoreError, bulk},
+    store::{
+        Store, StoreError, bulk,
+        sql::{self, Tx},
+    },
 };
 
 // Whoever has taken it is not told of it again.
@@ -124,7 +125,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn alert_version(&self, id: &str) -> Result<Option<i64>, StoreError> {
-        Ok(sqlx::query_scalar(VERSION).bind(id).fetch_optional(self.readers()).await?)
+        Ok(sql::query_scalar(VERSION).bind(id).fetch_optional(self.readers()).await?)
     }
 
     /// [`Self::change_alerts`] for a page of an action on many.
@@ -186,9 +187,9 @@ struct Change {
 impl WriteCommand for Change {
     type Answer = Vec<String>;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<Vec<String>, StoreError> {
         let Self { sql, kind, ids, version, at, by, now, page } = self;
-        let query = sqlx::query_scalar(*sql).bind(bulk::json(ids)).bind(at.ms());
+        let query = sql::query_scalar(*sql).bind(bulk::json(ids)).bind(at.ms());
         let query = query.bind(&by.actor.name).bind(&by.reason).bind(version);
         let changed: Vec<String> = query.fetch_all(&mut *tx).await?;
         action::add(tx, &Action::of_each(*kind, &changed, by, *now)).await?;
@@ -211,13 +212,13 @@ struct Retry {
 impl WriteCommand for Retry {
     type Answer = u64;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
         let Self { channel, ids, by, now } = self;
         let query = match ids {
-            Some(ids) => sqlx::query(RETRY_SOME).bind(channel).bind(now.ms()).bind(bulk::json(ids)),
-            None => sqlx::query(RETRY).bind(channel).bind(now.ms()).bind(RETRY_MAX),
+            Some(ids) => sql::query(RETRY_SOME).bind(channel).bind(now.ms()).bind(bulk::json(ids)),
+            None => sql::query(RETRY).bind(channel).bind(now.ms()).bind(RETRY_MAX),
         };
-        let retried = query.execute(&mut *tx).await?.rows_affected();
+        let retried = query.execute(&mut *tx).await?;
         if retried > 0 {
             action::add(tx, &[Action::of(ActionKind::RetryDeliveries, channel, by, *now).touching(retried)]).await?;
         }

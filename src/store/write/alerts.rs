@@ -1,7 +1,7 @@
 //! Alerts as alerting keeps them: what is open, what is due to be sent, and how all of it is written at once.
 
 use serde::Serialize;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use super::{
     record::{self, Event},
@@ -16,6 +16,7 @@ use crate::{
         Store, StoreError,
         decode::{self, Table},
         executor::Db,
+        sql::{self, Tx},
     },
 };
 
@@ -263,7 +264,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nothing was written.
     pub async fn resume_alerting(&self, policy: String, now: Time) -> Result<i64, StoreError> {
-        let row = sqlx::query(STANDS).fetch_optional(self.readers()).await?;
+        let row = sql::query(STANDS).fetch_optional(self.readers()).await?;
         // One that is not legal tells nothing: all is looked at once more, and no channel gets an event twice.
         let stands: Option<(i64, String)> = decode::legible(row.as_slice(), WATCH).pop();
         let seq = stands.as_ref().map_or(0, |(seq, _)| *seq);
@@ -285,11 +286,11 @@ struct BeginWatch {
 impl WriteCommand for BeginWatch {
     type Answer = ();
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let Self { seq, policy, now } = self;
-        sqlx::query(BEGIN).bind(policy).bind(seq).execute(&mut *tx).await?;
-        sqlx::query(TELL_AGAIN).bind(now.ms()).execute(&mut *tx).await?;
-        sqlx::query(LOOK_AGAIN).bind(now.ms()).execute(tx).await?;
+        sql::query(BEGIN).bind(policy).bind(seq).execute(&mut *tx).await?;
+        sql::query(TELL_AGAIN).bind(now.ms()).execute(&mut *tx).await?;
+        sql::query(LOOK_AGAIN).bind(now.ms()).execute(tx).await?;
         Ok(())
     }
 }

@@ -12,7 +12,11 @@ use crate::{
         identity::{Role, Scope},
         time::Time,
     },
-    store::{Store, StoreError, bulk, executor::Db},
+    store::{
+        Store, StoreError, bulk,
+        executor::Db,
+        sql::{self, JsonText},
+    },
 };
 
 /// How exactly it is known when a token was used.
@@ -49,7 +53,7 @@ pub struct KnownApiToken {
     /// The role of the user whose it is; `None` for one that was made on the machine.
     pub user_role: Option<String>,
     /// The words of its scopes.
-    #[sqlx(json)]
+    #[sqlx(try_from = "JsonText")]
     pub scopes: Vec<String>,
     /// SHA-256 of the whole token.
     pub digest: Vec<u8>,
@@ -74,7 +78,7 @@ pub struct ApiTokenView {
     pub id: String,
     pub name: String,
     pub role: String,
-    #[sqlx(json)]
+    #[sqlx(try_from = "JsonText")]
     pub scopes: Vec<String>,
     pub user: Option<String>,
     pub created_at: String,
@@ -138,7 +142,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn known_api_token(&self, id: &str) -> Result<Option<KnownApiToken>, StoreError> {
-        Ok(sqlx::query_as(KNOWN).bind(id).fetch_optional(self.readers()).await?)
+        Ok(sql::query_as(KNOWN).bind(id).fetch_optional(self.readers()).await?)
     }
 
     /// Writes that a token is used.
@@ -154,7 +158,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn api_tokens(&self, user: Option<&str>) -> Result<Vec<ApiTokenView>, StoreError> {
-        Ok(sqlx::query_as(LIST).bind(user).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(LIST).bind(user).fetch_all(self.readers()).await?)
     }
 
     /// Revokes a token by its name or id, of this user or of anybody; whether there was one.

@@ -1,7 +1,5 @@
 //! Rows of `authorizer`: accounts that have authorized the platform, their sealed tokens, and what they allow.
 
-use rusqlite::Row;
-
 use super::{
     authorization::{gone, judge, resume},
     component::NewToken,
@@ -19,6 +17,7 @@ use crate::{
         BadRow, Store, StoreError,
         decode::{self, Cells},
         executor::Db,
+        sql::{CellError, RowRef},
         tables::AUTHORIZER,
     },
 };
@@ -328,11 +327,11 @@ struct Raw {
     forced_at: Option<i64>,
 }
 
-fn read(row: &Row<'_>) -> Result<AuthorizerRow, BadRow> {
+fn read(row: RowRef<'_>) -> Result<AuthorizerRow, BadRow> {
     decode::cells(row, AUTHORIZER, raw).and_then(AuthorizerRow::try_from)
 }
 
-fn raw(cells: &mut Cells<'_, '_>) -> rusqlite::Result<Raw> {
+fn raw(cells: &mut Cells<'_>) -> Result<Raw, CellError> {
     Ok(Raw {
         appid: cells.next()?,
         state: cells.next()?,

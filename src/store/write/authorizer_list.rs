@@ -96,7 +96,7 @@ impl Store {
     pub async fn give_up_lacking(&self, began: Time, now: Time) -> Result<usize, StoreError> {
         self.executor
             .write(move |db| {
-                let appid = |cells: &mut Cells<'_, '_>| cells.next::<String>();
+                let appid = |cells: &mut Cells<'_>| cells.next::<String>();
                 let lacking = db.all(LACKING_ALL, [began.ms()], |row| decode::cells(row, AUTHORIZER, appid))?;
                 let lacking = decode::legible_cells(lacking);
                 let errmsg = "the refresh token is lost, and the list of authorizers has no other";

@@ -1,9 +1,7 @@
 //! Actions on many: begun with all that the daemon needs to do them by itself, and how far each has come, written in the
 //! transaction of the deeds that a page of it is.
 
-use rusqlite::params;
 use serde_json::json;
-use sqlx::SqliteConnection;
 
 use super::action::Action;
 use crate::{
@@ -16,6 +14,7 @@ use crate::{
         executor::Db,
         read::bulk::{Choice, Preview},
         row_id::new_id,
+        sql::{self, Tx, args},
     },
 };
 
@@ -65,21 +64,19 @@ impl Store {
             (i64::try_from(preview.count).unwrap_or(i64::MAX), preview.cutoff.clone(), id.clone());
         let By { actor, reason, .. } = by;
         let write = move |db: Db<'_>| {
-            let whom = (&actor.name, actor.via.as_str(), &actor.token, &actor.address);
-            let what = (kind.as_str(), kind.subject().as_str(), &filter, count);
             db.execute(
                 BEGIN,
-                params![
+                args![
                     id,
                     now.ms(),
-                    whom.0,
-                    whom.1,
-                    whom.2,
-                    whom.3,
-                    what.0,
-                    what.1,
-                    what.2,
-                    what.3,
+                    actor.name,
+                    actor.via.as_str(),
+                    actor.token,
+                    actor.address,
+                    kind.as_str(),
+                    kind.subject().as_str(),
+                    filter,
+                    count,
                     reason,
                     arguments,
                     cutoff
@@ -132,7 +129,7 @@ impl Store {
         let (begun, By { actor, reason, .. }) = (id.clone(), by);
         let write = move |db: Db<'_>| {
             let (via, what, of) = (actor.via.as_str(), kind.as_str(), kind.subject().as_str());
-            let row = params![id, now.ms(), actor.name, via, actor.token, actor.address, what, of, reason];
+            let row = args![id, now.ms(), actor.name, via, actor.token, actor.address, what, of, reason];
             db.execute(BEGIN_BACKUP, row).map(drop)
         };
         self.executor.write(write).await?;
@@ -162,8 +159,8 @@ fn left_of(page: &BulkPage, done: u64) -> i64 {
 }
 
 /// Writes within the transaction of a page that so many of it are changed.
-pub(super) async fn advance(tx: &mut SqliteConnection, page: &BulkPage, done: u64) -> Result<(), StoreError> {
-    let query = sqlx::query(ADVANCE).bind(&page.action).bind(&page.position);
+pub(super) async fn advance(tx: &mut Tx<'_>, page: &BulkPage, done: u64) -> Result<(), StoreError> {
+    let query = sql::query(ADVANCE).bind(&page.action).bind(&page.position);
     query.bind(i64::try_from(done).unwrap_or(i64::MAX)).bind(left_of(page, done)).execute(tx).await?;
     Ok(())
 }

@@ -1,8 +1,6 @@
 //! Appends to the hash chain of every history, and keeps its head. Written links never change.
 
-use rusqlite::params;
 use serde::Serialize;
-use sqlx::SqliteConnection;
 
 use crate::{
     domain::{
@@ -11,7 +9,12 @@ use crate::{
         request::StateKind,
         time::Time,
     },
-    store::{BadRow, StoreError, bulk, codes, decode, executor::Db, tables::REQUEST},
+    store::{
+        BadRow, StoreError, bulk, codes, decode,
+        executor::Db,
+        sql::{Tx, args},
+        tables::REQUEST,
+    },
 };
 
 /// Where a history ends: what the next link is put on.
@@ -103,16 +106,15 @@ pub(super) fn head(db: Db<'_>, request: &str, version: i64) -> Result<Option<(i6
 
 /// Writes one transition of the request in this row.
 pub(super) fn put(db: Db<'_>, request: i64, link: &Link<'_>) -> Result<(), StoreError> {
-    let Transition { from_state, to_state, at, cause, status, errcode, detail, attempt, refusal, .. } = link.transition;
-    let Head { seq, hash } = &link.head;
-    let (from, to) = (from_state.map(codes::state), codes::state(*to_state));
-    let cause = codes::cause(*cause);
-    db.execute(PUT, params![at, request, seq, from, to, cause, status, errcode, detail, hash, attempt, refusal])
+    let Transition { at, status, errcode, detail, attempt, refusal, .. } = link.transition;
+    let (from, to) = (link.transition.from_state.map(codes::state), codes::state(link.transition.to_state));
+    let (step, hash, cause) = (link.head.seq, link.head.hash, codes::cause(link.transition.cause));
+    db.execute(PUT, args![*at, request, step, from, to, cause, *status, *errcode, *detail, hash, *attempt, *refusal])
         .map(drop)
 }
 
 /// Writes transitions.
-pub(super) async fn add(tx: &mut SqliteConnection, links: &[Link<'_>]) -> Result<(), StoreError> {
+pub(super) async fn add(tx: &mut Tx<'_>, links: &[Link<'_>]) -> Result<(), StoreError> {
     let rows: Vec<Row<'_>> = links.iter().map(Row::from).collect();
     bulk::execute(tx, ADD, &rows).await.map(drop)
 }

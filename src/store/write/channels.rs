@@ -1,12 +1,13 @@
 //! What is done to everything that waits for a channel: given up when an operator took the channel away, due at once when the
 //! calendar was stepped back.
 
-use sqlx::SqliteConnection;
-
 use super::writer::WriteCommand;
 use crate::{
     domain::time::Time,
-    store::{Store, StoreError, bulk},
+    store::{
+        Store, StoreError, bulk,
+        sql::{self, Tx},
+    },
 };
 
 /// Rows changed in one transaction, so that nobody waits long behind it.
@@ -69,8 +70,8 @@ struct CloseOthers {
 impl WriteCommand for CloseOthers {
     type Answer = u64;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
-        let query = sqlx::query_scalar(OF_OTHERS).bind(bulk::json(&self.configured)).bind(PAGE);
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
+        let query = sql::query_scalar(OF_OTHERS).bind(bulk::json(&self.configured)).bind(PAGE);
         let ids: Vec<String> = query.fetch_all(&mut *tx).await?;
         let rows: Vec<(String, &str)> = ids.into_iter().map(|id| (id, NOT_CONFIGURED)).collect();
         Ok(bulk::execute_apart(tx, CLOSE, &rows).await?.0)
@@ -87,9 +88,9 @@ struct Hasten {
 impl WriteCommand for Hasten {
     type Answer = u64;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
         let now = self.now.ms();
-        let query = sqlx::query_scalar(PUT_OFF).bind(&self.channel).bind(now).bind(PAGE);
+        let query = sql::query_scalar(PUT_OFF).bind(&self.channel).bind(now).bind(PAGE);
         let ids: Vec<String> = query.fetch_all(&mut *tx).await?;
         let rows: Vec<(String, i64)> = ids.into_iter().map(|id| (id, now)).collect();
         Ok(bulk::execute_apart(tx, HASTEN, &rows).await?.0)

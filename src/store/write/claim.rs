@@ -147,7 +147,7 @@ impl Store {
 }
 
 fn claim(db: Db<'_>, table: ClaimTable, appid: &str, claimant: &Claimant) -> Result<Claim, StoreError> {
-    let held = |cells: &mut Cells<'_, '_>| {
+    let held = |cells: &mut Cells<'_>| {
         cells.skip(1);
         Ok(Held { generation: cells.next()?, by: cells.next()?, until: cells.next()? })
     };

@@ -2,14 +2,13 @@
 //! impossible time becomes due now; what is said to have happened in the future happened now. (The time of a request's
 //! step is in its history, which nobody changes.)
 
-use sqlx::SqliteConnection;
-
 use super::writer::WriteCommand;
 use crate::{
     domain::time::Time,
     store::{
         Store, StoreError, bulk,
         decode::{self, Table},
+        sql::{self, Tx},
     },
 };
 
@@ -185,7 +184,7 @@ impl Store {
         for column in &COLUMNS {
             let mut of_column: Option<Corrected> = None;
             loop {
-                let query = sqlx::query(column.find).bind((column.latest)(bounds).ms()).bind(PAGE);
+                let query = sql::query(column.find).bind((column.latest)(bounds).ms()).bind(PAGE);
                 let found: Vec<(String, i64)> = decode::legible(&query.fetch_all(self.readers()).await?, FOUND);
                 let Some((example, held)) = found.first().cloned() else { break };
                 let rows = found.into_iter().map(|(row, _)| row).collect();
@@ -214,7 +213,7 @@ struct Correct {
 impl WriteCommand for Correct {
     type Answer = u64;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
         let Self { column, rows, now } = self;
         let rows: Vec<(&str, i64)> = rows.iter().map(|row| (row.as_str(), now.ms())).collect();
         Ok(bulk::execute_apart(tx, column.correct, &rows).await?.0)

@@ -5,7 +5,7 @@ pub use super::component_row::ComponentRow;
 use super::component_row::read;
 use crate::{
     domain::{authorizer::Life, errcode::Refusal, time::Time},
-    store::{Store, StoreError, executor::Db, tables::COMPONENT, write::component_mend::mend},
+    store::{Store, StoreError, executor::Db, sql::CellError, tables::COMPONENT, write::component_mend::mend},
 };
 
 /// A token as it is to be written down.
@@ -131,7 +131,7 @@ impl Store {
     /// [`StoreError`] when it cannot be read.
     pub async fn only_component(&self) -> Result<Option<ComponentRow>, StoreError> {
         self.executor
-            .read(move |db| match db.first(ONLY, (), |row| row.get::<_, String>(0))? {
+            .read(move |db| match db.first(ONLY, (), |row| row.get::<String>(0))? {
                 Some(appid) => find(db, &appid),
                 None => Ok(None),
             })
@@ -145,7 +145,7 @@ impl Store {
     pub async fn key_checks(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         self.executor
             .read(move |db| {
-                let rows = db.all(KEY_CHECKS, (), |row| Ok::<_, rusqlite::Error>((row.get(0)?, row.get(1)?)))?;
+                let rows = db.all(KEY_CHECKS, (), |row| Ok::<_, CellError>((row.get(0)?, row.get(1)?)))?;
                 Ok(rows.into_iter().collect::<Result<_, _>>()?)
             })
             .await

@@ -1,12 +1,11 @@
 //! The component's row as it is read.
 
-use rusqlite::{Row, types::FromSql};
-
 use crate::{
     domain::{authorizer::Life, errcode::Refusal, time::Time},
     store::{
         BadRow,
         decode::{self, Cells},
+        sql::{Cell, RowRef},
         tables::COMPONENT,
     },
 };
@@ -47,11 +46,11 @@ pub struct ComponentRow {
 }
 
 /// Nothing works without this row: what is not valid in it counts as absent where it comes again by itself, and is told.
-pub(super) fn read(row: &Row<'_>) -> Result<ComponentRow, BadRow> {
+pub(super) fn read(row: RowRef<'_>) -> Result<ComponentRow, BadRow> {
     let time = |place| or_absent::<i64>(row, place).map(Time::from_ms);
     let number = |place| or_absent::<i64>(row, place).unwrap_or(0);
     let refusal = |errcode| Refusal { errcode, errmsg: or_absent(row, 12).unwrap_or_default() };
-    let needed = |cells: &mut Cells<'_, '_>| {
+    let needed = |cells: &mut Cells<'_>| {
         let (appid, key_check) = (cells.next()?, cells.next()?);
         cells.skip(8);
         Ok((appid, key_check, cells.next()?))
@@ -76,8 +75,8 @@ pub(super) fn read(row: &Row<'_>) -> Result<ComponentRow, BadRow> {
     })
 }
 
-fn or_absent<T: FromSql>(row: &Row<'_>, place: usize) -> Option<T> {
-    let cell = |cells: &mut Cells<'_, '_>| {
+fn or_absent<T: Cell>(row: RowRef<'_>, place: usize) -> Option<T> {
+    let cell = |cells: &mut Cells<'_>| {
         cells.skip(place);
         cells.next::<Option<T>>()
     };

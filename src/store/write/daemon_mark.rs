@@ -1,12 +1,13 @@
 //! The row of `daemon`: which daemon drives the file, and when it could last write, for whoever asks from outside whether one
 //! runs.
 
-use sqlx::SqliteConnection;
-
 use super::writer::WriteCommand;
 use crate::{
     domain::time::Time,
-    store::{Store, StoreError},
+    store::{
+        Store, StoreError,
+        sql::{self, Tx},
+    },
 };
 
 /// What a daemon leaves in the file about itself.
@@ -48,9 +49,9 @@ struct MarkDaemon {
 impl WriteCommand for MarkDaemon {
     type Answer = ();
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let DaemonMark { pid, version, started_at, written_at, stopped_at } = &self.mark;
-        sqlx::query(MARK)
+        sql::query(MARK)
             .bind(pid)
             .bind(*version)
             .bind(started_at.ms())

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sqlx::SqliteConnection;
 
 use super::writer::WriteCommand;
 use crate::{
@@ -12,6 +11,7 @@ use crate::{
     store::{
         Store, StoreError, bulk,
         decode::{self, Table},
+        sql::{self, Tx},
     },
 };
 
@@ -134,20 +134,20 @@ impl Store {
 
     /// How many messages a channel never took.
     pub async fn dead_of(&self, channel: &str) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar(DEAD_OF).bind(channel).fetch_one(self.readers()).await?;
+        let count: i64 = sql::query_scalar(DEAD_OF).bind(channel).fetch_one(self.readers()).await?;
         Ok(count.unsigned_abs())
     }
 
     /// When a channel took the last messages since then, at most `limit`; the last one first.
     pub async fn delivered_since(&self, channel: &str, since: Time, limit: u32) -> Result<Vec<Time>, StoreError> {
-        let query = sqlx::query(DELIVERED_SINCE).bind(channel).bind(since.ms()).bind(limit);
+        let query = sql::query(DELIVERED_SINCE).bind(channel).bind(since.ms()).bind(limit);
         let moments = decode::legible(&query.fetch_all(self.readers()).await?, DELIVERY).into_iter();
         Ok(moments.map(|(at, _): (i64, String)| Time::from_ms(at)).collect())
     }
 
     /// What waits for each channel. It reads all that waits: for people, not for a loop.
     pub async fn waiting_deliveries(&self) -> Result<BTreeMap<String, Waiting>, StoreError> {
-        let rows = decode::legible(&sqlx::query(WAITING).fetch_all(self.readers()).await?, OF_CHANNEL);
+        let rows = decode::legible(&sql::query(WAITING).fetch_all(self.readers()).await?, OF_CHANNEL);
         let waiting = |(channel, count, oldest): (String, i64, i64)| {
             (channel, Waiting { pending: count.unsigned_abs(), oldest: Time::from_ms(oldest) })
         };
@@ -163,15 +163,13 @@ struct WriteResults {
 impl WriteCommand for WriteResults {
     type Answer = u64;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
         bulk::execute(tx, DELIVERED, &self.results.iter().map(ResultRow::from).collect::<Vec<_>>()).await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use sqlx::Row;
-
     use super::*;
     use crate::store::{Location, Role};
 
@@ -181,10 +179,10 @@ mod tests {
         let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
         let store = Store::open(&location, Role::Tool).await.unwrap();
         for statement in [DEAD_OF, DELIVERED_SINCE, WAITING] {
-            let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-            let query = sqlx::query(plan).bind("a").bind(1).bind(1);
+            let plan = format!("EXPLAIN QUERY PLAN {statement}");
+            let query = sql::query(plan).bind("a").bind(1).bind(1);
             let rows = query.fetch_all(store.readers()).await.unwrap();
-            let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+            let steps: Vec<String> = rows.iter().map(|row| row.get("detail").unwrap()).collect();
             let is_slow = |step: &String| step.contains("TEMP B-TREE") || step.starts_with("SCAN o");
             assert!(!steps.iter().any(is_slow), "{statement}\n{steps:#?}");
         }

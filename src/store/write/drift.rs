@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use sqlx::SqliteConnection;
-
 use super::writer::WriteCommand;
 use crate::{
     domain::time::Time,
-    store::{Store, StoreError, bulk},
+    store::{
+        Store, StoreError, bulk,
+        sql::{self, Tx},
+    },
 };
 
 const LINKED: &str = "
@@ -34,7 +35,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn linked_accounts(&self) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar(LINKED).fetch_one(self.readers()).await?;
+        let count: i64 = sql::query_scalar(LINKED).fetch_one(self.readers()).await?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
@@ -65,8 +66,8 @@ struct BeginDrift {
 impl WriteCommand for BeginDrift {
     type Answer = Option<i64>;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<Option<i64>, StoreError> {
-        let page: Vec<i64> = sqlx::query_scalar(PAGE).bind(self.after).bind(self.limit).fetch_all(&mut *tx).await?;
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<Option<i64>, StoreError> {
+        let page: Vec<i64> = sql::query_scalar(PAGE).bind(self.after).bind(self.limit).fetch_all(&mut *tx).await?;
         let spread_ms = i64::try_from(self.spread.as_millis()).unwrap_or(i64::MAX).max(1);
         // Row numbers are dense: their remainder spreads them evenly and the same way every day.
         let due = |row: i64| self.now.ms() + row.wrapping_mul(7_919).rem_euclid(spread_ms);

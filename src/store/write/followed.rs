@@ -1,8 +1,6 @@
 //! Requests as polls read and write them, on the database thread: those that an account's list may still move, and
 //! their state.
 
-use rusqlite::ToSql;
-
 use super::chain::Head;
 use crate::{
     domain::{
@@ -14,6 +12,7 @@ use crate::{
         BadRow, StoreError, decode,
         executor::Db,
         request_row::{RequestRow, StateColumns},
+        sql::args,
         tables::REQUEST,
     },
 };
@@ -61,25 +60,25 @@ const END: &str = update!(", finished_at = ?18");
 pub(super) fn update(db: Db<'_>, row: i64, request: &Request, head: &Head) -> Result<(), StoreError> {
     let columns = StateColumns::from(request);
     let finished_at = request.finished_at().map(Time::ms);
-    let step: [&dyn ToSql; 18] = [
-        &row,
-        &request.username.as_ref().map(Username::as_str),
-        &request.state.as_str(),
-        &columns.outcome_unknown,
-        &columns.deferred_until,
-        &columns.failure,
-        &request.since.ms(),
-        &request.attempt,
-        &request.called_at.map(Time::ms),
-        &columns.seen_status,
-        &columns.baseline_rejected,
-        &columns.doubt,
-        &columns.doubt_at,
-        &request.refusal.as_ref().map(|refusal| refusal.errcode),
-        &request.refusal.as_ref().map(|refusal| refusal.errmsg.as_str()),
-        &head.seq,
-        &head.hash,
-        &finished_at,
+    let step = args![
+        row,
+        request.username.as_ref().map(Username::as_str),
+        request.state.as_str(),
+        columns.outcome_unknown,
+        columns.deferred_until,
+        columns.failure,
+        request.since.ms(),
+        request.attempt,
+        request.called_at.map(Time::ms),
+        columns.seen_status,
+        columns.baseline_rejected,
+        columns.doubt,
+        columns.doubt_at,
+        request.refusal.as_ref().map(|refusal| refusal.errcode),
+        request.refusal.as_ref().map(|refusal| refusal.errmsg.as_str()),
+        head.seq,
+        head.hash,
+        finished_at,
     ];
     let written = match finished_at {
         Some(_) => db.execute(END, &step[..]),
@@ -104,15 +103,15 @@ pub(super) fn moved(db: Db<'_>, id: &RequestId) -> Result<Option<Request>, Store
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Location, Role, Store};
+    use crate::store::{Location, Role, Store, sql};
 
     #[tokio::test]
     async fn the_rules_of_a_row_are_compared_without_a_table_of_their_own() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
         for sql in [STEP, END] {
-            let work = sqlx::AssertSqlSafe(format!("EXPLAIN {sql}"));
-            let work: Vec<(i64, String)> = sqlx::query_as(work).fetch_all(store.readers()).await.unwrap();
+            let work = format!("EXPLAIN {sql}");
+            let work: Vec<(i64, String)> = sql::query_as(work).fetch_all(store.readers()).await.unwrap();
             assert!(work.iter().all(|(_, opcode)| opcode != "OpenEphemeral"), "{sql}");
         }
         store.close().await;

@@ -1,7 +1,7 @@
 //! Rows of `gate`: calls that a quota or a block holds back until a time. Which, is decided in the engine.
 
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use super::writer::WriteCommand;
@@ -11,6 +11,7 @@ use crate::{
         Store, StoreError, bulk,
         decode::{self, Table},
         executor::Db,
+        sql::{self, Flag, QueryBuilder, Tx},
     },
 };
 
@@ -31,6 +32,7 @@ pub struct Gate {
     /// When `WeChat` last said so, milliseconds UTC.
     pub at: i64,
     /// The month or day has perhaps not rolled yet: `until` is when one call asks again.
+    #[sqlx(try_from = "Flag")]
     pub early: bool,
 }
 
@@ -71,6 +73,7 @@ pub struct GateView {
     pub errcode: i64,
     pub errmsg: String,
     pub at: String,
+    #[sqlx(try_from = "Flag")]
     pub early: bool,
 }
 
@@ -106,7 +109,7 @@ impl Store {
         now: Time,
         limit: u32,
     ) -> Result<Vec<GateView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(PAGE);
+        let mut query: QueryBuilder = QueryBuilder::new(PAGE);
         query.push_bind(now.ms()).push(" OR g.kind <> 'api_day') AND (g.kind, g.subject) > (").push_bind(after.0);
         query.push(", ").push_bind(after.1).push(")");
         if !kinds.is_empty() {
@@ -121,7 +124,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn gates_of(&self, account: &str, now: Time) -> Result<Vec<GateView>, StoreError> {
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(PAGE);
+        let mut query: QueryBuilder = QueryBuilder::new(PAGE);
         query
             .push_bind(now.ms())
             .push(" OR g.kind <> 'api_day') AND g.kind IN ('account_month', 'api_day', 'ip') AND (");
@@ -137,7 +140,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn closed_gates(&self, now: Time) -> Result<Vec<Gate>, StoreError> {
-        Ok(decode::legible(&sqlx::query(CLOSED).bind(now.ms()).fetch_all(self.readers()).await?, GATE))
+        Ok(decode::legible(&sql::query(CLOSED).bind(now.ms()).fetch_all(self.readers()).await?, GATE))
     }
 
     /// All gates, also those whose time has come and that nobody has gone through since.
@@ -145,7 +148,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn gates(&self) -> Result<Vec<Gate>, StoreError> {
-        Ok(decode::legible(&sqlx::query(ALL).fetch_all(self.readers()).await?, GATE))
+        Ok(decode::legible(&sql::query(ALL).fetch_all(self.readers()).await?, GATE))
     }
 
     /// One gate, when there is a row of it.
@@ -153,7 +156,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn gate(&self, kind: GateKind, subject: &str) -> Result<Option<Gate>, StoreError> {
-        Ok(sqlx::query_as(ONE).bind(kind.as_str()).bind(subject).fetch_optional(self.readers()).await?)
+        Ok(sql::query_as(ONE).bind(kind.as_str()).bind(subject).fetch_optional(self.readers()).await?)
     }
 
     /// Gates that were opened from outside and that the daemon has not heeded, in the order of opening.
@@ -161,7 +164,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn gate_openings(&self) -> Result<Vec<Opening>, StoreError> {
-        Ok(decode::legible(&sqlx::query(OPENINGS).fetch_all(self.readers()).await?, OPENING))
+        Ok(decode::legible(&sql::query(OPENINGS).fetch_all(self.readers()).await?, OPENING))
     }
 
     /// Takes openings up to number `seq` away: the daemon has heeded them.
@@ -198,15 +201,15 @@ struct HeedOpenings {
 impl WriteCommand for HeedOpenings {
     type Answer = ();
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
-        sqlx::query(HEED).bind(self.seq).execute(tx).await?;
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        sql::query(HEED).bind(self.seq).execute(tx).await?;
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{AssertSqlSafe, Connection};
+    use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
     use super::*;
 

@@ -1,14 +1,13 @@
 //! Housekeeping: prunes delivered messages, dead letters, resolved alerts and open gates, and stores when cron jobs
 //! ran. Finished requests have their own retention ([`super::prune`]).
 
-use sqlx::SqliteConnection;
-
 use super::{programs, writer::WriteCommand};
 use crate::{
     domain::time::Time,
     store::{
         Store, StoreError,
         decode::{self, Table},
+        sql::{self, Tx},
     },
 };
 
@@ -97,7 +96,7 @@ impl Store {
 
     /// What is known of the cron jobs.
     pub async fn jobs(&self) -> Result<Vec<JobRow>, StoreError> {
-        let rows = decode::legible(&sqlx::query(JOBS).fetch_all(self.readers()).await?, JOB);
+        let rows = decode::legible(&sql::query(JOBS).fetch_all(self.readers()).await?, JOB);
         let job = |(name, ran, due): (String, Option<i64>, Option<i64>)| JobRow {
             name,
             ran_at: ran.map(Time::from_ms),
@@ -132,7 +131,7 @@ struct Prune {
 impl WriteCommand for Prune {
     type Answer = u64;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
         let Self { keep, now } = *self;
         let mut taken = 0;
         // An event goes after the last of its messages.
@@ -143,11 +142,11 @@ impl WriteCommand for Prune {
             (PRUNE_ALERTS, keep.dead),
         ];
         for (statement, before) in spent {
-            taken += sqlx::query(statement).bind(before.ms()).bind(PRUNE_MAX).execute(&mut *tx).await?.rows_affected();
+            taken += sql::query(statement).bind(before.ms()).bind(PRUNE_MAX).execute(&mut *tx).await?;
         }
         taken += programs::prune(tx, now, PRUNE_MAX).await?;
-        let gates = sqlx::query(PRUNE_GATES).bind(now.ms()).bind(now.ms() - MONTH_GATES_KEPT_MS);
-        Ok(taken + gates.execute(tx).await?.rows_affected())
+        let gates = sql::query(PRUNE_GATES).bind(now.ms()).bind(now.ms() - MONTH_GATES_KEPT_MS);
+        Ok(taken + gates.execute(tx).await?)
     }
 }
 
@@ -161,9 +160,9 @@ struct MarkJob {
 impl WriteCommand for MarkJob {
     type Answer = ();
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let Self { name, ran, due } = self;
-        sqlx::query(MARK_JOB).bind(*name).bind(ran.map(Time::ms)).bind(due.map(Time::ms)).execute(tx).await?;
+        sql::query(MARK_JOB).bind(*name).bind(ran.map(Time::ms)).bind(due.map(Time::ms)).execute(tx).await?;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@
 mod moving;
 
 use serde::Serialize;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 pub(in crate::store) use self::moving::{settle, take_up_duplicates};
 use super::{
@@ -19,13 +19,17 @@ use super::{
 };
 use crate::{
     domain::{request::Request, time::Time},
-    store::{Store, StoreError, bulk, request_row::RequestRow},
+    store::{
+        Store, StoreError, bulk,
+        request_row::RequestRow,
+        sql::{self, Tx},
+    },
 };
 
 /// Claimed lines in one read.
 const CLAIMS_PAGE: u32 = 5_000;
 
-const BEGIN: &str = "INSERT INTO import (state, begun_at, beat_at) VALUES ('staged', $1, $1)";
+const BEGIN: &str = "INSERT INTO import (state, begun_at, beat_at) VALUES ('staged', $1, $1) RETURNING id";
 
 const BEAT: &str = "UPDATE import SET beat_at = $2 WHERE id = $1 AND state = 'staged'";
 
@@ -146,7 +150,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read; [`StoreError::KeyTaken`] when a key stands for another pair meanwhile.
     pub async fn claims(&self, import: i64) -> Result<(i64, Vec<Claimed>), StoreError> {
-        let claims: Option<i64> = sqlx::query_scalar(CLAIMS).bind(import).fetch_optional(self.readers()).await?;
+        let claims: Option<i64> = sql::query_scalar(CLAIMS).bind(import).fetch_optional(self.readers()).await?;
         let claims = claims.ok_or(StoreError::ImportGone)?;
         // What comes after the count was read makes it another one, and is read the next time.
         let claimed = if claims == 0 { Vec::new() } else { self.claimed(import).await? };
@@ -160,7 +164,7 @@ impl Store {
         let mut claimed: Vec<Claimed> = Vec::new();
         loop {
             let after = claimed.last().map_or("", |last| last.line.as_str()).to_owned();
-            let query = sqlx::query_as(CLAIMED).bind(import).bind(after).bind(CLAIMS_PAGE);
+            let query = sql::query_as(CLAIMED).bind(import).bind(after).bind(CLAIMS_PAGE);
             let page: Vec<Claimed> = query.fetch_all(self.readers()).await?;
             let is_last = page.len() < CLAIMS_PAGE as usize;
             claimed.extend(page);
@@ -198,12 +202,12 @@ impl Store {
 
     /// Imports that are under way, or that somebody left.
     pub async fn imports(&self) -> Result<Vec<ImportRow>, StoreError> {
-        Ok(sqlx::query_as(ALL).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(ALL).fetch_all(self.readers()).await?)
     }
 
     /// A request that is accepted and waits as a line to be moved.
     pub(super) async fn request_in_line(&self, id: &str) -> Result<Option<RequestRow>, StoreError> {
-        let line: Option<moving::Line> = sqlx::query_as(moving::BY_ID).bind(id).fetch_optional(self.readers()).await?;
+        let line: Option<moving::Line> = sql::query_as(moving::BY_ID).bind(id).fetch_optional(self.readers()).await?;
         Ok(line.map(|line| line.request))
     }
 }
@@ -216,8 +220,8 @@ struct Begin {
 impl WriteCommand for Begin {
     type Answer = i64;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<i64, StoreError> {
-        Ok(sqlx::query(BEGIN).bind(self.now.ms()).execute(tx).await?.last_insert_rowid())
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<i64, StoreError> {
+        Ok(sql::query_scalar(BEGIN).bind(self.now.ms()).fetch_one(tx).await?)
     }
 }
 
@@ -231,9 +235,9 @@ struct Stage {
 impl WriteCommand for Stage {
     type Answer = Vec<Accepted>;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<Accepted>, StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<Vec<Accepted>, StoreError> {
         let Self { import, page, now } = self;
-        let is_ours = sqlx::query(BEAT).bind(import).bind(now.ms()).execute(&mut *tx).await?.rows_affected();
+        let is_ours = sql::query(BEAT).bind(import).bind(now.ms()).execute(&mut *tx).await?;
         if is_ours == 0 {
             return Err(StoreError::ImportGone);
         }
@@ -259,12 +263,12 @@ struct Accept {
 impl WriteCommand for Accept {
     type Answer = bool;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<bool, StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
         let Self { import, claims, action, now } = self;
-        let accepted = sqlx::query(ACCEPT).bind(import).bind(claims).bind(now.ms()).execute(&mut *tx).await?;
-        let state: Option<String> = sqlx::query_scalar(STATE).bind(import).fetch_optional(&mut *tx).await?;
+        let accepted = sql::query(ACCEPT).bind(import).bind(claims).bind(now.ms()).execute(&mut *tx).await?;
+        let state: Option<String> = sql::query_scalar(STATE).bind(import).fetch_optional(&mut *tx).await?;
         match state.as_deref() {
-            Some("accepted" | "staged") if accepted.rows_affected() == 1 => {
+            Some("accepted" | "staged") if accepted == 1 => {
                 action::add(tx, std::slice::from_ref(action)).await?;
                 Ok(true)
             }
@@ -283,9 +287,9 @@ struct Abandon {
 impl WriteCommand for Abandon {
     type Answer = bool;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<bool, StoreError> {
-        let query = sqlx::query(ABANDON).bind(self.import).bind(self.beat.map(Time::ms));
-        Ok(query.execute(tx).await?.rows_affected() == 1)
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+        let query = sql::query(ABANDON).bind(self.import).bind(self.beat.map(Time::ms));
+        Ok(query.execute(tx).await? == 1)
     }
 }
 
@@ -298,9 +302,9 @@ struct Sweep {
 impl WriteCommand for Sweep {
     type Answer = u64;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
-        let swept = sqlx::query(SWEEP).bind(self.import).bind(self.limit).execute(&mut *tx).await?.rows_affected();
-        sqlx::query(SWEPT).bind(self.import).execute(tx).await?;
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
+        let swept = sql::query(SWEEP).bind(self.import).bind(self.limit).execute(&mut *tx).await?;
+        sql::query(SWEPT).bind(self.import).execute(tx).await?;
         Ok(swept)
     }
 }

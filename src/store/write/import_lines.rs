@@ -2,9 +2,11 @@
 //! the same.
 
 use serde::Serialize;
-use sqlx::SqliteConnection;
 
-use crate::store::{StoreError, bulk};
+use crate::store::{
+    StoreError, bulk,
+    sql::{self, Tx},
+};
 
 // Lines of the same import for the same: the first of them holds the wish.
 pub(super) const STAGED_TWINS: &str = "
@@ -32,13 +34,13 @@ const CLAIM_KEYS: &str = "
 const COUNT_CLAIM: &str = "UPDATE import SET claims = claims + 1 WHERE state = 'staged'";
 
 /// Puts requests in the place of lines for the same, or with the same key, that are not accepted yet.
-pub(super) async fn claim<T: Serialize>(tx: &mut SqliteConnection, requests: &[T]) -> Result<(), StoreError> {
-    if requests.is_empty() || !sqlx::query_scalar::<_, bool>(IS_STAGING).fetch_one(&mut *tx).await? {
+pub(super) async fn claim<T: Serialize>(tx: &mut Tx<'_>, requests: &[T]) -> Result<(), StoreError> {
+    if requests.is_empty() || !sql::query_scalar::<bool>(IS_STAGING).fetch_one(&mut *tx).await? {
         return Ok(());
     }
     let claimed = bulk::execute(tx, CLAIM_PAIRS, requests).await? + bulk::execute(tx, CLAIM_KEYS, requests).await?;
     if claimed > 0 {
-        sqlx::query(COUNT_CLAIM).execute(tx).await?;
+        sql::query(COUNT_CLAIM).execute(tx).await?;
     }
     Ok(())
 }

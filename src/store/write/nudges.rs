@@ -4,7 +4,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use serde::Serialize;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use super::{
     action::{self, Action},
@@ -23,6 +23,7 @@ use crate::{
         decode::{self, Table},
         read::alert_rules::ReadingColumns,
         row_id::new_id,
+        sql::{self, Flag, Tx},
         tables::REQUEST,
     },
 };
@@ -147,6 +148,7 @@ struct Standing {
     since: i64,
     last_seq: i64,
     last: Option<i64>,
+    #[sqlx(try_from = "Flag")]
     is_read: bool,
 }
 
@@ -176,7 +178,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn nudge_background(&self, ids: &[&str]) -> Result<HashMap<String, Background>, StoreError> {
-        let rows = sqlx::query(BACKGROUND).bind(bulk::json(ids)).fetch_all(self.readers()).await?;
+        let rows = sql::query(BACKGROUND).bind(bulk::json(ids)).fetch_all(self.readers()).await?;
         let rows = decode::legible::<Background>(&rows, OF_REQUEST).into_iter();
         Ok(rows.map(|row| (row.request_id.clone(), row)).collect())
     }
@@ -201,9 +203,9 @@ struct Nudge {
 impl WriteCommand for Nudge {
     type Answer = Vec<Nudged>;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<Vec<Nudged>, StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<Vec<Nudged>, StoreError> {
         let ids: Vec<&str> = self.new.iter().map(|nudge| nudge.request_id.as_str()).collect();
-        let standing = sqlx::query(STANDING).bind(bulk::json(&ids)).fetch_all(&mut *tx).await?;
+        let standing = sql::query(STANDING).bind(bulk::json(&ids)).fetch_all(&mut *tx).await?;
         // A request whose row is not legal is not nudged about: nobody knows where it stands, or when it last was.
         let standing = decode::legible::<Standing>(&standing, REQUEST).into_iter();
         let mut standing: HashMap<String, Standing> = standing.map(|row| (row.id.clone(), row)).collect();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{FromRow, QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::FromRow;
 
 use super::writer::WriteCommand;
 use crate::{
@@ -12,13 +12,17 @@ use crate::{
         policy::Policy,
         time::Time,
     },
-    store::{Store, StoreError},
+    store::{
+        Store, StoreError,
+        sql::{self, QueryBuilder, Tx},
+    },
 };
 
 /// The plan in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
 pub struct PaceRow {
     /// By how much all intervals are stretched, in thousandths.
+    #[sqlx(try_from = "i64")]
     pub stretch: u32,
     /// How late a look may be by it, milliseconds.
     pub late_ms: i64,
@@ -78,7 +82,7 @@ impl Store {
     /// million.
     pub async fn census(&self, policy: &Policy, now: Time) -> Result<Census, StoreError> {
         const ACTIVE: &str = "a.suspended_by IS NULL AND a.checked_at IS NOT NULL AND";
-        let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
+        let mut query: QueryBuilder = QueryBuilder::new(
             "SELECT count(*) FILTER (WHERE a.suspended_by = 'wechat'),
                     count(*) FILTER (WHERE a.suspended_by IS NULL AND a.pace_from IS NULL AND a.asked = 0),
                     count(*) FILTER (WHERE a.suspended_by IS NULL AND a.asked = 1
@@ -96,7 +100,7 @@ impl Store {
         }
         query.push(" FROM account AS a WHERE a.next_check_at IS NOT NULL");
         let row = query.build().fetch_one(self.readers()).await?;
-        let count = |at: usize| row.try_get::<i64, _>(at).map(|count| u64::try_from(count).unwrap_or(0));
+        let count = |at: usize| row.get::<i64>(at).map(|count| u64::try_from(count).unwrap_or(0));
         let by_step: Result<_, sqlx::Error> = (4..row.len()).map(count).collect();
         let (suspended, waiting, asked, unseen) = (count(0)?, count(1)?, count(2)?, count(3)?);
         Ok(Census { asked, unseen, by_step: by_step?, waiting, suspended, linked: self.linked_accounts().await? })
@@ -104,7 +108,7 @@ impl Store {
 
     /// The plan that a daemon last worked by.
     pub async fn pace(&self) -> Result<Option<PaceRow>, StoreError> {
-        Ok(sqlx::query_as(PACE).fetch_optional(self.readers()).await?)
+        Ok(sql::query_as(PACE).fetch_optional(self.readers()).await?)
     }
 }
 
@@ -124,9 +128,9 @@ struct SetPace {
 impl WriteCommand for SetPace {
     type Answer = ();
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let PaceRow { stretch, late_ms, strained_since, at } = self.row;
-        sqlx::query(SET).bind(stretch).bind(late_ms).bind(strained_since).bind(at).execute(tx).await?;
+        sql::query(SET).bind(stretch).bind(late_ms).bind(strained_since).bind(at).execute(tx).await?;
         Ok(())
     }
 }

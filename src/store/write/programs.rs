@@ -4,9 +4,6 @@ mod difference;
 
 use std::{collections::HashMap, time::Duration};
 
-use rusqlite::params;
-use sqlx::SqliteConnection;
-
 pub use self::difference::{Difference, difference, item_names};
 use crate::{
     domain::{
@@ -17,6 +14,7 @@ use crate::{
         BadRow, Store, StoreError, bulk,
         decode::{self, Cells, Table},
         executor::Db,
+        sql::{self, CellError, Tx, Value, args},
     },
 };
 
@@ -169,8 +167,8 @@ pub struct Emptied {
 impl Store {
     /// Accounts whose lists lost everything at once: how many, and the `limit` that are so for longest.
     pub async fn emptied(&self, limit: u32) -> Result<Emptied, StoreError> {
-        let rows: Vec<(String, i64)> = sqlx::query_as(EMPTIED).bind(limit).fetch_all(self.readers()).await?;
-        let count: i64 = sqlx::query_scalar(COUNT_EMPTIED).fetch_one(self.readers()).await?;
+        let rows: Vec<(String, i64)> = sql::query_as(EMPTIED).bind(limit).fetch_all(self.readers()).await?;
+        let count: i64 = sql::query_scalar(COUNT_EMPTIED).fetch_one(self.readers()).await?;
         let accounts = rows.into_iter().map(|(account, at)| (account, Time::from_ms(at))).collect();
         Ok(Emptied { count: u64::try_from(count).unwrap_or(0), accounts })
     }
@@ -182,11 +180,11 @@ pub(super) fn mirrored(db: Db<'_>, account: &AccountId, names: &[String]) -> Res
     let mut mirror = Mirror::default();
     let items = db.all(MIRRORED, (account.as_str(), bulk::json(names)), |row| {
         // Two times and a number of the account, the same beside each item.
-        let time = |place| row.get::<_, Option<i64>>(place).ok().flatten().map(Time::from_ms);
+        let time = |place| row.get::<Option<i64>>(place).ok().flatten().map(Time::from_ms);
         (mirror.emptied_at, mirror.overfull_since) = (time(2), time(3));
-        mirror.remembered = row.get::<_, i64>(4).map_or(0, |count| usize::try_from(count).unwrap_or(0));
+        mirror.remembered = row.get::<i64>(4).map_or(0, |count| usize::try_from(count).unwrap_or(0));
         // Where the account has none there is no item beside it.
-        let has_item = row.get_ref(1).is_ok_and(|item| item != rusqlite::types::ValueRef::Null);
+        let has_item = row.value(1) != Value::Null;
         has_item.then(|| decode::cells(row, PROGRAM, item_row))
     })?;
     let legible = |item: Result<ItemRow, BadRow>| item.inspect_err(decode::tell).ok();
@@ -204,13 +202,13 @@ pub(super) fn named(db: Db<'_>, names: &[&str]) -> Result<HashMap<String, Progra
     if names.is_empty() {
         return Ok(HashMap::new());
     }
-    let read = |cells: &mut Cells<'_, '_>| Ok((cells.next::<String>()?, cells.next::<String>()?));
+    let read = |cells: &mut Cells<'_>| Ok((cells.next::<String>()?, cells.next::<String>()?));
     let rows = db.all(NAMES, [bulk::json(names)], |row| decode::cells(row, PROGRAM_NAME, read))?;
     let legible = rows.into_iter().filter_map(|row| row.inspect_err(decode::tell).ok());
     Ok(legible.filter_map(|(username, program)| Some((username, program.parse().ok()?))).collect())
 }
 
-fn item_row(cells: &mut Cells<'_, '_>) -> rusqlite::Result<ItemRow> {
+fn item_row(cells: &mut Cells<'_>) -> Result<ItemRow, CellError> {
     let (account, item) = (cells.next()?, cells.next()?);
     cells.skip(3);
     Ok(ItemRow {
@@ -238,7 +236,7 @@ fn item_row(cells: &mut Cells<'_, '_>) -> rusqlite::Result<ItemRow> {
 pub(super) fn mirror(db: Db<'_>, item: &ItemRow) -> Result<(), StoreError> {
     let written = db.execute(
         MIRROR,
-        params![
+        args![
             item.account,
             item.item,
             item.program,
@@ -280,10 +278,10 @@ pub(super) fn state(db: Db<'_>, state: &ListState) -> Result<(), StoreError> {
 
 /// Takes away items that have been gone for long and names that nobody has used for as long, at most `limit` of each;
 /// the number taken. A name in use is as good as learned now, so that each is asked about once in that time.
-pub(super) async fn prune(tx: &mut SqliteConnection, now: Time, limit: u32) -> Result<u64, StoreError> {
+pub(super) async fn prune(tx: &mut Tx<'_>, now: Time, limit: u32) -> Result<u64, StoreError> {
     let before = (now - KEPT).ms();
-    let gone = sqlx::query(PRUNE_GONE).bind(before).bind(limit).execute(&mut *tx).await?.rows_affected();
-    let aged: Vec<(String, bool)> = sqlx::query_as(AGED_NAMES).bind(before).bind(limit).fetch_all(&mut *tx).await?;
+    let gone = sql::query(PRUNE_GONE).bind(before).bind(limit).execute(&mut *tx).await?;
+    let aged: Vec<(String, bool)> = sql::query_as(AGED_NAMES).bind(before).bind(limit).fetch_all(&mut *tx).await?;
     let (used, unused): (Vec<_>, Vec<_>) = aged.into_iter().partition(|(_, is_used)| *is_used);
     let used: Vec<(String, i64)> = used.into_iter().map(|(name, _)| (name, now.ms())).collect();
     bulk::execute(tx, KEEP_NAMES, &used).await?;

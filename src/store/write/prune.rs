@@ -2,7 +2,7 @@
 //! belongs to them. A linked request is not old, however long ago it was made: its link still exists and is tracked.
 
 use serde::Serialize;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use super::writer::WriteCommand;
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
             stage_times::first_id,
             views::{ConflictView, RequestView},
         },
+        sql::{self, Tx},
     },
 };
 
@@ -180,22 +181,22 @@ impl Store {
     /// Until when requests must have ended to be taken away: `before`, or earlier where the watch has not read all that was
     /// written by then; `None` where nothing may go, as in a copy that no daemon has reconciled.
     pub async fn prunable_before(&self, before: Time) -> Result<Option<Time>, StoreError> {
-        if sqlx::query_scalar::<_, bool>(IS_COPY).fetch_one(self.readers()).await? {
+        if sql::query_scalar::<bool>(IS_COPY).fetch_one(self.readers()).await? {
             return Ok(None);
         }
-        let unread: Option<i64> = sqlx::query_scalar(UNREAD_SINCE).fetch_optional(self.readers()).await?;
+        let unread: Option<i64> = sql::query_scalar(UNREAD_SINCE).fetch_optional(self.readers()).await?;
         Ok(Some(unread.map_or(before, |at| before.min(Time::from_ms(at)))))
     }
 
     /// Requests that nothing needs any more, the youngest first.
     pub async fn spent_requests(&self, page: &SpentPage<'_>) -> Result<Vec<String>, StoreError> {
-        let query = sqlx::query_scalar(PAGE).bind(page.before.ms()).bind(page.state);
+        let query = sql::query_scalar(PAGE).bind(page.before.ms()).bind(page.state);
         Ok(query.bind(&page.below).bind(page.limit).fetch_all(self.readers()).await?)
     }
 
     /// How many requests nothing needs any more. It reads every finished request: for people, not for a loop.
     pub async fn count_spent(&self, before: Time) -> Result<Vec<Spent>, StoreError> {
-        Ok(sqlx::query_as(COUNT).bind(before.ms()).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(COUNT).bind(before.ms()).fetch_all(self.readers()).await?)
     }
 
     /// What belongs to these requests beside their histories.
@@ -203,8 +204,8 @@ impl Store {
         let mut requests = self.request_views(ids).await?;
         requests.sort_by(|a, b| a.id.cmp(&b.id));
         let ids = bulk::json(ids);
-        let conflicts = sqlx::query_as(CONFLICTS).bind(&ids).fetch_all(self.readers()).await?;
-        let nudges = sqlx::query_as(NUDGES).bind(&ids).fetch_all(self.readers()).await?;
+        let conflicts = sql::query_as(CONFLICTS).bind(&ids).fetch_all(self.readers()).await?;
+        let nudges = sql::query_as(NUDGES).bind(&ids).fetch_all(self.readers()).await?;
         Ok(Belongings { requests, conflicts, nudges })
     }
 
@@ -226,14 +227,14 @@ struct TakeAway {
 impl WriteCommand for TakeAway {
     type Answer = u64;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
-        let query = sqlx::query_scalar(STILL).bind(self.before.ms()).bind(bulk::json(&self.ids));
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
+        let query = sql::query_scalar(STILL).bind(self.before.ms()).bind(bulk::json(&self.ids));
         let still: Vec<String> = query.fetch_all(&mut *tx).await?;
         let still = bulk::json(&still);
         for statement in BELONGINGS {
-            sqlx::query(statement).bind(&still).execute(&mut *tx).await?;
+            sql::query(statement).bind(&still).execute(&mut *tx).await?;
         }
-        Ok(sqlx::query(REQUESTS).bind(&still).execute(tx).await?.rows_affected())
+        Ok(sql::query(REQUESTS).bind(&still).execute(tx).await?)
     }
 }
 
@@ -261,7 +262,7 @@ mod tests {
         let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
         let store = Store::open(&location, Role::Tool).await.unwrap();
         let references: Vec<(String, String, bool)> =
-            sqlx::query_as(REFERENCES).fetch_all(store.readers()).await.unwrap();
+            sql::query_as(REFERENCES).fetch_all(store.readers()).await.unwrap();
         assert!(references.len() >= 8, "{references:?}");
         for (table, column, is_indexed) in references {
             assert!(is_indexed, "to take a request away reads all of {table}: index {column}");
@@ -278,8 +279,8 @@ mod tests {
         let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
         let store = Store::open(&location, Role::Tool).await.unwrap();
         for statement in [PAGE, STILL, REQUESTS].into_iter().chain(BELONGINGS) {
-            let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-            let query = sqlx::query_as(plan).bind(1).bind("a").bind("b").bind(1);
+            let plan = format!("EXPLAIN QUERY PLAN {statement}");
+            let query = sql::query_as(plan).bind(1).bind("a").bind("b").bind(1);
             let steps: Vec<(i64, i64, i64, String)> = query.fetch_all(store.readers()).await.unwrap();
             let is_whole = |step: &str| {
                 step.starts_with("SCAN")

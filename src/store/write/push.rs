@@ -128,7 +128,7 @@ impl Store {
         let (at, id) = after.map_or((i64::MIN, String::new()), |push| (push.at.ms(), push.id.clone()));
         self.executor
             .read(move |db| {
-                let read = |cells: &mut Cells<'_, '_>| {
+                let read = |cells: &mut Cells<'_>| {
                     let (id, appid, code) = (cells.next()?, cells.next()?, cells.next()?);
                     Ok(OpenPush { id, appid, code, at: Time::from_ms(cells.next()?) })
                 };
@@ -271,7 +271,7 @@ mod tests {
     use crate::{
         domain::authorizer::{AuthorizerState, Life},
         store::{
-            Location, Role,
+            Location, Role, sql,
             write::{
                 authorizer::{AuthorizerInfo, RefreshRefused},
                 authorizer_list::ListedAuthorizer,
@@ -323,7 +323,7 @@ mod tests {
 
         /// By whom the account is suspended, and with which code.
         async fn suspended(&self) -> (Option<String>, Option<i64>) {
-            sqlx::query_as("SELECT suspended_by, errcode FROM account").fetch_one(self.store.readers()).await.unwrap()
+            sql::query_as("SELECT suspended_by, errcode FROM account").fetch_one(self.store.readers()).await.unwrap()
         }
 
         async fn trade(&self, id: &str, tokens: NewTokens) -> bool {

@@ -1,9 +1,7 @@
 //! One decision, one transaction: state, history, conflicts, events, account and mirror, or none of it. A request that
 //! somebody else changed meanwhile is not overwritten.
 
-use rusqlite::params;
 use serde::Serialize;
-use sqlx::SqliteConnection;
 
 use super::{
     accounts,
@@ -25,7 +23,15 @@ use crate::{
         request::{Request, StateKind},
         time::Time,
     },
-    store::{Store, StoreError, account_row::AccountUpdate, bulk, executor::Db, file::backup, row_id::new_id},
+    store::{
+        Store, StoreError,
+        account_row::AccountUpdate,
+        bulk,
+        executor::Db,
+        file::backup,
+        row_id::new_id,
+        sql::{CellError, Tx, args},
+    },
 };
 
 /// Everything that one poll, call or command must write together.
@@ -261,7 +267,7 @@ fn write_change(db: Db<'_>, change: &Change, (row, head): &(i64, Head)) -> Resul
     if let Some(Conflict { id, request_id, kind, errcode, errmsg, at, our_state, their_status }) = &change.conflict {
         db.execute(
             CONFLICT,
-            params![id, request_id, kind.as_str(), errcode, errmsg, at, our_state.as_str(), their_status],
+            args![*id, *request_id, kind.as_str(), *errcode, *errmsg, *at, our_state.as_str(), *their_status],
         )?;
     }
     for event in &change.events {
@@ -300,7 +306,7 @@ struct Open {
 fn settle_conflicts(db: Db<'_>, request: &Request, how: StateKind, at: Time) -> Result<(), StoreError> {
     let open = db.all(OPEN_CONFLICTS, [request.id.as_str()], |row| {
         let (id, kind, errcode) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok::<_, rusqlite::Error>(Open { id, kind, errcode, our_state: row.get(3)?, their_status: row.get(4)? })
+        Ok::<_, CellError>(Open { id, kind, errcode, our_state: row.get(3)?, their_status: row.get(4)? })
     })?;
     if open.is_empty() {
         return Ok(());
@@ -318,6 +324,6 @@ pub(super) fn add_event(db: Db<'_>, event: &Event) -> Result<(), StoreError> {
 }
 
 /// Writes messages owed to the outside.
-pub(super) async fn add_events<T: Serialize>(tx: &mut SqliteConnection, events: &[T]) -> Result<(), StoreError> {
+pub(super) async fn add_events<T: Serialize>(tx: &mut Tx<'_>, events: &[T]) -> Result<(), StoreError> {
     bulk::execute(tx, EVENTS, events).await.map(drop)
 }

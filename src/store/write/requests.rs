@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use super::{
     accounts,
@@ -14,7 +14,12 @@ use super::{
 };
 use crate::{
     domain::{id::RequestId, observation::Cause, request::Request, time::Time},
-    store::{Store, StoreError, bulk, decode, request_row::RequestRow, tables::REQUEST},
+    store::{
+        Store, StoreError, bulk, decode,
+        request_row::RequestRow,
+        sql::{self, QueryAs, Tx},
+        tables::REQUEST,
+    },
 };
 
 /// An accepted request, or the one that was there before.
@@ -132,7 +137,7 @@ impl Store {
         let (mut row, mut looks) = (None, 0);
         // One that waits in an import can be moved between two looks: it is in the one place or in the other.
         while row.is_none() && looks < 2 {
-            let found = sqlx::query(followed::BY_ID).bind(id.as_str()).fetch_optional(self.readers()).await?;
+            let found = sql::query(followed::BY_ID).bind(id.as_str()).fetch_optional(self.readers()).await?;
             row = found.map(|row| decode::one::<RequestRow>(&row, REQUEST)).transpose()?;
             if row.is_none() {
                 row = self.request_in_line(id.as_str()).await?;
@@ -150,14 +155,14 @@ impl Store {
         let asks: Vec<Ask<'_>> = new.iter().map(Ask::from).collect();
         let asks = bulk::json(&asks);
         let mut connection = self.readers().acquire().await?;
-        let taken = twins(&mut connection, sqlx::query_as(KEY_TWINS).bind(&asks)).await?;
+        let taken = twins(&mut connection.tx(), sql::query_as(KEY_TWINS).bind(&asks)).await?;
         let first = taken.iter().filter_map(|(line, twin)| Some((line, twin.is_of_another(&new[*line])?)));
         first.min_by_key(|(line, _)| **line).map_or(Ok(()), |(_, error)| Err(error))
     }
 
     /// Requests whose call was out when the last process ended, a page after `after`.
     pub async fn calling(&self, after: &str, limit: u32) -> Result<Vec<String>, StoreError> {
-        let rows = sqlx::query(CALLING).bind(after).bind(limit).fetch_all(self.readers()).await?;
+        let rows = sql::query(CALLING).bind(after).bind(limit).fetch_all(self.readers()).await?;
         Ok(decode::legible(&rows, REQUEST).into_iter().map(|(id,)| id).collect())
     }
 }
@@ -165,20 +170,20 @@ impl Store {
 /// Which wishes become requests and which are held by a request already: by one with the same key, by an open one for the
 /// same, by a link that stands, by a line of the same import `staged_in`, or by a wish before it.
 pub(super) async fn sort_out<'r>(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx<'_>,
     new: &'r [Request],
     asks: &[Ask<'_>],
     staged_in: Option<i64>,
 ) -> Result<Sorted<'r>, StoreError> {
     let asks = bulk::json(asks);
-    let mut taken = twins(tx, sqlx::query_as(KEY_TWINS).bind(&asks)).await?;
+    let mut taken = twins(tx, sql::query_as(KEY_TWINS).bind(&asks)).await?;
     if let Some(error) = taken.iter().find_map(|(line, twin)| twin.is_of_another(&new[*line])) {
         return Err(error);
     }
     let mut keyed: HashMap<String, &Request> = HashMap::new();
     let mut linked = Vec::new();
     for (sql, stands) in [(OPEN_TWINS, false), (LINKED_TWINS, true)] {
-        for (line, twin) in twins(tx, sqlx::query_as(sql).bind(&asks)).await? {
+        for (line, twin) in twins(tx, sql::query_as(sql).bind(&asks)).await? {
             if taken.contains_key(&line) {
                 continue;
             }
@@ -192,7 +197,7 @@ pub(super) async fn sort_out<'r>(
         }
     }
     if let Some(import) = staged_in {
-        for (line, twin) in twins(tx, sqlx::query_as(import_lines::STAGED_TWINS).bind(&asks).bind(import)).await? {
+        for (line, twin) in twins(tx, sql::query_as(import_lines::STAGED_TWINS).bind(&asks).bind(import)).await? {
             taken.entry(line).or_insert(twin);
         }
     }
@@ -212,10 +217,8 @@ pub(super) async fn sort_out<'r>(
     Ok(Sorted { accepted, fresh, keyed: keyed.into_iter().collect(), linked })
 }
 
-type DuplicateQuery<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Duplicate, sqlx::sqlite::SqliteArguments>;
-
 /// By their lines; of several of one line the last.
-async fn twins(tx: &mut SqliteConnection, query: DuplicateQuery<'_>) -> Result<HashMap<usize, Duplicate>, StoreError> {
+async fn twins(tx: &mut Tx<'_>, query: QueryAs<'_, Duplicate>) -> Result<HashMap<usize, Duplicate>, StoreError> {
     let rows = query.fetch_all(tx).await?;
     Ok(rows.into_iter().filter_map(|twin| Some((usize::try_from(twin.line).ok()?, twin))).collect())
 }
@@ -232,21 +235,16 @@ impl Duplicate {
 }
 
 /// Gives keys to requests that have none.
-pub(super) async fn name<T: Serialize>(tx: &mut SqliteConnection, keys: &[T]) -> Result<(), StoreError> {
+pub(super) async fn name<T: Serialize>(tx: &mut Tx<'_>, keys: &[T]) -> Result<(), StoreError> {
     for some in keys.chunks(bulk::CHUNK) {
-        let named: Vec<Named> = sqlx::query_as(NAME).bind(bulk::json(some)).fetch_all(&mut *tx).await?;
+        let named: Vec<Named> = sql::query_as(NAME).bind(bulk::json(some)).fetch_all(&mut *tx).await?;
         import_lines::claim(tx, &named).await?;
     }
     Ok(())
 }
 
 /// Writes new requests with all that belongs to them, and makes their accounts due.
-pub(super) async fn insert(
-    tx: &mut SqliteConnection,
-    fresh: &[&Request],
-    urgency: Urgency,
-    now: Time,
-) -> Result<(), StoreError> {
+pub(super) async fn insert(tx: &mut Tx<'_>, fresh: &[&Request], urgency: Urgency, now: Time) -> Result<(), StoreError> {
     let mut accounts: Vec<&str> = fresh.iter().map(|request| request.account.as_str()).collect();
     accounts.sort_unstable();
     accounts.dedup();
@@ -270,7 +268,7 @@ pub(super) fn first_row(request: &Request) -> RequestRow {
     row.with_head(&head)
 }
 
-async fn insert_some(tx: &mut SqliteConnection, fresh: &[&Request]) -> Result<(), StoreError> {
+async fn insert_some(tx: &mut Tx<'_>, fresh: &[&Request]) -> Result<(), StoreError> {
     let transitions: Vec<Transition> = fresh.iter().map(|request| first_transition(request)).collect();
     let mut rows = Vec::with_capacity(fresh.len());
     let mut links = Vec::with_capacity(fresh.len());

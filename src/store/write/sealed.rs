@@ -1,6 +1,6 @@
 //! Every sealed value of the database, for sealing it anew under another key.
 
-use crate::store::{Store, StoreError, decode};
+use crate::store::{Store, StoreError, decode, sql::CellError};
 
 /// A sealed value and where it lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Store {
             .read(move |db| {
                 let rows = db.all(column.page(), (&after, limit), |row| {
                     let (key, appid, sealed) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                    Ok::<_, rusqlite::Error>(SealedValue { column, key, appid, sealed })
+                    Ok::<_, CellError>(SealedValue { column, key, appid, sealed })
                 })?;
                 Ok(rows.into_iter().collect::<Result<_, _>>()?)
             })

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::action::{self, Action};
 use crate::{
     domain::time::Time,
-    store::{Store, StoreError, executor::Db},
+    store::{Store, StoreError, executor::Db, sql},
 };
 
 /// How long a session lasts at most.
@@ -121,7 +121,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn session_owner(&self, digest: &[u8], now: Time) -> Result<Option<SessionOwner>, StoreError> {
-        let query = sqlx::query_as(OWNER).bind(digest).bind(now.ms()).bind(idle_since(now));
+        let query = sql::query_as(OWNER).bind(digest).bind(now.ms()).bind(idle_since(now));
         Ok(query.fetch_optional(self.readers()).await?)
     }
 
@@ -138,7 +138,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn sessions(&self, user: &str, now: Time) -> Result<Vec<SessionView>, StoreError> {
-        let query = sqlx::query_as(OF_USER).bind(user).bind(now.ms()).bind(idle_since(now));
+        let query = sql::query_as(OF_USER).bind(user).bind(now.ms()).bind(idle_since(now));
         Ok(query.fetch_all(self.readers()).await?)
     }
 

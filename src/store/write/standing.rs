@@ -1,7 +1,5 @@
 //! One account is suspended or resumed on an operator's word.
 
-use sqlx::SqliteConnection;
-
 use super::{
     action::{self, Action},
     urgency::Urgency,
@@ -14,7 +12,10 @@ use crate::{
         id::AccountId,
         time::Time,
     },
-    store::{Store, StoreError},
+    store::{
+        Store, StoreError,
+        sql::{self, Tx},
+    },
 };
 
 /// What a person says of an account.
@@ -60,13 +61,13 @@ struct SetStanding {
 impl WriteCommand for SetStanding {
     type Answer = u64;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
         let Self { account, standing, by, now } = self;
         let (kind, state, suspended_by, due) = match standing {
             Standing::Active => (ActionKind::Resume, "active", None, Some(now.ms())),
             Standing::SuspendedByOperator => (ActionKind::Suspend, "suspended", Some("operator"), None),
         };
-        let changed = sqlx::query(STAND)
+        let changed = sql::query(STAND)
             .bind(account.as_str())
             .bind(state)
             .bind(suspended_by)
@@ -74,8 +75,7 @@ impl WriteCommand for SetStanding {
             .bind(due)
             .bind(i64::from(due.is_some()))
             .execute(&mut *tx)
-            .await?
-            .rows_affected();
+            .await?;
         if changed > 0 {
             wakeups::add(tx, &[account.as_str()], Urgency::Asked, *now).await?;
             action::add(tx, &[Action::of(kind, account.as_str(), by, *now)]).await?;

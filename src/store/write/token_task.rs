@@ -73,7 +73,7 @@ impl Store {
         self.executor
             .read(move |db| {
                 db.first(RESULT, [id], |row| {
-                    Ok(TaskDone { is_well: row.get(0)?, said: row.get::<_, Option<String>>(1)?.unwrap_or_default() })
+                    Ok(TaskDone { is_well: row.get(0)?, said: row.get::<Option<String>>(1)?.unwrap_or_default() })
                 })
             })
             .await
@@ -94,7 +94,7 @@ impl Store {
     pub async fn next_token_task(&self) -> Result<Option<(i64, TokenTask)>, StoreError> {
         self.executor
             .read(move |db| {
-                let read = |cells: &mut Cells<'_, '_>| {
+                let read = |cells: &mut Cells<'_>| {
                     let (id, kind): (i64, String) = (cells.next()?, cells.next()?);
                     let appid: Option<String> = cells.next()?;
                     let task =

@@ -7,7 +7,11 @@ use utoipa::ToSchema;
 use super::action::{self, Action};
 use crate::{
     domain::{identity::Role, time::Time},
-    store::{Store, StoreError, executor::Db},
+    store::{
+        Store, StoreError,
+        executor::Db,
+        sql::{self, Flag},
+    },
 };
 
 /// A user as people see one.
@@ -29,6 +33,7 @@ pub struct UserPassword {
     /// argon2id, as a PHC string.
     pub password: String,
     /// Whether they may not sign in.
+    #[sqlx(try_from = "Flag")]
     pub disabled: bool,
 }
 
@@ -191,7 +196,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn users(&self, now: Time) -> Result<Vec<UserView>, StoreError> {
-        Ok(sqlx::query_as(USERS).bind(now.ms()).fetch_all(self.readers()).await?)
+        Ok(sql::query_as(USERS).bind(now.ms()).fetch_all(self.readers()).await?)
     }
 
     /// What is compared when this user signs in.
@@ -199,7 +204,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn user_password(&self, name: &str) -> Result<Option<UserPassword>, StoreError> {
-        Ok(sqlx::query_as(PASSWORD).bind(name).fetch_optional(self.readers()).await?)
+        Ok(sql::query_as(PASSWORD).bind(name).fetch_optional(self.readers()).await?)
     }
 }
 

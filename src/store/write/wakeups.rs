@@ -1,7 +1,7 @@
 //! Rows of `wakeup`: how a command tells the daemon that an account changed. A hint only: due times are stored with the
 //! account, so a lost wakeup loses nothing.
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use super::{accounts, urgency::Urgency, writer::WriteCommand};
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
         Store, StoreError, bulk,
         decode::{self, Table},
         executor::Db,
+        sql::{self, Flag, Tx},
     },
 };
 
@@ -35,13 +36,14 @@ pub struct Wakeup {
     /// The account.
     pub account: String,
     /// Whether somebody waits for the answer.
+    #[sqlx(try_from = "Flag")]
     pub asked: bool,
 }
 
 impl Store {
     /// Wake-ups after the one with number `after`, in the order of writing, at most `limit`.
     pub async fn wakeups(&self, after: i64, limit: u32) -> Result<Vec<Wakeup>, StoreError> {
-        Ok(decode::legible(&sqlx::query(WAITING).bind(after).bind(limit).fetch_all(self.readers()).await?, WAKEUP))
+        Ok(decode::legible(&sql::query(WAITING).bind(after).bind(limit).fetch_all(self.readers()).await?, WAKEUP))
     }
 
     /// Asks the daemon to look at this account at once.
@@ -62,14 +64,9 @@ impl Store {
     }
 }
 
-pub(super) async fn add(
-    tx: &mut SqliteConnection,
-    accounts: &[&str],
-    urgency: Urgency,
-    now: Time,
-) -> Result<(), StoreError> {
+pub(super) async fn add(tx: &mut Tx<'_>, accounts: &[&str], urgency: Urgency, now: Time) -> Result<(), StoreError> {
     if !accounts.is_empty() {
-        sqlx::query(ADD).bind(bulk::json(accounts)).bind(now.ms()).bind(urgency.flag()).execute(tx).await?;
+        sql::query(ADD).bind(bulk::json(accounts)).bind(now.ms()).bind(urgency.flag()).execute(tx).await?;
     }
     Ok(())
 }
@@ -87,8 +84,8 @@ struct Wake {
 impl WriteCommand for Wake {
     type Answer = ();
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
-        sqlx::query(WAKE).bind(self.account.as_str()).execute(tx).await?;
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        sql::query(WAKE).bind(self.account.as_str()).execute(tx).await?;
         Ok(())
     }
 }

@@ -1,14 +1,17 @@
 //! Audits of everything that somebody asked for: begun as an action, done in the background, part by part.
 
-use rusqlite::params;
-
 use super::bulk_action::{BulkPage, advance_on};
 use crate::{
     domain::{
         action::{ActionKind, By},
         time::Time,
     },
-    store::{Store, StoreError, executor::Db, row_id::new_id},
+    store::{
+        Store, StoreError,
+        executor::Db,
+        row_id::new_id,
+        sql::{self, args},
+    },
 };
 
 const UNDER_WAY: &str = "
@@ -31,11 +34,11 @@ impl Store {
         let (id, kind) = (new_id(now), ActionKind::Audit);
         let By { actor, reason, .. } = by;
         let write = move |db: Db<'_>| {
-            if let Some(id) = db.first(UNDER_WAY, [], |row| row.get(0))? {
+            if let Some(id) = db.first(UNDER_WAY, (), |row| row.get(0))? {
                 return Ok(id);
             }
             let (via, what, of) = (actor.via.as_str(), kind.as_str(), kind.subject().as_str());
-            let row = params![id, now.ms(), actor.name, via, actor.token, actor.address, what, of, reason];
+            let row = args![id, now.ms(), actor.name, via, actor.token, actor.address, what, of, reason];
             db.execute(BEGIN, row)?;
             Ok(id.clone())
         };
@@ -47,7 +50,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn whole_audit_under_way(&self) -> Result<Option<String>, StoreError> {
-        Ok(sqlx::query_scalar(UNDER_WAY).fetch_optional(self.readers()).await?)
+        Ok(sql::query_scalar(UNDER_WAY).fetch_optional(self.readers()).await?)
     }
 
     /// Sets it back to its beginning, with so many parts to do.

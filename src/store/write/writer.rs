@@ -14,6 +14,7 @@ use crate::store::{
     executor::Turn,
     health::{Health, tell},
     meters::{CommitMeters, Queue},
+    sql::Tx,
 };
 
 /// Pieces that wait for the writer before their makers do: a backlog longer than this only costs memory.
@@ -28,13 +29,13 @@ pub(in crate::store) trait WriteCommand: Debug + Send + Sync + 'static {
     type Answer: Send + 'static;
 
     /// Writes it within the transaction of its group.
-    fn write(&self, tx: &mut SqliteConnection) -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
+    fn write(&self, tx: &mut Tx<'_>) -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
 }
 
 /// A command of any kind, its answer and whoever waits for it.
 trait Piece: Send {
     /// Writes it, and keeps what it answers until that is on disk.
-    fn run<'p>(&'p mut self, tx: &'p mut SqliteConnection) -> Running<'p>;
+    fn run<'p>(&'p mut self, tx: Tx<'p>) -> Running<'p>;
 
     /// Tells what became of it: what it came to, or why nothing of it is written.
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
@@ -49,9 +50,9 @@ struct Task<C: WriteCommand> {
 }
 
 impl<C: WriteCommand> Piece for Task<C> {
-    fn run<'p>(&'p mut self, tx: &'p mut SqliteConnection) -> Running<'p> {
+    fn run<'p>(&'p mut self, mut tx: Tx<'p>) -> Running<'p> {
         Box::pin(async move {
-            self.answer = Some(self.command.write(tx).await?);
+            self.answer = Some(self.command.write(&mut tx).await?);
             Ok(())
         })
     }
@@ -225,7 +226,7 @@ impl ConnectionSlot {
 async fn transact(connection: &mut SqliteConnection, pieces: &mut [Box<dyn Piece>]) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for piece in pieces {
-        piece.run(&mut transaction).await?;
+        piece.run(Tx::Sqlite(&mut transaction)).await?;
     }
     Ok(transaction.commit().await?)
 }
@@ -233,7 +234,7 @@ async fn transact(connection: &mut SqliteConnection, pieces: &mut [Box<dyn Piece
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Location, Role, Store};
+    use crate::store::{Location, Role, Store, sql};
 
     async fn made(path: &std::path::Path) -> SqliteConnectOptions {
         let location = Location { path: path.to_owned(), mode: 0o600 };
@@ -261,20 +262,21 @@ mod tests {
     impl WriteCommand for Run {
         type Answer = String;
 
-        async fn write(&self, tx: &mut SqliteConnection) -> Result<String, StoreError> {
-            Ok(sqlx::query_scalar(self.sql).fetch_one(tx).await?)
+        async fn write(&self, tx: &mut Tx<'_>) -> Result<String, StoreError> {
+            Ok(sql::query_scalar(self.sql).fetch_one(tx).await?)
         }
     }
 
-    /// A row; answers its number.
+    /// A row; answers the last number.
     #[derive(Debug)]
     struct Add;
 
     impl WriteCommand for Add {
         type Answer = i64;
 
-        async fn write(&self, tx: &mut SqliteConnection) -> Result<i64, StoreError> {
-            Ok(sqlx::query(WAKE).execute(tx).await?.last_insert_rowid())
+        async fn write(&self, tx: &mut Tx<'_>) -> Result<i64, StoreError> {
+            sql::query(WAKE).execute(&mut *tx).await?;
+            Ok(sql::query_scalar("SELECT max(seq) FROM wakeup").fetch_one(tx).await?)
         }
     }
 

@@ -1,13 +1,14 @@
 //! Moves lines of an accepted import to rows of `request`, with everything that belongs to them, one page per
 //! transaction: the views show each request once, before and after.
 
-use sqlx::{Connection, FromRow, SqliteConnection};
+use sqlx::{Connection as _, FromRow, SqliteConnection};
 
 use crate::{
     domain::{request::Request, time::Time},
     store::{
         Store, StoreError, bulk,
         request_row::RequestRow,
+        sql::{self, Tx},
         write::{
             requests::{self, Ask},
             urgency::Urgency,
@@ -153,7 +154,7 @@ struct Move {
 impl WriteCommand for Move {
     type Answer = u64;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
         page(tx, self.import, self.limit, self.now).await
     }
 }
@@ -167,8 +168,8 @@ struct MoveOne {
 impl WriteCommand for MoveOne {
     type Answer = bool;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<bool, StoreError> {
-        let line: Option<Line> = sqlx::query_as(BY_ID).bind(&self.id).fetch_optional(&mut *tx).await?;
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+        let line: Option<Line> = sql::query_as(BY_ID).bind(&self.id).fetch_optional(&mut *tx).await?;
         let Some(line) = line else { return Ok(false) };
         move_lines(tx, line.import, vec![line], self.now).await?;
         Ok(true)
@@ -183,7 +184,7 @@ struct Stick {
 impl WriteCommand for Stick {
     type Answer = ();
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         stick(tx, self.import).await
     }
 }
@@ -195,38 +196,38 @@ struct TryAgain;
 impl WriteCommand for TryAgain {
     type Answer = u64;
 
-    async fn write(&self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
-        sqlx::query(TRY_AGAIN).execute(&mut *tx).await?;
-        Ok(sqlx::query(UNSTICK).execute(tx).await?.rows_affected())
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<u64, StoreError> {
+        sql::query(TRY_AGAIN).execute(&mut *tx).await?;
+        Ok(sql::query(UNSTICK).execute(tx).await?)
     }
 }
 
 /// Moves the next lines; the number of lines, 0 when all are moved that can be.
-async fn page(tx: &mut SqliteConnection, import: i64, limit: u32, now: Time) -> Result<u64, StoreError> {
-    let lines: Vec<Line> = sqlx::query_as(PAGE).bind(import).bind(limit).fetch_all(&mut *tx).await?;
+async fn page(tx: &mut Tx<'_>, import: i64, limit: u32, now: Time) -> Result<u64, StoreError> {
+    let lines: Vec<Line> = sql::query_as(PAGE).bind(import).bind(limit).fetch_all(&mut *tx).await?;
     if lines.is_empty() {
-        let moved = sqlx::query(MOVED).bind(import).execute(&mut *tx).await?.rows_affected();
+        let moved = sql::query(MOVED).bind(import).execute(&mut *tx).await?;
         if moved == 0 {
-            sqlx::query(LEFT).bind(import).execute(tx).await?;
+            sql::query(LEFT).bind(import).execute(tx).await?;
         }
         return Ok(0);
     }
     let count = lines.len() as u64;
     move_lines(&mut *tx, import, lines, now).await?;
-    sqlx::query(WORKED).bind(import).bind(now.ms()).execute(tx).await?;
+    sql::query(WORKED).bind(import).bind(now.ms()).execute(tx).await?;
     Ok(count)
 }
 
 /// Moves the lines that hold these wishes already: each is then found where requests are.
 pub(in crate::store) async fn take_up_duplicates(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx<'_>,
     asks: &[Ask<'_>],
     now: Time,
 ) -> Result<(), StoreError> {
-    if !sqlx::query_scalar::<_, bool>(IS_ACCEPTED).fetch_one(&mut *tx).await? {
+    if !sql::query_scalar::<bool>(IS_ACCEPTED).fetch_one(&mut *tx).await? {
         return Ok(());
     }
-    let lines: Vec<Line> = sqlx::query_as(TWINS).bind(bulk::json(asks)).fetch_all(&mut *tx).await?;
+    let lines: Vec<Line> = sql::query_as(TWINS).bind(bulk::json(asks)).fetch_all(&mut *tx).await?;
     match lines.first().map(|line| line.import) {
         // Only one import is accepted at a time.
         Some(import) => move_lines(tx, import, lines, now).await,
@@ -234,7 +235,7 @@ pub(in crate::store) async fn take_up_duplicates(
     }
 }
 
-async fn move_lines(tx: &mut SqliteConnection, import: i64, lines: Vec<Line>, now: Time) -> Result<(), StoreError> {
+async fn move_lines(tx: &mut Tx<'_>, import: i64, lines: Vec<Line>, now: Time) -> Result<(), StoreError> {
     let (mut taken, mut stuck) = (Vec::with_capacity(lines.len()), Vec::new());
     let (mut fresh, mut keys): (Vec<Request>, Vec<(String, String)>) = (Vec::new(), Vec::new());
     for Line { request, twin, .. } in lines {
@@ -259,16 +260,16 @@ async fn move_lines(tx: &mut SqliteConnection, import: i64, lines: Vec<Line>, no
         taken.push(id);
     }
     if !stuck.is_empty() {
-        sqlx::query(STUCK).bind(import).bind(bulk::json(&stuck)).execute(&mut *tx).await?;
+        sql::query(STUCK).bind(import).bind(bulk::json(&stuck)).execute(&mut *tx).await?;
     }
-    sqlx::query(TAKEN).bind(import).bind(bulk::json(&taken)).execute(&mut *tx).await?;
+    sql::query(TAKEN).bind(import).bind(bulk::json(&taken)).execute(&mut *tx).await?;
     requests::insert(tx, &fresh.iter().collect::<Vec<_>>(), Urgency::InTurn, now).await?;
     requests::name(tx, &keys).await
 }
 
 /// Lets the next line wait, because no statement takes it.
-async fn stick(tx: &mut SqliteConnection, import: i64) -> Result<(), StoreError> {
-    let id: Option<String> = sqlx::query_scalar(STICK).bind(import).fetch_optional(tx).await?;
+async fn stick(tx: &mut Tx<'_>, import: i64) -> Result<(), StoreError> {
+    let id: Option<String> = sql::query_scalar(STICK).bind(import).fetch_optional(tx).await?;
     tracing::error!(event = "db.bad_row", import, request.id = id, "an import line is on hold");
     Ok(())
 }
@@ -276,11 +277,11 @@ async fn stick(tx: &mut SqliteConnection, import: i64) -> Result<(), StoreError>
 /// Moves everything that was accepted in a file that nobody else writes, and takes away what was not: a copy goes on
 /// from one moment, with nobody left to finish what was under way.
 pub(in crate::store) async fn settle(file: &mut SqliteConnection, now: Time) -> Result<(), StoreError> {
-    while let Some(import) = sqlx::query_scalar(ACCEPTED).fetch_optional(&mut *file).await? {
+    while let Some(import) = sql::query_scalar(ACCEPTED).fetch_optional(&mut *file).await? {
         let mut limit = ALONE_PAGE;
         loop {
             let mut tx = file.begin().await?;
-            match page(&mut tx, import, limit, now).await {
+            match page(&mut Tx::Sqlite(&mut tx), import, limit, now).await {
                 Ok(moved) => {
                     tx.commit().await?;
                     if moved == 0 {
@@ -290,7 +291,7 @@ pub(in crate::store) async fn settle(file: &mut SqliteConnection, now: Time) -> 
                 Err(error) if error.is_of_one_row() => {
                     tx.rollback().await?;
                     if limit == 1 {
-                        stick(&mut *file, import).await?;
+                        stick(&mut Tx::Sqlite(file), import).await?;
                     }
                     limit = if limit == 1 { ALONE_PAGE } else { 1 };
                 }
@@ -298,7 +299,7 @@ pub(in crate::store) async fn settle(file: &mut SqliteConnection, now: Time) -> 
             }
         }
     }
-    sqlx::query(FORGET_LINES).execute(&mut *file).await?;
-    sqlx::query(FORGET).execute(file).await?;
+    sql::query(FORGET_LINES).execute(&mut *file).await?;
+    sql::query(FORGET).execute(file).await?;
     Ok(())
 }

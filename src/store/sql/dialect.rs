@@ -1,0 +1,135 @@
+//! The text that PostgreSQL takes, derived from the one that `SQLite` takes. What differs is little, and each rule is about
+//! words that the other database has not:
+//!
+//! | `SQLite` | PostgreSQL |
+//! |---|---|
+//! | `INDEXED BY i`, `+x` before a column (its planner's hints) | nothing |
+//! | `CROSS JOIN t ON c` (keeps the order of the tables) | `JOIN t ON c` |
+//! | `?1` | `$1` |
+//! | `j.value`, a text or number in JSON | `(j.value #>> '{}')` |
+//!
+//! Functions that PostgreSQL has not (`json_each` of a text, `unhex`, `instr`, `strftime`, `max` of two values) are functions
+//! of our schema there. What a number in JSON is read as is said in both: `CAST(j.value ->> 'at' AS BIGINT)`.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
+
+/// The text for PostgreSQL. One that was written before we run is derived once.
+pub(in crate::store) fn postgres(text: Cow<'static, str>) -> SqlStr {
+    static DERIVED: Mutex<Option<HashMap<(usize, usize), &'static str>>> = Mutex::new(None);
+    match text {
+        Cow::Borrowed(text) => {
+            // Nothing in here panics halfway through a change.
+            let mut derived = DERIVED.lock().unwrap_or_else(PoisonError::into_inner);
+            let place = (text.as_ptr().addr(), text.len());
+            derived.get_or_insert_default().entry(place).or_insert_with(|| derive(text).leak()).into_sql_str()
+        }
+        Cow::Owned(text) => AssertSqlSafe(derive(&text)).into_sql_str(),
+    }
+}
+
+fn derive(text: &str) -> String {
+    let mut derived = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let begins_word = !derived.ends_with(is_of_word);
+        let (written, read) = match next {
+            '\'' | '"' => {
+                let end = rest[1..].find(next).map_or(rest.len(), |end| end + 2);
+                (&rest[..end], end)
+            }
+            '?' if rest[1..].starts_with(|c: char| c.is_ascii_digit()) => ("$", 1),
+            '+' if derived.ends_with([' ', '(']) && rest[1..].starts_with(|c: char| c.is_ascii_alphabetic()) => ("", 1),
+            'I' if begins_word && rest.starts_with("INDEXED BY ") => {
+                let index = &rest["INDEXED BY ".len()..];
+                ("", rest.len() - index.trim_start_matches(is_of_word).len())
+            }
+            'C' if begins_word && rest.starts_with("CROSS JOIN ") && is_joined_on(&rest["CROSS JOIN ".len()..]) => {
+                ("JOIN", "CROSS JOIN".len())
+            }
+            'j' if begins_word && rest.starts_with("j.value") && is_bare(&rest["j.value".len()..]) => {
+                ("(j.value #>> '{}')", "j.value".len())
+            }
+            other => (&rest[..other.len_utf8()], other.len_utf8()),
+        };
+        derived.push_str(written);
+        rest = &rest[read..];
+    }
+    derived
+}
+
+const fn is_of_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '.'
+}
+
+/// Whether the table that is joined here has a condition of its own.
+fn is_joined_on(after: &str) -> bool {
+    let mut depth = 0_i32;
+    for (at, c) in after.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' if depth == 0 => return false,
+            ')' => depth -= 1,
+            c if depth == 0 && c.is_whitespace() => {
+                let word = after[at..].trim_start().split(|c: char| !is_of_word(c)).next();
+                match word {
+                    Some("ON") => return true,
+                    Some("CROSS" | "JOIN" | "LEFT" | "WHERE" | "GROUP" | "ORDER" | "UNION" | "LIMIT") => return false,
+                    _ => {}
+                }
+            }
+            ',' if depth == 0 => return false,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Whether a value of JSON is taken whole, and not a part of it.
+fn is_bare(after: &str) -> bool {
+    !after.starts_with(is_of_word) && !after.trim_start().starts_with("->")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_are_left_out_and_everything_else_stays() {
+        for (sqlite, postgres) in [
+            (
+                "SELECT a.id FROM account AS a INDEXED BY account_due WHERE a.at > $1",
+                "SELECT a.id FROM account AS a  WHERE a.at > $1",
+            ),
+            ("SELECT 1 WHERE +r.state = ?1 AND a + b = ?12", "SELECT 1 WHERE r.state = $1 AND a + b = $12"),
+            ("SELECT 'INDEXED BY x ?1 it''s +a', \"?1\"", "SELECT 'INDEXED BY x ?1 it''s +a', \"?1\""),
+            (
+                "FROM json_each($1) AS j CROSS JOIN t AS t ON t.id = j.value",
+                "FROM json_each($1) AS j JOIN t AS t ON t.id = (j.value #>> '{}')",
+            ),
+            ("FROM c CROSS JOIN d INDEXED BY i WHERE d.c = c.name", "FROM c CROSS JOIN d  WHERE d.c = c.name"),
+            (
+                "FROM i CROSS JOIN json_each($1) AS j CROSS JOIN l ON l.id = j.value ->> 1",
+                "FROM i CROSS JOIN json_each($1) AS j JOIN l ON l.id = j.value ->> 1",
+            ),
+            (
+                "(SELECT 1 FROM a CROSS JOIN b) AS x JOIN c ON c.a = x.a",
+                "(SELECT 1 FROM a CROSS JOIN b) AS x JOIN c ON c.a = x.a",
+            ),
+        ] {
+            assert_eq!(derive(sqlite), postgres);
+        }
+    }
+
+    #[test]
+    fn a_text_is_derived_once() {
+        const TEXT: &str = "SELECT ?1";
+        let derived = [(); 2].map(|()| postgres(Cow::Borrowed(TEXT)).as_str().as_ptr());
+        assert_eq!(derived[0], derived[1]);
+    }
+}
