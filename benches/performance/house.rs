@@ -91,7 +91,7 @@ pub(crate) fn wechat(url: &str, clock: &SharedClock, source: Source) -> Wechat {
 /// The half that polls and calls on a database, looking at every account this often.
 pub(crate) async fn drive(url: &str, path: &Path, every: Duration, source: Source) -> (Arc<Engine>, Driver) {
     let clock: SharedClock = Arc::new(SystemClock::new());
-    let store = Store::open(&Location { path: path.to_owned(), mode: 0o600 }, Role::Daemon).await.expect("a store");
+    let store = Store::open(&Location::file(path.to_owned(), 0o600), Role::Daemon).await.expect("a store");
     let wechat = wechat(url, &clock, source);
     let settings = Settings {
         policy: Policy { steps: Steps::new(vec![], every).expect("steps"), ..Policy::default() },
@@ -104,7 +104,7 @@ pub(crate) async fn drive(url: &str, path: &Path, every: Duration, source: Sourc
 
 /// A daemon with this many requests, all of which are always due: the loop runs as fast as it can.
 pub(crate) async fn daemon(url: &str, path: &Path, accounts: usize) -> (Arc<Engine>, Driver) {
-    let store = Store::open(&Location { path: path.to_owned(), mode: 0o600 }, Role::Tool).await.expect("a store");
+    let store = Store::open(&Location::file(path.to_owned(), 0o600), Role::Tool).await.expect("a store");
     let door = Recorder::new(store.clone(), Arc::new(SystemClock::new()), Policy::default());
     door.by(action::By::simulated()).accept((0..accounts).map(wish).collect()).await.expect("requests");
     store.close().await;

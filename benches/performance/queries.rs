@@ -31,7 +31,7 @@ const DOCUMENT: &str = include_str!("../../docs/database.md");
 
 /// Asks everything and prints what it took.
 pub(crate) async fn ask_all(path: &Path, accounts: usize) {
-    let store = Store::open(&Location { path: path.to_owned(), mode: 0o600 }, Role::Tool).await.expect("a store");
+    let store = Store::open(&Location::file(path.to_owned(), 0o600), Role::Tool).await.expect("a store");
     ask_commands(&store, accounts).await;
     store.close().await;
     let options = SqliteConnectOptions::new().filename(path).read_only(true);

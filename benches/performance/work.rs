@@ -51,7 +51,7 @@ async fn spread(path: &Path, accounts: usize, from_ms: i64, every: Duration, by_
 
 /// An import as the command makes it, then a month of history.
 pub(crate) async fn import(path: &Path, accounts: usize) {
-    let store = Store::open(&Location { path: path.to_owned(), mode: 0o600 }, Role::Tool).await.expect("a store");
+    let store = Store::open(&Location::file(path.to_owned(), 0o600), Role::Tool).await.expect("a store");
     let clock: SharedClock = Arc::new(SystemClock::new());
     let recorder = Recorder::new(store.clone(), clock, Policy::default());
     let watch = Watch::start();
@@ -158,7 +158,7 @@ pub(crate) async fn lateness(path: &Path, accounts: usize, url: &str, rate: f64)
 
 /// Requests by the API's way: small batches, as many at once as calls may be.
 pub(crate) async fn accept(path: &Path, accounts: usize) {
-    let store = Store::open(&Location { path: path.to_owned(), mode: 0o600 }, Role::Tool).await.expect("a store");
+    let store = Store::open(&Location::file(path.to_owned(), 0o600), Role::Tool).await.expect("a store");
     let clock: SharedClock = Arc::new(SystemClock::new());
     let recorder = Arc::new(Recorder::new(store.clone(), clock, Policy::default()));
     let watch = Watch::start();

@@ -5,6 +5,7 @@ use std::{fmt::Write as _, path::PathBuf};
 use amplinkd::{
     config::{Config, ConfigError, Loaded, Origin, Setting, keys},
     domain::time::Time,
+    store::Location,
 };
 use toml::{Table, Value};
 
@@ -193,7 +194,9 @@ fn in_force(loaded: &Loaded, text: &str, env: &[(String, String)]) {
     let config = &loaded.config;
     assert!(config.wechat.in_flight >= 1 && config.wechat.per_second >= 1 && config.polling.daily_budget >= 1);
     assert!(!config.wechat.timeout.is_zero() && !config.tokens.timeout.is_zero() && config.policy.attempts >= 1);
-    assert_eq!(config.database.mode & !0o664, 0, "the database's mode");
+    if let Location::File { mode, .. } = &config.database.location {
+        assert_eq!(mode & !0o664, 0, "the database's mode");
+    }
     drop(config.policy());
     let schedule = &config.schedule;
     for cron in [&schedule.drift, &schedule.housekeeping, &schedule.audit, &schedule.digest] {

@@ -4,10 +4,7 @@ use super::{
     context::{Context, ExitStatus, note},
     output::Column,
 };
-use crate::{
-    engine::audit::FINDINGS_MAX,
-    store::{Store, read::audit::Finding},
-};
+use crate::{engine::audit::FINDINGS_MAX, store::read::audit::Finding};
 
 /// Check for lost, stalled or inconsistent work; exit code 3 if any is found
 #[derive(Debug, clap::Args)]
@@ -61,7 +58,7 @@ pub async fn run(context: &Context, audit: Audit) -> anyhow::Result<ExitStatus> 
         .with_view(async |session| {
             let found = if audit.all { session.recorder.audit_all().await? } else { session.recorder.audit().await? };
             // Asked only when there is something to explain; who may not look at the lock is told nothing about it.
-            let is_driven = found.is_empty() || Store::is_driven(&session.config.database.path).unwrap_or(true);
+            let is_driven = found.is_empty() || session.has_daemon().await;
             Ok((found, is_driven))
         })
         .await?;

@@ -13,7 +13,6 @@ use super::{
 use crate::{
     domain::{authorizer::AuthorizerState, id::AccountId, time::Time},
     store::{
-        Store,
         read::authorizers::AuthorizerView,
         write::token_task::{TaskDone, TokenTask},
     },
@@ -197,7 +196,7 @@ async fn ask(context: &Context, task: TokenTask) -> anyhow::Result<()> {
     let done = context
         .with_database(async |session| {
             anyhow::ensure!(
-                Store::is_driven(&session.config.database.path).unwrap_or(true),
+                session.has_daemon().await,
                 "no daemon is running on this database, and only a daemon asks WeChat for tokens: start `amplinkd run`"
             );
             let id = session.store().ask_for_tokens(task, session.now()).await?;

@@ -300,7 +300,7 @@ async fn retry(context: &Context, session: &Session, name: String, ids: Vec<Name
     let some = (!ids.is_empty()).then_some(ids);
     let retried = session.store().retry_deliveries(name.clone(), some, actor::by(), session.now()).await?;
     if retried > 0 {
-        session.note_without_daemon("they are sent when one starts");
+        session.note_without_daemon("they are sent when one starts").await;
     }
     print_retried(context, &name, retried, wanted)
 }

@@ -110,7 +110,7 @@ impl Context {
         work: impl AsyncFnOnce(&Session) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let config = self.config()?;
-        let location = Location { path: config.database.path.clone(), mode: config.database.mode };
+        let location = config.database.location.clone();
         let store = match database {
             Database::MadeIfMissing => open(&location, Role::Tool).await?,
             Database::Existing => {
@@ -134,9 +134,9 @@ impl Context {
     /// or brought up to date.
     pub async fn with_reader<T>(&self, work: impl AsyncFnOnce(&Session) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let config = self.config()?;
-        let location = Location { path: config.database.path.clone(), mode: config.database.mode };
+        let location = config.database.location.clone();
         must_exist(&location)?;
-        let store = Store::open_to_read(&location.path).await?;
+        let store = Store::open_to_read(&location).await?;
         work_with(store, config, work).await
     }
 
@@ -197,13 +197,13 @@ impl Session {
 
     /// Whether a daemon works on this database; of what may not be looked at, one is expected.
     #[must_use]
-    pub fn has_daemon(&self) -> bool {
-        Store::is_driven(&self.config.database.path).unwrap_or(true)
+    pub async fn has_daemon(&self) -> bool {
+        self.store().has_daemon().await.unwrap_or(true)
     }
 
     /// Says that nobody does the work that was asked for, and what becomes of it; nothing while a daemon runs.
-    pub fn note_without_daemon(&self, then: &str) {
-        if !self.has_daemon() {
+    pub async fn note_without_daemon(&self, then: &str) {
+        if !self.has_daemon().await {
             note(format!("no daemon is running: {then}"));
         }
     }
@@ -214,13 +214,13 @@ impl Session {
 /// # Errors
 /// A sentence that says how one comes to be.
 pub fn must_exist(location: &Location) -> anyhow::Result<()> {
-    match std::fs::metadata(&location.path) {
+    let Some(path) = location.path() else { return Ok(()) };
+    match std::fs::metadata(path) {
         Ok(_) => Ok(()),
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => anyhow::bail!(
-            "there is no database at {} yet: `amplinkd request link` or `amplinkd run` creates it",
-            location.path.display()
+            "there is no database at {location} yet: `amplinkd request link` or `amplinkd run` creates it"
         ),
-        Err(wrong) => Err(wrong).with_context(|| format!("cannot open the database {}", location.path.display())),
+        Err(wrong) => Err(wrong).with_context(|| format!("cannot open the database {location}")),
     }
 }
 
@@ -271,7 +271,10 @@ pub async fn open(location: &Location, role: Role) -> Result<Store, OpenError> {
 /// # Errors
 /// [`OpenError`]: the file is as it was.
 pub async fn open_to_view(location: &Location) -> Result<Store, OpenError> {
-    if may_write(&location.path) { open(location, Role::Tool).await } else { Store::open_to_read(&location.path).await }
+    match location.path() {
+        Some(path) if !may_write(path) => Store::open_to_read(location).await,
+        Some(_) | None => open(location, Role::Tool).await,
+    }
 }
 
 /// Lets `work` work with a database, and closes it, whatever came of the work.

@@ -69,7 +69,7 @@ const COLUMNS: [Column; 2] = [Column::shown("id", "WHERE"), Column::shown("findi
 /// Does what the command says.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     let config = context.config()?;
-    let location = Location { path: config.database.path, mode: config.database.mode };
+    let location = config.database.location.clone();
     match &command {
         // Where nothing is, a copy can be put all the same.
         Command::Restore(_) => {}
@@ -83,11 +83,26 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStat
     }
 }
 
+/// The file of a database that is one, and the mode that a new one is made with.
+///
+/// # Errors
+/// It is at a server, where `command` has nothing to work on.
+fn the_file<'l>(location: &'l Location, command: &str) -> anyhow::Result<(&'l Path, u32)> {
+    match location {
+        Location::File { path, mode } => Ok((path, *mode)),
+        Location::Server(_) => bail!(
+            "`{command}` works on files, and the database is at {location}: PostgreSQL's own tools copy it and put copies back \
+             (pg_dump, pg_restore; docs/cluster.md)"
+        ),
+    }
+}
+
 async fn backup(context: &Context, location: &Location, to: &Path) -> anyhow::Result<ExitStatus> {
     // Opened as any command does: what is no database of ours is not worth a copy.
     open_to_view(location).await?.close().await;
     check_encoding(to)?;
-    let mode = std::fs::metadata(&location.path).map_or(location.mode, |found| found.permissions().mode() & 0o777);
+    let (path, mode) = the_file(location, "db backup")?;
+    let mode = std::fs::metadata(path).map_or(mode, |found| found.permissions().mode() & 0o777);
     let file = match OpenOptions::new().write(true).create_new(true).mode(mode).open(to) {
         Ok(file) => file,
         Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => {
@@ -95,7 +110,7 @@ async fn backup(context: &Context, location: &Location, to: &Path) -> anyhow::Re
         }
         Err(wrong) => return Err(wrong).with_context(|| format!("cannot write {}", to.display())),
     };
-    match copy(location, to, &file, mode).await {
+    match copy(path, to, &file, mode).await {
         Ok(bytes) => {
             context.print_one(&Copied { file: to.display().to_string(), bytes })?;
             Ok(ExitStatus::Success)
@@ -108,10 +123,10 @@ async fn backup(context: &Context, location: &Location, to: &Path) -> anyhow::Re
     }
 }
 
-async fn copy(location: &Location, to: &Path, file: &File, mode: u32) -> anyhow::Result<u64> {
+async fn copy(path: &Path, to: &Path, file: &File, mode: u32) -> anyhow::Result<u64> {
     belongs_to_its_folder(file, to);
     file.set_permissions(PermissionsExt::from_mode(mode))?;
-    Store::backup(&location.path, to, SystemClock::new().now()).await?;
+    Store::backup(path, to, SystemClock::new().now()).await?;
     if !is_still(file, to) {
         bail!("{} was replaced by another file while it was being written: check who can write there", to.display());
     }
@@ -125,7 +140,7 @@ async fn copy(location: &Location, to: &Path, file: &File, mode: u32) -> anyhow:
 }
 
 async fn verify(context: &Context, location: &Location) -> anyhow::Result<ExitStatus> {
-    note(format!("reading all of {}", location.path.display()));
+    note(format!("reading all of {location}"));
     let found = match findings(location).await {
         Ok(found) => found,
         Err(error) => vec![Damage { id: "file".to_owned(), finding: damage(error)? }],
@@ -143,8 +158,13 @@ async fn verify(context: &Context, location: &Location) -> anyhow::Result<ExitSt
 }
 
 async fn findings(location: &Location) -> anyhow::Result<Vec<Damage>> {
-    open_to_view(location).await?.close().await;
-    Ok(Store::verify(&location.path, FINDINGS_MAX).await?)
+    let store = open_to_view(location).await?;
+    let found = match location.path() {
+        Some(path) => Store::verify(path, FINDINGS_MAX).await,
+        None => store.verify_histories(FINDINGS_MAX).await,
+    };
+    store.close().await;
+    Ok(found?)
 }
 
 /// What a damaged file said when it was opened; any other failure stays one.

@@ -162,7 +162,7 @@ async fn open(context: &Context, wanted: &Open) -> anyhow::Result<()> {
                 let count = usize::try_from(requests).unwrap_or(usize::MAX);
                 note(format!("{} waiting for it resumed", REQUESTS.counted(count)));
             }
-            session.note_without_daemon("calls resume when one starts");
+            session.note_without_daemon("calls resume when one starts").await;
             Ok(())
         })
         .await

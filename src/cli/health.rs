@@ -13,11 +13,7 @@ use super::{
     context::{Context, ExitStatus, Session},
     time_format,
 };
-use crate::{
-    config::Listen,
-    engine::presence::SILENT_AFTER,
-    store::{Store, read::status::DaemonView},
-};
+use crate::{config::Listen, engine::presence::SILENT_AFTER, store::read::status::DaemonView};
 
 /// How long the daemon may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -53,16 +49,16 @@ pub async fn run(context: &Context) -> anyhow::Result<ExitStatus> {
 
 /// What the database tells of the daemon that drives it.
 async fn by_database(session: &Session) -> anyhow::Result<()> {
-    let (path, store) = (&session.config.database.path, session.store());
+    let store = session.store();
     if let Some(made) = store.copy_waiting().await? {
         bail!("not ready: no daemon has started on this restored backup, made at {made}");
     }
     let last = store.daemon().await?;
     // Whoever may not look at the lock sees a daemon by its mark.
     let is_driven =
-        Store::is_driven(path).unwrap_or_else(|_| last.as_ref().is_some_and(|last| last.stopped_at.is_none()));
+        store.has_daemon().await.unwrap_or_else(|_| last.as_ref().is_some_and(|last| last.stopped_at.is_none()));
     if !is_driven {
-        bail!("not alive: no daemon runs on {}; the log says why it stopped", path.display());
+        bail!("not alive: no daemon runs on {}; the log says why it stopped", session.config.database.location);
     }
     let is_recent = |last: &DaemonView| {
         time_format::parse(&last.written_at).is_some_and(|at| session.now().since(at) < SILENT_AFTER)

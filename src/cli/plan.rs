@@ -94,7 +94,7 @@ pub(super) fn print(context: &Context, plan: &CapacityReport) -> anyhow::Result<
 
 /// Says when the accounts of the configured database need more looks than are allowed; nothing when there is none yet.
 pub async fn warn_when_short(context: &Context) -> anyhow::Result<()> {
-    if !context.config()?.database.path.exists() {
+    if context.config()?.database.location.path().is_some_and(|path| !path.exists()) {
         return Ok(());
     }
     let short = context

@@ -20,7 +20,7 @@ use crate::{
     engine::{Engine, Readings, STANDSTILL, presence::Presence},
     http::{api::Door, doors::Doors, web},
     shutdown::Shutdown,
-    store::{Location, Role},
+    store::Role,
     telemetry,
 };
 
@@ -60,7 +60,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     tracing::info!(
         event = "daemon.ready",
         version = env!("CARGO_PKG_VERSION"),
-        database = %config.database.path.display(),
+        database = %config.database.location,
         accounts = daemon.driver.accounts(),
         "ready"
     );
@@ -90,7 +90,7 @@ async fn start(config: &Config, configs: watch::Receiver<Arc<Config>>, shutdown:
     let clock: SharedClock = Arc::new(SystemClock::new());
     let fitted = open_files::fitted(config);
     let mut parts = Parts::from_config(&fitted, Arc::clone(&clock))?;
-    let location = Location { path: config.database.path.clone(), mode: config.database.mode };
+    let location = config.database.location.clone();
     let store = open(&location, Role::Daemon).await?;
     let doors = daemon::doors(config, &mut parts, &store, &clock).await?;
     let daemon = Daemon::open(store, parts).await?;

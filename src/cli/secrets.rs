@@ -11,7 +11,7 @@ use crate::{
     config::{Config, environment},
     daemon,
     store::{
-        Location, Role, Store,
+        Role, Store,
         write::sealed::{Resealed, SealedColumn},
     },
     vault::{self, Place, Vault},
@@ -86,10 +86,10 @@ async fn rekey(context: &Context) -> anyhow::Result<()> {
         bail!("nothing is sealed: [tokens] source is not \"component\"");
     };
     let vault = daemon::vault(component)?;
-    let location = Location { path: config.database.path.clone(), mode: config.database.mode };
+    let location = config.database.location.clone();
     super::context::must_exist(&location)?;
     let store = Store::open(&location, Role::Tool).await?;
-    let resealed = match heeds_daemon(&store, &location, &component.appid, &vault).await {
+    let resealed = match heeds_daemon(&store, &component.appid, &vault).await {
         Ok(()) => reseal(&store, &vault).await,
         Err(refused) => Err(refused),
     };
@@ -99,8 +99,8 @@ async fn rekey(context: &Context) -> anyhow::Result<()> {
 
 /// Whether a running daemon opens what this vault seals: one that was started before the key was named could no longer read
 /// a token.
-async fn heeds_daemon(store: &Store, location: &Location, appid: &str, vault: &Vault) -> anyhow::Result<()> {
-    let (is_driven, current) = (Store::is_driven(&location.path).unwrap_or(true), vault.current().to_string());
+async fn heeds_daemon(store: &Store, appid: &str, vault: &Vault) -> anyhow::Result<()> {
+    let (is_driven, current) = (store.has_daemon().await.unwrap_or(true), vault.current().to_string());
     let row = store.component(appid).await?;
     let keys = row.and_then(|row| row.open_keys).unwrap_or_default();
     if is_driven && !keys.split(' ').any(|key| key == current) {

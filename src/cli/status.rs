@@ -44,7 +44,6 @@ pub async fn run(context: &Context) -> anyhow::Result<ExitStatus> {
                 session.config.alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
             let asked = Asked {
                 recorder: &session.recorder,
-                path: &session.config.database.path,
                 unread_after: session.config.alerts.unread_after,
                 channels: &channels,
                 now: session.now(),

@@ -18,7 +18,7 @@ use super::{
 
 /// Keys that are read once, at the start: the file that is open is the one that is locked and driven, and a line of the log
 /// must look like the one before it.
-const AT_START: [&str; 3] = ["database.url", "database.mode", "log.format"];
+const AT_START: [&str; 5] = ["database.url", "database.urls", "database.url_file", "database.mode", "log.format"];
 
 /// Keys of the platform that are read once, at the start: listeners are bound then, rows are the component's, and the key is
 /// held against the database.

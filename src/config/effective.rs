@@ -1,9 +1,11 @@
 //! The effective settings and where they come from, for people. Secrets are shown as set or not set.
 
+use std::path::Path;
+
 use secrecy::SecretString;
 
 use super::{
-    Database, Digest, Log, LogFormat, PolicySection, RawConfig, RawPolling, Retention, Schedule,
+    Digest, Log, LogFormat, PolicySection, RawConfig, RawPolling, Retention, Schedule,
     alerts::{Hours, RawAlerts, RawOverride, quoted},
     channels::RawChannel,
     component::{RawCallback, RawComponent, RawSecrets, RawTokenService},
@@ -43,16 +45,16 @@ pub enum Origin {
 /// Every key there is, dotted, in the order of the example file.
 #[must_use]
 pub fn keys() -> Vec<&'static str> {
-    values(&RawConfig::default()).into_iter().map(|(key, _)| key).collect()
+    values(&RawConfig::default(), Path::new("")).into_iter().map(|(key, _)| key).collect()
 }
 
-pub(super) fn list(written: &RawConfig, origin_of: impl Fn(&str) -> Origin) -> Vec<Setting> {
-    let values = values(written).into_iter();
+pub(super) fn list(written: &RawConfig, folder: &Path, origin_of: impl Fn(&str) -> Origin) -> Vec<Setting> {
+    let values = values(written, folder).into_iter();
     values.map(|(key, value)| Setting { key, value, origin: origin_of(key) }).collect()
 }
 
 /// Each section is taken apart whole, so that a key cannot be forgotten here: the compiler asks for it.
-fn values(written: &RawConfig) -> Vec<(&'static str, String)> {
+fn values(written: &RawConfig, folder: &Path) -> Vec<(&'static str, String)> {
     let RawConfig {
         database,
         wechat,
@@ -74,7 +76,6 @@ fn values(written: &RawConfig) -> Vec<(&'static str, String)> {
         log,
         telemetry,
     } = written;
-    let Database { path, mode } = database;
     let RawPolling { steps, daily_budget } = polling;
     let PolicySection { appear_within, attempts, deadline, rollover_grace } = policy;
     let Retention { finished } = retention;
@@ -84,8 +85,7 @@ fn values(written: &RawConfig) -> Vec<(&'static str, String)> {
         let until = step.until.map(|until| format!("until = \"{}\", ", duration_text(until))).unwrap_or_default();
         format!("{{ {until}every = \"{}\" }}", duration_text(step.every))
     });
-    let mut all =
-        vec![("database.url", format!("sqlite:{}", path.display())), ("database.mode", format!("{mode:04o}"))];
+    let mut all = database.shown(folder).to_vec();
     all.extend(wechat_values(wechat));
     all.extend(tokens_values(tokens));
     all.extend(component_values(component, callback, secrets, token_service));

@@ -11,6 +11,7 @@ mod alerts;
 mod changes;
 mod channels;
 mod component;
+mod database;
 mod digest;
 mod effective;
 mod egress;
@@ -45,6 +46,7 @@ pub use self::{
     changes::{Changes, needs_restart},
     channels::{ChannelConfig, EventClass},
     component::{Callback, Caller, Component, Listen, TokenService},
+    database::Database,
     digest::{Digest, Nudge, Route},
     effective::{Origin, Setting, keys},
     error::ConfigError,
@@ -109,18 +111,6 @@ pub struct Config {
     pub telemetry: Telemetry,
 }
 
-/// `[database]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Database {
-    /// The file behind `url`; a relative path was taken from the configuration file's folder.
-    #[serde(rename = "url", deserialize_with = "value::sqlite_path")]
-    pub path: PathBuf,
-    /// The permissions the file is created with.
-    #[serde(deserialize_with = "value::file_mode")]
-    pub mode: u32,
-}
-
 /// `[polling]`
 #[derive(Debug, Clone)]
 pub struct Polling {
@@ -169,12 +159,6 @@ pub struct Schedule {
     pub digest: Cron,
 }
 
-impl Default for Database {
-    fn default() -> Self {
-        Self { path: PathBuf::from("amplinkd.db"), mode: 0o640 }
-    }
-}
-
 impl Default for PolicySection {
     fn default() -> Self {
         let Policy { appear_within, attempts, deadline, rollover_grace, steps: _ } = Policy::default();
@@ -200,7 +184,7 @@ impl Default for Schedule {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct RawConfig {
-    database: Database,
+    database: database::RawDatabase,
     wechat: wechat_api::RawWechat,
     tokens: tokens::RawTokens,
     component: component::RawComponent,
@@ -252,7 +236,7 @@ impl RawConfig {
     /// Resolves paths and names, and reads the files that hold secrets.
     fn resolve(self, folder: &Path, secrets: Secrets, tokens_secrets: Secrets) -> Result<Config, InvalidKey> {
         let Self {
-            mut database,
+            database,
             wechat,
             tokens,
             component,
@@ -272,13 +256,12 @@ impl RawConfig {
             log,
             telemetry,
         } = self;
-        database.path = folder.join(database.path);
         let steps =
             value::staircase(&polling.steps).map_err(|wrong| InvalidKey { key: "polling.steps".to_owned(), wrong })?;
         let alerts = alerts.resolve(folder, secrets)?;
         digest.check(&alerts.channels)?;
         component::apart(Config {
-            database,
+            database: database.resolve(folder)?,
             wechat: wechat.resolve(folder, tokens_secrets)?,
             component: tokens
                 .is_component()

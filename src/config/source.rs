@@ -179,7 +179,7 @@ pub(super) fn load(
         change.apply(table.get_mut());
     }
     let merged = table.get_ref().clone();
-    let mut written = RawConfig::deserialize(table.into_deserializer()).map_err(|wrong| {
+    let written = RawConfig::deserialize(table.into_deserializer()).map_err(|wrong| {
         let key = wrong.span().map(|span| key_at(&origin, span.start)).unwrap_or_default();
         refused(wrong.span(), &key, &in_our_words(&key, wrong.message()))
     })?;
@@ -191,8 +191,7 @@ pub(super) fn load(
         Some(file) => file.parent().unwrap_or(Path::new("/")).to_owned(),
         None => std::path::absolute(".").unwrap_or_default(),
     };
-    written.database.path = folder.join(written.database.path);
-    let settings = effective::list(&written, origin_of);
+    let settings = effective::list(&written, &folder, origin_of);
     let [of_channels, of_tokens] = secrets;
     let config =
         written.resolve(&folder, of_channels, of_tokens).map_err(|InvalidKey { key, wrong }| {

@@ -1,7 +1,7 @@
 //! How each kind of value is written in the file, and what is allowed. No error repeats a value, so a secret in the
 //! wrong place stays secret.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use croner::parser::{CronParser, Seconds, Year};
 use serde::{
@@ -257,31 +257,6 @@ pub(super) fn log_filter<'de, D: Deserializer<'de>>(from: D) -> Result<String, D
     })
 }
 
-/// The database's file, from `sqlite:PATH`.
-pub(super) fn sqlite_path<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
-    from.deserialize_any(Text {
-        expected: "\"sqlite:\" followed by the path of a file, such as \"sqlite:amplinkd.db\"",
-        parse: parse_sqlite_url,
-    })
-}
-
-fn parse_sqlite_url(text: &str) -> Result<PathBuf, String> {
-    let path = text
-        .strip_prefix("sqlite:")
-        .map(|path| path.strip_prefix("//").unwrap_or(path))
-        .ok_or("expected \"sqlite:\" followed by the path of a file; other databases are not supported yet")?;
-    if path.contains(":memory:") {
-        return Err("an in-memory database would lose every request: give a file path".to_owned());
-    }
-    if path.contains(['?', '#']) {
-        return Err("options after the path are not supported: amplinkd decides how to open the file".to_owned());
-    }
-    if path.is_empty() || path.ends_with('/') {
-        return Err("the path of the file is missing, as in \"sqlite:amplinkd.db\"".to_owned());
-    }
-    Ok(PathBuf::from(path))
-}
-
 /// A file's permissions, from octal digits.
 pub(super) fn file_mode<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     const MODE: &str = "octal permissions in quotes, such as \"0640\" or \"0600\"";
@@ -366,16 +341,6 @@ mod tests {
     fn a_duration_survives_being_written_down() {
         for text in ["30s", "500ms", "2d", "1h 30m", "1d 2h 3m 4s 5ms"] {
             assert_eq!(duration_text(parse_duration(text).unwrap()), text);
-        }
-    }
-
-    #[test]
-    fn only_files_are_databases() {
-        let path = |text| parse_sqlite_url(text).ok();
-        assert_eq!(path("sqlite:a.db"), Some("a.db".into()));
-        assert_eq!(path("sqlite:///var/a.db"), Some("/var/a.db".into()));
-        for bad in ["sqlite:", "sqlite::memory:", "sqlite:a.db?mode=ro", "postgres://h/d", "a.db", "sqlite:dir/"] {
-            assert_eq!(path(bad), None, "{bad:?}");
         }
     }
 

@@ -109,7 +109,9 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut found = Found::default();
-        found.look("database.url", "", &self.database.path.to_string_lossy(), Field::Path);
+        if let Some(path) = self.database.location.path() {
+            found.look("database.url", "", &path.to_string_lossy(), Field::Path);
+        }
         found.look_at_address("wechat.base_url", "", &self.wechat.base_url, None);
         self.of_tokens(&mut found);
         self.of_callers(&mut found);

@@ -16,7 +16,7 @@ use crate::{
 
 /// An engine on a database of its own.
 pub(super) async fn engine(folder: &Path) -> Arc<Engine> {
-    let location = Location { path: folder.join("a.db"), mode: 0o600 };
+    let location = Location::file(folder.join("a.db"), 0o600);
     let store = Store::open(&location, Role::Daemon).await.unwrap();
     let clock: SharedClock = ManualClock::starting_at(Time::from_ms(1_795_000_000_000));
     let nowhere = ClientConfig { base_url: "http://127.0.0.1:9".to_owned(), ..ClientConfig::default() };

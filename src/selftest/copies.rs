@@ -35,7 +35,7 @@ impl Runner {
         }
         self.desk.store().clone().close().await;
         let now = self.time.now();
-        let done = match Ready::make(&self.setup.location(), &self.copy(), now).await {
+        let done = match Ready::make((&self.setup.database, 0o600), &self.copy(), now).await {
             Ok(ready) => ready.place(now).await,
             Err(error) => Err(error),
         };

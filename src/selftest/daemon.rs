@@ -114,7 +114,7 @@ type Alive<T> = Result<T, Died>;
 impl Setup {
     /// Where the database is.
     pub(super) fn location(&self) -> Location {
-        Location { path: self.database.clone(), mode: 0o600 }
+        Location::file(self.database.clone(), 0o600)
     }
 
     /// A command beside the daemon, whether one runs or not.

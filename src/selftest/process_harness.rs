@@ -67,7 +67,7 @@ impl ProcessHarness {
         }
         let written = std::fs::write(folder.join("amplinkd.toml"), configuration(&sim));
         written.map_err(|error| format!("cannot write to {}: {error}", folder.display()))?;
-        let location = Location { path: folder.join("amplinkd.db"), mode: 0o600 };
+        let location = Location::file(folder.join("amplinkd.db"), 0o600);
         let store = Store::open(&location, Role::Tool).await.map_err(|error| error.to_string())?;
         let recorder = Recorder::new(store, Arc::new(SystemClock::new()), Policy::default());
         Ok(Self { folder: folder.to_owned(), program: program.to_owned(), sim, recorder, asked: 0 })

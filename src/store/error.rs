@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, error::Error, sync::Arc};
 
+use sqlx::postgres::PgDatabaseError;
+
 /// What the driver said.
 pub type Cause = Arc<dyn Error + Send + Sync>;
 
@@ -48,6 +50,9 @@ pub enum StoreError {
     /// A statement that should not fail.
     #[error("the database refused a statement, which is a defect of amplinkd: {0}")]
     Refused(Cause),
+    /// Another daemon has taken over.
+    #[error("this daemon was silent for too long and another one works in its place: nothing more is written here")]
+    Fenced,
     /// The store was closed.
     #[error("the database is closed")]
     Closed,
@@ -63,6 +68,11 @@ impl StoreError {
     #[must_use]
     pub const fn is_of_disk(&self) -> bool {
         matches!(self, Self::Busy(_) | Self::Full(_) | Self::Broken(_) | Self::Corrupt(_))
+    }
+
+    /// A server that is not there, or does not answer.
+    pub(super) fn broken(what: &'static str) -> Self {
+        Self::Broken(Arc::from(Box::<dyn Error + Send + Sync>::from(what)))
     }
 
     /// A defect of ours, met at one row.
@@ -92,6 +102,10 @@ const DATATYPE: i32 = 3091;
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let code = match &error {
+            sqlx::Error::Database(refused) if refused.try_downcast_ref::<PgDatabaseError>().is_some() => {
+                let state = refused.code().unwrap_or_default().into_owned();
+                return Self::of_state(&state, Arc::new(error));
+            }
             sqlx::Error::Database(refused) => refused.code().and_then(|code| code.parse::<i32>().ok()),
             // What stands in one row and has another type than we ever write: somebody changed it.
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => return Self::Mistyped(Arc::new(error)),
@@ -116,6 +130,22 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 impl StoreError {
+    /// By a code of PostgreSQL (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+    fn of_state(state: &str, error: Cause) -> Self {
+        match state {
+            // A lock that somebody holds for too long; two who hold each other up.
+            "55P03" | "40P01" | "40001" => Self::Busy(error),
+            "53100" => Self::Full(error),
+            // No room for another connection, a server that goes or comes, or one that takes no writes any more.
+            "53300" | "25006" | "57P01" | "57P02" | "57P03" => Self::Broken(error),
+            _ => match state.get(..2) {
+                Some("08" | "28" | "3D" | "58") => Self::Broken(error),
+                Some("XX") => Self::Corrupt(error),
+                _ => Self::Refused(error),
+            },
+        }
+    }
+
     /// By an (extended) result code of `SQLite`; `None` where the driver itself failed.
     fn of_code(code: Option<i32>, error: Cause) -> Self {
         // Primary result codes, https://www.sqlite.org/rescode.html; the low byte of an extended one.

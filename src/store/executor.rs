@@ -6,135 +6,32 @@
 //!
 //! Less frequent writes go through [`super::write::writer`]; only one of the two writes at a time.
 
+mod db;
+mod link;
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
     sync::{Arc, mpsc},
-    time::Duration,
 };
 
-use rusqlite::{CachedStatement, Connection, OpenFlags, TransactionBehavior, config::DbConfig};
-use serde::Serialize;
 use tokio::sync::{
     Mutex,
     mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     oneshot, watch,
 };
 
-use super::{
-    StoreError, bulk, health,
-    health::Health,
-    meters::CommitMeters,
-    sql::{Arg, Args, CellError, RowRef},
+use self::link::Link;
+pub(super) use self::{
+    db::Db,
+    link::{FileWay, Way},
 };
+use super::{StoreError, health, health::Health, meters::CommitMeters};
 
 /// Pieces in one transaction: enough to make the sync cheap, few enough to answer soon.
 const GROUP: usize = 512;
 
-/// Statements kept ready: all that any piece of work runs.
-const STATEMENTS: usize = 128;
-
 /// Taken by whoever writes: the database thread or the writer beside it. (`SQLite` would let one of them sleep and try again.)
 pub(super) type Turn = Arc<Mutex<()>>;
-
-/// How the thread opens the database.
-#[derive(Debug, Clone)]
-pub(super) struct Way {
-    pub(super) path: PathBuf,
-    pub(super) busy_timeout: Duration,
-    /// As `PRAGMA cache_size` takes it.
-    pub(super) cache: &'static str,
-    pub(super) log_pages: &'static str,
-    pub(super) log_limit: u64,
-    pub(super) flags: OpenFlags,
-}
-
-impl Way {
-    /// Of a database that is opened for reading alone, by the name that is given to `SQLite`: a path, or a URI.
-    pub(super) fn to_read(name: PathBuf, busy_timeout: Duration) -> Self {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-        Self { path: name, busy_timeout, cache: "-2000", log_pages: "1000", log_limit: 0, flags }
-    }
-}
-
-/// The connection, as pieces of work see it. Every statement is kept ready after its first use; its parameters are `?1`,
-/// `?2`, …: to `SQLite` a `$2` is a name, and the first one that it meets is the first.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Db<'c> {
-    Sqlite(&'c Connection),
-}
-
-impl<'c> Db<'c> {
-    /// Runs a statement; the number of rows it changed.
-    pub(super) fn execute<'q>(self, sql: &'static str, args: impl Args<'q>) -> Result<usize, StoreError> {
-        match self {
-            Self::Sqlite(connection) => Ok(bound(connection, sql, args.values().as_ref())?.raw_execute()?),
-        }
-    }
-
-    /// Runs a statement once for many rows, which it reads as JSON from `?1`; not at all where there is none.
-    pub(super) fn bulk<T: Serialize>(self, sql: &'static str, rows: &[T]) -> Result<usize, StoreError> {
-        if rows.is_empty() { Ok(0) } else { self.execute(sql, [bulk::json(rows)]) }
-    }
-
-    /// The first row, when there is one.
-    pub(super) fn first<'q, T>(
-        self,
-        sql: &'static str,
-        args: impl Args<'q>,
-        read: impl FnOnce(RowRef<'_>) -> Result<T, CellError>,
-    ) -> Result<Option<T>, StoreError> {
-        match self {
-            Self::Sqlite(connection) => {
-                let mut statement = bound(connection, sql, args.values().as_ref())?;
-                let mut rows = statement.raw_query();
-                Ok(rows.next()?.map(|row| read(RowRef::Sqlite(row))).transpose()?)
-            }
-        }
-    }
-
-    /// Every row.
-    pub(super) fn all<'q, T>(
-        self,
-        sql: &'static str,
-        args: impl Args<'q>,
-        mut read: impl FnMut(RowRef<'_>) -> T,
-    ) -> Result<Vec<T>, StoreError> {
-        let mut found = Vec::new();
-        match self {
-            Self::Sqlite(connection) => {
-                let mut statement = bound(connection, sql, args.values().as_ref())?;
-                let mut rows = statement.raw_query();
-                while let Some(row) = rows.next()? {
-                    found.push(read(RowRef::Sqlite(row)));
-                }
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// A statement that is ready to run with these values.
-fn bound<'c>(
-    connection: &'c Connection,
-    sql: &'static str,
-    args: &[Arg<'_>],
-) -> Result<CachedStatement<'c>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    debug_assert!(
-        (1..=statement.parameter_count())
-            .all(|place| statement.parameter_name(place).is_none_or(|name| name.starts_with('?'))),
-        "its parameters are names, and bound by the order in which they first appear: {sql}"
-    );
-    // A value that is forgotten would be NULL.
-    if args.len() != statement.parameter_count() {
-        return Err(rusqlite::Error::InvalidParameterCount(args.len(), statement.parameter_count()).into());
-    }
-    for (place, arg) in args.iter().enumerate() {
-        statement.raw_bind_parameter(place + 1, arg)?;
-    }
-    Ok(statement)
-}
 
 /// Work, its result and whoever waits for it.
 trait Piece: Send {
@@ -196,7 +93,7 @@ impl Executor {
     ) -> Result<Self, std::io::Error> {
         let (queue, waiting) = mpsc::channel();
         let (done, answers) = unbounded_channel();
-        let slot = Slot { connection: None, way, turn, meters, done };
+        let slot = Slot { link: None, way, turn, meters, done };
         std::thread::Builder::new().name("database".to_owned()).spawn(move || run(slot, &waiting, &health))?;
         tokio::spawn(answer(answers));
         Ok(Self { queue })
@@ -250,7 +147,7 @@ async fn answer(mut answers: UnboundedReceiver<Done>) {
 
 /// The way to the file: a connection, or how to make one.
 struct Slot {
-    connection: Option<Connection>,
+    link: Option<Link>,
     way: Way,
     turn: Turn,
     meters: Arc<CommitMeters>,
@@ -272,7 +169,9 @@ fn run(mut slot: Slot, waiting: &mpsc::Receiver<Job>, health: &watch::Sender<Hea
                 }
             }
         }
-        slot.read(std::mem::take(&mut reads));
+        if !reads.is_empty() {
+            slot.read(std::mem::take(&mut reads));
+        }
         if !writes.is_empty() {
             slot.write(std::mem::take(&mut writes), health);
         }
@@ -285,13 +184,16 @@ fn run(mut slot: Slot, waiting: &mpsc::Receiver<Job>, health: &watch::Sender<Hea
 }
 
 impl Slot {
-    fn read(&mut self, mut pieces: Vec<Box<dyn Piece>>) {
-        if pieces.len() == 1 {
-            // One statement or a few: each is a snapshot, and what is decided from them is checked when it is written.
-            let mut piece = pieces.remove(0);
-            let outcome = self.with(|db| piece.run(db));
-            self.answer(vec![(piece, outcome)]);
-        } else if !pieces.is_empty() {
+    fn read(&mut self, pieces: Vec<Box<dyn Piece>>) {
+        // One statement or a few: each is a snapshot, and what is decided from them is checked when it is written.
+        if pieces.len() < 2 || self.connect().is_ok_and(|link| !link.has_snapshots()) {
+            let alone = |mut piece: Box<dyn Piece>| {
+                let outcome = self.with(|db| piece.run(db));
+                (piece, outcome)
+            };
+            let done = pieces.into_iter().map(alone).collect();
+            self.answer(done);
+        } else {
             let begun = self.with(|db| db.execute("BEGIN", ()).map(drop));
             let read = |mut piece: Box<dyn Piece>| {
                 let outcome = begun.clone().and_then(|()| self.with(|db| piece.run(db)));
@@ -299,9 +201,9 @@ impl Slot {
             };
             let done = pieces.into_iter().map(read).collect();
             self.answer(done);
-            if self.connection.as_ref().is_some_and(|connection| !connection.is_autocommit()) {
+            if self.link.as_ref().is_some_and(|link| !link.is_idle()) {
                 // A read that could not be ended is ended with its connection.
-                let _ = self.with(|db| db.execute("COMMIT", ()).map(drop)).inspect_err(|_| self.connection = None);
+                let _ = self.with(|db| db.execute("COMMIT", ()).map(drop)).inspect_err(|_| self.link = None);
             }
         }
     }
@@ -337,55 +239,32 @@ impl Slot {
     /// Writes these pieces, all or none.
     fn transact(&mut self, pieces: &mut [Box<dyn Piece>]) -> Result<(), StoreError> {
         let (begun, meters) = (self.meters.begun(), Arc::clone(&self.meters));
-        let connection = self.connect()?;
-        let written = transact(connection, pieces);
+        let link = self.connect()?;
+        let written = link.transact(pieces);
         if written.is_ok() {
             meters.committed(pieces.len(), begun);
         }
-        if let Err(error) = &written
-            && (error.is_of_disk() || matches!(error, StoreError::Closed) || !connection.is_autocommit())
-        {
+        let is_of_disk = |error: &StoreError| error.is_of_disk() || matches!(error, StoreError::Closed);
+        if written.as_ref().is_err_and(is_of_disk) || !link.is_idle() {
             // It cannot be trusted after that: the next piece makes another.
-            self.connection = None;
+            self.link = None;
         }
         written
     }
 
     fn with<T>(&mut self, work: impl FnOnce(Db<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let done = self.connect().and_then(|connection| work(Db::Sqlite(connection)));
+        let done = self.connect().and_then(|link| work(link.db()));
         if done.as_ref().is_err_and(StoreError::is_of_disk) {
-            self.connection = None;
+            self.link = None;
         }
         done
     }
 
-    fn connect(&mut self) -> Result<&mut Connection, StoreError> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => open(&self.way)?,
+    fn connect(&mut self) -> Result<&mut Link, StoreError> {
+        let link = match self.link.take() {
+            Some(link) => link,
+            None => Link::open(&self.way)?,
         };
-        Ok(self.connection.insert(connection))
+        Ok(self.link.insert(link))
     }
-}
-
-fn transact(connection: &mut Connection, pieces: &mut [Box<dyn Piece>]) -> Result<(), StoreError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for piece in pieces {
-        piece.run(Db::Sqlite(&transaction))?;
-    }
-    Ok(transaction.commit()?)
-}
-
-fn open(way: &Way) -> Result<Connection, StoreError> {
-    let Way { path, busy_timeout, cache, log_pages, log_limit, flags } = way;
-    let connection = Connection::open_with_flags(path, *flags)?;
-    connection.busy_timeout(*busy_timeout)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // Else a statement whose plan a value might better is prepared anew for each value.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.execute_batch(&format!(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = {cache};
-         PRAGMA wal_autocheckpoint = {log_pages}; PRAGMA journal_size_limit = {log_limit};"
-    ))?;
-    Ok(connection)
 }

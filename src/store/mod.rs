@@ -13,9 +13,11 @@ mod executor;
 pub mod file;
 mod health;
 pub mod meters;
+mod place;
 pub mod read;
 mod request_row;
 pub mod row_id;
+pub mod server;
 mod skipped_accounts;
 mod sql;
 mod tables;
@@ -42,8 +44,9 @@ pub use self::{
 };
 use self::{
     executor::Executor,
-    file::{frozen::FileVersion, open, wal},
+    file::{frozen::FileVersion, wal},
     meters::{CommitMeters, Queue},
+    place::{Hold, Place},
     read::illegal_rows,
     sql::Pool,
     write::writer::Writer,
@@ -59,9 +62,9 @@ pub struct Store {
     executor: Executor,
     writer: Writer,
     meters: Arc<CommitMeters>,
-    /// Held for as long as a daemon drives the file.
-    lock: Option<Arc<std::fs::File>>,
-    place: open::FileIdentity,
+    /// Held for as long as a daemon works on the database.
+    hold: Option<Hold>,
+    place: Place,
     /// The file was too large to be checked when it was opened.
     is_unchecked: bool,
     /// What the file was, when it was opened as one that nobody writes.
@@ -79,13 +82,22 @@ impl Store {
     /// written from now on is lost.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
-        self.place.holds()
+        match &self.place {
+            Place::File(file) => file.holds(),
+            Place::Server(_) => true,
+        }
     }
 
-    /// The database's file.
+    /// Where the database is, as people are told of it.
     #[must_use]
-    pub fn path(&self) -> &std::path::Path {
-        self.place.path()
+    pub fn place(&self) -> String {
+        self.place.to_string()
+    }
+
+    /// The database's file, when it is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&std::path::Path> {
+        self.place.file()
     }
 
     /// How writing goes, now and whenever it changes.
@@ -128,7 +140,10 @@ impl Store {
         self.door.close().await;
         self.executor.close().await;
         self.writer.close().await;
-        drop(self.lock);
+        if let Some(Hold::Node(presence)) = &self.hold {
+            presence.end().await;
+        }
+        drop(self.hold);
     }
 }
 
@@ -139,7 +154,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_at_the_door_waits_for_the_daemon_or_the_daemon_for_them() {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let location = Location::file(folder.path().join("a.db"), 0o600);
         let store = Store::open(&location, Role::Daemon).await.unwrap();
         for (busy, other) in [(store.clone(), store.for_door()), (store.for_door(), store.clone())] {
             let mut taken = Vec::new();

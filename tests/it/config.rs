@@ -6,7 +6,10 @@ mod warnings;
 
 use std::{fs, path::Path};
 
-use amplinkd::config::{self, Config, Loaded, Origin, TokenSource};
+use amplinkd::{
+    config::{self, Config, Loaded, Origin, TokenSource},
+    store::Location,
+};
 use secrecy::ExposeSecret as _;
 
 const EXAMPLE: &str = include_str!("../../config/amplinkd.example.toml");
@@ -42,8 +45,8 @@ fn the_example_is_every_default_and_every_key() {
     let but_for_the_folder = |loaded: &Loaded| Config { database: Config::default().database, ..loaded.config.clone() };
     let defaults = format!("{:?}", Config::default());
     assert_eq!(format!("{:?}", but_for_the_folder(&example)), defaults);
-    assert_eq!(example.config.database.path.file_name().unwrap(), "amplinkd.db");
-    assert_eq!(example.config.database.mode, Config::default().database.mode);
+    let Location::File { path, mode } = &example.config.database.location else { panic!("it is a file") };
+    assert_eq!((path.file_name().unwrap().to_str().unwrap(), *mode), ("amplinkd.db", 0o640));
 }
 
 #[test]
@@ -286,7 +289,7 @@ fn the_environment_wins_and_its_mistakes_name_the_variable() {
     let loaded = inspect("[wechat]\nin_flight = 9\n\nper_second = 7\n", &env).unwrap();
     assert_eq!(loaded.config.wechat.in_flight, 3);
     assert_eq!(loaded.config.wechat.timeout.as_millis(), 250);
-    assert_eq!(loaded.config.database.mode, 0o600);
+    assert!(matches!(loaded.config.database.location, Location::File { mode: 0o600, .. }));
     assert!(matches!(&loaded.config.tokens.source, TokenSource::Static(table) if table.len() == 1));
     assert_eq!(
         value(&loaded, "wechat.in_flight"),
@@ -317,7 +320,7 @@ fn paths_start_at_the_folder_of_the_file_and_secrets_come_from_files() {
         Config::load(Some(&file), []).map_err(|wrong| wrong.to_string())
     };
     let config = load("[tokens.headers_file]\nAuthorization = \"key\"").unwrap();
-    assert_eq!(config.database.path, folder.path().join("amplinkd.db"));
+    assert_eq!(config.database.location.path().unwrap(), folder.path().join("amplinkd.db"));
     let TokenSource::Http { headers, .. } = config.tokens.source else { panic!("http is the default") };
     assert_eq!(secrecy::ExposeSecret::expose_secret(&headers["Authorization"]), "Bearer hush");
 

@@ -71,7 +71,7 @@ struct World {
 impl World {
     /// The stories begin ten days ago, for the queries compare with the present.
     async fn open(path: &Path) -> Self {
-        let location = Location { path: path.to_owned(), mode: 0o640 };
+        let location = Location::file(path.to_owned(), 0o640);
         let store = Store::open(&location, Role::Daemon).await.unwrap();
         let clock = ManualClock::starting_at(SystemClock::new().now() - hours(240));
         Self { recorder: Recorder::new(store, clock.clone(), Policy::default()), clock }

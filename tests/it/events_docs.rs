@@ -140,7 +140,7 @@ const STEPS: &str = "
 async fn steps() -> Vec<OutboxEvent> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
-    Store::open(&Location { path: path.clone(), mode: 0o600 }, Role::Tool).await.unwrap().close().await;
+    Store::open(&Location::file(path.clone(), 0o600), Role::Tool).await.unwrap().close().await;
     let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
     sqlx::raw_sql(STEPS).execute(&mut connection).await.unwrap();
     let told = outbox(&mut connection).await;

@@ -166,7 +166,7 @@ impl House {
     }
 
     async fn store(&self) -> Store {
-        Store::open(&Location { path: self.path("a.db"), mode: 0o640 }, Opening::Tool).await.unwrap()
+        Store::open(&Location::file(self.path("a.db"), 0o640), Opening::Tool).await.unwrap()
     }
 
     /// A token with this role and these scopes.

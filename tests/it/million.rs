@@ -53,9 +53,9 @@ const FILL: &str = "
 #[ignore = "it writes a gigabyte and takes minutes: run it by name"]
 async fn an_audit_of_a_million_requests_is_cheap_enough_for_every_minute() {
     let folder = tempfile::tempdir().unwrap();
-    let location = Location { path: folder.path().join("million.db"), mode: 0o600 };
+    let location = Location::file(folder.path().join("million.db"), 0o600);
     let store = Store::open(&location, Role::Tool).await.unwrap();
-    let options = SqliteConnectOptions::new().filename(&location.path).pragma("cache_size", "-400000");
+    let options = SqliteConnectOptions::new().filename(location.path().unwrap()).pragma("cache_size", "-400000");
     let mut connection = SqliteConnection::connect_with(&options.pragma("synchronous", "off")).await.unwrap();
     sqlx::raw_sql(FILL).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
@@ -94,7 +94,7 @@ const OLD: usize = 20_000;
 #[ignore = "it takes minutes: run it by name"]
 async fn old_requests_go_by_thousands_and_hold_up_nobody() {
     let folder = tempfile::tempdir().unwrap();
-    let location = Location { path: folder.path().join("old.db"), mode: 0o600 };
+    let location = Location::file(folder.path().join("old.db"), 0o600);
     let store = Store::open(&location, Role::Tool).await.unwrap();
     let then = ManualClock::starting_at(NOW - Duration::from_hours(24 * 500));
     let recorder = std::sync::Arc::new(Recorder::new(store, then, Policy::default()));

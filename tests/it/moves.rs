@@ -170,7 +170,7 @@ async fn whatever_anybody_reads_is_as_it_was_and_new_steps_come_after_it() {
         .unwrap();
     connection.close().await.unwrap();
 
-    let location = Location { path: path.clone(), mode: 0o640 };
+    let location = Location::file(path.clone(), 0o640);
     let store = Store::open(&location, Role::Daemon).await.unwrap();
     assert_eq!(store.news(last, 9).await.unwrap(), []);
     assert!(
@@ -236,7 +236,7 @@ async fn a_file_with_a_log_gets_the_later_views() {
     sqlx::raw_sql("PRAGMA foreign_keys = OFF").execute(&mut connection).await.unwrap();
     MIGRATIONS.run_to(WITH_LOG, &mut connection).await.unwrap();
     connection.close().await.unwrap();
-    let store = Store::open(&Location { path: path.clone(), mode: 0o640 }, Role::Tool).await.unwrap();
+    let store = Store::open(&Location::file(path.clone(), 0o640), Role::Tool).await.unwrap();
     store.close().await;
     let mut connection = connect(&path).await;
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await.unwrap();
@@ -301,7 +301,7 @@ async fn rows_of_tokens_that_were_edited_are_mended_or_left_out() {
     MIGRATIONS.run_to(WITH_LOOSE_TOKENS, &mut connection).await.unwrap();
     sqlx::raw_sql(TOKENS_BEFORE).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
-    let store = Store::open(&Location { path: path.clone(), mode: 0o640 }, Role::Tool).await.unwrap();
+    let store = Store::open(&Location::file(path.clone(), 0o640), Role::Tool).await.unwrap();
     store.close().await;
     let mut connection = connect(&path).await;
     for (sql, rows) in TOKENS_NOW {

@@ -131,7 +131,7 @@ async fn change(context: &Context, choice: &Choice, act: Act) -> anyhow::Result<
             let Some(meant) = agreed(context, session, choice, act).await? else { return Ok(()) };
             let changed = tell(session, act, &meant.accounts, &choice.by()).await?;
             if !changed.is_empty() {
-                session.note_without_daemon("it is recorded, and applies when one starts");
+                session.note_without_daemon("it is recorded, and applies when one starts").await;
             }
             let mut shown: Vec<String> = changed.into_iter().chain(meant.idle).collect();
             shown.sort_unstable();

@@ -20,7 +20,6 @@ use crate::{
     domain::time::Time,
     shutdown::Shutdown,
     store::{
-        Store,
         read::{account_page::AccountFilter, views::AccountView},
         write::account_actions::Word,
     },
@@ -129,7 +128,7 @@ async fn look(context: &Context, session: &Session, check: &Check, shutdown: &Sh
     let before = session.store().accounts_named(few, &AccountFilter::default()).await?;
     let asked_at = session.now();
     let changed = tell(session, act, &meant.accounts, &check.choice.by()).await?;
-    let is_driven = Store::is_driven(&session.config.database.path).unwrap_or(true);
+    let is_driven = session.has_daemon().await;
     let wait = match (check.wait, check.choice.accounts.is_empty()) {
         _ if check.no_wait || !is_driven => Duration::ZERO,
         (Some(wait), _) => wait,

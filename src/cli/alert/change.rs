@@ -167,7 +167,7 @@ async fn change(
             };
             let by = choice.by();
             let changed = session.store().change_alerts(act, ids.clone(), None, by, session.now()).await?;
-            session.note_without_daemon("it is recorded, and channels are told when one starts");
+            session.note_without_daemon("it is recorded, and channels are told when one starts").await;
             report(context, session, &ids, &changed, act).await
         })
         .await

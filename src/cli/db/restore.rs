@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::the_file;
 use crate::{
     cli::{
         context::{Context, ExitStatus, agree, note},
@@ -66,10 +67,11 @@ struct Restored {
 /// # Errors
 /// When the copy is not fit, a daemon runs, or the files cannot be written; the database is as it was then.
 pub(super) async fn run(context: &Context, location: &Location, restore: Restore) -> anyhow::Result<ExitStatus> {
-    check_encoding(&location.path)?;
+    let (path, mode) = the_file(location, "db restore")?;
+    check_encoding(path)?;
     check_encoding(&restore.file)?;
     let clock = SystemClock::new();
-    let ready = Ready::make(location, &restore.file, clock.now()).await?;
+    let ready = Ready::make((path, mode), &restore.file, clock.now()).await?;
     let mut restored = told(location, &restore, &ready);
     say(&restored, &ready);
     if restore.dry_run {
@@ -77,7 +79,7 @@ pub(super) async fn run(context: &Context, location: &Location, restore: Restore
         context.print_one(&restored)?;
         return Ok(ExitStatus::Success);
     }
-    agree(&format!("replace {}", location.path.display()), "what it means", restore.yes)?;
+    agree(&format!("replace {location}"), "what it means", restore.yes)?;
     let newer = restored.only_in_replaced.unwrap_or(0);
     restored.replaced_kept_as = ready.place(clock.now()).await?.map(|kept| kept.display().to_string());
     if let Some(kept) = &restored.replaced_kept_as {
@@ -96,7 +98,7 @@ pub(super) async fn run(context: &Context, location: &Location, restore: Restore
 fn told(location: &Location, restore: &Restore, ready: &Ready) -> Restored {
     let of = |count: fn(&Salvaged) -> i64| ready.salvaged.as_ref().map(count);
     Restored {
-        database: location.path.display().to_string(),
+        database: location.to_string(),
         file: restore.file.display().to_string(),
         made_at: ready.contents.made_at.map(|at| at.to_string()),
         requests: ready.contents.requests,

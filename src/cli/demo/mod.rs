@@ -96,7 +96,7 @@ pub async fn run(args: &Demo) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     shutdown.listen().context("cannot listen for signals")?;
     let folder = Folder::open(args.dir.as_deref())?;
-    let location = Location { path: folder.path().join("amplinkd.db"), mode: Config::default().database.mode };
+    let location = Location::file(folder.path().join("amplinkd.db"), 0o640);
 
     let clock = Arc::new(SystemClock::at_speed(args.speed).beginning_ago(BEGINS_AGO));
     let sim = start_world(args, &clock).await?;

@@ -152,7 +152,7 @@ async fn write(context: &Context, checked: Checked, name: &str) -> anyhow::Resul
                     "every line is accepted; the daemon completes what could not be moved to it now: {error}"
                 ));
             }
-            session.note_without_daemon("the requests are saved, and begin when one starts (`amplinkd run`)");
+            session.note_without_daemon("the requests are saved, and begin when one starts (`amplinkd run`)").await;
             Ok((lost_keys(session, &accepted, &keys, &numbers).await?, accepted))
         })
         .await;

@@ -110,7 +110,7 @@ async fn take(
                 let row = answer(session, accepted, kind, key.as_deref()).await?;
                 context.print_one(&row)?;
             }
-            session.note_without_daemon("the request is saved, and begins when one starts (`amplinkd run`)");
+            session.note_without_daemon("the request is saved, and begins when one starts (`amplinkd run`)").await;
             Ok(ExitStatus::Success)
         })
         .await

@@ -154,7 +154,7 @@ async fn change(context: &Context, choice: Choice, act: Act) -> anyhow::Result<E
             };
             let outcome = change_all(session, ids, act, &by).await?;
             if act == Act::Retry {
-                session.note_without_daemon("retries begin when one starts");
+                session.note_without_daemon("retries begin when one starts").await;
             }
             report(context, session, outcome, act).await
         })

@@ -105,7 +105,7 @@ pub(super) async fn run(context: &Context, nudge: Nudge) -> anyhow::Result<ExitS
             let (said, moved) = write(session, &planned, rules.occasion).await;
             failures.extend(moved);
             if !said.is_empty() {
-                session.note_without_daemon("nudges that go to a channel are sent when one starts");
+                session.note_without_daemon("nudges that go to a channel are sent when one starts").await;
             }
             if !said.is_empty() || !context.is_table() {
                 print(context, &said)?;

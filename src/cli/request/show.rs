@@ -223,7 +223,7 @@ pub(super) async fn explain(context: &Context, explain: &Explain) -> anyhow::Res
             // Programs get the same times as everywhere else.
             let zone = if context.is_table() { time_format::zone() } else { &TimeZone::UTC };
             let explained = explained(&session.recorder, &id, session.config.polling.daily_budget, zone).await?;
-            session.note_without_daemon("what is due is done when one starts");
+            session.note_without_daemon("what is due is done when one starts").await;
             Ok(explained)
         })
         .await?;

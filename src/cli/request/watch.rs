@@ -95,7 +95,7 @@ async fn follow(context: &Context, session: &Session, watch: &Watch, shutdown: &
     };
     let mut seen = session.store().last_event().await?;
     let mut lines = Lines::new(context);
-    session.note_without_daemon("there are no steps before one starts");
+    session.note_without_daemon("there are no steps before one starts").await;
     let mut is_settled = settled(session, only.as_ref()).await?;
     if is_settled {
         note("already finished: `amplinkd request history` shows how");

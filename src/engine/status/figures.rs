@@ -1,10 +1,6 @@
 //! Everything the page shows, read from indexes in a few dozen milliseconds. The field names are a public interface.
 
-use std::{
-    borrow::Cow,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{borrow::Cow, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -37,8 +33,6 @@ const FINISHED: [&str; 6] = ["linked", "rejected", "failed", "lapsed", "cancelle
 pub struct Asked<'a> {
     /// The database.
     pub recorder: &'a Recorder,
-    /// Where it lies.
-    pub path: &'a Path,
     /// `[alerts] unread_after`.
     pub unread_after: Duration,
     /// The names of the channels that are configured.
@@ -214,8 +208,8 @@ impl Figures {
     pub async fn read(asked: &Asked<'_>) -> Result<Self, StoreError> {
         let store = asked.recorder.store();
         let last = store.daemon().await?.map(Last::from).unwrap_or_default();
-        let daemon = Daemon { running: Store::is_driven(asked.path).ok(), last };
-        let database = Database::of(asked, &daemon, store.copy_waiting().await?);
+        let daemon = Daemon { running: store.has_daemon().await.ok(), last };
+        let database = Database::read(asked, &daemon, store.copy_waiting().await?).await?;
         Ok(Self {
             database,
             daemon,
@@ -239,8 +233,8 @@ impl From<DaemonView> for Last {
 }
 
 impl Database {
-    fn of(asked: &Asked<'_>, daemon: &Daemon, copy_made_at: Option<String>) -> Self {
-        let path = asked.path;
+    async fn read(asked: &Asked<'_>, daemon: &Daemon, copy_made_at: Option<String>) -> Result<Self, StoreError> {
+        let store = asked.recorder.store();
         let is_recent = |at: &str| moment(at).is_some_and(|at| asked.now.since(at) < SILENT_AFTER);
         let wrote_lately = daemon.last.written_at.as_deref().is_some_and(is_recent);
         let writable = match daemon.running {
@@ -249,22 +243,17 @@ impl Database {
             None if wrote_lately && daemon.last.stopped_at.is_none() => Some(true),
             Some(false) | None => None,
         };
-        let volume = rustix::fs::statvfs(path).ok();
+        let volume = store.path().and_then(|path| rustix::fs::statvfs(path).ok());
         let free_bytes = volume.map(|volume| volume.f_bavail.saturating_mul(volume.f_frsize));
-        Self {
-            path: path.to_owned(),
+        Ok(Self {
+            path: store.place().into(),
             writable,
-            bytes: size(path),
-            log_bytes: asked.recorder.store().log_bytes(),
+            bytes: store.size().await?,
+            log_bytes: store.log_bytes(),
             free_bytes,
             copy_made_at,
-        }
+        })
     }
-}
-
-/// Bytes of a file; none where there is none.
-fn size(path: &Path) -> u64 {
-    path.metadata().map_or(0, |file| file.len())
 }
 
 impl Requests {

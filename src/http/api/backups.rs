@@ -140,7 +140,10 @@ pub(super) async fn make(State(api): State<Api>, caller: Caller, query: Query) -
 }
 
 async fn copy(store: &Store, to: &Path, file: &File, now: Time) -> anyhow::Result<()> {
-    Store::backup(store.path(), to, now).await?;
+    let Some(path) = store.path() else {
+        anyhow::bail!("the database is at {}, which its own tools copy", store.place())
+    };
+    Store::backup(path, to, now).await?;
     if let Some(damage) = Store::verify(to, 1).await?.first() {
         anyhow::bail!("the backup is inconsistent ({}: {}); run `amplinkd db verify`", damage.id, damage.finding);
     }

@@ -33,7 +33,6 @@ pub(super) async fn status(State(api): State<Api>, query: Query) -> Result<Json<
     let channels: Vec<&str> = config.alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
     let asked = Asked {
         recorder: api.recorder(),
-        path: &config.database.path,
         unread_after: config.alerts.unread_after,
         channels: &channels,
         now: api.now(),

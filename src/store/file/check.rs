@@ -78,7 +78,8 @@ impl Store {
         &self,
         is_over: impl Fn() -> bool + Clone + Send + 'static,
     ) -> Result<Checked, OpenError> {
-        let path = self.place.path();
+        // A server looks after its own pages.
+        let Some(path) = self.place.file() else { return Ok(Checked::Whole) };
         let failed = |source: StoreError| failure(path, source);
         let checked = async {
             let mut connection = lone_reader(path).await.map_err(failed)?;

@@ -118,6 +118,56 @@ pub enum OpenError {
     /// The library is one that can corrupt the file.
     #[error("this build carries SQLite {0}, which can corrupt a write-ahead log: build with 3.51.3 or newer")]
     OldSqlite(String),
+    /// A server's database cannot be reached or used.
+    #[error("cannot open the database {address}: {source}")]
+    Server {
+        /// Where it is.
+        address: String,
+        /// What the server or the driver said.
+        source: StoreError,
+    },
+    /// A server that we do not know how to work with, or that may lose what it confirms.
+    #[error("cannot work with the database {address}: {reason}")]
+    UnfitServer {
+        /// Where it is.
+        address: String,
+        /// Why.
+        reason: String,
+    },
+    /// A second daemon.
+    #[error("another amplinkd ({other}) works on {address}: one database has one daemon for now")]
+    Driven {
+        /// Where it is.
+        address: String,
+        /// The other daemon's name.
+        other: String,
+    },
+    /// A server's database that is not ours.
+    #[error("{address} is not a database of amplinkd: {reason}")]
+    ForeignServer {
+        /// Where it is.
+        address: String,
+        /// Why.
+        reason: String,
+    },
+    /// Made by a newer program.
+    #[error("{address} was made by a newer amplinkd (schema {version}): use that version")]
+    NewerServer {
+        /// Where it is.
+        address: String,
+        /// Its schema's version.
+        version: i64,
+    },
+    /// Made by an older program, and opened to read alone.
+    #[error(
+        "{address} was made by an older amplinkd (schema {version}): start the daemon of this version, which brings it up to date"
+    )]
+    OutdatedServer {
+        /// Where it is.
+        address: String,
+        /// Its schema's version.
+        version: i64,
+    },
     /// The database would not work.
     #[error("cannot open the database {}: {source}{}", path.display(), whose(path))]
     Store {

@@ -1,7 +1,7 @@
 //! Where a database is, and who opens it.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,15 +12,45 @@ use super::{
     frozen::{is_frozen, options, wal_len},
     sidecar::{folder_of, kind},
 };
-use crate::store::{OpenError, StoreError};
+use crate::store::{OpenError, StoreError, server::address::ServerAddress};
 
-/// Where the database is and with which mode it is made.
+/// Where the database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Location {
-    /// The file.
-    pub path: PathBuf,
-    /// Permission bits of a new file, as in 0o640.
-    pub mode: u32,
+pub enum Location {
+    /// In a file of `SQLite`.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Permission bits of a new file, as in 0o640.
+        mode: u32,
+    },
+    /// At a server of PostgreSQL.
+    Server(ServerAddress),
+}
+
+impl Location {
+    /// A file, made with this mode.
+    pub fn file(path: impl Into<PathBuf>, mode: u32) -> Self {
+        Self::File { path: path.into(), mode }
+    }
+
+    /// The file, when it is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. } => Some(path),
+            Self::Server(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, .. } => path.display().fmt(out),
+            Self::Server(address) => address.fmt(out),
+        }
+    }
 }
 
 /// Who opens it.

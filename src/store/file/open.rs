@@ -30,13 +30,14 @@ use super::{
 };
 use crate::store::{
     Location, OpenError, Role, Store,
-    executor::{Executor, Turn, Way},
+    executor::{Executor, FileWay, Turn, Way},
     health::Health,
     meters::CommitMeters,
+    place::{Hold, Place},
     read::illegal_rows::Scan,
     skipped_accounts::SkippedAccounts,
     sql::Pool,
-    write::writer::Writer,
+    write::writer::{self, Link, Writer},
 };
 
 /// The same for the daemon. Its loop may wait for two groups of the writer, one under way and its own: together they must
@@ -78,11 +79,17 @@ impl Store {
 
     /// [`Self::open`], with word of how far it has come where an older file is brought up to date.
     pub async fn open_telling(location: &Location, role: Role, tell: Tell<'_>) -> Result<Self, OpenError> {
-        let path = &location.path;
-        let failed = |source: sqlx::Error| OpenError::Store { path: path.clone(), source: source.into() };
-        let unusable = |source| OpenError::File { path: path.clone(), source };
+        match location {
+            Location::File { path, mode } => Self::open_file(path, *mode, role, tell).await,
+            Location::Server(address) => Self::open_server(address, role).await,
+        }
+    }
+
+    async fn open_file(path: &Path, mode: u32, role: Role, tell: Tell<'_>) -> Result<Self, OpenError> {
+        let failed = |source: sqlx::Error| OpenError::Store { path: path.to_owned(), source: source.into() };
+        let unusable = |source| OpenError::File { path: path.to_owned(), source };
         resolved(path)?;
-        create(location).map_err(unusable)?;
+        create(path, mode).map_err(unusable)?;
         // Of all names that lead to the file, one: the lock stands beside it.
         let path = &path.canonicalize().map_err(unusable)?;
         check_writable(path).map_err(unusable)?;
@@ -124,7 +131,7 @@ impl Store {
         let place = FileIdentity::of(path).map_err(|source| OpenError::File { path: path.clone(), source })?;
         let (turn, health) = (Turn::default(), watch::Sender::new(Health::default()));
         let meters = Arc::<CommitMeters>::default();
-        let way = Way {
+        let way = FileWay {
             path: path.clone(),
             busy_timeout: if role == Role::Daemon { DAEMON_BUSY_TIMEOUT } else { BUSY_TIMEOUT },
             cache: CACHE_KIB,
@@ -135,11 +142,18 @@ impl Store {
         Ok(Self {
             readers,
             door,
-            executor: Executor::start(way, Arc::clone(&turn), health.clone(), Arc::clone(&meters)).map_err(unusable)?,
-            writer: Writer::start(connection, options, turn, health, Arc::clone(&meters)),
+            executor: Executor::start(Way::File(way), Arc::clone(&turn), health.clone(), Arc::clone(&meters))
+                .map_err(unusable)?,
+            writer: Writer::start(
+                Link::File(connection),
+                writer::Way::File(options),
+                turn,
+                health,
+                Arc::clone(&meters),
+            ),
             meters,
-            lock,
-            place,
+            hold: lock.map(|file| Hold::Lock { _file: file }),
+            place: Place::File(place),
             is_unchecked,
             frozen: None,
             log: Log::default(),
@@ -175,12 +189,12 @@ impl FileIdentity {
 }
 
 /// Makes the file with its mode. The log beside it inherits the mode from it.
-fn create(location: &Location) -> io::Result<()> {
-    match OpenOptions::new().write(true).create_new(true).mode(location.mode).open(&location.path) {
+fn create(path: &Path, mode: u32) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(mode).open(path) {
         // The process's umask may have taken bits away that the operator asked for.
         Ok(file) => {
-            sidecar::belongs_to_its_folder(&file, &location.path);
-            file.set_permissions(PermissionsExt::from_mode(location.mode))
+            sidecar::belongs_to_its_folder(&file, path);
+            file.set_permissions(PermissionsExt::from_mode(mode))
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),

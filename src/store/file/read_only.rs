@@ -9,19 +9,21 @@ use tokio::sync::watch;
 use super::{
     frozen::{FileVersion, READ_TIMEOUT, is_frozen, name, options, wal_len},
     location::resolved,
+    lock,
     open::{FileIdentity, check_library},
     schema::{SCHEMA, schema},
     wal::Log,
 };
 use crate::store::{
-    OpenError, Store, StoreError,
-    executor::{Executor, Turn, Way},
+    Location, OpenError, Store, StoreError,
+    executor::{Executor, FileWay, Turn, Way},
     health::Health,
     meters::CommitMeters,
+    place::Place,
     read::illegal_rows::Scan,
     skipped_accounts::SkippedAccounts,
     sql::Pool,
-    write::writer::Writer,
+    write::writer::{self, Link, Writer},
 };
 
 /// Connections for reading: a page of figures asks one thing after the other.
@@ -32,8 +34,11 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`]; also when the file is older than this program, because nothing here brings it up to date.
-    pub async fn open_to_read(path: &Path) -> Result<Self, OpenError> {
-        let path = &resolved(path)?;
+    pub async fn open_to_read(location: &Location) -> Result<Self, OpenError> {
+        let path = match location {
+            Location::File { path, .. } => &resolved(path)?,
+            Location::Server(address) => return Self::open_server_to_read(address).await,
+        };
         let frozen = is_frozen(path).then(|| FileVersion::of(path)).transpose();
         Self::open_as(path, frozen.map_err(|source| unreadable(path, source))?).await
     }
@@ -54,7 +59,7 @@ impl Store {
                 });
             }
             version if version > SCHEMA => return Err(OpenError::Newer { path: path.to_owned(), version }),
-            version if Self::is_driven(path).unwrap_or(false) => {
+            version if lock::is_held(path).unwrap_or(false) => {
                 return Err(OpenError::Older { path: path.to_owned(), version });
             }
             version => return Err(OpenError::Outdated { path: path.to_owned(), version }),
@@ -68,16 +73,22 @@ impl Store {
             door: readers.clone(),
             readers,
             executor: Executor::start(
-                Way::to_read(name(path, frozen.is_some()), READ_TIMEOUT),
+                Way::File(FileWay::to_read(name(path, frozen.is_some()), READ_TIMEOUT)),
                 Arc::clone(&turn),
                 health.clone(),
                 Arc::clone(&meters),
             )
             .map_err(|source| unreadable(path, source))?,
-            writer: Writer::start(connection, options, turn, health, Arc::clone(&meters)),
+            writer: Writer::start(
+                Link::File(connection),
+                writer::Way::File(options),
+                turn,
+                health,
+                Arc::clone(&meters),
+            ),
             meters,
-            lock: None,
-            place,
+            hold: None,
+            place: Place::File(place),
             is_unchecked: true,
             frozen,
             left_out: SkippedAccounts::default(),
@@ -97,7 +108,7 @@ impl Store {
     /// # Errors
     /// [`OpenError::WrittenMeanwhile`]: what was read may be half old and half new.
     pub fn check_frozen(&self) -> Result<(), OpenError> {
-        let path = self.place.path();
+        let Some(path) = self.place.file() else { return Ok(()) };
         match &self.frozen {
             Some(then) if wal_len(path) > 0 || FileVersion::of(path).ok().as_ref() != Some(then) => {
                 Err(OpenError::WrittenMeanwhile(path.to_owned()))
@@ -134,7 +145,7 @@ mod tests {
     async fn a_frozen_file_that_is_written_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().canonicalize().unwrap().join("a ?#%41.db");
-        let location = Location { path: path.clone(), mode: 0o640 };
+        let location = Location::file(path.clone(), 0o640);
         Store::open(&location, Role::Tool).await.unwrap().close().await;
 
         let frozen = Store::open_as(&path, Some(FileVersion::of(&path).unwrap())).await.unwrap();

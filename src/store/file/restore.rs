@@ -65,13 +65,13 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Makes it of `file`, which stays as it is.
+    /// Makes it of `file`, which stays as it is; a database that is not there yet is made with `mode`.
     ///
     /// # Errors
     /// [`ReplaceError`]: nothing has changed.
-    pub async fn make(location: &Location, file: &Path, now: Time) -> Result<Self, ReplaceError> {
-        let failed = |source| ReplaceError::File { path: location.path.clone(), source };
-        let database = whole_name(&location.path).map_err(failed)?;
+    pub async fn make((path, mode): (&Path, u32), file: &Path, now: Time) -> Result<Self, ReplaceError> {
+        let failed = |source| ReplaceError::File { path: path.to_owned(), source };
+        let database = whole_name(path).map_err(failed)?;
         sidecar::check_neighbours(&database)?;
         let lock = match lock_soon(&database, Purpose::Replace).await {
             Ok(lock) => lock,
@@ -88,7 +88,7 @@ impl Ready {
         let mut ready = Self { database, copy, lock: Some(lock), contents, salvaged: None, unreadable: None };
         ready.clear();
         let unwritable = |source| ReplaceError::File { path: ready.copy.clone(), source };
-        let made = ready.create(location.mode).map_err(unwritable)?;
+        let made = ready.create(mode).map_err(unwritable)?;
         ready
             .fill(file, now)
             .await
@@ -123,7 +123,7 @@ impl Ready {
         if schema_of(&self.copy).await.map_err(text)? == 0 {
             return Err("it is not a database of amplinkd".to_owned());
         }
-        let location = Location { path: self.copy.clone(), mode: 0o600 };
+        let location = Location::file(self.copy.clone(), 0o600);
         let store = Store::open(&location, Role::Tool).await.map_err(|error| error.to_string())?;
         store.close().await;
         if let Some(damage) = Store::verify(&self.copy, 1).await.map_err(text)?.first() {

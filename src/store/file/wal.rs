@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use super::sidecar;
 use crate::{
     domain::time::Time,
-    store::{Store, StoreError},
+    store::{Store, StoreError, place::Place, sql},
 };
 
 /// A log above this is folded and cut: twice of what a busy writer leaves before it folds by itself (`wal_autocheckpoint`),
@@ -72,13 +72,28 @@ impl Store {
     /// Bytes of the file at this moment; none where it is gone.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        bytes_of(self.place.path())
+        self.place.file().map_or(0, bytes_of)
+    }
+
+    /// Bytes of the database at this moment.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the server does not say.
+    pub async fn size(&self) -> Result<u64, StoreError> {
+        match &self.place {
+            Place::File(_) => Ok(self.bytes()),
+            Place::Server(_) => {
+                const SIZE: &str = "SELECT pg_database_size(current_database())";
+                let bytes: i64 = sql::query_scalar(SIZE).fetch_one(self.readers()).await?;
+                Ok(bytes.unsigned_abs())
+            }
+        }
     }
 
     /// Bytes of the log at this moment.
     #[must_use]
     pub fn log_bytes(&self) -> u64 {
-        bytes_of(&log_of(self.place.path()))
+        self.place.file().map_or(0, |path| bytes_of(&log_of(path)))
     }
 
     /// Folds the log into the database and cuts it where it has grown beyond what its writer leaves. Call it every now and
@@ -91,7 +106,10 @@ impl Store {
     }
 
     async fn fold_above(&self, fold_above: u64, large_above: u64, now: Time) -> Result<LogHealth, StoreError> {
-        let folded = if self.log_bytes() > fold_above { fold(self.place.path()).await } else { Ok(()) };
+        let folded = match self.place.file() {
+            Some(path) if self.log_bytes() > fold_above => fold(path).await,
+            Some(_) | None => Ok(()),
+        };
         let health = self.log.note(self.log_bytes(), large_above, now);
         folded.map(|()| health)
     }
@@ -139,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn a_log_that_grew_is_cut_and_one_that_a_reader_holds_is_told_until_the_reader_goes() {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let location = Location::file(folder.path().join("a.db"), 0o600);
         let store = Store::open(&location, Role::Daemon).await.unwrap();
         write(&store).await;
         assert!(store.log_bytes() > 200 * KIB, "{}", store.log_bytes());
@@ -147,7 +165,9 @@ mod tests {
         assert_eq!(health, LogHealth { bytes: 0, large_since: None }, "cut");
 
         let mut reader =
-            SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&location.path)).await.unwrap();
+            SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(location.path().unwrap()))
+                .await
+                .unwrap();
         let mut held = reader.begin().await.unwrap();
         let _: i64 = sqlx::query_scalar("SELECT count(*) FROM wakeup").fetch_one(&mut *held).await.unwrap();
         write(&store).await;

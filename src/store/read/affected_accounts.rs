@@ -227,7 +227,7 @@ mod tests {
     #[tokio::test]
     async fn no_look_around_reads_all_accounts_or_all_programs() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
+        let store = Store::open(&Location::file(folder.path().join("a.db"), 0o600), Role::Tool).await.unwrap();
         for sql in [UNREAD_COUNT, UNREAD, REFUSED_CODES, REFUSED, CALLS_REFUSED, SPENT, NOW, UNKNOWN_STATUSES] {
             let plan = format!("EXPLAIN QUERY PLAN {sql}");
             let plan: Vec<(i64, i64, i64, String)> = sql::query_as(plan).fetch_all(store.readers()).await.unwrap();

@@ -46,7 +46,7 @@ mod tests {
     #[tokio::test]
     async fn groups_are_counted_along_the_index_of_open_alerts() {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let location = Location::file(folder.path().join("a.db"), 0o600);
         let store = Store::open(&location, Role::Tool).await.unwrap();
         let mut query: QueryBuilder = QueryBuilder::new(["EXPLAIN QUERY PLAN ", GROUPS].concat());
         let steps: Vec<(i64, i64, i64, String)> = query.build_query_as().fetch_all(store.readers()).await.unwrap();

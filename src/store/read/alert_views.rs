@@ -349,7 +349,7 @@ mod tests {
     #[tokio::test]
     async fn no_page_reads_all_alerts_or_all_messages() {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let location = Location::file(folder.path().join("a.db"), 0o600);
         let store = Store::open(&location, Role::Tool).await.unwrap();
         let open = AlertFilter { states: AlertState::OPEN.to_vec(), ..AlertFilter::default() };
         let some = |text: &str| Some(text.to_owned());

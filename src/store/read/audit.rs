@@ -1,8 +1,6 @@
 //! The audit's statements, one per rule, each bounded by an index: an unbounded one would be too expensive to run every
 //! minute. They only read.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use utoipa::ToSchema;
@@ -10,9 +8,8 @@ use utoipa::ToSchema;
 use crate::{
     domain::{alert_rules::Stage, time::Time},
     store::{
-        OpenError, Store, StoreError, bulk,
+        Store, StoreError, bulk,
         decode::{self, Table},
-        file::lock,
         sql::{self, Tx},
     },
 };
@@ -371,15 +368,6 @@ impl Store {
         }
         Ok(found)
     }
-
-    /// Whether a daemon drives the database at `path` at this moment.
-    ///
-    /// # Errors
-    /// [`OpenError`] when nobody can tell.
-    pub fn is_driven(path: &Path) -> Result<bool, OpenError> {
-        // The lock stands beside the file itself, whatever name leads there.
-        lock::is_held(&path.canonicalize().unwrap_or_else(|_| path.to_owned()))
-    }
 }
 
 async fn requests(connection: &mut Tx<'_>) -> Result<u64, StoreError> {
@@ -406,7 +394,7 @@ mod tests {
     #[tokio::test]
     async fn what_people_should_have_been_told_is_found_by_when_it_was_due() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
+        let store = Store::open(&Location::file(folder.path().join("a.db"), 0o600), Role::Tool).await.unwrap();
         for (sql, wanted) in [
             (UNREAD, "SEARCH account USING INDEX account_unread (unread_since>? AND unread_since<?)"),
             (AGED_UNCHECKED, "SEARCH i USING INDEX request_waiting (state=? AND since>? AND since<?)"),

@@ -183,7 +183,7 @@ mod tests {
     #[tokio::test]
     async fn no_count_reads_a_whole_table_that_grows() {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let location = Location::file(folder.path().join("a.db"), 0o600);
         let store = Store::open(&location, Role::Tool).await.unwrap();
         for sql in [NEWS, ENDED, WAITING, DEFERRED, STUCK, CONFLICTS, FIRING, DEAD] {
             let plan = format!("EXPLAIN QUERY PLAN {sql}");

@@ -283,7 +283,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_due_is_found_by_an_index_however_much_waits() {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let location = Location::file(folder.path().join("a.db"), 0o600);
         let store = Store::open(&location, Role::Tool).await.unwrap();
         for statement in [DUE, HEADS, URGENT, BEHIND, REMINDERS, PASSED, NEXT] {
             let plan = format!("EXPLAIN QUERY PLAN {statement}");

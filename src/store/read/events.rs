@@ -111,7 +111,7 @@ mod tests {
 
     async fn with(messages: &[(i64, i64)]) -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
+        let store = Store::open(&Location::file(folder.path().join("a.db"), 0o600), Role::Tool).await.unwrap();
         for (seq, at) in messages {
             sqlx::query(MESSAGE).bind(seq).bind(at).execute(&mut other(&folder).await).await.unwrap();
         }

@@ -52,7 +52,7 @@ mod tests {
     #[tokio::test]
     async fn an_ending_reads_ids_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
+        let store = Store::open(&Location::file(folder.path().join("a.db"), 0o600), Role::Tool).await.unwrap();
         for sql in [REQUESTS, ALERTS, CONFLICTS] {
             let mut query: QueryBuilder = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             let steps: Vec<(i64, i64, i64, String)> =

@@ -17,6 +17,7 @@ pub mod deferred;
 pub mod digest;
 pub mod due_deliveries;
 pub mod events;
+pub mod has_daemon;
 pub mod id_suffix;
 pub(super) mod illegal_rows;
 pub mod news;

@@ -196,7 +196,7 @@ mod tests {
     #[tokio::test]
     async fn open_conflicts_and_accounts_of_a_program_are_found_by_their_index() {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let location = Location::file(folder.path().join("a.db"), 0o600);
         let store = Store::open(&location, Role::Tool).await.unwrap();
         let open =
             format!("SELECT id FROM v_conflict WHERE 1 = 1{OPEN_CONFLICTS_PAGE}'g' ORDER BY c.id DESC LIMIT 50)");

@@ -95,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_left_is_found_along_an_index() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
+        let store = Store::open(&Location::file(folder.path().join("a.db"), 0o600), Role::Tool).await.unwrap();
         for sql in RULES.into_iter().chain(COMPARING) {
             let plan = format!("EXPLAIN QUERY PLAN {sql}");
             let plan: Vec<(i64, i64, i64, String)> = sql::query_as(plan).fetch_all(store.readers()).await.unwrap();

@@ -149,7 +149,7 @@ mod tests {
     #[tokio::test]
     async fn a_page_begins_where_the_last_one_ended_and_reads_no_more_than_its_rows() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
+        let store = Store::open(&Location::file(folder.path().join("a.db"), 0o600), Role::Tool).await.unwrap();
         for (sql, wanted) in [
             (STALE, "SEARCH alert USING INDEX alert_stuck ((account,id)>(?,?))"),
             (AGED, "SEARCH r USING INDEX request_waiting (state=? AND since>? AND since<?)"),

@@ -280,7 +280,7 @@ mod tests {
     #[tokio::test]
     async fn no_figure_reads_a_row_of_every_request_account_alert_or_delivery() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
+        let store = Store::open(&Location::file(folder.path().join("a.db"), 0o600), Role::Tool).await.unwrap();
         let statements = [
             BY_STATE,
             UNLINKS,

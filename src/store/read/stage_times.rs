@@ -265,9 +265,9 @@ mod tests {
 
     async fn lived() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let location = Location::file(folder.path().join("a.db"), 0o600);
         let store = Store::open(&location, Role::Tool).await.unwrap();
-        let options = SqliteConnectOptions::new().filename(&location.path);
+        let options = SqliteConnectOptions::new().filename(location.path().unwrap());
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
         sqlx::raw_sql(LIVES).execute(&mut connection).await.unwrap();
         (folder, store)

@@ -221,7 +221,7 @@ mod tests {
     #[tokio::test]
     async fn no_figure_reads_a_row_of_every_request_account_or_alert() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
+        let store = Store::open(&Location::file(folder.path().join("a.db"), 0o600), Role::Tool).await.unwrap();
         for sql in [LONGEST, ACCOUNTS, UNREAD, UNREAD_SINCE, SUSPENDED, CALLS_HELD, ALERTS] {
             let mut query: QueryBuilder = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             let steps: Vec<(i64, i64, i64, String)> =

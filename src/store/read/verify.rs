@@ -93,6 +93,26 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Replays the history of every request against its state; at most `limit` findings. The structure of a server's
+    /// database is its own to check.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn verify_histories(&self, limit: u32) -> Result<Vec<Damage>, StoreError> {
+        let (limit, mut found, mut after) = (limit as usize, Vec::new(), String::new());
+        while found.len() < limit {
+            let mut moment = self.readers().snapshot().await?;
+            let page = replay_page(&mut moment.tx(), &after, &mut found).await?;
+            moment.end().await?;
+            let Some(last) = page else { break };
+            after = last;
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+}
+
 async fn structure(connection: &mut SqliteConnection) -> Result<Vec<Damage>, StoreError> {
     let report: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut *connection).await?;
     let broken = report.into_iter().filter(|line| line != "ok");

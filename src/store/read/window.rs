@@ -179,9 +179,9 @@ mod tests {
     impl Watched {
         async fn open(most: u64) -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+            let location = Location::file(folder.path().join("a.db"), 0o600);
             let store = Store::open(&location, Role::Tool).await.unwrap();
-            let options = SqliteConnectOptions::new().filename(&location.path).foreign_keys(false);
+            let options = SqliteConnectOptions::new().filename(location.path().unwrap()).foreign_keys(false);
             let mut writer = sqlx::ConnectOptions::connect(&options).await.unwrap();
             sqlx::raw_sql(FILL).execute(&mut writer).await.unwrap();
             let steps = Arc::new(AtomicU64::new(0));

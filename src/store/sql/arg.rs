@@ -29,7 +29,7 @@ impl Arg<'_> {
 /// Values for sqlx. Nothing of them can fail to be encoded.
 macro_rules! arguments {
     ($name:ident, $Arguments:ty) => {
-        pub(super) fn $name(args: Vec<Arg<'_>>) -> Result<$Arguments, sqlx::Error> {
+        pub(in crate::store) fn $name(args: Vec<Arg<'_>>) -> Result<$Arguments, sqlx::Error> {
             let mut given = <$Arguments>::default();
             for arg in args {
                 match arg {

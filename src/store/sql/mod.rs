@@ -12,9 +12,10 @@ mod dialect;
 mod query;
 
 pub(super) use self::{
-    arg::{Arg, Args, args},
+    arg::{Arg, Args, args, for_postgres},
     builder::QueryBuilder,
     cell::{Cell, CellError, Flag, JsonText, RowRef, Value},
     connection::{On, Pool, Row, Tx},
+    dialect::postgres,
     query::{Query, QueryAs, QueryScalar, Shape, query, query_as, query_scalar},
 };

@@ -255,7 +255,7 @@ mod tests {
     #[tokio::test]
     async fn a_page_of_a_start_begins_where_the_last_one_ended_and_not_at_the_beginning_of_its_moment() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
+        let store = Store::open(&Location::file(folder.path().join("a.db"), 0o600), Role::Tool).await.unwrap();
         for (sql, wanted) in [(DUE_AT, "(next_check_at=? AND rowid>?)"), (DUE_LATER, "(next_check_at>?)")] {
             let mut query: QueryBuilder = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             let steps: Vec<(i64, i64, i64, String)> =

@@ -176,7 +176,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_sent_is_found_by_an_index_however_much_waits() {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let location = Location::file(folder.path().join("a.db"), 0o600);
         let store = Store::open(&location, Role::Tool).await.unwrap();
         for statement in [DEAD_OF, DELIVERED_SINCE, WAITING] {
             let plan = format!("EXPLAIN QUERY PLAN {statement}");

@@ -108,7 +108,7 @@ mod tests {
     #[tokio::test]
     async fn the_rules_of_a_row_are_compared_without_a_table_of_their_own() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Location { path: folder.path().join("a.db"), mode: 0o600 }, Role::Tool).await.unwrap();
+        let store = Store::open(&Location::file(folder.path().join("a.db"), 0o600), Role::Tool).await.unwrap();
         for sql in [STEP, END] {
             let work = format!("EXPLAIN {sql}");
             let work: Vec<(i64, String)> = sql::query_as(work).fetch_all(store.readers()).await.unwrap();

@@ -259,7 +259,7 @@ mod tests {
     #[tokio::test]
     async fn whatever_refers_to_a_request_goes_with_it_and_is_found_by_an_index() {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let location = Location::file(folder.path().join("a.db"), 0o600);
         let store = Store::open(&location, Role::Tool).await.unwrap();
         let references: Vec<(String, String, bool)> =
             sql::query_as(REFERENCES).fetch_all(store.readers()).await.unwrap();
@@ -276,7 +276,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_that_refers_to_a_request_is_searched_from_its_beginning() {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let location = Location::file(folder.path().join("a.db"), 0o600);
         let store = Store::open(&location, Role::Tool).await.unwrap();
         for statement in [PAGE, STILL, REQUESTS].into_iter().chain(BELONGINGS) {
             let plan = format!("EXPLAIN QUERY PLAN {statement}");

@@ -311,7 +311,7 @@ mod tests {
     impl Desk {
         async fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+            let location = Location::file(folder.path().join("a.db"), 0o600);
             let store = Store::open(&location, Role::Tool).await.unwrap();
             store.executor.write(move |db| db.execute(ACCOUNT, [APPID])).await.unwrap();
             Self { store, _folder: folder }

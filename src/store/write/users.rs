@@ -238,7 +238,7 @@ mod tests {
 
     async fn store() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location { path: folder.path().join("a.db"), mode: 0o600 };
+        let location = Location::file(folder.path().join("a.db"), 0o600);
         let store = Store::open(&location, Opening::Tool).await.unwrap();
         (folder, store)
     }

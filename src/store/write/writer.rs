@@ -4,9 +4,10 @@
 //! half way leaves its connection in nobody knows what state: so callers wait on a channel, and the task runs to the end of
 //! its transaction.
 
+mod link;
+
 use std::{fmt::Debug, pin::Pin, slice, sync::Arc};
 
-use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::{
@@ -16,6 +17,8 @@ use crate::store::{
     meters::{CommitMeters, Queue},
     sql::Tx,
 };
+
+pub(in crate::store) use self::link::{Link, Way};
 
 /// Pieces that wait for the writer before their makers do: a backlog longer than this only costs memory.
 const QUEUE: usize = 1_024;
@@ -79,17 +82,17 @@ pub(in crate::store) struct Writer {
 }
 
 impl Writer {
-    /// Starts it on an open connection; `options` make the next one when that one breaks.
+    /// Starts it on an open connection; by `way` the next one is made when that one breaks.
     pub(in crate::store) fn start(
-        connection: SqliteConnection,
-        options: SqliteConnectOptions,
+        link: Link,
+        way: Way,
         turn: Turn,
         told: watch::Sender<Health>,
         meters: Arc<CommitMeters>,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let health = told.subscribe();
-        tokio::spawn(run(ConnectionSlot { connection: Some(connection), options, turn, meters }, waiting, told));
+        tokio::spawn(run(ConnectionSlot { link: Some(link), way, turn, meters }, waiting, told));
         Self { queue, health }
     }
 
@@ -122,10 +125,10 @@ impl Writer {
     }
 }
 
-/// The way to the file: a connection, or how to make one.
+/// The way to the database: a connection, or how to make one.
 struct ConnectionSlot {
-    connection: Option<SqliteConnection>,
-    options: SqliteConnectOptions,
+    link: Option<Link>,
+    way: Way,
     turn: Turn,
     meters: Arc<CommitMeters>,
 }
@@ -182,62 +185,41 @@ impl ConnectionSlot {
 
     /// Writes these pieces, all or none.
     async fn transact(&mut self, pieces: &mut [Box<dyn Piece>]) -> Result<(), StoreError> {
-        let connection = match self.connection.take() {
-            Some(connection) => self.connection.insert(connection),
-            None => self.connection.insert(self.options.connect().await?),
+        let mut link = match self.link.take() {
+            Some(link) => link,
+            None => Link::open(&self.way).await?,
         };
         let mine = self.turn.lock().await;
         let begun = self.meters.begun();
-        let written = transact(connection, pieces).await;
+        let (written, is_usable) = link.transact(&self.way, pieces).await;
         drop(mine);
         if written.is_ok() {
             self.meters.committed(pieces.len(), begun);
         }
-        if let Err(error) = &written {
-            self.mend(error).await;
+        if is_usable {
+            self.link = Some(link);
+        } else {
+            link.abandon().await;
         }
         written
     }
 
-    /// Gives up a connection that cannot be trusted after an error. When a disk fails, `SQLite` may roll back by itself,
-    /// and sqlx, which counts transactions on its own, would begin none on that connection ever again.
-    async fn mend(&mut self, error: &StoreError) {
-        let Some(mut connection) = self.connection.take() else { return };
-        let is_of_disk =
-            matches!(error, StoreError::Full(_) | StoreError::Broken(_) | StoreError::Corrupt(_) | StoreError::Closed);
-        // The answer comes after the rollback that was sent before it.
-        if !is_of_disk && connection.ping().await.is_ok() && !connection.is_in_transaction() {
-            self.connection = Some(connection);
-        } else if let Err(error) = connection.close_hard().await {
-            tracing::warn!(event = "db.close", error = %error, "could not close a database connection");
-        }
-    }
-
     async fn close(self) {
-        if let Some(connection) = self.connection
-            && let Err(error) = connection.close().await
-        {
-            tracing::warn!(event = "db.close", error = %error, "could not close a database connection");
+        if let Some(link) = self.link {
+            link.close().await;
         }
     }
-}
-
-/// One explicit transaction: sqlx can report success for a failed commit outside of one.
-async fn transact(connection: &mut SqliteConnection, pieces: &mut [Box<dyn Piece>]) -> Result<(), StoreError> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    for piece in pieces {
-        piece.run(Tx::Sqlite(&mut transaction)).await?;
-    }
-    Ok(transaction.commit().await?)
 }
 
 #[cfg(test)]
 mod tests {
+    use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
+
     use super::*;
     use crate::store::{Location, Role, Store, sql};
 
     async fn made(path: &std::path::Path) -> SqliteConnectOptions {
-        let location = Location { path: path.to_owned(), mode: 0o600 };
+        let location = Location::file(path.to_owned(), 0o600);
         Store::open(&location, Role::Tool).await.unwrap().close().await;
         SqliteConnectOptions::new().filename(path)
     }
@@ -248,7 +230,10 @@ mod tests {
         // Less than it has is as much as it has.
         let connection = options.clone().pragma("max_page_count", "1").connect().await.unwrap();
         let told = watch::Sender::new(Health::default());
-        (Writer::start(connection, options.clone(), Turn::default(), told, Arc::default()), options)
+        (
+            Writer::start(Link::File(connection), Way::File(options.clone()), Turn::default(), told, Arc::default()),
+            options,
+        )
     }
 
     const WAKE: &str = "INSERT INTO wakeup (account, at, asked) VALUES ('wx0000000000000001', 1, 0) RETURNING account";
@@ -316,12 +301,12 @@ mod tests {
         let (writer, options) = cramped(&path).await;
         writer.close().await;
         let mut slot = ConnectionSlot {
-            connection: Some(options.connect().await.unwrap()),
-            options,
+            link: Some(Link::File(options.connect().await.unwrap())),
+            way: Way::File(options),
             turn: Turn::default(),
             meters: Arc::default(),
         };
-        let connection = slot.connection.as_mut().unwrap();
+        let Some(Link::File(connection)) = &mut slot.link else { unreachable!("it was opened") };
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
         // As SQLite does by itself when a disk fails.
         sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
@@ -338,11 +323,16 @@ mod tests {
         writer.close().await;
         let away = folder.path().join("away.db");
         std::fs::rename(&path, &away).unwrap();
-        let mut slot = ConnectionSlot { connection: None, options, turn: Turn::default(), meters: Arc::default() };
+        let mut slot = ConnectionSlot {
+            link: None,
+            way: Way::File(options.clone()),
+            turn: Turn::default(),
+            meters: Arc::default(),
+        };
         assert!(matches!(slot.transact(&mut add()).await, Err(StoreError::Broken(_))));
         std::fs::rename(&away, &path).unwrap();
         assert!(slot.transact(&mut add()).await.is_ok());
-        assert_eq!(rows(&slot.options).await, 1);
+        assert_eq!(rows(&options).await, 1);
     }
 
     #[tokio::test]
@@ -350,7 +340,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let options = made(&folder.path().join("a.db")).await;
         let (connection, told) = (options.connect().await.unwrap(), watch::Sender::new(Health::default()));
-        let writer = Writer::start(connection, options.clone(), Turn::default(), told, Arc::default());
+        let writer =
+            Writer::start(Link::File(connection), Way::File(options.clone()), Turn::default(), told, Arc::default());
         // All are sent before the writer takes the first of them, so that they are one group.
         let (number, text) = tokio::join!(writer.write(Add), writer.write(Run { sql: WAKE }));
         assert_eq!((number.unwrap(), text.unwrap().as_str()), (1, "wx0000000000000001"));

@@ -76,7 +76,7 @@ fn where_there_is_no_database_a_copy_makes_one() {
 #[tokio::test]
 async fn a_log_without_its_database_is_not_taken_for_the_copys() {
     let (desk, _) = desk_that_went_on();
-    let location = Location { path: desk.path("a.db"), mode: 0o600 };
+    let location = Location::file(desk.path("a.db"), 0o600);
     let store = Store::open(&location, Role::Tool).await.expect("a database");
     store.wake(&ACCOUNT.parse().expect("an appid")).await.expect("a write");
     fs::copy(desk.path("a.db-wal"), desk.path("log")).expect("a log");

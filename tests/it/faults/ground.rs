@@ -158,7 +158,7 @@ impl Ground {
 
     /// Somebody beside the daemon, in whose process nothing fails.
     pub(super) async fn recorder(&self) -> Recorder {
-        let location = Location { path: self.path("amplinkd.db"), mode: 0o640 };
+        let location = Location::file(self.path("amplinkd.db"), 0o640);
         let store = Store::open(&location, Role::Tool).await.unwrap();
         let clock: SharedClock = Arc::new(SystemClock::new());
         Recorder::new(store, clock, Policy::default())

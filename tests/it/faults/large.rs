@@ -24,7 +24,7 @@ async fn connect(ground: &Ground) -> SqliteConnection {
 
 /// A database of more than is checked first, and the root page of the table that makes it so.
 async fn fill(ground: &Ground) -> u64 {
-    let location = Location { path: ground.path("amplinkd.db"), mode: 0o640 };
+    let location = Location::file(ground.path("amplinkd.db"), 0o640);
     Store::open(&location, Role::Tool).await.unwrap().close().await;
     let mut connection = connect(ground).await;
     sqlx::query("CREATE TABLE filler (bytes BLOB)").execute(&mut connection).await.unwrap();
@@ -90,7 +90,7 @@ async fn a_large_file_is_checked_beside_the_work_and_damage_stops_everything_unt
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_takes_its_time_tells_systemd_that_it_goes_on_and_can_be_ended() {
     let ground = Ground::lay().await;
-    let location = Location { path: ground.path("amplinkd.db"), mode: 0o640 };
+    let location = Location::file(ground.path("amplinkd.db"), 0o640);
     Store::open(&location, Role::Tool).await.unwrap().close().await;
     // Somebody brings the file up to date, as far as anybody can see.
     std::fs::write(ground.path("amplinkd.db.lock"), "migrate 1000\n").unwrap();

@@ -90,12 +90,12 @@ async fn whatever_the_moment_power_is_lost_the_acknowledged_and_the_intended_are
 
 /// The next start opens what is left, and it holds all that anybody was told and all that was ever called.
 async fn assert_holds(folder: &Path, trace: &Trace, moment: usize) {
-    let location = Location { path: folder.join("amplinkd.db"), mode: 0o600 };
+    let location = Location::file(folder.join("amplinkd.db"), 0o600);
     Store::open(&location, Role::Daemon).await.unwrap().close().await;
-    let damage = Store::verify(&location.path, 10).await.unwrap();
+    let damage = Store::verify(location.path().unwrap(), 10).await.unwrap();
     assert!(damage.is_empty(), "at line {moment}: {damage:?}");
 
-    let mut connection = SqliteConnectOptions::new().filename(&location.path).connect().await.unwrap();
+    let mut connection = SqliteConnectOptions::new().filename(location.path().unwrap()).connect().await.unwrap();
     let there: Vec<String> = sqlx::query_scalar("SELECT key FROM v_request").fetch_all(&mut connection).await.unwrap();
     let lost: Vec<String> = trace.acknowledged(moment).filter(|key| !there.contains(key)).collect();
     assert!(lost.is_empty(), "at line {moment} of {}: acknowledged and lost: {lost:?}", trace.lines.len());

@@ -41,17 +41,17 @@ impl Daemon {
     /// Ends the process, puts the copy in the database's place, starts again.
     async fn put_back(&mut self, copy: &Path, way: Way) -> Option<Salvaged> {
         self.stop().await;
-        let location = Location { path: self.database(), mode: 0o640 };
+        let location = Location::file(self.database(), 0o640);
         let salvaged = match way {
             Way::Cp => {
-                std::fs::copy(copy, &location.path).unwrap();
+                std::fs::copy(copy, location.path().unwrap()).unwrap();
                 None
             }
             Way::Restore | Way::RestoreOverGarbage => {
                 if way == Way::RestoreOverGarbage {
-                    std::fs::write(&location.path, "gone ".repeat(9_999)).unwrap();
+                    std::fs::write(location.path().unwrap(), "gone ".repeat(9_999)).unwrap();
                 }
-                let ready = Ready::make(&location, copy, self.clock.now()).await.unwrap();
+                let ready = Ready::make((location.path().unwrap(), 0o640), copy, self.clock.now()).await.unwrap();
                 let salvaged = ready.salvaged;
                 let kept = ready.place(self.clock.now()).await.unwrap().unwrap();
                 assert!(kept.exists() && kept.to_string_lossy().contains(".replaced-"));
@@ -348,8 +348,8 @@ async fn a_restore_that_is_cut_short_is_done_again_by_the_next_start() {
 async fn under_a_running_daemon_nothing_is_put_back_and_nothing_changes() {
     let daemon = Daemon::start().await;
     let copy = daemon.back_up().await;
-    let location = Location { path: daemon.database(), mode: 0o640 };
-    let refused = Ready::make(&location, &copy, daemon.clock.now()).await;
+    let location = Location::file(daemon.database(), 0o640);
+    let refused = Ready::make((location.path().unwrap(), 0o640), &copy, daemon.clock.now()).await;
     assert!(matches!(refused, Err(ReplaceError::Driven(_))), "{refused:?}");
     assert!(daemon.store().is_in_place());
 }

@@ -40,7 +40,7 @@ async fn a_daemon_that_works_goes_on_while_it_is_copied() {
 #[tokio::test(flavor = "multi_thread")]
 async fn commits_do_not_wait_for_a_copy() {
     let folder = tempfile::tempdir().unwrap();
-    let location = Location { path: folder.path().join("amplinkd.db"), mode: 0o640 };
+    let location = Location::file(folder.path().join("amplinkd.db"), 0o640);
     let store = Store::open(&location, Role::Tool).await.unwrap();
     let recorder = amplinkd::engine::record::Recorder::new(
         store.clone(),
@@ -53,7 +53,7 @@ async fn commits_do_not_wait_for_a_copy() {
     };
     ask(0, 20_000).await;
     let copy = folder.path().join("copy.db");
-    let from = location.path.clone();
+    let from = location.path().unwrap().to_owned();
     let copying = tokio::spawn(async move { Store::backup(&from, &copy, MORNING).await.map(|()| copy) });
     let mut written = 20_000;
     while !copying.is_finished() {
@@ -64,7 +64,7 @@ async fn commits_do_not_wait_for_a_copy() {
     // One that waited would be the only one.
     assert!(written > 20_003, "{} commits while the copy was made", written - 20_000);
     assert_eq!(Store::verify(&copy, 10).await.unwrap(), []);
-    let held = Store::open(&Location { path: copy, mode: 0o640 }, Role::Tool).await.unwrap();
+    let held = Store::open(&Location::file(copy, 0o640), Role::Tool).await.unwrap();
     assert!(held.copied().await.unwrap().is_some_and(|copied| copied.made_at == MORNING));
     assert!(store.copied().await.unwrap().is_none(), "the original is never marked");
 }

@@ -108,7 +108,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it, on the runtime that this is called on.
     pub(crate) async fn boot(self) -> (Arc<Engine>, Driver) {
-        let location = Location { path: self.database, mode: 0o640 };
+        let location = Location::file(self.database, 0o640);
         let store = Store::open(&location, Role::Daemon).await.unwrap();
         let clock: Arc<dyn Clock> = self.clock;
         let wechat = daemon::simulated(self.wechat_url, &self.token_url, TIMEOUT, &clock).unwrap();

@@ -140,7 +140,7 @@ impl Watched {
     }
 
     async fn boot_with(&mut self, secret: SecretString) {
-        let location = Location { path: self.folder.path().join("a.db"), mode: 0o600 };
+        let location = Location::file(self.folder.path().join("a.db"), 0o600);
         let store = Store::open(&location, Role::Daemon).await.unwrap();
         let clock: SharedClock = Arc::clone(&self.clock) as _;
         let (desk, asks) = Desk::open();

@@ -159,7 +159,7 @@ impl House {
         assert!(self.daemon.is_none(), "one daemon at a time");
         self.daemon = Some(Process::start(self.command("run"), &self.log).await);
         if self.recorder.is_none() {
-            let location = Location { path: self.path("amplinkd.db"), mode: 0o640 };
+            let location = Location::file(self.path("amplinkd.db"), 0o640);
             let store = Store::open(&location, Role::Tool).await.unwrap();
             let clock: SharedClock = Arc::new(SystemClock::new());
             self.recorder = Some(Recorder::new(store, clock, Policy::default()));

@@ -16,7 +16,7 @@ const ELSEWHERE: [&str; 4] = ["wxaaaa000000000002", "wxaaaa000000000003", "wxaaa
 
 /// Somebody at another terminal.
 async fn desk(daemon: &Daemon) -> Recorder {
-    let location = Location { path: daemon.database(), mode: 0o640 };
+    let location = Location::file(daemon.database(), 0o640);
     let store = Store::open(&location, Role::Tool).await.unwrap();
     Recorder::new(store, Arc::clone(&daemon.clock) as _, daemon.process.settings.policy.clone())
 }

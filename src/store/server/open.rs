@@ -1,0 +1,127 @@
+//! Opens a database of a server: reached, checked, brought up to date, taken by its daemon.
+
+use std::sync::Arc;
+
+use sqlx::PgConnection;
+use tokio::sync::watch;
+
+use super::{
+    address::ServerAddress,
+    connect::{Way, connect, pool},
+    presence::Presence,
+    schema,
+};
+use crate::store::{
+    OpenError, Role, SCHEMA, Store, StoreError,
+    executor::{Executor, Turn, Way as ExecutorWay},
+    file::wal::Log,
+    health::Health,
+    meters::CommitMeters,
+    place::{Hold, Place},
+    read::illegal_rows::Scan,
+    skipped_accounts::SkippedAccounts,
+    write::writer::{self, Link, Writer},
+};
+
+/// Connections for reading: of the daemon, and of whoever asks at its door.
+const READERS: u32 = 4;
+
+/// The oldest server that can say what became of a transaction (`pg_xact_status` with a number of 64 bits).
+const OLDEST: i64 = 130_000;
+
+const VERSION: &str = "SELECT current_setting('server_version_num')::bigint, version()";
+
+const COMMITS: &str = "SELECT current_setting('synchronous_commit')";
+
+impl Store {
+    /// Opens the database at `address`; where it is empty, it is filled with our tables.
+    ///
+    /// # Errors
+    /// [`OpenError`]: it is as it was.
+    pub(in crate::store) async fn open_server(address: &ServerAddress, role: Role) -> Result<Self, OpenError> {
+        let failed = |source: StoreError| OpenError::Server { address: address.to_string(), source };
+        let mut connection = connect(address).await.map_err(failed)?;
+        check_server(&mut connection, address).await?;
+        schema::migrate(&mut connection, &address.to_string()).await?;
+        let presence = match role {
+            Role::Daemon => Some(Presence::begin(&mut connection, address, &host_name()).await?),
+            Role::Tool => None,
+        };
+        Self::at_server(address, connection, presence).await.map_err(failed)
+    }
+
+    /// Opens it for reading alone: nothing is made or brought up to date.
+    pub(in crate::store) async fn open_server_to_read(address: &ServerAddress) -> Result<Self, OpenError> {
+        let failed = |source: StoreError| OpenError::Server { address: address.to_string(), source };
+        let mut connection = connect(address).await.map_err(failed)?;
+        check_server(&mut connection, address).await?;
+        let address_shown = address.to_string();
+        match schema::version(&mut connection).await.map_err(failed)? {
+            SCHEMA => Self::at_server(address, connection, None).await.map_err(failed),
+            0 => Err(OpenError::ForeignServer {
+                address: address_shown,
+                reason: "it has no tables of ours: `amplinkd run` makes them".to_owned(),
+            }),
+            version if version > SCHEMA => Err(OpenError::NewerServer { address: address_shown, version }),
+            version => Err(OpenError::OutdatedServer { address: address_shown, version }),
+        }
+    }
+
+    async fn at_server(
+        address: &ServerAddress,
+        connection: PgConnection,
+        presence: Option<Presence>,
+    ) -> Result<Self, StoreError> {
+        let way = Way { address: address.clone(), node: presence.as_ref().map(Presence::node) };
+        let (turn, health) = (Turn::default(), watch::Sender::new(Health::default()));
+        let meters = Arc::<CommitMeters>::default();
+        let executor =
+            Executor::start(ExecutorWay::Server(way.clone()), Arc::clone(&turn), health.clone(), Arc::clone(&meters))
+                .map_err(|error| StoreError::Broken(Arc::new(error)))?;
+        Ok(Self {
+            readers: pool(address, READERS).await?,
+            door: pool(address, READERS).await?,
+            executor,
+            writer: Writer::start(
+                Link::Server(connection),
+                writer::Way::Server(way),
+                turn,
+                health,
+                Arc::clone(&meters),
+            ),
+            meters,
+            place: Place::Server(address.clone()),
+            hold: presence.map(|presence| Hold::Node(Arc::new(presence))),
+            is_unchecked: false,
+            frozen: None,
+            log: Log::default(),
+            left_out: SkippedAccounts::default(),
+            scan: Scan::default(),
+        })
+    }
+}
+
+/// That the server is one that we know how to work with, and that what it confirms stays.
+async fn check_server(connection: &mut PgConnection, address: &ServerAddress) -> Result<(), OpenError> {
+    let failed = |source: sqlx::Error| OpenError::Server { address: address.to_string(), source: source.into() };
+    let refused = |reason: String| Err(OpenError::UnfitServer { address: address.to_string(), reason });
+    let (number, version): (i64, String) = sqlx::query_as(VERSION).fetch_one(&mut *connection).await.map_err(failed)?;
+    if ["CockroachDB", "YB-"].iter().any(|other| version.contains(other)) {
+        return refused(format!("it is not PostgreSQL itself, but {}", version.split(" (").next().unwrap_or_default()));
+    }
+    if number < OLDEST {
+        return refused(format!("it is PostgreSQL {}: 13 is the oldest that can be used", number / 10_000));
+    }
+    let commits: String = sqlx::query_scalar(COMMITS).fetch_one(connection).await.map_err(failed)?;
+    match commits.as_str() {
+        "off" | "local" => refused(format!(
+            "synchronous_commit is {commits:?}, so that what it confirms may be lost: set it to on for this database \
+             (ALTER DATABASE … SET synchronous_commit = on)"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
