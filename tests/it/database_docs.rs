@@ -63,7 +63,7 @@ fn refused(errcode: i64) -> O {
 }
 
 /// A database in which every question of the document has an answer.
-struct World {
+pub(crate) struct World {
     recorder: Recorder,
     clock: Arc<ManualClock>,
 }
@@ -227,7 +227,7 @@ const ALERTS: &str = "
     FROM request AS r WHERE r.state = 'awaiting_account_admin'";
 
 /// The database as a reader beside the daemon meets it. The folder must outlive the connection.
-async fn lived() -> (tempfile::TempDir, World, SqliteConnection) {
+pub(crate) async fn lived() -> (tempfile::TempDir, World, SqliteConnection) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("amplinkd.db");
     let world = World::open(&path).await;

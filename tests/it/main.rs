@@ -24,6 +24,7 @@ mod notify;
 #[cfg(feature = "otel")]
 mod otel;
 mod past;
+mod postgres;
 mod remote;
 mod schedule;
 mod sim;
