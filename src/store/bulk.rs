@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     StoreError,
-    sql::{self, Tx},
+    sql::{self, Query, Tx},
 };
 
 /// Rows in one statement: bounds the text that is built for it.
@@ -32,8 +32,7 @@ pub(super) async fn execute_apart<T: Serialize>(
     for first in (0..rows.len()).step_by(CHUNK) {
         waiting.push(first..rows.len().min(first + CHUNK));
         while let Some(part) = waiting.pop() {
-            let done = sql::query(sql).bind(json(&rows[part.clone()])).execute(&mut *tx).await;
-            match done.map_err(StoreError::from) {
+            match within_savepoint(tx, sql::query(sql).bind(json(&rows[part.clone()]))).await {
                 Ok(done) => changed += done,
                 Err(error) if !error.is_of_one_row() => return Err(error),
                 Err(error) if part.len() == 1 => {
@@ -53,6 +52,24 @@ pub(super) async fn execute_apart<T: Serialize>(
         }
     }
     Ok((changed, refused))
+}
+
+/// Runs a statement that leaves nothing behind when it fails: `SQLite` sees to that, PostgreSQL must be told where it began.
+async fn within_savepoint(tx: &mut Tx<'_>, statement: Query<'_>) -> Result<u64, StoreError> {
+    if matches!(tx, Tx::Sqlite(_)) {
+        return Ok(statement.execute(tx).await?);
+    }
+    sql::query("SAVEPOINT apart").execute(&mut *tx).await?;
+    match statement.execute(&mut *tx).await {
+        Ok(done) => {
+            sql::query("RELEASE SAVEPOINT apart").execute(tx).await?;
+            Ok(done)
+        }
+        Err(error) => {
+            sql::query("ROLLBACK TO SAVEPOINT apart").execute(tx).await?;
+            Err(error.into())
+        }
+    }
 }
 
 /// Rows as the JSON array that `json_each` reads.

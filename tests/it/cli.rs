@@ -134,7 +134,7 @@ impl Desk {
     }
 
     fn location(&self) -> Location {
-        Location::file(self.path("a.db"), 0o640)
+        crate::place::location(self.path("a.db"), 0o640)
     }
 
     /// Runs statements on the file behind the program's back.

@@ -32,7 +32,7 @@ use amplinkd::{
         time::Time,
     },
     store::{
-        Location, Role as Opening, Store,
+        Role as Opening, Store,
         write::{action::Action, api_tokens::NewApiToken},
     },
 };
@@ -166,7 +166,7 @@ impl House {
     }
 
     async fn store(&self) -> Store {
-        Store::open(&Location::file(self.path("a.db"), 0o640), Opening::Tool).await.unwrap()
+        Store::open(&crate::place::location(self.path("a.db"), 0o640), Opening::Tool).await.unwrap()
     }
 
     /// A token with this role and these scopes.

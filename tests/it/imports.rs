@@ -21,7 +21,7 @@ use amplinkd::{
         wish::{AT_ONCE_MAX, AskError, Wish},
     },
     store::{
-        Location, Role, Store, StoreError,
+        Role, Store, StoreError,
         read::request_page::RequestFilter,
         write::{action::Action, requests::Accepted},
     },
@@ -84,7 +84,7 @@ impl Desk {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::starting_at(NOW);
         let at = |path: PathBuf, clock: Arc<ManualClock>| async move {
-            let store = Store::open(&Location::file(path, 0o600), Role::Tool).await.unwrap();
+            let store = Store::open(&crate::place::location(path, 0o600), Role::Tool).await.unwrap();
             Recorder::new(store, clock, Policy::default())
         };
         let recorder = at(folder.path().join("a.db"), Arc::clone(&clock)).await;

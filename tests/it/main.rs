@@ -24,6 +24,8 @@ mod notify;
 #[cfg(feature = "otel")]
 mod otel;
 mod past;
+mod place;
+
 mod postgres;
 mod remote;
 mod schedule;

@@ -49,7 +49,7 @@ pub(crate) async fn database() -> Option<Database> {
 }
 
 impl Database {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         static SERVER: OnceLock<Option<Server>> = OnceLock::new();
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let Some(server) = SERVER.get_or_init(|| programs().map(|programs| begun(&programs))) else {

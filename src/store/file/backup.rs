@@ -30,7 +30,7 @@ const MARK: &str = "
 const RESTORED: &str = "UPDATE copy SET restored_at = $1";
 
 // A mark that cannot be read is a mark all the same.
-const COPY: &str = "SELECT made_at, restored_at FROM copy ORDER BY rowid DESC LIMIT 1";
+const COPY: &str = "SELECT made_at, restored_at FROM copy ORDER BY made_at DESC LIMIT 1";
 
 /// The table.
 const MARKS: Table = Table { name: "copy", key: &["made_at"] };

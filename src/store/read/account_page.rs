@@ -196,7 +196,7 @@ const RARE: u32 = 2_000;
 const LABELLED_LOOKED_MAX: u32 = 500;
 
 const HAVE_LABEL: &str =
-    "SELECT count(*) FROM (SELECT 1 FROM request_label AS l WHERE l.name = $1 AND l.value = $2 LIMIT $3)";
+    "SELECT count(*) FROM (SELECT 1 FROM request_label AS l WHERE l.name = $1 AND l.value = $2 LIMIT $3) AS found";
 
 /// What of a filter still has to be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -69,7 +69,7 @@ const UNREAD_COUNT: &str = "
     FROM (SELECT a.id FROM account AS a INDEXED BY account_unreadable
           WHERE a.trouble = $1 AND a.failures >= 3 AND a.unread_since IS NOT NULL AND a.state = 'active'
             AND a.next_check_at IS NOT NULL
-          LIMIT $2)";
+          LIMIT $2) AS found";
 
 const UNREAD: &str = "
     SELECT a.account, NULL AS errcode, a.last_error AS said, a.unread_since AS since, a.checked_at AS read_at
@@ -81,19 +81,19 @@ const UNREAD: &str = "
 
 // From code to code along the index, however many accounts each has.
 const REFUSED_CODES: &str = "
-    WITH RECURSIVE known (errcode) AS (
-        SELECT min(f.errcode) FROM account AS f INDEXED BY account_refused
+    WITH RECURSIVE known (errcode, place) AS (
+        SELECT min(f.errcode), 1 FROM account AS f INDEXED BY account_refused
         WHERE f.state = 'suspended' AND f.suspended_by = 'wechat'
         UNION ALL
         SELECT (SELECT min(n.errcode) FROM account AS n INDEXED BY account_refused
-                WHERE n.state = 'suspended' AND n.suspended_by = 'wechat' AND n.errcode > known.errcode)
-        FROM known WHERE known.errcode IS NOT NULL LIMIT $1
+                WHERE n.state = 'suspended' AND n.suspended_by = 'wechat' AND n.errcode > known.errcode), known.place + 1
+        FROM known WHERE known.errcode IS NOT NULL AND known.place < $1
     )
     SELECT known.errcode,
            (SELECT count(*) FROM (
                 SELECT a.id FROM account AS a INDEXED BY account_refused
                 WHERE a.state = 'suspended' AND a.suspended_by = 'wechat' AND a.errcode = known.errcode
-                LIMIT $2))
+                LIMIT $2) AS found)
     FROM known WHERE known.errcode IS NOT NULL";
 
 const REFUSED: &str = "
@@ -122,20 +122,20 @@ const NOW: &str = "
     FROM jsonb_each($1) AS j CROSS JOIN account AS a ON a.account = j.value";
 
 const UNKNOWN_STATUSES: &str = "
-    WITH RECURSIVE known (status) AS (
-        SELECT min(f.status) FROM program AS f INDEXED BY program_unknown
+    WITH RECURSIVE known (status, place) AS (
+        SELECT min(f.status), 1 FROM program AS f INDEXED BY program_unknown
         WHERE f.gone_at IS NULL AND f.status NOT BETWEEN 1 AND 3 AND f.status <> 12
         UNION ALL
         SELECT (SELECT min(n.status) FROM program AS n INDEXED BY program_unknown
                 WHERE n.gone_at IS NULL AND n.status NOT BETWEEN 1 AND 3 AND n.status <> 12
-                  AND n.status > known.status)
-        FROM known WHERE known.status IS NOT NULL LIMIT $1
+                  AND n.status > known.status), known.place + 1
+        FROM known WHERE known.status IS NOT NULL AND known.place < $1
     )
     SELECT known.status,
            (SELECT count(*) FROM (
                 SELECT c.item FROM program AS c INDEXED BY program_unknown
                 WHERE c.gone_at IS NULL AND c.status NOT BETWEEN 1 AND 3 AND c.status <> 12
-                  AND c.status = known.status LIMIT $2)) AS count,
+                  AND c.status = known.status LIMIT $2) AS found) AS count,
            p.account, coalesce(p.program, p.item) AS item
     FROM known
     CROSS JOIN program AS p ON (p.account, p.item) = (

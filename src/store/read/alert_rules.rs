@@ -82,7 +82,7 @@ const ENDED: &str = "
     SELECT e.key
     FROM (SELECT j.value ->> 0 AS key,
                  (SELECT l.resolution FROM alert AS l INDEXED BY alert_once
-                  WHERE l.key = j.value ->> 0 AND l.since >= j.value ->> 1 ORDER BY l.since DESC LIMIT 1) AS resolution
+                  WHERE l.key = j.value ->> 0 AND l.since >= CAST(j.value ->> 1 AS BIGINT) ORDER BY l.since DESC LIMIT 1) AS resolution
           FROM jsonb_each($1) AS j) AS e
     WHERE e.resolution = 'over'";
 

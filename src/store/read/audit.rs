@@ -38,7 +38,7 @@ const NO_NEXT_STEP: &str = "
            || ' has no due time: `amplinkd account resume ' || r.account || '` makes it due; please report this' AS finding
     FROM account AS a INDEXED BY account_idle
     CROSS JOIN request AS r INDEXED BY request_one_open ON r.account = a.account AND r.finished_at IS NULL
-    WHERE a.next_check_at IS NULL AND a.suspended_by IS NOT 'operator' AND $1 IS NOT NULL
+    WHERE a.next_check_at IS NULL AND a.suspended_by IS DISTINCT FROM 'operator' AND $1 IS NOT NULL
     LIMIT $2";
 
 const OVERDUE: &str = "
@@ -71,7 +71,7 @@ const CONFLICT_LEFT_OPEN: &str = "
            'still open, but its request ' || r.id || ' has ended as ' || r.state
            || ': nothing will resolve it; please report this' AS finding
     FROM conflict AS c INDEXED BY conflict_open JOIN request AS r ON r.id = c.request_id
-    WHERE c.resolved_at IS NULL AND r.finished_at < $1 AND NOT (r.state = 'linked' AND r.seen_status IS NOT 1)
+    WHERE c.resolved_at IS NULL AND r.finished_at < $1 AND NOT (r.state = 'linked' AND r.seen_status IS DISTINCT FROM 1)
     LIMIT $2";
 
 const WAKEUP_LEFT: &str = "
@@ -286,7 +286,7 @@ const HISTORY: &str = "
                    WHEN 10 THEN 'cancelled' WHEN 11 THEN 'unlinked' END AS to_state
                FROM log AS l) AS t ON t.request = r.row AND t.step = r.last_seq
     LEFT JOIN log AS n ON n.request = r.row AND n.step = r.last_seq + 1
-    WHERE t.seq IS NULL OR t.to_state IS NOT r.state OR t.at <> r.since OR t.hash <> r.chain OR n.seq IS NOT NULL
+    WHERE t.seq IS NULL OR t.to_state IS DISTINCT FROM r.state OR t.at <> r.since OR t.hash <> r.chain OR n.seq IS NOT NULL
     LIMIT $3";
 
 /// Of which requests the end of the history is compared with where they stand.

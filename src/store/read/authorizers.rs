@@ -33,7 +33,7 @@ pub struct AuthorizerView {
 
 const COLUMNS: &str = "
     SELECT v.appid, v.state, v.since, v.has_link_permission,
-           CASE WHEN a.permissions IS NULL THEN 'unknown' WHEN v.has_link_permission THEN 'yes' ELSE 'no' END AS links,
+           CASE WHEN a.permissions IS NULL THEN 'unknown' WHEN v.has_link_permission = 1 THEN 'yes' ELSE 'no' END AS links,
            v.token_until, v.username, v.nickname, v.errcode, v.errmsg
     FROM v_authorizer AS v JOIN authorizer AS a ON a.appid = v.appid WHERE v.appid ";
 

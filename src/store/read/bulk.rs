@@ -279,7 +279,7 @@ fn push_accounts(
     query.push_bind(after.to_owned()).push(" AS INTEGER) AND a.id <= CAST(").push_bind(cutoff.to_owned());
     query.push(" AS INTEGER)");
     query.push(match kind {
-        ActionKind::Suspend => " AND a.suspended_by IS NOT 'operator'",
+        ActionKind::Suspend => " AND a.suspended_by IS DISTINCT FROM 'operator'",
         _ => " AND (a.suspended_by IS NOT NULL OR a.calls_refused_since IS NOT NULL)",
     });
     super::account_page::push_all_narrowing(query, filter);

@@ -75,7 +75,7 @@ const DUE: &str = "
       AND NOT EXISTS (
           SELECT 1 FROM delivery AS e INDEXED BY delivery_in_order
           WHERE e.channel = d.channel AND e.partition_key = d.partition_key AND e.state = 'pending' AND e.seq < d.seq
-            AND e.seq NOT IN (SELECT p.value FROM json_each($5) AS p))
+            AND e.seq NOT IN (SELECT CAST(p.value AS BIGINT) FROM json_each($5) AS p))
     ORDER BY d.next_at LIMIT $6";
 
 // The first that waits under each of these keys, where it is due.
@@ -87,7 +87,7 @@ const HEADS: &str = "
         ON d.channel = $1 AND d.partition_key = j.value AND d.state = 'pending' AND d.seq = (
             SELECT min(e.seq) FROM delivery AS e INDEXED BY delivery_in_order
             WHERE e.channel = $1 AND e.partition_key = j.value AND e.state = 'pending'
-              AND e.seq NOT IN (SELECT p.value FROM json_each($4) AS p))
+              AND e.seq NOT IN (SELECT CAST(p.value AS BIGINT) FROM json_each($4) AS p))
     CROSS JOIN outbox AS o ON o.seq = d.seq
     WHERE d.next_at <= $3 AND typeof(d.last_error) IN ('text', 'null')";
 
@@ -113,7 +113,7 @@ const URGENT: &str = "
         ON d.channel = $1 AND d.partition_key = r.key AND d.state = 'pending' AND d.seq = (
             SELECT min(e.seq) FROM delivery AS e INDEXED BY delivery_in_order
             WHERE e.channel = $1 AND e.partition_key = r.key AND e.state = 'pending'
-              AND e.seq NOT IN (SELECT p.value FROM json_each($4) AS p))
+              AND e.seq NOT IN (SELECT CAST(p.value AS BIGINT) FROM json_each($4) AS p))
     CROSS JOIN outbox AS o ON o.seq = d.seq
     WHERE d.next_at <= $3 AND typeof(d.last_error) IN ('text', 'null')";
 
@@ -139,7 +139,7 @@ const REMINDERS: &str = "
       AND NOT EXISTS (
           SELECT 1 FROM delivery AS e INDEXED BY delivery_in_order
           WHERE e.channel = d.channel AND e.partition_key = d.partition_key AND e.state = 'pending' AND e.seq < d.seq
-            AND e.seq NOT IN (SELECT p.value FROM json_each($4) AS p))";
+            AND e.seq NOT IN (SELECT CAST(p.value AS BIGINT) FROM json_each($4) AS p))";
 
 // Messages that keep failing although a later one of their key was accepted.
 const PASSED: &str = "
@@ -157,7 +157,7 @@ const NEXT: &str = "
       AND NOT EXISTS (
           SELECT 1 FROM delivery AS e INDEXED BY delivery_in_order
           WHERE e.channel = d.channel AND e.partition_key = d.partition_key AND e.state = 'pending' AND e.seq < d.seq
-            AND e.seq NOT IN (SELECT p.value FROM json_each($2) AS p))
+            AND e.seq NOT IN (SELECT CAST(p.value AS BIGINT) FROM json_each($2) AS p))
     ORDER BY d.next_at LIMIT 1";
 
 impl Store {

@@ -47,6 +47,7 @@ const EVENTS: &str = "
 
 // Also when the last rows were taken away: no sequence is given twice.
 const NEWEST: &str = "SELECT coalesce((SELECT s.seq FROM sqlite_sequence AS s WHERE s.name = 'log'), 0)";
+const NEWEST_AT_SERVER: &str = "SELECT l.seq FROM ledger AS l";
 
 const FIRST_FROM: &str = "SELECT l.seq, l.at FROM log AS l WHERE l.seq >= $1 ORDER BY l.seq LIMIT 1";
 
@@ -66,7 +67,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when nothing can be read.
     pub async fn newest_event(&self) -> Result<i64, StoreError> {
-        Ok(sql::query_scalar(NEWEST).fetch_one(self.readers()).await?)
+        let newest = self.readers().either(NEWEST, NEWEST_AT_SERVER);
+        Ok(sql::query_scalar(newest).fetch_one(self.readers()).await?)
     }
 
     /// The sequence of the first event from this one on; `None` when there is none.

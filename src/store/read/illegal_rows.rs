@@ -72,6 +72,10 @@ impl Scan {
         pages: Histories,
         limit: u32,
     ) -> Result<Vec<Finding>, StoreError> {
+        // A server keeps such rows out.
+        if matches!(connection, Tx::Postgres(_)) {
+            return Ok(Vec::new());
+        }
         let mut found = Vec::new();
         for table in self.tables(connection).await?.iter() {
             match pages {

@@ -54,7 +54,7 @@ const AUTHORIZED_SUSPENDED: &str = "
           WHERE errcode = 61003 AND state = 'suspended' AND suspended_by = 'wechat' LIMIT $3) AS s
     CROSS JOIN authorizer AS g ON g.appid = s.account
     WHERE s.since < $1 - 10800000 AND g.since < $1 - 10800000 AND g.state = 'authorized' AND g.token IS NOT NULL
-      AND (SELECT v.has_link_permission FROM v_authorizer AS v WHERE v.appid = g.appid)
+      AND (SELECT v.has_link_permission FROM v_authorizer AS v WHERE v.appid = g.appid) = 1
     LIMIT $2";
 
 const RULES: [&str; 3] = [PUSH_LEFT, TOKEN_TASK_LEFT, CLAIM_LEFT];

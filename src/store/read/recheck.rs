@@ -44,7 +44,7 @@ const UNCALLED: &str = "
            AND NOT EXISTS (SELECT 1 FROM vigil AS v WHERE v.request_id = r.id)
            AND NOT EXISTS (SELECT 1 FROM alert AS l INDEXED BY alert_once
                            WHERE l.key = 'stuck/requested/' || r.id AND l.since >= r.since
-                             AND l.resolution IS NOT 'over') AS is_stale
+                             AND l.resolution IS DISTINCT FROM 'over') AS is_stale
     FROM (SELECT id, account, since FROM request INDEXED BY request_by_state
           WHERE state = 'requested' AND id > $1 AND id < $2 ORDER BY id LIMIT $3) AS r
     LEFT JOIN account AS a ON a.account = r.account

@@ -276,11 +276,11 @@ impl Store {
             SELECT id FROM (
                 SELECT id, since FROM (
                     SELECT r.id, r.since FROM request AS r INDEXED BY request_waiting
-                    WHERE r.state = 'awaiting_account_admin' AND r.finished_at IS NULL ORDER BY r.since LIMIT $1)
+                    WHERE r.state = 'awaiting_account_admin' AND r.finished_at IS NULL ORDER BY r.since LIMIT $1) AS account
                 UNION ALL
                 SELECT id, since FROM (
                     SELECT r.id, r.since FROM request AS r INDEXED BY request_waiting
-                    WHERE r.state = 'awaiting_program_admin' AND r.finished_at IS NULL ORDER BY r.since LIMIT $1))
+                    WHERE r.state = 'awaiting_program_admin' AND r.finished_at IS NULL ORDER BY r.since LIMIT $1) AS program) AS waiting
             ORDER BY since LIMIT $1";
         let ids: Vec<String> = sql::query_scalar(SQL).bind(limit).fetch_all(self.readers()).await?;
         let mut rows = self.request_views(&ids).await?;

@@ -42,7 +42,7 @@ fn options(place: &PgConnectOptions) -> PgConnectOptions {
         .statement_cache_capacity(STATEMENTS)
         .options([
             ("timezone", "UTC"),
-            ("default_transaction_isolation", "read\\ committed"),
+            ("default_transaction_isolation", "read committed"),
             ("statement_timeout", "0"),
             ("lock_timeout", "5s"),
             ("idle_in_transaction_session_timeout", "10s"),

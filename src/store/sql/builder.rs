@@ -31,12 +31,6 @@ impl QueryBuilder {
         self.push('$').push(place)
     }
 
-    /// The text as it stands.
-    #[cfg(test)]
-    pub(in crate::store) fn sql(&self) -> &str {
-        &self.text
-    }
-
     /// The statement; it must not be added to after that.
     pub(in crate::store) fn build(&mut self) -> Query<'static> {
         Query::with(std::mem::take(&mut self.text).into(), std::mem::take(&mut self.args))

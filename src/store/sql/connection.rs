@@ -15,6 +15,14 @@ pub(in crate::store) enum Pool {
 }
 
 impl Pool {
+    /// The one text or the other, where the databases have nothing in common.
+    pub(in crate::store) const fn either(&self, sqlite: &'static str, postgres: &'static str) -> &'static str {
+        match self {
+            Self::Sqlite(_) => sqlite,
+            Self::Postgres(_) => postgres,
+        }
+    }
+
     /// A connection, for several questions one after the other.
     pub(in crate::store) async fn acquire(&self) -> Result<Leased, sqlx::Error> {
         Ok(match self {

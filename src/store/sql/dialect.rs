@@ -7,9 +7,10 @@
 //! | `CROSS JOIN t ON c` (keeps the order of the tables) | `JOIN t ON c` |
 //! | `?1` | `$1` |
 //! | `j.value`, a text or number in JSON | `(j.value #>> '{}')` |
+//! | `j.value ->> 'at'`, of a name that stands for a number | `CAST(j.value ->> 'at' AS BIGINT)` |
 //!
 //! Functions that PostgreSQL has not (`json_each` of a text, `unhex`, `instr`, `strftime`, `max` of two values) are functions
-//! of our schema there. What a number in JSON is read as is said in both: `CAST(j.value ->> 'at' AS BIGINT)`.
+//! of our schema there. What a number without a name is read as is said in both: `CAST(j.value ->> 1 AS BIGINT)`.
 
 use std::{
     borrow::Cow,
@@ -33,7 +34,46 @@ pub(in crate::store) fn postgres(text: Cow<'static, str>) -> SqlStr {
     }
 }
 
+/// Names of numbers in rows that travel as JSON.
+const NUMBERS: [&str; 34] = [
+    "at",
+    "attempt",
+    "baseline_rejected",
+    "called_at",
+    "cause",
+    "count",
+    "created_at",
+    "deferred_until",
+    "delivered_at",
+    "doubt_at",
+    "effect_ms",
+    "errcode",
+    "events",
+    "finished_at",
+    "fired_at",
+    "from_state",
+    "import",
+    "last_seq",
+    "next_at",
+    "notify_at",
+    "notify_users",
+    "outcome_unknown",
+    "reach",
+    "refusal",
+    "refusals",
+    "requested_at",
+    "seen_status",
+    "seq",
+    "show_profile",
+    "since",
+    "status",
+    "step",
+    "to_state",
+    "version",
+];
+
 fn derive(text: &str) -> String {
+    let in_json = names_of_json(text);
     let mut derived = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
@@ -52,8 +92,11 @@ fn derive(text: &str) -> String {
             'C' if begins_word && rest.starts_with("CROSS JOIN ") && is_joined_on(&rest["CROSS JOIN ".len()..]) => {
                 ("JOIN", "CROSS JOIN".len())
             }
-            'j' if begins_word && rest.starts_with("j.value") && is_bare(&rest["j.value".len()..]) => {
-                ("(j.value #>> '{}')", "j.value".len())
+            c if begins_word && c.is_ascii_lowercase() && value_of(&in_json, rest).is_some() => {
+                let (written, read) = value_of(&in_json, rest).unwrap_or_default();
+                derived.push_str(&written);
+                rest = &rest[read..];
+                continue;
             }
             other => (&rest[..other.len_utf8()], other.len_utf8()),
         };
@@ -90,9 +133,24 @@ fn is_joined_on(after: &str) -> bool {
     false
 }
 
-/// Whether a value of JSON is taken whole, and not a part of it.
-fn is_bare(after: &str) -> bool {
-    !after.starts_with(is_of_word) && !after.trim_start().starts_with("->")
+/// What arrays of JSON are called in this text: `json_each($1) AS j`.
+fn names_of_json(text: &str) -> Vec<&str> {
+    let calls = text.match_indices("_each(").map(|(at, call)| &text[at + call.len()..]);
+    let names = calls.filter_map(|rest| rest.split_once(") AS ")).map(|(_, rest)| rest);
+    names.map(|rest| rest.split(|c: char| !is_of_word(c)).next().unwrap_or_default()).collect()
+}
+
+/// How a value of JSON is read that the text goes on with, and how long it is there.
+fn value_of(in_json: &[&str], rest: &str) -> Option<(String, usize)> {
+    let (name, after) = rest.split_once(".value")?;
+    if !in_json.contains(&name) || after.starts_with(is_of_word) {
+        return None;
+    }
+    let read = name.len() + ".value".len();
+    let Some(part) = after.strip_prefix(" ->> ") else { return Some((format!("({name}.value #>> '{{}}')"), read)) };
+    let key = part.strip_prefix('\'')?.split_once('\'')?.0;
+    let length = read + " ->> ''".len() + key.len();
+    NUMBERS.contains(&key).then(|| (format!("CAST({} AS BIGINT)", &rest[..length]), length))
 }
 
 #[cfg(test)]
@@ -111,6 +169,10 @@ mod tests {
             (
                 "FROM json_each($1) AS j CROSS JOIN t AS t ON t.id = j.value",
                 "FROM json_each($1) AS j JOIN t AS t ON t.id = (j.value #>> '{}')",
+            ),
+            (
+                "SELECT j.value ->> 'at', j.value ->> 'id', l.value FROM json_each($1) AS j",
+                "SELECT CAST(j.value ->> 'at' AS BIGINT), j.value ->> 'id', l.value FROM json_each($1) AS j",
             ),
             ("FROM c CROSS JOIN d INDEXED BY i WHERE d.c = c.name", "FROM c CROSS JOIN d  WHERE d.c = c.name"),
             (

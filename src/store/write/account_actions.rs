@@ -34,7 +34,7 @@ const SUSPEND: &str = "
     UPDATE account
     SET state = 'suspended', suspended_by = 'operator', errcode = NULL, errmsg = NULL, since = $2, next_check_at = NULL,
         reread_at = $2, failures = 0, trouble = NULL, unread_since = NULL, asked = 0
-    WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND suspended_by IS NOT 'operator'
+    WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND suspended_by IS DISTINCT FROM 'operator'
       AND (since = $3 OR $3 IS NULL)
     RETURNING account";
 
@@ -61,7 +61,7 @@ const RELEASE: &str = "
 const CHECK: &str = "
     UPDATE account
     SET next_check_at = $2, reread_at = $2, asked = 1
-    WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND suspended_by IS NOT 'operator'
+    WHERE account IN (SELECT j.value FROM json_each($1) AS j) AND suspended_by IS DISTINCT FROM 'operator'
       AND (since = $3 OR $3 IS NULL)
     RETURNING account";
 

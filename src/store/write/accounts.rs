@@ -63,7 +63,7 @@ const UPDATE: &str = "
                   WHEN ?16 IS NULL THEN NULL ELSE coalesce(?17, errcode) END,
         errmsg = CASE WHEN suspended_by = 'operator' THEN errmsg
                  WHEN ?16 IS NULL THEN NULL ELSE coalesce(?18, errmsg) END,
-        since = CASE WHEN suspended_by = 'operator' OR suspended_by IS ?16 THEN since ELSE ?19 END
+        since = CASE WHEN suspended_by = 'operator' OR suspended_by IS NOT DISTINCT FROM ?16 THEN since ELSE ?19 END
     WHERE account.account = ?1";
 
 // The same of an account that is well and was so before, as nearly all are: of its indexes, that of due times alone.

@@ -187,7 +187,7 @@ const FIRE: &str = "
 
 const KEEP_VIGIL: &str = "
     INSERT INTO vigil (request_id, due_at)
-    SELECT j.value ->> 0, j.value ->> 1 FROM jsonb_each(?1) AS j WHERE j.value ->> 1 IS NOT NULL
+    SELECT j.value ->> 0, CAST(j.value ->> 1 AS BIGINT) FROM jsonb_each(?1) AS j WHERE j.value ->> 1 IS NOT NULL
     ON CONFLICT (request_id) DO UPDATE SET due_at = excluded.due_at";
 
 const END_VIGIL: &str = "

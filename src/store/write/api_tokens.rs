@@ -89,7 +89,7 @@ pub struct ApiTokenView {
 }
 
 const ADD: &str = "
-    INSERT INTO api_token (id, name, role, scopes, digest, user, created_at, created_by, expires_at)
+    INSERT INTO api_token (id, name, role, scopes, digest, \"user\", created_at, created_by, expires_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
     ON CONFLICT (name) WHERE revoked_at IS NULL DO NOTHING";
 
@@ -99,24 +99,24 @@ const END_EXPIRED: &str = "
 
 const KNOWN: &str = "
     SELECT t.name, t.role, u.role AS user_role, t.scopes, t.digest, t.expires_at, t.used_at
-    FROM api_token AS t LEFT JOIN user AS u ON u.name = t.user
+    FROM api_token AS t LEFT JOIN \"user\" AS u ON u.name = t.\"user\"
     WHERE t.id = $1 AND t.revoked_at IS NULL AND u.disabled_at IS NULL";
 
 const USED: &str = "UPDATE api_token SET used_at = ?2 WHERE id = ?1";
 
 const LIST: &str = "
-    SELECT t.id, t.name, t.role, t.scopes, t.user,
+    SELECT t.id, t.name, t.role, t.scopes, t.\"user\",
            strftime('%Y-%m-%dT%H:%M:%fZ', t.created_at / 1000.0, 'unixepoch') AS created_at, t.created_by,
            strftime('%Y-%m-%dT%H:%M:%fZ', t.expires_at / 1000.0, 'unixepoch') AS expires_at,
            strftime('%Y-%m-%dT%H:%M:%fZ', t.used_at / 1000.0, 'unixepoch') AS used_at,
            strftime('%Y-%m-%dT%H:%M:%fZ', t.revoked_at / 1000.0, 'unixepoch') AS revoked_at
     FROM api_token AS t
-    WHERE (t.user = $1 OR $1 IS NULL)
+    WHERE (t.\"user\" = $1 OR $1 IS NULL)
     ORDER BY t.revoked_at IS NOT NULL, t.name, t.created_at";
 
 const REVOKE: &str = "
     UPDATE api_token SET revoked_at = ?2
-    WHERE (name = ?1 OR id = ?1) AND revoked_at IS NULL AND (user = ?3 OR ?3 IS NULL)";
+    WHERE (name = ?1 OR id = ?1) AND revoked_at IS NULL AND (\"user\" = ?3 OR ?3 IS NULL)";
 
 impl Store {
     /// Keeps a token; whether its name was free.

@@ -20,7 +20,7 @@ const SUSPEND: &str = "
     SET state = 'suspended', suspended_by = 'wechat', errcode = ?2, errmsg = ?3,
         since = CASE WHEN suspended_by IS NULL THEN ?4 ELSE since END,
         next_check_at = ?4 + 3600000, trouble = NULL, unread_since = NULL, asked = 0
-    WHERE account = ?1 AND suspended_by IS NOT 'operator'";
+    WHERE account = ?1 AND suspended_by IS DISTINCT FROM 'operator'";
 
 // The codes are those of an authorization or a permission that was lacking.
 const RESUME: &str = "

@@ -36,7 +36,7 @@ const LISTED: &str = "
         errmsg = CASE WHEN ?2 IS NULL THEN authorizer.errmsg END,
         retry_at = NULL, auth_time = ?3
     WHERE ?3 >= coalesce(authorizer.auth_time, -1)
-      AND (authorizer.state <> 'unauthorized' OR authorizer.event IS NOT 'unauthorized' OR ?3 >= authorizer.event_made)";
+      AND (authorizer.state <> 'unauthorized' OR authorizer.event IS DISTINCT FROM 'unauthorized' OR ?3 >= authorizer.event_made)";
 
 const LACKS: &str = "
     UPDATE authorizer

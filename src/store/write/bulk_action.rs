@@ -111,7 +111,7 @@ const BEGIN_BACKUP: &str = "
 
 const END_BACKUP: &str = "
     UPDATE action
-    SET finished_at = ?2, outcome = CASE WHEN ?3 THEN 'done' ELSE 'failed' END, count = 1, done = ?3, failed = 1 - ?3
+    SET finished_at = ?2, outcome = CASE WHEN ?3 = 1 THEN 'done' ELSE 'failed' END, count = 1, done = ?3, failed = 1 - ?3
     WHERE id = ?1 AND outcome IS NULL";
 
 const LOST_BACKUPS: &str = "

@@ -30,7 +30,7 @@ const PUT_OFF: &str = "
     WHERE d.channel = $1 AND d.state = 'pending' AND d.next_at > $2 AND typeof(d.id) = 'text' LIMIT $3";
 
 const HASTEN: &str = "
-    UPDATE delivery SET next_at = j.value ->> 1
+    UPDATE delivery SET next_at = CAST(j.value ->> 1 AS BIGINT)
     FROM jsonb_each($1) AS j WHERE delivery.id = j.value ->> 0";
 
 impl Store {

@@ -58,7 +58,7 @@ static COLUMNS: [Column; COUNT] = [
         latest: |bounds| bounds.month,
         find: "SELECT id AS row, deferred_until AS held FROM request INDEXED BY request_deferred
                WHERE deferred_until > $1 AND typeof(deferred_until) = 'integer' LIMIT $2",
-        correct: "UPDATE request SET deferred_until = j.value ->> 1, version = request.version + 1
+        correct: "UPDATE request SET deferred_until = CAST(j.value ->> 1 AS BIGINT), version = request.version + 1
                   FROM jsonb_each($1) AS j WHERE request.id = j.value ->> 0",
     },
     Column {
@@ -66,7 +66,7 @@ static COLUMNS: [Column; COUNT] = [
         latest: |bounds| bounds.past,
         find: "SELECT id AS row, called_at AS held FROM request INDEXED BY request_one_open
                WHERE finished_at IS NULL AND called_at > $1 AND typeof(called_at) = 'integer' LIMIT $2",
-        correct: "UPDATE request SET called_at = j.value ->> 1, version = request.version + 1
+        correct: "UPDATE request SET called_at = CAST(j.value ->> 1 AS BIGINT), version = request.version + 1
                   FROM jsonb_each($1) AS j WHERE request.id = j.value ->> 0",
     },
     Column {
@@ -77,7 +77,7 @@ static COLUMNS: [Column; COUNT] = [
                UNION ALL
                SELECT id AS row, doubt_at AS held FROM request INDEXED BY request_linked
                WHERE state = 'linked' AND doubt_at > $1 AND typeof(doubt_at) = 'integer' LIMIT $2",
-        correct: "UPDATE request SET doubt_at = j.value ->> 1, version = request.version + 1
+        correct: "UPDATE request SET doubt_at = CAST(j.value ->> 1 AS BIGINT), version = request.version + 1
                   FROM jsonb_each($1) AS j WHERE request.id = j.value ->> 0",
     },
     Column {
@@ -85,7 +85,7 @@ static COLUMNS: [Column; COUNT] = [
         latest: |bounds| bounds.month,
         find: "SELECT account AS row, next_check_at AS held FROM account INDEXED BY account_due
                WHERE next_check_at > $1 AND typeof(next_check_at) = 'integer' LIMIT $2",
-        correct: "UPDATE account SET next_check_at = j.value ->> 1
+        correct: "UPDATE account SET next_check_at = CAST(j.value ->> 1 AS BIGINT)
                   FROM jsonb_each($1) AS j WHERE account.account = j.value ->> 0",
     },
     Column {
@@ -93,7 +93,7 @@ static COLUMNS: [Column; COUNT] = [
         latest: |bounds| bounds.reread,
         find: "SELECT account AS row, reread_at AS held FROM account INDEXED BY account_due
                WHERE next_check_at IS NOT NULL AND reread_at > $1 AND typeof(reread_at) = 'integer' LIMIT $2",
-        correct: "UPDATE account SET reread_at = j.value ->> 1, next_check_at = j.value ->> 1
+        correct: "UPDATE account SET reread_at = CAST(j.value ->> 1 AS BIGINT), next_check_at = CAST(j.value ->> 1 AS BIGINT)
                   FROM jsonb_each($1) AS j WHERE account.account = j.value ->> 0",
     },
     Column {
@@ -101,7 +101,7 @@ static COLUMNS: [Column; COUNT] = [
         latest: |bounds| bounds.past,
         find: "SELECT account AS row, pace_from AS held FROM account INDEXED BY account_due
                WHERE next_check_at IS NOT NULL AND pace_from > $1 AND typeof(pace_from) = 'integer' LIMIT $2",
-        correct: "UPDATE account SET pace_from = j.value ->> 1, next_check_at = j.value ->> 1
+        correct: "UPDATE account SET pace_from = CAST(j.value ->> 1 AS BIGINT), next_check_at = CAST(j.value ->> 1 AS BIGINT)
                   FROM jsonb_each($1) AS j WHERE account.account = j.value ->> 0",
     },
     Column {
@@ -109,7 +109,7 @@ static COLUMNS: [Column; COUNT] = [
         latest: |bounds| bounds.past,
         find: "SELECT account AS row, checked_at AS held FROM account INDEXED BY account_due
                WHERE next_check_at IS NOT NULL AND checked_at > $1 AND typeof(checked_at) = 'integer' LIMIT $2",
-        correct: "UPDATE account SET checked_at = j.value ->> 1, next_check_at = j.value ->> 1
+        correct: "UPDATE account SET checked_at = CAST(j.value ->> 1 AS BIGINT), next_check_at = CAST(j.value ->> 1 AS BIGINT)
                   FROM jsonb_each($1) AS j WHERE account.account = j.value ->> 0",
     },
     Column {
@@ -117,7 +117,7 @@ static COLUMNS: [Column; COUNT] = [
         latest: |bounds| bounds.past,
         find: "SELECT account AS row, unread_since AS held FROM account INDEXED BY account_unread
                WHERE unread_since > $1 AND typeof(unread_since) = 'integer' LIMIT $2",
-        correct: "UPDATE account SET unread_since = j.value ->> 1
+        correct: "UPDATE account SET unread_since = CAST(j.value ->> 1 AS BIGINT)
                   FROM jsonb_each($1) AS j WHERE account.account = j.value ->> 0",
     },
     Column {
@@ -125,7 +125,7 @@ static COLUMNS: [Column; COUNT] = [
         latest: |bounds| bounds.past,
         find: "SELECT account AS row, calls_refused_since AS held FROM account INDEXED BY account_calls_refused
                WHERE calls_refused_since > $1 AND typeof(calls_refused_since) = 'integer' LIMIT $2",
-        correct: "UPDATE account SET calls_refused_since = j.value ->> 1
+        correct: "UPDATE account SET calls_refused_since = CAST(j.value ->> 1 AS BIGINT)
                   FROM jsonb_each($1) AS j WHERE account.account = j.value ->> 0",
     },
     Column {
@@ -133,7 +133,7 @@ static COLUMNS: [Column; COUNT] = [
         latest: |bounds| bounds.calls,
         find: "SELECT account AS row, call_after AS held FROM account INDEXED BY account_calls_refused
                WHERE calls_refused_since IS NOT NULL AND call_after > $1 AND typeof(call_after) = 'integer' LIMIT $2",
-        correct: "UPDATE account SET call_after = j.value ->> 1
+        correct: "UPDATE account SET call_after = CAST(j.value ->> 1 AS BIGINT)
                   FROM jsonb_each($1) AS j WHERE account.account = j.value ->> 0",
     },
     // Whoever is held back without reason asks once, and is held back again.
@@ -150,7 +150,7 @@ static COLUMNS: [Column; COUNT] = [
         latest: |bounds| bounds.past,
         find: "SELECT kind || '/' || subject AS row, at AS held FROM gate
                WHERE at > $1 AND typeof(at) = 'integer' LIMIT $2",
-        correct: "UPDATE gate SET at = j.value ->> 1
+        correct: "UPDATE gate SET at = CAST(j.value ->> 1 AS BIGINT)
                   FROM jsonb_each($1) AS j WHERE gate.kind || '/' || gate.subject = j.value ->> 0",
     },
     // How long an alert may wait is the operator's to say; one that was told in the future was told now.
@@ -162,8 +162,8 @@ static COLUMNS: [Column; COUNT] = [
                  AND (fired_at > $1 OR coalesce(notified_at, 0) > $1 OR coalesce(resolved_at, 0) > $1)
                LIMIT $2",
         correct: "UPDATE alert
-                  SET notify_at = j.value ->> 1, version = alert.version + 1, fired_at = min(fired_at, j.value ->> 1),
-                      notified_at = min(notified_at, j.value ->> 1), resolved_at = min(resolved_at, j.value ->> 1)
+                  SET notify_at = CAST(j.value ->> 1 AS BIGINT), version = alert.version + 1, fired_at = min(fired_at, CAST(j.value ->> 1 AS BIGINT)),
+                      notified_at = min(notified_at, CAST(j.value ->> 1 AS BIGINT)), resolved_at = min(resolved_at, CAST(j.value ->> 1 AS BIGINT))
                   FROM jsonb_each($1) AS j WHERE alert.id = j.value ->> 0",
     },
 ];

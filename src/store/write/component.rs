@@ -84,7 +84,7 @@ const DROP: &str = "
 
 const REFUSED: &str = "
     UPDATE component
-    SET errcode = ?2, errmsg = ?3, held_until = ?5, refused_since = CASE WHEN errcode IS ?2 THEN refused_since ELSE ?4 END
+    SET errcode = ?2, errmsg = ?3, held_until = ?5, refused_since = CASE WHEN errcode IS NOT DISTINCT FROM ?2 THEN refused_since ELSE ?4 END
     WHERE appid = ?1";
 
 const PROBE: &str = "UPDATE component SET held_until = ?3 WHERE appid = ?1 AND held_until = ?2";

@@ -26,8 +26,8 @@ const PAGE: &str = "
     ORDER BY a.id LIMIT $2";
 
 const DRIFT: &str = "
-    UPDATE account SET next_check_at = j.value ->> 1 FROM jsonb_each($1) AS j
-    WHERE account.id = j.value ->> 0 AND account.next_check_at IS NULL";
+    UPDATE account SET next_check_at = CAST(j.value ->> 1 AS BIGINT) FROM jsonb_each($1) AS j
+    WHERE account.id = CAST(j.value ->> 0 AS BIGINT) AND account.next_check_at IS NULL";
 
 impl Store {
     /// How many accounts have nothing but linked requests: what a drift check looks at. Reads every account.

@@ -28,7 +28,7 @@ const CLAIM_PAIRS: &str = "
 const CLAIM_KEYS: &str = "
     UPDATE import_line INDEXED BY import_line_by_key SET twin = j.value ->> 0, claimed = 1
     FROM jsonb_each($1) AS j
-    WHERE import_line.key = j.value ->> 4 AND import_line.twin IS NOT j.value ->> 0
+    WHERE import_line.key = j.value ->> 4 AND import_line.twin IS DISTINCT FROM j.value ->> 0
       AND +import_line.import IN (SELECT i.id FROM import AS i WHERE i.state = 'staged')";
 
 const COUNT_CLAIM: &str = "UPDATE import SET claims = claims + 1 WHERE state = 'staged'";

@@ -124,7 +124,7 @@ const AGED_NAMES: &str = "
     LIMIT $2";
 
 const KEEP_NAMES: &str = "
-    UPDATE program_name SET at = j.value ->> 1 FROM jsonb_each($1) AS j WHERE program_name.username = j.value ->> 0";
+    UPDATE program_name SET at = CAST(j.value ->> 1 AS BIGINT) FROM jsonb_each($1) AS j WHERE program_name.username = j.value ->> 0";
 
 const FORGET_NAMES: &str = "DELETE FROM program_name WHERE username IN (SELECT j.value FROM json_each($1) AS j)";
 

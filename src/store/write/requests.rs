@@ -70,7 +70,7 @@ const LINKED_TWINS: &str = "
     FROM jsonb_each($1) AS j
     CROSS JOIN request AS r INDEXED BY request_linked
         ON r.account = j.value ->> 1 AND r.program = j.value ->> 2 AND r.state = 'linked'
-    WHERE j.value ->> 0 = 'link' AND j.value ->> 4 = 0 AND r.seen_status = 1 AND r.doubt IS NULL
+    WHERE j.value ->> 0 = 'link' AND CAST(j.value ->> 4 AS BIGINT) = 0 AND r.seen_status = 1 AND r.doubt IS NULL
       AND NOT EXISTS (SELECT 1 FROM request AS u INDEXED BY request_one_open
                       WHERE u.account = r.account AND u.program = r.program AND u.kind = 'unlink'
                         AND u.finished_at IS NULL)

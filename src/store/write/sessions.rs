@@ -73,26 +73,26 @@ pub struct SessionView {
 }
 
 const BEGIN: &str = "
-    INSERT INTO session (digest, id, user, created_at, seen_at, expires_at, address, agent)
+    INSERT INTO session (digest, id, \"user\", created_at, seen_at, expires_at, address, agent)
     VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7)";
 
 const OWNER: &str = "
-    SELECT s.id, s.user, u.role, s.seen_at, s.expires_at
-    FROM session AS s CROSS JOIN user AS u ON u.name = s.user
+    SELECT s.id, s.\"user\", u.role, s.seen_at, s.expires_at
+    FROM session AS s CROSS JOIN \"user\" AS u ON u.name = s.\"user\"
     WHERE s.digest = $1 AND s.expires_at > $2 AND s.seen_at > $3 AND u.disabled_at IS NULL";
 
 const SEEN: &str = "UPDATE session SET seen_at = ?2 WHERE digest = ?1 AND seen_at < ?2";
 
 const OF_USER: &str = "
-    SELECT s.id, s.user, strftime('%Y-%m-%dT%H:%M:%fZ', s.created_at / 1000.0, 'unixepoch') AS created_at,
+    SELECT s.id, s.\"user\", strftime('%Y-%m-%dT%H:%M:%fZ', s.created_at / 1000.0, 'unixepoch') AS created_at,
            strftime('%Y-%m-%dT%H:%M:%fZ', s.seen_at / 1000.0, 'unixepoch') AS seen_at,
            strftime('%Y-%m-%dT%H:%M:%fZ', s.expires_at / 1000.0, 'unixepoch') AS expires_at, s.address, s.agent
-    FROM session AS s WHERE s.user = $1 AND s.expires_at > $2 AND s.seen_at > $3
+    FROM session AS s WHERE s.\"user\" = $1 AND s.expires_at > $2 AND s.seen_at > $3
     ORDER BY s.created_at DESC";
 
-const END: &str = "DELETE FROM session WHERE id = ?1 AND user = ?2";
+const END: &str = "DELETE FROM session WHERE id = ?1 AND \"user\" = ?2";
 
-const END_OTHERS: &str = "DELETE FROM session WHERE user = ?1 AND id IS NOT ?2";
+const END_OTHERS: &str = "DELETE FROM session WHERE \"user\" = ?1 AND id IS DISTINCT FROM ?2";
 
 const PRUNE: &str = "DELETE FROM session WHERE expires_at <= ?1 OR seen_at <= ?2";
 

@@ -62,36 +62,36 @@ pub enum Changed {
 }
 
 const ADD: &str = "
-    INSERT INTO user (name, role, password, created_at, password_at) VALUES (?1, ?2, ?3, ?4, ?4)
+    INSERT INTO \"user\" (name, role, password, created_at, password_at) VALUES (?1, ?2, ?3, ?4, ?4)
     ON CONFLICT (name) DO NOTHING";
 
 const USERS: &str = "
     SELECT u.name, u.role, strftime('%Y-%m-%dT%H:%M:%fZ', u.created_at / 1000.0, 'unixepoch') AS created_at,
            strftime('%Y-%m-%dT%H:%M:%fZ', u.password_at / 1000.0, 'unixepoch') AS password_at,
            strftime('%Y-%m-%dT%H:%M:%fZ', u.disabled_at / 1000.0, 'unixepoch') AS disabled_at,
-           (SELECT count(*) FROM session AS s WHERE s.user = u.name AND s.expires_at > $1) AS sessions
-    FROM user AS u ORDER BY u.name";
+           (SELECT count(*) FROM session AS s WHERE s.\"user\" = u.name AND s.expires_at > $1) AS sessions
+    FROM \"user\" AS u ORDER BY u.name";
 
-const PASSWORD: &str = "SELECT u.password, u.disabled_at IS NOT NULL AS disabled FROM user AS u WHERE u.name = $1";
+const PASSWORD: &str = "SELECT u.password, u.disabled_at IS NOT NULL AS disabled FROM \"user\" AS u WHERE u.name = $1";
 
-const SET_ROLE: &str = "UPDATE user SET role = ?2 WHERE name = ?1";
+const SET_ROLE: &str = "UPDATE \"user\" SET role = ?2 WHERE name = ?1";
 
-const SET_PASSWORD: &str = "UPDATE user SET password = ?2, password_at = ?3 WHERE name = ?1";
+const SET_PASSWORD: &str = "UPDATE \"user\" SET password = ?2, password_at = ?3 WHERE name = ?1";
 
 const SET_DISABLED: &str = "
-    UPDATE user SET disabled_at = CASE WHEN ?2 THEN coalesce(disabled_at, ?3) END WHERE name = ?1";
+    UPDATE \"user\" SET disabled_at = CASE WHEN ?2 = 1 THEN coalesce(disabled_at, ?3) END WHERE name = ?1";
 
-const REMOVE: &str = "DELETE FROM user WHERE name = ?1";
+const REMOVE: &str = "DELETE FROM \"user\" WHERE name = ?1";
 
-const END_SESSIONS: &str = "DELETE FROM session WHERE user = ?1";
+const END_SESSIONS: &str = "DELETE FROM session WHERE \"user\" = ?1";
 
-const REVOKE_TOKENS: &str = "UPDATE api_token SET revoked_at = ?2 WHERE user = ?1 AND revoked_at IS NULL";
+const REVOKE_TOKENS: &str = "UPDATE api_token SET revoked_at = ?2 WHERE \"user\" = ?1 AND revoked_at IS NULL";
 
 // Whether this one is an admin who may sign in, and no other is.
 const IS_LAST_ADMIN: &str = "
-    SELECT 1 FROM user AS u
+    SELECT 1 FROM \"user\" AS u
     WHERE u.name = ?1 AND u.role = 'admin' AND u.disabled_at IS NULL
-      AND NOT EXISTS (SELECT 1 FROM user AS o WHERE o.name <> ?1 AND o.role = 'admin' AND o.disabled_at IS NULL)";
+      AND NOT EXISTS (SELECT 1 FROM \"user\" AS o WHERE o.name <> ?1 AND o.role = 'admin' AND o.disabled_at IS NULL)";
 
 impl UserChange {
     /// Whether an admin is none afterwards.

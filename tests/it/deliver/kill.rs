@@ -8,7 +8,7 @@ use amplinkd::{
     domain::{action, policy::Policy, request::Kind},
     engine::record::Recorder,
     sim::{PlanSet, Sim, SimConfig, Span, approves_after},
-    store::{Location, Role, Store},
+    store::{Role, Store},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -101,7 +101,7 @@ async fn twelve_kills_lose_no_message_and_turn_no_order_around() {
     configure(folder.path(), &sim, &receiver);
 
     let path = folder.path().join("amplinkd.db");
-    let store = Store::open(&Location::file(path.clone(), 0o640), Role::Tool).await.unwrap();
+    let store = Store::open(&crate::place::location(path.clone(), 0o640), Role::Tool).await.unwrap();
     let recorder = Recorder::new(store, Arc::new(SystemClock::new()), Policy::default());
     let mut chance = StdRng::seed_from_u64(11);
     for kill in 0..KILLS {

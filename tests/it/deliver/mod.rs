@@ -31,7 +31,7 @@ use amplinkd::{
     clock::{Clock, ManualClock},
     domain::{text::Language, time::Time},
     notify::{Channel, ChannelSettings, Kind, Pace},
-    store::{Location, Role, Store},
+    store::{Role, Store},
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
@@ -100,7 +100,7 @@ impl Post {
         let receiver = Receiver::start(Arc::clone(&clock)).await;
         let dir = tempfile::Builder::new().prefix("e_").tempdir().unwrap();
         let path = dir.path().join("amplinkd.db");
-        let store = Store::open(&Location::file(path.clone(), 0o640), Role::Daemon).await.unwrap();
+        let store = Store::open(&crate::place::location(path.clone(), 0o640), Role::Daemon).await.unwrap();
         store.close().await;
         let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(5));
         let connection = SqliteConnection::connect_with(&options).await.unwrap();
@@ -143,7 +143,7 @@ impl Post {
     }
 
     async fn start(&mut self) {
-        let location = Location::file(self.dir.path().join("amplinkd.db"), 0o640);
+        let location = crate::place::location(self.dir.path().join("amplinkd.db"), 0o640);
         let store = Store::open(&location, Role::Daemon).await.unwrap();
         let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&self.clock);
         let deliver = Deliver::new(store.clone(), clock, self.outlets(), GIVE_UP_AFTER);

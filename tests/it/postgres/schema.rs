@@ -11,7 +11,7 @@ use crate::database_docs::lived;
 async fn new_file() -> (TempDir, SqliteConnection) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("amplinkd.db");
-    Store::open(&Location { path: path.clone(), mode: 0o640 }, Role::Daemon).await.unwrap().close().await;
+    Store::open(&Location::file(path.clone(), 0o640), Role::Daemon).await.unwrap().close().await;
     let file = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
     (folder, file)
 }
@@ -45,7 +45,7 @@ const FACTS: [Facts; 6] = [
                    || CASE c.is_nullable WHEN 'NO' THEN ' NOT NULL' ELSE '' END || coalesce(' DEFAULT ' || c.column_default, '')
             FROM information_schema.tables AS t
             JOIN information_schema.columns AS c ON c.table_schema = t.table_schema AND c.table_name = t.table_name
-            WHERE t.table_schema = 'public' AND t.table_type = 'BASE TABLE' AND t.table_name NOT IN ('ledger', '_sqlx_migrations')",
+            WHERE t.table_schema = 'public' AND t.table_type = 'BASE TABLE' AND t.table_name NOT IN ('ledger', 'schema', 'node', 'beat', '_sqlx_migrations')",
     },
     Facts {
         what: "primary keys and what is unique",
@@ -63,7 +63,7 @@ const FACTS: [Facts; 6] = [
                    || (SELECT string_agg(a.attname, ',' ORDER BY n.place) FROM unnest(k.conkey) WITH ORDINALITY AS n (number, place)
                        JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum = n.number)
             FROM pg_constraint AS k JOIN pg_class AS r ON r.oid = k.conrelid
-            WHERE r.relnamespace = 'public'::regnamespace AND k.contype IN ('p', 'u') AND r.relname NOT IN ('ledger', '_sqlx_migrations')",
+            WHERE r.relnamespace = 'public'::regnamespace AND k.contype IN ('p', 'u') AND r.relname NOT IN ('ledger', 'schema', 'node', 'beat', '_sqlx_migrations')",
     },
     Facts {
         what: "indexes",
@@ -93,7 +93,7 @@ const FACTS: [Facts; 6] = [
             FROM pg_constraint AS k JOIN pg_class AS r ON r.oid = k.conrelid JOIN pg_class AS p ON p.oid = k.confrelid
             JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum = ALL (k.conkey)
             JOIN pg_attribute AS b ON b.attrelid = p.oid AND b.attnum = ALL (k.confkey)
-            WHERE k.contype = 'f'",
+            WHERE k.contype = 'f' AND k.conrelid <> 'beat'::regclass",
     },
     Facts {
         what: "how many conditions",
@@ -103,7 +103,7 @@ const FACTS: [Facts; 6] = [
         postgres: "
             SELECT r.relname || ' ' || (SELECT count(*) FROM pg_constraint AS k WHERE k.conrelid = r.oid AND k.contype = 'c')
             FROM pg_class AS r
-            WHERE r.relnamespace = 'public'::regnamespace AND r.relkind = 'r' AND r.relname NOT IN ('ledger', '_sqlx_migrations')",
+            WHERE r.relnamespace = 'public'::regnamespace AND r.relkind = 'r' AND r.relname NOT IN ('ledger', 'schema', 'node', 'beat', '_sqlx_migrations')",
     },
     Facts {
         what: "columns of views",
@@ -157,12 +157,12 @@ async fn there_are_three_types_and_words_sort_by_their_bytes() {
     let Some(postgres) = database().await else { return };
     let others = postgres.ask(
         "SELECT DISTINCT c.column_name FROM information_schema.columns AS c
-         WHERE c.table_schema = 'public' AND c.table_name <> '_sqlx_migrations' AND c.data_type = 'text'
+         WHERE c.table_schema = 'public' AND c.table_name NOT IN ('node', 'beat', '_sqlx_migrations') AND c.data_type = 'text'
            AND c.collation_name IS DISTINCT FROM 'C'",
     );
     let types = postgres.ask(
         "SELECT DISTINCT c.data_type FROM information_schema.columns AS c
-         WHERE c.table_schema = 'public' AND c.table_name <> '_sqlx_migrations' ORDER BY 1",
+         WHERE c.table_schema = 'public' AND c.table_name NOT IN ('node', 'beat', '_sqlx_migrations') ORDER BY 1",
     );
     assert_eq!(types, ["bigint", "bytea", "text"]);
     let is_time = |name: &&String| name.ends_with("at") || name.ends_with("since") || name.ends_with("until");
@@ -176,18 +176,24 @@ async fn there_are_three_types_and_words_sort_by_their_bytes() {
 }
 
 #[tokio::test]
-async fn numbers_are_the_databases_but_for_those_of_the_log() {
+async fn numbers_are_the_databases_and_the_ledger_knows_the_last_of_the_log() {
     let Some(postgres) = database().await else { return };
     let own = postgres.ask(
         "SELECT table_name || '.' || column_name FROM information_schema.columns
          WHERE table_schema = 'public' AND is_identity = 'YES' ORDER BY 1",
     );
-    assert_eq!(own, ["account.id", "gate_opening.seq", "import.id", "request.row", "token_task.id", "wakeup.seq"]);
+    assert_eq!(
+        own,
+        ["account.id", "gate_opening.seq", "import.id", "log.seq", "request.row", "token_task.id", "wakeup.seq"]
+    );
     assert_eq!(postgres.ask("SELECT one, seq, system, timeline FROM ledger"), ["1\t0\t∅\t∅"]);
-    for refused in ["INSERT INTO log (at) VALUES (1)", "INSERT INTO ledger (one, seq) VALUES (2, 0)"] {
-        let said = postgres.try_ask(refused).unwrap_err();
-        assert!(said.contains("violates"), "{refused}: {said}");
-    }
+    let said = postgres.try_ask("INSERT INTO ledger (one, seq) VALUES (2, 0)").unwrap_err();
+    assert!(said.contains("violates"), "{said}");
+    let message = |at: i64| format!("({at}, 'm{at}', 't', 's', 'k', '{{}}')");
+    let columns = "INSERT INTO log (at, id, type, subject, partition_key, data) VALUES";
+    postgres.ask(&format!("{columns} {}, {}; {columns} {}", message(1), message(2), message(3)));
+    assert_eq!(postgres.ask("SELECT seq, at FROM log ORDER BY seq"), ["1\t1", "2\t2", "3\t3"]);
+    assert_eq!(postgres.ask("DELETE FROM log; SELECT seq FROM ledger"), ["3"]);
 }
 
 /// Rows that the world of the documents has not: lines of an import, words that need care as JSON, times far off.

@@ -7,7 +7,7 @@ use amplinkd::{
     domain::{action, id::RequestId},
     sim::{Api, FaultKind, PlanSet, Quotas, Span, approves_after, never_answers, refuses_after},
     store::{
-        Location, Store,
+        Store,
         file::{
             backup::Salvaged,
             restore::{Ready, ReplaceError},
@@ -41,7 +41,7 @@ impl Daemon {
     /// Ends the process, puts the copy in the database's place, starts again.
     async fn put_back(&mut self, copy: &Path, way: Way) -> Option<Salvaged> {
         self.stop().await;
-        let location = Location::file(self.database(), 0o640);
+        let location = crate::place::location(self.database(), 0o640);
         let salvaged = match way {
             Way::Cp => {
                 std::fs::copy(copy, location.path().unwrap()).unwrap();
@@ -348,7 +348,7 @@ async fn a_restore_that_is_cut_short_is_done_again_by_the_next_start() {
 async fn under_a_running_daemon_nothing_is_put_back_and_nothing_changes() {
     let daemon = Daemon::start().await;
     let copy = daemon.back_up().await;
-    let location = Location::file(daemon.database(), 0o640);
+    let location = crate::place::location(daemon.database(), 0o640);
     let refused = Ready::make((location.path().unwrap(), 0o640), &copy, daemon.clock.now()).await;
     assert!(matches!(refused, Err(ReplaceError::Driven(_))), "{refused:?}");
     assert!(daemon.store().is_in_place());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use amplinkd::{
     clock::{Clock as _, ManualClock},
     domain::action,
-    store::{Location, Role, Store},
+    store::{Role, Store},
 };
 
 use super::{Daemon, MORNING, PROGRAM, backup::account, hours, to_link};
@@ -40,7 +40,7 @@ async fn a_daemon_that_works_goes_on_while_it_is_copied() {
 #[tokio::test(flavor = "multi_thread")]
 async fn commits_do_not_wait_for_a_copy() {
     let folder = tempfile::tempdir().unwrap();
-    let location = Location::file(folder.path().join("amplinkd.db"), 0o640);
+    let location = crate::place::location(folder.path().join("amplinkd.db"), 0o640);
     let store = Store::open(&location, Role::Tool).await.unwrap();
     let recorder = amplinkd::engine::record::Recorder::new(
         store.clone(),
@@ -64,7 +64,7 @@ async fn commits_do_not_wait_for_a_copy() {
     // One that waited would be the only one.
     assert!(written > 20_003, "{} commits while the copy was made", written - 20_000);
     assert_eq!(Store::verify(&copy, 10).await.unwrap(), []);
-    let held = Store::open(&Location::file(copy, 0o640), Role::Tool).await.unwrap();
+    let held = Store::open(&crate::place::location(copy, 0o640), Role::Tool).await.unwrap();
     assert!(held.copied().await.unwrap().is_some_and(|copied| copied.made_at == MORNING));
     assert!(store.copied().await.unwrap().is_none(), "the original is never marked");
 }

@@ -194,7 +194,7 @@ async fn steps_that_a_command_writes_are_counted_by_the_daemon() {
     let id = guarded.daemon.link().await;
     guarded.run_for(minutes(5)).await;
     // As another process does: through the file alone.
-    let location = Location::file(guarded.daemon.database(), 0o640);
+    let location = crate::place::location(guarded.daemon.database(), 0o640);
     let other = Store::open(&location, Role::Tool).await.unwrap();
     let clock: Arc<dyn Clock> = guarded.daemon.clock.clone();
     let command = amplinkd::engine::record::Recorder::new(other.clone(), clock, Policy::default());

@@ -50,7 +50,7 @@ use amplinkd::{
     engine::{Engine, Settings, drive::Driver, wish::Wish},
     sim::{Api, FaultKind, PlanSet, Sim, SimConfig, Span, approves_after, never_answers},
     store::{
-        Location, Role, Store,
+        Role, Store,
         read::views::{AccountView, ConflictFilter, ConflictView, RequestView},
     },
 };
@@ -108,7 +108,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it, on the runtime that this is called on.
     pub(crate) async fn boot(self) -> (Arc<Engine>, Driver) {
-        let location = Location::file(self.database, 0o640);
+        let location = crate::place::location(self.database, 0o640);
         let store = Store::open(&location, Role::Daemon).await.unwrap();
         let clock: Arc<dyn Clock> = self.clock;
         let wechat = daemon::simulated(self.wechat_url, &self.token_url, TIMEOUT, &clock).unwrap();
@@ -315,10 +315,7 @@ impl Daemon {
 
     /// Runs SQL on the file behind the daemon's back.
     pub(crate) async fn sql(&self, statements: &str) {
-        let mut connection = self.connection().await;
-        let statements = sqlx::AssertSqlSafe(crate::past::in_words(statements));
-        sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
+        crate::place::run(&self.database(), &crate::past::in_words(statements)).await;
     }
 
     /// A connection of somebody else to the file.

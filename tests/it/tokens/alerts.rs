@@ -24,7 +24,7 @@ use amplinkd::{
         AuthorizerKind, ComponentApi, ComponentSetup, FaultKind, Faults, PlanSet, PushAsk, Sim, SimConfig, Span,
         never_answers,
     },
-    store::{Location, Role, Store, write::token_task::TokenTask},
+    store::{Role, Store, write::token_task::TokenTask},
     wechat::{
         self, ClientConfig, TokenSource,
         token::{Asks, Desk},
@@ -140,7 +140,7 @@ impl Watched {
     }
 
     async fn boot_with(&mut self, secret: SecretString) {
-        let location = Location::file(self.folder.path().join("a.db"), 0o600);
+        let location = crate::place::location(self.folder.path().join("a.db"), 0o600);
         let store = Store::open(&location, Role::Daemon).await.unwrap();
         let clock: SharedClock = Arc::clone(&self.clock) as _;
         let (desk, asks) = Desk::open();

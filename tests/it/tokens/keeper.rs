@@ -13,7 +13,7 @@ use amplinkd::{
     http::doors::Doors,
     shutdown::Shutdown,
     sim::{AuthorizerKind, ComponentApi, ComponentSetup, Faults, PushAsk, Recovery, RefreshRotation, Sim, SimConfig},
-    store::{Location, Role, Store},
+    store::{Role, Store},
     wechat::{self, ClientConfig, Token, TokenError, token::Desk},
 };
 use secrecy::SecretString;
@@ -76,7 +76,7 @@ impl Platform {
         let now = Arc::new(move || of.now().ms());
         let sim = Sim::start(SimConfig { seed: 5, now, faults: Faults::none() }).await.unwrap();
         sim.world().set_component(&setup(None), START).unwrap();
-        let location = Location::file(folder.path().join("a.db"), 0o600);
+        let location = crate::place::location(folder.path().join("a.db"), 0o600);
         let store = Store::open(&location, Role::Daemon).await.unwrap();
         let api = api(sim.url()).await;
         let (keeper, shutdown, running) = begin(&sim, &api, &clock, &store, Tended::ByItself).await;
@@ -89,7 +89,7 @@ impl Platform {
 
     /// A second process on the same database: its keeper, and what ends it.
     pub(super) async fn another(&self) -> (TokenKeeper, Shutdown) {
-        let location = Location::file(self.database(), 0o600);
+        let location = crate::place::location(self.database(), 0o600);
         let store = Store::open(&location, Role::Tool).await.unwrap();
         let (keeper, shutdown, _running) = begin(&self.sim, &self.api, &self.clock, &store, Tended::ByItself).await;
         (keeper, shutdown)

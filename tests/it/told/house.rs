@@ -18,7 +18,7 @@ use amplinkd::{
     },
     engine::{record::Recorder, wish::Wish},
     sim::{By, Phase, PlanSet, Sim, SimConfig, Span, approves_after, never_answers, refuses_after},
-    store::{Location, Role, Store},
+    store::{Role, Store},
 };
 use rustix::process::Signal;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -159,7 +159,7 @@ impl House {
         assert!(self.daemon.is_none(), "one daemon at a time");
         self.daemon = Some(Process::start(self.command("run"), &self.log).await);
         if self.recorder.is_none() {
-            let location = Location::file(self.path("amplinkd.db"), 0o640);
+            let location = crate::place::location(self.path("amplinkd.db"), 0o640);
             let store = Store::open(&location, Role::Tool).await.unwrap();
             let clock: SharedClock = Arc::new(SystemClock::new());
             self.recorder = Some(Recorder::new(store, clock, Policy::default()));

@@ -7,7 +7,7 @@ use amplinkd::{
     engine::{open_gate::Opened, record::Recorder, wish::AskError},
     shutdown::Shutdown,
     sim::{Flags, Quotas},
-    store::{Location, Role, Store},
+    store::{Role, Store},
 };
 
 use super::super::{ACCOUNT, Daemon, PROGRAM, hours, seconds, to_link};
@@ -16,7 +16,7 @@ const ELSEWHERE: [&str; 4] = ["wxaaaa000000000002", "wxaaaa000000000003", "wxaaa
 
 /// Somebody at another terminal.
 async fn desk(daemon: &Daemon) -> Recorder {
-    let location = Location::file(daemon.database(), 0o640);
+    let location = crate::place::location(daemon.database(), 0o640);
     let store = Store::open(&location, Role::Tool).await.unwrap();
     Recorder::new(store, Arc::clone(&daemon.clock) as _, daemon.process.settings.policy.clone())
 }
