@@ -24,15 +24,16 @@ use amplinkd::{
     notify::{Channel, ChannelSettings, Kind as ChannelKind, cloudevents::cloud_event},
     sim::{Flags, PlanSet, Span, approves_after},
     store::{
-        Location, Role, Store,
+        Role, Store,
         write::nudges::{NewNudge, Occasion},
     },
 };
 use serde_json::Value;
-use sqlx::{ConnectOptions as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::AnyConnection;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use self::schema::Schema;
+use crate::place;
 use crate::story::{ACCOUNT, OTHER_PROGRAM, PROGRAM, alerts::Guarded, days, hours, minutes, to_link};
 
 const DOCUMENT: &str = include_str!("../../docs/events.md");
@@ -60,7 +61,7 @@ fn sent(told: &OutboxEvent) -> Value {
 }
 
 /// What a daemon wrote down, in its order.
-async fn outbox(connection: &mut SqliteConnection) -> Vec<OutboxEvent> {
+async fn outbox(connection: &mut AnyConnection) -> Vec<OutboxEvent> {
     let sql = "SELECT id, type, subject, partition_key, seq, at, data FROM outbox ORDER BY seq";
     let rows: Vec<(String, String, String, String, i64, i64, String)> =
         sqlx::query_as(sql).fetch_all(connection).await.unwrap();
@@ -140,8 +141,8 @@ const STEPS: &str = "
 async fn steps() -> Vec<OutboxEvent> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
-    Store::open(&Location::file(path.clone(), 0o600), Role::Tool).await.unwrap().close().await;
-    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    Store::open(&place::location(&path, 0o600), Role::Tool).await.unwrap().close().await;
+    let mut connection = place::connection(&path).await;
     sqlx::raw_sql(STEPS).execute(&mut connection).await.unwrap();
     let told = outbox(&mut connection).await;
     assert_eq!(told.len(), 26);

@@ -6,12 +6,12 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, Once, PoisonError},
 };
 
-use amplinkd::store::{Location, server::address::ServerAddress};
+use amplinkd::store::{Location, Store, read::verify::Damage, server::address::ServerAddress};
 use secrecy::SecretString;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
 
 use crate::postgres::Database;
 
@@ -28,11 +28,6 @@ pub(crate) fn location(path: impl AsRef<Path>, mode: u32) -> Location {
     }
 }
 
-/// What stands in `[database] url` for the database of this name.
-pub(crate) fn written(path: impl AsRef<Path>) -> String {
-    url(path.as_ref()).unwrap_or_else(|| format!("sqlite:{}", path.as_ref().display()))
-}
-
 /// The URL of the database that stands for a file; none where files are files.
 fn url(path: &Path) -> Option<String> {
     static MADE: Mutex<Option<HashMap<PathBuf, Database>>> = Mutex::new(None);
@@ -47,18 +42,24 @@ fn url(path: &Path) -> Option<String> {
 
 /// Runs SQL on the database behind everybody's back.
 pub(crate) async fn run(path: &Path, statements: &str) {
-    let statements = AssertSqlSafe(statements.to_owned());
-    match url(path) {
-        Some(url) => {
-            let mut connection = PgConnection::connect(&url).await.unwrap();
-            sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
-            connection.close().await.unwrap();
-        }
-        None => {
-            let options = SqliteConnectOptions::new().filename(path).busy_timeout(std::time::Duration::from_secs(5));
-            let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-            sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
-            connection.close().await.unwrap();
-        }
+    let mut connection = connection(path).await;
+    sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+/// A connection of somebody else.
+pub(crate) async fn connection(path: &Path) -> AnyConnection {
+    static DRIVERS: Once = Once::new();
+    DRIVERS.call_once(sqlx::any::install_default_drivers);
+    let url = url(path).unwrap_or_else(|| format!("sqlite://{}", path.display()));
+    let mut connection = AnyConnection::connect(&url).await.unwrap();
+    if !is_at_server() {
+        sqlx::raw_sql("PRAGMA busy_timeout = 5000").execute(&mut connection).await.unwrap();
     }
+    connection
+}
+
+/// What is wrong with the database, its histories most of all.
+pub(crate) async fn verify(path: &Path, store: &Store) -> Vec<Damage> {
+    if is_at_server() { store.verify_histories(100).await } else { Store::verify(path, 100).await }.unwrap()
 }

@@ -6,6 +6,7 @@
 //! | `INDEXED BY i`, `+x` before a column (its planner's hints) | nothing |
 //! | `CROSS JOIN t ON c` (keeps the order of the tables) | `JOIN t ON c` |
 //! | `?1` | `$1` |
+//! | `FROM (SELECT …)`, which needs no name | `FROM (SELECT …) AS part`, which does before version 16 |
 //! | `j.value`, a text or number in JSON | `(j.value #>> '{}')` |
 //! | `j.value ->> 'at'`, of a name that stands for a number | `CAST(j.value ->> 'at' AS BIGINT)` |
 //!
@@ -103,7 +104,34 @@ fn derive(text: &str) -> String {
         derived.push_str(written);
         rest = &rest[read..];
     }
-    derived
+    with_names(&derived)
+}
+
+/// The same with a name for each question that stands where a table would.
+fn with_names(text: &str) -> String {
+    const BEGINS: &str = "FROM (";
+    let (mut named, mut opened, mut depth, mut in_text) = (String::with_capacity(text.len()), Vec::new(), 0_u32, false);
+    for (at, c) in text.char_indices() {
+        named.push(c);
+        match c {
+            '\'' => in_text = !in_text,
+            '(' if !in_text => {
+                depth += 1;
+                let is_question = text[at + 1..].trim_start().starts_with("SELECT");
+                if is_question && text[..=at].ends_with(BEGINS) {
+                    opened.push(depth);
+                }
+            }
+            ')' if !in_text => {
+                if opened.pop_if(|level| *level == depth).is_some() && !text[at + 1..].trim_start().starts_with("AS ") {
+                    named.push_str(" AS part");
+                }
+                depth = depth.saturating_sub(1);
+            }
+            _ => {}
+        }
+    }
+    named
 }
 
 const fn is_of_word(c: char) -> bool {
@@ -173,6 +201,10 @@ mod tests {
             (
                 "SELECT j.value ->> 'at', j.value ->> 'id', l.value FROM json_each($1) AS j",
                 "SELECT CAST(j.value ->> 'at' AS BIGINT), j.value ->> 'id', l.value FROM json_each($1) AS j",
+            ),
+            (
+                "SELECT ')' FROM (SELECT (1) AS a FROM (SELECT 2) AS b) WHERE a",
+                "SELECT ')' FROM (SELECT (1) AS a FROM (SELECT 2) AS b) AS part WHERE a",
             ),
             ("FROM c CROSS JOIN d INDEXED BY i WHERE d.c = c.name", "FROM c CROSS JOIN d  WHERE d.c = c.name"),
             (

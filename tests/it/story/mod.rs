@@ -55,7 +55,7 @@ use amplinkd::{
     },
 };
 
-use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::AnyConnection;
 
 /// Where every story begins: the morning of 10 March 2026 in Beijing, in the middle of a month.
 const MORNING: Time = Time::from_ms(1_773_100_800_000);
@@ -319,9 +319,8 @@ impl Daemon {
     }
 
     /// A connection of somebody else to the file.
-    pub(crate) async fn connection(&self) -> SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(self.database()).busy_timeout(Duration::from_secs(5));
-        SqliteConnection::connect_with(&options).await.unwrap()
+    pub(crate) async fn connection(&self) -> AnyConnection {
+        crate::place::connection(&self.database()).await
     }
 
     /// How many invitations really went out for the pair.
@@ -335,7 +334,7 @@ impl Daemon {
         // That a list cannot be read is WeChat's or the token source's doing: it is found, and nothing of ours is unsound.
         findings.retain(|finding| finding.rule != "unread");
         assert!(findings.is_empty(), "audit: {findings:?}");
-        let damage = Store::verify(&self.database(), 100).await.unwrap();
+        let damage = crate::place::verify(&self.database(), self.store()).await;
         assert!(damage.is_empty(), "verify: {damage:?}");
     }
 

@@ -85,7 +85,7 @@ async fn accept_crashes_after() {
 }
 
 /// Somebody else who writes, and does not stop.
-pub(super) struct Lock(sqlx::SqliteConnection);
+pub(super) struct Lock(sqlx::AnyConnection);
 
 impl Lock {
     pub(super) async fn release(mut self) {
