@@ -5,7 +5,7 @@
 //! what comes next and when, [`quota`] for when a used-up quota resets, [`gate`] for what it holds back, [`matching`] for whose item is whose,
 //! [`emptied`] for lists that are doubtful as a whole, [`address`] for IP addresses in refusals, [`history`] for what was recorded, [`alert_rules`] for what
 //! people must know, [`event`] for what is told of it, [`mod@text`] for the words, [`stage_durations`] and [`distribution`] for how
-//! long people took, [`nudge`] for reminders, [`digest`] for the daily digest.
+//! long people took, [`nudge`] for reminders, [`digest`] for the daily digest, [`tenure`] for several daemons on one database.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -39,5 +39,6 @@ pub mod policy;
 pub mod quota;
 pub mod request;
 pub mod stage_durations;
+pub mod tenure;
 pub mod text;
 pub mod time;
