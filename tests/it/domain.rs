@@ -10,6 +10,7 @@ mod reread;
 mod restore;
 mod rules;
 mod table;
+mod tenure;
 mod walk;
 
 use std::time::Duration;
