@@ -36,7 +36,9 @@ fn url(path: &Path) -> Option<String> {
     }
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     let made = made.get_or_insert_default();
-    let database = made.entry(path.to_owned()).or_insert_with(|| Database::new().expect("PostgreSQL is asked for"));
+    // It has a runtime of its own for a moment, which cannot be within another.
+    let new = || std::thread::spawn(Database::new).join().unwrap().expect("PostgreSQL is asked for");
+    let database = made.entry(path.to_owned()).or_insert_with(new);
     Some(database.url())
 }
 

@@ -49,7 +49,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 25] = [
             "shutdown",
         ],
     ),
-    ("config", &["domain", "net", "notify"]),
+    ("config", &["domain", "net", "notify", "store"]),
     ("telemetry", &["config", "net"]),
     ("shutdown", &["domain"]),
     (

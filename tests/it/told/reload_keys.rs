@@ -9,6 +9,8 @@ use super::house::{House, QUICK};
 /// Every key with another value than the house's.
 const OTHERWISE: &[(&str, &str)] = &[
     ("database.url", "'sqlite:other.db'"),
+    ("database.urls", "['postgres://127.0.0.1:9/other']"),
+    ("database.url_file", "'database'"),
     ("database.mode", "'0600'"),
     ("wechat.base_url", "'http://127.0.0.1:9'"),
     ("wechat.timeout", "'3s'"),
@@ -134,6 +136,9 @@ async fn every_key_is_named_when_it_changes() {
     let authority = rcgen::generate_simple_self_signed(vec!["ca.example".to_owned()]).unwrap().cert;
     std::fs::write(house.path("ca.pem"), authority.pem()).unwrap();
     let mut before: Table = house.config().parse().unwrap();
+    // One of three keys says where the database is: none says the same as the house does.
+    before["database"].as_table_mut().unwrap().remove("url");
+    std::fs::write(house.path("database"), "sqlite:other.db").unwrap();
     // Whatever source is chosen has what it needs.
     set(&mut before, "tokens.command", "['true']");
     let caller = format!("[ {{ name = 'crm', key_sha256 = '{}', accounts = ['*'] }} ]", "0".repeat(64));
