@@ -16,6 +16,11 @@ const LEASE: &str = "15 seconds";
 /// How often it says that it lives.
 const BEAT: Duration = Duration::from_secs(3);
 
+/// How often and how far apart a daemon that starts looks whether the one before it is silent: as one that died and is started
+/// anew has to wait for itself.
+const LOOKS: u32 = 36;
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// Whoever looks for others and takes their place does so alone.
 const ALONE: &str = "LOCK TABLE node IN EXCLUSIVE MODE";
 
@@ -60,9 +65,20 @@ impl Presence {
     ) -> Result<Self, OpenError> {
         let failed = |source: StoreError| OpenError::Server { address: address.to_string(), source };
         let node: Arc<str> = row_id::random_id().into();
-        match within(take_place(connection, &node, name)).await.map_err(failed)? {
-            None => {}
-            Some(other) => return Err(OpenError::Driven { address: address.to_string(), other }),
+        let mut looks = 0;
+        while let Some(other) = within(take_place(connection, &node, name)).await.map_err(failed)? {
+            looks += 1;
+            if looks > LOOKS {
+                return Err(OpenError::Driven { address: address.to_string(), other });
+            }
+            if looks == 1 {
+                tracing::warn!(
+                    event = "db.other_daemon",
+                    other,
+                    "another daemon works on this database, or died a moment ago: waiting"
+                );
+            }
+            tokio::time::sleep(PAUSE).await;
         }
         let beats = tokio::spawn(beat(address.clone(), Arc::clone(&node)));
         Ok(Self { node, address: address.clone(), beats })

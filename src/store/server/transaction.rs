@@ -13,6 +13,10 @@ const BEGIN_AS_NODE: &str = "SELECT pg_current_xact_id()::text FROM node WHERE i
 
 const BEGIN_AS_TOOL: &str = "SELECT pg_current_xact_id()::text";
 
+/// A transaction in which something was refused is ended by COMMIT without an error, and without anything written: the
+/// question before it is refused then.
+const COMMIT: &str = "SELECT 1; COMMIT";
+
 const BECAME: &str = "SELECT pg_xact_status($1::xid8)";
 
 /// How often and how far apart the server is asked about a transaction that it still works on.
@@ -54,7 +58,7 @@ pub(in crate::store) async fn commit(
     way: &Way,
     number: &Number,
 ) -> Result<Confirmed, StoreError> {
-    let ended = within(async { Ok(sqlx::query("COMMIT").execute(&mut *connection).await?) }).await;
+    let ended = within(async { Ok(sqlx::raw_sql(COMMIT).execute(&mut *connection).await?) }).await;
     match ended {
         Ok(_) => Ok(Confirmed::Here),
         Err(StoreError::Broken(_)) if became(way, number).await? => Ok(Confirmed::Elsewhere),

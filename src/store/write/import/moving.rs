@@ -25,10 +25,10 @@ macro_rules! lines {
     ($rest:literal) => {
         concat!(
             "SELECT l.id, l.kind, l.account, l.program, l.username, l.notify_users, l.show_profile,
-                    'requested' AS state, 0 AS outcome_unknown, NULL AS deferred_until, NULL AS failure,
-                    l.requested_at AS since, l.requested_at, NULL AS finished_at, 0 AS attempt, NULL AS called_at,
-                    NULL AS seen_status, 0 AS baseline_rejected, NULL AS doubt, NULL AS doubt_at, NULL AS errcode,
-                    NULL AS errmsg, NULL AS retry_of, l.key, l.labels, 0 AS version, l.twin, l.import",
+                    'requested' AS state, CAST(0 AS BIGINT) AS outcome_unknown, NULL AS deferred_until, NULL AS failure,
+                    l.requested_at AS since, l.requested_at, NULL AS finished_at, CAST(0 AS BIGINT) AS attempt, NULL AS called_at,
+                    NULL AS seen_status, CAST(0 AS BIGINT) AS baseline_rejected, NULL AS doubt, NULL AS doubt_at, NULL AS errcode,
+                    NULL AS errmsg, NULL AS retry_of, l.key, l.labels, CAST(0 AS BIGINT) AS version, l.twin, l.import",
             $rest
         )
     };
