@@ -17,7 +17,7 @@ pub(in crate::store) enum Db<'c> {
     Postgres(&'c Session),
 }
 
-impl<'c> Db<'c> {
+impl Db<'_> {
     /// Runs a statement; the number of rows it changed.
     pub(in crate::store) fn execute<'q>(self, sql: &'static str, args: impl Args<'q>) -> Result<usize, StoreError> {
         match self {

@@ -124,7 +124,7 @@ pub enum OpenError {
         /// Where it is.
         address: String,
         /// What the server or the driver said.
-        source: StoreError,
+        source: Box<StoreError>,
     },
     /// A server that we do not know how to work with, or that may lose what it confirms.
     #[error("cannot work with the database {address}: {reason}")]

@@ -100,17 +100,7 @@ impl Store {
         whose::check(path).map_err(unusable)?;
         let lock = if role == Role::Daemon { Some(Arc::new(lock_soon(path, Purpose::Drive).await?)) } else { None };
 
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(if role == Role::Daemon { DAEMON_BUSY_TIMEOUT } else { BUSY_TIMEOUT })
-            .pragma("cache_size", if role == Role::Daemon { CACHE_KIB } else { TOOL_CACHE_KIB })
-            .pragma("wal_autocheckpoint", LOG_PAGES)
-            .pragma("journal_size_limit", FOLD_ABOVE.to_string())
-            .statement_cache_capacity(256)
-            .disable_statement_logging();
+        let options = options(path, role);
         let mut connection = connect_soon(&options).await.map_err(failed)?;
         check_library(&mut connection).await.map_err(failed)??;
         match role {
@@ -146,7 +136,7 @@ impl Store {
                 .map_err(unusable)?,
             writer: Writer::start(
                 Link::File(connection),
-                writer::Way::File(options),
+                writer::Way::File(options.into()),
                 turn,
                 health,
                 Arc::clone(&meters),
@@ -161,6 +151,21 @@ impl Store {
             scan: Scan::default(),
         })
     }
+}
+
+/// How a connection that writes is made.
+fn options(path: &Path, role: Role) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(if role == Role::Daemon { DAEMON_BUSY_TIMEOUT } else { BUSY_TIMEOUT })
+        .pragma("cache_size", if role == Role::Daemon { CACHE_KIB } else { TOOL_CACHE_KIB })
+        .pragma("wal_autocheckpoint", LOG_PAGES)
+        .pragma("journal_size_limit", FOLD_ABOVE.to_string())
+        .statement_cache_capacity(256)
+        .disable_statement_logging()
 }
 
 /// Which file it is, whatever its name comes to mean later.

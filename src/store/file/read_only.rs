@@ -81,7 +81,7 @@ impl Store {
             .map_err(|source| unreadable(path, source))?,
             writer: Writer::start(
                 Link::File(connection),
-                writer::Way::File(options),
+                writer::Way::File(options.into()),
                 turn,
                 health,
                 Arc::clone(&meters),

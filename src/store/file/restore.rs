@@ -88,12 +88,12 @@ impl Ready {
         let mut ready = Self { database, copy, lock: Some(lock), contents, salvaged: None, unreadable: None };
         ready.clear();
         let unwritable = |source| ReplaceError::File { path: ready.copy.clone(), source };
-        let made = ready.create(mode).map_err(unwritable)?;
+        let begun = ready.create(mode).map_err(unwritable)?;
         ready
             .fill(file, now)
             .await
             .map_err(|reason| unfit(reason.replace(&*ready.copy.to_string_lossy(), &file.to_string_lossy())))?;
-        if !sidecar::is_still(&made, &ready.copy) {
+        if !sidecar::is_still(&begun, &ready.copy) {
             let source = io::Error::other("somebody put another file in its place while it was written");
             return Err(ReplaceError::File { path: ready.copy.clone(), source });
         }

@@ -39,7 +39,7 @@ impl Store {
     /// # Errors
     /// [`OpenError`]: it is as it was.
     pub(in crate::store) async fn open_server(address: &ServerAddress, role: Role) -> Result<Self, OpenError> {
-        let failed = |source: StoreError| OpenError::Server { address: address.to_string(), source };
+        let failed = |source: StoreError| OpenError::Server { address: address.to_string(), source: source.into() };
         let mut connection = connect(address).await.map_err(failed)?;
         check_server(&mut connection, address).await?;
         schema::migrate(&mut connection, &address.to_string()).await?;
@@ -52,7 +52,7 @@ impl Store {
 
     /// Opens it for reading alone: nothing is made or brought up to date.
     pub(in crate::store) async fn open_server_to_read(address: &ServerAddress) -> Result<Self, OpenError> {
-        let failed = |source: StoreError| OpenError::Server { address: address.to_string(), source };
+        let failed = |source: StoreError| OpenError::Server { address: address.to_string(), source: source.into() };
         let mut connection = connect(address).await.map_err(failed)?;
         check_server(&mut connection, address).await?;
         let address_shown = address.to_string();
@@ -103,7 +103,8 @@ impl Store {
 
 /// That the server is one that we know how to work with, and that what it confirms stays.
 async fn check_server(connection: &mut PgConnection, address: &ServerAddress) -> Result<(), OpenError> {
-    let failed = |source: sqlx::Error| OpenError::Server { address: address.to_string(), source: source.into() };
+    let failed =
+        |source: sqlx::Error| OpenError::Server { address: address.to_string(), source: Box::new(source.into()) };
     let refused = |reason: String| Err(OpenError::UnfitServer { address: address.to_string(), reason });
     let (number, version): (i64, String) = sqlx::query_as(VERSION).fetch_one(&mut *connection).await.map_err(failed)?;
     if ["CockroachDB", "YB-"].iter().any(|other| version.contains(other)) {

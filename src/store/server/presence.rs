@@ -63,7 +63,7 @@ impl Presence {
         address: &ServerAddress,
         name: &str,
     ) -> Result<Self, OpenError> {
-        let failed = |source: StoreError| OpenError::Server { address: address.to_string(), source };
+        let failed = |source: StoreError| OpenError::Server { address: address.to_string(), source: source.into() };
         let node: Arc<str> = row_id::random_id().into();
         let mut looks = 0;
         while let Some(other) = within(take_place(connection, &node, name)).await.map_err(failed)? {

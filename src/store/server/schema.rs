@@ -28,7 +28,7 @@ pub(super) async fn version(connection: &mut PgConnection) -> Result<i64, StoreE
 
 /// Brings it up to date.
 pub(super) async fn migrate(connection: &mut PgConnection, address: &str) -> Result<(), OpenError> {
-    let failed = |source: StoreError| OpenError::Server { address: address.to_owned(), source };
+    let failed = |source: StoreError| OpenError::Server { address: address.to_owned(), source: source.into() };
     let foreign = |reason: String| OpenError::ForeignServer { address: address.to_owned(), reason };
     let version = version(connection).await.map_err(failed)?;
     if version > SCHEMA {

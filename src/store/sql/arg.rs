@@ -145,6 +145,7 @@ impl<'q> From<&&'q str> for Arg<'q> {
     }
 }
 
+#[expect(clippy::ref_option_ref, reason = "what `args!` borrows may be an option")]
 impl<'q> From<&Option<&'q str>> for Arg<'q> {
     fn from(text: &Option<&'q str>) -> Self {
         Self::from(*text)
@@ -180,7 +181,7 @@ impl<'q, T: Into<Arg<'q>>, const N: usize> Args<'q> for [T; N] {
     }
 }
 
-impl<'q, 'a> Args<'q> for &'a [Arg<'q>] {
+impl<'q> Args<'q> for &[Arg<'q>] {
     type Values = Self;
 
     fn values(self) -> Self {

@@ -1,8 +1,8 @@
 //! Connections of either database, and the rows that come from them.
 
 use sqlx::{
-    Column as _, ColumnIndex, Decode, PgConnection, PgPool, Postgres, Row as _, Sqlite, SqliteConnection, SqlitePool,
-    Transaction, Type, TypeInfo as _, ValueRef as _, pool::PoolConnection, postgres::PgRow, sqlite::SqliteRow,
+    ColumnIndex, Decode, PgConnection, PgPool, Postgres, Row as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    Type, TypeInfo as _, ValueRef as _, pool::PoolConnection, postgres::PgRow, sqlite::SqliteRow,
 };
 
 use super::{Cell as _, Shape, Value};
@@ -180,8 +180,8 @@ impl Row {
     /// The name of the column in this place.
     pub(in crate::store) fn name_of(&self, place: usize) -> Option<&str> {
         match self {
-            Self::Sqlite(row) => row.columns().get(place).map(|column| column.name()),
-            Self::Postgres(row) => row.columns().get(place).map(|column| column.name()),
+            Self::Sqlite(row) => row.columns().get(place).map(sqlx::Column::name),
+            Self::Postgres(row) => row.columns().get(place).map(sqlx::Column::name),
         }
     }
 

@@ -231,7 +231,13 @@ mod tests {
         let connection = options.clone().pragma("max_page_count", "1").connect().await.unwrap();
         let told = watch::Sender::new(Health::default());
         (
-            Writer::start(Link::File(connection), Way::File(options.clone()), Turn::default(), told, Arc::default()),
+            Writer::start(
+                Link::File(connection),
+                Way::File(options.clone().into()),
+                Turn::default(),
+                told,
+                Arc::default(),
+            ),
             options,
         )
     }
@@ -302,7 +308,7 @@ mod tests {
         writer.close().await;
         let mut slot = ConnectionSlot {
             link: Some(Link::File(options.connect().await.unwrap())),
-            way: Way::File(options),
+            way: Way::File(options.into()),
             turn: Turn::default(),
             meters: Arc::default(),
         };
@@ -325,7 +331,7 @@ mod tests {
         std::fs::rename(&path, &away).unwrap();
         let mut slot = ConnectionSlot {
             link: None,
-            way: Way::File(options.clone()),
+            way: Way::File(options.clone().into()),
             turn: Turn::default(),
             meters: Arc::default(),
         };
@@ -340,8 +346,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let options = made(&folder.path().join("a.db")).await;
         let (connection, told) = (options.connect().await.unwrap(), watch::Sender::new(Health::default()));
-        let writer =
-            Writer::start(Link::File(connection), Way::File(options.clone()), Turn::default(), told, Arc::default());
+        let writer = Writer::start(
+            Link::File(connection),
+            Way::File(options.clone().into()),
+            Turn::default(),
+            told,
+            Arc::default(),
+        );
         // All are sent before the writer takes the first of them, so that they are one group.
         let (number, text) = tokio::join!(writer.write(Add), writer.write(Run { sql: WAKE }));
         assert_eq!((number.unwrap(), text.unwrap().as_str()), (1, "wx0000000000000001"));

@@ -140,10 +140,10 @@ async fn ended_meanwhile() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_nothing_can_be_written_nothing_is_sent_and_everybody_is_told() {
     let outages = [
-        outage(&[Kind::Write], Errno::NoSpace),
-        outage(&[Kind::Write], Errno::Io),
-        outage(&[Kind::Sync], Errno::Io),
-        outage(&[Kind::Write, Kind::Open], Errno::ReadOnly),
+        boxed(outage(&[Kind::Write], Errno::NoSpace)),
+        boxed(outage(&[Kind::Write], Errno::Io)),
+        boxed(outage(&[Kind::Sync], Errno::Io)),
+        boxed(outage(&[Kind::Write, Kind::Open], Errno::ReadOnly)),
     ];
-    together(outages.map(boxed).into_iter().chain([boxed(ended_meanwhile())])).await;
+    together(outages.into_iter().chain([boxed(ended_meanwhile())])).await;
 }

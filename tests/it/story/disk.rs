@@ -25,7 +25,7 @@ use crate::skip::skipped;
 const ALONE: &str = "in-a-process-of-its-own";
 
 fn location(path: &Path) -> Location {
-    crate::place::location(path.to_owned(), 0o600)
+    crate::place::location(path, 0o600)
 }
 
 async fn open(path: &Path, role: Role) -> Result<Store, OpenError> {

@@ -15,7 +15,7 @@ use crate::store::{
 /// How the writer reaches the database.
 #[derive(Debug, Clone)]
 pub(in crate::store) enum Way {
-    File(SqliteConnectOptions),
+    File(Box<SqliteConnectOptions>),
     Server(ServerWay),
 }
 
