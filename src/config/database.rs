@@ -65,7 +65,7 @@ fn url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Error> {
 }
 
 fn parse(text: &str) -> Result<Url, String> {
-    if text.contains("://") && !text.starts_with("sqlite:") {
+    if ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
         let url = SecretString::from(text);
         return ServerAddress::of(std::slice::from_ref(&url)).map(|_| Url::Server(url));
     }

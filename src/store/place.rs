@@ -3,7 +3,7 @@
 use std::{fmt, fs::File, path::Path, sync::Arc};
 
 use super::{
-    file::open::FileIdentity,
+    file::identity::FileIdentity,
     server::{address::ServerAddress, presence::Presence},
 };
 

@@ -241,7 +241,8 @@ fn sql_names_its_columns_and_takes_our_time() {
         if source.is("sql") {
             clocks.extend(source.lines_with(&DATABASE_CLOCK_SQL));
         }
-        let clocks = clocks.into_iter();
+        // Which daemon lives is judged by the one clock that all of them see.
+        let clocks = clocks.into_iter().filter(|_| source.path != "src/store/server/presence.rs");
         faults.extend(clocks.map(|(place, word)| format!("{place}: `{word}`: pass in the time of our clock")));
     }
     tidy("careless SQL", &faults);

@@ -5,6 +5,7 @@ pub mod check;
 pub mod corrupt;
 pub mod error;
 pub mod frozen;
+pub(super) mod identity;
 pub mod location;
 pub(super) mod lock;
 pub(super) mod migrate;

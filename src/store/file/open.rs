@@ -4,7 +4,7 @@ use std::{
     fs::OpenOptions,
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
-    path::{Path, PathBuf},
+    path::Path,
     str::FromStr,
     sync::Arc,
     time::Duration,
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use super::{
     check,
     frozen::check_writable,
+    identity::FileIdentity,
     location::{BUSY_TIMEOUT, resolved},
     lock::{Purpose, lock_soon},
     migrate::{migrate, migrate_alone, shrink},
@@ -166,31 +167,6 @@ fn options(path: &Path, role: Role) -> SqliteConnectOptions {
         .pragma("journal_size_limit", FOLD_ABOVE.to_string())
         .statement_cache_capacity(256)
         .disable_statement_logging()
-}
-
-/// Which file it is, whatever its name comes to mean later.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::store) struct FileIdentity {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-}
-
-impl FileIdentity {
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let file = std::fs::metadata(path)?;
-        Ok(Self { path: path.to_owned(), device: file.dev(), inode: file.ino() })
-    }
-
-    /// Its name.
-    pub(in crate::store) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Whether the name still means this file.
-    pub(in crate::store) fn holds(&self) -> bool {
-        Self::of(&self.path).is_ok_and(|now| now == *self)
-    }
 }
 
 /// Makes the file with its mode. The log beside it inherits the mode from it.

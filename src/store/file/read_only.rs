@@ -8,9 +8,10 @@ use tokio::sync::watch;
 
 use super::{
     frozen::{FileVersion, READ_TIMEOUT, is_frozen, name, options, wal_len},
+    identity::FileIdentity,
     location::resolved,
     lock,
-    open::{FileIdentity, check_library},
+    open::check_library,
     schema::{SCHEMA, schema},
     wal::Log,
 };

@@ -2,12 +2,7 @@
 
 use std::path::Path;
 
-use crate::store::{OpenError, Store, StoreError, file::lock, place::Place, sql};
-
-// What is silent for longer has ended, however it ended.
-const LIVING: &str = "
-    SELECT EXISTS (SELECT 1 FROM node AS n JOIN beat AS b ON b.node = n.id
-                   WHERE NOT n.fenced AND b.until > clock_timestamp())";
+use crate::store::{OpenError, Store, StoreError, file::lock, place::Place, server::presence::IS_DRIVEN, sql};
 
 /// Why nobody knows whether a daemon works on it.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +33,7 @@ impl Store {
         match &self.place {
             Place::File(file) => Ok(Self::is_driven(file.path())?),
             Place::Server(_) => {
-                let living = sql::query_scalar(LIVING).fetch_one(self.readers()).await;
+                let living = sql::query_scalar(IS_DRIVEN).fetch_one(self.readers()).await;
                 Ok(living.map_err(StoreError::from)?)
             }
         }

@@ -28,11 +28,18 @@ const LIVING: &str = "
     SELECT n.name FROM node AS n JOIN beat AS b ON b.node = n.id
     WHERE NOT n.fenced AND b.until > clock_timestamp() LIMIT 1";
 
+/// Whether one lives.
+pub(in crate::store) const IS_DRIVEN: &str = "
+    SELECT EXISTS (SELECT 1 FROM node AS n JOIN beat AS b ON b.node = n.id
+                   WHERE NOT n.fenced AND b.until > clock_timestamp())";
+
 const FENCE: &str = "UPDATE node SET fenced = true WHERE NOT fenced";
 
 const FORGET: &str = "DELETE FROM node WHERE fenced";
 
-const BEGIN: &str = "INSERT INTO node (id, name, fenced, began_at, version) VALUES ($1, $2, false, $3, $4)";
+const BEGIN: &str = "
+    INSERT INTO node (id, name, fenced, began_at, version)
+    VALUES ($1, $2, false, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, $3)";
 
 const FIRST: &str = "INSERT INTO beat (node, until) VALUES ($1, clock_timestamp() + $2::interval)";
 
@@ -114,11 +121,8 @@ async fn take_place(connection: &mut PgConnection, node: &str, name: &str) -> Re
     for statement in [FENCE, FORGET] {
         sqlx::query(statement).execute(&mut *transaction).await?;
     }
-    let now: i64 = sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
-        .fetch_one(&mut *transaction)
-        .await?;
     let version = env!("CARGO_PKG_VERSION");
-    sqlx::query(BEGIN).bind(node).bind(name).bind(now).bind(version).execute(&mut *transaction).await?;
+    sqlx::query(BEGIN).bind(node).bind(name).bind(version).execute(&mut *transaction).await?;
     sqlx::query(FIRST).bind(node).bind(LEASE).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(None)

@@ -155,7 +155,7 @@ async fn every_key_is_named_when_it_changes() {
         let said = house.log.such(|line| line["event"] == "config.reloaded").pop().unwrap();
         let named = house.log.such(|line| line["event"] == "config.needs_restart").split_off(waiting);
         // What a file holds is a part of what is said of the key that it stands for.
-        let stem = key.trim_end_matches("_file");
+        let stem = key.trim_end_matches("_file").trim_end_matches('s');
         let is_meant = |keys: &[&str]| keys.contains(key) && keys.iter().all(|named| named.starts_with(stem));
         let changed: Vec<&str> = said["changed"].as_str().unwrap().split_terminator(' ').collect();
         let waiting_keys: Vec<&str> = named.iter().map(|line| line["key"].as_str().unwrap()).collect();
