@@ -221,6 +221,7 @@ fn written_again(loaded: &Loaded) {
     let open = || loaded.settings.iter().filter(is_open);
     for setting in open() {
         let bare = [
+            "urls",
             "in_flight",
             "per_second",
             "keep",

@@ -121,7 +121,8 @@ impl RawDatabase {
             None if is_elsewhere => String::new(),
             None => format!("sqlite:{}", folder.join(FILE).display()),
         };
-        let urls: Vec<String> = self.urls.iter().map(|url| server(std::slice::from_ref(url))).collect();
+        let urls: Vec<String> =
+            self.urls.iter().map(|url| format!("{:?}", server(std::slice::from_ref(url)))).collect();
         [
             ("database.url", url),
             ("database.urls", format!("[{}]", urls.join(", "))),

@@ -245,7 +245,8 @@ impl Driver {
     fn rest_without_file(&mut self) {
         if self.resting_until.is_none() {
             tracing::error!(
-                "the database file was deleted or replaced: sending stopped; put the file back, or restart amplinkd on the new one"
+                "the database file was deleted or replaced, or another daemon works in place of this one: sending stopped; put the \
+                 file back, or restart amplinkd"
             );
         }
         self.resting_until = Some(self.engine.clock().monotonic() + DISK_PAUSE);

@@ -64,10 +64,10 @@ impl StoreError {
         matches!(self, Self::Row(_) | Self::Mistyped(_) | Self::Refused(_))
     }
 
-    /// Whether the file or its disk is the reason, so that no other write would have fared better.
+    /// Whether the file, its disk or the server is the reason, so that no other write would have fared better.
     #[must_use]
     pub const fn is_of_disk(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Full(_) | Self::Broken(_) | Self::Corrupt(_))
+        matches!(self, Self::Busy(_) | Self::Full(_) | Self::Broken(_) | Self::Corrupt(_) | Self::Fenced)
     }
 
     /// A server that is not there, or does not answer.

@@ -78,13 +78,14 @@ pub struct Store {
 }
 
 impl Store {
-    /// Whether the database's name still means the file that is open. When it was deleted or replaced, whatever is
-    /// written from now on is lost.
+    /// Whether the database's name still means the file that is open, and nobody works at a server in place of this daemon:
+    /// else whatever is written from now on is lost, or refused.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
-        match &self.place {
-            Place::File(file) => file.holds(),
-            Place::Server(_) => true,
+        match (&self.place, &self.hold) {
+            (Place::File(file), _) => file.holds(),
+            (Place::Server(_), Some(Hold::Node(presence))) => !presence.is_fenced(),
+            (Place::Server(_), _) => true,
         }
     }
 

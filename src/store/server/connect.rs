@@ -87,7 +87,7 @@ async fn connect_to(place: &PgConnectOptions) -> Result<PgConnection, StoreError
 
 /// Connections for reading, made as they are needed.
 pub(in crate::store) async fn pool(address: &ServerAddress, most: u32) -> Result<Pool, StoreError> {
-    // The one that takes writes now; where another does later, those that are left are found to be of no use and made anew.
+    // To the one that takes writes now. Where another does later, what writes finds it, and what reads does after a restart.
     let mut last = StoreError::Closed;
     for place in address.each() {
         match connect_to(place).await {

@@ -2,7 +2,13 @@
 //! by the database's clock. One that is silent for too long may be fenced by another: from then on it writes nothing, since
 //! each of its transactions begins with a look at its row ([`super::transaction`]).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use sqlx::PgConnection;
 use tokio::task::JoinHandle;
@@ -54,6 +60,7 @@ const END: &str = "DELETE FROM node WHERE id = $1";
 pub(in crate::store) struct Presence {
     node: Arc<str>,
     address: ServerAddress,
+    is_fenced: Arc<AtomicBool>,
     beats: JoinHandle<()>,
 }
 
@@ -87,13 +94,19 @@ impl Presence {
             }
             tokio::time::sleep(PAUSE).await;
         }
-        let beats = tokio::spawn(beat(address.clone(), Arc::clone(&node)));
-        Ok(Self { node, address: address.clone(), beats })
+        let is_fenced = Arc::<AtomicBool>::default();
+        let beats = tokio::spawn(beat(address.clone(), Arc::clone(&node), Arc::clone(&is_fenced)));
+        Ok(Self { node, address: address.clone(), is_fenced, beats })
     }
 
     /// Its incarnation.
     pub(super) fn node(&self) -> Arc<str> {
         Arc::clone(&self.node)
+    }
+
+    /// Whether another daemon has taken its place.
+    pub(in crate::store) fn is_fenced(&self) -> bool {
+        self.is_fenced.load(Ordering::Relaxed)
     }
 
     /// Ends in good order: the next daemon need not wait.
@@ -129,13 +142,14 @@ async fn take_place(connection: &mut PgConnection, node: &str, name: &str) -> Re
 }
 
 /// Says that the daemon lives, until it ends or is found to be fenced.
-async fn beat(address: ServerAddress, node: Arc<str>) {
+async fn beat(address: ServerAddress, node: Arc<str>, is_fenced: Arc<AtomicBool>) {
     let mut connection = None;
     loop {
         tokio::time::sleep(BEAT).await;
         match once(&mut connection, &address, &node).await {
             Ok(true) => {}
             Ok(false) => {
+                is_fenced.store(true, Ordering::Relaxed);
                 tracing::error!(
                     event = "db.fenced",
                     "another daemon works in place of this one, which was silent for too long"
