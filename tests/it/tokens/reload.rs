@@ -103,8 +103,8 @@ async fn a_file_that_is_wrong_changes_nothing_and_is_told() {
         std::fs::write(platform.path(name), kept).unwrap();
     }
     platform.token(&platform.key, ACCOUNT).await;
-    let asked = daemon.log.such(|line| line["event"] == "token_service.asked").pop().unwrap();
-    assert_eq!(asked["caller"], "crm");
+    let asked = |line: &Value| line["event"] == "token_service.asked" && line["caller"] == "crm";
+    assert!(wait_for(PATIENCE, async || !daemon.log.such(asked).is_empty()).await, "{}", daemon.log.tail());
     daemon.stop();
 }
 
