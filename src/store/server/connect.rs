@@ -58,10 +58,17 @@ fn options(place: &PgConnectOptions) -> PgConnectOptions {
 
 /// A connection to the server that takes writes.
 pub(in crate::store) async fn connect(address: &ServerAddress) -> Result<PgConnection, StoreError> {
+    Ok(connect_and_tell(address).await?.0)
+}
+
+/// The same, and which of the servers that is.
+pub(in crate::store) async fn connect_and_tell(
+    address: &ServerAddress,
+) -> Result<(PgConnection, &PgConnectOptions), StoreError> {
     let mut last = StoreError::Closed;
     for place in address.each() {
         match connect_to(place).await {
-            Ok(connection) => return Ok(connection),
+            Ok(connection) => return Ok((connection, place)),
             Err(error) => last = error,
         }
     }
@@ -85,23 +92,13 @@ async fn connect_to(place: &PgConnectOptions) -> Result<PgConnection, StoreError
     }
 }
 
-/// Connections for reading, made as they are needed.
-pub(in crate::store) async fn pool(address: &ServerAddress, most: u32) -> Result<Pool, StoreError> {
-    // To the one that takes writes now. Where another does later, what writes finds it, and what reads does after a restart.
-    let mut last = StoreError::Closed;
-    for place in address.each() {
-        match connect_to(place).await {
-            Ok(connection) => {
-                let _ = connection.close().await;
-                let pool = PgPoolOptions::new()
-                    .max_connections(most)
-                    .acquire_timeout(ANSWER_WITHIN)
-                    .idle_timeout(Some(Duration::from_mins(5)))
-                    .connect_lazy_with(options(place));
-                return Ok(Pool::Postgres(pool));
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+/// Connections for reading, made as they are needed, to the server that takes writes now. Where another does later, what writes
+/// finds it, and what reads does after a restart.
+pub(in crate::store) fn pool(place: &PgConnectOptions, most: u32) -> Pool {
+    let pool = PgPoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(ANSWER_WITHIN)
+        .idle_timeout(Some(Duration::from_mins(5)))
+        .connect_lazy_with(options(place));
+    Pool::Postgres(pool)
 }

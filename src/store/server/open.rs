@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::sync::watch;
 
 use super::{
     address::ServerAddress,
-    connect::{Way, connect, pool},
+    connect::{Way, connect_and_tell, pool},
     presence::Presence,
     schema,
 };
@@ -40,24 +40,24 @@ impl Store {
     /// [`OpenError`]: it is as it was.
     pub(in crate::store) async fn open_server(address: &ServerAddress, role: Role) -> Result<Self, OpenError> {
         let failed = |source: StoreError| OpenError::Server { address: address.to_string(), source: source.into() };
-        let mut connection = connect(address).await.map_err(failed)?;
+        let (mut connection, place) = connect_and_tell(address).await.map_err(failed)?;
         check_server(&mut connection, address).await?;
         schema::migrate(&mut connection, &address.to_string()).await?;
         let presence = match role {
             Role::Daemon => Some(Presence::begin(&mut connection, address, &host_name()).await?),
             Role::Tool => None,
         };
-        Self::at_server(address, connection, presence).await.map_err(failed)
+        Self::at_server(address, (connection, place), presence).map_err(failed)
     }
 
     /// Opens it for reading alone: nothing is made or brought up to date.
     pub(in crate::store) async fn open_server_to_read(address: &ServerAddress) -> Result<Self, OpenError> {
         let failed = |source: StoreError| OpenError::Server { address: address.to_string(), source: source.into() };
-        let mut connection = connect(address).await.map_err(failed)?;
+        let (mut connection, place) = connect_and_tell(address).await.map_err(failed)?;
         check_server(&mut connection, address).await?;
         let address_shown = address.to_string();
         match schema::version(&mut connection).await.map_err(failed)? {
-            SCHEMA => Self::at_server(address, connection, None).await.map_err(failed),
+            SCHEMA => Self::at_server(address, (connection, place), None).map_err(failed),
             0 => Err(OpenError::ForeignServer {
                 address: address_shown,
                 reason: "it has no tables of ours: `amplinkd run` makes them".to_owned(),
@@ -67,9 +67,9 @@ impl Store {
         }
     }
 
-    async fn at_server(
+    fn at_server(
         address: &ServerAddress,
-        connection: PgConnection,
+        (connection, place): (PgConnection, &PgConnectOptions),
         presence: Option<Presence>,
     ) -> Result<Self, StoreError> {
         let way = Way { address: address.clone(), node: presence.as_ref().map(Presence::node) };
@@ -79,8 +79,8 @@ impl Store {
             Executor::start(ExecutorWay::Server(way.clone()), Arc::clone(&turn), health.clone(), Arc::clone(&meters))
                 .map_err(|error| StoreError::Broken(Arc::new(error)))?;
         Ok(Self {
-            readers: pool(address, READERS).await?,
-            door: pool(address, READERS).await?,
+            readers: pool(place, READERS),
+            door: pool(place, READERS),
             executor,
             writer: Writer::start(
                 Link::Server(connection),
