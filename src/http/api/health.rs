@@ -5,7 +5,13 @@ use std::time::Duration;
 
 use axum::{extract::State, http::Uri};
 
-use super::{pairs::pairs, problem::Problem, state::Api, text::Text, word::Word};
+use super::{
+    pairs::pairs,
+    problem::{Fault, Problem},
+    state::Api,
+    text::Text,
+    word::Word,
+};
 use crate::shutdown::Shutdown;
 
 /// Probes answer whatever they are called by, at the root and below the base: whoever probes knows an address alone.
@@ -58,7 +64,12 @@ pub(super) async fn readyz(State(api): State<Api>, uri: Uri) -> Result<String, P
 
 fn answer(checks: &[Check], uri: &Uri) -> Result<String, Problem> {
     let is_well = checks.iter().all(|(_, is_well)| *is_well);
-    if !is_verbose(uri.query()) {
+    let query = uri.query();
+    if pairs(query.unwrap_or_default()).iter().filter(|(name, _)| name == "verbose").count() > 1 {
+        let detail = Text::fixed("given more than once", "重复给出");
+        return Err(Problem::invalid(vec![Fault { pointer: "?verbose".to_owned(), detail }]));
+    }
+    if !is_verbose(query) {
         return if is_well { Ok("ok\n".to_owned()) } else { Err(Problem::of(Word::Busy)) };
     }
     let lines = checks.iter().map(|(name, is_well)| format!("{name}: {}\n", if *is_well { "ok" } else { "failed" }));

@@ -58,7 +58,7 @@ struct IdParams {
     /// The end of the id, its last 6 characters or more
     #[param(pattern = "^[0-9a-f-]{6,35}$", required = true)]
     ending: String,
-    /// Of `given_up`: the channel of the message
+    /// Only what is of this channel: of `given_up` its messages, and nothing else
     channel: Option<String>,
 }
 
@@ -81,16 +81,13 @@ pub(super) async fn ids(State(api): State<Api>, mut query: Query) -> Result<Json
     if ending.is_none() {
         query.wrong("ending", needed());
     }
-    if channel.is_some() != (noun == Some("given_up")) {
-        query.wrong("channel", Text::fixed("given_up takes it, and nothing else", "仅用于 given_up，且必须提供"));
-    }
     query.done()?;
-    let channel = channel.unwrap_or_default();
-    let noun = match noun {
-        Some("alert") => Noun::Alert,
-        Some("conflict") => Noun::Conflict,
-        Some("given_up") => Noun::GivenUp(&channel),
-        Some(_) | None => Noun::Request,
+    let noun = match (noun, channel.as_deref()) {
+        (Some("given_up"), channel) => Noun::GivenUp(channel.unwrap_or_default()),
+        (_, Some(_)) => return Ok(Json(Ids { items: Vec::new() })),
+        (Some("alert"), None) => Noun::Alert,
+        (Some("conflict"), None) => Noun::Conflict,
+        (Some(_) | None, None) => Noun::Request,
     };
     let found = api.store().ids_ending(noun, ending.as_deref().unwrap_or_default(), IDS_MAX);
     Ok(Json(Ids { items: api.reading(found).await? }))

@@ -14,7 +14,7 @@ pub enum Noun<'n> {
     Alert,
     /// A conflict.
     Conflict,
-    /// A message that was given up on this channel.
+    /// A message that was given up on this channel; on any, if it is the empty text.
     GivenUp(&'n str),
 }
 
@@ -29,7 +29,7 @@ const CONFLICTS: &str = "
 
 const GIVEN_UP: &str = "
     SELECT d.id FROM delivery AS d INDEXED BY delivery_dead
-    WHERE d.channel = $3 AND d.state = 'dead' AND d.id LIKE '%' || $1 ORDER BY d.id LIMIT $2";
+    WHERE (d.channel = $3 OR $3 = '') AND d.state = 'dead' AND d.id LIKE '%' || $1 ORDER BY d.id LIMIT $2";
 
 impl Store {
     /// Ids that end so, oldest first, at most `limit`. The ending consists of hexadecimal digits and dashes.
