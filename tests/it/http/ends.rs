@@ -15,9 +15,24 @@ async fn over(house: &House, path: &str, token: &str) -> Value {
     house.get(path, token).await.json()
 }
 
+/// Stops the daemon where it does not hold the lock of the database: whoever writes beside it would wait in vain.
+async fn stop_between_writes(house: &House) {
+    let pid = house.daemon.as_ref().unwrap().pid();
+    let is_stopped_well = async || {
+        kill_process(pid, Signal::STOP).unwrap();
+        let glance = "PRAGMA busy_timeout = 0; BEGIN IMMEDIATE; ROLLBACK";
+        let is_free = sqlx::raw_sql(glance).execute(&mut house.connection().await).await.is_ok();
+        if !is_free {
+            kill_process(pid, Signal::CONT).unwrap();
+        }
+        is_free
+    };
+    assert!(wait_for(PATIENCE, is_stopped_well).await, "it always writes");
+}
+
 /// What these begin while the daemon is stopped, so that nobody goes on with it.
 async fn begun_while_it_is_held(house: &House, names: &[&str]) -> Vec<String> {
-    kill_process(house.daemon.as_ref().unwrap().pid(), Signal::STOP).unwrap();
+    stop_between_writes(house).await;
     let store = house.store().await;
     let mut begun = Vec::new();
     for name in names {

@@ -235,8 +235,10 @@ async fn status_says_the_same_but_for_its_moment() {
         }
         page
     };
-    let (near, there) = (far.near("status -o json"), far.far("status -o json"));
-    assert_eq!((known(&there), there.code), (known(&near), near.code), "{there:?}");
+    // Between the two a second may pass, in which something changes.
+    let both = || (far.near("status -o json"), far.far("status -o json"));
+    let same = |(near, there): &(Printed, Printed)| (known(there), there.code) == (known(near), near.code);
+    let (near, there) = (0..9).map(|_| both()).find(same).unwrap_or_else(|| panic!("they never agree: {:?}", both()));
     let names = |said: &Printed| -> Vec<String> { said.json().as_object().unwrap().keys().cloned().collect() };
     assert_eq!(names(&there), names(&near));
     let page = far.far("status");

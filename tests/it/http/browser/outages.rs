@@ -1,5 +1,13 @@
 //! Pages that are open while the daemon is not there, and while things change.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use axum::http::StatusCode;
+use tokio::net::TcpListener;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -18,6 +26,31 @@ async fn a_page_outlives_its_daemon_and_loses_nothing_that_was_typed() {
     assert_eq!(browser.script(typed).await, "half a sentence");
     browser.click("form[action$='/acknowledge'] button").await;
     browser.says("half a sentence").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_finds_no_daemon_is_told_from_a_daemon() {
+    let (mut house, _) = House::lived_in().await;
+    let Some(browser) = house.signed_in(Scripts::On).await else { return };
+    browser.go("/alerts").await;
+    browser.sees("tbody tr").await;
+    house.daemon.take().unwrap().kill();
+    let (asked, counted) = (Arc::new(AtomicU64::new(0)), Ordering::Relaxed);
+    let counter = Arc::clone(&asked);
+    let bad_gateway = axum::Router::new().fallback(move || async move {
+        counter.fetch_add(1, counted);
+        StatusCode::BAD_GATEWAY
+    });
+    let proxy = TcpListener::bind(("127.0.0.1", house.port)).await.unwrap();
+    let answers = tokio::spawn(axum::serve(proxy, bad_gateway).into_future());
+    browser.until(async || asked.load(counted) > 1).await;
+    browser.until(async || browser.script("return !document.getElementById('away').hidden").await == true).await;
+    browser.sees("tbody tr").await;
+    answers.abort();
+    let _ = answers.await;
+    house.daemon = Some(Process::start(house.command("run"), &house.log).await);
+    browser.until(async || browser.script("return document.getElementById('away').hidden").await == true).await;
     browser.close().await;
 }
 
