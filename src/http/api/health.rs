@@ -41,7 +41,7 @@ pub(super) fn is_verbose(query: Option<&str>) -> bool {
 ///
 /// With `verbose`, for those who may read, each thing that was looked at in a line.
 #[utoipa::path(get, path = "/livez", tag = "health", security(()), params(
-    ("verbose" = Option<bool>, Query, description = "Say what was looked at; needs the role viewer, and of a token the scope read"),
+    ("verbose" = Option<String>, Query, pattern = "^(true|1|false|0)?$", description = "Say what was looked at; needs the role viewer, and of a token the scope read"),
 ), responses((status = 200, body = String, content_type = "text/plain", description = "It does")))]
 pub(super) async fn livez(State(api): State<Api>, uri: Uri) -> Result<String, Problem> {
     answer(&[("main loop", api.pulse.beats())], &uri)
@@ -51,7 +51,7 @@ pub(super) async fn livez(State(api): State<Api>, uri: Uri) -> Result<String, Pr
 ///
 /// With `verbose`, for those who may read, each thing that was looked at in a line.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()), params(
-    ("verbose" = Option<bool>, Query, description = "Say what was looked at; needs the role viewer, and of a token the scope read"),
+    ("verbose" = Option<String>, Query, pattern = "^(true|1|false|0)?$", description = "Say what was looked at; needs the role viewer, and of a token the scope read"),
 ), responses((status = 200, body = String, content_type = "text/plain", description = "They are")))]
 pub(super) async fn readyz(State(api): State<Api>, uri: Uri) -> Result<String, Problem> {
     let checks = [
@@ -65,8 +65,12 @@ pub(super) async fn readyz(State(api): State<Api>, uri: Uri) -> Result<String, P
 fn answer(checks: &[Check], uri: &Uri) -> Result<String, Problem> {
     let is_well = checks.iter().all(|(_, is_well)| *is_well);
     let query = uri.query();
-    if pairs(query.unwrap_or_default()).iter().filter(|(name, _)| name == "verbose").count() > 1 {
-        let detail = Text::fixed("given more than once", "重复给出");
+    let given: Vec<_> = pairs(query.unwrap_or_default()).into_iter().filter(|(name, _)| name == "verbose").collect();
+    if given.len() > 1 || given.iter().any(|(_, value)| !["", "true", "1", "false", "0"].contains(&value.as_str())) {
+        let detail = Text::fixed(
+            "expected once, with true, 1, false, 0 or nothing",
+            "只能给出一次，值应为 true、1、false、0 或空",
+        );
         return Err(Problem::invalid(vec![Fault { pointer: "?verbose".to_owned(), detail }]));
     }
     if !is_verbose(query) {

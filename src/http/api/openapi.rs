@@ -163,7 +163,7 @@ fn refusals(path: &str, is_get: bool, access: Option<Access>, has_body: bool) ->
         (true, &["500", "503"]),
         (!is_probe(path), &["401", "421", "422"]),
         // Of those who ask for more.
-        (is_probe(path), &["401", "403", "421"]),
+        (is_probe(path), &["401", "403", "421", "422"]),
         (is_forbidden, &["403"]),
         // What is no text is malformed.
         (path.contains('{'), &["400", "404"]),

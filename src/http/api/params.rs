@@ -49,8 +49,15 @@ pub(super) fn labels() -> RefOr<Schema> {
     ArrayBuilder::new().items(label).into()
 }
 
+/// A span of time, of at most ten years.
+const SPAN: &str = "^([1-9][0-9]{0,2}[mhd]|([1-9][0-9]?|[1-4][0-9]{2}|5[01][0-9]|52[01])w)$";
+
+pub(super) fn span() -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(SPAN)).into()
+}
+
 pub(super) fn when() -> RefOr<Schema> {
-    let span = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9]+[mhdw]$"));
+    let span = ObjectBuilder::new().schema_type(Type::String).pattern(Some(SPAN));
     let moment =
         ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
     AnyOfBuilder::new().item(span).item(moment).into()

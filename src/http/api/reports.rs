@@ -41,7 +41,7 @@ struct Filters {
     #[param(schema_with = params::labels, required = false)]
     label: Vec<String>,
     /// Only requests and nudges made within this span, such as 30d
-    #[param(pattern = "^[1-9][0-9]{0,2}[mhdw]$")]
+    #[param(schema_with = params::span)]
     since: Option<String>,
 }
 

@@ -2,13 +2,7 @@
 
 use axum::{Json, extract::State};
 use serde::Serialize;
-use utoipa::{
-    IntoParams, ToSchema,
-    openapi::{
-        RefOr, Schema,
-        schema::{ObjectBuilder, Type},
-    },
-};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{problem::Problem, query::Query, state::Api, text::Text};
 use crate::{
@@ -53,7 +47,7 @@ pub(super) struct Ids {
 #[expect(dead_code, reason = "read by name; here for the description")]
 struct IdParams {
     /// What the id is of
-    #[param(schema_with = nouns, required = true)]
+    #[param(pattern = "^(request|alert|conflict|given_up)$", required = true)]
     of: String,
     /// The end of the id, its last 6 characters or more
     #[param(pattern = "^[0-9a-f-]{6,35}$", required = true)]
@@ -63,10 +57,6 @@ struct IdParams {
 }
 
 const NOUNS: [&str; 4] = ["request", "alert", "conflict", "given_up"];
-
-fn nouns() -> RefOr<Schema> {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(NOUNS)).into()
-}
 
 /// The whole ids of requests, alerts, conflicts or messages that were given up, by their end as people read it off a screen.
 #[utoipa::path(get, path = "/api/v1/ids", tag = "daemon", params(IdParams), responses((status = 200, body = Ids)))]

@@ -98,6 +98,10 @@ async fn a_probe_says_more_to_those_who_may_read_alone() {
         let nobody = Said::of(house.ask(Method::GET, &verbose).send().await.unwrap()).await;
         assert_eq!(nobody.problem(), (401, "unauthenticated".to_owned()), "{probe}");
         assert_eq!(house.get(&verbose, &metrics).await.problem(), (403, "forbidden".to_owned()), "{probe}");
+        for wrong in ["verbose&verbose", "verbose=much"] {
+            let said = house.get(&format!("{probe}?{wrong}"), &viewer).await;
+            assert_eq!(said.problem(), (422, "invalid".to_owned()), "{probe}?{wrong}");
+        }
         let elsewhere = house.ask(Method::GET, &verbose).bearer_auth(&viewer).header("Host", "evil.example");
         assert_eq!(Said::of(elsewhere.send().await.unwrap()).await.status.as_u16(), 421, "{probe}");
     }
