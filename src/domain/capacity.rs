@@ -30,6 +30,22 @@ pub struct Census {
     pub linked: u64,
 }
 
+impl Census {
+    /// That of `all` parts, by one in which so many of them were counted: accounts lie evenly in them.
+    #[must_use]
+    pub fn of_part(self, counted: u32, all: u32) -> Self {
+        let whole = |count: u64| count.saturating_mul(u64::from(all)) / u64::from(counted.max(1));
+        Self {
+            asked: whole(self.asked),
+            unseen: whole(self.unseen),
+            by_step: self.by_step.into_iter().map(whole).collect(),
+            waiting: whole(self.waiting),
+            suspended: whole(self.suspended),
+            linked: self.linked,
+        }
+    }
+}
+
 /// What there is to meet the demand with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Supply {

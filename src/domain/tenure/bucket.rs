@@ -22,6 +22,13 @@ impl Bucket {
         Self { per_second_milli, level: 0, at: now }
     }
 
+    /// A full one, for whoever is alone: nobody else has made calls of this second.
+    #[must_use]
+    pub fn full(per_second_milli: u64, now: Duration) -> Self {
+        let empty = Self::new(per_second_milli, now);
+        Self { level: empty.room(), ..empty }
+    }
+
     /// From now on it fills at another rate; what is in it stays, as far as there is room for it.
     pub fn set_rate(&mut self, per_second_milli: u64, now: Duration) {
         self.fill(now);
@@ -78,6 +85,12 @@ mod tests {
         assert_eq!(bucket.take(ms(70)), Err(Some(ms(570))));
         assert_eq!((bucket.take(ms(570)), bucket.take(ms(570))), (Ok(()), Err(Some(ms(1_070)))));
         assert_eq!(drain(&mut bucket, ms(3_600_000)), 2);
+    }
+
+    #[test]
+    fn whoever_is_alone_may_begin_with_a_second() {
+        let mut bucket = Bucket::full(2_000, ms(70));
+        assert_eq!((drain(&mut bucket, ms(70)), drain(&mut bucket, ms(570))), (2, 1));
     }
 
     #[test]

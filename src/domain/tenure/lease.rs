@@ -22,8 +22,9 @@ pub struct Shard(u8);
 impl Shard {
     /// The shard of the account in this row. Neighbours are in different shards, so that a few accounts spread, too.
     #[must_use]
-    pub fn of_row(row: i64) -> Self {
-        Self(u8::try_from(row.rem_euclid(i64::from(SHARDS))).unwrap_or(0))
+    pub const fn of_row(row: i64) -> Self {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies between 0 and 63")]
+        Self(row.rem_euclid(SHARDS as i64) as u8)
     }
 
     /// Its number, from 0.
@@ -56,6 +57,12 @@ pub enum Lease {
 pub struct BadLease(String);
 
 impl Lease {
+    /// That of the account in this row.
+    #[must_use]
+    pub const fn of_row(row: i64) -> Self {
+        Self::Accounts(Shard::of_row(row))
+    }
+
     /// The one at this place of [`Leases::ALL`].
     const fn at(place: u8) -> Self {
         match place {
@@ -150,6 +157,19 @@ impl Leases {
         Self(self.0 & ((1 << SHARDS) - 1))
     }
 
+    /// The shards of accounts among them, a bit for each, as statements take them.
+    #[must_use]
+    pub const fn shard_bits(self) -> i64 {
+        #[expect(clippy::cast_possible_truncation, reason = "the duties are above")]
+        (self.0 as u64).cast_signed()
+    }
+
+    /// Whether the shard of the account in this row is among them.
+    #[must_use]
+    pub fn holds_row(self, row: i64) -> bool {
+        self.contains(Lease::of_row(row))
+    }
+
     /// All but the shards of accounts.
     #[must_use]
     pub fn duties(self) -> Self {
@@ -191,6 +211,13 @@ mod tests {
         assert_eq!((names.len(), names.first().map(String::as_str)), (66, Some("accounts/00")));
         assert!(Leases::ALL.iter().all(|lease| lease.to_string().parse() == Ok(lease)));
         assert_eq!("accounts/64".parse::<Lease>(), Err(BadLease("accounts/64".to_owned())));
+    }
+
+    #[test]
+    fn shards_are_bits_by_their_numbers() {
+        let some: Leases = ["accounts/00", "accounts/63", "house"].into_iter().flat_map(str::parse).collect();
+        assert_eq!((some.shard_bits(), Leases::ALL.shard_bits()), (i64::MIN | 1, -1));
+        assert!(some.holds_row(64) && some.holds_row(-1) && !some.holds_row(65));
     }
 
     #[test]
