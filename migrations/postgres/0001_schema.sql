@@ -211,15 +211,49 @@ CREATE TABLE node (
     id       TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     name     TEXT COLLATE "C" NOT NULL,
     fenced   BOOLEAN          NOT NULL DEFAULT false,
+    -- An operator said `node drain`.
+    draining BOOLEAN          NOT NULL DEFAULT false,
     began_at BIGINT           NOT NULL,
+    -- Since when it is as it is: begun, draining, fenced.
+    since    BIGINT           NOT NULL,
     version  TEXT COLLATE "C" NOT NULL
 );
 
+-- One daemon of a name at a time.
+CREATE UNIQUE INDEX node_name ON node (name) WHERE NOT fenced;
+
 -- Until when a daemon counts as living, by this server's clock. Apart from its row, so that a beat waits for no writer.
 CREATE TABLE beat (
-    node  TEXT COLLATE "C" NOT NULL PRIMARY KEY REFERENCES node (id) ON DELETE CASCADE,
-    until TIMESTAMPTZ      NOT NULL
+    node                   TEXT COLLATE "C" NOT NULL PRIMARY KEY REFERENCES node (id) ON DELETE CASCADE,
+    until                  TIMESTAMPTZ      NOT NULL,
+    at                     TIMESTAMPTZ      NOT NULL,
+    -- By how much its calendar is ahead of this server's.
+    ahead_ms               BIGINT           NOT NULL DEFAULT 0,
+    -- What its configuration allows all daemons together, and what is its share of that.
+    limit_per_second_milli BIGINT           NOT NULL DEFAULT 0,
+    limit_in_flight        BIGINT           NOT NULL DEFAULT 0,
+    per_second_milli       BIGINT           NOT NULL DEFAULT 0,
+    in_flight              BIGINT           NOT NULL DEFAULT 0,
+    config_hash            TEXT COLLATE "C" NOT NULL DEFAULT ''
 );
+
+-- What exactly one daemon owns at a time: a 64th of the accounts (the remainder of the row's number), what is done once for
+-- all of them, and the refreshing of the platform's tokens.
+CREATE TABLE lease (
+    name       TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    node       TEXT COLLATE "C" REFERENCES node (id) ON DELETE SET NULL,
+    -- How often it changed hands.
+    epoch      BIGINT           NOT NULL DEFAULT 0,
+    -- How often its accounts were made due behind everybody's back: whoever owns it reads them again.
+    reload     BIGINT           NOT NULL DEFAULT 0,
+    -- Since when nobody has it.
+    free_since BIGINT
+);
+
+INSERT INTO lease (name, free_since)
+SELECT name, (extract(epoch FROM now()) * 1000)::bigint
+FROM (SELECT 'accounts/' || lpad(n::text, 2, '0') AS name FROM generate_series(0, 63) AS n
+      UNION ALL VALUES ('house'), ('tokens')) AS every;
 
 
 CREATE TABLE account (
@@ -1071,6 +1105,23 @@ SELECT d.pid, d.version,
        iso(d.written_at) AS written_at,
        iso(d.stopped_at) AS stopped_at
 FROM daemon AS d;
+
+-- The daemons, as the last of each name stands.
+CREATE VIEW v_node AS
+SELECT n.name,
+       (CASE
+           WHEN n.fenced THEN 'fenced'
+           WHEN b.until < clock_timestamp() THEN 'silent'
+           WHEN NOT n.draining THEN 'active'
+           WHEN EXISTS (SELECT 1 FROM lease AS l WHERE l.node = n.id) THEN 'draining'
+           ELSE 'idle'
+       END) COLLATE "C" AS state,
+       iso(CASE WHEN NOT n.fenced AND b.until < clock_timestamp() THEN (extract(epoch FROM b.until) * 1000)::bigint
+                ELSE n.since END) AS since,
+       (SELECT count(*) FROM lease AS l WHERE l.node = n.id AND l.name LIKE 'accounts/%') AS shards,
+       n.version, b.config_hash,
+       iso((extract(epoch FROM b.at) * 1000)::bigint) AS beat_at
+FROM node AS n JOIN beat AS b ON b.node = n.id;
 
 -- Open requests. Not a compound as v_request is, so that counts and orders go along the index of who waits since when.
 CREATE VIEW v_waiting AS

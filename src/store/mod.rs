@@ -13,6 +13,7 @@ mod executor;
 pub mod file;
 mod health;
 pub mod meters;
+pub mod ownership;
 mod place;
 pub mod read;
 mod request_row;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::clock::SharedClock;
+use crate::{clock::SharedClock, domain::tenure::member::Calls};
 
 pub use self::{
     error::{BadRow, StoreError},
@@ -46,6 +47,7 @@ use self::{
     executor::Executor,
     file::{frozen::FileVersion, wal},
     meters::{CommitMeters, Queue},
+    ownership::Ownership,
     place::{Hold, Place},
     read::illegal_rows,
     sql::Pool,
@@ -84,8 +86,36 @@ impl Store {
     pub fn is_in_place(&self) -> bool {
         match (&self.place, &self.hold) {
             (Place::File(file), _) => file.holds(),
-            (Place::Server(_), Some(Hold::Node(presence))) => !presence.is_fenced(),
-            (Place::Server(_), _) => true,
+            (Place::Server(_), _) => !self.ownership().is_fenced(),
+        }
+    }
+
+    /// What this process may work on.
+    #[must_use]
+    pub fn ownership(&self) -> Ownership {
+        match &self.hold {
+            Some(Hold::Node(node)) => Ownership::leased(node.leased()),
+            Some(Hold::Lock { .. }) | None => Ownership::default(),
+        }
+    }
+
+    /// Takes part among the daemons of the database: says this with its beats, and has what the first one takes.
+    pub async fn join(&self, limits: Calls) {
+        if let Some(Hold::Node(node)) = &self.hold {
+            let beaten = node.beats();
+            self.ownership().allow(limits);
+            node.join(beaten).await;
+        }
+    }
+
+    /// Has the other daemons read again which accounts are due: they were made due behind their backs.
+    ///
+    /// # Errors
+    /// [`StoreError`]: they find it when they next begin.
+    pub async fn have_reread(&self) -> Result<(), StoreError> {
+        match &self.hold {
+            Some(Hold::Node(node)) => node.have_reread().await,
+            Some(Hold::Lock { .. }) | None => Ok(()),
         }
     }
 
@@ -141,8 +171,8 @@ impl Store {
         self.door.close().await;
         self.executor.close().await;
         self.writer.close().await;
-        if let Some(Hold::Node(presence)) = &self.hold {
-            presence.end().await;
+        if let Some(Hold::Node(node)) = &self.hold {
+            node.end().await;
         }
         drop(self.hold);
     }

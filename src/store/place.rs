@@ -4,7 +4,7 @@ use std::{fmt, fs::File, path::Path, sync::Arc};
 
 use super::{
     file::identity::FileIdentity,
-    server::{address::ServerAddress, presence::Presence},
+    server::{address::ServerAddress, node::Node},
 };
 
 /// A file, or a database of a server.
@@ -42,5 +42,5 @@ pub(super) enum Hold {
         _file: Arc<File>,
     },
     /// A row in the database.
-    Node(Arc<Presence>),
+    Node(Arc<Node>),
 }

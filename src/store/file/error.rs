@@ -134,13 +134,32 @@ pub enum OpenError {
         /// Why.
         reason: String,
     },
-    /// A second daemon.
-    #[error("another amplinkd ({other}) works on {address}: one database has one daemon for now")]
+    /// A second daemon of one name.
+    #[error("another daemon that is called {other:?} works on {address}: give each its own [cluster] node")]
     Driven {
         /// Where it is.
         address: String,
         /// The other daemon's name.
         other: String,
+    },
+    /// The lock of a daemon's name is held.
+    #[error(
+        "another daemon is called {name:?} on this machine ({} is locked): give each its own [cluster] node",
+        path.display()
+    )]
+    SameNode {
+        /// The name.
+        name: String,
+        /// The lock.
+        path: PathBuf,
+    },
+    /// The lock of a daemon's name cannot be taken.
+    #[error("the lock {} cannot be taken: {source}; [cluster] state names its folder", path.display())]
+    NodeLock {
+        /// The lock.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// A server's database that is not ours.
     #[error("{address} is not a database of amplinkd: {reason}")]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::store::{OpenError, Store, StoreError, file::lock, place::Place, server::presence::IS_DRIVEN, sql};
+use crate::store::{OpenError, Store, StoreError, file::lock, place::Place, server::node::IS_DRIVEN, sql};
 
 /// Why nobody knows whether a daemon works on it.
 #[derive(Debug, thiserror::Error)]

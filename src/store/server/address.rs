@@ -6,11 +6,16 @@ use std::{fmt, str::FromStr, sync::Arc};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
+use super::settings::NodeSettings;
+
 const EXPECTED: &str = "expected postgres://USER:PASSWORD@HOST/DATABASE, or ?host=/FOLDER for a socket";
 
-/// URLs of one database, tried in turn: the server that takes writes is used.
+/// URLs of one database, tried in turn: the server that takes writes is used; and as whom a daemon works there.
 #[derive(Clone)]
-pub struct ServerAddress(Arc<[Place]>);
+pub struct ServerAddress {
+    places: Arc<[Place]>,
+    node: Arc<NodeSettings>,
+}
 
 #[derive(Clone)]
 struct Place {
@@ -25,11 +30,25 @@ impl ServerAddress {
     /// What is wrong with the first that cannot be used; it quotes nothing of it.
     pub fn of(urls: &[SecretString]) -> Result<Self, String> {
         let places: Vec<Place> = urls.iter().map(place).collect::<Result<_, _>>()?;
-        if places.is_empty() { Err(EXPECTED.to_owned()) } else { Ok(Self(places.into())) }
+        if places.is_empty() {
+            Err(EXPECTED.to_owned())
+        } else {
+            Ok(Self { places: places.into(), node: Arc::default() })
+        }
+    }
+
+    /// The same, for a daemon that takes part so.
+    #[must_use]
+    pub fn as_node(self, node: NodeSettings) -> Self {
+        Self { node: Arc::new(node), ..self }
+    }
+
+    pub(super) fn node(&self) -> &NodeSettings {
+        &self.node
     }
 
     pub(super) fn each(&self) -> impl Iterator<Item = &PgConnectOptions> {
-        self.0.iter().map(|place| &place.options)
+        self.places.iter().map(|place| &place.options)
     }
 }
 
@@ -48,7 +67,7 @@ fn place(url: &SecretString) -> Result<Place, String> {
 
 impl fmt::Display for ServerAddress {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, Place { options, .. }) in self.0.iter().enumerate() {
+        for (number, Place { options, .. }) in self.places.iter().enumerate() {
             let name = options.get_database().unwrap_or_default();
             let comma = if number > 0 { ", " } else { "" };
             match options.get_socket() {
@@ -68,9 +87,10 @@ impl fmt::Debug for ServerAddress {
 
 impl PartialEq for ServerAddress {
     fn eq(&self, other: &Self) -> bool {
-        let urls =
-            |address: &Self| address.0.iter().map(|place| place.url.expose_secret().to_owned()).collect::<Vec<_>>();
-        urls(self) == urls(other)
+        let urls = |address: &Self| {
+            address.places.iter().map(|place| place.url.expose_secret().to_owned()).collect::<Vec<_>>()
+        };
+        urls(self) == urls(other) && self.node == other.node
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{
     address::ServerAddress,
     connect::{Way, connect_and_tell, pool},
-    presence::Presence,
+    node::Node,
     schema,
 };
 use crate::store::{
@@ -43,11 +43,11 @@ impl Store {
         let (mut connection, place) = connect_and_tell(address).await.map_err(failed)?;
         check_server(&mut connection, address).await?;
         schema::migrate(&mut connection, &address.to_string()).await?;
-        let presence = match role {
-            Role::Daemon => Some(Presence::begin(&mut connection, address, &host_name()).await?),
+        let node = match role {
+            Role::Daemon => Some(Node::begin(&mut connection, address).await?),
             Role::Tool => None,
         };
-        Self::at_server(address, (connection, place), presence).map_err(failed)
+        Self::at_server(address, (connection, place), node).map_err(failed)
     }
 
     /// Opens it for reading alone: nothing is made or brought up to date.
@@ -70,9 +70,9 @@ impl Store {
     fn at_server(
         address: &ServerAddress,
         (connection, place): (PgConnection, &PgConnectOptions),
-        presence: Option<Presence>,
+        node: Option<Node>,
     ) -> Result<Self, StoreError> {
-        let way = Way { address: address.clone(), node: presence.as_ref().map(Presence::node) };
+        let way = Way { address: address.clone(), node: node.as_ref().map(Node::id) };
         let (turn, health) = (Turn::default(), watch::Sender::new(Health::default()));
         let meters = Arc::<CommitMeters>::default();
         let executor =
@@ -91,7 +91,7 @@ impl Store {
             ),
             meters,
             place: Place::Server(address.clone()),
-            hold: presence.map(|presence| Hold::Node(Arc::new(presence))),
+            hold: node.map(|node| Hold::Node(Arc::new(node))),
             is_unchecked: false,
             frozen: None,
             log: Log::default(),
@@ -121,8 +121,4 @@ async fn check_server(connection: &mut PgConnection, address: &ServerAddress) ->
         )),
         _ => Ok(()),
     }
-}
-
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

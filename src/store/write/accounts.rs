@@ -107,11 +107,13 @@ const WAKE: &str = "
 // Two statements: an import makes a million accounts due at one moment, and where both columns are compared at once, every
 // page reads all of that moment from its beginning.
 const DUE_AT: &str = select_accounts!(
-    "account AS a INDEXED BY account_due WHERE a.next_check_at = $1 AND a.id > $2 ORDER BY a.id LIMIT $3"
+    "account AS a INDEXED BY account_due WHERE a.next_check_at = $1 AND a.id > $2 AND (($4 >> CAST(a.id % 64 AS INTEGER)) & 1) = 1
+     ORDER BY a.id LIMIT $3"
 );
 
 const DUE_LATER: &str = select_accounts!(
-    "account AS a INDEXED BY account_due WHERE a.next_check_at > $1 ORDER BY a.next_check_at, a.id LIMIT $2"
+    "account AS a INDEXED BY account_due WHERE a.next_check_at > $1 AND (($3 >> CAST(a.id % 64 AS INTEGER)) & 1) = 1
+     ORDER BY a.next_check_at, a.id LIMIT $2"
 );
 
 const ONE: &str = select_accounts!("account AS a WHERE a.account = ?1");
@@ -133,12 +135,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when nothing can be read.
-    pub async fn due_accounts(&self, after: (i64, i64), limit: u32) -> Result<DuePage, StoreError> {
+    pub async fn due_accounts(&self, after: (i64, i64), limit: u32, shard_bits: i64) -> Result<DuePage, StoreError> {
         let (due, row) = after;
-        let mut page = sql::query(DUE_AT).bind(due).bind(row).bind(limit).fetch_all(self.readers()).await?;
+        let mut page =
+            sql::query(DUE_AT).bind(due).bind(row).bind(limit).bind(shard_bits).fetch_all(self.readers()).await?;
         let rest = limit.saturating_sub(u32::try_from(page.len()).unwrap_or(limit));
         if rest > 0 {
-            page.extend(sql::query(DUE_LATER).bind(due).bind(rest).fetch_all(self.readers()).await?);
+            page.extend(sql::query(DUE_LATER).bind(due).bind(rest).bind(shard_bits).fetch_all(self.readers()).await?);
         }
         let is_full = u32::try_from(page.len()).unwrap_or(limit) >= limit;
         Ok(DuePage { next: page.last().filter(|_| is_full).and_then(place), accounts: self.legal(&page) })

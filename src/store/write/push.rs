@@ -355,7 +355,7 @@ mod tests {
         assert_eq!(desk.store.receive_push(push("d", E::Updated, 40), at(41)).await.unwrap(), Received::Taken);
         assert!(desk.trade("d", tokens("two", &[33])).await);
         assert_eq!(desk.suspended().await, (None, None), "lifted at once");
-        let woken = desk.store.wakeups(0, 9).await.unwrap();
+        let woken = desk.store.wakeups(0, 9, crate::store::write::wakeups::Heard::ALL).await.unwrap();
         assert!(woken.iter().any(|one| one.account == APPID && one.asked), "{woken:?}");
     }
 

@@ -25,8 +25,26 @@ const WAKE: &str = "
 // In the order of writing, so that a million of an import are read once and not again for every page. A row that names no
 // account would stand before the others for ever.
 const WAITING: &str = "
-    SELECT seq, account, asked FROM wakeup WHERE seq > $1 AND typeof(account) = 'text' ORDER BY seq LIMIT $2";
-const TAKE: &str = "DELETE FROM wakeup WHERE seq <= ?1 AND account IN (SELECT j.value FROM json_each(?2) AS j)";
+    SELECT w.seq, w.account, w.asked FROM wakeup AS w
+    WHERE w.seq > $1 AND typeof(w.account) = 'text'
+      AND ($3 = -1 OR coalesce((SELECT ($3 >> CAST(a.id % 64 AS INTEGER)) & 1 FROM account AS a WHERE a.account = w.account), $4) = 1)
+    ORDER BY w.seq LIMIT $2";
+// By their numbers: with several writers a lower one may be there later than a higher one.
+const TAKE: &str = "DELETE FROM wakeup WHERE seq IN (SELECT CAST(j.value AS BIGINT) FROM json_each(?1) AS j)";
+
+/// Whose wake-ups are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// Those of accounts in these shards.
+    pub shard_bits: i64,
+    /// Those of accounts that have no row.
+    pub strangers: bool,
+}
+
+impl Heard {
+    /// All.
+    pub const ALL: Self = Self { shard_bits: -1, strangers: true };
+}
 
 /// An account that somebody wants looked at.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -42,8 +60,10 @@ pub struct Wakeup {
 
 impl Store {
     /// Wake-ups after the one with number `after`, in the order of writing, at most `limit`.
-    pub async fn wakeups(&self, after: i64, limit: u32) -> Result<Vec<Wakeup>, StoreError> {
-        Ok(decode::legible(&sql::query(WAITING).bind(after).bind(limit).fetch_all(self.readers()).await?, WAKEUP))
+    pub async fn wakeups(&self, after: i64, limit: u32, heard: Heard) -> Result<Vec<Wakeup>, StoreError> {
+        let Heard { shard_bits, strangers } = heard;
+        let waiting = sql::query(WAITING).bind(after).bind(limit).bind(shard_bits).bind(i64::from(strangers));
+        Ok(decode::legible(&waiting.fetch_all(self.readers()).await?, WAKEUP))
     }
 
     /// Asks the daemon to look at this account at once.
@@ -54,13 +74,13 @@ impl Store {
         self.writer.write(Wake { account: account.clone() }).await
     }
 
-    /// Takes wake-up rows up to `seq` away for these accounts, and makes the accounts due; beside each, whether somebody
+    /// Takes the wake-up rows with these numbers away, and makes these accounts due; beside each, whether somebody
     /// waits for the answer.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was written; the rows are still there.
-    pub async fn take_wakeups(&self, seq: i64, woken: Vec<(String, bool)>, now: Time) -> Result<(), StoreError> {
-        self.executor.write(move |db| take(db, seq, &woken, now)).await
+    pub async fn take_wakeups(&self, seqs: Vec<i64>, woken: Vec<(String, bool)>, now: Time) -> Result<(), StoreError> {
+        self.executor.write(move |db| take(db, &seqs, &woken, now)).await
     }
 }
 
@@ -90,8 +110,7 @@ impl WriteCommand for Wake {
     }
 }
 
-fn take(db: Db<'_>, seq: i64, woken: &[(String, bool)], now: Time) -> Result<(), StoreError> {
+fn take(db: Db<'_>, seqs: &[i64], woken: &[(String, bool)], now: Time) -> Result<(), StoreError> {
     accounts::wake(db, woken, now)?;
-    let names: Vec<&str> = woken.iter().map(|(account, _)| account.as_str()).collect();
-    db.execute(TAKE, (seq, bulk::json(&names))).map(drop)
+    db.execute(TAKE, (bulk::json(seqs),)).map(drop)
 }

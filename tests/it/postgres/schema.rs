@@ -45,7 +45,7 @@ const FACTS: [Facts; 6] = [
                    || CASE c.is_nullable WHEN 'NO' THEN ' NOT NULL' ELSE '' END || coalesce(' DEFAULT ' || c.column_default, '')
             FROM information_schema.tables AS t
             JOIN information_schema.columns AS c ON c.table_schema = t.table_schema AND c.table_name = t.table_name
-            WHERE t.table_schema = 'public' AND t.table_type = 'BASE TABLE' AND t.table_name NOT IN ('ledger', 'schema', 'node', 'beat', '_sqlx_migrations')",
+            WHERE t.table_schema = 'public' AND t.table_type = 'BASE TABLE' AND t.table_name NOT IN ('ledger', 'schema', 'node', 'beat', 'lease', '_sqlx_migrations')",
     },
     Facts {
         what: "primary keys and what is unique",
@@ -63,7 +63,7 @@ const FACTS: [Facts; 6] = [
                    || (SELECT string_agg(a.attname, ',' ORDER BY n.place) FROM unnest(k.conkey) WITH ORDINALITY AS n (number, place)
                        JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum = n.number)
             FROM pg_constraint AS k JOIN pg_class AS r ON r.oid = k.conrelid
-            WHERE r.relnamespace = 'public'::regnamespace AND k.contype IN ('p', 'u') AND r.relname NOT IN ('ledger', 'schema', 'node', 'beat', '_sqlx_migrations')",
+            WHERE r.relnamespace = 'public'::regnamespace AND k.contype IN ('p', 'u') AND r.relname NOT IN ('ledger', 'schema', 'node', 'beat', 'lease', '_sqlx_migrations')",
     },
     Facts {
         what: "indexes",
@@ -79,7 +79,7 @@ const FACTS: [Facts; 6] = [
                    || CASE WHEN x.indisunique THEN ' unique' ELSE '' END
                    || CASE WHEN x.indpred IS NOT NULL THEN ' partial' ELSE '' END
             FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_class AS r ON r.oid = x.indrelid
-            WHERE r.relnamespace = 'public'::regnamespace
+            WHERE r.relnamespace = 'public'::regnamespace AND r.relname <> 'node'
               AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = i.oid AND k.contype IN ('p', 'u'))",
     },
     Facts {
@@ -93,7 +93,7 @@ const FACTS: [Facts; 6] = [
             FROM pg_constraint AS k JOIN pg_class AS r ON r.oid = k.conrelid JOIN pg_class AS p ON p.oid = k.confrelid
             JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum = ALL (k.conkey)
             JOIN pg_attribute AS b ON b.attrelid = p.oid AND b.attnum = ALL (k.confkey)
-            WHERE k.contype = 'f' AND k.conrelid <> 'beat'::regclass",
+            WHERE k.contype = 'f' AND k.conrelid NOT IN ('beat'::regclass, 'lease'::regclass)",
     },
     Facts {
         what: "how many conditions",
@@ -103,7 +103,7 @@ const FACTS: [Facts; 6] = [
         postgres: "
             SELECT r.relname || ' ' || (SELECT count(*) FROM pg_constraint AS k WHERE k.conrelid = r.oid AND k.contype = 'c')
             FROM pg_class AS r
-            WHERE r.relnamespace = 'public'::regnamespace AND r.relkind = 'r' AND r.relname NOT IN ('ledger', 'schema', 'node', 'beat', '_sqlx_migrations')",
+            WHERE r.relnamespace = 'public'::regnamespace AND r.relkind = 'r' AND r.relname NOT IN ('ledger', 'schema', 'node', 'beat', 'lease', '_sqlx_migrations')",
     },
     Facts {
         what: "columns of views",
@@ -114,7 +114,7 @@ const FACTS: [Facts; 6] = [
             SELECT c.table_name || '.' || c.ordinal_position - 1 || ' ' || c.column_name
             FROM information_schema.views AS v
             JOIN information_schema.columns AS c ON c.table_schema = v.table_schema AND c.table_name = v.table_name
-            WHERE v.table_schema = 'public'",
+            WHERE v.table_schema = 'public' AND v.table_name <> 'v_node'",
     },
 ];
 
@@ -141,7 +141,7 @@ async fn indexes_leave_out_the_same_rows() {
         WHERE x.type = 'index' AND x.sql LIKE '%WHERE%' ORDER BY x.name";
     const OURS: &str = "
         SELECT pg_get_expr(x.indpred, x.indrelid) FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
-        WHERE x.indpred IS NOT NULL";
+        WHERE x.indpred IS NOT NULL AND i.relname <> 'node_name'";
     let Some(postgres) = database().await else { return };
     let (_folder, mut file) = new_file().await;
     let conditions = lines(&mut file, CONDITIONS).await;
@@ -157,12 +157,12 @@ async fn there_are_three_types_and_words_sort_by_their_bytes() {
     let Some(postgres) = database().await else { return };
     let others = postgres.ask(
         "SELECT DISTINCT c.column_name FROM information_schema.columns AS c
-         WHERE c.table_schema = 'public' AND c.table_name NOT IN ('node', 'beat', '_sqlx_migrations') AND c.data_type = 'text'
+         WHERE c.table_schema = 'public' AND c.table_name NOT IN ('node', 'beat', 'lease', '_sqlx_migrations') AND c.data_type = 'text'
            AND c.collation_name IS DISTINCT FROM 'C'",
     );
     let types = postgres.ask(
         "SELECT DISTINCT c.data_type FROM information_schema.columns AS c
-         WHERE c.table_schema = 'public' AND c.table_name NOT IN ('node', 'beat', '_sqlx_migrations') ORDER BY 1",
+         WHERE c.table_schema = 'public' AND c.table_name NOT IN ('node', 'beat', 'lease', '_sqlx_migrations') ORDER BY 1",
     );
     assert_eq!(types, ["bigint", "bytea", "text"]);
     let is_time = |name: &&String| name.ends_with("at") || name.ends_with("since") || name.ends_with("until");

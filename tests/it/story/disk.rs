@@ -13,7 +13,11 @@ use amplinkd::{
     engine::wish::AskError,
     store::{
         Location, OpenError, Record, Recorded, Role, Store, StoreError,
-        write::{gates::Gate, standing::Standing, wakeups::Wakeup},
+        write::{
+            gates::Gate,
+            standing::Standing,
+            wakeups::{Heard, Wakeup},
+        },
     },
 };
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
@@ -105,11 +109,11 @@ async fn an_account_that_nobody_knows_is_not_made_by_suspending_it() {
         .set_standing(&account, Standing::SuspendedByOperator)
         .await;
     assert!(matches!(refused, Err(AskError::NoAccount(_))));
-    assert!(daemon.store().wakeups(0, 10).await.unwrap().is_empty());
+    assert!(daemon.store().wakeups(0, 10, Heard::ALL).await.unwrap().is_empty());
     daemon.store().wake(&account).await.unwrap();
-    let woken = daemon.store().wakeups(0, 10).await.unwrap();
-    daemon.store().take_wakeups(woken[0].seq, vec![(woken[0].account.clone(), false)], MORNING).await.unwrap();
-    assert!(daemon.store().wakeups(0, 10).await.unwrap().is_empty());
+    let woken = daemon.store().wakeups(0, 10, Heard::ALL).await.unwrap();
+    daemon.store().take_wakeups(vec![woken[0].seq], vec![(woken[0].account.clone(), false)], MORNING).await.unwrap();
+    assert!(daemon.store().wakeups(0, 10, Heard::ALL).await.unwrap().is_empty());
     assert!(daemon.store().account_views(None, None, 10).await.unwrap().is_empty());
 }
 
@@ -123,13 +127,13 @@ async fn a_busy_account_with_many_wake_ups_keeps_the_next_page_from_nobody() {
     }
     let numbers = |woken: &[Wakeup]| woken.iter().map(|wakeup| wakeup.seq).collect::<Vec<_>>();
     // The busy one keeps its own until its poll is over.
-    let woken = store.wakeups(0, 2).await.unwrap();
-    store.take_wakeups(2, vec![], MORNING).await.unwrap();
+    let woken = store.wakeups(0, 2, Heard::ALL).await.unwrap();
+    store.take_wakeups(vec![], vec![], MORNING).await.unwrap();
     assert_eq!(numbers(&woken), [1, 2]);
-    let woken = store.wakeups(2, 2).await.unwrap();
-    store.take_wakeups(4, vec![(name("wxb"), false)], MORNING).await.unwrap();
+    let woken = store.wakeups(2, 2, Heard::ALL).await.unwrap();
+    store.take_wakeups(vec![4], vec![(name("wxb"), false)], MORNING).await.unwrap();
     assert_eq!((numbers(&woken), woken[1].account.clone()), (vec![3, 4], name("wxb")));
-    assert_eq!(numbers(&store.wakeups(0, 10).await.unwrap()), [1, 2, 3, 5]);
+    assert_eq!(numbers(&store.wakeups(0, 10, Heard::ALL).await.unwrap()), [1, 2, 3, 5]);
 }
 
 #[tokio::test]
@@ -226,7 +230,7 @@ async fn fill_and_make_room() {
     store.close().await;
     let store = tokio::time::timeout(Duration::from_secs(20), open(&path, Role::Daemon)).await.unwrap().unwrap();
     let mut there: Vec<String> =
-        store.wakeups(0, 1_000).await.unwrap().into_iter().map(|wakeup| wakeup.account).collect();
+        store.wakeups(0, 1_000, Heard::ALL).await.unwrap().into_iter().map(|wakeup| wakeup.account).collect();
     there.sort_unstable();
     assert_eq!(there, acknowledged);
 }
