@@ -10,6 +10,7 @@ use crate::{
     domain::{
         account::{AccountState, Outcome},
         errcode::Class,
+        tenure::lease::Lease,
     },
     store::{Record, StoreError, account_row::AccountUpdate},
     wechat::TokenError,
@@ -46,7 +47,8 @@ impl Engine {
         index: usize,
         intended: Intended,
     ) -> Result<Polled, StoreError> {
-        let (seen, called, mut more) = self.call(&intended).await;
+        let lease = Lease::of_row(pending.state.row);
+        let (seen, called, mut more) = self.call(&intended, lease).await;
         let expected = self.recorder.expected(&intended.request, &seen);
         pending.put(index, expected.clone());
         self.heed(&mut pending, called);

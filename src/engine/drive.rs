@@ -14,14 +14,13 @@ use super::{
     completion_guard::{ClockReading, CompletionGuard, Report, Work},
     due_queue::{AHEAD, DueQueue, Next, Prepared},
     gates::Admission,
-    orphaned_calls::mark_calls_lost,
     polled::Pending,
-    reconcile_restored::reconcile,
 };
 use crate::{
     domain::{
         pace::{Class, Turn, Turns},
         policy::LOOK_EVERY_MAX,
+        tenure::lease::Leases,
         time::Time,
     },
     shutdown::Shutdown,
@@ -62,6 +61,10 @@ pub struct Driver {
     pub(super) reserving: bool,
     /// When the plan was last made, on the stopwatch.
     pub(super) planned_at: Option<Duration>,
+    /// Shards of accounts that are worked on.
+    pub(super) owned: Leases,
+    /// Times that no rule allows were corrected.
+    pub(super) is_corrected: bool,
     /// Where the start has come to, in (due, row) order; `None` when everything is on the agenda.
     pub(super) loading: Option<(i64, i64)>,
     /// Whether what is read moves accounts that are on the agenda, too.
@@ -81,12 +84,10 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Takes up where the last process ended: gates, calls whose answer nobody has, and the first page of the agenda.
+    /// Takes up where the last process ended: gates, and of what is owned calls whose answer nobody has, and the first page
+    /// of the agenda.
     pub async fn start(engine: Arc<Engine>) -> Result<Self, StoreError> {
-        reconcile(&engine).await?;
-        engine.correct_times().await?;
-        engine.load_gates().await?;
-        mark_calls_lost(&engine).await?;
+        engine.join().await;
         let (reporter, reports) = mpsc::unbounded_channel();
         let together = ClockReading::now(engine.clock());
         let mut driver = Self {
@@ -100,7 +101,9 @@ impl Driver {
             next_turn: None,
             reserving: false,
             planned_at: None,
-            loading: Some(FROM_THE_START),
+            owned: Leases::NONE,
+            is_corrected: false,
+            loading: None,
             rereading: false,
             together,
             waking: None,
@@ -109,6 +112,7 @@ impl Driver {
             left: Vec::new(),
             mended_at: None,
         };
+        driver.heed_ownership().await?;
         driver.load_page().await?;
         Ok(driver)
     }
@@ -158,7 +162,8 @@ impl Driver {
                 "stopped with polls in flight: the next start polls their accounts again"
             );
         }
-        if let Err(error) = self.give_back().await {
+        let unmade = self.agenda.unmade(|_| true);
+        if let Err(error) = self.give_back(unmade).await {
             tracing::warn!(error = %error, "reserved polls that were not made count as made");
         }
     }
@@ -281,6 +286,10 @@ impl Driver {
             return;
         }
         self.resting_until = None;
+        if !self.engine.ownership().is_trusted() {
+            self.resting_until = Some(now + TICK);
+            return;
+        }
         self.reserve(now);
         while self.busy < self.engine.in_flight_max() {
             let Some(turn) = self.acquire_rate_permit(now) else { return };

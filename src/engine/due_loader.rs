@@ -11,9 +11,13 @@ use crate::{
         account::{AT_ONCE, Status, SuspendedBy},
         pace::Pace,
         policy::LOOK_EVERY_MAX,
+        tenure::lease::Lease,
         time::Time,
     },
-    store::{StoreError, write::accounts::Account},
+    store::{
+        StoreError,
+        write::{accounts::Account, wakeups::Heard},
+    },
 };
 
 /// How far ahead of the calendar a look can be that was made under it: clocks of machines differ by a little.
@@ -35,6 +39,7 @@ impl Driver {
             self.loading = Some(FROM_THE_START);
         }
         self.load_later = false;
+        self.heed_ownership().await?;
         self.take_wakeups(self.waking.unwrap_or(0)).await?;
         // After the accounts that were woken with it, before any of them is looked at.
         self.engine.reload_gates().await?;
@@ -115,7 +120,7 @@ impl Driver {
     /// The next page of accounts with something due; nothing when all are on the agenda.
     pub(super) async fn load_page(&mut self) -> Result<(), StoreError> {
         let Some(after) = self.loading else { return Ok(()) };
-        let page = self.engine.store().due_accounts(after, PAGE).await?;
+        let page = self.engine.store().due_accounts(after, PAGE, self.owned.shard_bits()).await?;
         self.loading = page.next;
         for account in page.accounts {
             if self.rereading || !self.agenda.holds(account.state.row) {
@@ -146,12 +151,13 @@ impl Driver {
     /// A page of wake-ups. Those of an account that is being polled are kept until the poll is over, and do not keep the
     /// next page from anybody.
     pub(super) async fn take_wakeups(&mut self, after: i64) -> Result<(), StoreError> {
-        let woken = self.engine.store().wakeups(after, PAGE).await?;
+        let woken = self.engine.store().wakeups(after, PAGE, self.heard()).await?;
         self.waking = None;
         let Some(last) = woken.last().map(|wakeup| wakeup.seq) else { return Ok(()) };
         let is_full = woken.len() == PAGE as usize;
-        let mut asked: HashMap<String, bool> = HashMap::new();
+        let (mut asked, mut seqs): (HashMap<String, bool>, HashMap<String, Vec<i64>>) = Default::default();
         for wakeup in woken {
+            seqs.entry(wakeup.account.clone()).or_default().push(wakeup.seq);
             *asked.entry(wakeup.account).or_default() |= wakeup.asked;
         }
         let now = self.engine.clock().now();
@@ -161,10 +167,12 @@ impl Driver {
             known.into_iter().partition(|account| !self.agenda.is_at_work(account.state.row));
         for account in kept {
             asked.remove(account.id.as_str());
+            seqs.remove(account.id.as_str());
         }
+        let seqs = seqs.into_values().flatten().collect();
         let mut taken: Vec<(String, bool)> = asked.iter().map(|(name, asked)| (name.clone(), *asked)).collect();
         taken.sort_unstable();
-        self.engine.store().take_wakeups(last, taken, now).await?;
+        self.engine.store().take_wakeups(seqs, taken, now).await?;
         for account in accounts {
             let is_asked = asked.get(account.id.as_str()).is_some_and(|asked| *asked);
             self.wake(account, is_asked, now);
@@ -188,8 +196,17 @@ impl Driver {
         }
     }
 
+    /// Whose wake-ups are heard: those of accounts that are worked on, and with the house those that are of none.
+    fn heard(&self) -> Heard {
+        let is_house = self.engine.ownership().open().contains(Lease::House);
+        Heard { shard_bits: self.owned.shard_bits(), strangers: is_house }
+    }
+
     fn put(&mut self, account: Account, due: Time) {
         let Account { id, state } = account;
+        if !self.owned.holds_row(state.row) {
+            return;
+        }
         // One that was looked at in the future was written down under another calendar: its time means nothing.
         let now = self.engine.clock().now();
         let is_from_elsewhere = state.read_at.is_some_and(|at| at > now + AHEAD_MAX);
@@ -229,7 +246,7 @@ mod tests {
             driver.load_on().await;
             pages += 1;
         }
-        let left = engine.store().wakeups(0, 1).await.unwrap();
+        let left = engine.store().wakeups(0, 1, Heard::ALL).await.unwrap();
         assert_eq!((pages, left), (3, vec![]), "the wake-ups of the import are worked off page by page, too");
 
         driver.loading = Some(FROM_THE_START);

@@ -1,5 +1,6 @@
 //! Which account is due when, in memory and on the monotonic clock, in a few dozen bytes per account.
 
+mod leaving;
 mod slot;
 
 use std::{
@@ -8,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+pub use self::leaving::Unmade;
 use self::slot::{Moment, NEVER, Phase, Slot};
 use crate::domain::{
     account::{AT_ONCE, AccountState},
@@ -83,15 +85,6 @@ pub struct Next {
     pub state: AccountState,
     /// How long its time has passed.
     pub late: Duration,
-}
-
-/// A poll that was written down and will not be made.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Unmade {
-    /// How the account stands, the look given back.
-    pub state: AccountState,
-    /// When the poll was due, on the stopwatch.
-    pub due: Duration,
 }
 
 impl DueQueue {
@@ -263,18 +256,6 @@ impl DueQueue {
                 wait(slot, &mut self.waiting, place, due);
             }
         }
-    }
-
-    /// Polls that were written down and are not begun: they will not be made.
-    pub fn unmade(&mut self) -> Vec<Unmade> {
-        let slots = self.slots.iter_mut().filter(|slot| slot.phase == Phase::Reserved);
-        slots
-            .map(|slot| {
-                slot.phase = Phase::Waiting;
-                let state = slot.state();
-                Unmade { state: AccountState { budget: state.budget.given_back(), ..state }, due: slot.due.into() }
-            })
-            .collect()
     }
 
     /// Whether an account of this class is due and written down.
@@ -541,8 +522,8 @@ mod tests {
             Prepared::Poll
         });
         agenda.reserved(&taken);
-        assert_eq!(agenda.unmade(), [Unmade { state: state(1), due: S(10) }]);
-        assert_eq!(agenda.unmade(), []);
+        assert_eq!(agenda.unmade(|_| true), [Unmade { state: state(1), due: S(10) }]);
+        assert_eq!(agenda.unmade(|_| true), []);
     }
 
     #[test]

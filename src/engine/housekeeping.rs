@@ -67,7 +67,7 @@ impl Engine {
             last = self.store().begin_drift(after, DRIFT_PAGE, now, spread).await?;
             self.reload.store(true, Ordering::Release);
         }
-        Ok(())
+        self.store().have_reread().await
     }
 
     /// Takes spent rows away, a bounded number at a time; finished requests too, `retention` after their end.

@@ -43,6 +43,7 @@ pub mod nudge;
 pub mod open_gate;
 pub mod operator;
 mod orphaned_calls;
+mod owned_shards;
 mod pacing;
 mod paging;
 mod permits;
@@ -74,8 +75,8 @@ use std::{
 pub use self::recent_polls::LATELY;
 use self::{
     clock_jump::ClockJumps, gates::Gates, in_force::InForce, large_listings::LargeListings,
-    latency_histogram::LatencyHistogram, pacing::Pacing, recent_polls::RecentPolls, record::Recorder,
-    refused_keys::RefusedKeys, whole_audit::WholeAudit, write_outage::WriteOutage,
+    latency_histogram::LatencyHistogram, pacing::Pacing, permits::SharedPermits, recent_polls::RecentPolls,
+    record::Recorder, refused_keys::RefusedKeys, whole_audit::WholeAudit, write_outage::WriteOutage,
 };
 use tokio::sync::watch;
 
@@ -111,6 +112,8 @@ pub struct Engine {
     has_new_policy: AtomicBool,
     gates: Gates,
     pacing: Pacing,
+    /// Permits of a share of all calls.
+    share: SharedPermits,
     meters: Meters,
     steps: ClockJumps,
     outage: WriteOutage,
@@ -210,6 +213,7 @@ impl Engine {
             has_new_policy: AtomicBool::new(false),
             gates,
             pacing,
+            share: SharedPermits::default(),
             meters,
             steps,
             outage,
@@ -321,7 +325,17 @@ impl Engine {
 
     /// Takes one of this second's turns; otherwise when the next one comes, on the stopwatch. Every call to `WeChat` has one.
     fn take_permit(&self) -> Result<(), Duration> {
-        self.in_force().permits.take()
+        match self.ownership().share() {
+            None => self.in_force().permits.take(),
+            Some(share) => self.share.take(share, self.limits(), self.clock().monotonic()),
+        }
+    }
+
+    /// Calls a second that are this daemon's.
+    fn per_second(&self) -> u32 {
+        let all = self.in_force().settings.per_second.get();
+        let share = self.ownership().share();
+        share.map_or(all, |share| u32::try_from(share.per_second_milli / 1_000).unwrap_or(u32::MAX).clamp(1, all))
     }
 
     /// Polls and calls that may be under way: no more than a few seconds of turns.
@@ -330,7 +344,9 @@ impl Engine {
         /// Seconds of turns: longer than most answers take.
         const TURNS_S: usize = 3;
         let live = self.in_force();
-        let turns = usize::try_from(live.settings.per_second.get()).unwrap_or(usize::MAX).saturating_mul(TURNS_S);
-        live.settings.in_flight.min(turns).max(1)
+        let turns = usize::try_from(self.per_second()).unwrap_or(usize::MAX).saturating_mul(TURNS_S);
+        let share =
+            self.ownership().share().map_or(usize::MAX, |share| usize::try_from(share.in_flight).unwrap_or(usize::MAX));
+        live.settings.in_flight.min(turns).min(share).max(1)
     }
 }

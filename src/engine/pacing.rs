@@ -12,6 +12,7 @@ use crate::{
         account::Status,
         capacity::{CapacityPlan, Census, Supply},
         pace::{Class, Stretch},
+        tenure::lease::{Lease, SHARDS},
         time::Time,
     },
     store::write::pace::PaceRow,
@@ -84,6 +85,10 @@ impl Driver {
                 "polling intervals stretched by this factor; `amplinkd plan` says what to change"
             );
         }
+        // One of several daemons writes down what holds for all.
+        if !self.engine.ownership().open().contains(Lease::House) {
+            return;
+        }
         let row = PaceRow::of(&plan, plan.stretch > STRAINED, now);
         // It is made anew in a minute.
         if let Err(error) = self.engine.store().set_pace(row).await {
@@ -111,6 +116,6 @@ impl Driver {
                 }
             }
         }
-        census
+        census.of_part(self.owned.shards(), u32::from(SHARDS))
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::Engine;
 use crate::{
-    domain::time::Time,
+    domain::{tenure::lease::Lease, time::Time},
     shutdown::Shutdown,
     store::{StoreError, write::daemon_mark::DaemonMark},
 };
@@ -45,6 +45,10 @@ impl Presence {
     }
 
     async fn renew(&self) {
+        // Of several daemons the one that tells people is who they look for; each has its row of `v_node`.
+        if !self.engine.ownership().open().contains(Lease::House) {
+            return;
+        }
         if let Err(error) = self.mark(None).await {
             tracing::debug!(event = "engine.presence.old", error = %error, "the mark stays old");
         }
@@ -53,6 +57,9 @@ impl Presence {
     /// Says that this daemon ended in good order.
     pub async fn end(self) {
         let now = self.engine.clock().now();
+        if !self.engine.ownership().open().contains(Lease::House) {
+            return;
+        }
         if let Err(error) = self.mark(Some(now)).await {
             tracing::warn!(
                 event = "engine.presence.end_unwritten",

@@ -256,7 +256,8 @@ impl Recorder {
             match self.try_observe(request, seen, more.clone()).await {
                 Ok(Observed { wrote: Wrote::LostEveryRace, .. }) => {}
                 Ok(Observed { request, .. }) => return request,
-                Err(StoreError::Closed) => return request.clone(),
+                // Whoever has taken over asks the list.
+                Err(StoreError::Closed | StoreError::Fenced) => return request.clone(),
                 // The row itself is at fault: it stays in initiating, and the list decides once it is mended.
                 Err(error) if error.is_of_one_row() && refused >= REFUSED_WRITES_MAX => {
                     tracing::error!(

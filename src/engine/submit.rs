@@ -10,6 +10,7 @@ use crate::{
         errcode::{Class, Refusal},
         observation::Observation,
         request::{Kind, Request},
+        tenure::lease::Lease,
     },
     store::{Record, StoreError, write::gates::Gate},
     wechat::{CallError, LinkOptions, Token, TokenError},
@@ -78,12 +79,20 @@ impl Engine {
         })
     }
 
-    /// Makes the call. Answers what was seen of it, what it came to, and what that means for gates, which is to be written
-    /// with it.
-    pub(super) async fn call(&self, intended: &Intended) -> (Observation, Called, Record) {
+    /// Makes the call, for as long as its account is this daemon's. Answers what was seen of it, what it came to, and what
+    /// that means for gates, which is to be written with it.
+    pub(super) async fn call(&self, intended: &Intended, lease: Lease) -> (Observation, Called, Record) {
         let Intended { request, token, asking } = intended;
-        Meters::count(&self.meters.calls);
-        let (seen, called) = observed(self.send(request, token).await);
+        let ownership = self.ownership();
+        let (seen, called) = if ownership.stands(lease) {
+            Meters::count(&self.meters.calls);
+            match ownership.while_it_stands(lease, self.send(request, token)).await {
+                Some(answer) => observed(answer),
+                None => (Observation::CallLost, Called::Lost),
+            }
+        } else {
+            (Observation::CallNotSent, Called::NotSent(Unsent::NotAllowed))
+        };
         let mut more = self.heed_call(request, asking, &called);
         if let Called::Refused(refusal) = &called
             && refusal.class() == Class::IpNotAllowed

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{
     Engine,
     drive::Driver,
-    due_queue::{Batching, Candidate, Prepared},
+    due_queue::{Batching, Candidate, Prepared, Unmade},
     poll::LISTING_API,
 };
 use crate::{
@@ -32,9 +32,7 @@ const TURNS_AHEAD_S: usize = 4;
 impl Engine {
     /// The next batch is begun while so many are still to be made that none of them waits for a disk.
     pub(super) fn batching(&self) -> Batching {
-        let turns = usize::try_from(self.in_force().settings.per_second.get())
-            .unwrap_or(usize::MAX)
-            .saturating_mul(TURNS_AHEAD_S);
+        let turns = usize::try_from(self.per_second()).unwrap_or(usize::MAX).saturating_mul(TURNS_AHEAD_S);
         let most = RESERVE_MAX.min(turns);
         let enough = self.in_flight_max().saturating_mul(SPARE_POLLS).min(most);
         Batching { begin_ahead: BEGIN_AHEAD, enough, most }
@@ -104,12 +102,10 @@ impl Driver {
     ///
     /// # Errors
     /// [`StoreError`]: they count as made.
-    pub(super) async fn give_back(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn give_back(&self, unmade: Vec<Unmade>) -> Result<(), StoreError> {
         let clock = self.engine.clock();
         let (calendar, stopwatch) = (clock.now(), clock.monotonic());
-        let rows: Vec<Reservation> = self
-            .agenda
-            .unmade()
+        let rows: Vec<Reservation> = unmade
             .into_iter()
             .map(|unmade| self.engine.reservation(&unmade.state, calendar + unmade.due.saturating_sub(stopwatch)))
             .collect();

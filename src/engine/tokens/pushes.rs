@@ -17,6 +17,7 @@ use crate::{
         authorizer::{AuthorizationEvent, ComponentRefusal, Life, made_by},
         backoff::Backoff,
         errcode::Refusal,
+        tenure::lease::Lease,
     },
     shutdown::Shutdown,
     store::{
@@ -170,6 +171,9 @@ impl TokenKeeper {
     /// # Errors
     /// [`StoreError`]: the rest is done next time.
     pub async fn tend_once(&self, shutdown: &Shutdown) -> Result<Tended, StoreError> {
+        if !self.0.store.ownership().open().contains(Lease::Tokens) {
+            return Ok(Tended::All);
+        }
         let pushes = self.0.tend_pushes(shutdown).await?;
         let sweep = self.0.sweep_if_needed().await?;
         let task = self.do_task(shutdown).await?;
