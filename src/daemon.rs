@@ -2,6 +2,7 @@
 //! database, signals and systemd are left to whoever starts it.
 
 mod controls;
+mod house;
 mod platform;
 mod reach;
 mod told;
@@ -12,12 +13,14 @@ use anyhow::Context;
 
 pub use self::{
     controls::{Beat, Controls, KeptTokens},
+    house::End,
     platform::{doors, platform, vault},
     reach::{simulated, wechat},
     told::{alerting, deadlines},
 };
 use self::{
     controls::{Replacement, beat},
+    house::House,
     reach::{client, token_source},
     told::{channels, heartbeat},
 };
@@ -266,7 +269,8 @@ impl Daemon {
     }
 
     /// Works until the end is asked for, behind these doors if it has any; finishes what is under way, and closes the
-    /// database: calls that bring tokens, too, whose answers may be the only ones that there will be.
+    /// database: calls that bring tokens, too, whose answers may be the only ones that there will be. Answers whether the daemon
+    /// should begin anew.
     ///
     /// # Errors
     /// The file is damaged, or the loop panicked.
@@ -275,9 +279,10 @@ impl Daemon {
         presence: Presence,
         (doors, api): (Option<Doors>, Option<Door>),
         shutdown: &Shutdown,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<End> {
         let Self { engine, driver, alerting, jobs, unwritable, damage, heartbeat, metrics: _, heard, controls: _ } =
             self;
+        let house = House::new(&engine);
         let Alerting { evaluator, deliver, resender } = alerting;
         let work = async {
             let ended = driver.spawn(shutdown.clone()).await;
@@ -286,14 +291,15 @@ impl Daemon {
             ended
         };
         let beat = beat(&engine, heartbeat, &heard, shutdown);
-        let tell = async {
+        let once_for_all = house.keep(shutdown, async |shutdown| {
             // What it still finds out is sent by the next process: it is written down.
             let (tell, resend) = (deliver.run(shutdown), resender.run(shutdown));
-            tokio::join!(evaluator.run(shutdown), tell, resend, unwritable.run(shutdown), beat)
-        };
+            tokio::join!(evaluator.run(shutdown), tell, resend, jobs.run(shutdown), engine.tend(shutdown));
+        });
+        let tell = async { tokio::join!(once_for_all, unwritable.run(shutdown), beat) };
         let keep = async {
             let checked = check(&engine, &damage, shutdown);
-            tokio::join!(checked, engine.keep_log(shutdown), engine.tend(shutdown), presence.run(shutdown)).0
+            tokio::join!(checked, engine.keep_log(shutdown), presence.run(shutdown), house.watch(shutdown)).0
         };
         let keeper = doors.as_ref().map(|doors| doors.keeper().clone());
         let doors = async {
@@ -306,14 +312,15 @@ impl Daemon {
                 api.run(shutdown).await;
             }
         };
-        let (ended, (), _, checked, (), ()) = tokio::join!(work, jobs.run(shutdown), tell, keep, doors, api);
+        let (ended, _, checked, (), ()) = tokio::join!(work, tell, keep, doors, api);
         if let Some(keeper) = keeper {
             keeper.finish().await;
         }
         drop(ended.context("the loop panicked, which is a defect of amplinkd")?);
         presence.end().await;
         engine.store().clone().close().await;
-        Ok(checked?)
+        checked?;
+        Ok(house.end())
     }
 }
 

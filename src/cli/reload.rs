@@ -86,6 +86,7 @@ impl Reload {
             tracing::warn!(event = "config.filter", error = %error, "the log filter is unchanged");
         }
         parts.put_in_force(&self.controls, tokens).await;
+        self.controls.ownership().go_by(new.common_hash());
         self.in_force = new;
         self.told.send_replace(Arc::new(self.in_force.config.clone()));
     }

@@ -1,7 +1,7 @@
 //! `amplinkd run`: the daemon in the foreground. It listens for signals and reports to systemd; everything else is in
 //! [`crate::daemon`].
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{io, os::unix::process::CommandExt, path::Path, process::Command, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use sd_notify::NotifyState;
@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     clock::{SharedClock, SystemClock},
-    config::{Config, proxy_variables},
-    daemon::{self, Daemon, Parts},
+    config::{Config, Loaded, proxy_variables},
+    daemon::{self, Daemon, End, Parts},
     engine::{Engine, Readings, STANDSTILL, presence::Presence},
     http::{api::Door, doors::Doors, web},
     shutdown::Shutdown,
@@ -52,7 +52,7 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     systemd::keep_memory_to_itself();
 
     let (in_force, configs) = watch::channel(Arc::new(config.clone()));
-    let Some(started) = systemd::patiently(&shutdown, Box::pin(start(config, configs, &shutdown))).await else {
+    let Some(started) = systemd::patiently(&shutdown, Box::pin(start(&loaded, configs, &shutdown))).await else {
         tracing::info!("stopped before it was ready");
         return Ok(());
     };
@@ -73,7 +73,18 @@ pub async fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let (ran, (), ()) = tokio::join!(ran, watched, reload.run(hangups, &shutdown));
     traces.finish().await;
     tracing::info!(event = "daemon.ended", readings = ?engine.readings(), "stopped");
-    ran
+    match ran? {
+        End::Stopped => Ok(()),
+        End::Anew => Err(begin_anew()).context("cannot begin anew"),
+    }
+}
+
+/// Begins anew as the same process, so that nothing is left of what it believed; whoever watches it sees no end.
+fn begin_anew() -> io::Error {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_else(|| "amplinkd".into());
+    // The program that runs, also when another one has taken its name.
+    Command::new("/proc/self/exe").arg0(name).args(arguments).exec()
 }
 
 /// A daemon that is ready.
@@ -86,12 +97,14 @@ struct Started {
 
 /// Opens the database, brings it up to date, takes up where the last process ended. The daemon's mark comes last: who reads it
 /// knows that the daemon is ready.
-async fn start(config: &Config, configs: watch::Receiver<Arc<Config>>, shutdown: &Shutdown) -> anyhow::Result<Started> {
+async fn start(loaded: &Loaded, configs: watch::Receiver<Arc<Config>>, shutdown: &Shutdown) -> anyhow::Result<Started> {
+    let config = &loaded.config;
     let clock: SharedClock = Arc::new(SystemClock::new());
     let fitted = open_files::fitted(config);
     let mut parts = Parts::from_config(&fitted, Arc::clone(&clock))?;
     let location = config.database.location.clone();
     let store = open(&location, Role::Daemon).await?;
+    store.ownership().go_by(loaded.common_hash());
     let doors = daemon::doors(config, &mut parts, &store, &clock).await?;
     let daemon = Daemon::open(store, parts).await?;
     let doors = doors.map(|doors| doors.counting_refused_keys(daemon.engine.refused_keys()));

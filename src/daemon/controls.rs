@@ -18,6 +18,7 @@ use crate::{
     notify::heartbeat::HeartbeatClient,
     schedule::Calendar,
     shutdown::Shutdown,
+    store::ownership::Ownership,
     wechat::Wechat,
 };
 
@@ -61,6 +62,12 @@ pub struct Controls {
 }
 
 impl Controls {
+    /// What the daemon may work on.
+    #[must_use]
+    pub fn ownership(&self) -> Ownership {
+        self.engine.ownership()
+    }
+
     /// With the doors of a daemon that is the platform itself.
     #[must_use]
     pub fn of_doors(self, doors: Option<DoorsControl>) -> Self {
@@ -82,6 +89,7 @@ impl Controls {
         };
         let meters = Arc::clone(running.meters());
         self.engine.reconfigure(new.engine, wechat.counting(Arc::clone(&meters)));
+        self.engine.ownership().allow(self.engine.limits());
         self.engine.recorder().audit_by(new.deadlines);
         self.audience.set(&new.alerting.subscriptions, outlets.clone());
         // In this order: when what waits for a channel that is gone is given up, nothing is queued for it any more.

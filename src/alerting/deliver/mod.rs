@@ -120,6 +120,10 @@ impl Deliver {
     /// Sends until the end is asked for, then lets what is under way finish.
     pub async fn run(mut self, shutdown: &Shutdown) {
         let mut running = Lines::new(shutdown.clone());
+        if let Some(configured) = self.changes.begin() {
+            self.seats = seats((&self.store, &self.clock, &self.channels), &mut self.addresses, configured);
+            self.channels.keep(self.names().into_iter());
+        }
         let (names, first) = (self.names(), std::mem::take(&mut self.seats));
         self.give_up_others(&names).await;
         for seat in first {

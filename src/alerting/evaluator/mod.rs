@@ -34,6 +34,7 @@ use crate::{
     domain::{
         alert_rules::{AlertPolicy, LearnedThreshold, QuietHours, Rule, Subject, learned, of_request},
         event::{EventType, to_json},
+        tenure::lease::Lease,
         time::Time,
     },
     engine::Engine,
@@ -164,8 +165,13 @@ impl AlertEvaluator {
             changes: Changes::default(),
             meters: Arc::default(),
         };
-        watch.learn().await?;
-        watch.seq = watch.resume().await?;
+        // Without the house that is done once it is there: another daemon's rules are in force until then.
+        watch.has_new_rules = true;
+        if watch.engine.ownership().open().contains(Lease::House) {
+            watch.learn().await?;
+            watch.seq = watch.resume().await?;
+            watch.has_new_rules = false;
+        }
         Ok(watch)
     }
 
@@ -237,7 +243,7 @@ impl AlertEvaluator {
             self.has_new_rules = true;
         }
         if self.has_new_rules {
-            self.resume().await?;
+            self.seq = self.resume().await?;
             self.has_new_rules = false;
         }
         while self.take_news().await? {}
