@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use sha2::{Digest as _, Sha256};
 use toml::de::{DeTable, DeValue};
 
 use super::{
@@ -31,8 +32,9 @@ const OF_PLATFORM_AT_START: [&str; 6] = [
     "token_service.behind_proxy",
 ];
 
-/// Sections that are read once, at the start: listeners are bound then, and whoever listens to spans stays.
-const SECTIONS_AT_START: [&str; 3] = ["http.", "metrics.", "telemetry."];
+/// Sections that are read once, at the start: a daemon has one name, listeners are bound then, and whoever listens to spans
+/// stays.
+const SECTIONS_AT_START: [&str; 4] = ["cluster.", "http.", "metrics.", "telemetry."];
 
 /// Sections that mean something to a daemon that keeps the platform's tokens.
 const OF_PLATFORM: [&str; 4] = ["component.", "callback.", "secrets.", "token_service."];
@@ -184,6 +186,26 @@ impl Loaded {
 fn component(ours: Component, mut new: Component) -> Component {
     new.callback.listen = ours.callback.listen;
     Component { appid: ours.appid, key: ours.key, previous_keys: ours.previous_keys, ..new }
+}
+
+/// Keys of one daemon alone, or that hold secrets of the way to the database.
+const OF_ONE_DAEMON: [&str; 7] =
+    ["database.", "cluster.node", "cluster.state", "log.", "telemetry.", "http.backup_dir", "http.proxy"];
+
+impl Loaded {
+    /// What the configuration comes to, for daemons of one database to compare: all keys but those of one daemon alone, and of
+    /// secrets whether they are set.
+    #[must_use]
+    pub fn common_hash(&self) -> String {
+        let is_common = |setting: &&Setting| {
+            !setting.key.ends_with(".listen") && !OF_ONE_DAEMON.iter().any(|own| setting.key.starts_with(own))
+        };
+        let mut hasher = Sha256::new();
+        for Setting { key, value, .. } in self.settings.iter().filter(is_common) {
+            hasher.update(format!("{key}={value}\n"));
+        }
+        hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 #[cfg(test)]

@@ -57,6 +57,7 @@ pub(super) fn list(written: &RawConfig, folder: &Path, origin_of: impl Fn(&str) 
 fn values(written: &RawConfig, folder: &Path) -> Vec<(&'static str, String)> {
     let RawConfig {
         database,
+        cluster,
         wechat,
         tokens,
         component,
@@ -86,6 +87,7 @@ fn values(written: &RawConfig, folder: &Path) -> Vec<(&'static str, String)> {
         format!("{{ {until}every = \"{}\" }}", duration_text(step.every))
     });
     let mut all = database.shown(folder).to_vec();
+    all.extend(cluster.shown());
     all.extend(wechat_values(wechat));
     all.extend(tokens_values(tokens));
     all.extend(component_values(component, callback, secrets, token_service));

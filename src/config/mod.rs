@@ -10,6 +10,7 @@
 mod alerts;
 mod changes;
 mod channels;
+mod cluster;
 mod component;
 mod database;
 mod digest;
@@ -185,6 +186,7 @@ impl Default for Schedule {
 #[serde(default, deny_unknown_fields)]
 struct RawConfig {
     database: database::RawDatabase,
+    cluster: cluster::RawCluster,
     wechat: wechat_api::RawWechat,
     tokens: tokens::RawTokens,
     component: component::RawComponent,
@@ -237,6 +239,7 @@ impl RawConfig {
     fn resolve(self, folder: &Path, secrets: Secrets, tokens_secrets: Secrets) -> Result<Config, InvalidKey> {
         let Self {
             database,
+            cluster,
             wechat,
             tokens,
             component,
@@ -260,9 +263,12 @@ impl RawConfig {
             value::staircase(&polling.steps).map_err(|wrong| InvalidKey { key: "polling.steps".to_owned(), wrong })?;
         let alerts = alerts.resolve(folder, secrets)?;
         digest.check(&alerts.channels)?;
+        let wechat = wechat.resolve(folder, tokens_secrets)?;
+        let Database { location } = database.resolve(folder)?;
+        let location = cluster.join(folder, location, policy.appear_within, wechat.timeout)?;
         component::apart(Config {
-            database: database.resolve(folder)?,
-            wechat: wechat.resolve(folder, tokens_secrets)?,
+            database: Database { location },
+            wechat,
             component: tokens
                 .is_component()
                 .then(|| component.resolve(callback, &keys, folder, tokens_secrets))
