@@ -23,6 +23,7 @@ pub mod import;
 pub mod man;
 pub mod many;
 pub mod named;
+pub mod node;
 mod open_files;
 pub mod output;
 mod pages;
@@ -146,6 +147,9 @@ pub enum Command {
     /// List quotas and blocks that hold calls back; open one
     #[command(subcommand)]
     Gate(gate::Command),
+    /// List the daemons that share a PostgreSQL database; drain one
+    #[command(subcommand)]
+    Node(node::Command),
     /// List, acknowledge, snooze and resolve alerts
     #[command(subcommand)]
     Alert(alert::Command),
@@ -282,6 +286,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Program(command) => program::run(&context, command).await,
         Command::Conflict(command) => conflict::run(&context, command).await,
         Command::Gate(command) => gate::run(&context, command).await,
+        Command::Node(command) => node::run(&context, command).await,
         Command::Alert(command) => alert::run(&context, command).await,
         Command::Channel(command) => channel::run(&context, command).await,
         Command::Heartbeat(command) => heartbeat::run(&context, command).await,

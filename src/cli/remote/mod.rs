@@ -33,6 +33,7 @@ pub(super) fn local_name(command: &Command) -> Option<&'static str> {
         Command::Authorizer(authorizer::Command::Sync) => Some("authorizer sync"),
         Command::Authorizer(authorizer::Command::Refresh { .. }) => Some("authorizer refresh"),
         Command::Gate(gate::Command::Open(_)) => Some("gate open"),
+        Command::Node(_) => Some("node"),
         Command::Heartbeat(_) => Some("heartbeat"),
         Command::Db(_) => Some("db"),
         Command::Secrets(_) => Some("secrets"),
@@ -116,6 +117,7 @@ pub(super) async fn run(context: &Context, place: Place, command: Command) -> an
         Command::Demo(_)
         | Command::Run(_)
         | Command::Gate(gate::Command::Open(_))
+        | Command::Node(_)
         | Command::Heartbeat(_)
         | Command::Db(_)
         | Command::Secrets(_)
