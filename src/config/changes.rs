@@ -204,7 +204,9 @@ impl Loaded {
         for Setting { key, value, .. } in self.settings.iter().filter(is_common) {
             hasher.update(format!("{key}={value}\n"));
         }
-        hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        let digest = hasher.finalize();
+        let first: [u8; 8] = std::array::from_fn(|at| digest[at]);
+        format!("{:016x}", u64::from_be_bytes(first))
     }
 }
 

@@ -63,8 +63,6 @@ pub struct Driver {
     pub(super) planned_at: Option<Duration>,
     /// Shards of accounts that are worked on.
     pub(super) owned: Leases,
-    /// Times that no rule allows were corrected.
-    pub(super) is_corrected: bool,
     /// Where the start has come to, in (due, row) order; `None` when everything is on the agenda.
     pub(super) loading: Option<(i64, i64)>,
     /// Whether what is read moves accounts that are on the agenda, too.
@@ -102,7 +100,6 @@ impl Driver {
             reserving: false,
             planned_at: None,
             owned: Leases::NONE,
-            is_corrected: false,
             loading: None,
             rereading: false,
             together,

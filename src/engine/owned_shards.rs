@@ -66,9 +66,8 @@ impl Driver {
         }
         if open.contains(Lease::House) {
             reconcile(&self.engine).await?;
-            if !self.is_corrected {
+            if self.owned.is_empty() {
                 self.engine.correct_times().await?;
-                self.is_corrected = true;
             }
         } else if self.engine.store().copied().await?.is_some() {
             // Whoever has the house treats it first.

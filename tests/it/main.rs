@@ -4,6 +4,7 @@
 
 mod bytes;
 mod cli;
+mod cluster;
 mod config;
 mod config_docs;
 mod database_docs;

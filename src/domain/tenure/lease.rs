@@ -23,7 +23,7 @@ impl Shard {
     /// The shard of the account in this row. Neighbours are in different shards, so that a few accounts spread, too.
     #[must_use]
     pub const fn of_row(row: i64) -> Self {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies between 0 and 63")]
+        #[expect(clippy::cast_possible_truncation, reason = "it lies between 0 and 63")]
         Self(row.rem_euclid(SHARDS as i64) as u8)
     }
 

@@ -69,7 +69,7 @@ struct MemberRow(Member);
 impl FromRow<'_, PgRow> for MemberRow {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         use sqlx::Row as _;
-        let count = |column: &str| row.try_get::<i64, _>(column).map(|count| count.unsigned_abs());
+        let count = |column: &str| row.try_get(column).map(i64::unsigned_abs);
         let calls = |rate: &str, flight: &str| {
             Ok::<_, sqlx::Error>(Calls { per_second_milli: count(rate)?, in_flight: count(flight)? })
         };

@@ -36,15 +36,15 @@ async fn a_proxy_that_finds_no_daemon_is_told_from_a_daemon() {
     browser.go("/alerts").await;
     browser.sees("tbody tr").await;
     house.daemon.take().unwrap().kill();
-    let (asked, counted) = (Arc::new(AtomicU64::new(0)), Ordering::Relaxed);
-    let counter = Arc::clone(&asked);
+    let asked = Arc::new(AtomicU64::new(0));
+    let tally = Arc::clone(&asked);
     let bad_gateway = axum::Router::new().fallback(move || async move {
-        counter.fetch_add(1, counted);
+        tally.fetch_add(1, Ordering::Relaxed);
         StatusCode::BAD_GATEWAY
     });
     let proxy = TcpListener::bind(("127.0.0.1", house.port)).await.unwrap();
     let answers = tokio::spawn(axum::serve(proxy, bad_gateway).into_future());
-    browser.until(async || asked.load(counted) > 1).await;
+    browser.until(async || asked.load(Ordering::Relaxed) > 1).await;
     browser.until(async || browser.script("return !document.getElementById('away').hidden").await == true).await;
     browser.sees("tbody tr").await;
     answers.abort();
