@@ -203,7 +203,7 @@ CREATE TABLE schema (
     version BIGINT NOT NULL
 );
 
-INSERT INTO schema (one, version) VALUES (1, 21);
+INSERT INTO schema (one, version) VALUES (1, 22);
 
 -- The daemons that work here, one row for each start. One that is fenced writes nothing any more: its transactions begin with
 -- a look at its row, which they hold, so that nobody fences it in the middle of one.
@@ -942,6 +942,20 @@ CREATE TABLE token_task (
 );
 
 CREATE INDEX token_task_open ON token_task (id) WHERE done_at IS NULL;
+
+-- Where everything of a database went, and where it came from (`db move`).
+CREATE TABLE move (
+    -- 'out': of what is here to another database; from its beginning on nothing is written here any more. 'in': of another
+    -- database's rows to here; until it is done nobody works with them.
+    way      TEXT COLLATE "C" NOT NULL PRIMARY KEY CHECK (way IN ('out', 'in')),
+    -- The same on both sides.
+    id       TEXT COLLATE "C" NOT NULL,
+    -- Where the other database is, without its password.
+    other    TEXT COLLATE "C" NOT NULL,
+    begun_at BIGINT           NOT NULL,
+    -- NULL: it is under way.
+    done_at  BIGINT
+);
 
 
 -- The public interface. Columns are only ever added. Times are RFC 3339 texts in UTC with milliseconds; yes is 1, no is 0.

@@ -112,10 +112,10 @@ impl Context {
         let config = self.config()?;
         let location = config.database.location.clone();
         let store = match database {
-            Database::MadeIfMissing => open(&location, Role::Tool).await?,
+            Database::MadeIfMissing => open_to_change(&location).await?,
             Database::Existing => {
                 must_exist(&location)?;
-                open(&location, Role::Tool).await?
+                open_to_change(&location).await?
             }
             Database::Viewed => {
                 must_exist(&location)?;
@@ -264,6 +264,16 @@ pub async fn open(location: &Location, role: Role) -> Result<Store, OpenError> {
         bar.get_or_init(|| progress(total, "migrating the database")).set_position(done);
     };
     Store::open_telling(location, role, &tell).await
+}
+
+/// Opens a database for a command that changes it.
+async fn open_to_change(location: &Location) -> anyhow::Result<Store> {
+    let store = open(location, Role::Tool).await?;
+    if let Err(elsewhere) = store.check_not_moved().await {
+        store.close().await;
+        return Err(elsewhere.into());
+    }
+    Ok(store)
 }
 
 /// Opens a database for a command that only reads it ([`Context::with_view`]).

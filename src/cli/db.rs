@@ -1,7 +1,7 @@
-//! `amplinkd db`: back up, restore, verify and prune the database. No file is ever overwritten.
+//! `amplinkd db`: back up, restore, move, verify and prune the database. No file is ever overwritten.
 
+mod move_all;
 mod prune;
-
 mod restore;
 
 use std::{
@@ -46,6 +46,8 @@ It takes a snapshot of the database while the daemon runs, checks the backup as 
     },
     /// Restore a backup; nobody is invited twice because of it
     Restore(restore::Restore),
+    /// Move everything to another database, file or server; the daemon is stopped meanwhile
+    Move(move_all::Move),
     /// Delete finished requests that are older than `[retention] finished`
     Prune(prune::Prune),
     /// Verify the whole file and replay every request's history; exit code 3 if anything is wrong
@@ -73,11 +75,12 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStat
     match &command {
         // Where nothing is, a copy can be put all the same.
         Command::Restore(_) => {}
-        Command::Backup { .. } | Command::Prune(_) | Command::Verify => must_exist(&location)?,
+        Command::Backup { .. } | Command::Move(_) | Command::Prune(_) | Command::Verify => must_exist(&location)?,
     }
     match command {
         Command::Backup { file } => backup(context, &location, &file).await,
         Command::Restore(restore) => restore::run(context, &location, restore).await,
+        Command::Move(command) => move_all::run(context, &location, command).await,
         Command::Prune(prune) => prune::run(context, prune).await,
         Command::Verify => verify(context, &location).await,
     }

@@ -64,6 +64,25 @@ fn url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Error> {
     }
 }
 
+/// Where a database is, by a URL that is no part of a configuration; a relative path is taken from the current folder.
+///
+/// # Errors
+/// What is wrong with it; it quotes nothing of it.
+pub fn database_of(url: &SecretString) -> Result<Location, String> {
+    match parse(url.expose_secret())? {
+        Url::File(path) => Ok(Location::file(path, MODE)),
+        Url::Server(url) => ServerAddress::of(&[url]).map(Location::Server),
+    }
+}
+
+/// The same, by a file that holds the URL.
+///
+/// # Errors
+/// What is wrong with the file or the URL.
+pub fn database_in_file(path: &Path) -> Result<Location, String> {
+    secret::read(path).and_then(|url| database_of(&url)).map_err(|wrong| format!("{}: {wrong}", path.display()))
+}
+
 fn parse(text: &str) -> Result<Url, String> {
     if ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
         let url = SecretString::from(text);

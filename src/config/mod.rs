@@ -47,7 +47,7 @@ pub use self::{
     changes::{Changes, needs_restart},
     channels::{ChannelConfig, EventClass},
     component::{Callback, Caller, Component, Listen, TokenService},
-    database::Database,
+    database::{Database, database_in_file, database_of},
     digest::{Digest, Nudge, Route},
     effective::{Origin, Setting, keys},
     error::ConfigError,

@@ -53,6 +53,9 @@ pub enum StoreError {
     /// Another daemon has taken over.
     #[error("this daemon was silent for too long and another one works in its place: nothing more is written here")]
     Fenced,
+    /// Everything of the database is elsewhere, or on its way there.
+    #[error("the database was moved to {0}, or is being moved there: nothing more is written here")]
+    Moved(Arc<str>),
     /// The store was closed.
     #[error("the database is closed")]
     Closed,

@@ -13,6 +13,8 @@ mod executor;
 pub mod file;
 mod health;
 pub mod meters;
+mod moved;
+pub mod moving;
 pub mod ownership;
 mod place;
 pub mod read;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use serde::Serialize;
 
 use super::the_file;
@@ -14,6 +15,7 @@ use crate::{
     store::{
         Location, check_encoding,
         file::{backup::Salvaged, restore::Ready},
+        moving,
     },
 };
 
@@ -70,6 +72,13 @@ pub(super) async fn run(context: &Context, location: &Location, restore: Restore
     let (path, mode) = the_file(location, "db restore")?;
     check_encoding(path)?;
     check_encoding(&restore.file)?;
+    // What cannot be read is nobody's source any more.
+    if let Ok(Some(other)) = moving::moved_to(path).await {
+        bail!(
+            "{location} was moved to {other}, or is being moved there, and a copy in its place would be driven beside it: restore \
+             there, or put this file away first"
+        );
+    }
     let clock = SystemClock::new();
     let ready = Ready::make((path, mode), &restore.file, clock.now()).await?;
     let mut restored = told(location, &restore, &ready);

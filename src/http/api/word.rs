@@ -149,9 +149,11 @@ impl Word {
     pub const fn of_store(error: &StoreError) -> Self {
         match error {
             StoreError::Busy(_) | StoreError::ImportGone => Self::Busy,
-            StoreError::Full(_) | StoreError::Broken(_) | StoreError::Corrupt(_) | StoreError::Fenced => {
-                Self::Unwritable
-            }
+            StoreError::Full(_)
+            | StoreError::Broken(_)
+            | StoreError::Corrupt(_)
+            | StoreError::Fenced
+            | StoreError::Moved(_) => Self::Unwritable,
             StoreError::KeyTaken { .. } => Self::KeyTaken,
             StoreError::Row(_) | StoreError::Mistyped(_) | StoreError::Refused(_) => Self::Defect,
             StoreError::Closed => Self::Ending,

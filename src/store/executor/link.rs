@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 use super::{Db, Piece};
 use crate::store::{
     StoreError,
+    moved::MOVED,
     server::{connect::Way as ServerWay, session::Session},
 };
 
@@ -80,6 +81,10 @@ impl Link {
         match self {
             Self::File(connection) => {
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let moved = Db::Sqlite(&transaction).first(MOVED, (), |row| row.get::<String>(0))?;
+                if let Some(other) = moved {
+                    return Err(StoreError::Moved(other.into()));
+                }
                 for piece in pieces {
                     piece.run(Db::Sqlite(&transaction))?;
                 }

@@ -6,7 +6,7 @@ use super::{
     sidecar::Planted,
     whose::{unreadable, whose},
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, moved::Elsewhere};
 
 /// Why it was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -187,6 +187,9 @@ pub enum OpenError {
         /// Its schema's version.
         version: i64,
     },
+    /// It was moved, or is being moved ([`crate::store::moving`]).
+    #[error(transparent)]
+    Moved(#[from] Elsewhere),
     /// The database would not work.
     #[error("cannot open the database {}: {source}{}", path.display(), whose(path))]
     Store {

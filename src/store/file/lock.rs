@@ -33,23 +33,26 @@ const TRIES_OF_NEW: u32 = 250;
 
 /// What the lock is held for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(in crate::store) enum Purpose {
     /// To drive the database: until that process ends.
     Drive,
     /// To bring it up to date: for a moment.
     Migrate,
     /// To put a copy in its place: for as long as a person thinks about it.
     Replace,
+    /// To move everything to another database, or from there.
+    Move,
 }
 
 impl Purpose {
-    const ALL: [Self; 3] = [Self::Drive, Self::Migrate, Self::Replace];
+    const ALL: [Self; 4] = [Self::Drive, Self::Migrate, Self::Replace, Self::Move];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Drive => "drive",
             Self::Migrate => "migrate",
             Self::Replace => "replace",
+            Self::Move => "move",
         }
     }
 }

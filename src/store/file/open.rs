@@ -1,10 +1,10 @@
 //! Opens a database: created with its mode, migrated, checked, locked.
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
     time::Duration,
@@ -34,10 +34,11 @@ use crate::store::{
     executor::{Executor, FileWay, Turn, Way},
     health::Health,
     meters::CommitMeters,
+    moved,
     place::{Hold, Place},
     read::illegal_rows::Scan,
     skipped_accounts::SkippedAccounts,
-    sql::Pool,
+    sql::{Pool, Tx},
     write::writer::{self, Link, Writer},
 };
 
@@ -87,30 +88,16 @@ impl Store {
     }
 
     async fn open_file(path: &Path, mode: u32, role: Role, tell: Tell<'_>) -> Result<Self, OpenError> {
-        let failed = |source: sqlx::Error| OpenError::Store { path: path.to_owned(), source: source.into() };
-        let unusable = |source| OpenError::File { path: path.to_owned(), source };
-        resolved(path)?;
-        create(path, mode).map_err(unusable)?;
-        // Of all names that lead to the file, one: the lock stands beside it.
-        let path = &path.canonicalize().map_err(unusable)?;
-        check_writable(path).map_err(unusable)?;
-        sidecar::check_neighbours(path)?;
-        if path.metadata().map_err(unusable)?.nlink() > 1 {
-            return Err(OpenError::TwoNames(path.clone()));
-        }
-        whose::check(path).map_err(unusable)?;
-        let lock = if role == Role::Daemon { Some(Arc::new(lock_soon(path, Purpose::Drive).await?)) } else { None };
-
-        let options = options(path, role);
-        let mut connection = connect_soon(&options).await.map_err(failed)?;
-        check_library(&mut connection).await.map_err(failed)??;
+        let purpose = if role == Role::Daemon { Some(Purpose::Drive) } else { None };
+        let Opened { path, lock, options, mut connection } = opened((path, mode), purpose, tell).await?;
+        let path = &path;
+        let unusable = |source| OpenError::File { path: path.clone(), source };
+        let (tx, place) = (&mut Tx::Sqlite(&mut connection), &path.display());
         match role {
-            Role::Daemon => {
-                migrate(&mut connection, path, tell).await?;
-                shrink(&mut connection).await;
-            }
-            Role::Tool => migrate_alone(&mut connection, path, tell).await?,
+            Role::Daemon => moved::check_in_use(tx, place).await,
+            Role::Tool => moved::check_whole(tx, place).await,
         }
+        .map_err(|source| OpenError::Store { path: path.clone(), source })??;
         let is_unchecked = role == Role::Daemon && !check::is_first(path);
         if role == Role::Daemon && !is_unchecked {
             check::first(path).await?;
@@ -143,7 +130,7 @@ impl Store {
                 Arc::clone(&meters),
             ),
             meters,
-            hold: lock.map(|file| Hold::Lock { _file: file }),
+            hold: lock.map(|file| Hold::Lock { _file: Arc::new(file) }),
             place: Place::File(place),
             is_unchecked,
             frozen: None,
@@ -152,6 +139,51 @@ impl Store {
             scan: Scan::default(),
         })
     }
+}
+
+/// A file that is ready to be worked with.
+pub(in crate::store) struct Opened {
+    /// Of all names that lead to it, one.
+    pub(in crate::store) path: PathBuf,
+    /// Held for whoever works on it alone.
+    pub(in crate::store) lock: Option<File>,
+    options: SqliteConnectOptions,
+    pub(in crate::store) connection: SqliteConnection,
+}
+
+/// Makes the file where it is missing, takes its lock for a `purpose`, connects and brings it up to date.
+pub(in crate::store) async fn opened(
+    (path, mode): (&Path, u32),
+    purpose: Option<Purpose>,
+    tell: Tell<'_>,
+) -> Result<Opened, OpenError> {
+    let failed = |source: sqlx::Error| OpenError::Store { path: path.to_owned(), source: source.into() };
+    let unusable = |source| OpenError::File { path: path.to_owned(), source };
+    resolved(path)?;
+    create(path, mode).map_err(unusable)?;
+    // Of all names that lead to the file, one: the lock stands beside it.
+    let path = path.canonicalize().map_err(unusable)?;
+    check_writable(&path).map_err(unusable)?;
+    sidecar::check_neighbours(&path)?;
+    if path.metadata().map_err(unusable)?.nlink() > 1 {
+        return Err(OpenError::TwoNames(path));
+    }
+    whose::check(&path).map_err(unusable)?;
+    let lock = match purpose {
+        Some(purpose) => Some(lock_soon(&path, purpose).await?),
+        None => None,
+    };
+    let options = options(&path, if purpose == Some(Purpose::Drive) { Role::Daemon } else { Role::Tool });
+    let mut connection = connect_soon(&options).await.map_err(failed)?;
+    check_library(&mut connection).await.map_err(failed)??;
+    match purpose {
+        Some(_) => {
+            migrate(&mut connection, &path, tell).await?;
+            shrink(&mut connection).await;
+        }
+        None => migrate_alone(&mut connection, &path, tell).await?,
+    }
+    Ok(Opened { path, lock, options, connection })
 }
 
 /// How a connection that writes is made.

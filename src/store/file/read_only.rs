@@ -20,10 +20,11 @@ use crate::store::{
     executor::{Executor, FileWay, Turn, Way},
     health::Health,
     meters::CommitMeters,
+    moved,
     place::Place,
     read::illegal_rows::Scan,
     skipped_accounts::SkippedAccounts,
-    sql::Pool,
+    sql::{Pool, Tx},
     write::writer::{self, Link, Writer},
 };
 
@@ -65,6 +66,9 @@ impl Store {
             }
             version => return Err(OpenError::Outdated { path: path.to_owned(), version }),
         }
+        moved::check_whole(&mut Tx::Sqlite(&mut connection), &path.display())
+            .await
+            .map_err(|source| OpenError::Store { path: path.to_owned(), source })??;
         let readers =
             Pool::Sqlite(SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options.clone()));
         let place = FileIdentity::of(path).map_err(|source| unreadable(path, source))?;

@@ -8,7 +8,7 @@ use super::location::lone_reader;
 use crate::store::{OpenError, StoreError};
 
 /// The `user_version` that the last migration leaves behind.
-pub const SCHEMA: i64 = 21;
+pub const SCHEMA: i64 = 22;
 
 pub(super) async fn schema(connection: &mut SqliteConnection, path: &Path) -> Result<i64, OpenError> {
     let failed = |source: sqlx::Error| unmigrated(MigrateError::Execute(source), path);

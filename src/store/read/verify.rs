@@ -113,6 +113,17 @@ impl Store {
     }
 }
 
+/// Replays the history of every request against its state, where nobody writes meanwhile; at most `limit` findings.
+pub(in crate::store) async fn replay_all(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<Damage>, StoreError> {
+    let (mut found, mut after) = (Vec::new(), String::new());
+    while found.len() < limit {
+        let Some(last) = replay_page(tx, &after, &mut found).await? else { break };
+        after = last;
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
 async fn structure(connection: &mut SqliteConnection) -> Result<Vec<Damage>, StoreError> {
     let report: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut *connection).await?;
     let broken = report.into_iter().filter(|line| line != "ok");

@@ -17,9 +17,11 @@ use crate::store::{
     file::wal::Log,
     health::Health,
     meters::CommitMeters,
+    moved,
     place::{Hold, Place},
     read::illegal_rows::Scan,
     skipped_accounts::SkippedAccounts,
+    sql::Tx,
     write::writer::{self, Link, Writer},
 };
 
@@ -47,6 +49,16 @@ impl Store {
             Role::Daemon => Some(Node::begin(&mut connection, address).await?),
             Role::Tool => None,
         };
+        // After it is there: whoever moves the database looks for daemons and marks it in one step.
+        let tx = &mut Tx::Postgres(&mut connection);
+        let elsewhere = match role {
+            Role::Daemon => moved::check_in_use(tx, address).await,
+            Role::Tool => moved::check_whole(tx, address).await,
+        };
+        if let (Err(_) | Ok(Err(_)), Some(node)) = (&elsewhere, &node) {
+            node.end().await;
+        }
+        elsewhere.map_err(failed)??;
         Self::at_server(address, (connection, place), node).map_err(failed)
     }
 
@@ -57,7 +69,10 @@ impl Store {
         check_server(&mut connection, address).await?;
         let address_shown = address.to_string();
         match schema::version(&mut connection).await.map_err(failed)? {
-            SCHEMA => Self::at_server(address, (connection, place), None).map_err(failed),
+            SCHEMA => {
+                moved::check_whole(&mut Tx::Postgres(&mut connection), address).await.map_err(failed)??;
+                Self::at_server(address, (connection, place), None).map_err(failed)
+            }
             0 => Err(OpenError::ForeignServer {
                 address: address_shown,
                 reason: "it has no tables of ours: `amplinkd run` makes them".to_owned(),
@@ -99,6 +114,15 @@ impl Store {
             scan: Scan::default(),
         })
     }
+}
+
+/// A connection to a database that is ready to be worked with.
+pub(in crate::store) async fn opened(address: &ServerAddress) -> Result<PgConnection, OpenError> {
+    let failed = |source: StoreError| OpenError::Server { address: address.to_string(), source: source.into() };
+    let (mut connection, _) = connect_and_tell(address).await.map_err(failed)?;
+    check_server(&mut connection, address).await?;
+    schema::migrate(&mut connection, &address.to_string()).await?;
+    Ok(connection)
 }
 
 /// That the server is one that we know how to work with, and that what it confirms stays.

@@ -13,6 +13,9 @@ const BEGIN_AS_NODE: &str = "SELECT pg_current_xact_id()::text FROM node WHERE i
 
 const BEGIN_AS_TOOL: &str = "SELECT pg_current_xact_id()::text";
 
+/// What is looked at is held: nobody marks the database as moved while a command writes.
+const IS_MOVED: &str = "SELECT m.other FROM move AS m WHERE m.way = 'out' OR m.done_at IS NULL";
+
 /// A transaction in which something was refused is ended by COMMIT without an error, and without anything written: the
 /// question before it is refused then.
 const COMMIT: &str = "SELECT 1; COMMIT";
@@ -42,11 +45,18 @@ pub(in crate::store) async fn begin(connection: &mut PgConnection, way: &Way) ->
         sqlx::query("BEGIN").execute(&mut *connection).await?;
         let number: Option<String> = match &way.node {
             Some(node) => sqlx::query_scalar(BEGIN_AS_NODE).bind(&**node).fetch_optional(&mut *connection).await?,
-            None => sqlx::query_scalar(BEGIN_AS_TOOL).fetch_optional(&mut *connection).await?,
+            None => begin_as_tool(connection).await?,
         };
         number.map(Number).ok_or(StoreError::Fenced)
     })
     .await
+}
+
+async fn begin_as_tool(connection: &mut PgConnection) -> Result<Option<String>, StoreError> {
+    if let Some(other) = sqlx::query_scalar::<_, String>(IS_MOVED).fetch_optional(&mut *connection).await? {
+        return Err(StoreError::Moved(other.into()));
+    }
+    Ok(sqlx::query_scalar(BEGIN_AS_TOOL).fetch_optional(connection).await?)
 }
 
 /// Ends it. Where the answer is lost, `connection` is of no use any more, and the server says what became of it.

@@ -5,6 +5,7 @@
 //! databases what sqlx's are to one.
 
 mod arg;
+mod batch;
 mod builder;
 mod cell;
 mod connection;
@@ -13,6 +14,7 @@ mod query;
 
 pub(super) use self::{
     arg::{Arg, Args, args, for_postgres},
+    batch::{Batch, ColumnKind, OddCell},
     builder::QueryBuilder,
     cell::{Cell, CellError, Flag, JsonText, RowRef, Value},
     connection::{On, Pool, Row, Tx},

@@ -5,6 +5,7 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, SqliteConnection,
 use super::Piece;
 use crate::store::{
     StoreError,
+    moved::MOVED,
     server::{
         connect::{Way as ServerWay, connect},
         transaction::{self, Confirmed},
@@ -84,6 +85,9 @@ fn told(closed: Result<(), sqlx::Error>) {
 /// One explicit transaction: sqlx can report success for a failed commit outside of one.
 async fn in_file(connection: &mut SqliteConnection, pieces: &mut [Box<dyn Piece>]) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    if let Some(other) = sqlx::query_scalar::<_, String>(MOVED).fetch_optional(&mut *transaction).await? {
+        return Err(StoreError::Moved(other.into()));
+    }
     for piece in pieces {
         piece.run(Tx::Sqlite(&mut transaction)).await?;
     }
