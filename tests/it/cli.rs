@@ -16,6 +16,7 @@ mod identity;
 mod import;
 mod import_kills;
 mod many;
+mod moving;
 mod nudge;
 mod open_files;
 mod process;
