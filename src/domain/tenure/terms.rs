@@ -47,7 +47,7 @@ pub struct BadTerms;
 /// its request is called again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "[policy] appear_within is {}, and with [cluster] it must be at least {}: {} for [cluster] lease + {} for [wechat] \
+    "it is {}, and with a database at a server it must be at least {}: {} for [cluster] lease + {} for [wechat] \
      timeout + {}",
     text(*.appear_within), text(*.least), text(*.lease), text(*.timeout), text(APPEAR_MARGIN)
 )]
@@ -159,8 +159,8 @@ mod tests {
         let refused = terms.check_patience(s(84), s(10)).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "[policy] appear_within is 1m 24s, and with [cluster] it must be at least 1m 25s: 15s for [cluster] lease + \
-             10s for [wechat] timeout + 1m"
+            "it is 1m 24s, and with a database at a server it must be at least 1m 25s: 15s for [cluster] lease + 10s for \
+             [wechat] timeout + 1m"
         );
     }
 }
