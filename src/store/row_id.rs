@@ -18,3 +18,8 @@ pub fn new_id(now: Time) -> String {
     *last = if *last > drawn && *last < timed(now, u128::MAX) { *last + 1 } else { drawn };
     uuid_v7(*last).to_string()
 }
+
+/// A name that nobody else has, made without a clock.
+pub(super) fn random_id() -> String {
+    uuid_v7(rand::random()).to_string()
+}

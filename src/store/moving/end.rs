@@ -11,7 +11,7 @@ use crate::{
         Location, OpenError, StoreError,
         file::{lock::Purpose, open as files},
         moved::{self, Way},
-        server::{connect::ANSWER_WITHIN, open as servers, node::IS_DRIVEN},
+        server::{connect::ANSWER_WITHIN, node::IS_DRIVEN, open as servers},
         sql::Tx,
     },
 };

@@ -320,7 +320,7 @@ fn configuration(sim: &Sim, database: &str) -> String {
         "[database]\n{database}\n[wechat]\nbase_url = \"{wechat}\"\ntimeout = \"2s\"\nper_second = 100000\n\
          [tokens]\nsource = \"http\"\nurl = \"{tokens}?appid={{account}}\"\n\
          [polling]\nsteps = [ {{ every = \"200ms\" }} ]\ndaily_budget = 1000000\n\
-         [policy]\nappear_within = \"1s\"\nattempts = 50\n"
+         [policy]\nappear_within = \"78s\"\nattempts = 50\n"
     )
 }
 
@@ -341,7 +341,7 @@ fn the_daemon_goes_on_at_the_target_and_invites_nobody_twice() {
         let mut world = sim.world();
         world.faults.rates.insert(FaultKind::LostAnswer, 0.2);
         let soon = Some(approves_after(Span::seconds(1)));
-        world.plans.set(None, None, PlanSet { account_admin: soon.clone(), program_admin: soon, unlink: None });
+        world.plans.set(None, None, PlanSet { account_admin: soon, program_admin: soon, unlink: None });
     }
     desk.write("server.url", &server.url());
     desk.write("amplinkd.toml", &configuration(&sim, "url = \"sqlite:a.db\""));

@@ -142,6 +142,8 @@ async fn every_key_is_named_when_it_changes() {
     // One of three keys says where the database is: none says the same as the house does.
     before["database"].as_table_mut().unwrap().remove("url");
     std::fs::write(house.path("database"), "sqlite:other.db").unwrap();
+    // Patient enough for a database at a server.
+    set(&mut before, "policy.appear_within", "'2m'");
     // Whatever source is chosen has what it needs.
     set(&mut before, "tokens.command", "['true']");
     let caller = format!("[ {{ name = 'crm', key_sha256 = '{}', accounts = ['*'] }} ]", "0".repeat(64));
