@@ -6,6 +6,7 @@
 //! alerts that are due, `piecewise` writes what cannot be written as a whole. The position in the log is in the
 //! database, and advances in the transaction that writes the results.
 
+mod cluster_conditions;
 mod component_conditions;
 pub(super) mod notify;
 mod piecewise;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{AlertEvaluator, component_conditions::is_in_trouble};
+use super::{AlertEvaluator, cluster_conditions::OF_CLUSTER, component_conditions::is_in_trouble};
 use crate::{
     alerting::deliver::Health,
     domain::{
@@ -94,6 +94,7 @@ impl AlertEvaluator {
             Rule::Capacity,
             Rule::LogLarge,
         ]);
+        looked_at.extend(OF_CLUSTER);
         let crowds: BTreeSet<String> = self.store().open_crowds().await?.into_iter().collect();
         let gates = self.gates(&crowds, now).await?;
         if gates.iter().any(|condition| matches!(condition, SystemCondition::IpNotAllowed { .. })) {
@@ -114,6 +115,7 @@ impl AlertEvaluator {
         conditions.extend(self.capacity(now).await?);
         conditions.extend(self.log_large());
         conditions.extend(self.keys_refused());
+        conditions.extend(self.cluster().await?);
         // A channel that was failing has not been tried yet when a process begins.
         if self.watched_for() >= CHANNEL_FAILING_AFTER {
             looked_at.insert(Rule::ChannelFailing);

@@ -78,6 +78,14 @@ pub enum Rule {
     Capacity,
     /// The log beside the database does not shrink.
     LogLarge,
+    /// A part of the accounts, or a duty, has no daemon.
+    LeaseFree,
+    /// One of several daemons is silent.
+    NodeSilent,
+    /// A daemon's clock is not the database's.
+    ClockDiffers,
+    /// Daemons of one database have different configurations.
+    ConfigDiffers,
     /// Messages do not get through.
     ChannelFailing,
     /// The daemon itself: overdue work, a disk that was full, jobs that did not run.
@@ -86,7 +94,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::Stuck,
         Self::Rejected,
         Self::Failed,
@@ -111,6 +119,10 @@ impl Rule {
         Self::ListsEmptied,
         Self::Capacity,
         Self::LogLarge,
+        Self::LeaseFree,
+        Self::NodeSilent,
+        Self::ClockDiffers,
+        Self::ConfigDiffers,
         Self::ChannelFailing,
         Self::Daemon,
     ];
@@ -143,6 +155,10 @@ impl Rule {
             Self::ListsEmptied => "lists_emptied",
             Self::Capacity => "capacity",
             Self::LogLarge => "log_large",
+            Self::LeaseFree => "lease_free",
+            Self::NodeSilent => "node_silent",
+            Self::ClockDiffers => "clock_differs",
+            Self::ConfigDiffers => "config_differs",
             Self::ChannelFailing => "channel_failing",
             Self::Daemon => "daemon",
         }
@@ -172,6 +188,10 @@ impl Rule {
             | Self::UnknownStatus
             | Self::ListsEmptied
             | Self::LogLarge
+            | Self::LeaseFree
+            | Self::NodeSilent
+            | Self::ClockDiffers
+            | Self::ConfigDiffers
             | Self::ChannelFailing
             | Self::Daemon => false,
         }
@@ -191,7 +211,8 @@ impl Rule {
             | Self::CallsRefused
             | Self::UnknownStatus
             | Self::Capacity
-            | Self::LogLarge => true,
+            | Self::LogLarge
+            | Self::ClockDiffers => true,
             Self::Stuck
             | Self::Rejected
             | Self::Failed
@@ -206,6 +227,9 @@ impl Rule {
             | Self::ComponentRefused
             | Self::NeedsAuthorization
             | Self::ListsEmptied
+            | Self::LeaseFree
+            | Self::NodeSilent
+            | Self::ConfigDiffers
             | Self::ChannelFailing
             | Self::Daemon => false,
         }

@@ -181,6 +181,38 @@ pub enum SystemCondition {
         /// Since when that is known.
         since: Time,
     },
+    /// Shards of accounts, or a duty, that no daemon has.
+    LeaseFree {
+        /// How many.
+        count: Count,
+        /// One of them.
+        example: String,
+        /// Since when, of the first.
+        since: Time,
+    },
+    /// One of several daemons has not beaten.
+    NodeSilent {
+        /// Its name.
+        node: String,
+        /// Since when.
+        since: Time,
+    },
+    /// A daemon's calendar is not the database's.
+    ClockDiffers {
+        /// Its name.
+        node: String,
+        /// By how many milliseconds it is ahead.
+        ahead_ms: i64,
+        /// Since when that is known.
+        since: Time,
+    },
+    /// Daemons of one database go by different configurations.
+    ConfigDiffers {
+        /// Their names.
+        nodes: Vec<String>,
+        /// Since when that is known.
+        since: Time,
+    },
     /// A channel does not take messages.
     ChannelFailing {
         /// Its name.
@@ -286,6 +318,10 @@ pub fn of_system_condition(condition: &SystemCondition, zone: &TimeZone) -> Aler
         SystemCondition::ListsEmptied { since, .. } => of(Rule::ListsEmptied, "all", "doubt", None, *since),
         SystemCondition::Capacity { since, .. } => of(Rule::Capacity, "all", "stretched", None, *since),
         SystemCondition::LogLarge { since, .. } => of(Rule::LogLarge, "all", "not_shrinking", None, *since),
+        SystemCondition::LeaseFree { since, .. } => of(Rule::LeaseFree, "all", "unowned", None, *since),
+        SystemCondition::NodeSilent { node, since } => of(Rule::NodeSilent, node, "no_beat", None, *since),
+        SystemCondition::ClockDiffers { node, since, .. } => of(Rule::ClockDiffers, node, "apart", None, *since),
+        SystemCondition::ConfigDiffers { since, .. } => of(Rule::ConfigDiffers, "all", "hashes", None, *since),
         SystemCondition::ChannelFailing { channel, dead, since, .. } => {
             let case = if *dead > 0 { "dead_letters" } else { "unreachable" };
             of(Rule::ChannelFailing, channel, case, None, *since)

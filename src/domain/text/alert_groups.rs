@@ -64,6 +64,10 @@ fn english(rule: Rule, case: &str, count: usize) -> String {
         (Rule::ListsEmptied, _) => "Lists are suddenly empty".to_owned(),
         (Rule::Capacity, _) => "More looks are due than may be made".to_owned(),
         (Rule::LogLarge, _) => "The database's log does not shrink".to_owned(),
+        (Rule::LeaseFree, _) => "Accounts have no daemon".to_owned(),
+        (Rule::NodeSilent, _) => many("daemon is silent", "daemons are silent"),
+        (Rule::ClockDiffers, _) => many("daemon's clock is wrong", "daemons' clocks are wrong"),
+        (Rule::ConfigDiffers, _) => "Daemons go by different configurations".to_owned(),
         (Rule::ChannelFailing, _) => many("channel does not take messages", "channels do not take messages"),
         (Rule::Daemon, _) => format!("amplinkd itself needs an operator: {}", spaced(case)),
     }
@@ -102,6 +106,10 @@ fn chinese(rule: Rule, case: &str, count: usize) -> String {
         (Rule::ListsEmptied, _) => "公众号列表突然清空".to_owned(),
         (Rule::Capacity, _) => "待查公众号超出调用能力".to_owned(),
         (Rule::LogLarge, _) => "数据库日志持续增长".to_owned(),
+        (Rule::LeaseFree, _) => "部分公众号没有守护进程负责".to_owned(),
+        (Rule::NodeSilent, _) => format!("{count} 个守护进程没有心跳"),
+        (Rule::ClockDiffers, _) => format!("{count} 个守护进程的时钟不准"),
+        (Rule::ConfigDiffers, _) => "各守护进程的配置不一致".to_owned(),
         (Rule::ChannelFailing, _) => format!("{count} 个通知渠道无法送达"),
         (Rule::Daemon, _) => format!("amplinkd 自身需要运维处理：{case}"),
     }

@@ -4,6 +4,7 @@
 mod account_alerts;
 mod alert_groups;
 pub mod channel_test;
+mod cluster_alerts;
 mod component_alerts;
 pub mod digest;
 pub mod format;

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use jiff::tz::TimeZone;
 
-use super::{Localized, account_alerts, component_alerts, format::marked_moment, request_alerts::refused};
+use super::{
+    Localized, account_alerts, cluster_alerts, component_alerts, format::marked_moment, request_alerts::refused,
+};
 use crate::domain::{
     alert_rules::{Count, SystemCondition},
     errcode::Refusal,
@@ -61,6 +63,12 @@ pub(in crate::domain) fn sentence(condition: &SystemCondition, zone: &TimeZone) 
         SystemCondition::TokenFailing { account, error, since } => {
             no_token(account.as_ref(), error, &marked_moment(*since, zone))
         }
+        SystemCondition::LeaseFree { count, example, since } => {
+            cluster_alerts::lease_free(*count, example, &marked_moment(*since, zone))
+        }
+        SystemCondition::NodeSilent { node, since } => cluster_alerts::node_silent(node, &marked_moment(*since, zone)),
+        SystemCondition::ClockDiffers { node, ahead_ms, .. } => cluster_alerts::clock_differs(node, *ahead_ms),
+        SystemCondition::ConfigDiffers { nodes, .. } => cluster_alerts::config_differs(nodes),
         SystemCondition::ChannelFailing { channel, error, dead, since } => {
             failing(channel, error, *dead, &marked_moment(*since, zone))
         }

@@ -44,8 +44,10 @@ fn options(place: &PgConnectOptions) -> PgConnectOptions {
             ("timezone", "UTC"),
             ("default_transaction_isolation", "read committed"),
             ("statement_timeout", "0"),
-            ("lock_timeout", "5s"),
-            ("idle_in_transaction_session_timeout", "10s"),
+            // Whoever is stopped in the middle of a transaction holds up the others no longer than that; who waits for it, waits
+            // longer.
+            ("lock_timeout", "8s"),
+            ("idle_in_transaction_session_timeout", "3s"),
             ("tcp_user_timeout", "5s"),
             ("tcp_keepalives_idle", "5"),
             ("tcp_keepalives_interval", "2"),
