@@ -84,7 +84,7 @@ fn a_mistake_is_answered_with_its_place_and_what_is_allowed() {
         ("[schedule]\ndrift = \"30 4 * * *\"", "[schedule] drift: expected six cron fields"),
         ("[schedule]\ntimezone = \"Beijing\"", "[schedule] timezone: expected a time zone of the IANA database"),
         ("[log]\nformat = \"xml\"", "[log] format: unknown value `xml`, expected `text` or `json`"),
-        ("[polls]\n", "FILE:1:2: [polls]: unknown key `polls`, expected one of `database`, `wechat`"),
+        ("[polls]\n", "FILE:1:2: [polls]: unknown key `polls`, expected one of `database`, `cluster`, `wechat`"),
         ("wechat = 3", "FILE:1:10: [wechat]: expected a section, as in [wechat]"),
         ("[wechat\n", "FILE:1:8: "),
         ("[tokens]\nurl = \"https://h/t\"", "FILE:2:1: [tokens] url: {account} is missing"),
