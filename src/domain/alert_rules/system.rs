@@ -254,6 +254,7 @@ impl Count {
 
 /// What is to be told of it, at once.
 #[must_use]
+#[expect(clippy::too_many_lines, reason = "a table, a row for each condition")]
 pub fn of_system_condition(condition: &SystemCondition, zone: &TimeZone) -> AlertCondition {
     let text = system_alerts::sentence(condition, zone);
     let of = |rule: Rule, key: &str, case: &str, account: Option<&AccountId>, since: Time| AlertCondition {
