@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(4);
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(40);
 
 /// What is wrong with a daemon is told within so long, and that it is over.
-const TOLD_WITHIN: Duration = Duration::from_secs(60);
+const TOLD_WITHIN: Duration = Duration::from_mins(1);
 
 struct Cluster {
     folder: TempDir,

@@ -46,7 +46,7 @@ writes to it, while it can still be read. The same move again says that it is do
 From its beginning on nothing is written to the source. --abandon gives an unfinished move up and stays there. To come back \
 later, move again, to an empty database: what was marked as moved stays so.")]
 pub struct Move {
-    /// Where to, as [database] url would say it
+    /// Where to, as `[database] url` would say it
     #[arg(long, value_name = "URL", required_unless_present_any = ["to_file", "abandon"], conflicts_with_all = ["to_file", "abandon"])]
     pub to: Option<SecretString>,
     /// A file that holds the URL; - reads it from standard input
