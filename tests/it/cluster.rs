@@ -192,7 +192,7 @@ async fn whoever_is_drained_hands_over_at_once_and_takes_part_again_when_told() 
     let said = cluster.said("node drain a");
     assert!(said.status.success(), "{said:?}");
     assert_eq!(cluster.nodes()["a"], ("idle".to_owned(), 0));
-    cluster.until("b has all", Duration::from_secs(10), |nodes| nodes["b"].1 == 64).await;
+    cluster.until("b has all", Duration::from_secs(30), |nodes| nodes["b"].1 == 64).await;
     cluster.ask(200, 40);
     cluster.all_is_well(240).await;
     for (order, why) in [
@@ -210,7 +210,7 @@ async fn whoever_is_drained_hands_over_at_once_and_takes_part_again_when_told() 
     cluster.until("both have half", Duration::from_secs(90), spread).await;
     // Whoever ends in good order leaves nothing behind; whoever dies is silent, and forgotten when told.
     a.stop();
-    cluster.until("a is gone", Duration::from_secs(10), |nodes| !nodes.contains_key("a") && nodes["b"].1 == 64).await;
+    cluster.until("a is gone", Duration::from_secs(30), |nodes| !nodes.contains_key("a") && nodes["b"].1 == 64).await;
     b.kill();
     cluster.until("b is silent", TAKEN_OVER_WITHIN, |nodes| nodes["b"].0 == "silent").await;
     assert!(cluster.said("node forget b").status.success());
@@ -229,7 +229,7 @@ async fn a_second_daemon_of_one_name_is_refused_and_one_that_was_killed_begins_a
     );
     a.kill();
     let again = cluster.run("a").await;
-    cluster.until("it has all", Duration::from_secs(6), |nodes| nodes["a"] == ("active".to_owned(), 64)).await;
+    cluster.until("it has all", Duration::from_secs(9), |nodes| nodes["a"] == ("active".to_owned(), 64)).await;
     again.kill();
 }
 

@@ -10,16 +10,21 @@ use super::*;
 use crate::http::ACCOUNT;
 
 /// What works on its machine alone, with arguments that are legal.
-const LOCAL: [(&str, &str); 19] = [
+const LOCAL: [(&str, &str); 24] = [
     ("demo", ""),
     ("run", ""),
     ("account check", "wx00000000000000aa"),
     ("authorizer sync", ""),
     ("authorizer refresh", "wx00000000000000aa"),
     ("gate open", "ip"),
+    ("node list", ""),
+    ("node drain", "a"),
+    ("node resume", "a"),
+    ("node forget", "a"),
     ("heartbeat test", ""),
     ("db backup", "copy.db"),
     ("db restore", "copy.db"),
+    ("db move", "--to-file url"),
     ("db prune", ""),
     ("db verify", ""),
     ("secrets new-key", "key"),
