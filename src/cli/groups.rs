@@ -11,7 +11,7 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ("See it work", &["demo", "simulate", "selftest"]),
     ("Links", &["request", "account", "program", "conflict", "report"]),
     ("What people are told", &["alert", "channel", "heartbeat"]),
-    ("The daemon", &["run", "config", "status", "health", "plan", "gate", "audit"]),
+    ("The daemon", &["run", "config", "status", "health", "plan", "gate", "node", "audit"]),
     ("The platform", &["authorizer", "component", "token-key"]),
     ("The database", &["db", "secrets"]),
     ("Who may do what", &["user", "api-token", "action"]),

@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List the daemons that share the database
-    List,
+    List(List),
     /// Have a daemon hand over its accounts and duties, and wait until it has
     Drain(Named),
     /// Have a drained daemon take part again
@@ -29,6 +29,23 @@ pub enum Command {
     /// Take a silent daemon off the list that will not come back
     Forget(Named),
 }
+
+/// List the daemons that share the database
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  amplinkd node list
+  amplinkd node list -o json
+
+The states:
+  active     it beats, and has its part of the 64 shards of accounts
+  draining   it hands over what it has
+  idle       it has handed over, until `amplinkd node resume` or its restart
+  silent     it has not beaten for its lease; the others are about to take over
+  fenced     it was taken over; if it still lives, it begins anew
+
+JSON and CSV have every column of v_node.")]
+pub struct List {}
 
 /// A daemon.
 #[derive(Debug, clap::Args)]
@@ -86,7 +103,7 @@ impl TableRow {
 /// Does what the command says.
 pub async fn run(context: &Context, command: Command) -> anyhow::Result<ExitStatus> {
     match command {
-        Command::List => context.with_view(async |session| list(context, session).await).await?,
+        Command::List(List {}) => context.with_view(async |session| list(context, session).await).await?,
         Command::Drain(Named { name }) => {
             context.with_database(async |session| drain(context, session, &name).await).await?;
         }
