@@ -101,6 +101,13 @@ impl Marks {
         }
         Ok(marks)
     }
+
+    fn whole(&self, place: &impl Display) -> Result<(), Elsewhere> {
+        match self.into.as_ref().filter(|mark| !mark.is_done) {
+            Some(Mark { other, .. }) => Err(Elsewhere::Arriving { place: place.to_string(), other: other.clone() }),
+            None => Ok(()),
+        }
+    }
 }
 
 pub(super) async fn begin(tx: &mut Tx<'_>, way: Way, (id, other): (&str, &str), now: Time) -> Result<(), StoreError> {
@@ -123,11 +130,7 @@ pub(super) async fn check_whole(
     tx: &mut Tx<'_>,
     place: &(impl Display + Sync),
 ) -> Result<Result<(), Elsewhere>, StoreError> {
-    let Marks { into, .. } = Marks::read(tx).await?;
-    Ok(match into.filter(|mark| !mark.is_done) {
-        Some(Mark { other, .. }) => Err(Elsewhere::Arriving { place: place.to_string(), other }),
-        None => Ok(()),
-    })
+    Ok(Marks::read(tx).await?.whole(place))
 }
 
 /// The same, and that it is still the one to work with.
@@ -135,11 +138,8 @@ pub(super) async fn check_in_use(
     tx: &mut Tx<'_>,
     place: &(impl Display + Sync),
 ) -> Result<Result<(), Elsewhere>, StoreError> {
-    if let Err(arriving) = check_whole(tx, place).await? {
-        return Ok(Err(arriving));
-    }
-    let Marks { out, .. } = Marks::read(tx).await?;
-    Ok(out.map_or(Ok(()), |mark| Err(elsewhere(place, mark))))
+    let marks = Marks::read(tx).await?;
+    Ok(marks.whole(place).and_then(|()| marks.out.map_or(Ok(()), |mark| Err(elsewhere(place, mark)))))
 }
 
 /// Of a database whose rows go elsewhere.
