@@ -169,7 +169,7 @@ pub enum Command {
     Health(health::Health),
     /// Check for lost, stalled or inconsistent work; exit code 3 if any is found
     Audit(audit::Audit),
-    /// Back up, restore, verify and prune the database
+    /// Back up, restore, move, verify and prune the database
     #[command(subcommand)]
     Db(db::Command),
     /// Make and change the key that seals tokens in the database
